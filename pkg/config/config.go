@@ -1,0 +1,148 @@
+// Package config reads sentry.yaml: it parses strictly, fills in the defaults, expands ${VAR}
+// references, and reports everything that is wrong in one go. The types here are what the rest of
+// Sentry works on; docs/configuration.md describes the keys for people.
+package config
+
+import (
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// Config is a whole, valid sentry.yaml with its defaults filled in.
+type Config struct {
+	PollingInterval time.Duration
+	Groups          map[string]Group // by name
+	Repositories    []Repository     // in the order of the file, which is the order of a sequential group
+	Global          Global
+	Hash            string // 12 hexadecimal digits of the SHA-256 of the file's bytes
+}
+
+// Group is what its members have in common when they run together.
+type Group struct {
+	Name            string
+	Strategy        Strategy
+	MaxParallel     int // members running at once; 0 = all. Only for Parallel
+	ContinueOnError bool
+	GlobalTimeout   time.Duration // of the whole run; 0 = none
+	OnBusy          OnBusy
+	Deploy          Scope
+}
+
+// Repository is one entry of `repositories`.
+type Repository struct {
+	Name       string
+	Group      string // "" = runs on its own
+	Monitor    Monitor
+	Deploy     Deploy
+	WebhookURL Value // "" = nobody is told
+}
+
+// Source is a repository on a Git host, and how to reach it.
+type Source struct {
+	URL    string // http(s), no credentials, no trailing slash; ".git" is kept where it was written
+	Type   HostType
+	APIURL string // "" = derived from URL
+	Auth   Auth
+}
+
+// Monitor is what is watched.
+type Monitor struct {
+	Source
+	Branches repo.Patterns
+}
+
+// Deploy is what runs when a watched branch changed.
+type Deploy struct {
+	Source                // the QA repository
+	Branch         string // of the QA repository
+	Project        string // DNS label
+	Commands       []string
+	Image          string        // where Commands run; never empty
+	Timeout        time.Duration // of this deployment; always positive
+	ServiceAccount string        // never empty
+}
+
+// Auth is a credential of a Git host. Both are empty for a public repository.
+type Auth struct {
+	Username Value
+	Token    Value
+}
+
+// Global is the `global` section.
+type Global struct {
+	TmpDir            string // absolute; where the clone is mounted in a task
+	Cleanup           bool
+	KeepRuns          int // finished PipelineRuns kept, a unit
+	LogLevel          string
+	Timeout           time.Duration // default of Deploy.Timeout
+	Namespace         string        // "" = the current one
+	ServiceAccount    string
+	Image             string
+	GitImage          string
+	CredentialsSecret string
+	OnFirstSeen       OnFirstSeen
+}
+
+// HostType is the kind of server that a repository lives on.
+type HostType string
+
+// The host types. Git is any server that speaks the Git protocol over HTTP.
+const (
+	GitHub HostType = "github"
+	GitLab HostType = "gitlab"
+	Gitea  HostType = "gitea"
+	Git    HostType = "git"
+)
+
+// Strategy says how the members of a group run.
+type Strategy string
+
+// The strategies of a group.
+const (
+	Parallel   Strategy = "parallel"
+	Sequential Strategy = "sequential"
+)
+
+// OnBusy says what happens to a change while the unit's earlier run is active.
+type OnBusy string
+
+// Queue waits and then runs the newest; CancelOld cancels the active run first; StartAtOnce does not look.
+const (
+	Queue       OnBusy = "queue"
+	CancelOld   OnBusy = "cancel"
+	StartAtOnce OnBusy = "parallel"
+)
+
+// Scope says which members of a group deploy when one changed.
+type Scope string
+
+// The scopes of a group's deployment.
+const (
+	All     Scope = "all"
+	Changed Scope = "changed"
+)
+
+// OnFirstSeen says what happens when a repository is seen for the first time.
+type OnFirstSeen string
+
+// Record remembers the heads and runs nothing; DeployFirst deploys them.
+const (
+	Record      OnFirstSeen = "record"
+	DeployFirst OnFirstSeen = "deploy"
+)
+
+// Alone is the group that a repository without one has: no bound, no order, the defaults.
+func Alone() Group {
+	return Group{Strategy: Parallel, OnBusy: Queue, Deploy: All}
+}
+
+// Lookup returns the repository of that name.
+func (c *Config) Lookup(name string) (*Repository, bool) {
+	for i := range c.Repositories {
+		if c.Repositories[i].Name == name {
+			return &c.Repositories[i], true
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,49 @@
+package config
+
+import (
+	"log/slog"
+	"regexp"
+)
+
+// Value is a string of the file after ${VAR} expansion, beside the text it was expanded from. It may be
+// a secret, so every way of printing it gives "[redacted]"; only Reveal gives the value.
+type Value struct {
+	text  string
+	value string
+}
+
+// NewValue returns the value of text that expanded to value.
+func NewValue(text, value string) Value { return Value{text: text, value: value} }
+
+// Reveal returns the expanded value.
+func (v Value) Reveal() string { return v.value }
+
+// IsSet reports whether something was written, even where it expanded to nothing.
+func (v Value) IsSet() bool { return v.text != "" }
+
+var oneVariable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(:-)?\}$`)
+
+// Variable returns the name of the variable when the whole text is one reference ${NAME}; otherwise "".
+func (v Value) Variable() string {
+	if m := oneVariable.FindStringSubmatch(v.text); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// String hides the value.
+func (v Value) String() string {
+	if v.value == "" {
+		return ""
+	}
+	return "[redacted]"
+}
+
+// GoString hides the value from %#v.
+func (v Value) GoString() string { return v.String() }
+
+// LogValue hides the value from slog.
+func (v Value) LogValue() slog.Value { return slog.StringValue(v.String()) }
+
+// MarshalText hides the value from encoders.
+func (v Value) MarshalText() ([]byte, error) { return []byte(v.String()), nil }

@@ -1,0 +1,37 @@
+package githost
+
+import (
+	"fmt"
+	"time"
+)
+
+// Kind says what a caller can do about an error.
+type Kind string
+
+// The kinds of errors. Everything that may go away by itself is Temporary.
+const (
+	NotFound    Kind = "not found"    // no such repository, or not visible to this credential
+	Denied      Kind = "denied"       // the credential is missing, wrong or lacks a right
+	RateLimited Kind = "rate limited" // not before Until
+	NoBranch    Kind = "no branch"    // the repository answers, and no branch matches
+	Invalid     Kind = "invalid"      // the server's answer makes no sense: not this kind of server?
+	Temporary   Kind = "temporary"    // down, slow, cut short, 5xx
+)
+
+// Error is why a repository's heads could not be read. Its text is one line of at most a few hundred
+// printable bytes and holds no secret.
+type Error struct {
+	Kind   Kind
+	Host   string    // host[:port] that was asked
+	Until  time.Time // for RateLimited: when to ask again; zero when the server did not say
+	Status int       // HTTP status, 0 when there was none
+	Err    error     // what happened, and what would mend it
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s: %s: %v", e.Host, e.Kind, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,39 @@
+// Package githost reads the heads of branches from Git hosts, in batches. A Reader groups the wanted
+// repositories by server and credential and asks all servers at the same time, each within its own
+// deadline, so that a server that is down or slow costs only its own repositories. The sub-packages
+// speak to one kind of server each; githosttest is a server for tests.
+package githost
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// Wanted is one repository whose heads are wanted.
+type Wanted struct {
+	URL      string // as in sentry.yaml: http(s), no credentials
+	Patterns repo.Patterns
+}
+
+// Host reads the heads of many repositories of one server with one credential.
+type Host interface {
+	// Heads returns one observation for each wanted repository, in their order: the heads of the
+	// branches that match its patterns, or an error that errors.As finds an *Error in. A repository
+	// none of whose branches match is an error of kind NoBranch, never an empty map.
+	Heads(ctx context.Context, want []Wanted) []repo.Observation
+}
+
+// Endpoint is one server with one credential: what a Host is opened for.
+type Endpoint struct {
+	Type   config.HostType
+	Origin string // scheme://host[:port], lower case
+	APIURL string // as in sentry.yaml; "" = derived from Origin
+	Auth   config.Auth
+}
+
+// Open makes the Host of an endpoint. The client is the endpoint's own: it retries, bounds bodies, and
+// follows no redirect to another origin.
+type Open func(Endpoint, *http.Client) (Host, error)

@@ -1,0 +1,97 @@
+// Package plan decides what runs. It is pure: from the configuration, what is remembered, what was
+// observed and which runs are active it makes the runs to create and the snapshot that follows. It
+// does no I/O and reads no clock.
+package plan
+
+import (
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// Input is all that planning depends on.
+type Input struct {
+	Config   *config.Config
+	Snapshot state.Snapshot
+	Observed []repo.Observation // one for each of Config.Repositories, in their order
+	Now      time.Time
+}
+
+// Plan is what follows from an Input.
+type Plan struct {
+	Runs     []Run          // to create, in the order of the file
+	Waiting  []Run          // due, but their unit is busy; filled by Hold
+	Snapshot state.Snapshot // the input's with all that needs no run: first sights, forgotten branches, problems
+	Events   []Event        // what was noticed, for the log
+}
+
+// Event is something noticed that a log line should tell.
+type Event struct {
+	Kind   EventKind
+	Ref    repo.Ref
+	From   repo.SHA
+	To     repo.SHA
+	Detail string
+}
+
+// EventKind says what was noticed.
+type EventKind string
+
+// The kinds of events.
+const (
+	FirstSeen EventKind = "first seen" // recorded, nothing runs
+	NewBranch EventKind = "new branch"
+	Moved     EventKind = "moved"
+	Missing   EventKind = "missing"   // not in a good answer, for the first time
+	Forgotten EventKind = "forgotten" // missing for the second time
+	Failing   EventKind = "failing"   // a repository cannot be read, newly or for another reason
+	Recovered EventKind = "recovered"
+)
+
+// Unit is what runs together: a group, or one branch of a repository without a group.
+type Unit struct {
+	Group  string   // "" for a unit that is one ref
+	Ref    repo.Ref // for a unit that is one ref
+	Label  string   // unique among units; a valid label value
+	Prefix string   // start of its runs' names; a DNS label of at most 30 characters
+}
+
+// Run is one PipelineRun to be.
+type Run struct {
+	Name    string // a DNS label of at most 41 characters: Unit.Prefix, a dash, ten hexadecimal digits
+	Unit    Unit
+	Group   config.Group // the group, or config.Alone()
+	Trigger Trigger
+	Members []Member // one task each, in the order of the file
+	LeftOut []string // members never seen, whose head is not known either
+	Cancel  []string // active runs to cancel first (on_busy: cancel); filled by Hold
+	epoch   string
+}
+
+// Trigger is why a run exists. As JSON it is the annotation tekton-sentry.dev/trigger.
+type Trigger struct {
+	Refs   []Change  `json:"refs"`             // sorted by ref
+	Seen   time.Time `json:"seen"`             // when the change was observed
+	Manual string    `json:"manual,omitempty"` // a random word for `sentry trigger`
+}
+
+// Change is one ref that moved.
+type Change struct {
+	repo.Ref
+	N   int      `json:"n"`             // the how-manieth run that this ref triggers
+	Old repo.SHA `json:"old,omitempty"` // "" for a new branch
+	New repo.SHA `json:"new"`
+}
+
+// Member is one deployment of a run: what one task does.
+type Member struct {
+	Task       string // name of the task: a DNS label, unique in the run
+	Repository *config.Repository
+	Branch     string   // of the watched repository
+	SHA        repo.SHA // its head; the last known one when it could not be read
+	Previous   repo.SHA // acted upon before; "" for a new branch
+	Changed    bool     // false for a member that runs because another one changed
+	QASHA      repo.SHA // revision of the QA repository; filled by Pin
+}

@@ -1,0 +1,95 @@
+package repo
+
+import (
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
+
+// Pattern chooses branches: one exact name, or a regular expression (Go's RE2 syntax) that must match
+// the whole name. The zero Pattern matches nothing.
+type Pattern struct {
+	text string
+	re   *regexp.Regexp // nil for an exact name
+}
+
+// ParsePattern reads one entry of `branches`. An entry in which the only special character is a dot
+// with no quantifier after it (release-1.2) is an exact name; so is one without special characters.
+func ParsePattern(entry string) (Pattern, error) {
+	if entry == "" {
+		return Pattern{}, fmt.Errorf("an empty branch name")
+	}
+	if len(entry) > 1000 {
+		return Pattern{}, fmt.Errorf("a branch pattern of %d bytes, want at most 1000", len(entry))
+	}
+	if !strings.ContainsAny(entry, `\+*?()|[]{}^$`) {
+		if err := CheckBranch(entry); err != nil {
+			return Pattern{}, err
+		}
+		return Pattern{text: entry}, nil
+	}
+	re, err := regexp.Compile(`^(?:` + entry + `)$`)
+	if err != nil {
+		// The compiler's message quotes the expression with our anchors around it; the code is enough.
+		if e, ok := err.(*syntax.Error); ok {
+			return Pattern{}, fmt.Errorf("regular expression %.80q: %s", entry, e.Code)
+		}
+		return Pattern{}, fmt.Errorf("regular expression %.80q: %w", entry, err)
+	}
+	return Pattern{text: entry, re: re}, nil
+}
+
+// ExactPattern returns the pattern that matches only branch, whatever characters it holds.
+func ExactPattern(branch string) Pattern { return Pattern{text: branch} }
+
+// Match reports whether the pattern matches the whole of branch.
+func (p Pattern) Match(branch string) bool {
+	if p.re == nil {
+		return p.text != "" && p.text == branch
+	}
+	return p.re.MatchString(branch)
+}
+
+// Exact returns the one name that the pattern matches, if it is an exact name.
+func (p Pattern) Exact() (string, bool) { return p.text, p.re == nil && p.text != "" }
+
+// Prefix returns the literal start that every match has: the whole name for an exact pattern. A host can
+// be asked for refs under it; what it answers must be matched again.
+func (p Pattern) Prefix() string {
+	if p.re == nil {
+		return p.text
+	}
+	// LiteralPrefix stops at the anchor, so compile without it.
+	re, err := regexp.Compile(p.text)
+	if err != nil {
+		return ""
+	}
+	prefix, _ := re.LiteralPrefix()
+	return prefix
+}
+
+// String returns the entry as it was written.
+func (p Pattern) String() string { return p.text }
+
+// Patterns are the branches of a repository that are watched, in the order of the file.
+type Patterns []Pattern
+
+// Match reports whether any pattern matches branch.
+func (ps Patterns) Match(branch string) bool {
+	for _, p := range ps {
+		if p.Match(branch) {
+			return true
+		}
+	}
+	return false
+}
+
+// String returns the entries, separated by commas.
+func (ps Patterns) String() string {
+	texts := make([]string, len(ps))
+	for i, p := range ps {
+		texts[i] = p.text
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,66 @@
+// Package state holds what Sentry remembers: for each watched branch the SHA that was acted upon. The
+// Snapshot and its JSON codec are here; the stores are in state/file and state/configmap, so that who
+// only needs the values does not link a Kubernetes client.
+package state
+
+import (
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// ErrConflict is returned by a store's Save when somebody else wrote the state since it was loaded:
+// load it again and plan again.
+var ErrConflict = errors.New("the state was written by somebody else since it was read")
+
+// Snapshot is everything that Sentry remembers.
+type Snapshot struct {
+	// Epoch is a random word made when the state is first written. Run names are derived from it too, so
+	// that a state that was deleted by hand never plans the name of a run from before.
+	Epoch        string                `json:"epoch,omitempty"`
+	Repositories map[string]Repository `json:"repositories,omitempty"` // by name
+	// Problems are what currently keeps a unit from running, by the unit's label.
+	Problems map[string]Problem `json:"problems,omitempty"`
+}
+
+// Repository is what is remembered of one repository. A repository that has an entry was seen before.
+type Repository struct {
+	Branches map[string]Branch `json:"branches,omitempty"`
+	// Floor is the highest N of the branches that were forgotten: a branch that comes back counts on
+	// from there, so that it never plans the name of an earlier run.
+	Floor   int      `json:"floor,omitempty"`
+	Problem *Problem `json:"problem,omitempty"` // why it cannot be read, nil when it can
+}
+
+// Branch is what is remembered of one branch.
+type Branch struct {
+	SHA     repo.SHA  `json:"sha"`               // acted upon
+	N       int       `json:"n,omitempty"`       // how many runs this ref has triggered
+	Time    time.Time `json:"time"`              // when SHA was acted upon
+	Missing int       `json:"missing,omitempty"` // good answers in a row without it
+}
+
+// Problem is an error that lasts. It is written when it comes, changes its kind and goes, never in between.
+type Problem struct {
+	Kind    string    `json:"kind"`    // one of the error kinds of package githost, or "create", "qa"
+	Message string    `json:"message"` // one line, no secrets
+	Since   time.Time `json:"since"`
+}
+
+// Clone returns a copy that shares nothing with s.
+func (s Snapshot) Clone() Snapshot {
+	c := s
+	c.Problems = maps.Clone(s.Problems)
+	c.Repositories = make(map[string]Repository, len(s.Repositories))
+	for name, r := range s.Repositories {
+		r.Branches = maps.Clone(r.Branches)
+		if r.Problem != nil {
+			p := *r.Problem
+			r.Problem = &p
+		}
+		c.Repositories[name] = r
+	}
+	return c
+}
