@@ -1,0 +1,158 @@
+package githost
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// maxBody bounds an answer in bytes, after decompression. A page of any API is below 1 MiB; the
+	// advertisement of a repository with half a million refs is about 40 MiB.
+	maxBody = 64 << 20
+	// maxRedirects is how many redirects are followed, all within one origin.
+	maxRedirects = 5
+)
+
+// NewTransport returns the connections that a client of a Git host uses: proxies from HTTPS_PROXY,
+// HTTP_PROXY and NO_PROXY, TLS 1.2 or newer, connections kept for the next cycle. A private CA is trusted
+// the way every Go program does it: SSL_CERT_FILE names a PEM file and SSL_CERT_DIR a directory, and both
+// are read once, when the program first needs them.
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  quietProxy(http.ProxyFromEnvironment),
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  20 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxConnsPerHost:        16,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        5 * time.Minute,
+		MaxResponseHeaderBytes: 1 << 20,
+	}
+}
+
+// quietProxy keeps a malformed proxy address, which may hold a password, out of the error.
+func quietProxy(find func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		u, err := find(req)
+		if err != nil {
+			return nil, errors.New("the proxy address in HTTPS_PROXY or HTTP_PROXY is not a URL")
+		}
+		return u, nil
+	}
+}
+
+// NewClient returns the client that a Host gets. On top of base it sends User-Agent: sentry/<version>;
+// retries reads (see ReadOnly); fails an answer that is larger than 64 MiB after decompression; follows
+// at most five redirects, and none that leads to another origin or would turn a POST into a GET. timeout
+// bounds one request with its retries and redirects; 0 leaves that to the context. A credential is never
+// sent to another origin than the one that was asked.
+func NewClient(base http.RoundTripper, version string, timeout time.Duration) *http.Client {
+	return &http.Client{
+		Transport:     &retry{next: &polite{next: base, agent: "sentry/" + version}},
+		CheckRedirect: checkRedirect,
+		Timeout:       timeout,
+	}
+}
+
+// polite names us to the server and bounds what it answers.
+type polite struct {
+	next  http.RoundTripper
+	agent string
+}
+
+func (p *polite) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("User-Agent", p.agent)
+	resp, err := p.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = &bounded{body: resp.Body, host: hostOf(req.URL), left: maxBody}
+	return resp, nil
+}
+
+// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
+func (p *polite) CloseIdleConnections() { closeIdle(p.next) }
+
+func closeIdle(rt http.RoundTripper) {
+	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// bounded fails once more than left bytes were read. It counts what the transport has decompressed, so
+// a small answer that unpacks to gigabytes ends here too.
+type bounded struct {
+	body io.ReadCloser
+	host string
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, NewError(Invalid, b.host, "the answer is larger than %d MiB", maxBody>>20)
+	}
+	// One byte more than allowed tells an answer of exactly the limit from a larger one.
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.body.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return n - 1, NewError(Invalid, b.host, "the answer is larger than %d MiB", maxBody>>20)
+	}
+	return n, err
+}
+
+func (b *bounded) Close() error { return b.body.Close() }
+
+// checkRedirect decides about the request that would follow a redirect. Its errors are *Error, which
+// WrapError finds again inside of what http.Client returns.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	first := via[0]
+	host := hostOf(first.URL)
+	target := redirectTarget(req.URL)
+	switch {
+	case originOf(req.URL) != originOf(first.URL):
+		return NewError(Invalid, host, "%s redirects to %s: set repo_url to %s (or api_url, for an API) if you trust it",
+			host, hostOf(req.URL), target)
+	case req.Method != first.Method:
+		return NewError(Invalid, host, "%s redirects a %s to %s: set repo_url to it", host, first.Method, target)
+	case len(via) > maxRedirects:
+		return NewError(Invalid, host, "%s redirects more than %d times", host, maxRedirects)
+	}
+	return nil
+}
+
+// redirectTarget returns the URL that the user would write to go where a redirect leads: without user,
+// query and the parts of the Git protocol.
+func redirectTarget(u *url.URL) string {
+	path := u.EscapedPath()
+	for _, end := range []string{"/info/refs", "/git-upload-pack"} {
+		path = strings.TrimSuffix(path, end)
+	}
+	return originOf(u) + path
+}
+
+// originOf returns scheme://host[:port] in lower case, without the port that the scheme has anyway.
+func originOf(u *url.URL) string { return strings.ToLower(u.Scheme) + "://" + hostOf(u) }
+
+// hostOf returns host[:port] in lower case, without the port that the scheme has anyway.
+func hostOf(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	switch strings.ToLower(u.Scheme) {
+	case "https":
+		return strings.TrimSuffix(host, ":443")
+	case "http":
+		return strings.TrimSuffix(host, ":80")
+	}
+	return host
+}

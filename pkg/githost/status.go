@@ -1,0 +1,159 @@
+package githost
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxUntil bounds how long a server's word can keep us from asking again. GitHub's limits reset within
+// an hour, the longest of the hosts.
+const maxUntil = time.Hour
+
+// StatusError makes an *Error of an answer with a status that is not success. body is the start of the
+// answer, as far as the caller has read it, or nil; what it says is quoted when it is a message for
+// people. 401 is Denied; 403 too, unless headers say that it is a rate limit; 404 and 410 are NotFound;
+// 5xx, 408 and 425 are Temporary; everything else is Invalid.
+func StatusError(host string, resp *http.Response, body []byte) *Error {
+	kind, hint := Invalid, "is this the right type of host, and the right URL?"
+	var until time.Time
+	switch s := resp.StatusCode; {
+	case s == http.StatusTooManyRequests, s == http.StatusForbidden && saysLimit(resp.Header):
+		kind, hint = RateLimited, "asked too often"
+		until, _ = limitedUntil(resp.Header, time.Now())
+	case s == http.StatusUnauthorized && sentCredential(resp):
+		kind, hint = Denied, "the credential was refused: check auth, and whether the token has expired"
+	case s == http.StatusUnauthorized:
+		kind, hint = Denied, "no credential was given: set auth.token (hosts answer this, too, for a repository that does not exist)"
+	case s == http.StatusForbidden && sentCredential(resp):
+		kind, hint = Denied, "the credential lacks the right to read this"
+	case s == http.StatusForbidden:
+		kind, hint = Denied, "not open to everybody: set auth.token"
+	case s == http.StatusProxyAuthRequired:
+		kind, hint = Denied, "the proxy wants a credential: write it into HTTPS_PROXY or HTTP_PROXY"
+	case s == http.StatusNotFound, s == http.StatusGone:
+		kind, hint = NotFound, "no such repository, or this credential may not see it"
+	case s >= 500, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
+		kind, hint = Temporary, "the server has a problem"
+	}
+	e := NewError(kind, host, "HTTP %d: %s%s", resp.StatusCode, hint, quote(resp, body))
+	e.Status, e.Until = resp.StatusCode, until
+	return e
+}
+
+// quote returns what the server says for people, in brackets, or "".
+func quote(resp *http.Response, body []byte) string {
+	const most = 120
+	var said struct {
+		Message     any    `json:"message"` // GitLab sometimes sends an object
+		Error       any    `json:"error"`
+		Description string `json:"error_description"`
+	}
+	text := ""
+	switch t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t {
+	case "application/json":
+		if json.Unmarshal(body, &said) == nil {
+			for _, v := range []any{said.Message, said.Description, said.Error} {
+				if s, ok := v.(string); ok && text == "" {
+					text = s
+				}
+			}
+		}
+	case "text/plain":
+		text = string(body)
+	}
+	text = oneLine(hide(text, secretsOf(resp)...))
+	if text == "" {
+		return ""
+	}
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return " (it says: " + text + ")"
+}
+
+// credentialHeaders are the request headers in which the hosts take a token.
+var credentialHeaders = []string{"Authorization", "Private-Token", "Job-Token"}
+
+func sentCredential(resp *http.Response) bool { return len(secretsOf(resp)) > 0 }
+
+// secretsOf returns what a server could echo of the credential that it was sent.
+func secretsOf(resp *http.Response) []string {
+	if resp.Request == nil {
+		return nil
+	}
+	var secrets []string
+	for _, name := range credentialHeaders {
+		value := resp.Request.Header.Get(name)
+		if value == "" {
+			continue
+		}
+		if _, after, ok := strings.Cut(value, " "); ok {
+			value = after
+		}
+		secrets = append(secrets, value)
+	}
+	if user, password, ok := resp.Request.BasicAuth(); ok {
+		// A token may be the user name, with no password.
+		secrets = append(secrets, password)
+		if password == "" {
+			secrets = append(secrets, user)
+		}
+	}
+	return secrets
+}
+
+// hide replaces secrets in text.
+func hide(text string, secrets ...string) string {
+	for _, s := range secrets {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "[redacted]")
+		}
+	}
+	return text
+}
+
+// basicToken is what HTTP Basic makes of a credential.
+func basicToken(user, password string) string {
+	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+}
+
+// saysLimit reports whether a 403 is a rate limit. GitHub sends X-RateLimit-* with every answer, so only
+// the last request used up counts.
+func saysLimit(h http.Header) bool {
+	return h.Get("Retry-After") != "" || h.Get("X-RateLimit-Remaining") == "0" || h.Get("RateLimit-Remaining") == "0"
+}
+
+// limitedUntil returns when a server wants to be asked again, at most maxUntil from now: Retry-After as
+// seconds or a date (RFC 9110, 10.2.3), or the X-RateLimit-Reset and RateLimit-Reset headers of the hosts.
+func limitedUntil(h http.Header, now time.Time) (time.Time, bool) {
+	until, ok := parseWait(h.Get("Retry-After"), now)
+	for _, name := range []string{"X-RateLimit-Reset", "RateLimit-Reset"} {
+		if !ok {
+			until, ok = parseWait(h.Get(name), now)
+		}
+	}
+	if !ok || until.Before(now) {
+		return now, ok
+	}
+	if latest := now.Add(maxUntil); until.After(latest) {
+		until = latest
+	}
+	return until, true
+}
+
+func parseWait(value string, now time.Time) (time.Time, bool) {
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil && n >= 0 {
+		// A count of seconds, or a Unix time: the two are told apart by size, as no wait lasts three years.
+		if n < 1e8 {
+			return now.Add(time.Duration(n) * time.Second), true
+		}
+		return time.Unix(min(n, 1<<40), 0), true
+	}
+	t, err := http.ParseTime(value)
+	return t, err == nil
+}
