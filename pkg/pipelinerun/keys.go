@@ -1,0 +1,54 @@
+package pipelinerun
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/plan"
+)
+
+// Labels of every PipelineRun that Sentry makes. Tekton copies them to the TaskRuns and pods.
+const (
+	LabelPipeline   = "tekton.dev/pipeline" // "sentry-" and the unit's label: what `tkn pipelinerun list`, metrics and pruners group by
+	LabelManagedBy  = "app.kubernetes.io/managed-by"
+	LabelUnit       = "tekton-sentry.dev/unit"       // plan.Unit.Label
+	LabelRepository = "tekton-sentry.dev/repository" // only where all members are of one repository
+)
+
+// ManagedBy is the value of LabelManagedBy.
+const ManagedBy = "sentry"
+
+// Annotations of every PipelineRun that Sentry makes.
+const (
+	AnnotationTrigger    = "tekton-sentry.dev/trigger"     // plan.Trigger as JSON
+	AnnotationConfigHash = "tekton-sentry.dev/config-hash" // config.Config.Hash
+)
+
+// Names that stand in every PipelineRun. Task names carry the prefix so that no repository's task is
+// likely to have the same.
+const (
+	GateTask    = "sentry-gate"    // never runs; see decision 011
+	VerdictTask = "sentry-verdict" // finally: fails the run when a deployment failed
+	CloneStep   = "clone"
+	DeployStep  = "deploy"
+)
+
+// ErrNameTaken says that a PipelineRun's name belongs to one that another trigger made. Tekton adopts
+// TaskRuns by name, so the name must not be used again: plan with the next N.
+var ErrNameTaken = errors.New("the name belongs to a PipelineRun with another trigger")
+
+// TriggerOf returns why a PipelineRun of Sentry's exists, from its annotation.
+func TriggerOf(pr *v1.PipelineRun) (plan.Trigger, error) {
+	var t plan.Trigger
+	text, ok := pr.Annotations[AnnotationTrigger]
+	if !ok {
+		return t, fmt.Errorf("PipelineRun %s/%s has no annotation %s: Sentry did not make it", pr.Namespace, pr.Name, AnnotationTrigger)
+	}
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		return plan.Trigger{}, fmt.Errorf("annotation %s of PipelineRun %s/%s: %w", AnnotationTrigger, pr.Namespace, pr.Name, err)
+	}
+	return t, nil
+}
