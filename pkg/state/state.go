@@ -6,7 +6,10 @@ package state
 import (
 	"errors"
 	"maps"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -25,8 +28,12 @@ type Snapshot struct {
 	Problems map[string]Problem `json:"problems,omitempty"`
 }
 
-// Repository is what is remembered of one repository. A repository that has an entry was seen before.
+// Repository is what is remembered of one repository. A repository that has an entry was seen before,
+// unless the entry says Unseen.
 type Repository struct {
+	// Unseen is true while no look at the repository succeeded yet: the entry is only there for its
+	// Problem, or for the Floor that outlives a repository which was taken out of the configuration.
+	Unseen   bool              `json:"unseen,omitempty"`
 	Branches map[string]Branch `json:"branches,omitempty"`
 	// Floor is the highest N of the branches that were forgotten: a branch that comes back counts on
 	// from there, so that it never plans the name of an earlier run.
@@ -47,6 +54,57 @@ type Problem struct {
 	Kind    string    `json:"kind"`    // one of the error kinds of package githost, or "create", "qa"
 	Message string    `json:"message"` // one line, no secrets
 	Since   time.Time `json:"since"`
+}
+
+// maxMessage bounds a problem's message, in bytes.
+const maxMessage = 300
+
+// NewProblem returns the problem of that kind. The message becomes one line of printable characters of at
+// most 300 bytes, whatever a server put into it.
+func NewProblem(kind, message string, since time.Time) Problem {
+	return Problem{Kind: kind, Message: oneLine(message), Since: since.UTC().Round(0)}
+}
+
+// oneLine returns text as printable characters on one line of at most maxMessage bytes.
+func oneLine(text string) string {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return r == utf8.RuneError || r == ' ' || !unicode.IsPrint(r)
+	}), " ")
+	if len(text) <= maxMessage {
+		return text
+	}
+	const more = "…"
+	end := maxMessage - len(more)
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + more
+}
+
+// Equal reports whether s and o remember the same. Times are compared as instants, and a missing map is
+// an empty one.
+func (s Snapshot) Equal(o Snapshot) bool {
+	return s.Epoch == o.Epoch &&
+		maps.EqualFunc(s.Repositories, o.Repositories, Repository.equal) &&
+		maps.EqualFunc(s.Problems, o.Problems, Problem.equal)
+}
+
+func (r Repository) equal(o Repository) bool {
+	if r.Unseen != o.Unseen || r.Floor != o.Floor || (r.Problem == nil) != (o.Problem == nil) {
+		return false
+	}
+	if r.Problem != nil && !r.Problem.equal(*o.Problem) {
+		return false
+	}
+	return maps.EqualFunc(r.Branches, o.Branches, Branch.equal)
+}
+
+func (b Branch) equal(o Branch) bool {
+	return b.SHA == o.SHA && b.N == o.N && b.Missing == o.Missing && b.Time.Equal(o.Time)
+}
+
+func (p Problem) equal(o Problem) bool {
+	return p.Kind == o.Kind && p.Message == o.Message && p.Since.Equal(o.Since)
 }
 
 // Clone returns a copy that shares nothing with s.

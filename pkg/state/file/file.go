@@ -1,0 +1,168 @@
+// Package file keeps the state in one file of this machine, for `sentry watch` outside of a cluster.
+package file
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// retryLock is how long a Save waits between two tries for the lock. Its holder writes one file, which
+// takes milliseconds.
+const retryLock = 10 * time.Millisecond
+
+// Store keeps the snapshot in a file. Several processes may use the same file: Save notices what another
+// one wrote. A Store itself is for one goroutine at a time.
+type Store struct {
+	path   string
+	loaded []byte // content at the last Load or Save; nil when there was no file
+}
+
+// New returns the store of the file at path. Nothing is touched before Load or Save. Beside the file
+// there will be path.lock, and path.tmp while it is written.
+func New(path string) *Store { return &Store{path: path} }
+
+// Load returns the snapshot, or an empty one when there is no file. A file that is not a valid state, an
+// empty one too, is an error.
+func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
+	if err := ctx.Err(); err != nil {
+		return state.Snapshot{}, err
+	}
+	data, err := s.read()
+	if err != nil {
+		return state.Snapshot{}, err
+	}
+	var snapshot state.Snapshot
+	if data != nil {
+		if snapshot, err = state.Decode(data); err != nil {
+			return state.Snapshot{}, fmt.Errorf("state file %s: %w", s.path, err)
+		}
+	}
+	s.loaded = data
+	return snapshot, nil
+}
+
+// Save replaces the file, whose mode becomes 0600, in one step: after a crash it holds the old state or
+// the new one. Missing directories are made with mode 0700. It returns state.ErrConflict, and writes
+// nothing, when the file is not what the last Load or Save left.
+func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
+	data, err := state.Encode(snapshot)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return fmt.Errorf("make the state's directory: %w", err)
+	}
+	unlock, err := lock(ctx, s.path+".lock")
+	if err != nil {
+		return fmt.Errorf("lock the state file %s: %w", s.path, err)
+	}
+	defer unlock()
+	current, err := s.read()
+	if err != nil {
+		return err
+	}
+	if (current == nil) != (s.loaded == nil) || !bytes.Equal(current, s.loaded) {
+		return fmt.Errorf("state file %s: %w", s.path, state.ErrConflict)
+	}
+	if err := replace(s.path, data); err != nil {
+		return fmt.Errorf("write the state file: %w", err)
+	}
+	s.loaded = data
+	return nil
+}
+
+// read returns the file's content, or nil when there is none.
+func (s *Store) read() ([]byte, error) {
+	// Opening a named pipe would wait for its writer.
+	switch info, err := os.Stat(s.path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read the state file: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("read the state file: %s is not a regular file: name another", s.path)
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil, fmt.Errorf("read the state file: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, state.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the state file: %w", err)
+	}
+	return data, nil
+}
+
+// lock takes the lock file for this process alone. The file stays: removing it would let two processes
+// hold locks on two files of the same name.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil // closing releases it
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("%s is held by another process: %w", path, ctx.Err())
+		case <-time.After(retryLock):
+		}
+	}
+}
+
+// replace puts data at path by way of path.tmp; the caller holds the lock, so the name is free or a
+// leftover of a crash.
+func replace(path string, data []byte) (err error) {
+	tmp := path + ".tmp"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(tmp)
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a rename in dir last through a power failure.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,240 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+func snapshot(epoch string) state.Snapshot {
+	return state.Snapshot{Epoch: epoch, Repositories: map[string]state.Repository{
+		"rag": {Branches: map[string]state.Branch{
+			"main": {SHA: repo.SHA(strings.Repeat("a", 40)), N: 1, Time: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)},
+		}},
+	}}
+}
+
+func load(t *testing.T, s *Store) state.Snapshot {
+	t.Helper()
+	got, err := s.Load(t.Context())
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	return got
+}
+
+func save(t *testing.T, s *Store, snapshot state.Snapshot) {
+	t.Helper()
+	if err := s.Save(t.Context(), snapshot); err != nil {
+		t.Fatalf("Save: %v", err)
+	}
+}
+
+func TestSaveAndLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a", "b", "state.json")
+	s := New(path)
+	if got := load(t, s); !got.Equal(state.Snapshot{}) {
+		t.Fatalf("Load without a file = %+v, want an empty snapshot", got)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load made the directory: %v", err)
+	}
+	save(t, s, snapshot("e1"))
+	save(t, s, snapshot("e2")) // without a Load in between
+	if got := load(t, New(path)); !got.Equal(snapshot("e2")) {
+		t.Errorf("Load = %+v, want %+v", got, snapshot("e2"))
+	}
+	for name, want := range map[string]fs.FileMode{path: 0o600, filepath.Dir(path): 0o700 | fs.ModeDir} {
+		if info, err := os.Stat(name); err != nil || info.Mode() != want {
+			t.Errorf("mode of %s = %v, %v, want %v", name, info.Mode(), err, want)
+		}
+	}
+	if _, err := os.Stat(path + ".tmp"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the temporary file is left: %v", err)
+	}
+}
+
+func TestSaveNoticesOthers(t *testing.T) {
+	tests := map[string]struct {
+		before bool // whether there is a state when ours is loaded
+		other  func(t *testing.T, path string)
+	}{
+		"written for the first time": {false, func(t *testing.T, path string) { s := New(path); load(t, s); save(t, s, snapshot("theirs")) }},
+		"written again":              {true, func(t *testing.T, path string) { s := New(path); load(t, s); save(t, s, snapshot("theirs")) }},
+		"deleted": {true, func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"emptied": {false, func(t *testing.T, path string) {
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state.json")
+			ours := New(path)
+			if tt.before {
+				save(t, ours, snapshot("before"))
+			}
+			load(t, ours)
+			tt.other(t, path)
+			want, _ := os.ReadFile(path)
+			if err := ours.Save(t.Context(), snapshot("ours")); !errors.Is(err, state.ErrConflict) {
+				t.Errorf("Save = %v, want %v", err, state.ErrConflict)
+			}
+			if got, _ := os.ReadFile(path); string(got) != string(want) {
+				t.Errorf("the file holds %q, want what the other left: %q", got, want)
+			}
+		})
+	}
+}
+
+func TestConflictEndsWithLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	ours, theirs := New(path), New(path)
+	load(t, ours)
+	save(t, theirs, snapshot("theirs"))
+	if err := ours.Save(t.Context(), snapshot("ours")); !errors.Is(err, state.ErrConflict) {
+		t.Fatalf("Save = %v, want %v", err, state.ErrConflict)
+	}
+	if got := load(t, ours); got.Epoch != "theirs" {
+		t.Fatalf("Load = %+v, want theirs", got)
+	}
+	save(t, ours, snapshot("ours"))
+}
+
+// Of many that read the same state only one may write.
+func TestOneWriterWins(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	const writers = 8
+	errs := make([]error, writers)
+	var ready, done sync.WaitGroup
+	ready.Add(writers)
+	for i := range writers {
+		s := New(path)
+		done.Go(func() {
+			_, err := s.Load(t.Context())
+			ready.Done()
+			ready.Wait()
+			if err == nil {
+				err = s.Save(t.Context(), snapshot("e"+string(rune('a'+i))))
+			}
+			errs[i] = err
+		})
+	}
+	done.Wait()
+	won := 0
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, state.ErrConflict):
+			t.Errorf("writer %d: %v, want %v", i, err, state.ErrConflict)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d of %d writers that read the same state wrote, want 1", won, writers)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	write := func(content string) func(string) error {
+		return func(path string) error { return os.WriteFile(path, []byte(content), 0o600) }
+	}
+	tests := map[string]struct {
+		make func(path string) error
+		want string
+	}{
+		"empty":      {write(""), "it is empty"},
+		"cut short":  {write(`{"version":1,`), "unexpected end of JSON input"},
+		"directory":  {func(path string) error { return os.Mkdir(path, 0o700) }, "is not a regular file"},
+		"named pipe": {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "is not a regular file"},
+	}
+	for name, tt := range tests {
+		path := filepath.Join(t.TempDir(), "state.json")
+		if err := tt.make(path); err != nil {
+			t.Fatal(err)
+		}
+		s := New(path)
+		got, err := s.Load(t.Context())
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: Load = %+v, %v, want an error with the path and %q", name, got, err, tt.want)
+		}
+		if err := s.Save(t.Context(), snapshot("e")); err == nil {
+			t.Errorf("%s: Save replaced what could not be read", name)
+		}
+	}
+}
+
+func TestSaveRefusesInvalid(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	s := New(path)
+	save(t, s, snapshot("e1"))
+	bad := snapshot("e2")
+	bad.Repositories["rag"].Branches["main"] = state.Branch{SHA: "x"}
+	if err := s.Save(t.Context(), bad); err == nil || !strings.Contains(err.Error(), `branch "main"`) {
+		t.Errorf("Save of an invalid SHA = %v, want an error that names the branch", err)
+	}
+	if got := load(t, s); got.Epoch != "e1" {
+		t.Errorf("Load = %+v, want the state from before", got)
+	}
+}
+
+// A process that was killed while it wrote leaves path.tmp behind.
+func TestSaveAfterCrash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	if err := os.WriteFile(path+".tmp", []byte("half"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	save(t, New(path), snapshot("e1"))
+	if got := load(t, New(path)); got.Epoch != "e1" {
+		t.Errorf("Load = %+v, want e1", got)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode = %v, %v, want 0600", info.Mode(), err)
+	}
+}
+
+func TestSaveWaitsForTheLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	unlock, err := lock(t.Context(), path+".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() { result <- New(path).Save(ctx, snapshot("e1")) }()
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "held by another process") {
+		t.Errorf("Save while another holds the lock = %v, want the context's error", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file was written without the lock: %v", err)
+	}
+	go func() { result <- New(path).Save(t.Context(), snapshot("e2")) }()
+	unlock()
+	if err := <-result; err != nil {
+		t.Errorf("Save after the lock was released = %v", err)
+	}
+}
+
+func TestLoadHonoursContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := New(filepath.Join(t.TempDir(), "state.json")).Load(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Load = %v, want %v", err, context.Canceled)
+	}
+}
