@@ -1,0 +1,87 @@
+# Run `make help`. CI (.ci/run) calls only targets of this file.
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE    ?= ghcr.io/tekton-sentry/sentry:$(VERSION)
+FUZZTIME ?= 30s
+LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
+GO       ?= go
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## bin/sentry, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sentry ./cmd/sentry
+
+.PHONY: test
+test: ## all tests that need no root and no cluster
+	$(GO) test ./cmd/... ./pkg/... ./tekton/... ./test/docs/... ./test/scenarios/...
+
+.PHONY: race
+race: ## the same with the race detector
+	$(GO) test -race ./cmd/... ./pkg/... ./tekton/... ./test/docs/... ./test/scenarios/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (default 30s)
+	@for file in $$(grep -rl --include='*_test.go' '^func Fuzz' pkg tekton | sort); do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do \
+	    echo "== $$target ($$(dirname $$file))"; \
+	    $(GO) test ./$$(dirname $$file) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## benchmarks: speed and memory
+	$(GO) test -run '^$$' -bench . -benchmem ./pkg/...
+
+.PHONY: demo
+demo: build ## see a commit become a deployment on this machine; needs Go, git and sh
+	@$(GO) run ./test/demo bin/sentry
+
+.PHONY: e2e
+e2e: build cluster-up ## make a real cluster, run the end-to-end tests in it, take it down
+	@trap 'test/cluster/down.sh' EXIT; \
+	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
+	$(GO) test -count=1 -timeout 40m -v ./test/e2e/...
+
+.PHONY: cluster-up
+cluster-up: ## a cluster with Tekton and Gitea on this machine, without Docker; needs root
+	test/cluster/up.sh
+
+.PHONY: cluster-down
+cluster-down: ## end it
+	test/cluster/down.sh
+
+.PHONY: kind-up
+kind-up: ## the same with kind, on a machine with Docker
+	test/cluster/kind-up.sh
+
+.PHONY: kind-down
+kind-down: ## end it
+	test/cluster/kind-down.sh
+
+.PHONY: image
+image: build ## dist/sentry.tar: the container image, made without Docker; PUSH=1 pushes it
+	@mkdir -p dist
+	cd hack/mkimage && $(GO) build -o ../../bin/mkimage .
+	bin/mkimage -tag $(IMAGE) -o dist/sentry.tar -user 65532:65532 -entrypoint /sentry $(if $(PUSH),-push) \
+	  bin/sentry:/sentry /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt
+
+.PHONY: lint
+lint: bin/golangci-lint ## vet, format and lint
+	bin/golangci-lint run ./...
+
+bin/golangci-lint: hack/lint/go.mod hack/lint/go.sum
+	cd hack/lint && $(GO) build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: fmt
+fmt: bin/golangci-lint ## format the code
+	bin/golangci-lint fmt ./...
+
+.PHONY: generate
+generate: ## write what is generated: goldens and docs/cli.md
+	$(GO) test ./pkg/pipelinerun ./pkg/cli -update
