@@ -1,0 +1,269 @@
+package githost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// DefaultTimeout is how long an endpoint may take for all its repositories in one cycle. Half of the
+// shortest polling interval, so that a slow host is given up well before the next cycle.
+const DefaultTimeout = 30 * time.Second
+
+// grace is how long after its deadline a Host may take to return what it has.
+const grace = time.Second
+
+// Reader reads the heads of all repositories of a configuration. Set its fields before the first call
+// and not afterwards. It keeps endpoints, with their open connections, from one call to the next.
+type Reader struct {
+	Open    map[config.HostType]Open // how to speak to each type of host
+	Version string                   // of Sentry, for the User-Agent
+	Timeout time.Duration            // per endpoint and call; 0 = DefaultTimeout
+	Log     *slog.Logger             // nil = nothing is logged
+	Base    http.RoundTripper        // shared by all endpoints; nil = NewTransport for each
+
+	mu        sync.Mutex
+	endpoints map[endpointKey]*endpoint
+}
+
+// endpointKey is what repositories must have in common to be asked for together.
+type endpointKey struct {
+	kind            config.HostType
+	origin, api     string
+	username, token string
+}
+
+// endpoint is a Host that was opened, and the client it was opened with.
+type endpoint struct {
+	Endpoint
+	name   string // host[:port]
+	host   Host
+	client *http.Client
+	busy   sync.Mutex // held while host.Heads runs
+}
+
+// batch is what one call asks one endpoint for.
+type batch struct {
+	endpoint *endpoint
+	want     []Wanted
+	indexes  [][]int        // of want[i], in the caller's list
+	known    map[string]int // key of what is wanted -> index in want
+}
+
+// Heads returns one observation for each of want, in their order. It asks all endpoints at the same time,
+// each once for the same URL and patterns. An endpoint that has not returned within Timeout costs its own
+// repositories an error of kind Temporary and the others nothing. Every error is an *Error with its Host
+// set, one line, without the credential it was made with.
+func (r *Reader) Heads(ctx context.Context, want []config.Monitor) []repo.Observation {
+	answers := make([]repo.Observation, len(want))
+	var wait sync.WaitGroup
+	for _, b := range r.batches(want, answers) {
+		wait.Go(func() {
+			for i, o := range r.ask(ctx, b) {
+				for _, j := range b.indexes[i] {
+					answers[j] = repo.Observation{Heads: maps.Clone(o.Heads), Err: o.Err}
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return answers
+}
+
+// Close closes the connections that are kept between calls. The Reader can be used again.
+func (r *Reader) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.endpoints {
+		e.client.CloseIdleConnections()
+	}
+}
+
+// batches groups want by endpoint, in the order in which they first appear. What belongs to no endpoint
+// gets its error in answers.
+func (r *Reader) batches(want []config.Monitor, answers []repo.Observation) []*batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var order []*batch
+	byEndpoint := make(map[*endpoint]*batch)
+	for i, m := range want {
+		e, err := r.endpoint(m.Source)
+		if err != nil {
+			answers[i] = failed(err)
+			continue
+		}
+		b := byEndpoint[e]
+		if b == nil {
+			b = &batch{endpoint: e, known: make(map[string]int)}
+			byEndpoint[e] = b
+			order = append(order, b)
+		}
+		b.add(i, Wanted{URL: m.URL, Patterns: m.Branches})
+	}
+	return order
+}
+
+func (b *batch) add(index int, w Wanted) {
+	key := fmt.Sprintf("%q", w.URL)
+	for _, p := range w.Patterns {
+		_, exact := p.Exact()
+		key += fmt.Sprintf(" %t %q", exact, p)
+	}
+	at, ok := b.known[key]
+	if !ok {
+		at = len(b.want)
+		b.known[key] = at
+		b.want = append(b.want, w)
+		b.indexes = append(b.indexes, nil)
+	}
+	b.indexes[at] = append(b.indexes[at], index)
+}
+
+// endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be
+// opened is tried again by the next call.
+func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Host == "" {
+		return nil, NewError(Invalid, "repo_url", "it is not a URL of the form https://host/path")
+	}
+	name, origin := hostOf(u), originOf(u)
+	key := endpointKey{s.Type, origin, s.APIURL, s.Auth.Username.Reveal(), s.Auth.Token.Reveal()}
+	if e, ok := r.endpoints[key]; ok {
+		return e, nil
+	}
+	open, ok := r.Open[s.Type]
+	if !ok {
+		return nil, NewError(Invalid, name, "repo_type %.40q is not supported", s.Type)
+	}
+	base := r.Base
+	if base == nil {
+		base = NewTransport()
+	}
+	e := &endpoint{
+		Endpoint: Endpoint{Type: s.Type, Origin: origin, APIURL: s.APIURL, Auth: s.Auth},
+		name:     name,
+		client:   NewClient(base, r.Version, r.timeout()),
+	}
+	if e.host, err = open(e.Endpoint, e.client); err != nil {
+		return nil, e.tidy(&Error{Kind: Invalid, Host: name, Err: err})
+	}
+	if r.endpoints == nil {
+		r.endpoints = make(map[endpointKey]*endpoint)
+	}
+	r.endpoints[key] = e
+	return e, nil
+}
+
+func (r *Reader) timeout() time.Duration {
+	if r.Timeout > 0 {
+		return r.Timeout
+	}
+	return DefaultTimeout
+}
+
+// ask returns one observation for each of b.want, within the deadline and a moment of grace. A Host that
+// ignores its context is left behind, and its endpoint not asked again until it has returned.
+func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
+	e := b.endpoint
+	ctx, cancel := WithTimeout(ctx, e.name, r.timeout())
+	defer cancel()
+	start := time.Now()
+	all := func(err error) []repo.Observation {
+		answers := make([]repo.Observation, len(b.want))
+		for i := range answers {
+			answers[i] = failed(e.tidy(err))
+		}
+		return answers
+	}
+	if !e.busy.TryLock() {
+		return all(NewError(Temporary, e.name, "still busy with the previous cycle"))
+	}
+	done := make(chan []repo.Observation, 1)
+	go func() {
+		defer e.busy.Unlock()
+		done <- r.heads(ctx, b, all)
+	}()
+
+	var answers []repo.Observation
+	select {
+	case answers = <-done:
+	case <-ctx.Done():
+		select {
+		case answers = <-done:
+		case <-time.After(grace):
+			answers = all(WrapError(e.name, context.Cause(ctx)))
+		}
+	}
+	failures := 0
+	for i := range answers {
+		if answers[i].Err != nil {
+			answers[i] = failed(e.tidy(answers[i].Err))
+			failures++
+		}
+	}
+	r.log().Debug("asked for heads", "host", e.name, "repositories", len(b.want), "failed", failures, "took", time.Since(start))
+	return answers
+}
+
+// heads calls the Host. A Host decodes what strangers send it, with libraries that are not ours: if it
+// panics, that is the end of this answer and not of the program.
+func (r *Reader) heads(ctx context.Context, b *batch, all func(error) []repo.Observation) (answers []repo.Observation) {
+	defer func() {
+		if p := recover(); p != nil {
+			text := hide(fmt.Sprint(p), b.endpoint.secrets()...)
+			r.log().Error("reading the answer of a host panicked", "host", b.endpoint.name, "err", oneLine(text), "stack", string(debug.Stack()))
+			answers = all(NewError(Invalid, b.endpoint.name, "the answer could not be read, which is a fault of Sentry: please report the stack in the log"))
+		}
+	}()
+	answers = b.endpoint.host.Heads(ctx, b.want)
+	if len(answers) != len(b.want) {
+		return all(NewError(Invalid, b.endpoint.name, "%d answers for %d repositories, which is a fault of Sentry: please report it",
+			len(answers), len(b.want)))
+	}
+	return answers
+}
+
+func (r *Reader) log() *slog.Logger {
+	if r.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return r.Log
+}
+
+// tidy is the one gate that every error passes: it becomes an *Error with a host, one line, without the
+// endpoint's credential, whoever made it.
+func (e *endpoint) tidy(err error) *Error {
+	clean := *WrapError(e.name, err)
+	clean.Err = &told{text: oneLine(hide(clean.Err.Error(), e.secrets()...)), cause: errors.Unwrap(clean.Err)}
+	return &clean
+}
+
+// secrets returns the texts that would give the endpoint's credential away.
+func (e *endpoint) secrets() []string {
+	user, token := e.Auth.Username.Reveal(), e.Auth.Token.Reveal()
+	switch {
+	case token == "" && user == "":
+		return nil
+	case token == "":
+		// Some hosts take a token as the user name. A name beside a token is no secret.
+		return []string{user, basicToken(user, "")}
+	}
+	return []string{token, url.QueryEscape(token), url.PathEscape(token), basicToken(user, token), basicToken("git", token)}
+}
+
+// Host returns host[:port] of the endpoint's origin, for Error.Host.
+func (e Endpoint) Host() string {
+	_, host, _ := strings.Cut(e.Origin, "://")
+	return host
+}
