@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"errors"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -11,20 +12,30 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
+// ErrPending is the Err of an observation that is still to come. The repository counts as unchanged and
+// not as failing, and its group's run is not planned before all members were looked at.
+var ErrPending = errors.New("the host has not answered yet")
+
 // Input is all that planning depends on.
 type Input struct {
 	Config   *config.Config
 	Snapshot state.Snapshot
 	Observed []repo.Observation // one for each of Config.Repositories, in their order
-	Now      time.Time
+	// Fresh says which of Observed were not planned before; nil when all are fresh. Only a fresh answer
+	// counts as one more in which a branch is missing. It matters to who plans several times while the
+	// hosts' answers come in.
+	Fresh []bool
+	Now   time.Time
 }
 
 // Plan is what follows from an Input.
 type Plan struct {
-	Runs     []Run          // to create, in the order of the file
-	Waiting  []Run          // due, but their unit is busy; filled by Hold
-	Snapshot state.Snapshot // the input's with all that needs no run: first sights, forgotten branches, problems
-	Events   []Event        // what was noticed, for the log
+	Runs    []Run // to create, in the order of the file
+	Waiting []Run // due, but their unit is busy; filled by Hold
+	// Snapshot is the input's with all that needs no run: first sights, forgotten branches, problems. It
+	// shares nothing with the input's, unless it is equal to it and there are no Runs.
+	Snapshot state.Snapshot
+	Events   []Event // what was noticed, for the log
 }
 
 // Event is something noticed that a log line should tell.
@@ -92,6 +103,6 @@ type Member struct {
 	Branch     string   // of the watched repository
 	SHA        repo.SHA // its head; the last known one when it could not be read
 	Previous   repo.SHA // acted upon before; "" for a new branch
-	Changed    bool     // false for a member that runs because another one changed
+	Changed    bool     // false for a member that runs because another one changed, or that was asked for by hand and did not
 	QASHA      repo.SHA // revision of the QA repository; filled by Pin
 }

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -29,12 +30,16 @@ func ParsePattern(entry string) (Pattern, error) {
 		}
 		return Pattern{text: entry}, nil
 	}
-	re, err := regexp.Compile(`^(?:` + entry + `)$`)
+	// Parsed on its own first: between our anchors, `a)|(?:b` would be an expression that matches a part.
+	parsed, err := syntax.Parse(entry, syntax.Perl)
 	if err != nil {
-		// The compiler's message quotes the expression with our anchors around it; the code is enough.
-		if e, ok := err.(*syntax.Error); ok {
+		if e, ok := errors.AsType[*syntax.Error](err); ok {
 			return Pattern{}, fmt.Errorf("regular expression %.80q: %s", entry, e.Code)
 		}
+		return Pattern{}, fmt.Errorf("regular expression %.80q: %w", entry, err)
+	}
+	re, err := regexp.Compile(`^(?:` + parsed.String() + `)$`)
+	if err != nil {
 		return Pattern{}, fmt.Errorf("regular expression %.80q: %w", entry, err)
 	}
 	return Pattern{text: entry, re: re}, nil

@@ -65,6 +65,20 @@ func NewProblem(kind, message string, since time.Time) Problem {
 	return Problem{Kind: kind, Message: oneLine(message), Since: since.UTC().Round(0)}
 }
 
+// SetProblem notes what keeps a unit from running, and reports whether that is news: another problem of the
+// same kind stays as it was first written, so that a failure that lasts is not written every cycle.
+func (s *Snapshot) SetProblem(unit, kind string, err error, now time.Time) bool {
+	if old, ok := s.Problems[unit]; ok && old.Kind == kind {
+		return false
+	}
+	s.Problems = maps.Clone(s.Problems) // whoever shares the map with another snapshot keeps that one as it is
+	if s.Problems == nil {
+		s.Problems = make(map[string]Problem)
+	}
+	s.Problems[unit] = NewProblem(kind, err.Error(), now)
+	return true
+}
+
 // oneLine returns text as printable characters on one line of at most maxMessage bytes.
 func oneLine(text string) string {
 	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {

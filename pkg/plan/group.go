@@ -1,0 +1,100 @@
+package plan
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// runs makes the runs of all units that have a change, in the order of the file. A group's place is that of
+// its first member.
+func (p *planner) runs() []Run {
+	if len(p.due) == 0 {
+		return nil
+	}
+	groups := make(map[string][]int)
+	for i, r := range p.Config.Repositories {
+		groups[r.Group] = append(groups[r.Group], i)
+	}
+	var runs []Run
+	for i := range p.Config.Repositories {
+		switch r := &p.Config.Repositories[i]; {
+		case r.Group == "":
+			for _, c := range p.due[r.Name] {
+				trigger := Trigger{Refs: []Change{c}, Seen: p.Now}
+				runs = append(runs, newRun(p.Input, UnitOf(r, c.Branch), trigger, []Member{changed(r, c)}, nil))
+			}
+		case groups[r.Group][0] == i:
+			if run, ok := p.group(groups[r.Group]); ok {
+				runs = append(runs, run)
+			}
+		}
+	}
+	return runs
+}
+
+// group makes the run of a group's members, if one is due and all answers are there.
+func (p *planner) group(indices []int) (Run, bool) {
+	trigger := Trigger{Seen: p.Now}
+	var members []Member
+	var leftOut []string
+	first := &p.Config.Repositories[indices[0]]
+	scope := p.Config.Groups[first.Group].Deploy
+	for _, i := range indices {
+		r := &p.Config.Repositories[i]
+		if errors.Is(p.failure(i), ErrPending) {
+			return Run{}, false
+		}
+		changes := p.due[r.Name]
+		trigger.Refs = append(trigger.Refs, changes...)
+		for _, c := range changes {
+			members = append(members, changed(r, c))
+		}
+		if len(changes) > 0 || scope == config.Changed {
+			continue
+		}
+		if m, ok := p.unchanged(i); ok {
+			members = append(members, m)
+		} else {
+			leftOut = append(leftOut, r.Name)
+		}
+	}
+	if len(trigger.Refs) == 0 {
+		return Run{}, false
+	}
+	return newRun(p.Input, UnitOf(first, ""), trigger, members, leftOut), true
+}
+
+func changed(r *config.Repository, c Change) Member {
+	return Member{Repository: r, Branch: c.Branch, SHA: c.New, Previous: c.Old, Changed: true}
+}
+
+// unchanged returns the member that runs because another one changed; false when nothing is known of it.
+func (p *planner) unchanged(i int) (Member, bool) {
+	r := &p.Config.Repositories[i]
+	heads := p.Observed[i].Heads
+	branches := p.Snapshot.Repositories[r.Name].Branches
+	if p.failure(i) != nil {
+		heads = make(map[string]repo.SHA, len(branches))
+		for branch, b := range branches {
+			heads[branch] = b.SHA
+		}
+	}
+	branch, ok := firstBranch(r.Monitor.Branches, heads)
+	return Member{Repository: r, Branch: branch, SHA: heads[branch], Previous: branches[branch].SHA}, ok
+}
+
+// firstBranch returns the branch that is deployed when none is named: the first one, sorted by name, that
+// matches the first pattern which matches any.
+func firstBranch(patterns repo.Patterns, heads map[string]repo.SHA) (string, bool) {
+	branches := slices.Sorted(maps.Keys(heads))
+	for _, p := range patterns {
+		if i := slices.IndexFunc(branches, p.Match); i >= 0 {
+			return branches[i], true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,35 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+)
+
+// Hold looks at the runs that have not finished, by their unit's label, and returns the plan with what
+// on_busy makes of it:
+//
+//	active runs of the unit | queue              | cancel                   | parallel
+//	------------------------+--------------------+--------------------------+---------
+//	none                    | run                | run                      | run
+//	others                  | moved to Waiting   | run, Cancel names them   | run
+//	this run itself         | run                | run                      | run
+//
+// A run that is active itself was created before and not remembered: creating it again finds it.
+func (p Plan) Hold(active map[string][]string) Plan {
+	held := p
+	held.Runs, held.Waiting = nil, slices.Clone(p.Waiting)
+	for _, r := range p.Runs {
+		busy := active[r.Unit.Label]
+		switch {
+		case len(busy) == 0, slices.Contains(busy, r.Name), r.Group.OnBusy == config.StartAtOnce:
+			held.Runs = append(held.Runs, r)
+		case r.Group.OnBusy == config.CancelOld:
+			r.Cancel = slices.Sorted(slices.Values(busy))
+			held.Runs = append(held.Runs, r)
+		default:
+			held.Waiting = append(held.Waiting, r)
+		}
+	}
+	return held
+}

@@ -1,0 +1,310 @@
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// Make compares what was observed with what is remembered, ref by ref:
+//
+//	remembered        | observed           | event      | what follows
+//	------------------+--------------------+------------+------------------------------------------------
+//	no such repository| its heads          | first seen | remembered; on_first_seen: deploy: run, N=floor+1
+//	no such branch    | its head           | new branch | run, N=floor+1, no old SHA
+//	SHA               | the same SHA       |            | nothing
+//	SHA, N            | another SHA        | moved      | run, N+1; forwards or back is all the same
+//	SHA, missing once | any head           |            | no longer missing; the SHA as above
+//	SHA               | no such branch     | missing    | remembered as missing once
+//	SHA, missing once | no such branch     | forgotten  | forgotten; floor is at least its N
+//	SHA               | nothing matches it |            | forgotten, as it is no longer configured
+//	anything          | nothing yet        |            | nothing
+//	no problem        | an error           | failing    | the problem is remembered
+//	problem           | error of that kind |            | nothing
+//	problem           | error of another   | failing    | the problem is remembered
+//	problem           | heads              | recovered  | no problem; the heads as above
+//	SHA               | not configured     |            | only the highest N stays, as the floor
+//
+// A ref for which a run follows stays in Plan.Snapshot as it was: Run.Remember advances it once the run
+// exists. Until then every plan finds the change again and gives its run the same name. That is also why
+// no branch is forgotten while its repository has a new one waiting to run: the floor would rise and the
+// new branch's run get another name.
+//
+// The changes of one unit are one run. In a group:
+//
+//	member          | deploy: all (default)                        | deploy: changed
+//	----------------+----------------------------------------------+----------------
+//	changed         | one task for each of its changed branches    | the same
+//	unchanged       | its first configured branch, at its head     | no task
+//	cannot be read  | the same, at the SHA that is remembered      | no task
+//	nothing known   | left out, and the run says so                | no task
+//	no answer yet   | the whole run has to wait for the answer     | the same
+//
+// The first configured branch is the first one, sorted by name, that matches the first entry of `branches`
+// which matches any. Everything comes in the order of the file, refs of one repository sorted by branch.
+func Make(in Input) Plan {
+	p := planner{Input: in, next: in.Snapshot}
+	for i := range in.Config.Repositories {
+		p.look(i)
+	}
+	p.dropUnconfigured()
+	runs := p.runs()
+	if len(runs) > 0 {
+		p.own() // for Remember
+	}
+	p.dropProblems(runs)
+	return Plan{Runs: runs, Snapshot: p.next, Events: p.events}
+}
+
+// planner is a Make at work.
+type planner struct {
+	Input
+	next   state.Snapshot
+	owned  bool                // next shares nothing with Snapshot
+	due    map[string][]Change // by repository, sorted by branch; only of repositories with changes
+	events []Event
+}
+
+// own makes next writable. An idle cycle, which is nearly all of them, never copies the snapshot.
+func (p *planner) own() {
+	if !p.owned {
+		p.next, p.owned = p.Snapshot.Clone(), true
+	}
+}
+
+// edit changes what will be remembered of a repository.
+func (p *planner) edit(name string, change func(*state.Repository)) {
+	p.own()
+	r := p.next.Repositories[name]
+	if r.Branches == nil {
+		r.Branches = make(map[string]state.Branch)
+	}
+	change(&r)
+	p.next.Repositories[name] = r
+}
+
+func (p *planner) notice(kind EventKind, ref repo.Ref, from, to repo.SHA, detail string) {
+	p.events = append(p.events, Event{Kind: kind, Ref: ref, From: from, To: to, Detail: detail})
+}
+
+// errNoHeads stands for a good answer without any head, which package githost promises not to give: taken
+// at its word it would delete all branches.
+var errNoHeads = errors.New("the host answered without an error and without a branch")
+
+// failure returns why the repository's heads are not known, or nil when they are.
+func (p *planner) failure(i int) error {
+	switch o := p.Observed[i]; {
+	case o.Err != nil:
+		return o.Err
+	case len(o.Heads) == 0:
+		return errNoHeads
+	}
+	return nil
+}
+
+// look plans one repository.
+func (p *planner) look(i int) {
+	r := &p.Config.Repositories[i]
+	was, known := p.Snapshot.Repositories[r.Name]
+	was.Unseen = was.Unseen || !known
+	if err := p.failure(i); err != nil {
+		if !errors.Is(err, ErrPending) {
+			p.fail(r, was, err)
+		}
+		return
+	}
+	if was.Problem != nil {
+		p.edit(r.Name, func(now *state.Repository) { now.Problem = nil })
+		p.notice(Recovered, repo.Ref{Repository: r.Name}, "", "", was.Problem.Kind)
+	}
+	changes, found := p.changes(r, was, p.Observed[i].Heads)
+	if was.Unseen {
+		// From here on the repository is a known one, whether or not its first runs come about.
+		p.edit(r.Name, func(now *state.Repository) { now.Unseen = false })
+		if p.Config.Global.OnFirstSeen != config.DeployFirst {
+			p.record(changes, was.Floor)
+			return
+		}
+	}
+	added := false
+	for _, c := range changes {
+		kind := Moved
+		if c.Old == "" {
+			kind, added = NewBranch, true
+		}
+		p.notice(kind, c.Ref, c.Old, c.New, "")
+	}
+	if len(changes) > 0 {
+		if p.due == nil {
+			p.due = make(map[string][]Change)
+		}
+		p.due[r.Name] = changes
+	}
+	if found < len(was.Branches) {
+		p.lose(r, was, i, added)
+	}
+}
+
+// changes returns the heads that differ from what is remembered, sorted by branch, and how many of the
+// remembered branches there are among all heads.
+func (p *planner) changes(r *config.Repository, was state.Repository, heads map[string]repo.SHA) (changes []Change, found int) {
+	for branch, sha := range heads {
+		b, ok := was.Branches[branch]
+		n := was.Floor
+		if ok {
+			n = b.N
+			found++
+			if b.Missing > 0 {
+				p.edit(r.Name, func(now *state.Repository) {
+					b := now.Branches[branch]
+					b.Missing = 0
+					now.Branches[branch] = b
+				})
+			}
+		}
+		if b.SHA != sha {
+			changes = append(changes, Change{Ref: repo.Ref{Repository: r.Name, Branch: branch}, N: n + 1, Old: b.SHA, New: sha})
+		}
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
+	return changes, found
+}
+
+// record remembers the heads of a repository that is seen for the first time.
+func (p *planner) record(heads []Change, floor int) {
+	for _, c := range heads {
+		p.edit(c.Repository, func(now *state.Repository) {
+			now.Branches[c.Branch] = state.Branch{SHA: c.New, N: floor, Time: p.Now.UTC().Round(0)}
+		})
+		p.notice(FirstSeen, c.Ref, "", c.New, "")
+	}
+}
+
+// lose plans the remembered branches of a repository that are not in a good answer. added says that a new
+// branch has yet to run.
+func (p *planner) lose(r *config.Repository, was state.Repository, i int, added bool) {
+	for _, branch := range slices.Sorted(maps.Keys(was.Branches)) {
+		if _, ok := p.Observed[i].Heads[branch]; ok {
+			continue
+		}
+		b := was.Branches[branch]
+		ref := repo.Ref{Repository: r.Name, Branch: branch}
+		configured := r.Monitor.Branches.Match(branch)
+		fresh := p.Fresh == nil || p.Fresh[i]
+		switch {
+		case configured && !fresh:
+		case configured && b.Missing == 0:
+			b.Missing = 1
+			p.edit(r.Name, func(now *state.Repository) { now.Branches[branch] = b })
+			p.notice(Missing, ref, b.SHA, "", "")
+		case !added:
+			p.edit(r.Name, func(now *state.Repository) {
+				delete(now.Branches, branch)
+				now.Floor = max(now.Floor, b.N)
+			})
+			if configured {
+				p.notice(Forgotten, ref, b.SHA, "", "")
+			}
+		}
+	}
+}
+
+// fail notes why a repository cannot be read, unless that is known.
+func (p *planner) fail(r *config.Repository, was state.Repository, err error) {
+	kind := problemKind(err)
+	if was.Problem != nil && was.Problem.Kind == kind {
+		return
+	}
+	problem := state.NewProblem(kind, err.Error(), p.Now)
+	p.edit(r.Name, func(now *state.Repository) {
+		now.Unseen = was.Unseen
+		now.Problem = &problem
+	})
+	p.notice(Failing, repo.Ref{Repository: r.Name}, "", "", problem.Message)
+}
+
+// problemKind returns the kind that an error says it has by a method ProblemKind. Everything else may go
+// away by itself.
+func problemKind(err error) string {
+	if k, ok := errors.AsType[interface {
+		error
+		ProblemKind() string
+	}](err); ok {
+		return cmp.Or(k.ProblemKind(), "temporary")
+	}
+	return "temporary"
+}
+
+// dropUnconfigured shrinks what is remembered of repositories that are not in the configuration to their
+// highest N. When one of them comes back it is seen for the first time, and never plans the name of an
+// earlier run.
+func (p *planner) dropUnconfigured() {
+	if len(p.Config.Repositories) == 0 {
+		return
+	}
+	configured := 0
+	for i := range p.Config.Repositories {
+		if _, ok := p.Snapshot.Repositories[p.Config.Repositories[i].Name]; ok {
+			configured++
+		}
+	}
+	if configured == len(p.Snapshot.Repositories) {
+		return
+	}
+	names := make(map[string]bool, len(p.Config.Repositories))
+	for i := range p.Config.Repositories {
+		names[p.Config.Repositories[i].Name] = true
+	}
+	for name, was := range p.Snapshot.Repositories {
+		if names[name] {
+			continue
+		}
+		floor := was.Floor
+		for _, b := range was.Branches {
+			floor = max(floor, b.N)
+		}
+		switch {
+		case floor == 0:
+			p.own()
+			delete(p.next.Repositories, name)
+		case !was.Unseen || was.Problem != nil:
+			p.own()
+			p.next.Repositories[name] = state.Repository{Unseen: true, Floor: floor}
+		}
+	}
+}
+
+// dropProblems forgets what kept units from running that have nothing to run any more. While a repository
+// cannot be read it is not known whether its units have.
+func (p *planner) dropProblems(runs []Run) {
+	if len(p.Snapshot.Problems) == 0 {
+		return
+	}
+	open := make(map[string]bool) // labels, and starts of labels up to the first dot
+	for _, r := range runs {
+		open[r.Unit.Label] = true
+	}
+	for i := range p.Config.Repositories {
+		r := &p.Config.Repositories[i]
+		switch {
+		case p.failure(i) == nil:
+		case r.Group != "":
+			open[groupLabel(r.Group)] = true
+		default:
+			open[r.Name+"."], open[labelStart(r.Name)] = true, true
+		}
+	}
+	for label := range p.Snapshot.Problems {
+		start, _, _ := strings.Cut(label, ".")
+		if !open[label] && !open[start+"."] {
+			p.own()
+			delete(p.next.Problems, label)
+		}
+	}
+}

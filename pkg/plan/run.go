@@ -1,0 +1,138 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// newRun names the run and its tasks. Refs of the trigger get sorted.
+func newRun(in Input, unit Unit, trigger Trigger, members []Member, leftOut []string) Run {
+	group := config.Alone()
+	if unit.Group != "" {
+		group = in.Config.Groups[unit.Group]
+	}
+	slices.SortFunc(trigger.Refs, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
+	nameTasks(members)
+	r := Run{Unit: unit, Group: group, Trigger: trigger, Members: members, LeftOut: leftOut, epoch: in.Snapshot.Epoch}
+	r.Name = r.name()
+	return r
+}
+
+// name follows from what triggered the run and nothing else, so that the same change gets the same name
+// after a restart and with an edited configuration, and a different change another one.
+func (r Run) name() string {
+	h := sha256.New()
+	// Each part is preceded by its length: no two lists of parts give the same bytes.
+	write := func(part string) { fmt.Fprintf(h, "%d:%s", len(part), part) }
+	write(r.epoch)
+	write(r.Unit.Label)
+	write(r.Trigger.Manual)
+	for _, c := range r.Trigger.Refs {
+		write(c.Repository)
+		write(c.Branch)
+		write(strconv.Itoa(c.N))
+		write(string(c.New))
+	}
+	return r.Unit.Prefix + "-" + hex.EncodeToString(h.Sum(nil))[:10]
+}
+
+// Next returns the same run under its next name, with every N one higher, for when the name belongs to
+// something else.
+func (r Run) Next() Run {
+	r.Trigger.Refs = slices.Clone(r.Trigger.Refs)
+	for i := range r.Trigger.Refs {
+		r.Trigger.Refs[i].N++
+	}
+	r.Name = r.name()
+	return r
+}
+
+// Equal reports whether both are the same change. When it was observed is not part of it.
+func (t Trigger) Equal(o Trigger) bool {
+	return t.Manual == o.Manual && slices.Equal(t.Refs, o.Refs)
+}
+
+// QA returns the QA repositories that the members clone, each once, in the order of the members: what has
+// to be read for Pin.
+func (r Run) QA() []config.Monitor {
+	var monitors []config.Monitor
+	r.eachQA(func(_, at int, d config.Deploy) {
+		if at == len(monitors) {
+			monitors = append(monitors, config.Monitor{Source: d.Source, Branches: repo.Patterns{repo.ExactPattern(d.Branch)}})
+		}
+	})
+	return monitors
+}
+
+// eachQA calls f with each member's index and the index of its QA repository in QA().
+func (r Run) eachQA(f func(member, at int, d config.Deploy)) {
+	type key struct {
+		config.Source
+		branch string
+	}
+	index := make(map[key]int)
+	for i, m := range r.Members {
+		d := m.Repository.Deploy
+		k := key{d.Source, d.Branch}
+		at, ok := index[k]
+		if !ok {
+			at = len(index)
+			index[k] = at
+		}
+		f(i, at, d)
+	}
+}
+
+// Pin returns the run with the revisions of its QA repositories: heads are the observations of QA(), in
+// its order. When one of them cannot be read it returns the run as it was and an error that names it:
+// the run must not be created then.
+func (r Run) Pin(heads []repo.Observation) (Run, error) {
+	pinned := r
+	pinned.Members = slices.Clone(r.Members)
+	var failed error
+	r.eachQA(func(i, at int, d config.Deploy) {
+		o := heads[at]
+		sha, ok := o.Heads[d.Branch]
+		switch {
+		case failed != nil:
+		case o.Err != nil:
+			failed = fmt.Errorf("read branch %q of the QA repository %s: %w", d.Branch, d.URL, o.Err)
+		case !ok:
+			failed = fmt.Errorf("the QA repository %s has no branch %q: check deploy.qa_repo_branch of %s", d.URL, d.Branch, r.Members[i].Repository.Name)
+		}
+		pinned.Members[i].QASHA = sha
+	})
+	if failed != nil {
+		return r, failed
+	}
+	return pinned, nil
+}
+
+// Remember writes into s that the run exists: its triggering refs were acted upon at now, and its unit has
+// no problem. A run that was asked for by hand leaves s as it is.
+func (r Run) Remember(s *state.Snapshot, now time.Time) {
+	if r.Trigger.Manual != "" {
+		return
+	}
+	if s.Repositories == nil {
+		s.Repositories = make(map[string]state.Repository)
+	}
+	for _, c := range r.Trigger.Refs {
+		entry := s.Repositories[c.Repository]
+		if entry.Branches == nil {
+			entry.Branches = make(map[string]state.Branch)
+		}
+		entry.Unseen = false
+		entry.Branches[c.Branch] = state.Branch{SHA: c.New, N: c.N, Time: now.UTC().Round(0)}
+		s.Repositories[c.Repository] = entry
+	}
+	delete(s.Problems, r.Unit.Label)
+}
