@@ -11,8 +11,9 @@ import (
 // Pattern chooses branches: one exact name, or a regular expression (Go's RE2 syntax) that must match
 // the whole name. The zero Pattern matches nothing.
 type Pattern struct {
-	text string
-	re   *regexp.Regexp // nil for an exact name
+	text   string
+	prefix string
+	re     *regexp.Regexp // nil for an exact name
 }
 
 // ParsePattern reads one entry of `branches`. An entry in which the only special character is a dot
@@ -28,7 +29,7 @@ func ParsePattern(entry string) (Pattern, error) {
 		if err := CheckBranch(entry); err != nil {
 			return Pattern{}, err
 		}
-		return Pattern{text: entry}, nil
+		return ExactPattern(entry), nil
 	}
 	// Parsed on its own first: between our anchors, `a)|(?:b` would be an expression that matches a part.
 	parsed, err := syntax.Parse(entry, syntax.Perl)
@@ -42,11 +43,17 @@ func ParsePattern(entry string) (Pattern, error) {
 	if err != nil {
 		return Pattern{}, fmt.Errorf("regular expression %.80q: %w", entry, err)
 	}
-	return Pattern{text: entry, re: re}, nil
+	// LiteralPrefix stops at the anchor, so it is asked of an expression without it.
+	bare, err := regexp.Compile(entry)
+	if err != nil {
+		return Pattern{}, fmt.Errorf("regular expression %.80q: %w", entry, err)
+	}
+	prefix, _ := bare.LiteralPrefix()
+	return Pattern{text: entry, prefix: prefix, re: re}, nil
 }
 
 // ExactPattern returns the pattern that matches only branch, whatever characters it holds.
-func ExactPattern(branch string) Pattern { return Pattern{text: branch} }
+func ExactPattern(branch string) Pattern { return Pattern{text: branch, prefix: branch} }
 
 // Match reports whether the pattern matches the whole of branch.
 func (p Pattern) Match(branch string) bool {
@@ -61,18 +68,7 @@ func (p Pattern) Exact() (string, bool) { return p.text, p.re == nil && p.text !
 
 // Prefix returns the literal start that every match has: the whole name for an exact pattern. A host can
 // be asked for refs under it; what it answers must be matched again.
-func (p Pattern) Prefix() string {
-	if p.re == nil {
-		return p.text
-	}
-	// LiteralPrefix stops at the anchor, so compile without it.
-	re, err := regexp.Compile(p.text)
-	if err != nil {
-		return ""
-	}
-	prefix, _ := re.LiteralPrefix()
-	return prefix
-}
+func (p Pattern) Prefix() string { return p.prefix }
 
 // String returns the entry as it was written.
 func (p Pattern) String() string { return p.text }
