@@ -15,7 +15,8 @@ type Config struct {
 	Groups          map[string]Group // by name
 	Repositories    []Repository     // in the order of the file, which is the order of a sequential group
 	Global          Global
-	Hash            string // 12 hexadecimal digits of the SHA-256 of the file's bytes
+	Hash            string    // 12 hexadecimal digits of the SHA-256 of the file's bytes
+	Warnings        []Warning // what is hardly meant so, sorted by line
 }
 
 // Group is what its members have in common when they run together.

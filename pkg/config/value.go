@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"regexp"
 )
@@ -39,8 +41,12 @@ func (v Value) String() string {
 	return "[redacted]"
 }
 
-// GoString hides the value from %#v.
+// GoString hides the value from whoever asks for Go syntax.
 func (v Value) GoString() string { return v.String() }
+
+// Format hides the value from every verb of package fmt. String and GoString are not enough: fmt does not
+// ask them for verbs that are not for strings, such as %d, and prints the fields.
+func (v Value) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // LogValue hides the value from slog.
 func (v Value) LogValue() slog.Value { return slog.StringValue(v.String()) }

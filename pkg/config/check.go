@@ -1,0 +1,124 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// defaultUsername is sent with a token where none is given. A Git server needs some user name; GitHub,
+// GitLab and Gitea look only at the token.
+const defaultUsername = "git"
+
+// check sees to what concerns more than one key, and fills in the defaults that follow from others.
+func (d *decoder) check(c *Config) {
+	names, members := map[string]int{}, map[string]int{}
+	for i := range c.Repositories {
+		r, path := &c.Repositories[i], fmt.Sprintf("repositories[%d]", i)
+		if first, twice := names[r.Name]; twice && r.Name != "" {
+			d.fail(path+".name", "is the name of repositories[%d] too; want another for each", first)
+		} else {
+			names[r.Name] = i
+		}
+		if r.Group != "" {
+			members[r.Group]++
+			d.checkMember(c, r, path)
+		}
+		d.checkSource(path+".monitor", "repo_url", &r.Monitor.Source)
+		d.checkSource(path+".deploy", "qa_repo_url", &r.Deploy.Source)
+		d.checkDeployAuth(path+".deploy.auth", &r.Deploy.Auth)
+		if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
+			d.warn(path+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
+		}
+		r.Deploy.inherit(r.Name, c.Global)
+	}
+	for name, g := range c.Groups {
+		d.checkGroup(joinKey("groups", name), g, members[name])
+	}
+}
+
+// inherit fills in what the deployment does not say itself.
+func (p *Deploy) inherit(name string, g Global) {
+	if p.Project == "" {
+		p.Project = name
+	}
+	if p.Image == "" {
+		p.Image = g.Image
+	}
+	if p.Timeout == 0 {
+		p.Timeout = g.Timeout
+	}
+	if p.ServiceAccount == "" {
+		p.ServiceAccount = g.ServiceAccount
+	}
+}
+
+func (d *decoder) checkMember(c *Config, r *Repository, path string) {
+	g, ok := c.Groups[r.Group]
+	if !ok {
+		want := "want a group that stands below groups"
+		known := make([]string, 0, len(c.Groups))
+		for name := range c.Groups {
+			known = append(known, name)
+		}
+		if near := nearest(r.Group, known); near != "" {
+			want = "did you mean " + near + "?"
+		}
+		d.fail(path+".group", "names no group of this file; %s", want)
+		return
+	}
+	timeout := r.Deploy.Timeout
+	if timeout == 0 {
+		timeout = c.Global.Timeout
+	}
+	if g.GlobalTimeout > 0 && timeout > g.GlobalTimeout {
+		d.warn(path+".deploy.timeout", "is %d seconds, and the group %s ends after its global_timeout of %d; want it smaller",
+			int(timeout.Seconds()), g.Name, int(g.GlobalTimeout.Seconds()))
+	}
+}
+
+func (d *decoder) checkGroup(path string, g Group, members int) {
+	if members > maxMembers {
+		d.fail(path, "has %d members; want at most %d, as a PipelineRun holds no more: split the group", members, maxMembers)
+	}
+	if members == 0 {
+		d.warn(path, "no repository is in this group; want a repository with group: %s, or no such group", g.Name)
+	}
+	if g.Strategy == Sequential && g.MaxParallel > 0 {
+		d.warn(path+".max_parallel", "means nothing in a sequential group; want it left out, or execution_strategy: parallel")
+	}
+}
+
+func (d *decoder) checkSource(path, urlKey string, s *Source) {
+	if s.URL != "" && !d.failed[path+"."+urlKey] && !d.failed[path+".repo_type"] {
+		key, err := checkHost(s)
+		if key == "" {
+			key = urlKey
+		}
+		if err != nil {
+			d.fail(path+"."+key, "%v", err)
+		}
+	}
+	a := s.Auth
+	if a.Username.IsSet() && !a.Token.IsSet() && !d.failed[path+".auth.token"] {
+		d.fail(path+".auth.token", "is missing beside username; want %s", wantToken)
+	}
+	if a.Token.IsSet() && strings.HasPrefix(s.URL, "http:") {
+		d.warn(path+"."+urlKey, "the token travels unencrypted over http; want https")
+	}
+}
+
+// checkDeployAuth holds a deployment's credential to what a pod can take from a Secret: whole values, by name.
+func (d *decoder) checkDeployAuth(path string, a *Auth) {
+	if !a.Token.IsSet() {
+		return
+	}
+	if a.Token.Variable() == "" {
+		d.fail(path+".token", "is not one ${NAME}; want ${NAME} with NAME as a key of the Secret that global.credentials_secret names, as the clone step takes the token from there and a PipelineRun never holds it")
+	}
+	switch u := a.Username; {
+	case !u.IsSet() && !d.failed[path+".username"]:
+		a.Username = NewValue(defaultUsername, defaultUsername)
+	case hasReference(u.text) && u.Variable() == "":
+		d.fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which the clone step takes from the Secret that global.credentials_secret names")
+	}
+}

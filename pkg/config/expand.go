@@ -1,0 +1,52 @@
+package config
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+)
+
+// A "${" that is neither escaped nor the start of a reference is matched last, as an error.
+var reference = regexp.MustCompile(`\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}|\$\{`)
+
+var errReference = errors.New("holds ${ that starts no reference; want ${NAME} or ${NAME:-default} with no braces inside, or $${ for the two characters themselves")
+
+// expand replaces ${NAME} and ${NAME:-default} in text, once: what a variable holds is not expanded
+// again. As in a shell, the default stands in for a variable that is unset or empty. $${ gives ${. The
+// variables that are unset and have no default expand to nothing and are returned.
+func expand(text string, lookup func(string) (string, bool)) (value string, unset []string, err error) {
+	var b strings.Builder
+	end := 0
+	for _, m := range reference.FindAllStringSubmatchIndex(text, -1) {
+		b.WriteString(text[end:m[0]])
+		end = m[1]
+		switch {
+		case m[2] >= 0:
+			name := text[m[2]:m[3]]
+			v, ok := lookup(name)
+			switch {
+			case m[4] >= 0 && v == "":
+				v = text[m[4]:m[5]]
+			case !ok:
+				unset = append(unset, name)
+			}
+			b.WriteString(v)
+		case text[m[0]:m[1]] == "$${":
+			b.WriteString("${")
+		default:
+			return "", nil, errReference
+		}
+	}
+	b.WriteString(text[end:])
+	return b.String(), unset, nil
+}
+
+// hasReference reports whether text holds a reference to a variable.
+func hasReference(text string) bool {
+	for _, m := range reference.FindAllStringSubmatch(text, -1) {
+		if m[1] != "" {
+			return true
+		}
+	}
+	return false
+}
