@@ -1,0 +1,185 @@
+package pipelinerun
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+)
+
+// Variables of the clone step.
+const (
+	envUsername = "SENTRY_GIT_USERNAME"
+	envToken    = "SENTRY_GIT_TOKEN"
+)
+
+// Places in the scripts of deploy.yaml, each a line of its own.
+const (
+	placeFacts    = "# {{facts}}\n"
+	placeCommands = "# {{commands}}\n"
+)
+
+// defaultUser is sent with a token that has no user name. GitHub, GitLab and Gitea look at the token
+// alone then; this is the name that GitLab documents for OAuth tokens.
+const defaultUser = "oauth2"
+
+// deployment fills the Task's spec in for one member.
+func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec) (*v1.TaskSpec, error) {
+	d := m.Repository.Deploy
+	origin, err := originOf(d.URL)
+	if err != nil {
+		return nil, err
+	}
+	user, credentials, err := credential(d.Auth, cfg.Global.CredentialsSecret)
+	if err != nil {
+		return nil, err
+	}
+	clone, deploy := &spec.Steps[0], &spec.Steps[1]
+	clone.Image, deploy.Image = cfg.Global.GitImage, d.Image
+	for _, step := range []*v1.Step{clone, deploy} {
+		step.Script = withoutComments(step.Script)
+		step.Env[0].Value, step.Env[1].Value = cfg.Global.TmpDir, cfg.Global.TmpDir+"/home"
+		step.VolumeMounts[0].MountPath = cfg.Global.TmpDir
+	}
+	clone.Env = append(clone.Env, credentials...)
+
+	err = errors.Join(
+		fill(clone, placeFacts, facts("", [][2]string{
+			{"url", d.URL},
+			{"origin", origin},
+			{"branch", d.Branch},
+			{"sha", string(m.QASHA)},
+			{"user", user},
+		})),
+		fill(deploy, placeFacts, facts("export ", [][2]string{
+			{"SENTRY_REPO", m.Repository.Name},
+			{"SENTRY_PROJECT", d.Project},
+			{"SENTRY_GROUP", run.Group.Name},
+			{"SENTRY_REPO_URL", m.Repository.Monitor.URL},
+			{"SENTRY_BRANCH", m.Branch},
+			{"SENTRY_SHA", string(m.SHA)},
+			{"SENTRY_PREVIOUS_SHA", string(m.Previous)},
+			{"SENTRY_QA_SHA", string(m.QASHA)},
+			{"SENTRY_RUN", run.Name},
+		})),
+		fill(deploy, placeCommands, commands(d.Commands)),
+	)
+	return spec, err
+}
+
+// originOf returns scheme://host[:port] of a repository's URL: what a credential may be sent to.
+func originOf(repository string) (string, error) {
+	u, err := url.Parse(repository)
+	if err != nil || u.Host == "" || u.User != nil {
+		return "", fmt.Errorf("qa_repo_url is no URL of the form https://host/path without credentials")
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// credential returns the user name that stands in the script, and the variables of the clone step, whose
+// values are read from the Secret when the pod starts.
+func credential(auth config.Auth, secret string) (string, []corev1.EnvVar, error) {
+	if !auth.Token.IsSet() {
+		return defaultUser, nil, nil
+	}
+	fromSecret := func(name string, v config.Value) corev1.EnvVar {
+		ref := &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: secret},
+			Key:                  v.Variable(),
+		}
+		if v.Reveal() == "" { // ${NAME:-}, and NAME is not there: the poller goes without it as well
+			ref.Optional = new(true)
+		}
+		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: ref}}
+	}
+	if auth.Token.Variable() == "" {
+		return "", nil, fmt.Errorf("deploy.auth.token is written out, and a PipelineRun can be read by many: "+
+			"put it under a name into the Secret %q and write token: \"${NAME}\"", secret)
+	}
+	env := []corev1.EnvVar{fromSecret(envToken, auth.Token)}
+	if auth.Username.Variable() != "" {
+		return defaultUser, append([]corev1.EnvVar{fromSecret(envUsername, auth.Username)}, env...), nil
+	}
+	return cmp.Or(auth.Username.Reveal(), defaultUser), env, nil
+}
+
+// withoutComments drops the lines of a script of folder tekton/ that are comments: a PipelineRun of a
+// hundred deployments would hold each a hundred times.
+func withoutComments(script string) string {
+	var b strings.Builder
+	for line := range strings.Lines(script) {
+		text := strings.TrimSpace(line)
+		place := line == placeFacts || line == placeCommands || strings.HasPrefix(line, "#!")
+		if text != "" && (place || text[0] != '#') {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// fill replaces the place in the step's script by text.
+func fill(step *v1.Step, place, text string) error {
+	before, after, found := strings.Cut(step.Script, place)
+	if !found {
+		return fmt.Errorf("step %s has no line %q", step.Name, strings.TrimSpace(place))
+	}
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return fmt.Errorf("the text for step %s is not UTF-8 or holds a NUL, which neither YAML nor a shell can", step.Name)
+	}
+	step.Script = before + text + after
+	return nil
+}
+
+// facts returns the lines that set the variables.
+func facts(prefix string, pairs [][2]string) string {
+	var b strings.Builder
+	for _, p := range pairs {
+		fmt.Fprintf(&b, "%s%s=%s\n", prefix, p[0], Quote(p[1]))
+	}
+	return b.String()
+}
+
+// commands returns the lines that run the commands. Each eval stands at the top of the subshell, not in a
+// function, an `if` or a list, where `set -e` and `set -- …` would not be what they are in a script. The
+// blank keeps a command that starts with a dash from being an option of eval.
+func commands(texts []string) string {
+	var b strings.Builder
+	for i, text := range texts {
+		number := fmt.Sprintf("%d of %d", i+1, len(texts))
+		fmt.Fprintf(&b, "sentry_next %s %s", Quote(number), Quote(text))
+		if t := commandTitle(text); t != text {
+			b.WriteString(" " + Quote(t))
+		}
+		b.WriteString("\neval \" $sentry_command\"\n")
+	}
+	return b.String()
+}
+
+// commandTitle returns the command as it is printed before it runs: its first line, at most 120
+// characters of it, and an ellipsis where that is not all.
+func commandTitle(text string) string {
+	const most = 120
+	line, _, more := strings.Cut(strings.TrimSpace(text), "\n")
+	if runes := []rune(line); len(runes) > most {
+		line, more = string(runes[:most]), true
+	}
+	line = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, line)
+	if more {
+		line += " …"
+	}
+	return line
+}

@@ -1,0 +1,206 @@
+package pipelinerun
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tektoncd/pipeline/pkg/apis/pipeline/pod"
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/selection"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/tekton"
+)
+
+// uid is the user and group that the steps run as: what distroless images call nonroot. Any number but 0 would do.
+const uid int64 = 65532
+
+// verdictTimeout is what the finally task may take: it prints some lines, so nearly all of it is for a
+// pod that waits for a node.
+const verdictTimeout = 5 * time.Minute
+
+// Generate returns the PipelineRun of a pinned run. It fails on what no PipelineRun can hold: text that
+// is not UTF-8 or holds NUL, and a token that is written out in the configuration. Validate says whether
+// Tekton would take the result.
+func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
+	deploy, err := parseTask(tekton.Deploy)
+	if err != nil {
+		return nil, fmt.Errorf("the embedded deploy.yaml: %w", err)
+	}
+	trigger, err := json.Marshal(run.Trigger)
+	if err != nil {
+		return nil, fmt.Errorf("encode the trigger of run %s: %w", run.Name, err)
+	}
+	pr := &v1.PipelineRun{
+		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRun"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      run.Name,
+			Namespace: cfg.Global.Namespace,
+			Labels:    labels(run),
+			Annotations: map[string]string{
+				AnnotationTrigger:    string(trigger),
+				AnnotationConfigHash: cfg.Hash,
+			},
+		},
+		Spec: v1.PipelineRunSpec{
+			PipelineSpec: &v1.PipelineSpec{DisplayName: title(run), Description: describe(run)},
+			TaskRunTemplate: v1.PipelineTaskRunTemplate{
+				ServiceAccountName: cfg.Global.ServiceAccount,
+				PodTemplate:        podTemplate(),
+			},
+		},
+	}
+	for _, m := range run.Members {
+		spec, err := deployment(cfg, run, m, deploy.DeepCopy())
+		if err != nil {
+			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
+		}
+		pr.Spec.PipelineSpec.Tasks = append(pr.Spec.PipelineSpec.Tasks, v1.PipelineTask{
+			Name:        m.Task,
+			DisplayName: plain(m.Repository.Deploy.Project + ": " + at(m.Repository.Name, m.Branch, m.SHA)),
+			TaskSpec:    &v1.EmbeddedTask{TaskSpec: *spec},
+			Timeout:     &metav1.Duration{Duration: m.Repository.Deploy.Timeout},
+		})
+		if sa := m.Repository.Deploy.ServiceAccount; sa != cfg.Global.ServiceAccount {
+			pr.Spec.TaskRunSpecs = append(pr.Spec.TaskRunSpecs, v1.PipelineTaskRunSpec{
+				PipelineTaskName: m.Task, ServiceAccountName: sa,
+			})
+		}
+	}
+	if err := arrange(pr, run.Group, cfg.Global.GitImage); err != nil {
+		return nil, err
+	}
+	return pr, nil
+}
+
+// parseTask returns the spec of a Task of folder tekton/.
+func parseTask(text []byte) (*v1.TaskSpec, error) {
+	var task v1.Task
+	if err := yaml.UnmarshalStrict(text, &task); err != nil {
+		return nil, err
+	}
+	return &task.Spec, nil
+}
+
+func labels(run plan.Run) map[string]string {
+	l := map[string]string{
+		LabelPipeline:  "sentry-" + run.Unit.Label,
+		LabelManagedBy: ManagedBy,
+		LabelUnit:      run.Unit.Label,
+	}
+	first := func(m plan.Member) string { return m.Repository.Name }
+	if len(run.Members) > 0 && !slices.ContainsFunc(run.Members, func(m plan.Member) bool { return first(m) != first(run.Members[0]) }) {
+		l[LabelRepository] = first(run.Members[0])
+	}
+	return l
+}
+
+// podTemplate is the pod's share of what PodSecurity "restricted" asks for; the containers' share is the
+// stepTemplate of the Tasks.
+func podTemplate() *pod.PodTemplate {
+	return &pod.PodTemplate{SecurityContext: &corev1.PodSecurityContext{
+		RunAsNonRoot:   new(true),
+		RunAsUser:      new(uid),
+		RunAsGroup:     new(uid),
+		FSGroup:        new(uid),
+		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}}
+}
+
+// arrange puts the members into the order that the group wants, says what a failure does, and bounds the
+// whole run in time.
+//
+//	                            order                    a failure
+//	parallel, no bound          none                     the others run anyway; the run reads Failed by itself
+//	parallel, bound k           task i after task i-k    goes on: onError, verdict; stops: gate
+//	sequential, or k = 1        task i after task i-1    goes on: onError, verdict; stops
+func arrange(pr *v1.PipelineRun, group config.Group, image string) error {
+	spec := pr.Spec.PipelineSpec
+	members := spec.Tasks
+	lanes := group.MaxParallel
+	if group.Strategy == config.Sequential {
+		lanes = 1
+	}
+	ordered := 0 < lanes && lanes < len(members)
+	gated := ordered && lanes > 1 && !group.ContinueOnError
+	for i := range members {
+		if gated {
+			members[i].RunAfter = append(members[i].RunAfter, GateTask)
+		}
+		if ordered && i >= lanes {
+			members[i].RunAfter = append(members[i].RunAfter, members[i-lanes].Name)
+		}
+		if ordered && group.ContinueOnError {
+			members[i].OnError = v1.PipelineTaskContinue
+		}
+	}
+	if ordered && group.ContinueOnError {
+		verdict, err := verdictTask(members, image)
+		if err != nil {
+			return err
+		}
+		spec.Finally = []v1.PipelineTask{verdict}
+	}
+	if gated {
+		spec.Tasks = append([]v1.PipelineTask{gateTask(image)}, members...)
+	}
+	pr.Spec.Timeouts = timeouts(group.GlobalTimeout, len(spec.Finally) > 0)
+	return nil
+}
+
+// timeouts bounds the run. Without a bound it is "none", not absent: Tekton's default of one hour would cut
+// a long chain short, and every task has a timeout of its own. With a verdict, the tasks alone are bounded,
+// so that it still gets its time.
+func timeouts(global time.Duration, verdict bool) *v1.TimeoutFields {
+	whole := &metav1.Duration{Duration: global}
+	if global == 0 || !verdict {
+		return &v1.TimeoutFields{Pipeline: whole}
+	}
+	return &v1.TimeoutFields{
+		Tasks:    whole,
+		Finally:  &metav1.Duration{Duration: verdictTimeout},
+		Pipeline: &metav1.Duration{Duration: global + verdictTimeout},
+	}
+}
+
+// gateTask is a task that never runs, before all others. Without it Tekton's controller fails to stop
+// lanes: when a task fails while another lane has tasks waiting, every reconcile ends in "invalid list of
+// done tasks" (tektoncd/pipeline issue 5402), and no timeout of the pipeline holds.
+func gateTask(image string) v1.PipelineTask {
+	return v1.PipelineTask{
+		Name:        GateTask,
+		DisplayName: "never runs",
+		When:        v1.WhenExpressions{{Input: "never", Operator: selection.In, Values: []string{"runs"}}},
+		TaskSpec: &v1.EmbeddedTask{TaskSpec: v1.TaskSpec{Steps: []v1.Step{{
+			Name: "never", Image: image, Script: "#!/bin/sh\nexit 0\n",
+		}}}},
+	}
+}
+
+// verdictTask is the finally task that fails the run when a member did not succeed.
+func verdictTask(members []v1.PipelineTask, image string) (v1.PipelineTask, error) {
+	spec, err := parseTask(tekton.Verdict)
+	if err != nil {
+		return v1.PipelineTask{}, fmt.Errorf("the embedded verdict.yaml: %w", err)
+	}
+	step := &spec.Steps[0]
+	step.Image = image
+	step.Script = withoutComments(step.Script)
+	ended := ""
+	for _, m := range members {
+		ended += m.Name + "=$(tasks." + m.Name + ".status) "
+	}
+	return v1.PipelineTask{
+		Name:        VerdictTask,
+		DisplayName: "did every deployment succeed?",
+		TaskSpec:    &v1.EmbeddedTask{TaskSpec: *spec},
+		Params:      v1.Params{{Name: spec.Params[0].Name, Value: *v1.NewStructuredValues(ended[:len(ended)-1])}},
+		Timeout:     &metav1.Duration{Duration: verdictTimeout},
+	}, nil
+}

@@ -1,0 +1,73 @@
+package pipelinerun
+
+import (
+	"testing"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+const (
+	sha0  repo.SHA = "0000000000000000000000000000000000000abc"
+	sha1  repo.SHA = "1111111111111111111111111111111111111111"
+	qaSHA repo.SHA = "9999999999999999999999999999999999999999"
+)
+
+func testConfig() *config.Config {
+	return &config.Config{
+		Hash: "0123456789ab",
+		Global: config.Global{
+			TmpDir: "/tmp/sentry", Namespace: "ci", ServiceAccount: "sentry-deployer", CredentialsSecret: "sentry-credentials",
+			Image: "docker.io/alpine/k8s:1.34.1", GitImage: "docker.io/alpine/git:2.49.1",
+		},
+	}
+}
+
+func testMember(name string) plan.Member {
+	return plan.Member{
+		Task: name, Branch: "main", SHA: sha1, Previous: sha0, Changed: true, QASHA: qaSHA,
+		Repository: &config.Repository{
+			Name:    name,
+			Monitor: config.Monitor{Source: config.Source{URL: "https://github.com/company/" + name}},
+			Deploy: config.Deploy{
+				Source: config.Source{URL: "https://gitlab.com/qa/pipelines"}, Branch: "main",
+				Project: name + "-project", Commands: []string{"true"},
+				Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer",
+			},
+		},
+	}
+}
+
+func testRun(group config.Group, members ...plan.Member) plan.Run {
+	ref := repo.Ref{Repository: members[0].Repository.Name, Branch: members[0].Branch}
+	unit := plan.Unit{Ref: ref, Label: "rag.main"}
+	if group.Name != "" {
+		unit = plan.Unit{Group: group.Name, Label: group.Name}
+	}
+	return plan.Run{
+		Name: "rag-main-0123456789", Unit: unit, Group: group, Members: members,
+		Trigger: plan.Trigger{
+			Refs: []plan.Change{{Ref: ref, N: 1, Old: sha0, New: sha1}},
+			Seen: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		},
+	}
+}
+
+// throughYAML returns the PipelineRun that a strict reader makes of Marshal's text.
+func throughYAML(t *testing.T, pr *v1.PipelineRun) *v1.PipelineRun {
+	t.Helper()
+	text, err := Marshal(pr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read v1.PipelineRun
+	if err := yaml.UnmarshalStrict(text, &read); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return &read
+}

@@ -1,0 +1,470 @@
+package pipelinerun
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// shells returns the shells of this machine that the scripts must run under: sh, and where they are
+// installed dash, bash and busybox.
+func shells(t *testing.T) [][]string {
+	t.Helper()
+	var found [][]string
+	for _, sh := range [][]string{{"sh"}, {"dash"}, {"bash"}, {"busybox", "sh"}} {
+		if _, err := exec.LookPath(sh[0]); err == nil {
+			found = append(found, sh)
+		}
+	}
+	if len(found) == 0 || found[0][0] != "sh" {
+		t.Fatalf("no sh on this machine, found %v", found)
+	}
+	return found
+}
+
+// result is how a script ended.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// process returns the step's script as a process in dir, with what Tekton would give it.
+func process(t *testing.T, sh []string, step v1.Step, dir string, env ...string) *exec.Cmd {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(file, []byte(step.Script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(sh[0], append(sh[1:], file)...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "SENTRY_DIR=" + dir, "HOME=" + dir + "/home"}, env...)
+	cmd.Dir = "/"
+	return cmd
+}
+
+func run(t *testing.T, cmd *exec.Cmd) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%v: %v", cmd.Args, err)
+	}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// steps returns the two steps of a run of one member.
+func steps(t *testing.T, m plan.Member) (clone, deploy v1.Step) {
+	t.Helper()
+	pr, err := Generate(testConfig(), testRun(config.Alone(), m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Validate(t.Context(), pr); err != nil {
+		t.Fatal(err)
+	}
+	s := pr.Spec.PipelineSpec.Tasks[0].TaskSpec.Steps
+	return s[0], s[1]
+}
+
+// deploy runs the commands, in a directory that holds only an empty clone.
+func deploy(t *testing.T, sh []string, commands ...string) result {
+	t.Helper()
+	m := testMember("rag")
+	m.Repository.Deploy.Commands = commands
+	_, step := steps(t, m)
+	return run(t, process(t, sh, step, emptyClone(t)))
+}
+
+func emptyClone(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, d := range []string{"repo/sub", "home"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestCommandsRunInOneShellAndStopAtTheFirstThatFails(t *testing.T) {
+	long := "true " + strings.Repeat("x", 200)
+	tests := []struct {
+		name     string
+		commands []string
+		want     result
+	}{
+		{"cd, variables and functions last", []string{"cd sub", "x=1; f() { echo \"f $x\"; }", "f", "basename \"$PWD\""},
+			result{"$ cd sub\n$ x=1; f() { echo \"f $x\"; }\n$ f\nf 1\n$ basename \"$PWD\"\nsub\n", "", 0}},
+		{"positional parameters and options last", []string{"set -- a b", "set -u", "echo $# $2", "echo ${nope-unset}"},
+			result{"$ set -- a b\n$ set -u\n$ echo $# $2\n2 b\n$ echo ${nope-unset}\nunset\n", "", 0}},
+		{"failure", []string{"echo a", "(exit 7)", "echo never"},
+			result{"$ echo a\na\n$ (exit 7)\n", "command 2 of 3 failed with exit code 7: (exit 7)\n", 7}},
+		{"failure of the last", []string{"(exit 7)"}, result{"$ (exit 7)\n", "command 1 of 1 failed with exit code 7: (exit 7)\n", 7}},
+		{"failure that set -e lets pass", []string{"false && true", "echo never"},
+			result{"$ false && true\n", "command 1 of 2 failed with exit code 1: false && true\n", 1}},
+		{"failure in a middle line", []string{"echo a\n(exit 3)\necho never", "echo never"},
+			result{"$ echo a …\na\n", "command 1 of 2 failed with exit code 3: echo a …\n", 3}},
+		{"failure in a function", []string{"f() { (exit 5); echo never; }", "f", "echo never"},
+			result{"$ f() { (exit 5); echo never; }\n$ f\n", "command 2 of 3 failed with exit code 5: f\n", 5}},
+		{"failure that the command handles", []string{"false || echo handled", "if false; then :; fi", "! true || true", "echo end"},
+			result{"$ false || echo handled\nhandled\n$ if false; then :; fi\n$ ! true || true\n$ echo end\nend\n", "", 0}},
+		{"set +e goes on inside of a command, not past it", []string{"set +e", "false\necho on", "false", "echo never"},
+			result{"$ set +e\n$ false …\non\n$ false\n", "command 3 of 4 failed with exit code 1: false\n", 1}},
+		{"exit with a code", []string{"exit 9", "echo never"},
+			result{"$ exit 9\n", "command 1 of 2 failed with exit code 9: exit 9\n", 9}},
+		{"exit with 0 is a success, and told", []string{"exit 0", "echo never"},
+			result{"$ exit 0\n", "command 1 of 2 exited with code 0, so the commands after it did not run: exit 0\n", 0}},
+		{"exit with 0 at the end is nothing special", []string{"true", "exit 0"}, result{"$ true\n$ exit 0\n", "", 0}},
+		{"their trap is theirs", []string{"trap 'echo bye' EXIT", "(exit 4)"},
+			result{"$ trap 'echo bye' EXIT\n$ (exit 4)\nbye\n", "command 2 of 2 failed with exit code 4: (exit 4)\n", 4}},
+		{"heredoc", []string{"cat <<'E'\n$(date) 'x' $HOME\nE", "cat"},
+			result{"$ cat <<'E' …\n$(date) 'x' $HOME\n$ cat\n", "", 0}},
+		{"substitution is the shell's", []string{"echo \"$(echo in)$((1+2))\" '$(params.x)'"},
+			result{"$ echo \"$(echo in)$((1+2))\" '$(params.x)'\nin3 $(params.x)\n", "", 0}},
+		{"comment and blanks", []string{"# only a comment", " \ttrue  "}, result{"$ # only a comment\n$ true\n", "", 0}},
+		{"a long command is announced shortly", []string{long}, result{"$ " + long[:120] + " …\n", "", 0}},
+		{"noclobber, nounset, IFS and an empty PATH do not disturb us", []string{"set -Cu", "IFS=o; PATH=", "printf '%s\\n' ok", "echo x >f", "false"},
+			result{"$ set -Cu\n$ IFS=o; PATH=\n$ printf '%s\\n' ok\nok\n$ echo x >f\n$ false\n", "command 5 of 5 failed with exit code 1: false\n", 1}},
+		{"the workspace may be emptied", []string{"rm -rf \"$SENTRY_DIR\"", "true"}, result{"$ rm -rf \"$SENTRY_DIR\"\n$ true\n", "", 0}},
+		{"exec is the last thing", []string{"exec sh -c 'exit 6'", "echo never"},
+			result{"$ exec sh -c 'exit 6'\n", "command 1 of 2 failed with exit code 6: exec sh -c 'exit 6'\n", 6}},
+	}
+	for _, sh := range shells(t) {
+		for _, tt := range tests {
+			t.Run(strings.Join(sh, " ")+"/"+tt.name, func(t *testing.T) {
+				got := deploy(t, sh, tt.commands...)
+				if got != tt.want {
+					t.Errorf("commands %q\n got %#v\nwant %#v", tt.commands, got, tt.want)
+				}
+			})
+		}
+	}
+}
+
+// What the shell says of these differs between shells.
+func TestWhatTheShellCannotRunFailsItsCommand(t *testing.T) {
+	for _, sh := range shells(t) {
+		for _, command := range []string{"if then", "-e", "no-such-program", "cd no-such-directory", "'"} {
+			got := deploy(t, sh, "echo a", command, "echo never")
+			if got.code == 0 || got.stdout != "$ echo a\na\n$ "+command+"\n" || !strings.Contains(got.stderr, "command 2 of 3 failed") {
+				t.Errorf("%v, %q: got %+v, want a failure of command 2", sh, command, got)
+			}
+		}
+	}
+}
+
+func TestCommandsAreToldWhatChanged(t *testing.T) {
+	names := []string{"REPO", "PROJECT", "GROUP", "REPO_URL", "BRANCH", "SHA", "PREVIOUS_SHA", "QA_SHA", "RUN"}
+	for _, sh := range shells(t) {
+		for _, branch := range []string{"main", "feat/$(HOME)", "a'b\"c`id`", "$(params.x)", "日本語-$$"} {
+			m := testMember("rag")
+			m.Branch = branch
+			m.Repository.Deploy.Commands = []string{`for n in ` + strings.Join(names, " ") + `; do eval "printf '%s=%s\n' $n \"\$SENTRY_$n\""; done`}
+			_, step := steps(t, m)
+			got := run(t, process(t, sh, step, emptyClone(t)))
+			_, values, _ := strings.Cut(got.stdout, "\n")
+			want := "REPO=rag\nPROJECT=rag-project\nGROUP=\nREPO_URL=https://github.com/company/rag\nBRANCH=" + branch +
+				"\nSHA=" + string(sha1) + "\nPREVIOUS_SHA=" + string(sha0) + "\nQA_SHA=" + string(qaSHA) + "\nRUN=rag-main-0123456789\n"
+			if values != want || got.code != 0 {
+				t.Errorf("%v, branch %q\n got %q %q\nwant %q", sh, branch, values, got.stderr, want)
+			}
+		}
+	}
+}
+
+// Commands of random bytes reach eval as they stand in the configuration, also after a trip through YAML.
+func TestHostileCommandsSurviveToTheByte(t *testing.T) {
+	m := testMember("rag")
+	texts := append(random(300), hostile[1:]...) // a command is never empty
+	m.Repository.Deploy.Commands = texts
+	pr, err := Generate(testConfig(), testRun(config.Alone(), m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := throughYAML(t, pr).Spec.PipelineSpec.Tasks[0].TaskSpec.Steps[1].Script
+	if strings.Contains(script, "$(") {
+		t.Error("the script holds $(")
+	}
+	for _, sh := range shells(t) {
+		// eval is a function here that prints what it would run.
+		printing := strings.ReplaceAll(script, `eval " $sentry_command"`, `printf '%s\0' " $sentry_command" >&3`)
+		file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := process(t, sh, v1.Step{Script: printing}, emptyClone(t))
+		cmd.ExtraFiles = []*os.File{file}
+		if got := run(t, cmd); got.code != 0 {
+			t.Fatalf("%v: %+v", sh, got)
+		}
+		out, err := os.ReadFile(file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+		if len(got) != len(texts) {
+			t.Fatalf("%v: %d commands, want %d", sh, len(got), len(texts))
+		}
+		for i := range texts {
+			if got[i] != " "+texts[i] {
+				t.Errorf("%v: got %q, want a blank and %q", sh, got[i], texts[i])
+			}
+		}
+	}
+}
+
+// A pod that is stopped sends SIGTERM to all of the step: the commands' own trap must run to its end.
+func TestCommandsMayHandleASignal(t *testing.T) {
+	for _, sh := range shells(t) {
+		m := testMember("rag")
+		m.Repository.Deploy.Commands = []string{"trap 'echo cleaned; exit 3' TERM", "echo ready\nwhile :; do sleep 0.05; done"}
+		_, step := steps(t, m)
+		cmd := process(t, sh, step, emptyClone(t))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.WaitDelay = 20 * time.Second
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		text := make([]byte, 0, 1024)
+		for !bytes.Contains(text, []byte("\nready\n")) {
+			n, err := out.Read(text[len(text):cap(text)])
+			text = text[:len(text)+n]
+			if err != nil {
+				t.Fatalf("%v: %v after %q", sh, err, text)
+			}
+		}
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		rest, err := io.ReadAll(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); string(rest) != "cleaned\n" || got == 0 {
+			t.Errorf("%v: after SIGTERM got %q and exit code %d, want \"cleaned\\n\" and a failure", sh, rest, got)
+		}
+	}
+}
+
+func TestVerdictNamesWhatFailed(t *testing.T) {
+	group := config.Group{Name: "g", Strategy: config.Sequential, ContinueOnError: true}
+	pr, err := Generate(testConfig(), testRun(group, testMember("a"), testMember("b"), testMember("c")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict := pr.Spec.PipelineSpec.Finally[0]
+	if got, want := verdict.Params[0].Value.StringVal, "a=$(tasks.a.status) b=$(tasks.b.status) c=$(tasks.c.status)"; got != want {
+		t.Fatalf("the verdict's param is %q, want %q", got, want)
+	}
+	tests := []struct {
+		ended string
+		want  result
+	}{
+		{"a=Succeeded b=Succeeded c=Succeeded", result{"a: Succeeded\nb: Succeeded\nc: Succeeded\n", "", 0}},
+		{"a=Succeeded b=Failed c=Succeeded", result{"a: Succeeded\nb: Failed\nc: Succeeded\n", "not every deployment succeeded\n", 1}},
+		{"a=Failed b=None c=None", result{"a: Failed\nb: None\nc: None\n", "not every deployment succeeded\n", 1}},
+	}
+	for _, sh := range shells(t) {
+		for _, tt := range tests {
+			step := verdict.TaskSpec.Steps[0]
+			step.Script = strings.ReplaceAll(step.Script, "$(params.ended)", tt.ended)
+			if got := run(t, process(t, sh, step, t.TempDir())); got != tt.want {
+				t.Errorf("%v: %s\n got %+v\nwant %+v", sh, tt.ended, got, tt.want)
+			}
+		}
+	}
+}
+
+// The clone script.
+
+// git runs git in dir, as nobody in particular, and returns what it prints.
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// commit writes file to the repository's work tree and returns the commit.
+func commit(t *testing.T, dir, file, text string) repo.SHA {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, "add", file)
+	git(t, dir, "commit", "-q", "-m", text)
+	return repo.SHA(git(t, dir, "rev-parse", "HEAD"))
+}
+
+// qaServer serves a new repository at /qa/pipelines.git by git's own http-backend, and asks for the password
+// when there is one. It returns its URL and the work tree that it serves.
+func qaServer(t *testing.T, password string, initArgs ...string) (url, dir string) {
+	t.Helper()
+	root := t.TempDir()
+	dir = filepath.Join(root, "qa", "pipelines.git")
+	git(t, root, append([]string{"init", "-q", "-b", "main", dir}, initArgs...)...)
+	backend := &cgi.Handler{
+		Path:       filepath.Join(git(t, root, "--exec-path"), "git-http-backend"),
+		Env:        []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1"},
+		InheritEnv: []string{"PATH"},
+		Stderr:     io.Discard,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, pass, _ := r.BasicAuth(); password != "" && user+":"+pass != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="qa"`)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		if p := r.Header.Get("Git-Protocol"); p != "" {
+			h := *backend
+			h.Env = append(h.Env[:len(h.Env):len(h.Env)], "GIT_PROTOCOL="+p)
+			h.ServeHTTP(w, r)
+			return
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/qa/pipelines.git", dir
+}
+
+// clone runs the clone step of a member whose QA repository is there.
+func clone(t *testing.T, sh []string, url string, sha repo.SHA, auth config.Auth, env ...string) (result, string) {
+	t.Helper()
+	m := testMember("rag")
+	m.Repository.Deploy.URL, m.Repository.Deploy.Auth, m.QASHA = url, auth, sha
+	step, _ := steps(t, m)
+	dir := t.TempDir()
+	return run(t, process(t, sh, step, dir, env...)), dir
+}
+
+func TestCloneChecksOutThePinnedCommit(t *testing.T) {
+	url, qa := qaServer(t, "")
+	old := commit(t, qa, "file", "old")
+	commit(t, qa, "file", "new")
+	for _, sh := range shells(t) {
+		got, dir := clone(t, sh, url, old, config.Auth{})
+		want := result{"Cloning " + url + " at " + string(old[:7]) + " (main)\n", "", 0}
+		if got != want {
+			t.Errorf("%v:\n got %+v\nwant %+v", sh, got, want)
+		}
+		if text, err := os.ReadFile(dir + "/repo/file"); string(text) != "old" {
+			t.Errorf("%v: the file reads %q, %v, want \"old\"", sh, text, err)
+		}
+	}
+}
+
+func TestCloneOfASHA256Repository(t *testing.T) {
+	url, qa := qaServer(t, "", "--object-format=sha256")
+	sha := commit(t, qa, "file", "text")
+	if got, _ := clone(t, []string{"sh"}, url, sha, config.Auth{}); got.code != 0 || len(sha) != 64 {
+		t.Errorf("clone of %s: %+v, want success", sha, got)
+	}
+}
+
+// Servers of protocol v0 give only what a ref points to.
+func TestCloneFallsBackToTheBranch(t *testing.T) {
+	url, qa := qaServer(t, "")
+	older := commit(t, qa, "file", "older")
+	newest := commit(t, qa, "file", "newest")
+	tests := []struct {
+		name    string
+		sha     repo.SHA
+		code    int
+		content string
+		stderr  string
+	}{
+		{"tip", newest, 0, "newest", ""},
+		{"older", older, 0, "older", ""},
+		{"gone", repo.SHA(strings.Repeat("ab", 20)), 1, "", "commit " + strings.Repeat("ab", 20) + " is not on branch main of " + url + " any more"},
+	}
+	for _, sh := range shells(t) {
+		for _, protocol := range []string{"0", "2"} {
+			for _, tt := range tests {
+				m := testMember("rag")
+				m.Repository.Deploy.URL, m.QASHA = url, tt.sha
+				step, _ := steps(t, m)
+				dir := t.TempDir()
+				if err := os.Mkdir(dir+"/home", 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(dir+"/home/.gitconfig", []byte("[protocol]\nversion = "+protocol+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				got := run(t, process(t, sh, step, dir))
+				content, _ := os.ReadFile(dir + "/repo/file")
+				if got.code != tt.code || string(content) != tt.content || !strings.Contains(got.stderr, tt.stderr) {
+					t.Errorf("%v, protocol %s, %s: %+v, file %q; want code %d, file %q, stderr with %q",
+						sh, protocol, tt.name, got, content, tt.code, tt.content, tt.stderr)
+				}
+			}
+		}
+	}
+}
+
+func TestCredentialsReachOnlyTheQAServer(t *testing.T) {
+	url, qa := qaServer(t, "bob:s3cret'$(x)")
+	sha := commit(t, qa, "file", "private")
+	byVariable := config.Auth{Username: config.NewValue("${U}", "bob"), Token: config.NewValue("${T}", "s3cret'$(x)")}
+	literal := config.Auth{Username: config.NewValue("bob", "bob"), Token: byVariable.Token}
+	token := "SENTRY_GIT_TOKEN=s3cret'$(x)"
+
+	// Another origin that answers with a redirect to the private one, and one that asks for a password itself.
+	redirect := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, strings.TrimSuffix(url, "/qa/pipelines.git")+r.URL.RequestURI(), http.StatusFound)
+	}))
+	defer redirect.Close()
+	tests := []struct {
+		name string
+		url  string
+		auth config.Auth
+		env  []string
+		code int
+	}{
+		{"user name and token from the Secret", url, byVariable, []string{"SENTRY_GIT_USERNAME=bob", token}, 0},
+		{"user name from the file", url, literal, []string{token}, 0},
+		{"wrong token", url, literal, []string{"SENTRY_GIT_TOKEN=no"}, 128},
+		{"no token", url, config.Auth{}, nil, 128},
+		{"not after a redirect to another origin", redirect.URL + "/qa/pipelines.git", literal, []string{token}, 128},
+	}
+	for _, sh := range shells(t) {
+		for _, tt := range tests {
+			got, dir := clone(t, sh, tt.url, sha, tt.auth, tt.env...)
+			if got.code != tt.code {
+				t.Errorf("%v, %s: %+v, want code %d", sh, tt.name, got, tt.code)
+			}
+			if strings.Contains(got.stdout+got.stderr, "s3cret") {
+				t.Errorf("%v, %s: the token is in %+v", sh, tt.name, got)
+			}
+			if out, err := exec.Command("grep", "-rl", "s3cret", dir).CombinedOutput(); err == nil {
+				t.Errorf("%v, %s: the token is in %s", sh, tt.name, out)
+			}
+		}
+	}
+}

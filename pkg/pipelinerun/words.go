@@ -1,0 +1,78 @@
+package pipelinerun
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// listed is how many refs or members a sentence names before it says "and N more".
+const listed = 10
+
+// title is the PipelineRun's displayName: what a list of runs shows.
+func title(run plan.Run) string {
+	refs := make([]string, len(run.Trigger.Refs))
+	for i, c := range run.Trigger.Refs {
+		refs[i] = at(c.Repository, c.Branch, c.New)
+	}
+	t := list(refs, 1)
+	if run.Unit.Group != "" {
+		t = run.Unit.Group + ": " + t
+	}
+	if run.Trigger.Manual != "" {
+		t += " (by hand)"
+	}
+	return plain(t)
+}
+
+// describe says in sentences why the run exists.
+func describe(run plan.Run) string {
+	var changes []string
+	for _, c := range run.Trigger.Refs {
+		switch c.Old {
+		case "":
+			changes = append(changes, at(c.Repository, c.Branch, c.New)+" is new")
+		case c.New:
+			changes = append(changes, at(c.Repository, c.Branch, c.New)+" is as before")
+		default:
+			changes = append(changes, fmt.Sprintf("%s moved from %s to %s", c.Ref, c.Old.Short(), c.New.Short()))
+		}
+	}
+	var b strings.Builder
+	b.WriteString("Sentry saw at " + run.Trigger.Seen.UTC().Format(time.RFC3339) + ": " + list(changes, listed) + ".")
+	if run.Trigger.Manual != "" {
+		b.WriteString(" Triggered by hand.")
+	}
+	if len(run.LeftOut) > 0 {
+		b.WriteString(" Left out, since their branches could never be read: " + list(run.LeftOut, listed) + ".")
+	}
+	return plain(b.String())
+}
+
+func at(repository, branch string, sha repo.SHA) string {
+	return repo.Ref{Repository: repository, Branch: branch}.String() + " at " + sha.Short()
+}
+
+// list joins the first words of a list, and counts the rest.
+func list(words []string, most int) string {
+	if len(words) <= most {
+		return strings.Join(words, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
+}
+
+// plain makes text for people of text from outside: it breaks $(…), which Tekton substitutes in a
+// displayName, and shows nothing that a terminal would take for more than a character.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+	return strings.ReplaceAll(s, "$(", "$ (")
+}

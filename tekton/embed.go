@@ -1,0 +1,14 @@
+// Package tekton holds the Tekton Tasks that Sentry's PipelineRuns are made of, as YAML that people read.
+package tekton
+
+import _ "embed" // for the files
+
+// Deploy is deploy.yaml: the Task that one deployment is.
+//
+//go:embed deploy.yaml
+var Deploy []byte
+
+// Verdict is verdict.yaml: the Task that fails a run when a deployment in it failed.
+//
+//go:embed verdict.yaml
+var Verdict []byte
