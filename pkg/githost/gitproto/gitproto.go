@@ -1,0 +1,173 @@
+// Package gitproto reads branch heads from any server that speaks Git's smart HTTP protocol. It asks for
+// the wanted branches alone, by the ls-refs command of protocol version 2 (gitprotocol-v2(5)), in one POST
+// a repository. What it learns of a server, such as that it only knows version 0 and lists all its refs, it
+// remembers, so that the next cycle is one request a repository again.
+package gitproto
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+const (
+	// parallel is how many repositories a server is asked for at once.
+	parallel = 8
+	// defaultShare is how long one repository may take where the context has no deadline.
+	defaultShare = 15 * time.Second
+)
+
+// host is one server with one credential.
+type host struct {
+	name           string // host[:port]
+	client         *http.Client
+	user, password string // both empty: nothing is sent
+
+	mu     sync.Mutex
+	routes map[string]route // by URL as in sentry.yaml
+	usual  dialect          // what the server spoke last
+}
+
+// route is how to ask for one repository.
+type route struct {
+	base    string  // URL that works: other than written after a redirect, or with .git at its end
+	dialect dialect // unknown: try version 2
+	format  string  // object format to name; "" where none has to be
+	tried   bool    // it worked before
+}
+
+type dialect int
+
+const (
+	unknown dialect = iota
+	v2
+	v0 // or version 1, which differs by one line
+)
+
+// Open returns the Host of a server that speaks the Git protocol over HTTP. The credential is sent with
+// every request, as HTTP Basic: waiting to be asked for it would double the requests. A token without a
+// user name is sent as the password of the user git, which hosts accept with any name.
+func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
+	h := &host{
+		name:     e.Host(),
+		client:   client,
+		user:     e.Auth.Username.Reveal(),
+		password: e.Auth.Token.Reveal(),
+		routes:   make(map[string]route),
+	}
+	if h.user == "" && h.password != "" {
+		h.user = "git"
+	}
+	return h, nil
+}
+
+// Heads implements githost.Host. One repository may take half of the time that there is for all, so that
+// a few that hang leave time for the others.
+func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observation {
+	share := defaultShare
+	if deadline, ok := ctx.Deadline(); ok {
+		share = time.Until(deadline) / 2
+	}
+	answers := make([]repo.Observation, len(want))
+	slots := make(chan struct{}, parallel)
+	var wait sync.WaitGroup
+	for i, w := range want {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			ctx, cancel := githost.WithTimeout(ctx, h.name, share.Round(time.Millisecond))
+			defer cancel()
+			answers[i] = h.read(ctx, w)
+		})
+	}
+	wait.Wait()
+	return answers
+}
+
+// read asks for one repository, at the URL as written and, where that is not found, with .git at its end.
+func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
+	if r, ok := h.recall(w.URL); ok {
+		answer, now := h.ask(ctx, r, w.Patterns)
+		h.learn(w.URL, now, answer)
+		return answer
+	}
+	var first repo.Observation
+	for i, base := range spellings(w.URL) {
+		answer, r := h.ask(ctx, route{base: base, dialect: h.spoken()}, w.Patterns)
+		if kindOf(answer) != githost.NotFound {
+			h.learn(w.URL, r, answer)
+			return answer
+		}
+		if i == 0 {
+			first = answer
+		}
+	}
+	return first
+}
+
+func spellings(url string) []string {
+	if strings.HasSuffix(url, ".git") {
+		return []string{url}
+	}
+	return []string{url, url + ".git"}
+}
+
+// ask asks by a route and returns the route that should be taken next time.
+func (h *host) ask(ctx context.Context, r route, patterns repo.Patterns) (repo.Observation, route) {
+	if r.dialect != v0 {
+		answer := h.lsRefs(ctx, r, patterns)
+		if r.tried || !h.mayBeOlder(r, answer) {
+			r.dialect = v2
+			return answer, r
+		}
+	}
+	return h.advertised(ctx, r, patterns)
+}
+
+// mayBeOlder reports whether a failed ls-refs can come from a server, or a repository, that has to be
+// asked for its advertisement first: one of version 0, one with SHA-256 names, one that moved. Old servers
+// answer the unknown command with an ERR packet, nothing at all, or a status of nearly any kind.
+func (h *host) mayBeOlder(r route, answer repo.Observation) bool {
+	switch kindOf(answer) {
+	case githost.NotFound:
+		return r.dialect != v2
+	case githost.Invalid:
+		return true
+	case githost.Temporary:
+		return isOddAnswer(answer.Err)
+	}
+	return isRemoteError(answer.Err)
+}
+
+func (h *host) recall(url string) (route, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r, ok := h.routes[url]
+	return r, ok
+}
+
+func (h *host) spoken() dialect {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.usual
+}
+
+// learn remembers a route that led to a repository, and forgets one that may not any more: the next cycle
+// then finds out anew what the server speaks.
+func (h *host) learn(url string, r route, answer repo.Observation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch kind := kindOf(answer); {
+	case kind == "", kind == githost.NoBranch:
+		r.tried = true
+		h.routes[url] = r
+		h.usual = r.dialect
+	case kind == githost.NotFound, kind == githost.Invalid, isOddAnswer(answer.Err):
+		delete(h.routes, url)
+	}
+}

@@ -1,0 +1,176 @@
+package gitproto
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+const (
+	uploadPack   = "/git-upload-pack"
+	infoRefs     = "/info/refs"
+	typeRequest  = "application/x-git-upload-pack-request"
+	typeResult   = "application/x-git-upload-pack-result"
+	typeAdvert   = "application/x-git-upload-pack-advertisement"
+	protocolName = "version=2"
+)
+
+// lsRefs asks for the branches by protocol version 2, without asking first whether the server speaks it.
+func (h *host) lsRefs(ctx context.Context, r route, patterns repo.Patterns) repo.Observation {
+	body := lsRefsRequest(r.format, prefixesOf(patterns))
+	req, err := http.NewRequestWithContext(githost.ReadOnly(ctx), http.MethodPost, r.base+uploadPack, bytes.NewReader(body))
+	if err != nil {
+		return h.failed(err)
+	}
+	req.Header.Set("Content-Type", typeRequest)
+	resp, err := h.do(req, typeResult)
+	if err != nil {
+		return h.failed(err)
+	}
+	defer resp.Body.Close()
+	return h.collect(patterns, func(yield func(ref, name string) bool) error {
+		return readLsRefs(newPktReader(resp.Body), yield)
+	})
+}
+
+// advertised asks for the advertisement, which holds all refs of a version 0 server. A version 2 server
+// says what it can do, and is asked again by what was learnt.
+func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) (repo.Observation, route) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+infoRefs+"?service=git-upload-pack", nil)
+	if err != nil {
+		return h.failed(err), r
+	}
+	resp, err := h.do(req, typeAdvert)
+	if err != nil {
+		return h.failed(err), r
+	}
+	defer resp.Body.Close()
+	moved := *resp.Request.URL
+	moved.RawQuery = ""
+	if base, ok := strings.CutSuffix(moved.String(), infoRefs); ok {
+		r.base = base
+	}
+	var a advert
+	answer := h.collect(patterns, func(yield func(ref, name string) bool) error {
+		var err error
+		a, err = readAdvert(newPktReader(resp.Body), yield)
+		return err
+	})
+	if !a.v2 {
+		r.dialect = v0
+		return answer, r
+	}
+	_ = resp.Body.Close()
+	r.dialect, r.format = v2, a.format
+	return h.lsRefs(ctx, r, patterns), r
+}
+
+// do sends a request with the credential and returns an answer of status 200 and the wanted type.
+func (h *host) do(req *http.Request, want string) (*http.Response, error) {
+	req.Header.Set("Git-Protocol", protocolName)
+	req.Header.Set("Accept", want)
+	if h.user != "" {
+		req.SetBasicAuth(h.user, h.password)
+	}
+	resp, err := h.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	got, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if resp.StatusCode == http.StatusOK && got == want {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	start := make([]byte, 4096)
+	n, _ := io.ReadFull(resp.Body, start)
+	start = start[:n]
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return nil, githost.StatusError(h.name, resp, start)
+	case want == typeAdvert && isDumb(start):
+		return nil, errDumb
+	}
+	return nil, notGit("its type is %.60q: is repo_url the URL of a repository?", got)
+}
+
+// isDumb reports whether text starts like the file info/refs of a server that only offers files.
+func isDumb(text []byte) bool {
+	name, ref, ok := bytes.Cut(text, []byte("\t"))
+	return ok && (len(name) == 40 || len(name) == 64) && bytes.HasPrefix(ref, []byte("refs/"))
+}
+
+// collect makes an observation of the refs that read yields. An error of read is the repository's: an
+// incomplete answer is never a partial result.
+func (h *host) collect(patterns repo.Patterns, read func(yield func(ref, name string) bool) error) repo.Observation {
+	var err error
+	answer := githost.CollectHeads(h.name, patterns, func(yield func(branch, name string) bool) {
+		err = read(func(ref, name string) bool {
+			branch, ok := strings.CutPrefix(ref, headsPrefix)
+			return !ok || yield(branch, name)
+		})
+	})
+	if err != nil {
+		return h.failed(err)
+	}
+	return answer
+}
+
+// failed makes an observation of anything that went wrong on the way to the heads.
+func (h *host) failed(err error) repo.Observation {
+	if said, ok := errors.AsType[remoteError](err); ok {
+		return repo.Observation{Err: githost.NewError(said.kind(), h.name, "%w", err)}
+	}
+	if _, ok := errors.AsType[protocolError](err); ok {
+		return repo.Observation{Err: githost.NewError(githost.Invalid, h.name, "%w", err)}
+	}
+	return repo.Observation{Err: githost.WrapError(h.name, err)}
+}
+
+// kind guesses what an ERR packet is about: the protocol has no codes. A server that means something else
+// is asked again.
+func (e remoteError) kind() githost.Kind {
+	text := strings.ToLower(string(e))
+	has := func(words ...string) bool {
+		for _, w := range words {
+			if strings.Contains(text, w) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("not found", "does not exist", "not exported", "no such", "does not appear to be a git repository"):
+		return githost.NotFound
+	case has("denied", "permission", "unauthorized", "authentication", "not allowed", "forbidden"):
+		return githost.Denied
+	}
+	return githost.Temporary
+}
+
+func isRemoteError(err error) bool {
+	_, ok := errors.AsType[remoteError](err)
+	return ok
+}
+
+// isOddAnswer reports whether a server failed in a way in which old servers fail at what they do not know.
+func isOddAnswer(err error) bool {
+	if e, ok := errors.AsType[*githost.Error](err); ok && (e.Status == http.StatusInternalServerError || e.Status == http.StatusNotImplemented) {
+		return true
+	}
+	return isRemoteError(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+}
+
+// kindOf returns the kind of an observation's error, "" where there is none.
+func kindOf(o repo.Observation) githost.Kind {
+	if e, ok := errors.AsType[*githost.Error](o.Err); ok {
+		return e.Kind
+	}
+	return ""
+}
