@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -11,23 +12,24 @@ const defaultUsername = "git"
 
 // check sees to what concerns more than one key, and fills in the defaults that follow from others.
 func (d *decoder) check(c *Config) {
+	c.Global.TmpDir = path.Clean(c.Global.TmpDir)
 	names, members := map[string]int{}, map[string]int{}
 	for i := range c.Repositories {
-		r, path := &c.Repositories[i], fmt.Sprintf("repositories[%d]", i)
+		r, at := &c.Repositories[i], fmt.Sprintf("repositories[%d]", i)
 		if first, twice := names[r.Name]; twice && r.Name != "" {
-			d.fail(path+".name", "is the name of repositories[%d] too; want another for each", first)
+			d.fail(at+".name", "is the name of repositories[%d] too; want another for each", first)
 		} else {
 			names[r.Name] = i
 		}
 		if r.Group != "" {
 			members[r.Group]++
-			d.checkMember(c, r, path)
+			d.checkMember(c, r, at)
 		}
-		d.checkSource(path+".monitor", "repo_url", &r.Monitor.Source)
-		d.checkSource(path+".deploy", "qa_repo_url", &r.Deploy.Source)
-		d.checkDeployAuth(path+".deploy.auth", &r.Deploy.Auth)
+		d.checkSource(at+".monitor", "repo_url", &r.Monitor.Source)
+		d.checkSource(at+".deploy", "qa_repo_url", &r.Deploy.Source)
+		d.checkDeployAuth(at+".deploy.auth", &r.Deploy.Auth)
 		if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
-			d.warn(path+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
+			d.warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 		}
 		r.Deploy.inherit(r.Name, c.Global)
 	}

@@ -76,7 +76,7 @@ func nearest(key string, known []string) string {
 	for _, k := range known {
 		d := distance(key, fold(k))
 		switch {
-		case d <= 2 && d*3 <= len(k): // a third of the letters: "name" is not a slip of "gate"
+		case d <= 2 && d*5 <= len(k)*2: // two of five letters: "name" is not a slip of "gate"
 		case len(key) >= 3 && strings.Contains(fold(k), key): // "user", "url"
 			d = 3
 		default:

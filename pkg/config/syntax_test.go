@@ -1,0 +1,107 @@
+package config
+
+import "testing"
+
+func TestRepositoryURL(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://github.com/company/rag":            "https://github.com/company/rag",
+		"https://github.com/company/rag.git/":       "https://github.com/company/rag.git",
+		"HTTP://Git.Example.COM:3000/Company/Rag":   "http://git.example.com:3000/Company/Rag",
+		"https://gitlab.com/a/b/c/d":                "https://gitlab.com/a/b/c/d",
+		"http://127.0.0.1:3000/x":                   "http://127.0.0.1:3000/x",
+		"http://[::1]:3000/x":                       "http://[::1]:3000/x",
+		"https://dev.example.com/o/My%20P/_git/rag": "https://dev.example.com/o/My%20P/_git/rag",
+		"https://git.example.com/~ada/rag":          "https://git.example.com/~ada/rag",
+		"https://git.example.com/a b":               "https://git.example.com/a%20b",
+		"https://git.example.com//a":                "",
+		"https://git.example.com/a/%2e%2e/b":        "",
+		"https://git.example.com/a'b":               "",
+		"https://git.example.com/a`b`":              "https://git.example.com/a%60b%60",
+		"https://git.example.com:/a":                "",
+		"https://git.example.com:0/a":               "",
+		"https://[fe80::1%25eth0]/a":                "",
+		"https://exa mple.com/a":                    "",
+		"https://":                                  "",
+		"https://git.example.com":                   "",
+		"https://git.example.com/a?":                "",
+		"https://git.example.com/a#":                "",
+		"https:git.example.com/a":                   "",
+		"//git.example.com/a":                       "",
+		"/srv/git/a":                                "",
+		"javascript:alert(1)":                       "",
+		"":                                          "",
+	} {
+		got, err := repositoryURL(in)
+		if got != want && err == nil || (err != nil) != (want == "") {
+			t.Errorf("repositoryURL(%q) = %q, %v, want %q", in, got, err, want)
+		}
+	}
+}
+
+func TestWords(t *testing.T) {
+	for name, c := range map[string]struct {
+		ok        func(string) bool
+		good, bad []string
+	}{
+		"image": {isImage,
+			[]string{"alpine", "alpine:3", "localhost:5000/a/b_c__d", "docker.io/alpine/git:2.49.1", "Registry.example.com/x:Tag_1",
+				"a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},
+			[]string{"", "a b", "a:", "a@", "a/B", "/a", "a//b", "a:b:c", "a\n", "$(x)", "a@sha256:12"}},
+		"directory": {isMountable,
+			[]string{"/tmp", "/tmp/sentry", "/tmp/sentry/", "/libs", "/a.b/c_d-e", "/var/lib/x", "/..."},
+			[]string{"", "/", "//", "tmp", "/tmp//x", "/tmp/./x", "/tmp/..", "/lib", "/lib/", "/lib64/x", "/etc/x", "/proc",
+				"/workspace", "/run/secrets", "/var/run/x", "/tmp/a b", "/tmp/$(x)", "/tmp/é", "/" + string(make([]byte, 101))}},
+		"label":    {isLabel, []string{"a", "0", "a-b", "a--b"}, []string{"", "-", "a-", "-a", "A", "a.b", "a_b", "a\n", "é"}},
+		"dns name": {isDNSName, []string{"a", "a.b-c.d"}, []string{"", ".", "a.", "a..b", "A", "a.-b"}},
+	} {
+		for _, s := range c.good {
+			if !c.ok(s) {
+				t.Errorf("%q is refused as a %s", s, name)
+			}
+		}
+		for _, s := range c.bad {
+			if c.ok(s) {
+				t.Errorf("%q is taken for a %s", s, name)
+			}
+		}
+	}
+}
+
+func TestExpand(t *testing.T) {
+	for _, c := range []struct{ in, want, unset, err string }{
+		{in: "plain $HOME $$ $(x) {}", want: "plain $HOME $$ $(x) {}"},
+		{in: "${NINETY}", want: "90"},
+		{in: "a${NINETY}b${NINETY}", want: "a90b90"},
+		{in: "${MISSING:-x y}", want: "x y"},
+		{in: "${EMPTY:-x}", want: "x"},
+		{in: "${EMPTY}", want: ""},
+		{in: "${NINETY:-x}", want: "90"},
+		{in: "${MISSING:-}", want: ""},
+		{in: "$${NINETY}", want: "${NINETY}"},
+		{in: "$$${NINETY}", want: "$${NINETY}"},
+		{in: "${TWICE}", want: "${GITHUB_TOKEN}"},
+		{in: "a${MISSING}${NINETY}", want: "a90", unset: "MISSING"},
+		{in: "${", err: errReference.Error()},
+		{in: "${}", err: errReference.Error()},
+		{in: "${A B}", err: errReference.Error()},
+		{in: "${A-b}", err: errReference.Error()},
+		{in: "${A:-${NINETY}}", err: errReference.Error()},
+	} {
+		got, unset, err := expand(c.in, lookup)
+		if got != c.want || len(unset) > 0 && unset[0] != c.unset || (len(unset) > 0) != (c.unset != "") || (err != nil) != (c.err != "") {
+			t.Errorf("expand(%q) = %q, unset %q, %v; want %q, unset %q, error %q", c.in, got, unset, err, c.want, c.unset, c.err)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"name", "group", "repo_url", "repo_type", "polling_interval", "username"}
+	for in, want := range map[string]string{
+		"nam": "name", "gruop": "group", "RepoURL": "repo_url", "poling-interval": "polling_interval", "user": "username",
+		"url": "repo_url", "gate": "", "x": "", "": "", "interval": "polling_interval", "zzzzzzzz": "",
+	} {
+		if got := nearest(in, known); got != want {
+			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
