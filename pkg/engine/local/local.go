@@ -1,0 +1,219 @@
+// Package local runs Sentry's PipelineRuns on this machine, with its git and sh: to try Sentry without a
+// cluster, and to debug deploy commands. It is not a place to deploy from.
+//
+// A run is scheduled, ended and reported as Tekton does it: order, onError, finally, timeouts, reasons and
+// messages. Each step is a process group of its own; its output appears live, as `tkn pipelinerun logs`
+// prints it. What a container would give is not there: images, service accounts, security contexts and
+// resource limits are ignored, and a step may do all that the user may. A task's emptyDir volumes are a
+// new directory, and variables that begin with a volume's mount path begin with that directory instead;
+// a mount path that is written out in a command is not replaced. A process that leaves its process group,
+// as a daemon does, outlives its step.
+package local
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+)
+
+// Options are what an Engine works with. All are optional.
+type Options struct {
+	// Dir is where the tasks' directories are made; default os.TempDir().
+	Dir string
+	// Out gets the steps' output and the ends of tasks and runs, a line at a time; default none.
+	Out io.Writer
+	// Env is the environment, as os.Environ gives it. secretKeyRefs are answered from it by their key.
+	// Steps inherit the rest of it: all but what the secretKeyRefs of any run name, and what tells git to
+	// work elsewhere, such as GIT_DIR.
+	Env []string
+	// Log gets what is wrong on this machine; default none.
+	Log *slog.Logger
+	// Now is the clock of the tasks' start and end; default time.Now.
+	Now func() time.Time
+	// Grace is what a process has between SIGTERM and SIGKILL; default 3 s.
+	Grace time.Duration
+}
+
+// Engine runs PipelineRuns in the background, until Close.
+type Engine struct {
+	Options
+	out output
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	runs    []*run          // in the order of their creation
+	secrets map[string]bool // variables that steps do not inherit
+}
+
+// New returns an engine. It must be closed.
+func New(o Options) *Engine {
+	o.Dir = cmp.Or(o.Dir, os.TempDir())
+	o.Grace = cmp.Or(o.Grace, 3*time.Second)
+	if o.Out == nil {
+		o.Out = io.Discard
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	e := &Engine{Options: o, out: output{w: o.Out}, secrets: map[string]bool{}}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	return e
+}
+
+// Create starts the run and returns; it goes on after ctx. created is false when a run of this name and
+// trigger is known, as it is until Prune; pipelinerun.ErrNameTaken when the name's trigger is another. The
+// error names all in the run that this engine does not do.
+func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error) {
+	pr, err = check(ctx, pr)
+	if err != nil {
+		return false, err
+	}
+	trigger, err := pipelinerun.TriggerOf(pr)
+	if err != nil {
+		return false, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false, fmt.Errorf("PipelineRun %s: the engine is closed", pr.Name)
+	}
+	if known := e.find(pr.Name); known != nil {
+		if !known.trigger.Equal(trigger) {
+			return false, fmt.Errorf("PipelineRun %s: %w", pr.Name, pipelinerun.ErrNameTaken)
+		}
+		return false, nil
+	}
+	for name := range secretsOf(pr) {
+		e.secrets[name] = true
+	}
+	r := newRun(pr, trigger)
+	e.runs = append(e.runs, r)
+	e.running.Go(func() { e.execute(r) })
+	return true, nil
+}
+
+// find returns the run of that name, or nil. The caller holds mu.
+func (e *Engine) find(name string) *run {
+	if i := slices.IndexFunc(e.runs, func(r *run) bool { return r.schedule.run == name }); i >= 0 {
+		return e.runs[i]
+	}
+	return nil
+}
+
+// Active returns the names of the unfinished runs of the units, by unit, oldest first.
+func (e *Engine) Active(_ context.Context, units []string) (map[string][]string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	active := map[string][]string{}
+	for _, r := range e.runs {
+		if out, _ := r.now(); !out.Done && slices.Contains(units, r.unit) {
+			active[r.unit] = append(active[r.unit], out.Name)
+		}
+	}
+	return active, nil
+}
+
+// Cancel ends a run: its tasks are stopped, its finally tasks run. It does not wait for that. A run that is
+// not known or finished is no error.
+func (e *Engine) Cancel(_ context.Context, name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r := e.find(name); r != nil {
+		select {
+		case r.cancel <- struct{}{}:
+		default: // cancelled before
+		}
+	}
+	return nil
+}
+
+// Prune forgets the unit's finished runs beyond the newest keep, but never its newest failed one.
+func (e *Engine) Prune(_ context.Context, unit string, keep int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	drop := map[*run]bool{}
+	kept, failedSeen := 0, false
+	for _, r := range slices.Backward(e.runs) {
+		out, _ := r.now()
+		if r.unit != unit || !out.Done {
+			continue
+		}
+		newestFailed := !out.Succeeded && !failedSeen
+		failedSeen = failedSeen || newestFailed
+		if kept < keep {
+			kept++
+		} else if !newestFailed {
+			drop[r] = true
+		}
+	}
+	e.runs = slices.DeleteFunc(e.runs, func(r *run) bool { return drop[r] })
+	return nil
+}
+
+// Follow calls progress for each change of the run that it sees, and returns when the run has finished.
+func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
+	e.mu.Lock()
+	r := e.find(name)
+	e.mu.Unlock()
+	if r == nil {
+		return engine.Outcome{}, fmt.Errorf("follow PipelineRun %s: this engine knows no run of that name", name)
+	}
+	return r.follow(ctx, progress)
+}
+
+// Wait returns when no run is active any more, or with ctx's error when ctx ends before.
+func (e *Engine) Wait(ctx context.Context) error {
+	e.mu.Lock()
+	runs := slices.Clone(e.runs)
+	e.mu.Unlock()
+	for _, r := range runs {
+		if _, err := r.follow(ctx, func(engine.Outcome) {}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends all runs at once, finally tasks too, and returns when their processes and directories are
+// gone. Their reason is Cancelled. Nothing can be created afterwards.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.cancel()
+	e.running.Wait()
+	return nil
+}
+
+// secretsOf returns the keys of all secretKeyRefs of the run.
+func secretsOf(pr *v1.PipelineRun) map[string]bool {
+	keys := map[string]bool{}
+	for _, pt := range slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally) {
+		for _, step := range pt.TaskSpec.Steps {
+			for _, v := range vars(pt.TaskSpec.TaskSpec, step) {
+				if v.ValueFrom != nil {
+					keys[v.ValueFrom.SecretKeyRef.Key] = true
+				}
+			}
+		}
+	}
+	return keys
+}
