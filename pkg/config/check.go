@@ -62,7 +62,7 @@ func (d *decoder) checkMember(c *Config, r *Repository, path string) {
 		for name := range c.Groups {
 			known = append(known, name)
 		}
-		if near := nearest(r.Group, known); near != "" {
+		if near := Nearest(r.Group, known); near != "" {
 			want = "did you mean " + near + "?"
 		}
 		d.fail(path+".group", "names no group of this file; %s", want)

@@ -109,7 +109,7 @@ func (d *decoder) section(path string, n *yaml.Node, fields []field) {
 		if _, unknown := values[e.key]; !unknown {
 			continue
 		}
-		if near := nearest(e.key, keys); near != "" {
+		if near := Nearest(e.key, keys); near != "" {
 			d.fail(joinKey(path, e.key), "is not a known key; did you mean %s?", near)
 		} else {
 			d.fail(joinKey(path, e.key), "is not a known key; want %s", oneOf(keys))

@@ -64,8 +64,8 @@ func joinKey(path, key string) string {
 	return path + "." + key
 }
 
-// nearest returns the one of known that key was probably meant to be, or "" when none is near.
-func nearest(key string, known []string) string {
+// Nearest returns the one of known that key was probably meant to be, or "" when none is near.
+func Nearest(key string, known []string) string {
 	if len(key) > 40 {
 		return ""
 	}

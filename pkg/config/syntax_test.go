@@ -100,8 +100,8 @@ func TestNearest(t *testing.T) {
 		"nam": "name", "gruop": "group", "RepoURL": "repo_url", "poling-interval": "polling_interval", "user": "username",
 		"url": "repo_url", "gate": "", "x": "", "": "", "interval": "polling_interval", "zzzzzzzz": "",
 	} {
-		if got := nearest(in, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
+		if got := Nearest(in, known); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -99,7 +99,11 @@ func choose(c *config.Config, names []string) ([]int, error) {
 	for _, name := range names {
 		indices, ok := known[name]
 		if !ok {
-			unknown = append(unknown, fmt.Sprintf("%.80q%s", name, didYouMean(name, slices.Sorted(maps.Keys(known)))))
+			hint := ""
+			if near := config.Nearest(name, slices.Sorted(maps.Keys(known))); near != "" {
+				hint = fmt.Sprintf(" (did you mean %q?)", near)
+			}
+			unknown = append(unknown, fmt.Sprintf("%.80q%s", name, hint))
 		}
 		chosen = append(chosen, indices...)
 	}
@@ -114,39 +118,4 @@ func choose(c *config.Config, names []string) ([]int, error) {
 	}
 	slices.Sort(chosen)
 	return slices.Compact(chosen), nil
-}
-
-// didYouMean returns a hint at the nearest known name, or "" when none is near: at most a third of the
-// name differs.
-func didYouMean(name string, known []string) string {
-	best, nearest := len(name)/3+1, ""
-	for _, k := range known {
-		if d := distance(name, k); d < best {
-			best, nearest = d, k
-		}
-	}
-	if nearest == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", nearest)
-}
-
-// distance returns how many bytes have to be inserted, deleted or replaced to make a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
