@@ -50,7 +50,7 @@ type endpoint struct {
 	name   string // host[:port]
 	host   Host
 	client *http.Client
-	busy   sync.Mutex // held while host.Heads runs
+	turn   chan struct{} // of capacity one, full while host.Heads runs
 }
 
 // batch is what one call asks one endpoint for.
@@ -154,6 +154,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
 		Endpoint: Endpoint{Type: s.Type, Origin: origin, APIURL: s.APIURL, Auth: s.Auth},
 		name:     name,
 		client:   NewClient(base, r.Version, r.timeout()),
+		turn:     make(chan struct{}, 1),
 	}
 	if e.host, err = open(e.Endpoint, e.client); err != nil {
 		return nil, e.tidy(&Error{Kind: Invalid, Host: name, Err: err})
@@ -172,8 +173,8 @@ func (r *Reader) timeout() time.Duration {
 	return DefaultTimeout
 }
 
-// ask returns one observation for each of b.want, within the deadline and a moment of grace. A Host that
-// ignores its context is left behind, and its endpoint not asked again until it has returned.
+// ask returns one observation for each of b.want, within the deadline and a moment of grace. A Host serves
+// one call at a time. One that ignores its context is left behind, and not asked again until it returned.
 func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	e := b.endpoint
 	ctx, cancel := WithTimeout(ctx, e.name, r.timeout())
@@ -186,12 +187,14 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 		}
 		return answers
 	}
-	if !e.busy.TryLock() {
-		return all(NewError(Temporary, e.name, "still busy with the previous cycle"))
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return all(NewError(Temporary, e.name, "still busy with an earlier request: %w", context.Cause(ctx)))
 	}
 	done := make(chan []repo.Observation, 1)
 	go func() {
-		defer e.busy.Unlock()
+		defer func() { <-e.turn }()
 		done <- r.heads(ctx, b, all)
 	}()
 
