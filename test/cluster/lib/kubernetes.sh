@@ -100,8 +100,8 @@ EOF
 
 start_kubelet() {
   local etc=$dir/etc
-  # No name server: there is none that could be reached, and with none named a lookup fails at once.
-  echo "# none" >"$etc/resolv.conf"
+  # There is no name server. Where none listens a lookup fails at once; from elsewhere it would wait.
+  echo "nameserver $node_ip" >"$etc/resolv.conf"
   # Without the right to raise limits, on cgroup v1 as on v2, on a disk that others fill: what a node checks
   # for its own protection is off.
   cat >"$etc/kubelet.yaml" <<EOF
@@ -111,6 +111,7 @@ containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $pki/ca.crt}}
 authorization: {mode: Webhook}
 resolvConf: $etc/resolv.conf
+clusterDNS: [$node_ip]
 volumePluginDir: /var/lib/kubelet/volume-plugins
 cgroupDriver: cgroupfs
 cgroupRoot: /$cgroup
