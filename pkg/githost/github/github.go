@@ -1,0 +1,159 @@
+// Package github reads branch heads from github.com and GitHub Enterprise by their REST API. One request,
+// for the refs that begin with what the patterns have in common, answers a repository; asked again with
+// the ETag of the last answer it costs nothing of the rate limit while nothing has changed.
+//
+// Tokens of all kinds (personal, fine-grained, of an app) are sent as Bearer. GitHub knows no passwords;
+// the user name is not used. Without a token public repositories are read, 60 requests an hour.
+package github
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	gogithub "github.com/google/go-github/v60/github"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+type host struct {
+	base   *url.URL // with a slash at its end, as go-github wants it
+	name   string   // host[:port] of the API
+	client *http.Client
+	token  string
+	memory rest.Memory
+}
+
+// Open is the githost.Open of GitHub. The API is https://api.github.com for github.com,
+// https://api.NAME.ghe.com for https://NAME.ghe.com, and <origin>/api/v3 for any other server; api_url
+// names it whole, where it is elsewhere.
+func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
+	base, err := apiBase(e)
+	if err != nil {
+		return nil, err
+	}
+	token, err := rest.Token(e)
+	if err != nil {
+		return nil, err
+	}
+	base.Path += "/"
+	return &host{base: base, name: strings.ToLower(base.Host), client: client, token: token}, nil
+}
+
+func apiBase(e githost.Endpoint) (*url.URL, error) {
+	if e.APIURL != "" {
+		return rest.ParseURL(e.APIURL)
+	}
+	u, err := url.Parse(e.Origin)
+	if err != nil {
+		return nil, err
+	}
+	switch name := u.Hostname(); {
+	case name == "github.com" || name == "www.github.com":
+		return url.Parse("https://api.github.com")
+	case strings.HasSuffix(name, ".ghe.com"):
+		return url.Parse("https://api." + name)
+	}
+	return u.JoinPath("/api/v3"), nil
+}
+
+// Heads implements githost.Host.
+func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observation {
+	return rest.Each(ctx, h.name, want, h.read)
+}
+
+func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
+	owner, name, err := rest.OwnerAndName(w.URL, "")
+	if err != nil {
+		return repo.Observation{Err: githost.NewError(githost.Invalid, h.name, "%w", err)}
+	}
+	var heads []rest.Head
+	for _, prefix := range rest.Prefixes(w.Patterns) {
+		some, err := h.matching(ctx, owner, name, prefix)
+		if err != nil {
+			return repo.Observation{Err: err}
+		}
+		heads = append(heads, some...)
+	}
+	return githost.CollectHeads(h.name, w.Patterns, rest.Pairs(heads))
+}
+
+// matching returns the branches that begin with prefix. GitHub answers all of them at once, whatever
+// per_page says; a server that does make pages is followed.
+func (h *host) matching(ctx context.Context, owner, name, prefix string) ([]rest.Head, error) {
+	path := fmt.Sprintf("repos/%s/%s/git/matching-refs/heads/%s", url.PathEscape(owner), url.PathEscape(name), escape(prefix))
+	return h.memory.Read(ctx, h.name, path, 0, func(ctx context.Context, number int, etag string) (rest.Page, error) {
+		query := "?per_page=100"
+		if number > 1 {
+			query += fmt.Sprintf("&page=%d", number)
+		}
+		return h.page(ctx, path+query, etag)
+	})
+}
+
+func (h *host) page(ctx context.Context, path, etag string) (rest.Page, error) {
+	// A client for each request: go-github's refuses further calls on its own account when it believes
+	// that a limit is used up, with answers that no server gave.
+	client := gogithub.NewClient(h.client)
+	client.BaseURL = h.base
+	req, err := client.NewRequest(http.MethodGet, path, nil)
+	if err != nil {
+		return rest.Page{}, rest.Failed(ctx, h.name, err)
+	}
+	if h.token != "" {
+		req.Header.Set("Authorization", "Bearer "+h.token)
+	}
+	if etag != "" {
+		req.Header.Set("If-None-Match", etag)
+	}
+	var refs []*gogithub.Reference
+	resp, err := client.Do(ctx, req, &refs)
+	switch {
+	case resp == nil:
+		return rest.Page{}, rest.Failed(ctx, h.name, err)
+	case resp.StatusCode == http.StatusNotModified:
+		return rest.Page{Unchanged: true}, nil
+	case resp.StatusCode != http.StatusOK:
+		return h.refused(resp.Response)
+	case err != nil:
+		return rest.Page{}, rest.Failed(ctx, h.name, err)
+	case refs == nil:
+		return rest.Page{}, githost.NewError(githost.Invalid, h.name, "the answer is empty: is this a GitHub?")
+	}
+	page := rest.Page{Next: resp.NextPage, ETag: resp.Header.Get("ETag")}
+	for _, ref := range refs {
+		if branch, ok := strings.CutPrefix(ref.GetRef(), "refs/heads/"); ok {
+			page.Heads = append(page.Heads, rest.Head{Branch: branch, Name: ref.GetObject().GetSHA()})
+		}
+	}
+	return page, nil
+}
+
+// refused makes a page or an error of an answer that is no list. A repository without commits is a
+// conflict to GitHub, and so is one that is still being made.
+func (h *host) refused(resp *http.Response) (rest.Page, error) {
+	body, _ := io.ReadAll(resp.Body) // go-github has read it, and put it back
+	if resp.StatusCode != http.StatusConflict {
+		return rest.Page{}, githost.StatusError(h.name, resp, body)
+	}
+	if strings.Contains(strings.ToLower(string(body)), "empty") {
+		return rest.Page{}, nil
+	}
+	e := githost.NewError(githost.Temporary, h.name, "HTTP %d: the repository is not available yet", resp.StatusCode)
+	e.Status = resp.StatusCode
+	return rest.Page{}, e
+}
+
+// escape makes a branch's beginning fit for a path. GitHub wants its slashes as they are.
+func escape(prefix string) string {
+	parts := strings.Split(prefix, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return strings.Join(parts, "/")
+}

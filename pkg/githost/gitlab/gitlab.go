@@ -1,0 +1,164 @@
+// Package gitlab reads branch heads from gitlab.com and self-managed GitLab by their REST API. One
+// request a page of a hundred branches answers a repository, with the server filtering by what the
+// patterns have in common. ETags keep unchanged answers small; GitLab counts them all the same.
+//
+// Personal, project, group and OAuth tokens are sent as Bearer, which Go takes away, unlike GitLab's own
+// header, should a redirect ever lead elsewhere. Passwords and deploy tokens do not open the API; the
+// user name is not used. Without a token public projects are read.
+package gitlab
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	gogitlab "gitlab.com/gitlab-org/api/client-go"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+const (
+	// perPage is the most branches that GitLab puts on a page.
+	perPage = 100
+	// maxRegex bounds the server's filter in bytes, to keep the URL within what proxies pass on.
+	maxRegex = 1_500
+)
+
+type host struct {
+	api    rest.API
+	client *gogitlab.Client
+	token  string
+	memory rest.Memory
+}
+
+// Open is the githost.Open of GitLab. The API is <origin>/api/v4; for a GitLab below a path, api_url
+// says which: https://host/path, with or without /api/v4.
+func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
+	api, err := rest.ParseAPI(e, "/api/v4")
+	if err != nil {
+		return nil, err
+	}
+	token, err := rest.Token(e)
+	if err != nil {
+		return nil, err
+	}
+	c, err := gogitlab.NewAuthSourceClient(gogitlab.Unauthenticated{},
+		gogitlab.WithBaseURL(api.Base.String()),
+		gogitlab.WithHTTPClient(client),
+		gogitlab.WithoutRetries(), // the client given retries
+		gogitlab.WithCustomLimiter(unlimited{}))
+	if err != nil {
+		return nil, err
+	}
+	return &host{api: api, client: c, token: token}, nil
+}
+
+// unlimited never waits: the library's own limiter slows all calls down after the first answer.
+type unlimited struct{}
+
+func (unlimited) Wait(context.Context) error { return nil }
+
+// Heads implements githost.Host.
+func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observation {
+	return rest.Each(ctx, h.api.Host(), want, h.read)
+}
+
+func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
+	parts, err := rest.Project(w.URL, h.api.Mount)
+	if err == nil && len(parts) < 2 {
+		err = errors.New("repo_url: the path is not GROUP/PROJECT (for a GitLab below a path, set api_url)")
+	}
+	if err != nil {
+		return repo.Observation{Err: githost.NewError(githost.Invalid, h.api.Host(), "%w", err)}
+	}
+	path := "projects/" + gogitlab.PathEscape(strings.Join(parts, "/")) + "/repository/branches"
+	filter := serverRegex(w.Patterns)
+	heads, err := h.memory.Read(ctx, h.api.Host(), path+" "+filter, perPage,
+		func(ctx context.Context, number int, etag string) (rest.Page, error) {
+			return h.page(ctx, path, filter, number, etag)
+		})
+	if err != nil {
+		return repo.Observation{Err: err}
+	}
+	return githost.CollectHeads(h.api.Host(), w.Patterns, rest.Pairs(heads))
+}
+
+func (h *host) page(ctx context.Context, path, filter string, number int, etag string) (rest.Page, error) {
+	opts := gogitlab.ListBranchesOptions{ListOptions: gogitlab.ListOptions{PerPage: perPage, Page: int64(number)}}
+	if filter != "" {
+		opts.Regex = &filter
+	}
+	headers := make(map[string]string)
+	if h.token != "" {
+		headers["Authorization"] = "Bearer " + h.token
+	}
+	if etag != "" {
+		headers["If-None-Match"] = etag
+	}
+	req, err := h.client.NewRequest(http.MethodGet, path, opts,
+		[]gogitlab.RequestOptionFunc{gogitlab.WithContext(ctx), gogitlab.WithHeaders(headers)})
+	if err != nil {
+		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
+	}
+	var branches []struct {
+		Name   string `json:"name"`
+		Commit struct {
+			ID string `json:"id"`
+		} `json:"commit"`
+	}
+	resp, err := h.client.Do(req, &branches)
+	switch {
+	case resp == nil:
+		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
+	case resp.StatusCode == http.StatusNotModified: // err is io.EOF: there was no body to decode
+		return rest.Page{Unchanged: true}, nil
+	case resp.StatusCode != http.StatusOK:
+		return rest.Page{}, githost.StatusError(h.api.Host(), resp.Response, bodyOf(err))
+	case err != nil:
+		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
+	case branches == nil:
+		return rest.Page{}, githost.NewError(githost.Invalid, h.api.Host(), "the answer is empty: is this a GitLab?")
+	}
+	page := rest.Page{ETag: resp.Header.Get("ETag"), Next: int(resp.NextPage)}
+	if _, told := resp.Header["X-Next-Page"]; !told && len(branches) >= perPage {
+		page.Next = number + 1 // some proxy took the header away
+	}
+	for _, b := range branches {
+		page.Heads = append(page.Heads, rest.Head{Branch: b.Name, Name: b.Commit.ID})
+	}
+	return page, nil
+}
+
+// bodyOf returns what the library has read of an answer that it calls an error.
+func bodyOf(err error) []byte {
+	if e, ok := errors.AsType[*gogitlab.ErrorResponse](err); ok {
+		return e.Body
+	}
+	return nil
+}
+
+// serverRegex returns a regular expression that the server can leave branches out by, "" for none. It
+// matches more than the patterns do, and has only literals in it, so that the dialect of the server
+// (RE2, of any version) makes no difference. A GitLab that does not know the parameter answers with all.
+func serverRegex(patterns repo.Patterns) string {
+	alternatives := make([]string, 0, len(patterns))
+	for _, p := range patterns {
+		literal := regexp.QuoteMeta(p.Prefix())
+		if literal == "" {
+			return ""
+		}
+		if _, exact := p.Exact(); exact {
+			literal += "$"
+		}
+		alternatives = append(alternatives, literal)
+	}
+	filter := "^(" + strings.Join(alternatives, "|") + ")"
+	if len(filter) > maxRegex {
+		return ""
+	}
+	return filter
+}
