@@ -43,6 +43,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 	if err != nil {
 		return nil, err
 	}
+	spec.Description = "" // the PipelineRun has one
 	clone, deploy := &spec.Steps[0], &spec.Steps[1]
 	clone.Image, deploy.Image = cfg.Global.GitImage, d.Image
 	for _, step := range []*v1.Step{clone, deploy} {
@@ -92,14 +93,10 @@ func credential(auth config.Auth, secret string) (string, []corev1.EnvVar, error
 		return defaultUser, nil, nil
 	}
 	fromSecret := func(name string, v config.Value) corev1.EnvVar {
-		ref := &corev1.SecretKeySelector{
+		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
 			LocalObjectReference: corev1.LocalObjectReference{Name: secret},
 			Key:                  v.Variable(),
-		}
-		if v.Reveal() == "" { // ${NAME:-}, and NAME is not there: the poller goes without it as well
-			ref.Optional = new(true)
-		}
-		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: ref}}
+		}}}
 	}
 	if auth.Token.Variable() == "" {
 		return "", nil, fmt.Errorf("deploy.auth.token is written out, and a PipelineRun can be read by many: "+

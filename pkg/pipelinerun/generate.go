@@ -3,7 +3,6 @@ package pipelinerun
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tektoncd/pipeline/pkg/apis/pipeline/pod"
@@ -63,7 +62,7 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		}
 		pr.Spec.PipelineSpec.Tasks = append(pr.Spec.PipelineSpec.Tasks, v1.PipelineTask{
 			Name:        m.Task,
-			DisplayName: plain(m.Repository.Deploy.Project + ": " + at(m.Repository.Name, m.Branch, m.SHA)),
+			DisplayName: taskTitle(m),
 			TaskSpec:    &v1.EmbeddedTask{TaskSpec: *spec},
 			Timeout:     &metav1.Duration{Duration: m.Repository.Deploy.Timeout},
 		})
@@ -94,9 +93,12 @@ func labels(run plan.Run) map[string]string {
 		LabelManagedBy: ManagedBy,
 		LabelUnit:      run.Unit.Label,
 	}
-	first := func(m plan.Member) string { return m.Repository.Name }
-	if len(run.Members) > 0 && !slices.ContainsFunc(run.Members, func(m plan.Member) bool { return first(m) != first(run.Members[0]) }) {
-		l[LabelRepository] = first(run.Members[0])
+	names := map[string]bool{}
+	for _, m := range run.Members {
+		names[m.Repository.Name] = true
+	}
+	if len(names) == 1 {
+		l[LabelRepository] = run.Members[0].Repository.Name
 	}
 	return l
 }

@@ -31,26 +31,35 @@ func title(run plan.Run) string {
 
 // describe says in sentences why the run exists.
 func describe(run plan.Run) string {
-	var changes []string
-	for _, c := range run.Trigger.Refs {
-		switch c.Old {
-		case "":
-			changes = append(changes, at(c.Repository, c.Branch, c.New)+" is new")
-		case c.New:
-			changes = append(changes, at(c.Repository, c.Branch, c.New)+" is as before")
+	changes := make([]string, len(run.Trigger.Refs))
+	for i, c := range run.Trigger.Refs {
+		changes[i] = at(c.Repository, c.Branch, c.New)
+		switch {
+		case run.Trigger.Manual != "":
+		case c.Old == "":
+			changes[i] += " is new"
 		default:
-			changes = append(changes, fmt.Sprintf("%s moved from %s to %s", c.Ref, c.Old.Short(), c.New.Short()))
+			changes[i] = fmt.Sprintf("%s moved from %s to %s", c.Ref, c.Old.Short(), c.New.Short())
 		}
 	}
-	var b strings.Builder
-	b.WriteString("Sentry saw at " + run.Trigger.Seen.UTC().Format(time.RFC3339) + ": " + list(changes, listed) + ".")
+	who := "Sentry saw"
 	if run.Trigger.Manual != "" {
-		b.WriteString(" Triggered by hand.")
+		who = "Triggered by hand"
 	}
+	text := fmt.Sprintf("%s at %s: %s.", who, run.Trigger.Seen.UTC().Format(time.RFC3339), list(changes, listed))
 	if len(run.LeftOut) > 0 {
-		b.WriteString(" Left out, since their branches could never be read: " + list(run.LeftOut, listed) + ".")
+		text += " Left out, since their branches could never be read: " + list(run.LeftOut, listed) + "."
 	}
-	return plain(b.String())
+	return plain(text)
+}
+
+// taskTitle is a task's displayName: what is deployed, and for which commit.
+func taskTitle(m plan.Member) string {
+	t := at(m.Repository.Name, m.Branch, m.SHA)
+	if m.Repository.Deploy.Project != m.Repository.Name {
+		t = m.Repository.Deploy.Project + ": " + t
+	}
+	return plain(t)
 }
 
 func at(repository, branch string, sha repo.SHA) string {
