@@ -1,7 +1,7 @@
 #!/bin/bash
 # Ends the cluster that up.sh made, and removes its directory. What was built stays in the cache.
-set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
+set -euo pipefail
 . "$(dirname "$0")/lib/node.sh"
 mkdir -p "$cache"
 exec 9>"$cache/lock"

@@ -4,7 +4,7 @@
 #
 #   SENTRY_CLUSTER_DIR  where kubeconfig and env are written (default /var/tmp/sentry-kind-<uid>)
 #
-# Called again it only loads Sentry's image anew.
+# Called again it only loads Sentry's image anew. `kind-up.sh --print-env` only prints where the env file is or will be.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -95,6 +95,10 @@ load_product() {
   kind load image-archive "$dir/sentry.tar" --name "$cluster"
 }
 
+if [ "${1:-}" = --print-env ]; then
+  echo "$dir/env"
+  exit
+fi
 for program in docker kind kubectl curl go; do
   command -v "$program" >/dev/null || {
     echo "$program is missing; on a Debian machine without Docker, test/cluster/up.sh needs no registry" >&2

@@ -5,9 +5,9 @@
 #   SENTRY_CLUSTER_DIR    where the cluster lives (default /var/tmp/sentry-cluster-<uid>); removed by down.sh
 #   SENTRY_CLUSTER_CACHE  where built programs and images are kept (default ~/.cache/sentry-cluster)
 #
-# Called again it only loads Sentry's image anew.
-set -euo pipefail
+# Called again it only loads Sentry's image anew. `up.sh --print-env` only prints where the env file is or will be.
 # shellcheck source-path=SCRIPTDIR
+set -euo pipefail
 . "$(dirname "$0")/lib/node.sh"
 . "$here/lib/images.sh"
 . "$here/lib/kubernetes.sh"
@@ -98,6 +98,10 @@ load_product() {
   load_images sentry >"$dir/log/images" 2>&1 || fail images "Sentry's image could not be loaded"
 }
 
+if [ "${1:-}" = --print-env ]; then
+  echo "$dir/env"
+  exit
+fi
 if [ "$(id -u)" != 0 ]; then
   echo "root is needed to make namespaces, containers and mounts; with Docker, test/cluster/kind-up.sh needs none" >&2
   exit 2
