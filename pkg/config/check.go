@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -58,11 +60,7 @@ func (d *decoder) checkMember(c *Config, r *Repository, path string) {
 	g, ok := c.Groups[r.Group]
 	if !ok {
 		want := "want a group that stands below groups"
-		known := make([]string, 0, len(c.Groups))
-		for name := range c.Groups {
-			known = append(known, name)
-		}
-		if near := Nearest(r.Group, known); near != "" {
+		if near := Nearest(r.Group, slices.Sorted(maps.Keys(c.Groups))); near != "" {
 			want = "did you mean " + near + "?"
 		}
 		d.fail(path+".group", "names no group of this file; %s", want)
