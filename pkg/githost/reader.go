@@ -1,6 +1,7 @@
 package githost
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -262,7 +263,7 @@ func (e *endpoint) secrets() []string {
 		// Some hosts take a token as the user name. A name beside a token is no secret.
 		return []string{user, basicToken(user, "")}
 	}
-	return []string{token, url.QueryEscape(token), url.PathEscape(token), basicToken(user, token), basicToken("git", token)}
+	return []string{basicToken(cmp.Or(user, "git"), token), token, url.QueryEscape(token), url.PathEscape(token)}
 }
 
 // Host returns host[:port] of the endpoint's origin, for Error.Host.

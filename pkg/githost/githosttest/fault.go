@@ -118,7 +118,7 @@ func halve(w http.ResponseWriter, req *http.Request, next http.Handler) {
 // go on with for ever.
 func filler(w http.ResponseWriter) (start string, unit []byte) {
 	if strings.HasPrefix(w.Header().Get("Content-Type"), "application/x-git-") {
-		ref := "003d1111111111111111111111111111111111111111 refs/heads/main\n"
+		ref := "003d1111111111111111111111111111111111111111 refs/heads/fill\n"
 		return "", bytes.Repeat([]byte(ref), 1<<10)
 	}
 	return "[", bytes.Repeat([]byte(" "), 64<<10)

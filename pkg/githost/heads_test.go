@@ -1,0 +1,87 @@
+package githost
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+const (
+	sha1 = "1111111111111111111111111111111111111111"
+	sha2 = "2222222222222222222222222222222222222222"
+)
+
+func patterns(t *testing.T, entries ...string) repo.Patterns {
+	t.Helper()
+	var ps repo.Patterns
+	for _, entry := range entries {
+		p, err := repo.ParsePattern(entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps = append(ps, p)
+	}
+	return ps
+}
+
+// pairs yields branch, name, branch, name, ….
+func pairs(texts ...string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for i := 0; i < len(texts); i += 2 {
+			if !yield(texts[i], texts[i+1]) {
+				return
+			}
+		}
+	}
+}
+
+func TestCollectHeads(t *testing.T) {
+	long := "dev-" + strings.Repeat("x", 252)
+	for _, test := range []struct {
+		entries  []string
+		answered []string
+		want     map[string]repo.SHA
+		err      string
+	}{
+		{[]string{"main"}, []string{"main", sha1, "dev", sha2}, map[string]repo.SHA{"main": sha1}, ""},
+		{[]string{"dev.*"}, []string{"main", sha1, "dev-x", sha2, "xdev", sha1}, map[string]repo.SHA{"dev-x": sha2}, ""},
+		{[]string{"dev.*"}, []string{"main", "what?", "dev-x", sha2}, map[string]repo.SHA{"dev-x": sha2}, ""},
+		{[]string{"dev.*"}, []string{"dev-x", sha2, "dev-x", sha2}, map[string]repo.SHA{"dev-x": sha2}, ""},
+		{[]string{"dev.*"}, []string{"dev-$(reboot)'\"", sha2}, map[string]repo.SHA{"dev-$(reboot)'\"": sha2}, ""},
+		{[]string{"dev.*"}, []string{"dev-x", sha2, "dev-\x00", sha1, "dev..y", sha1, long, sha1}, map[string]repo.SHA{"dev-x": sha2}, ""},
+		{[]string{"dev.*"}, []string{"dev..y", sha1}, nil, "h: no branch: 1 branches match dev.*, and none has a name that Git allows"},
+		{[]string{"dev.*"}, []string{"dev-x", sha2, "dev-y", "short"}, nil, `h: invalid: it answers for branch "dev-y": object name of 5 characters, want 40 or 64 hexadecimal digits`},
+		{[]string{"dev.*"}, []string{"dev-x", strings.Repeat("0", 40)}, nil, `h: invalid: it answers for branch "dev-x": object name of zeros names no commit`},
+		{[]string{"dev.*"}, []string{"dev-x", sha1, "dev-x", sha2}, nil, `h: invalid: it answers branch "dev-x" twice, at ` + sha1 + " and at " + sha2},
+		{[]string{"main", "dev.*"}, nil, nil, "h: no branch: no branch matches main, dev.*: check monitor.branches"},
+	} {
+		got := CollectHeads("h", patterns(t, test.entries...), pairs(test.answered...))
+		if diff := cmp.Diff(test.want, got.Heads); diff != "" {
+			t.Errorf("%q of %.80q: (-want +got)\n%s", test.entries, test.answered, diff)
+		}
+		if text := fmt.Sprint(got.Err); test.err != "" && text != test.err || test.err == "" && got.Err != nil {
+			t.Errorf("%q of %.80q: got error %q, want %q", test.entries, test.answered, text, test.err)
+		}
+	}
+}
+
+func TestCollectHeadsStopsEarly(t *testing.T) {
+	read := 0
+	endless := func(yield func(string, string) bool) {
+		for yield(fmt.Sprintf("dev-%d", read), sha1) {
+			read++
+		}
+	}
+	if got := CollectHeads("h", patterns(t, "dev-3", "dev-1"), endless); len(got.Heads) != 2 || read != 3 {
+		t.Errorf("exact names: got %v after %d branches, want both after 3", got, read)
+	}
+	read = 0
+	if got := CollectHeads("h", patterns(t, "dev.*"), endless); got.Err == nil || !strings.Contains(got.Err.Error(), "more than 100000 branches") {
+		t.Errorf("endless branches: got error %v", got.Err)
+	}
+}

@@ -1,0 +1,226 @@
+package githost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// hostFunc is a Host in one function.
+type hostFunc func(ctx context.Context, want []Wanted) []repo.Observation
+
+func (f hostFunc) Heads(ctx context.Context, want []Wanted) []repo.Observation { return f(ctx, want) }
+
+// fixed answers every branch at sha1.
+func fixed(_ context.Context, want []Wanted) []repo.Observation {
+	answers := make([]repo.Observation, len(want))
+	for i := range want {
+		answers[i].Heads = map[string]repo.SHA{"main": sha1}
+	}
+	return answers
+}
+
+// network is a Reader whose hosts are functions, by origin; all others are fixed. It records what was asked.
+type network struct {
+	Reader
+	hosts map[string]hostFunc
+	mu    sync.Mutex
+	opens []string
+	asked []string
+}
+
+func newNetwork(hosts map[string]hostFunc) *network {
+	n := &network{hosts: hosts}
+	n.Open = map[config.HostType]Open{config.Git: n.open, config.GitHub: n.open}
+	n.Base = http.NewFileTransport(http.Dir("/nonexistent"))
+	return n
+}
+
+func (n *network) open(e Endpoint, c *http.Client) (Host, error) {
+	n.opens = append(n.opens, fmt.Sprintf("%s %s %s", e.Type, e.Origin, e.APIURL))
+	if e.Origin == "https://broken.example" {
+		return nil, fmt.Errorf("api_url does not suit token %s", e.Auth.Token.Reveal())
+	}
+	f := n.hosts[e.Origin]
+	if f == nil {
+		f = fixed
+	}
+	return hostFunc(func(ctx context.Context, want []Wanted) []repo.Observation {
+		n.mu.Lock()
+		for _, w := range want {
+			n.asked = append(n.asked, w.URL+" "+w.Patterns.String())
+		}
+		n.mu.Unlock()
+		return f(ctx, want)
+	}), nil
+}
+
+func monitor(t *testing.T, kind config.HostType, url, token string, entries ...string) config.Monitor {
+	t.Helper()
+	return config.Monitor{
+		Source:   config.Source{URL: url, Type: kind, Auth: config.Auth{Token: config.NewValue("${TOKEN}", token)}},
+		Branches: patterns(t, entries...),
+	}
+}
+
+// texts makes one comparable line of each observation.
+func texts(t *testing.T, got []repo.Observation) []string {
+	t.Helper()
+	var lines []string
+	for _, o := range got {
+		if o.Err == nil {
+			lines = append(lines, fmt.Sprint(o.Heads))
+			continue
+		}
+		if e, ok := o.Err.(*Error); !ok || e.Host == "" || o.Heads != nil {
+			t.Errorf("got %#v, want an *Error with its host and no heads", o)
+		}
+		lines = append(lines, o.Err.Error())
+	}
+	return lines
+}
+
+const good = "map[main:" + sha1 + "]"
+
+func TestReaderGroups(t *testing.T) {
+	n := newNetwork(nil)
+	want := []config.Monitor{
+		monitor(t, config.Git, "https://a.example/x", "", "main"),
+		monitor(t, config.Git, "https://b.example/x", "", "main"),
+		monitor(t, config.Git, "https://A.example:443/y", "", "main"),
+		monitor(t, config.Git, "https://a.example/x", "t1", "main"),
+		monitor(t, config.Git, "https://a.example/x", "", "main"), // twice
+		monitor(t, config.Git, "https://a.example/x", "", "main", "dev.*"),
+		monitor(t, config.GitHub, "https://a.example/x", "", "main"),
+		monitor(t, config.GitLab, "https://a.example/x", "", "main"),
+		monitor(t, config.Git, "://", "", "main"),
+		monitor(t, config.Git, "https://broken.example/x", "s3cret", "main"),
+	}
+	for cycle := range 2 {
+		n.asked = nil
+		got := n.Heads(t.Context(), want)
+		if diff := cmp.Diff([]string{good, good, good, good, good, good, good,
+			`a.example: invalid: repo_type "gitlab" is not supported`,
+			"repo_url: invalid: it is not a URL of the form https://host/path",
+			"broken.example: invalid: api_url does not suit token [redacted]",
+		}, texts(t, got)); diff != "" {
+			t.Errorf("cycle %d: (-want +got)\n%s", cycle, diff)
+		}
+		got[0].Heads["other"] = sha2
+		if len(got[4].Heads) != 1 {
+			t.Errorf("two repositories with the same URL share their heads")
+		}
+		slices.Sort(n.asked)
+		if diff := cmp.Diff([]string{
+			"https://A.example:443/y main", "https://a.example/x main", "https://a.example/x main", "https://a.example/x main",
+			"https://a.example/x main, dev.*", "https://b.example/x main",
+		}, n.asked); diff != "" {
+			t.Errorf("cycle %d: asked (-want +got)\n%s", cycle, diff)
+		}
+	}
+	n.opens = slices.DeleteFunc(n.opens, func(s string) bool { return strings.Contains(s, "broken") })
+	if diff := cmp.Diff([]string{"git https://a.example ", "git https://b.example ", "git https://a.example ", "github https://a.example "}, n.opens); diff != "" {
+		t.Errorf("opened in two cycles (-want +got)\n%s", diff)
+	}
+	n.Close()
+}
+
+func TestReaderIsolatesHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		n := newNetwork(map[string]hostFunc{
+			"https://slow.example": func(ctx context.Context, want []Wanted) []repo.Observation {
+				// Half of the answer is there when the time is over.
+				answers := fixed(ctx, want)
+				<-ctx.Done()
+				answers[1] = repo.Observation{Err: fmt.Errorf("listing: %w", context.Cause(ctx))}
+				return answers
+			},
+			"https://deaf.example": func(ctx context.Context, want []Wanted) []repo.Observation {
+				<-release
+				return fixed(ctx, want)
+			},
+			"https://panics.example": func(context.Context, []Wanted) []repo.Observation { panic("token s3cret") },
+			"https://short.example":  func(context.Context, []Wanted) []repo.Observation { return nil },
+			"https://leaks.example": func(_ context.Context, want []Wanted) []repo.Observation {
+				return []repo.Observation{{Err: errors.New("no\nwith s3cret, Z2l0OnMzY3JldA==")}}
+			},
+		})
+		var log strings.Builder
+		n.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		n.Timeout = 20 * time.Second
+		want := []config.Monitor{
+			monitor(t, config.Git, "https://slow.example/1", "s3cret", "main"),
+			monitor(t, config.Git, "https://good.example/1", "s3cret", "main"),
+			monitor(t, config.Git, "https://slow.example/2", "s3cret", "main"),
+			monitor(t, config.Git, "https://deaf.example/1", "s3cret", "main"),
+			monitor(t, config.Git, "https://panics.example/1", "s3cret", "main"),
+			monitor(t, config.Git, "https://short.example/1", "s3cret", "main"),
+			monitor(t, config.Git, "https://leaks.example/1", "s3cret", "main"),
+		}
+		rest := []string{
+			"panics.example: invalid: the answer could not be read, which is a fault of Sentry: please report the stack in the log",
+			"short.example: invalid: 0 answers for 1 repositories, which is a fault of Sentry: please report it",
+			"leaks.example: temporary: no with [redacted], [redacted]",
+		}
+		slow := "slow.example: temporary: no answer within 20s: context deadline exceeded"
+		deaf := "deaf.example: temporary: no answer within 20s: context deadline exceeded"
+		start := time.Now()
+		if diff := cmp.Diff(append([]string{good, good, slow, deaf}, rest...), texts(t, n.Heads(t.Context(), want))); diff != "" {
+			t.Errorf("first cycle (-want +got)\n%s", diff)
+		}
+		if took := time.Since(start); took > 22*time.Second {
+			t.Errorf("took %s, want little more than the timeout of 20s", took)
+		}
+		busy := "deaf.example: temporary: still busy with an earlier request: deaf.example: temporary: no answer within 20s: context deadline exceeded"
+		if diff := cmp.Diff(append([]string{good, good, slow, busy}, rest...), texts(t, n.Heads(t.Context(), want))); diff != "" {
+			t.Errorf("second cycle (-want +got)\n%s", diff)
+		}
+		close(release)
+		synctest.Wait()
+		if got := texts(t, n.Heads(t.Context(), want[3:4])); got[0] != good {
+			t.Errorf("once the host has come back: got %s", got)
+		}
+		if strings.Contains(log.String(), "s3cret") || !strings.Contains(log.String(), "panicked") {
+			t.Errorf("the log holds the token, or not the panic:\n%s", log.String())
+		}
+	})
+}
+
+func TestReaderIsInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(map[string]hostFunc{"https://slow.example": func(ctx context.Context, want []Wanted) []repo.Observation {
+			<-ctx.Done()
+			return []repo.Observation{{Err: ctx.Err()}}
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		got := n.Heads(ctx, []config.Monitor{monitor(t, config.Git, "https://slow.example/1", "", "main")})
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %s, want it to end when the context does, after 1s", took)
+		}
+		if diff := cmp.Diff([]string{"slow.example: temporary: interrupted before it answered"}, texts(t, got)); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestReaderWithNothingToRead(t *testing.T) {
+	if got := newNetwork(nil).Heads(t.Context(), nil); len(got) != 0 {
+		t.Errorf("got %v, want no observations", got)
+	}
+}
