@@ -274,9 +274,9 @@ func TestOutcome(t *testing.T) {
 		},
 		{
 			name: "the tasks' timeout passes while finally runs",
-			pr: timeouts(finally(pipelineRun("run", shell("a", "true")), shell("last", "sleep 0.5")),
-				time.Minute, 300*time.Millisecond, unset),
-			reason: "PipelineRunTimeout", message: `PipelineRun "run" failed due to tasks failed to finish within "300ms"`,
+			pr: timeouts(finally(pipelineRun("run", shell("a", "true")), shell("last", "sleep 3")),
+				time.Minute, 2*time.Second, unset),
+			reason: "PipelineRunTimeout", message: `PipelineRun "run" failed due to tasks failed to finish within "2s"`,
 			tasks: "a=Succeeded last=Succeeded",
 		},
 		{
