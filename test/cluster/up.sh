@@ -68,7 +68,12 @@ EOF
 }
 
 up() {
-  mkdir -m 700 "$dir"
+  if no_link >/dev/null 2>&1; then
+    mkdir -m 700 "$dir"
+  else
+    echo "failed: the network device $link exists: a cluster in another directory is up, and there can be only one" >&2
+    exit 1
+  fi
   say "node"
   make_node
   make_network

@@ -8,7 +8,7 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 root=$(cd "$here/../.." && pwd)
 cache=${SENTRY_CLUSTER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sentry-cluster}
-# Not under /tmp, which may be memory: the unpacked images take 1.5 GB.
+# Not under /tmp, which may be memory: the unpacked images take 0.7 GB.
 dir=${SENTRY_CLUSTER_DIR:-/var/tmp/sentry-cluster-$(id -u)}
 bin=$cache/bin
 
@@ -54,10 +54,11 @@ await() {
 # holder prints the PID of the process that holds the namespaces; fails when it does not run (any more).
 # A PID is used again after a while, so the process must carry the mark that it was started with.
 holder() {
-  local pid
-  pid=$(cat "$dir/run/holder" 2>/dev/null) || return 1
-  grep -qzxF "SENTRY_CLUSTER_HOLDER=$dir" "/proc/$pid/environ" 2>/dev/null || return 1
-  echo "$pid"
+  local outer
+  outer=$(cat "$dir/run/node" 2>/dev/null) || return 1
+  grep -qzxF "SENTRY_CLUSTER_HOLDER=$dir" "/proc/$outer/environ" 2>/dev/null || return 1
+  # The namespaces' first process is the one child of `unshare`.
+  pgrep --parent "$outer" -x pause
 }
 
 in_node() { nsenter --target "$(holder)" --mount --net --pid -- "$@"; }
@@ -76,11 +77,8 @@ make_node() {
   mkdir -p "$dir"/{bin,log,run,etc,node/run,node/var-lib,node/var-log}
   SENTRY_CLUSTER_HOLDER=$dir setsid unshare --mount --net --pid --fork --mount-proc --kill-child \
     "$bin/pause" </dev/null >"$dir/log/node" 2>&1 9>&- &
-  local outer=$!
-  echo "$outer" >"$dir/run/node"
-  # The namespaces' first process is the one child of `unshare`.
-  await node 10 "the namespaces" pgrep --parent "$outer" -x pause
-  pgrep --parent "$outer" -x pause >"$dir/run/holder"
+  echo $! >"$dir/run/node"
+  await node 10 "the namespaces" holder
   # What the container runtime and the kubelet write outside of $dir: /run/containerd, /run/netns,
   # /run/xtables.lock, /var/lib/kubelet, /var/lib/cni, /var/log/containers.
   in_node sh -euc '
@@ -116,7 +114,7 @@ end_node() {
   local pid
   if pid=$(holder); then
     kill -KILL "$pid"
-    await end 30 "the cluster's processes to end" ended "$pid"
+    await end 30 "the cluster's processes to end" ended "$(cat "$dir/run/node")"
   fi
   # The kernel takes a network namespace away a little after its last process.
   await end 30 "the network link to go" no_link
@@ -127,5 +125,6 @@ end_node() {
   rm -rf "$dir"
 }
 
-ended() { ! kill -0 "$1" && ! pgrep --pidfile "$dir/run/node" -x unshare; }
+# `unshare` ends when all processes of its PID namespace have.
+ended() { ! kill -0 "$1"; }
 no_link() { ! ip link show "$link"; }
