@@ -37,3 +37,11 @@ const (
 	Cancelled Result = "Cancelled"
 	Skipped   Result = "Skipped"
 )
+
+// Run is one of Sentry's runs as a listing shows it; its Outcome has no Tasks.
+type Run struct {
+	Outcome
+	Unit    string // the unit's label
+	Created time.Time
+	Ended   time.Time // zero while it is active
+}

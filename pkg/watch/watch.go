@@ -4,17 +4,22 @@ package watch
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
-// Heads reads the heads of many repositories at once: one observation each, in their order.
+// Heads reads the heads of many repositories at once.
 type Heads interface {
-	Heads(ctx context.Context, want []config.Monitor) []repo.Observation
+	// Each calls answered once for every server, as soon as it answered or failed, with the observations of
+	// its repositories by their index in want. The calls come one at a time; together they cover want.
+	Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation))
 }
 
 // Store keeps the snapshot.
@@ -30,10 +35,69 @@ type Engine interface {
 	// Create makes the run exist. created is false when a run of this name and trigger existed;
 	// pipelinerun.ErrNameTaken when the name belongs to something else.
 	Create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error)
-	// Active returns the names of the runs that have not finished, by their unit's label.
-	Active(ctx context.Context) (map[string][]string, error)
+	// Active returns the names of the units' runs that have not finished, by unit label.
+	Active(ctx context.Context, units []string) (map[string][]string, error)
 	// Cancel ends a run and lets its finally tasks run. A run that is gone or finished is no error.
 	Cancel(ctx context.Context, name string) error
 	// Prune deletes a unit's finished runs beyond the newest keep, but never its newest failed one.
 	Prune(ctx context.Context, unit string, keep int) error
+}
+
+// Watcher is what the loop needs. All fields must be set.
+type Watcher struct {
+	Config  *config.Config
+	Heads   Heads
+	Store   Store
+	Engine  Engine
+	Created func(ctx context.Context, run plan.Run) // is told of each run that was created
+	Log     *slog.Logger
+	Now     func() time.Time
+	Word    func() string // a random word of at least eight hexadecimal digits
+
+	cycles  int             // since the start
+	waiting map[string]bool // the runs that the log already said are waiting
+}
+
+// Report says what a cycle did.
+type Report struct {
+	Repositories int      // read or tried
+	Failing      int      // of them could not be read
+	Created      []string // names of the runs that were created
+	Waiting      int      // runs that are due while their unit is busy
+	Problems     int      // units whose run could not be made
+	Wrote        int      // writes of the state
+}
+
+// shutdownGrace is how long the cycle in hand may go on after the context ended. It is less than the 30 s
+// that Kubernetes gives a pod by default.
+const shutdownGrace = 20 * time.Second
+
+// Run runs a cycle at once and then one every interval, until ctx ends; the cycle in hand is finished
+// first. A cycle that fails is logged, and tried again at its next turn.
+func (w *Watcher) Run(ctx context.Context, interval time.Duration) {
+	// A cycle outlives ctx by the grace: a run that was created is remembered too.
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	unregister := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(shutdownGrace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			stop()
+		case <-working.Done():
+		}
+	})
+	defer unregister()
+
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		if _, err := w.RunOnce(working); err != nil {
+			w.Log.Error("the cycle failed; it is tried again at the next interval", "err", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
 }

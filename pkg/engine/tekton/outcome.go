@@ -1,0 +1,177 @@
+package tekton
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"knative.dev/pkg/apis"
+
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+)
+
+// Labels that Tekton puts on a TaskRun.
+const (
+	labelPipelineRun  = "tekton.dev/pipelineRun"
+	labelPipelineTask = "tekton.dev/pipelineTask"
+)
+
+// Follow calls progress for each change of the run that it sees, and returns when the run has finished.
+func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
+	for {
+		out, version, err := e.outcome(ctx, name)
+		if err != nil {
+			return out, err
+		}
+		progress(out)
+		if out.Done {
+			return out, nil
+		}
+		if err := e.awaitChange(ctx, name, version); err != nil {
+			return out, err
+		}
+	}
+}
+
+// awaitChange returns when the run is no longer at the version, or when the watch ends, which API servers
+// do after some minutes: the caller reads the run again in either case.
+func (e *Engine) awaitChange(ctx context.Context, name, version string) error {
+	seconds := int64(60)
+	w, err := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).VersionedParams(&metav1.ListOptions{
+		FieldSelector: "metadata.name=" + name, ResourceVersion: version, Watch: true, TimeoutSeconds: &seconds,
+	}, metav1.ParameterCodec).Watch(ctx)
+	if err != nil {
+		return fmt.Errorf("watch PipelineRun %s/%s: %w", e.namespace, name, explain(err))
+	}
+	defer w.Stop()
+	select {
+	case event := <-w.ResultChan():
+		if event.Type == watch.Error {
+			// The version is too old, or the server is shutting down: a pause keeps this from spinning.
+			return pause(ctx, time.Second)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// outcome reads the run and its TaskRuns, and returns the run's resourceVersion with what they say.
+func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	pr, err := e.get(ctx, name)
+	if err != nil {
+		return engine.Outcome{}, "", err
+	}
+	children := &v1.TaskRunList{}
+	err = e.cluster.Tekton.Get().Namespace(e.namespace).Resource(taskRuns).VersionedParams(&metav1.ListOptions{
+		LabelSelector: labelPipelineRun + "=" + name,
+	}, metav1.ParameterCodec).Do(ctx).Into(children)
+	if err != nil {
+		return engine.Outcome{}, "", fmt.Errorf("list the TaskRuns of %s/%s: %w", e.namespace, name, explain(err))
+	}
+	return outcomeOf(pr, children.Items), pr.ResourceVersion, nil
+}
+
+func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
+	out := engine.Outcome{Name: pr.Name, Done: pr.IsDone()}
+	if c := pr.Status.GetCondition(apis.ConditionSucceeded); c != nil {
+		out.Succeeded, out.Reason, out.Message = c.IsTrue(), c.Reason, c.Message
+	}
+	byTask := map[string]*v1.TaskRun{}
+	for i := range children {
+		byTask[children[i].Labels[labelPipelineTask]] = &children[i]
+	}
+	skipped := map[string]v1.SkippedTask{}
+	for _, s := range pr.Status.SkippedTasks {
+		skipped[s.Name] = s
+	}
+	if pr.Spec.PipelineSpec == nil {
+		return out
+	}
+	for _, t := range slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally) {
+		task := engine.Task{Name: t.Name}
+		if tr, ok := byTask[t.Name]; ok {
+			task = taskOf(t.Name, tr)
+		} else if s, ok := skipped[t.Name]; ok || out.Done {
+			task.Result, task.Message = engine.Skipped, string(s.Reason)
+		}
+		out.Tasks = append(out.Tasks, task)
+	}
+	return out
+}
+
+func taskOf(name string, tr *v1.TaskRun) engine.Task {
+	task := engine.Task{Name: name, Result: engine.Running}
+	if tr.Status.StartTime != nil {
+		task.Start = tr.Status.StartTime.Time
+	}
+	if tr.Status.CompletionTime != nil {
+		task.End = tr.Status.CompletionTime.Time
+	}
+	c := tr.Status.GetCondition(apis.ConditionSucceeded)
+	if c == nil || c.IsUnknown() {
+		return task
+	}
+	task.Message = c.Message
+	byPipelineTimeout := tr.Spec.StatusMessage == v1.TaskRunCancelledByPipelineTimeoutMsg
+	switch {
+	case c.Reason == string(v1.TaskRunReasonFailureIgnored):
+		task.Result = engine.Ignored
+	case c.IsTrue():
+		task.Result = engine.Succeeded
+	case c.Reason == string(v1.TaskRunReasonTimedOut), byPipelineTimeout:
+		task.Result = engine.TimedOut
+	case c.Reason == string(v1.TaskRunReasonCancelled):
+		task.Result = engine.Cancelled
+	default:
+		task.Result = engine.Failed
+	}
+	return task
+}
+
+func failed(pr *v1.PipelineRun) bool {
+	return pr.Status.GetCondition(apis.ConditionSucceeded).IsFalse()
+}
+
+// Runs returns Sentry's runs in the namespace, newest first.
+func (e *Engine) Runs(ctx context.Context) ([]engine.Run, error) {
+	list, err := e.list(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	runs := make([]engine.Run, 0, len(list))
+	for i := range list {
+		pr := &list[i]
+		run := engine.Run{
+			Outcome: outcomeOf(pr, nil),
+			Unit:    cmp.Or(pr.Labels[pipelinerun.LabelUnit], "-"),
+			Created: pr.CreationTimestamp.Time,
+		}
+		run.Tasks = nil
+		if pr.Status.CompletionTime != nil {
+			run.Ended = pr.Status.CompletionTime.Time
+		}
+		runs = append(runs, run)
+	}
+	slices.Reverse(runs)
+	return runs, nil
+}

@@ -1,0 +1,86 @@
+// Package kube connects to a Kubernetes API server. It offers bare REST clients for the two kinds that
+// Sentry touches, ConfigMaps and Tekton's PipelineRuns with their TaskRuns, instead of the generated
+// clientsets: those link every kind there is, which costs a third of the binary and of the idle memory.
+package kube
+
+import (
+	"fmt"
+
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Options say which cluster and namespace. They mean what kubectl's flags of the same names mean.
+type Options struct {
+	Kubeconfig string // path; "" = $KUBECONFIG, ~/.kube/config, or the pod's own service account
+	Context    string // "" = the current one
+	Namespace  string // "" = that of the context or of the pod
+	UserAgent  string
+}
+
+// Cluster is a connection to one API server, and the namespace to work in.
+type Cluster struct {
+	Namespace string
+	Core      rest.Interface // v1
+	Tekton    rest.Interface // tekton.dev/v1
+}
+
+// Connect reads the kubeconfig, or the pod's service account, and makes the clients. It sends no
+// request: a server that is down shows at the first call.
+func Connect(o Options) (*Cluster, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.Kubeconfig
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: o.Context}
+	overrides.Context.Namespace = o.Namespace
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
+	cfg, err := loader.ClientConfig()
+	if err != nil {
+		if clientcmd.IsEmptyConfig(err) {
+			return nil, fmt.Errorf("no cluster is configured: set KUBECONFIG, give --kubeconfig, or use --local to run on this machine")
+		}
+		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("read the namespace from the kubeconfig: %w", err)
+	}
+	return connect(cfg, namespace, o.UserAgent)
+}
+
+func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, tektonv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("register the API's types: %w", err)
+		}
+	}
+	// Enough that a burst of runs is not slowed by the client; the API server has its own fairness.
+	cfg.QPS, cfg.Burst = 50, 100
+	cfg.UserAgent = userAgent
+	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	// Warnings of the server go to klog by default, past our own log and its format.
+	cfg.WarningHandler = rest.NoWarnings{}
+
+	core, tekton := rest.CopyConfig(cfg), rest.CopyConfig(cfg)
+	core.APIPath, core.GroupVersion = "/api", &corev1.SchemeGroupVersion
+	tekton.APIPath, tekton.GroupVersion = "/apis", &tektonv1.SchemeGroupVersion
+	hc, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+	}
+	c := &Cluster{Namespace: namespace}
+	if c.Core, err = rest.RESTClientForConfigAndClient(core, hc); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+	}
+	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, hc); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+	}
+	return c, nil
+}

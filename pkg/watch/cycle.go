@@ -1,0 +1,354 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+const (
+	// saveTries bounds how often one step is planned anew because somebody else wrote the state.
+	saveTries = 5
+	// nameTries bounds the search for a name that nothing else has taken.
+	nameTries = 10
+)
+
+// cycle is one RunOnce. One goroutine at a time works on it: the hosts' answers come through steps.
+type cycle struct {
+	*Watcher
+	stored   state.Snapshot // what the store holds
+	next     state.Snapshot // what it shall hold
+	observed []repo.Observation
+	report   Report
+	created  []plan.Run
+	pruning  []string        // labels of the units that got a run
+	waiting  map[string]bool // names of the runs that wait
+	events   []plan.Event
+	errs     []error
+
+	steps chan func()
+	asked int // questions whose last answer is still to come
+}
+
+// RunOnce does one cycle:
+//   - it loads what is remembered and asks all hosts for heads;
+//   - as each host answers, it plans what is complete by then, so that a slow host delays only its own;
+//   - it creates the planned runs, and only then remembers what they act upon, in one write at the end;
+//   - it deletes finished runs beyond keep_runs in the units that got a new one.
+//
+// The error says that the state or the engine failed. A repository that cannot be read or a run that
+// cannot be made is counted in the report, logged when it begins, and tried again in the next cycle.
+func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
+	start := w.Now()
+	c := &cycle{
+		Watcher: w, observed: make([]repo.Observation, len(w.Config.Repositories)),
+		waiting: map[string]bool{}, steps: make(chan func()),
+	}
+	c.report.Repositories = len(c.observed)
+	if err := c.load(ctx); err != nil {
+		return c.report, err
+	}
+	want := make([]config.Monitor, len(w.Config.Repositories))
+	for i, r := range w.Config.Repositories {
+		want[i] = r.Monitor
+		c.observed[i].Err = plan.ErrPending
+	}
+	c.ask(ctx, want, func(batch map[int]repo.Observation) {
+		fresh := make([]bool, len(c.observed))
+		for i, o := range batch {
+			c.observed[i], fresh[i] = o, true
+			if o.Err != nil {
+				c.report.Failing++
+			}
+		}
+		c.plan(ctx, fresh)
+	})
+	c.work()
+	if err := c.remember(ctx); err != nil {
+		c.errs = append(c.errs, err)
+	}
+	for _, run := range c.created {
+		c.Created(ctx, run)
+	}
+	c.prune(ctx)
+	c.summarize(ctx, start)
+	return c.report, errors.Join(c.errs...)
+}
+
+// ask has the hosts asked in the background; work hands their answers over.
+func (c *cycle) ask(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	c.asked++
+	go func() {
+		c.Heads.Each(ctx, want, func(batch map[int]repo.Observation) { c.steps <- func() { answered(batch) } })
+		c.steps <- func() { c.asked-- }
+	}()
+}
+
+// work takes the steps until nothing is asked any more.
+func (c *cycle) work() {
+	for c.asked > 0 {
+		(<-c.steps)()
+	}
+}
+
+// load reads the state. A state without an epoch is new: the epoch is written before anything is planned,
+// because the names of runs follow from it and must be the same after a crash.
+func (c *cycle) load(ctx context.Context) error {
+	for range saveTries {
+		s, err := c.Store.Load(ctx)
+		if err != nil {
+			return fmt.Errorf("load the state: %w", err)
+		}
+		if s.Epoch == "" {
+			s.Epoch = c.Word()
+			err := c.Store.Save(ctx, s)
+			if errors.Is(err, state.ErrConflict) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("save the new state: %w", err)
+			}
+			c.report.Wrote++
+		}
+		c.stored, c.next = s, s
+		return nil
+	}
+	return fmt.Errorf("load the state: %w, %d times in a row", state.ErrConflict, saveTries)
+}
+
+// plan plans with what was observed so far, of which some is fresh, and starts what is due.
+func (c *cycle) plan(ctx context.Context, fresh []bool) {
+	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Observed: c.observed, Fresh: fresh, Now: c.Now()})
+	c.next = p.Snapshot
+	c.events = append(c.events, p.Events...)
+	// What an earlier answer of this cycle made due was started then.
+	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, fresh) })
+	runs, err := c.hold(ctx, p)
+	if err != nil {
+		c.errs = append(c.errs, err)
+		return
+	}
+	c.create(ctx, runs)
+}
+
+// remember writes what the cycle did. When another Sentry wrote the state meanwhile, it loads that and plans
+// again: runs that exist by now are found and remembered, not repeated.
+func (c *cycle) remember(ctx context.Context) error {
+	for range saveTries {
+		if c.next.Equal(c.stored) {
+			c.logEvents()
+			return nil
+		}
+		err := c.Store.Save(ctx, c.next)
+		if err == nil {
+			c.report.Wrote++
+			c.logEvents()
+			return nil
+		}
+		if !errors.Is(err, state.ErrConflict) {
+			return fmt.Errorf("remember what was done: %w", err)
+		}
+		c.Log.Info("another Sentry wrote the state; planning again")
+		if err := c.load(ctx); err != nil {
+			return err
+		}
+		c.events, c.report.Waiting, c.report.Problems = nil, 0, 0
+		c.plan(ctx, slices.Repeat([]bool{true}, len(c.observed)))
+		c.work()
+	}
+	return fmt.Errorf("remember what was done: %w, %d times in a row: do two Sentrys work on one state?", state.ErrConflict, saveTries)
+}
+
+// concerns reports whether a member of the unit is among the repositories.
+func (c *cycle) concerns(u plan.Unit, repositories []bool) bool {
+	for i, r := range c.Config.Repositories {
+		if repositories[i] && (u.Group != "" && r.Group == u.Group || u.Group == "" && r.Name == u.Ref.Repository) {
+			return true
+		}
+	}
+	return false
+}
+
+// hold returns the runs whose unit is not busy, and cancels what on_busy: cancel replaces. The engine is
+// asked only when something is due, so that an idle cycle sends it nothing.
+func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
+	if len(p.Runs) == 0 {
+		return nil, nil
+	}
+	units := make([]string, len(p.Runs))
+	for i, r := range p.Runs {
+		units[i] = r.Unit.Label
+	}
+	active, err := c.Engine.Active(ctx, units)
+	if err != nil {
+		return nil, fmt.Errorf("find the active runs: %w", err)
+	}
+	p = p.Hold(active)
+	var ready []plan.Run
+	for _, r := range p.Runs {
+		if len(r.Cancel) == 0 {
+			ready = append(ready, r)
+			continue
+		}
+		// The new run starts when the old one has ended, in a later cycle: two must not deploy at once.
+		c.cancel(ctx, r)
+		p.Waiting = append(p.Waiting, r)
+	}
+	for _, r := range p.Waiting {
+		c.wait(r)
+	}
+	return ready, nil
+}
+
+func (c *cycle) cancel(ctx context.Context, r plan.Run) {
+	for _, name := range r.Cancel {
+		if err := c.Engine.Cancel(ctx, name); err != nil {
+			c.Log.Error("cannot cancel the run that a newer change replaces", "unit", r.Unit.Label, "run", name, "err", err)
+			continue
+		}
+		c.Log.Info("cancelled the run that a newer change replaces", "unit", r.Unit.Label, "run", name)
+	}
+}
+
+// create resolves the QA revisions of the runs and creates each as soon as its own are known.
+func (c *cycle) create(ctx context.Context, runs []plan.Run) {
+	if len(runs) == 0 {
+		return
+	}
+	qa := newQA(runs)
+	c.ask(ctx, qa.want, func(batch map[int]repo.Observation) {
+		for _, i := range qa.answer(batch) {
+			c.createOne(ctx, runs[i], qa.heads(i))
+		}
+	})
+}
+
+func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observation) {
+	run, err := run.Pin(qa)
+	if err != nil {
+		c.problem(run, "qa", err)
+		return
+	}
+	for range nameTries {
+		pr, err := pipelinerun.Generate(c.Config, run)
+		if err != nil {
+			c.problem(run, "generate", err)
+			return
+		}
+		created, err := c.Engine.Create(ctx, pr)
+		switch {
+		case errors.Is(err, pipelinerun.ErrNameTaken):
+			run = run.Next()
+			continue
+		case err != nil:
+			c.problem(run, "create", err)
+			return
+		}
+		run.Remember(&c.next, c.Now())
+		c.pruning = append(c.pruning, run.Unit.Label)
+		if !created {
+			c.Log.Info("found the pipeline run of an earlier attempt", "unit", run.Unit.Label, "run", run.Name)
+			return
+		}
+		c.report.Created = append(c.report.Created, run.Name)
+		c.created = append(c.created, run)
+		c.logCreated(run)
+		return
+	}
+	c.problem(run, "create", fmt.Errorf("%w, and so are the %d names after it", pipelinerun.ErrNameTaken, nameTries))
+}
+
+// problem notes why a unit's run was not made. An unchanged kind is not written again: an idle cycle
+// writes nothing.
+func (c *cycle) problem(run plan.Run, kind string, err error) {
+	c.report.Problems++
+	if c.next.SetProblem(run.Unit.Label, kind, err, c.Now()) || c.cycles == 0 {
+		c.Log.Error("no pipeline run was made; it is tried again every cycle", "unit", run.Unit.Label, "err", err)
+	}
+}
+
+func (c *cycle) prune(ctx context.Context) {
+	if !c.Config.Global.Cleanup {
+		return
+	}
+	for _, unit := range c.pruning {
+		if err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns); err != nil {
+			c.Log.Warn("cannot delete old pipeline runs", "unit", unit, "err", err)
+		}
+	}
+}
+
+func (c *cycle) logCreated(run plan.Run) {
+	args := []any{"unit", run.Unit.Label, "run", run.Name}
+	for _, ref := range run.Trigger.Refs {
+		args = append(args, slog.Group("", "repo", ref.Repository, "branch", ref.Branch, "sha", ref.New.Short()))
+	}
+	if len(run.LeftOut) > 0 {
+		args = append(args, "left_out", run.LeftOut)
+	}
+	c.Log.Info("created pipeline run", args...)
+}
+
+// wait notes a run that waits for its unit; the log tells it once.
+func (c *cycle) wait(r plan.Run) {
+	c.report.Waiting++
+	c.waiting[r.Name] = true
+	if !c.Watcher.waiting[r.Name] {
+		c.Log.Info("a change waits for the unit's active run", "unit", r.Unit.Label, "run", r.Name)
+	}
+}
+
+// logEvents tells what was noticed; changes that made a run are told by the run.
+func (c *cycle) logEvents() {
+	for _, e := range c.events {
+		args := []any{"repo", e.Ref.Repository}
+		if e.Ref.Branch != "" {
+			args = append(args, "branch", e.Ref.Branch)
+		}
+		switch e.Kind {
+		case plan.FirstSeen:
+			c.Log.Info("first seen: recorded, nothing runs", append(args, "sha", e.To.Short())...)
+		case plan.Forgotten:
+			c.Log.Info("branch was deleted: forgotten", append(args, "sha", e.From.Short())...)
+		case plan.Failing:
+			if c.cycles == 0 {
+				continue // the first cycle's summary names all that cannot be read
+			}
+			c.Log.Error("cannot read the repository; its branches count as unchanged", append(args, "err", e.Detail)...)
+		case plan.Recovered:
+			c.Log.Info("the repository can be read again", args...)
+		default:
+			c.Log.Debug(string(e.Kind), append(args, "sha", e.To.Short())...)
+		}
+	}
+}
+
+// summarize ends the cycle with one line: at info for the first cycle and for one that did something,
+// because somebody who starts Sentry wants to see that it works and what does not.
+func (c *cycle) summarize(ctx context.Context, start time.Time) {
+	level := slog.LevelDebug
+	if c.cycles == 0 || len(c.report.Created) > 0 {
+		level = slog.LevelInfo
+	}
+	if c.cycles == 0 {
+		for i, o := range c.observed {
+			if o.Err != nil {
+				c.Log.Warn("cannot read the repository", "repo", c.Config.Repositories[i].Name, "err", o.Err)
+			}
+		}
+	}
+	c.Watcher.cycles++
+	c.Watcher.waiting = c.waiting
+	c.Log.Log(ctx, level, "cycle done", "repositories", c.report.Repositories, "failing", c.report.Failing,
+		"created", len(c.report.Created), "waiting", c.report.Waiting, "problems", c.report.Problems,
+		"took", c.Now().Sub(start).Round(time.Millisecond))
+}

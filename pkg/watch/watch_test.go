@@ -1,0 +1,511 @@
+package watch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"go.uber.org/goleak"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is everything around a Watcher, in memory.
+type world struct {
+	t       *testing.T
+	config  string
+	heads   map[string]map[string]repo.SHA // by URL; a URL that is not there fails
+	hold    map[string]chan struct{}       // by URL: answers only after this is closed
+	store   *memory
+	engine  *engine
+	created []string
+	log     bytes.Buffer
+	watcher *Watcher
+}
+
+// Each implements Heads: every URL is a server of its own.
+func (w *world) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	type answer struct {
+		i int
+		o repo.Observation
+	}
+	answers := make(chan answer)
+	for i, m := range want {
+		go func() {
+			if wait := w.hold[m.URL]; wait != nil {
+				select {
+				case <-wait:
+				case <-ctx.Done():
+				}
+			}
+			heads := map[string]repo.SHA{}
+			for branch, sha := range w.heads[m.URL] {
+				if m.Branches.Match(branch) {
+					heads[branch] = sha
+				}
+			}
+			o := repo.Observation{Heads: heads}
+			if len(heads) == 0 {
+				o = repo.Observation{Err: errors.New("host is down")}
+			}
+			answers <- answer{i, o}
+		}()
+	}
+	for range want {
+		a := <-answers
+		answered(map[int]repo.Observation{a.i: a.o})
+	}
+}
+
+// memory is a Store with the real compare-and-swap.
+type memory struct {
+	text          []byte
+	loaded        string
+	writes, fails int
+	before        func() // called once at the next Save, before it
+}
+
+func (m *memory) Load(context.Context) (state.Snapshot, error) {
+	m.loaded = string(m.text)
+	if m.text == nil {
+		return state.Snapshot{}, nil
+	}
+	return state.Decode(m.text)
+}
+
+func (m *memory) Save(_ context.Context, s state.Snapshot) error {
+	if f := m.before; f != nil {
+		m.before = nil
+		f()
+	}
+	if m.fails > 0 {
+		m.fails--
+		return errors.New("the API server is down")
+	}
+	if m.loaded != string(m.text) {
+		return state.ErrConflict
+	}
+	m.writes++
+	var err error
+	m.text, err = state.Encode(s)
+	m.loaded = string(m.text)
+	return err
+}
+
+// engine keeps PipelineRuns as a cluster does.
+type engine struct {
+	runs      map[string]*v1.PipelineRun
+	active    map[string]bool
+	fail      func(*v1.PipelineRun) error
+	calls     int
+	cancelled []string
+	pruned    []string
+}
+
+func (e *engine) Create(_ context.Context, pr *v1.PipelineRun) (bool, error) {
+	e.calls++
+	if e.fail != nil {
+		if err := e.fail(pr); err != nil {
+			return false, err
+		}
+	}
+	if old, ok := e.runs[pr.Name]; ok {
+		theirs, err := pipelinerun.TriggerOf(old)
+		mine, _ := pipelinerun.TriggerOf(pr)
+		if err != nil || !mine.Equal(theirs) {
+			return false, pipelinerun.ErrNameTaken
+		}
+		return false, nil
+	}
+	e.runs[pr.Name], e.active[pr.Name] = pr, true
+	return true, nil
+}
+
+func (e *engine) Active(_ context.Context, units []string) (map[string][]string, error) {
+	e.calls++
+	active := map[string][]string{}
+	for name, pr := range e.runs {
+		if unit := pr.Labels[pipelinerun.LabelUnit]; e.active[name] && slices.Contains(units, unit) {
+			active[unit] = append(active[unit], name)
+		}
+	}
+	return active, nil
+}
+
+func (e *engine) Cancel(_ context.Context, name string) error {
+	e.cancelled = append(e.cancelled, name)
+	return nil
+}
+
+func (e *engine) Prune(_ context.Context, unit string, keep int) error {
+	e.pruned = append(e.pruned, fmt.Sprintf("%s keep %d", unit, keep))
+	return nil
+}
+
+// entry is a repository of its own server that deploys from the QA repository qa.
+func entry(name, more string) string {
+	return fmt.Sprintf(`
+  - name: %[1]s
+    %[2]s
+    monitor: {repo_url: "https://%[1]s.example/x", branches: [main, "dev.*"], repo_type: git}
+    deploy: {qa_repo_url: "https://qa.example/x", repo_type: git, commands: ["true"]}
+`, name, more)
+}
+
+func newWorld(t *testing.T, yaml string) *world {
+	t.Helper()
+	w := &world{
+		t: t, heads: map[string]map[string]repo.SHA{}, hold: map[string]chan struct{}{},
+		store:  &memory{},
+		engine: &engine{runs: map[string]*v1.PipelineRun{}, active: map[string]bool{}},
+	}
+	w.set("qa", "main", "f")
+	w.start(yaml)
+	return w
+}
+
+// start replaces the Watcher, as a restart of the process with this configuration does.
+func (w *world) start(yaml string) {
+	w.t.Helper()
+	cfg, err := config.Parse([]byte(yaml), config.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	w.watcher = &Watcher{
+		Config: cfg, Heads: w, Store: w.store, Engine: w.engine,
+		Created: func(_ context.Context, run plan.Run) { w.created = append(w.created, run.Name) },
+		Log:     slog.New(slog.NewTextHandler(&w.log, nil)),
+		Now:     func() time.Time { clock = clock.Add(time.Second); return clock },
+		Word:    func() string { return "0123abcd" },
+	}
+}
+
+func (w *world) set(host, branch, digit string) {
+	url := "https://" + host + ".example/x"
+	if w.heads[url] == nil {
+		w.heads[url] = map[string]repo.SHA{}
+	}
+	w.heads[url][branch] = repo.SHA(strings.Repeat(digit, 40))
+}
+
+func (w *world) cycle() Report {
+	w.t.Helper()
+	report, err := w.watcher.RunOnce(w.t.Context())
+	if err != nil {
+		w.t.Fatalf("RunOnce: %v", err)
+	}
+	return report
+}
+
+// finish ends all active runs.
+func (w *world) finish() { clear(w.engine.active) }
+
+// triggers returns the new SHAs' first digits of all runs, sorted: which commits were deployed.
+func (w *world) triggers() string {
+	var digits []string
+	for _, pr := range w.engine.runs {
+		trigger, err := pipelinerun.TriggerOf(pr)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, c := range trigger.Refs {
+			digits = append(digits, c.Ref.String()+"="+string(c.New[:1]))
+		}
+	}
+	slices.Sort(digits)
+	return strings.Join(digits, " ")
+}
+
+func (w *world) check(what, want string) {
+	w.t.Helper()
+	if got := w.triggers(); got != want {
+		w.t.Errorf("%s: deployed %q, want %q\nlog:\n%s", what, got, want, &w.log)
+	}
+}
+
+func TestChangeBecomesOneRun(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	w.cycle()
+	w.check("first sight", "")
+	writes, calls := w.store.writes, w.engine.calls
+	w.cycle()
+	if w.store.writes != writes || w.engine.calls != calls {
+		t.Errorf("an idle cycle: %d writes and %d calls to the engine, want none", w.store.writes-writes, w.engine.calls-calls)
+	}
+	w.set("a", "main", "2")
+	w.set("a", "dev-x", "3")
+	w.cycle()
+	w.check("a push and a new branch", "a@dev-x=3 a@main=2")
+	if n := w.store.writes - writes; n != 1 {
+		t.Errorf("%d writes of the state for two changes, want 1", n)
+	}
+	if got := slices.Sorted(slices.Values(w.created)); !slices.Equal(got, slices.Sorted(maps.Keys(w.engine.runs))) {
+		t.Errorf("told of %v, created %v", got, w.engine.runs)
+	}
+	w.cycle()
+	w.check("the cycle after", "a@dev-x=3 a@main=2")
+}
+
+func TestCrashBetweenCreateAndRemember(t *testing.T) {
+	yaml := "repositories:" + entry("a", "")
+	w := newWorld(t, yaml)
+	w.set("a", "main", "1")
+	w.cycle()
+	w.set("a", "main", "2")
+	w.store.fails = 1
+	if _, err := w.watcher.RunOnce(t.Context()); err == nil {
+		t.Fatal("RunOnce: no error although the state could not be written")
+	}
+	w.check("before the restart", "a@main=2")
+	// The run is active, and the configuration is edited: the same name is planned all the same.
+	w.start("repositories:" + entry("a", "webhook_url: https://hook.example"))
+	w.cycle()
+	w.check("after the restart", "a@main=2")
+	w.finish()
+	w.set("a", "main", "1")
+	w.cycle()
+	w.check("back to the first commit", "a@main=1 a@main=2")
+}
+
+func TestFailuresStayApart(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", "")+entry("b", "")+entry("c", ""))
+	for _, host := range []string{"a", "b", "c"} {
+		w.set(host, "main", "1")
+	}
+	w.cycle()
+	for _, host := range []string{"a", "b"} {
+		w.set(host, "main", "2")
+	}
+	delete(w.heads, "https://c.example/x")
+	w.engine.fail = func(pr *v1.PipelineRun) error {
+		if strings.HasPrefix(pr.Name, "a-") {
+			return errors.New("denied the request: no tokens here")
+		}
+		return nil
+	}
+	report := w.cycle()
+	w.check("a cannot be created, c is down", "b@main=2")
+	if report.Problems != 1 || report.Failing != 1 {
+		t.Errorf("report %+v, want one problem and one failing repository", report)
+	}
+	s, _ := w.store.Load(t.Context())
+	if got := s.Problems["a.main"].Message; !strings.Contains(got, "denied the request") {
+		t.Errorf("remembered problem of a.main: %q", got)
+	}
+	writes := w.store.writes
+	w.cycle()
+	if w.store.writes != writes {
+		t.Errorf("a failure that lasts was written again")
+	}
+	w.engine.fail = nil
+	w.cycle()
+	w.check("a can be created", "a@main=2 b@main=2")
+	if s, _ := w.store.Load(t.Context()); len(s.Problems) != 0 {
+		t.Errorf("problems that are over: %v", s.Problems)
+	}
+}
+
+func TestNameOfSomethingElse(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	w.cycle()
+	w.set("a", "main", "2")
+	var first string
+	w.engine.fail = func(pr *v1.PipelineRun) error {
+		first, w.engine.fail = pr.Name, nil
+		return pipelinerun.ErrNameTaken
+	}
+	w.cycle()
+	w.check("the name was taken", "a@main=2")
+	if _, ok := w.engine.runs[first]; ok || first == "" {
+		t.Errorf("the taken name %q was used", first)
+	}
+	w.cycle()
+	w.check("the cycle after", "a@main=2")
+}
+
+func TestSlowHostDelaysOnlyItsOwn(t *testing.T) {
+	for _, slow := range []string{"b", "qa2"} {
+		t.Run(slow, func(t *testing.T) {
+			second := strings.ReplaceAll(entry("b", ""), "qa.example", "qa2.example")
+			w := newWorld(t, "repositories:"+entry("a", "")+second)
+			w.set("qa2", "main", "f")
+			w.set("a", "main", "1")
+			w.set("b", "main", "1")
+			w.cycle()
+			w.set("a", "main", "2")
+			w.set("b", "main", "2")
+			answer := make(chan struct{})
+			w.hold["https://"+slow+".example/x"] = answer
+			w.engine.fail = func(pr *v1.PipelineRun) error {
+				// The slow host answers only when the other's run is created: it hangs here unless that happens.
+				if strings.HasPrefix(pr.Name, "a-") {
+					close(answer)
+				}
+				return nil
+			}
+			w.cycle()
+			w.check("both", "a@main=2 b@main=2")
+		})
+	}
+}
+
+func TestGroupWaitsForAllItsHosts(t *testing.T) {
+	w := newWorld(t, "groups: {g: {}}\nrepositories:"+entry("a", "group: g")+entry("b", "group: g"))
+	w.set("a", "main", "1")
+	w.set("b", "main", "1")
+	w.cycle()
+	w.set("a", "main", "2")
+	w.set("b", "main", "2")
+	w.cycle()
+	w.check("both changed", "a@main=2 b@main=2")
+	if len(w.engine.runs) != 1 {
+		t.Errorf("%d runs, want one of the group", len(w.engine.runs))
+	}
+}
+
+func TestUnreadableQAMakesNoRun(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	w.cycle()
+	w.set("a", "main", "2")
+	qa := w.heads["https://qa.example/x"]
+	delete(w.heads, "https://qa.example/x")
+	w.cycle()
+	w.check("no QA repository", "")
+	w.heads["https://qa.example/x"] = qa
+	w.cycle()
+	w.check("QA repository is back", "a@main=2")
+}
+
+func TestAnotherSentry(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", "")+entry("b", ""))
+	w.set("a", "main", "1")
+	w.set("b", "main", "1")
+	w.cycle()
+	w.set("a", "main", "2")
+	other := *w.watcher
+	w.store.before = func() {
+		// The other one has done the same and remembered it before this one can.
+		if _, err := other.RunOnce(t.Context()); err != nil {
+			t.Error(err)
+		}
+		w.set("b", "main", "2")
+		w.store.loaded = "what was there before"
+	}
+	w.cycle()
+	w.check("two Sentrys", "a@main=2")
+	w.cycle()
+	w.check("the cycle after", "a@main=2 b@main=2")
+}
+
+func TestOnBusy(t *testing.T) {
+	for onBusy, want := range map[string]struct{ busy, after, cancelled string }{
+		"queue":    {"a@main=2", "a@main=2 a@main=4", ""},
+		"cancel":   {"a@main=2", "a@main=2 a@main=4", "yes"},
+		"parallel": {"a@main=2 a@main=4", "a@main=2 a@main=4", ""},
+	} {
+		t.Run(onBusy, func(t *testing.T) {
+			w := newWorld(t, "groups: {g: {on_busy: "+onBusy+"}}\nrepositories:"+entry("a", "group: g"))
+			w.set("a", "main", "1")
+			w.cycle()
+			w.set("a", "main", "2")
+			w.cycle()
+			if onBusy != "parallel" {
+				w.set("a", "main", "3")
+				w.cycle()
+			}
+			w.set("a", "main", "4")
+			w.cycle()
+			w.check("while the first is active", want.busy)
+			if (len(w.engine.cancelled) > 0) != (want.cancelled != "") {
+				t.Errorf("cancelled %v", w.engine.cancelled)
+			}
+			w.finish()
+			w.cycle()
+			w.check("after it", want.after)
+			if n := strings.Count(w.log.String(), "a change waits"); onBusy != "parallel" && n != 2 {
+				t.Errorf("the log tells %d times that a change waits, want once for each of two:\n%s", n, &w.log)
+			}
+		})
+	}
+}
+
+func TestPruneAfterCreate(t *testing.T) {
+	for _, cleanup := range []bool{true, false} {
+		w := newWorld(t, fmt.Sprintf("global: {cleanup: %t, keep_runs: 7}\nrepositories:%s", cleanup, entry("a", "")))
+		w.set("a", "main", "1")
+		w.cycle()
+		w.set("a", "main", "2")
+		w.cycle()
+		want := []string{"a.main keep 7"}
+		if !cleanup {
+			want = nil
+		}
+		if !slices.Equal(w.engine.pruned, want) {
+			t.Errorf("cleanup %t: pruned %v, want %v", cleanup, w.engine.pruned, want)
+		}
+	}
+}
+
+func TestRunFinishesTheCycleInHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "repositories:"+entry("a", ""))
+		w.set("a", "main", "1")
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { w.watcher.Run(ctx, time.Minute); close(ended) }()
+		synctest.Wait()
+		w.set("a", "main", "2")
+		slow := make(chan struct{})
+		w.hold["https://qa.example/x"] = slow
+		time.Sleep(time.Minute + time.Second) // of the bubble's clock: the second cycle is waiting for the QA host
+		cancel()
+		synctest.Wait()
+		select {
+		case <-ended:
+			t.Fatal("Run ended in the middle of a cycle")
+		default:
+		}
+		close(slow)
+		<-ended
+		w.check("the cycle in hand", "a@main=2")
+		if s, _ := w.store.Load(t.Context()); s.Repositories["a"].Branches["main"].N != 1 {
+			t.Errorf("the run was not remembered: %+v", s)
+		}
+	})
+}
+
+func TestRunEndsACycleThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "repositories:"+entry("a", ""))
+		w.hold["https://a.example/x"] = make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { w.watcher.Run(ctx, time.Minute); close(ended) }()
+		synctest.Wait()
+		cancel()
+		start := time.Now()
+		<-ended
+		if took := time.Since(start); took != shutdownGrace {
+			t.Errorf("Run ended %s after the context, want %s", took, shutdownGrace)
+		}
+	})
+}
