@@ -116,7 +116,7 @@ func (d *decoder) checkDeployAuth(path string, a *Auth) {
 		d.fail(path+".token", "is not one ${NAME}; want ${NAME} with NAME as a key of the Secret that global.credentials_secret names, as the clone step takes the token from there and a PipelineRun never holds it")
 	}
 	switch u := a.Username; {
-	case !u.IsSet() && !d.failed[path+".username"]:
+	case !u.IsSet():
 		a.Username = NewValue(defaultUsername, defaultUsername)
 	case hasReference(u.text) && u.Variable() == "":
 		d.fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which the clone step takes from the Secret that global.credentials_secret names")

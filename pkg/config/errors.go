@@ -66,9 +66,6 @@ func joinKey(path, key string) string {
 
 // Nearest returns the one of known that key was probably meant to be, or "" when none is near.
 func Nearest(key string, known []string) string {
-	if len(key) > 40 {
-		return ""
-	}
 	plain := strings.NewReplacer("_", "", "-", "")
 	fold := func(s string) string { return plain.Replace(strings.ToLower(s)) }
 	key = fold(key)

@@ -15,6 +15,7 @@ func TestRepositoryURL(t *testing.T) {
 		"https://git.example.com/a b":               "https://git.example.com/a%20b",
 		"https://git.example.com//a":                "",
 		"https://git.example.com/a/%2e%2e/b":        "",
+		"https://git.example.com/./a":               "",
 		"https://git.example.com/a'b":               "",
 		"https://git.example.com/a`b`":              "https://git.example.com/a%60b%60",
 		"https://git.example.com:/a":                "",
