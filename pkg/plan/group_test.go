@@ -88,9 +88,14 @@ func TestMakeGroup(t *testing.T) {
 			want:        []string{"site: api@main#1 >d | web=main@a<a api=main@d<* db=main@1<1"},
 		},
 		"the first pattern that matches any": {
-			observed: []repo.Observation{heads("dev-z", "8", "dev-y", "9"), rag, api, db},
-			was:      with("web", known(t, "dev-z", "8", "0", "dev-y", "7", "0")),
-			want:     []string{"site: web@dev-y#1 7>9 | web=dev-y@9<7* api=rel-1@e<e db=main@1<1"},
+			observed: []repo.Observation{web, rag, heads("main", "d", "rel-5", "5", "rel-4", "4", "rel-3", "3", "rel-6", "6", "rel-7", "7"), heads("main", "2")},
+			was:      with("api", known(t, "main", "d", "0", "rel-5", "5", "0", "rel-4", "4", "0", "rel-3", "3", "0", "rel-6", "6", "0", "rel-7", "7", "0")),
+			want:     []string{"site: db@main#2 1>2 | web=main@a<a api=rel-3@3<3 db=main@2<1*"},
+		},
+		"the next pattern when the first matches none": {
+			observed: []repo.Observation{web, rag, heads("main", "d"), heads("main", "2")},
+			was:      with("api", known(t, "main", "d", "0")),
+			want:     []string{"site: db@main#2 1>2 | web=main@a<a api=main@d<d db=main@2<1*"},
 		},
 		"an answer is still to come": {
 			observed: []repo.Observation{web, heads("main", "2"), pending, heads("main", "2")},

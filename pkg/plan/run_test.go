@@ -50,6 +50,20 @@ func TestRunName(t *testing.T) {
 	}
 }
 
+// A ref that moved into a group is another unit, and may run again there.
+func TestRunNameHoldsTheUnit(t *testing.T) {
+	alone := one(t, "e1", "main", "1", "a", "b")
+	c := file(watched(t, "rag", "rag-main", "main"))
+	in := Input{Config: c, Snapshot: remembered(map[string]state.Repository{"rag": known(t, "main", "a", "1")}), Observed: []repo.Observation{heads("main", "b")}, Now: noon}
+	group := Make(in).Runs[0]
+	if group.Unit.Prefix != alone.Unit.Prefix || !group.Trigger.Equal(alone.Trigger) {
+		t.Fatalf("want the same prefix and trigger of %+v and %+v", group, alone)
+	}
+	if group.Name == alone.Name {
+		t.Errorf("the unit %s and the unit %s have a run %s", alone.Unit.Label, group.Unit.Label, group.Name)
+	}
+}
+
 // A, B, A, B: four runs, four names.
 func TestBackAndForthNeverRepeatsAName(t *testing.T) {
 	in := Input{Config: file(watched(t, "rag", "", "main")), Snapshot: remembered(map[string]state.Repository{"rag": known(t, "main", "b", "0")}), Now: noon}

@@ -47,6 +47,7 @@ func TestUnitOf(t *testing.T) {
 		{"rag", "ai-blueprints", "main", "ai-blueprints", "ai-blueprints"},
 		{"rag", "Team_A", "main", "Team_A", "team-a"},
 		{"rag", "team.a", "main", "team-a..dc627329", "team-a"},
+		{"rag", "_a", "main", "a..34fb7160", "a"},
 		{"rag", "-a-", "main", "a..a75a468f", "a"},
 		{"rag", x(56), "main", x(56), x(30)},
 		{"rag", x(57), "main", x(46) + "..ae14a256", x(30)},

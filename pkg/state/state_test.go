@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -110,5 +111,32 @@ func TestNewProblem(t *testing.T) {
 		if len(got.Message) > 300 || !utf8.ValidString(got.Message) {
 			t.Errorf("NewProblem(%q): message of %d bytes, valid %v", tt.in, len(got.Message), utf8.ValidString(got.Message))
 		}
+	}
+}
+
+func TestSetProblem(t *testing.T) {
+	s := full()
+	shared := s // as plan.Plan's snapshot may share its maps
+	if s.SetProblem("rag.main", "qa", errors.New("no, in other words"), noon.Add(time.Hour)) {
+		t.Error("a problem that lasts is news")
+	}
+	if got := s.Problems["rag.main"]; got.Message != "no" || !got.Since.Equal(noon) {
+		t.Errorf("a problem that lasts was written again: %+v", got)
+	}
+	if !s.SetProblem("rag.main", "create", errors.New("down"), noon.Add(time.Hour)) || !s.SetProblem("web.main", "qa", errors.New("a\nb"), noon) {
+		t.Error("a problem of another kind, or of another unit, is no news")
+	}
+	if got := s.Problems["rag.main"]; got.Kind != "create" || got.Message != "down" || !got.Since.Equal(noon.Add(time.Hour)) {
+		t.Errorf("the problem is %+v, want the new one", got)
+	}
+	if got := s.Problems["web.main"].Message; got != "a b" {
+		t.Errorf("message %q, want one line", got)
+	}
+	if !shared.Equal(full()) {
+		t.Errorf("a snapshot that shared the map changed: %+v", shared.Problems)
+	}
+	empty := Snapshot{}
+	if !empty.SetProblem("u", "qa", errors.New("no"), noon) || len(empty.Problems) != 1 {
+		t.Errorf("an empty snapshot has the problems %+v, want one", empty.Problems)
 	}
 }
