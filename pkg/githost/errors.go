@@ -35,3 +35,6 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// ProblemKind returns the kind as package plan remembers it.
+func (e *Error) ProblemKind() string { return string(e.Kind) }

@@ -68,18 +68,37 @@ type batch struct {
 // set, one line, without the credential it was made with.
 func (r *Reader) Heads(ctx context.Context, want []config.Monitor) []repo.Observation {
 	answers := make([]repo.Observation, len(want))
-	var wait sync.WaitGroup
-	for _, b := range r.batches(want, answers) {
-		wait.Go(func() {
+	r.Each(ctx, want, func(some map[int]repo.Observation) {
+		for i, o := range some {
+			answers[i] = o
+		}
+	})
+	return answers
+}
+
+// Each is Heads for who does not want to wait for the slowest: it calls answered for each endpoint as soon
+// as that has returned, with its observations by their index in want. The calls come one at a time, from
+// this goroutine, and together cover want.
+func (r *Reader) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	batches, wrong := r.batches(want)
+	if len(wrong) > 0 {
+		answered(wrong)
+	}
+	answers := make(chan map[int]repo.Observation, len(batches))
+	for _, b := range batches {
+		go func() {
+			some := make(map[int]repo.Observation)
 			for i, o := range r.ask(ctx, b) {
 				for _, j := range b.indexes[i] {
-					answers[j] = repo.Observation{Heads: maps.Clone(o.Heads), Err: o.Err}
+					some[j] = repo.Observation{Heads: maps.Clone(o.Heads), Err: o.Err}
 				}
 			}
-		})
+			answers <- some
+		}()
 	}
-	wait.Wait()
-	return answers
+	for range batches {
+		answered(<-answers)
+	}
 }
 
 // Close closes the connections that are kept between calls. The Reader can be used again.
@@ -92,16 +111,16 @@ func (r *Reader) Close() {
 }
 
 // batches groups want by endpoint, in the order in which they first appear. What belongs to no endpoint
-// gets its error in answers.
-func (r *Reader) batches(want []config.Monitor, answers []repo.Observation) []*batch {
+// is in wrong, by its index.
+func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]repo.Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var order []*batch
+	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
 	for i, m := range want {
 		e, err := r.endpoint(m.Source)
 		if err != nil {
-			answers[i] = failed(err)
+			wrong[i] = failed(err)
 			continue
 		}
 		b := byEndpoint[e]
@@ -112,7 +131,7 @@ func (r *Reader) batches(want []config.Monitor, answers []repo.Observation) []*b
 		}
 		b.add(i, Wanted{URL: m.URL, Patterns: m.Branches})
 	}
-	return order
+	return order, wrong
 }
 
 func (b *batch) add(index int, w Wanted) {
