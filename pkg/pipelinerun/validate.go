@@ -101,6 +101,9 @@ func checkSize(pr *v1.PipelineRun) error {
 
 func checkMetadata(pr *v1.PipelineRun) error {
 	errs := metavalidation.ValidateLabels(pr.Labels, field.NewPath("metadata", "labels"))
+	for _, why := range validation.IsDNS1123Label(pr.Name) {
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), pr.Name, why))
+	}
 	if pr.Namespace != "" {
 		for _, why := range validation.IsDNS1123Label(pr.Namespace) {
 			errs = append(errs, field.Invalid(field.NewPath("metadata", "namespace"), pr.Namespace, why))
