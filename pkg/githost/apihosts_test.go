@@ -25,17 +25,19 @@ import (
 )
 
 // apiHosts are the hosts that must behave alike.
-var apiHosts = []struct {
-	kind config.HostType
-	open githost.Open
-}{
+var apiHosts = []apiHost{
 	{config.GitHub, github.Open},
 	{config.GitLab, gitlab.Open},
 	{config.Gitea, gitea.Open},
 }
 
+type apiHost struct {
+	kind config.HostType
+	open githost.Open
+}
+
 const (
-	goodToken = "good-token-4711"
+	goodToken = "good-token-xyzzy"
 	shaA      = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	shaB      = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 )
@@ -82,7 +84,7 @@ func apiError(t *testing.T, o repo.Observation) *githost.Error {
 	if !errors.As(o.Err, &e) {
 		t.Fatalf("got heads %v and error %v, want an *Error", o.Heads, o.Err)
 	}
-	if text := e.Error(); strings.Contains(text, "4711") || strings.ContainsAny(text, "\n\r") || len(text) > 400 {
+	if text := e.Error(); strings.Contains(text, "xyzzy") || strings.ContainsAny(text, "\n\r") || len(text) > 400 {
 		t.Errorf("error %q: want one short line without the token", text)
 	}
 	if o.Heads != nil || e.Host == "" {
@@ -128,7 +130,7 @@ var apiCases = []struct {
 		branches: []string{"main"}, kind: githost.NotFound, status: 404},
 	{name: "a private repository", arrange: func(a *githosttest.API) { a.SetPrivate("team/app") },
 		branches: []string{"main"}, token: goodToken, want: map[string]repo.SHA{"main": shaA}},
-	{name: "a token that is refused", branches: []string{"main"}, token: "stale-token-4711", kind: githost.Denied, status: 401},
+	{name: "a token that is refused", branches: []string{"main"}, token: "stale-token-xyzzy", kind: githost.Denied, status: 401},
 	{name: "a token without the right", arrange: func(a *githosttest.API) { a.SetDenied("team/app") },
 		branches: []string{"main"}, token: goodToken, kind: githost.Denied, status: 403},
 	{name: "a renamed repository", arrange: func(a *githosttest.API) { a.Rename("team/app", "team/new") },

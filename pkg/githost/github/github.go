@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	gogithub "github.com/google/go-github/v60/github"
 
@@ -25,6 +26,7 @@ type host struct {
 	base   *url.URL // with a slash at its end, as go-github wants it
 	name   string   // host[:port] of the API
 	client *http.Client
+	limit  time.Duration // of one request; 0 = none
 	token  string
 	memory rest.Memory
 }
@@ -42,7 +44,10 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 		return nil, err
 	}
 	base.Path += "/"
-	return &host{base: base, name: strings.ToLower(base.Host), client: client, token: token}, nil
+	// go-github leaves the bodies of errors open, and with them a goroutine for the client's timeout.
+	untimed := *client
+	untimed.Timeout = 0
+	return &host{base: base, name: strings.ToLower(base.Host), client: &untimed, limit: client.Timeout, token: token}, nil
 }
 
 func apiBase(e githost.Endpoint) (*url.URL, error) {
@@ -97,6 +102,8 @@ func (h *host) matching(ctx context.Context, owner, name, prefix string) ([]rest
 }
 
 func (h *host) page(ctx context.Context, path, etag string) (rest.Page, error) {
+	ctx, cancel := h.limited(ctx)
+	defer cancel() // also closes what was left open
 	// A client for each request: go-github's refuses further calls on its own account when it believes
 	// that a limit is used up, with answers that no server gave.
 	client := gogithub.NewClient(h.client)
@@ -132,6 +139,13 @@ func (h *host) page(ctx context.Context, path, etag string) (rest.Page, error) {
 		}
 	}
 	return page, nil
+}
+
+func (h *host) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if h.limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return githost.WithTimeout(ctx, h.name, h.limit)
 }
 
 // refused makes a page or an error of an answer that is no list. A repository without commits is a
