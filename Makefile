@@ -67,7 +67,7 @@ kind-down: ## end it
 .PHONY: image
 image: build ## dist/sentry.tar: the container image, made without Docker; PUSH=1 pushes it
 	@mkdir -p dist
-	cd hack/mkimage && $(GO) build -o ../../bin/mkimage .
+	cd hack && $(GO) build -o ../bin/mkimage ./mkimage
 	bin/mkimage -tag $(IMAGE) -o dist/sentry.tar -user 65532:65532 -entrypoint /sentry $(if $(PUSH),-push) \
 	  bin/sentry:/sentry /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt
 

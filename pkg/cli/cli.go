@@ -1,0 +1,141 @@
+// Package cli is the command line: one file a subcommand. Data goes to stdout, everything else to stderr,
+// and errors are returned; Main turns them into the exit code.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage, or an invalid configuration
+)
+
+// Streams are where output goes.
+type Streams struct {
+	Out io.Writer // data
+	Err io.Writer // logs, progress, errors
+}
+
+// usageError is an error of the command line itself.
+type usageError struct{ error }
+
+// Unwrap returns the cause.
+func (e usageError) Unwrap() error { return e.error }
+
+// Main runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage or invalid configuration.
+func Main(ctx context.Context, args []string, s Streams) int {
+	root := newRoot(s)
+	args, err := modernize(args)
+	if err == nil {
+		root.SetArgs(args)
+		err = root.ExecuteContext(ctx)
+	}
+	if err == nil {
+		return exitDone
+	}
+	var broken config.Errors
+	if errors.As(err, &broken) {
+		fmt.Fprintln(s.Err, err)
+		return exitUsage
+	}
+	fmt.Fprintf(s.Err, "sentry: %v\n", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(s.Err, "Run 'sentry --help', or 'sentry COMMAND --help', for what there is.")
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func newRoot(s Streams) *cobra.Command {
+	o := &options{Streams: s}
+	root := &cobra.Command{
+		Use:   "sentry",
+		Short: "Turn pushes into Tekton PipelineRuns, without webhooks",
+		Long: `Sentry watches branches of many Git repositories (GitHub, GitLab, Gitea, any Git
+server), remembers their heads in a ConfigMap, and turns each change into one Tekton
+PipelineRun, whose tasks clone a QA repository and run the configured commands.
+
+Start with a sentry.yaml, check it, look at what would run, then try it here:
+
+  sentry validate
+  sentry render --offline
+  sentry trigger NAME --local
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          usageArgs(cobra.NoArgs),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	o.register(root.PersistentFlags())
+	root.AddCommand(newWatch(o), newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+// usageArgs makes a command's complaint about its arguments a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// modernize translates the older form `sentry -action=watch -config=FILE -verbose`, which people's manifests
+// still hold, to `sentry watch --config=FILE --verbose`. Anything else is returned as it is.
+func modernize(args []string) ([]string, error) {
+	old := false
+	for _, a := range args {
+		name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		old = old || name == "action" && strings.HasPrefix(a, "-")
+	}
+	if !old {
+		return args, nil
+	}
+	action, rest := "", []string(nil)
+	for i := 0; i < len(args); i++ {
+		name, value, given := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		takesValue := name == "action" || name == "config"
+		if takesValue && !given {
+			if i++; i == len(args) {
+				return nil, usageError{fmt.Errorf("-%s needs a value", name)}
+			}
+			value = args[i]
+		}
+		switch {
+		case name == "action":
+			action = value
+		case name == "config":
+			rest = append(rest, "--config="+value)
+		case name == "verbose" && given:
+			rest = append(rest, "--verbose="+value)
+		case name == "verbose":
+			rest = append(rest, "--verbose")
+		default:
+			return nil, usageError{fmt.Errorf("%s does not go with -action; write: sentry %s … with the flags of today", args[i], action)}
+		}
+	}
+	switch action {
+	case "watch", "trigger", "validate":
+		return append([]string{action}, rest...), nil
+	}
+	return nil, usageError{fmt.Errorf("-action=%s: want watch, trigger or validate", action)}
+}

@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine/local"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
+	"github.com/tekton-sentry/sentry/pkg/githost/github"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/state/configmap"
+	"github.com/tekton-sentry/sentry/pkg/state/file"
+)
+
+// options are the flags that all commands share, and what is made from them.
+type options struct {
+	Streams
+	config     string
+	namespace  string
+	kubeconfig string
+	context    string
+	logFormat  string
+	verbose    bool
+}
+
+func (o *options) register(f *pflag.FlagSet) {
+	f.StringVarP(&o.config, "config", "c", "sentry.yaml", "configuration `file`")
+	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the PipelineRuns and the state (default: global.namespace, then the current one)")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config, or the pod's service account)")
+	f.StringVar(&o.context, "context", "", "context of the kubeconfig")
+	f.StringVar(&o.logFormat, "log-format", "text", "log lines on stderr: text or json")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log at debug level, whatever global.log_level says")
+}
+
+// load reads the configuration, sets its namespace from the flags, and makes the log that it asks for.
+func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error) {
+	cfg, err := config.Load(o.config, opts)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Global.LogLevel)); err != nil {
+		return nil, nil, fmt.Errorf("global.log_level: %w", err)
+	}
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	log, err := newLog(o.Err, o.logFormat, level)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
+	return cfg, log, nil
+}
+
+// connect connects to the cluster that the flags and the kubeconfig name.
+func (o *options) connect(namespace string) (*kube.Cluster, error) {
+	return kube.Connect(kube.Options{
+		Kubeconfig: o.kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: userAgent(),
+	})
+}
+
+// reader returns the reader of all kinds of Git hosts.
+func reader(log *slog.Logger) *githost.Reader {
+	return &githost.Reader{
+		Open: map[config.HostType]githost.Open{
+			config.GitHub: github.Open,
+			config.GitLab: gitlab.Open,
+			config.Gitea:  gitea.Open,
+			config.Git:    gitproto.Open,
+		},
+		Log: log,
+	}
+}
+
+// onCluster makes the engine and the store of a cluster.
+func (o *options) onCluster(cfg *config.Config) (*tekton.Engine, *configmap.Store, error) {
+	cluster, err := o.connect(cfg.Global.Namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Global.Namespace = cluster.Namespace
+	return tekton.New(cluster, ""), configmap.New(cluster, ""), nil
+}
+
+// onMachine makes the engine and the store of a trial on this machine.
+func (o *options) onMachine(stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
+	if stateFile == "" {
+		var err error
+		if stateFile, err = defaultStateFile(o.config); err != nil {
+			return nil, nil, err
+		}
+	}
+	return local.New(local.Options{Out: o.Out, Env: os.Environ(), Log: log}), file.New(stateFile), nil
+}
+
+// defaultStateFile is one file for each configuration file, below the XDG state directory.
+func defaultStateFile(configFile string) (string, error) {
+	abs, err := filepath.Abs(configFile)
+	if err != nil {
+		return "", fmt.Errorf("find the state file: %w", err)
+	}
+	dir := os.Getenv("XDG_STATE_HOME")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("find the state file: %w; name one with --state", err)
+		}
+		dir = filepath.Join(home, ".local", "state")
+	}
+	flat := strings.ReplaceAll(strings.TrimPrefix(abs, "/"), "/", "%")
+	return filepath.Join(dir, "sentry", flat+".json"), nil
+}
+
+// word returns a random word of eight hexadecimal digits.
+func word() string {
+	b := make([]byte, 4)
+	_, _ = rand.Read(b) // never fails: see crypto/rand.Read
+	return hex.EncodeToString(b)
+}
+
+// logsCommand is the line that follows a run.
+func logsCommand(name, namespace string) string {
+	if namespace == "" {
+		return "tkn pipelinerun logs -f " + name
+	}
+	return "tkn pipelinerun logs -f " + name + " -n " + namespace
+}
+
+// completeNames completes the names of repositories and groups from the configuration.
+func (o *options) completeNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	cfg, err := config.Load(o.config, config.Options{AllowUnsetAuth: true})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for name := range cfg.Groups {
+		names = append(names, name+"\tgroup")
+	}
+	for _, r := range cfg.Repositories {
+		names = append(names, r.Name+"\trepository")
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// since is how long ago t was, as kubectl shows an age.
+func since(now, t time.Time) string {
+	switch d := now.Sub(t); {
+	case t.IsZero():
+		return "-"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours()/24))
+	}
+}

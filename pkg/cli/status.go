@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/state/configmap"
+	"github.com/tekton-sentry/sentry/pkg/state/file"
+)
+
+type statusFlags struct {
+	local  bool
+	state  string
+	output string
+	runs   int
+}
+
+func newStatus(o *options) *cobra.Command {
+	var f statusFlags
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what is remembered, what cannot be read, and the latest runs",
+		Long: `Show the branches that Sentry remembers with the SHA it acted upon last, the problems that
+keep repositories or units from running, and the latest PipelineRuns. It reads the state and
+the cluster; no Git host is asked, and no configuration is needed.`,
+		Example: `  sentry status -n sentry
+  sentry status -o json | jq '.problems'`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), o, f) },
+	}
+	cmd.Flags().BoolVar(&f.local, "local", false, "show the state of 'sentry watch --local'")
+	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file`")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, yaml or json")
+	cmd.Flags().IntVar(&f.runs, "runs", 20, "show at most this many runs")
+	return cmd
+}
+
+// status is what the command prints, and the shape of its JSON and YAML.
+type status struct {
+	Branches []branchStatus  `json:"branches"`
+	Problems []problemStatus `json:"problems"`
+	Runs     []runLine       `json:"runs"`
+}
+
+type branchStatus struct {
+	repo.Ref
+	SHA  repo.SHA  `json:"sha"`
+	Runs int       `json:"runs"` // that this branch triggered
+	Time time.Time `json:"time"` // when the SHA was acted upon
+}
+
+type problemStatus struct {
+	On string `json:"on"` // repository, or unit
+	state.Problem
+}
+
+type runLine struct {
+	Name    string     `json:"name"`
+	Unit    string     `json:"unit"`
+	Reason  string     `json:"reason"`
+	Created time.Time  `json:"created"`
+	Ended   *time.Time `json:"ended,omitempty"`
+}
+
+func lineOf(r engine.Run) runLine {
+	s := runLine{Name: r.Name, Unit: r.Unit, Reason: cmp.Or(r.Reason, "Pending"), Created: r.Created}
+	if !r.Ended.IsZero() {
+		s.Ended = &r.Ended
+	}
+	return s
+}
+
+func runStatus(ctx context.Context, o *options, f statusFlags) error {
+	if !slices.Contains([]string{"table", "yaml", "json"}, f.output) {
+		return usageError{fmt.Errorf("--output %q: want table, yaml or json", f.output)}
+	}
+	var snapshot state.Snapshot
+	var runs []engine.Run
+	var err error
+	if f.local {
+		snapshot, err = o.localState(ctx, f.state)
+	} else {
+		snapshot, runs, err = o.clusterState(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	s := statusOf(snapshot, runs[:min(len(runs), max(0, f.runs))])
+	switch f.output {
+	case "json":
+		e := json.NewEncoder(o.Out)
+		e.SetIndent("", "  ")
+		return e.Encode(s)
+	case "yaml":
+		text, err := yaml.Marshal(s)
+		if err != nil {
+			return err
+		}
+		_, err = o.Out.Write(text)
+		return err
+	}
+	return o.table(s, time.Now())
+}
+
+func (o *options) localState(ctx context.Context, path string) (state.Snapshot, error) {
+	if path == "" {
+		var err error
+		if path, err = defaultStateFile(o.config); err != nil {
+			return state.Snapshot{}, err
+		}
+	}
+	return file.New(path).Load(ctx)
+}
+
+func (o *options) clusterState(ctx context.Context) (state.Snapshot, []engine.Run, error) {
+	namespace := ""
+	// The configuration is not needed; where there is one, its namespace is what people mean.
+	if cfg, err := config.Load(o.config, config.Options{AllowUnsetAuth: true}); err == nil {
+		namespace = cfg.Global.Namespace
+	}
+	cluster, err := o.connect(namespace)
+	if err != nil {
+		return state.Snapshot{}, nil, err
+	}
+	snapshot, err := configmap.New(cluster, "").Load(ctx)
+	if err != nil {
+		return state.Snapshot{}, nil, err
+	}
+	runs, err := tekton.New(cluster, "").Runs(ctx)
+	return snapshot, runs, err
+}
+
+func statusOf(snapshot state.Snapshot, runs []engine.Run) status {
+	s := status{Branches: []branchStatus{}, Problems: []problemStatus{}, Runs: []runLine{}}
+	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
+		r := snapshot.Repositories[name]
+		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
+			b := r.Branches[branch]
+			s.Branches = append(s.Branches, branchStatus{repo.Ref{Repository: name, Branch: branch}, b.SHA, b.N, b.Time})
+		}
+		if r.Problem != nil {
+			s.Problems = append(s.Problems, problemStatus{name, *r.Problem})
+		}
+	}
+	for _, unit := range slices.Sorted(maps.Keys(snapshot.Problems)) {
+		s.Problems = append(s.Problems, problemStatus{unit, snapshot.Problems[unit]})
+	}
+	for _, r := range runs {
+		s.Runs = append(s.Runs, lineOf(r))
+	}
+	return s
+}
+
+func (o *options) table(s status, now time.Time) error {
+	w := tabwriter.NewWriter(o.Out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "REPOSITORY\tBRANCH\tSHA\tRUNS\tAGE")
+	for _, b := range s.Branches {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", b.Repository, printable(b.Branch, ""), b.SHA.Short(), b.Runs, since(now, b.Time))
+	}
+	if len(s.Problems) > 0 {
+		fmt.Fprintln(w, "\nPROBLEM ON\tKIND\tAGE\tWHAT")
+		for _, p := range s.Problems {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.On, p.Kind, since(now, p.Since), printable(p.Message, ""))
+		}
+	}
+	if len(s.Runs) > 0 {
+		fmt.Fprintln(w, "\nRUN\tUNIT\tSTATUS\tAGE\tTOOK")
+		for _, r := range s.Runs {
+			took := "-"
+			if r.Ended != nil {
+				took = since(*r.Ended, r.Created)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Name, r.Unit, r.Reason, since(now, r.Created), took)
+		}
+	}
+	return w.Flush()
+}

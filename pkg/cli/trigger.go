@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+type triggerFlags struct {
+	branch string
+	follow bool
+	local  bool
+	state  string
+}
+
+func newTrigger(o *options) *cobra.Command {
+	var f triggerFlags
+	cmd := &cobra.Command{
+		Use:   "trigger [NAME…]",
+		Short: "Deploy repositories or groups now, changed or not",
+		Long: `Create a PipelineRun for each named repository or group, or for all of them, at the current
+heads. What 'sentry watch' remembers is not touched: a change that it has not seen yet is
+still deployed by it.
+
+A repository of a group that is named by itself is deployed alone, in the group's turn. While
+the unit's earlier run is active, on_busy decides: queue refuses, cancel cancels it first and
+waits for its end, parallel starts at once.
+
+With --follow it prints what the tasks do until the run ends, and exits with 1 when it failed.
+With --local the commands run on this machine, with its git and sh: to debug them.`,
+		Example: `  sentry trigger rag-service                   # its first configured branch
+  sentry trigger rag-service --branch dev-x --follow
+  sentry trigger ai-blueprints --local         # a whole group, here`,
+		Args:              usageArgs(cobra.ArbitraryArgs),
+		ValidArgsFunction: o.completeNames,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runTrigger(cmd.Context(), o, f, args) },
+	}
+	cmd.Flags().StringVarP(&f.branch, "branch", "b", "", "branch to deploy (default: the first configured one)")
+	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "print progress until the run ends; exit with 1 when it failed")
+	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster, and wait for their end")
+	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` to take the previous SHAs from")
+	return cmd
+}
+
+// followed is an engine that can tell how its runs go.
+type followed interface {
+	watch.Engine
+	Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error)
+}
+
+func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string) (err error) {
+	if f.state != "" && !f.local {
+		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
+	}
+	cfg, log, err := o.load(config.Options{})
+	if err != nil {
+		return err
+	}
+	logWarnings(log, cfg)
+	var eng followed
+	var store watch.Store
+	if f.local {
+		machine, states, err := o.onMachine(f.state, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, machine.Close()) }()
+		eng, store = machine, states
+	} else if eng, store, err = o.onCluster(cfg); err != nil {
+		return err
+	}
+	runs, err := manualRuns(ctx, cfg, reader(log), store, log, names, f.branch, word())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	var started []string
+	for _, run := range runs {
+		if err := o.start(ctx, cfg, eng, log, run, f.local); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", run.Unit.Label, err))
+			continue
+		}
+		started = append(started, run.Name)
+	}
+	for _, name := range started {
+		if f.follow || f.local {
+			errs = append(errs, o.follow(ctx, eng, name, f.local))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// manualRuns plans the runs that `trigger` creates and `render` prints, with their QA revisions.
+func manualRuns(ctx context.Context, cfg *config.Config, hosts *githost.Reader, store watch.Store, log *slog.Logger, names []string, branch, word string) ([]plan.Run, error) {
+	snapshot := state.Snapshot{}
+	if store != nil {
+		var err error
+		if snapshot, err = store.Load(ctx); err != nil {
+			// The state only tells the previous SHAs: a trigger works without.
+			log.Warn("cannot read the state; SENTRY_PREVIOUS_SHA will be empty", "err", err)
+		}
+	}
+	observed := make([]repo.Observation, len(cfg.Repositories))
+	var want []config.Monitor
+	var index []int
+	for i, r := range cfg.Repositories {
+		observed[i].Err = plan.ErrPending
+		if len(names) > 0 && !slices.Contains(names, r.Name) && !slices.Contains(names, r.Group) {
+			continue
+		}
+		m := r.Monitor
+		if branch != "" {
+			// A branch that is named need not match what is watched.
+			m.Branches = append(slices.Clone(m.Branches), repo.ExactPattern(branch))
+		}
+		want, index = append(want, m), append(index, i)
+	}
+	for i, o := range hosts.Heads(ctx, want) {
+		observed[index[i]] = o
+	}
+	runs, err := plan.Manual(plan.Input{Config: cfg, Snapshot: snapshot, Observed: observed, Now: time.Now()}, names, branch, word)
+	if err != nil {
+		return nil, err
+	}
+	for i := range runs {
+		if runs[i], err = runs[i].Pin(hosts.Heads(ctx, runs[i].QA())); err != nil {
+			return nil, err
+		}
+	}
+	return runs, nil
+}
+
+// start creates one run, as on_busy says.
+func (o *options) start(ctx context.Context, cfg *config.Config, eng followed, log *slog.Logger, run plan.Run, here bool) error {
+	if err := makeWay(ctx, eng, log, run); err != nil {
+		return err
+	}
+	pr, err := pipelinerun.Generate(cfg, run)
+	if err != nil {
+		return err
+	}
+	if _, err := eng.Create(ctx, pr); err != nil {
+		return err
+	}
+	if !here {
+		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, logsCommand(run.Name, cfg.Global.Namespace))
+	}
+	return nil
+}
+
+// makeWay returns when the unit has no active run that on_busy forbids beside the new one.
+func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.Run) error {
+	if run.Group.OnBusy == config.StartAtOnce {
+		return nil
+	}
+	cancelled := map[string]bool{}
+	for {
+		active, err := eng.Active(ctx, []string{run.Unit.Label})
+		if err != nil {
+			return err
+		}
+		busy := active[run.Unit.Label]
+		if len(busy) == 0 {
+			return nil
+		}
+		if run.Group.OnBusy == config.Queue {
+			return fmt.Errorf("its run %s is still active: wait for its end, cancel it (tkn pipelinerun cancel %s), or set on_busy of the group",
+				strings.Join(busy, ", "), busy[0])
+		}
+		for _, name := range busy {
+			if cancelled[name] {
+				continue
+			}
+			if err := eng.Cancel(ctx, name); err != nil {
+				return err
+			}
+			cancelled[name] = true
+			log.Info("cancelled; waiting for its end", "unit", run.Unit.Label, "run", name)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// follow prints each task's changes until the run ends. On this machine the steps' own output is on
+// stdout, so only the end is told.
+func (o *options) follow(ctx context.Context, eng followed, name string, here bool) error {
+	last := map[string]engine.Result{}
+	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
+		for _, t := range out.Tasks {
+			if t.Result != last[t.Name] && !here {
+				last[t.Name] = t.Result
+				fmt.Fprintf(o.Out, "[%s] %s\n", t.Name, t.Result)
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", name, err)
+	}
+	if !out.Succeeded {
+		return fmt.Errorf("%s: %s: %s", name, out.Reason, out.Message)
+	}
+	fmt.Fprintf(o.Err, "%s: %s: %s\n", name, out.Reason, out.Message)
+	return nil
+}

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+)
+
+func newValidate(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate",
+		Short: "Check the configuration and every PipelineRun that follows from it",
+		Long: `Check the configuration file: all errors are listed in one go, each with its line, what is wrong
+and what would be right. Then generate a PipelineRun for everything that can run, at made-up
+revisions, and check it with Tekton's own validation. Nothing is asked of any host or cluster.
+
+Variables that the file refers to must be set, as they are where Sentry runs.`,
+		Example: `  sentry validate
+  GITHUB_TOKEN=x GITLAB_TOKEN=x sentry validate -c deploy/sentry.yaml`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runValidate(cmd.Context(), o) },
+	}
+}
+
+func runValidate(ctx context.Context, o *options) error {
+	cfg, log, err := o.load(config.Options{})
+	if err != nil {
+		return err
+	}
+	logWarnings(log, cfg)
+	runs, err := offlineRuns(cfg, nil, "")
+	if err != nil {
+		return usageError{err}
+	}
+	var errs []error
+	for _, run := range runs {
+		pr, err := pipelinerun.Generate(cfg, run)
+		if err == nil {
+			err = pipelinerun.Validate(ctx, pr)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", run.Unit.Label, err))
+		}
+	}
+	if len(errs) > 0 {
+		return usageError{fmt.Errorf("%s: %w", o.config, errors.Join(errs...))}
+	}
+	_, err = fmt.Fprintf(o.Out, "%s: valid: %d repositories, %d groups, polled every %s\n",
+		o.config, len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval)
+	return err
+}

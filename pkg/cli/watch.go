@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine/local"
+	"github.com/tekton-sentry/sentry/pkg/notify"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+type watchFlags struct {
+	once     bool
+	local    bool
+	interval time.Duration
+	state    string
+}
+
+func newWatch(o *options) *cobra.Command {
+	var f watchFlags
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Poll the repositories and create a PipelineRun for each change",
+		Long: `Poll the heads of all watched branches every polling_interval and create one PipelineRun
+for each unit (a group, or a branch of a repository without one) in which something changed.
+
+A repository seen for the first time is recorded and nothing runs, unless on_first_seen
+says so. SIGTERM and Ctrl-C end it with exit code 0 after the cycle in hand.
+
+With --once it does one cycle, for a CronJob or a script, and exits with 1 when a repository
+could not be read or a run could not be made. With --local runs happen on this machine, with
+its git and sh, and the state is a file: to try Sentry without a cluster.`,
+		Example: `  sentry watch                                 # in the cluster's current namespace
+  sentry watch --once -n ci                    # one cycle
+  sentry watch --local --interval 5s           # a trial on this machine`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runWatch(cmd.Context(), o, f) },
+	}
+	cmd.Flags().BoolVar(&f.once, "once", false, "do one cycle and exit")
+	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster")
+	cmd.Flags().DurationVar(&f.interval, "interval", 0, "poll this often instead of polling_interval, down to 1s, for trials")
+	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` (default: one for each configuration below ~/.local/state/sentry)")
+	return cmd
+}
+
+func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
+	if f.interval != 0 && f.interval < time.Second {
+		return usageError{fmt.Errorf("--interval %s: want at least 1s", f.interval)}
+	}
+	if f.state != "" && !f.local {
+		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
+	}
+	cfg, log, err := o.load(config.Options{})
+	if err != nil {
+		return err
+	}
+	logWarnings(log, cfg)
+	w := &watch.Watcher{Config: cfg, Heads: reader(log), Log: log, Now: time.Now, Word: word}
+	hooks := notify.NewClient()
+	w.Created = func(ctx context.Context, run plan.Run) {
+		if !f.local {
+			fmt.Fprintln(o.Out, logsCommand(run.Name, cfg.Global.Namespace))
+		}
+		for _, err := range notify.Created(ctx, hooks, run) {
+			log.Warn("a webhook was not told", "run", run.Name, "err", err)
+		}
+	}
+	var machine *local.Engine
+	if f.local {
+		eng, store, err := o.onMachine(f.state, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, eng.Close()) }()
+		machine, w.Engine, w.Store = eng, eng, store
+	} else if w.Engine, w.Store, err = o.onCluster(cfg); err != nil {
+		return err
+	}
+	if f.once {
+		return runOnce(ctx, w, machine)
+	}
+	interval := cfg.PollingInterval
+	if f.interval != 0 {
+		interval = f.interval
+	}
+	log.Info("watching", "repositories", len(cfg.Repositories), "groups", len(cfg.Groups), "interval", interval)
+	w.Run(ctx, interval)
+	log.Info("stopped")
+	return nil
+}
+
+// runOnce does one cycle, and waits for the runs that it started on this machine.
+func runOnce(ctx context.Context, w *watch.Watcher, machine *local.Engine) error {
+	report, err := w.RunOnce(ctx)
+	if err != nil {
+		return err
+	}
+	if machine != nil {
+		if err := machine.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	if report.Failing+report.Problems > 0 {
+		return fmt.Errorf("%d of %d repositories could not be read and %d runs could not be made; see the log above",
+			report.Failing, report.Repositories, report.Problems)
+	}
+	return nil
+}
+
+func logWarnings(log *slog.Logger, cfg *config.Config) {
+	for _, w := range cfg.Warnings {
+		log.Warn(w.String())
+	}
+}

@@ -1,0 +1,142 @@
+// Package docs holds the documentation to what it says: every YAML in it is loaded, every link leads
+// somewhere, every make target that it names exists.
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+)
+
+const root = "../.."
+
+// pages returns the documentation's files.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "examples/*.md"} {
+		matches, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, matches...)
+	}
+	if len(files) < 8 {
+		t.Fatalf("only %d pages: %v", len(files), files)
+	}
+	return files
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// everySet is an environment in which every variable is set.
+func everySet(string) (string, bool) { return "set", true }
+
+func checkYAML(t *testing.T, where, text string) {
+	t.Helper()
+	var value map[string]any
+	d := yaml.NewDecoder(strings.NewReader(text))
+	if err := d.Decode(&value); err != nil {
+		t.Errorf("%s: %v\n%s", where, err, text)
+		return
+	}
+	if _, ok := value["repositories"]; !ok || value["kind"] != nil {
+		return
+	}
+	if _, err := config.Parse([]byte(text), config.Options{LookupEnv: everySet}); err != nil {
+		t.Errorf("%s: as sentry.yaml: %v", where, err)
+	}
+}
+
+var fenced = regexp.MustCompile("(?ms)^```ya?ml\n(.*?)^```$")
+
+func TestYAMLInPagesLoads(t *testing.T) {
+	blocks := 0
+	for _, page := range pages(t) {
+		for _, m := range fenced.FindAllStringSubmatch(read(t, page), -1) {
+			checkYAML(t, page, m[1])
+			blocks++
+		}
+	}
+	if blocks == 0 {
+		t.Error("no YAML found")
+	}
+}
+
+func TestYAMLFilesLoad(t *testing.T) {
+	files := []string{filepath.Join(root, "kind-config.yaml")}
+	for _, pattern := range []string{"examples/*.yaml", "manifests/*.yaml", "tekton/*.yaml"} {
+		matches, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(matches) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(matches), err)
+		}
+		files = append(files, matches...)
+	}
+	for _, file := range files {
+		for i, doc := range strings.Split(read(t, file), "\n---\n") {
+			checkYAML(t, file, doc)
+			if i > 0 && strings.TrimSpace(doc) == "" {
+				t.Errorf("%s: an empty document", file)
+			}
+		}
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+			target := filepath.Join(filepath.Dir(page), m[1])
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+				continue
+			}
+			if m[2] != "" && !hasHeading(read(t, target), m[2][1:]) {
+				t.Errorf("%s links to %s%s, and there is no such heading", page, m[1], m[2])
+			}
+		}
+	}
+}
+
+// hasHeading reports whether a heading of the page has the anchor that code hosts give it.
+func hasHeading(page, anchor string) bool {
+	drop := regexp.MustCompile("[^a-z0-9 _-]")
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, "#") {
+			heading := strings.ToLower(strings.TrimSpace(strings.TrimLeft(line, "#")))
+			if strings.ReplaceAll(drop.ReplaceAllString(heading, ""), " ", "-") == anchor {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var makeCall = regexp.MustCompile("(?m)(?:^    |`)make ([a-z][a-z0-9 -]*)")
+
+func TestMakeTargetsExist(t *testing.T) {
+	makefile := read(t, filepath.Join(root, "Makefile"))
+	for _, page := range pages(t) {
+		for _, m := range makeCall.FindAllStringSubmatch(read(t, page), -1) {
+			for _, target := range strings.Fields(m[1]) {
+				if !strings.Contains(makefile, "\n"+target+":") {
+					t.Errorf("%s: make %s: no such target", page, target)
+				}
+			}
+		}
+	}
+}

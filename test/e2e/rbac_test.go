@@ -1,0 +1,253 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/state/configmap"
+)
+
+// uses are what the poller does with each right of its Role. Each must fail without that right, and there is
+// no right beside them.
+var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
+	"configmaps get": func(ctx context.Context, c *kube.Cluster) error {
+		_, err := configmap.New(c, "").Load(ctx)
+		return err
+	},
+	"configmaps create": func(ctx context.Context, c *kube.Cluster) error {
+		return configmap.New(c, "").Save(ctx, state.Snapshot{Epoch: "0"})
+	},
+	"configmaps update": func(ctx context.Context, c *kube.Cluster) error {
+		s := configmap.New(c, "")
+		snapshot, err := s.Load(ctx)
+		if err != nil {
+			return err
+		}
+		return s.Save(ctx, snapshot)
+	},
+	"pipelineruns create": func(ctx context.Context, c *kube.Cluster) error {
+		_, err := tekton.New(c, "").Create(ctx, pendingRun("new"))
+		return err
+	},
+	"pipelineruns get": func(ctx context.Context, c *kube.Cluster) error {
+		created, err := tekton.New(c, "").Create(ctx, pendingRun("there"))
+		if err == nil && created {
+			err = fmt.Errorf("it was not there")
+		}
+		return err
+	},
+	"pipelineruns list": func(ctx context.Context, c *kube.Cluster) error {
+		active, err := tekton.New(c, "").Active(ctx, []string{"unit"})
+		if err == nil && !slices.Contains(active["unit"], "there") {
+			err = fmt.Errorf("active runs %v, want the one that is there", active)
+		}
+		return err
+	},
+	"pipelineruns patch": func(ctx context.Context, c *kube.Cluster) error {
+		return tekton.New(c, "").Cancel(ctx, "there")
+	},
+	"pipelineruns delete": func(ctx context.Context, c *kube.Cluster) error {
+		return tekton.New(c, "").Prune(ctx, "finished", 1)
+	},
+}
+
+// pendingRun is a run that Tekton does not start.
+func pendingRun(name string) *v1.PipelineRun {
+	return &v1.PipelineRun{
+		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRun"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Labels:      map[string]string{pipelinerun.LabelManagedBy: pipelinerun.ManagedBy, pipelinerun.LabelUnit: "unit"},
+			Annotations: map[string]string{pipelinerun.AnnotationTrigger: `{"refs":[],"seen":"2026-01-01T00:00:00Z"}`},
+		},
+		Spec: v1.PipelineRunSpec{
+			Status: v1.PipelineRunSpecStatusPending,
+			PipelineSpec: &v1.PipelineSpec{Tasks: []v1.PipelineTask{{
+				Name:     "nothing",
+				TaskSpec: &v1.EmbeddedTask{TaskSpec: v1.TaskSpec{Steps: []v1.Step{{Name: "nothing", Image: "scratch", Command: []string{"true"}}}}},
+			}}},
+		},
+	}
+}
+
+// poller is one account with the poller's Role, in a namespace with a state and some runs.
+type poller struct {
+	t    *testing.T
+	ns   string
+	role rbacv1.Role
+}
+
+func TestEachRightOfThePollerIsNeeded(t *testing.T) {
+	role := pollerRole(t)
+	rights := map[string]bool{}
+	for _, rule := range role.Rules {
+		for _, resource := range rule.Resources {
+			for _, verb := range rule.Verbs {
+				rights[resource+" "+verb] = true
+			}
+		}
+	}
+	if got, want := slices.Sorted(maps.Keys(rights)), slices.Sorted(maps.Keys(uses)); !slices.Equal(got, want) {
+		t.Fatalf("rights of the Role and what needs them\n got %v\nwant %v", got, want)
+	}
+	for right := range uses {
+		t.Run(strings.ReplaceAll(right, " ", "-"), func(t *testing.T) {
+			p := newPoller(t, "sentry-rbac-"+strings.ReplaceAll(right, " ", "-"), role)
+			with, without := p.account("with", ""), p.account("without", right)
+			if err := uses[right](t.Context(), without); err == nil || !strings.Contains(err.Error(), "forbidden") {
+				t.Errorf("without the right: %v, want forbidden", err)
+			}
+			if err := uses[right](t.Context(), with); err != nil {
+				t.Errorf("with all rights: %v", err)
+			}
+		})
+	}
+	t.Run("nothing else", func(t *testing.T) {
+		p := newPoller(t, "sentry-rbac-else", role)
+		p.account("with", "")
+		for _, right := range []string{"get secrets", "list configmaps", "get configmap/other", "update configmap/other", "create pods", "get taskruns", "update pipelineruns"} {
+			out, err := command(t.Context(), "", "kubectl", append([]string{"auth", "can-i", "-n", p.ns, "--as", "system:serviceaccount:" + p.ns + ":with"}, strings.Fields(right)...)...)
+			if err == nil {
+				t.Errorf("the poller may %s: %s", right, out)
+			}
+		}
+	})
+}
+
+// pollerRole reads the Role from the manifests.
+func pollerRole(t *testing.T) rbacv1.Role {
+	t.Helper()
+	for doc := range strings.SplitSeq(kubectl(t, "kustomize", "../../manifests"), "\n---\n") {
+		var role rbacv1.Role
+		if err := yaml.Unmarshal([]byte(doc), &role); err == nil && role.Kind == "Role" && role.Name == "sentry" {
+			return role
+		}
+	}
+	t.Fatal("the manifests hold no Role sentry")
+	return rbacv1.Role{}
+}
+
+func newPoller(t *testing.T, ns string, role rbacv1.Role) *poller {
+	t.Helper()
+	namespace(t, ns)
+	p := &poller{t: t, ns: ns, role: role}
+	there := pendingRun("there")
+	p.create(there)
+	if strings.HasSuffix(ns, "configmaps-update") {
+		apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\n", configmap.Name, ns))
+	}
+	if strings.HasSuffix(ns, "delete") {
+		// Two runs that were cancelled before they began: finished, and one more than is kept. The newest
+		// failed one is never deleted, so the older one is.
+		for _, name := range []string{"older", "newer"} {
+			pr := pendingRun(name)
+			pr.Labels[pipelinerun.LabelUnit] = "finished"
+			p.create(pr)
+			kubectl(t, "-n", ns, "patch", "pipelinerun", name, "--type=merge", "-p", `{"spec":{"status":"Cancelled"}}`)
+			await(t, time.Minute, name+" to be cancelled", func() (bool, string) {
+				pr := get[v1.PipelineRun](t, "-n", ns, "pipelinerun", name)
+				return pr.IsDone(), fmt.Sprint(pr.Status.Conditions)
+			})
+		}
+	}
+	return p
+}
+
+func (p *poller) create(pr *v1.PipelineRun) {
+	p.t.Helper()
+	text, err := yaml.Marshal(pr)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	run(p.t, string(text), "kubectl", "-n", p.ns, "create", "-f", "-")
+}
+
+// account makes a ServiceAccount with the Role less one right, and connects as it. The API server learns of
+// Roles with a delay, so it waits until the account has a right that it must have.
+func (p *poller) account(name, less string) *kube.Cluster {
+	p.t.Helper()
+	role := p.role.DeepCopy()
+	role.Name, role.Namespace = name, p.ns
+	resource, verb, _ := strings.Cut(less, " ")
+	for i, rule := range role.Rules {
+		if slices.Contains(rule.Resources, resource) {
+			role.Rules[i].Verbs = slices.DeleteFunc(slices.Clone(rule.Verbs), func(v string) bool { return v == verb })
+		}
+	}
+	role.Rules = slices.DeleteFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return len(r.Verbs) == 0 })
+	text, err := yaml.Marshal(role)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	apply(p.t, string(text))
+	apply(p.t, fmt.Sprintf(`
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: %[2]s, namespace: %[1]s}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: %[2]s, namespace: %[1]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: %[2]s}
+subjects: [{kind: ServiceAccount, name: %[2]s, namespace: %[1]s}]
+`, p.ns, name))
+	has := role.Rules[len(role.Rules)-1]
+	object := has.Resources[0] + "." + has.APIGroups[0]
+	await(p.t, time.Minute, "the Role to be in force", func() (bool, string) {
+		out, err := command(p.t.Context(), "", "kubectl", "auth", "can-i", has.Verbs[0], strings.TrimSuffix(object, "."), "-n", p.ns,
+			"--as", "system:serviceaccount:"+p.ns+":"+name)
+		return err == nil, out
+	})
+	return p.connect(name)
+}
+
+// connect makes a connection with a token of the account instead of the administrator's credential.
+func (p *poller) connect(name string) *kube.Cluster {
+	p.t.Helper()
+	token := strings.TrimSpace(kubectl(p.t, "-n", p.ns, "create", "token", name))
+	file := p.t.TempDir() + "/kubeconfig"
+	write(p.t, file, kubectl(p.t, "config", "view", "--raw", "--minify", "--flatten"))
+	run(p.t, "", "kubectl", "--kubeconfig", file, "config", "set-credentials", "account", "--token", token)
+	run(p.t, "", "kubectl", "--kubeconfig", file, "config", "set-context", "--current", "--user", "account", "--namespace", p.ns)
+	c, err := kube.Connect(kube.Options{Kubeconfig: file, UserAgent: "sentry-e2e"})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return c
+}
+
+// TestDeployerMayWhatItMust compares the deploy steps' rights with what the documentation promises.
+func TestDeployerMayWhatItMust(t *testing.T) {
+	for doc := range strings.SplitSeq(kubectl(t, "kustomize", "../../manifests"), "\n---\n") {
+		var role rbacv1.ClusterRole
+		if err := yaml.Unmarshal([]byte(doc), &role); err != nil || role.Kind != "ClusterRole" || role.Name != "sentry-deployer" {
+			continue
+		}
+		want := []rbacv1.PolicyRule{
+			{
+				APIGroups: []string{"tekton.dev"}, Resources: []string{"pipelines", "pipelineruns", "tasks", "taskruns"},
+				Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"},
+			},
+			{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets"}, Verbs: []string{"get", "list", "watch"}},
+		}
+		if fmt.Sprint(role.Rules) != fmt.Sprint(want) {
+			t.Errorf("rules of sentry-deployer\n got %v\nwant %v", role.Rules, want)
+		}
+		return
+	}
+	t.Fatal("the manifests hold no ClusterRole sentry-deployer")
+}
