@@ -52,6 +52,10 @@ func (d *decoder) repositories(path string, n *yaml.Node) []Repository {
 }
 
 func (d *decoder) branches(path string, n *yaml.Node) repo.Patterns {
+	if len(n.Content) > maxBranches {
+		d.fail(path, "has %d entries; want %s", len(n.Content), wantBranches)
+		return nil
+	}
 	var patterns repo.Patterns
 	seen := map[string]int{}
 	d.items(path, n, wantBranches, func(path string, n *yaml.Node) {
@@ -69,9 +73,6 @@ func (d *decoder) branches(path string, n *yaml.Node) repo.Patterns {
 		seen[p.String()] = len(seen)
 		patterns = append(patterns, p)
 	})
-	if len(patterns) > maxBranches {
-		d.fail(path, "has %d entries; want %s", len(patterns), wantBranches)
-	}
 	return patterns
 }
 
