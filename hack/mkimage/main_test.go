@@ -84,8 +84,12 @@ func TestArchive(t *testing.T) {
 func TestSameFilesSameBytes(t *testing.T) {
 	var archives [2][]byte
 	for i := range archives {
-		out := filepath.Join(t.TempDir(), "out.tar")
-		if err := run([]string{"-tag", "an/image:dev", "-o", out, writeFiles(t) + ":/"}); err != nil {
+		dir, out := writeFiles(t), filepath.Join(t.TempDir(), "out.tar")
+		day := time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC)
+		if err := os.Chtimes(filepath.Join(dir, "text"), day, day); err != nil {
+			t.Fatal(err)
+		}
+		if err := run([]string{"-tag", "an/image:dev", "-o", out, dir + ":/"}); err != nil {
 			t.Fatal(err)
 		}
 		body, err := os.ReadFile(out)
