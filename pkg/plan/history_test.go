@@ -247,7 +247,7 @@ func (w *world) checkQuiet() {
 
 // Whatever happens, no change is lost, none runs twice, and no name is used for two changes.
 func TestAnyHistory(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		w := newWorld(t, seed)
 		for range 60 {
 			w.people()
