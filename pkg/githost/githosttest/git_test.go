@@ -130,11 +130,11 @@ func TestFaults(t *testing.T) {
 		kind   githosttest.FaultKind
 		status int
 		body   string // its start
-		length int    // of the body, at least
+		length int    // of the body, at least; 0 = just this start
 		err    bool   // reading the body fails
 	}{
-		{githosttest.ShortBody, 200, `[{"name"`, 8, true},
-		{githosttest.Truncated, 200, `[{"name"`, 8, false},
+		{githosttest.ShortBody, 200, `[{"name"`, 0, true},
+		{githosttest.Truncated, 200, `[{"name"`, 0, false},
 		{githosttest.Garbage, 200, "\x00\xff<html>", 8, false},
 		{githosttest.WrongJSON, 200, `[[{"name"`, 9, false},
 		{githosttest.EndlessBody, 200, "[   ", 1 << 20, false},
@@ -163,7 +163,7 @@ func TestFaults(t *testing.T) {
 			if err == io.EOF {
 				err = nil
 			}
-			if (err != nil) != test.err || int(n)+len(start) < test.length {
+			if (err != nil) != test.err || int(n)+len(start) < test.length || test.length == 0 && n > 0 {
 				t.Errorf("read %d bytes with error %v, want at least %d, and an error: %t", int(n)+len(start), err, test.length, test.err)
 			}
 		})

@@ -38,7 +38,6 @@ type route struct {
 	base    string  // URL that works: other than written after a redirect, or with .git at its end
 	dialect dialect // unknown: try version 2
 	format  string  // object format to name; "" where none has to be
-	tried   bool    // it worked before
 }
 
 type dialect int
@@ -121,7 +120,7 @@ func spellings(url string) []string {
 func (h *host) ask(ctx context.Context, r route, patterns repo.Patterns) (repo.Observation, route) {
 	if r.dialect != v0 {
 		answer := h.lsRefs(ctx, r, patterns)
-		if r.tried || !h.mayBeOlder(r, answer) {
+		if !mayBeOlder(r, answer) {
 			r.dialect = v2
 			return answer, r
 		}
@@ -132,7 +131,7 @@ func (h *host) ask(ctx context.Context, r route, patterns repo.Patterns) (repo.O
 // mayBeOlder reports whether a failed ls-refs can come from a server, or a repository, that has to be
 // asked for its advertisement first: one of version 0, one with SHA-256 names, one that moved. Old servers
 // answer the unknown command with an ERR packet, nothing at all, or a status of nearly any kind.
-func (h *host) mayBeOlder(r route, answer repo.Observation) bool {
+func mayBeOlder(r route, answer repo.Observation) bool {
 	switch kindOf(answer) {
 	case githost.NotFound:
 		return r.dialect != v2
@@ -157,17 +156,15 @@ func (h *host) spoken() dialect {
 	return h.usual
 }
 
-// learn remembers a route that led to a repository, and forgets one that may not any more: the next cycle
-// then finds out anew what the server speaks.
+// learn remembers a route that led to a repository, and forgets one that does not any more.
 func (h *host) learn(url string, r route, answer repo.Observation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch kind := kindOf(answer); {
-	case kind == "", kind == githost.NoBranch:
-		r.tried = true
+	switch kindOf(answer) {
+	case "", githost.NoBranch:
 		h.routes[url] = r
 		h.usual = r.dialect
-	case kind == githost.NotFound, kind == githost.Invalid, isOddAnswer(answer.Err):
+	case githost.NotFound, githost.Invalid:
 		delete(h.routes, url)
 	}
 }

@@ -315,7 +315,11 @@ func TestOneRequestARepository(t *testing.T) {
 		"without .git": {githosttest.GitHandler(root), "POST %s/git-upload-pack", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, test.handler)
+			s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				test.handler.ServeHTTP(w, req)
+				// Sends the answer in chunks, as most servers do: its end then comes on its own.
+				_ = http.NewResponseController(w).Flush()
+			}))
 			h := open(t, s, "", "")
 			var all []githost.Wanted
 			var requests []string
@@ -360,8 +364,6 @@ func TestServerThatChangesItsVersion(t *testing.T) {
 	w := wanted(t, s.URL+"/app.git", "main")
 	for _, now := range []bool{false, true, false} {
 		old.Store(now)
-		// The first cycle after the change may fail, and finds out.
-		h.Heads(t.Context(), []githost.Wanted{w})
 		heads(t, h, w)
 	}
 }
@@ -445,6 +447,56 @@ func TestMissingRepository(t *testing.T) {
 			heads(t, h, wanted(t, s.URL+"/app", "main"))
 		}
 	})
+}
+
+// TestWhatIsKnownOfAServer: one repository shows what the server speaks, and the others are asked by that.
+func TestWhatIsKnownOfAServer(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"a.git", "b.git"} {
+		r := newRepository(t, filepath.Join(root, name))
+		r.pack(map[string]string{"refs/heads/main": r.commit("one")})
+	}
+	handler := githosttest.GitHandler(root)
+	for _, test := range []struct {
+		handler http.Handler
+		good    []string
+		missing []string
+	}{
+		{handler, []string{"POST /b.git/git-upload-pack"}, []string{"POST /gone.git/git-upload-pack", "POST /gone/git-upload-pack"}},
+		{older("", handler), []string{"GET /b.git/info/refs"}, []string{"GET /gone.git/info/refs", "GET /gone/info/refs"}},
+	} {
+		s := serve(t, test.handler)
+		h := open(t, s, "", "")
+		heads(t, h, wanted(t, s.URL+"/a.git", "main"))
+		s.asked()
+		heads(t, h, wanted(t, s.URL+"/b.git", "main"))
+		if diff := cmp.Diff(test.good, s.asked()); diff != "" {
+			t.Errorf("a second repository: requests (-want +got)\n%s", diff)
+		}
+		failure(t, h, wanted(t, s.URL+"/gone", "main"))
+		if diff := cmp.Diff(test.missing, s.asked()); diff != "" {
+			t.Errorf("a missing repository: requests (-want +got)\n%s", diff)
+		}
+	}
+}
+
+// TestMovedBack: a repository that was found at another place than written is found where it is written
+// once that other place is gone.
+func TestMovedBack(t *testing.T) {
+	root := t.TempDir()
+	r := newRepository(t, filepath.Join(root, "app.git"))
+	r.pack(map[string]string{"refs/heads/main": r.commit("one")})
+	s := serve(t, githosttest.GitHandler(root))
+	h := open(t, s, "", "")
+	w := wanted(t, s.URL+"/app", "main")
+	heads(t, h, w)
+	if err := os.Rename(filepath.Join(root, "app.git"), filepath.Join(root, "app")); err != nil {
+		t.Fatal(err)
+	}
+	if e := failure(t, h, w); e.Kind != githost.NotFound {
+		t.Errorf("got %v, want not found", e)
+	}
+	heads(t, h, w)
 }
 
 func TestHangingRepositoriesLeaveTimeForTheOthers(t *testing.T) {
