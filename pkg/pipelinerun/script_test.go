@@ -1,6 +1,7 @@
 package pipelinerun
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -13,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
@@ -151,6 +151,8 @@ func TestCommandsRunInOneShellAndStopAtTheFirstThatFails(t *testing.T) {
 		{"noclobber, nounset, IFS and an empty PATH do not disturb us", []string{"set -Cu", "IFS=o; PATH=", "printf '%s\\n' ok", "echo x >f", "false"},
 			result{"$ set -Cu\n$ IFS=o; PATH=\n$ printf '%s\\n' ok\nok\n$ echo x >f\n$ false\n", "command 5 of 5 failed with exit code 1: false\n", 1}},
 		{"the workspace may be emptied", []string{"rm -rf \"$SENTRY_DIR\"", "true"}, result{"$ rm -rf \"$SENTRY_DIR\"\n$ true\n", "", 0}},
+		{"and may fail after that", []string{"rm -rf \"$SENTRY_DIR\"", "false"},
+			result{"$ rm -rf \"$SENTRY_DIR\"\n$ false\n", "command ? of ? failed with exit code 1: the last one above\n", 1}},
 		{"exec is the last thing", []string{"exec sh -c 'exit 6'", "echo never"},
 			result{"$ exec sh -c 'exit 6'\n", "command 1 of 2 failed with exit code 6: exec sh -c 'exit 6'\n", 6}},
 	}
@@ -238,15 +240,16 @@ func TestHostileCommandsSurviveToTheByte(t *testing.T) {
 	}
 }
 
-// A pod that is stopped sends SIGTERM to all of the step: the commands' own trap must run to its end.
+// A pod that is stopped sends SIGTERM to all of the step, and is gone when the script has ended: the
+// commands' own trap must run to its end before.
 func TestCommandsMayHandleASignal(t *testing.T) {
 	for _, sh := range shells(t) {
 		m := testMember("rag")
-		m.Repository.Deploy.Commands = []string{"trap 'echo cleaned; exit 3' TERM", "echo ready\nwhile :; do sleep 0.05; done"}
+		m.Repository.Deploy.Commands = []string{"trap 'sleep 0.2; echo yes >cleaned; exit 3' TERM", "echo ready\nwhile :; do sleep 0.05; done"}
 		_, step := steps(t, m)
-		cmd := process(t, sh, step, emptyClone(t))
+		dir := emptyClone(t)
+		cmd := process(t, sh, step, dir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		cmd.WaitDelay = 20 * time.Second
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -254,24 +257,16 @@ func TestCommandsMayHandleASignal(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		text := make([]byte, 0, 1024)
-		for !bytes.Contains(text, []byte("\nready\n")) {
-			n, err := out.Read(text[len(text):cap(text)])
-			text = text[:len(text)+n]
-			if err != nil {
-				t.Fatalf("%v: %v after %q", sh, err, text)
-			}
+		lines := bufio.NewScanner(out)
+		for lines.Scan() && lines.Text() != "ready" {
 		}
 		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		rest, err := io.ReadAll(out)
-		if err != nil {
-			t.Fatal(err)
-		}
 		_ = cmd.Wait()
-		if got := cmd.ProcessState.ExitCode(); string(rest) != "cleaned\n" || got == 0 {
-			t.Errorf("%v: after SIGTERM got %q and exit code %d, want \"cleaned\\n\" and a failure", sh, rest, got)
+		cleaned, err := os.ReadFile(dir + "/repo/cleaned")
+		if code := cmd.ProcessState.ExitCode(); string(cleaned) != "yes\n" || code != 143 {
+			t.Errorf("%v: after SIGTERM the trap left %q, %v, and the exit code is %d; want \"yes\\n\" and 143", sh, cleaned, err, code)
 		}
 	}
 }
@@ -292,6 +287,7 @@ func TestVerdictNamesWhatFailed(t *testing.T) {
 	}{
 		{"a=Succeeded b=Succeeded c=Succeeded", result{"a: Succeeded\nb: Succeeded\nc: Succeeded\n", "", 0}},
 		{"a=Succeeded b=Failed c=Succeeded", result{"a: Succeeded\nb: Failed\nc: Succeeded\n", "not every deployment succeeded\n", 1}},
+		{"a=Succeeded b=None c=Succeeded", result{"a: Succeeded\nb: None\nc: Succeeded\n", "not every deployment succeeded\n", 1}},
 		{"a=Failed b=None c=None", result{"a: Failed\nb: None\nc: None\n", "not every deployment succeeded\n", 1}},
 	}
 	for _, sh := range shells(t) {
@@ -386,6 +382,13 @@ func TestCloneChecksOutThePinnedCommit(t *testing.T) {
 		if text, err := os.ReadFile(dir + "/repo/file"); string(text) != "old" {
 			t.Errorf("%v: the file reads %q, %v, want \"old\"", sh, text, err)
 		}
+		// The deploy step's git, as another user.
+		cmd := exec.Command("git", "log", "--format=%s %H")
+		cmd.Dir = dir + "/repo"
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir + "/home", "GIT_TEST_ASSUME_DIFFERENT_OWNER=1"}
+		if got := run(t, cmd); got.stdout != "old "+string(old)+"\n" || got.code != 0 {
+			t.Errorf("%v: git log: %+v, want the commit", sh, got)
+		}
 	}
 }
 
@@ -452,6 +455,11 @@ func TestCredentialsReachOnlyTheQAServer(t *testing.T) {
 		http.Redirect(w, r, strings.TrimSuffix(url, "/qa/pipelines.git")+r.URL.RequestURI(), http.StatusFound)
 	}))
 	defer redirect.Close()
+	// What a person's desktop would ask for a password with.
+	askpass := filepath.Join(t.TempDir(), "askpass")
+	if err := os.WriteFile(askpass, []byte("#!/bin/sh\ncase $1 in User*) echo bob ;; *) echo \"s3cret'\\$(x)\" ;; esac\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name string
 		url  string
@@ -463,6 +471,7 @@ func TestCredentialsReachOnlyTheQAServer(t *testing.T) {
 		{"user name from the file", url, literal, []string{token}, 0},
 		{"wrong token", url, literal, []string{"SENTRY_GIT_TOKEN=no"}, 128},
 		{"no token", url, config.Auth{}, nil, 128},
+		{"nobody else is asked", url, config.Auth{}, []string{"SSH_ASKPASS=" + askpass}, 128},
 		{"not after a redirect to another origin", redirect.URL + "/qa/pipelines.git", literal, []string{token}, 128},
 	}
 	for _, sh := range shells(t) {
@@ -470,6 +479,9 @@ func TestCredentialsReachOnlyTheQAServer(t *testing.T) {
 			got, dir := clone(t, sh, tt.url, sha, tt.auth, tt.env...)
 			if got.code != tt.code {
 				t.Errorf("%v, %s: %+v, want code %d", sh, tt.name, got, tt.code)
+			}
+			if tt.auth == (config.Auth{}) && !strings.Contains(got.stderr, "terminal prompts disabled") {
+				t.Errorf("%v, %s: %+v, want no prompt", sh, tt.name, got)
 			}
 			if strings.Contains(got.stdout+got.stderr, "s3cret") {
 				t.Errorf("%v, %s: the token is in %+v", sh, tt.name, got)
