@@ -188,7 +188,7 @@ func TestCertificates(t *testing.T) {
 
 	old := httptest.NewUnstartedServer(http.NotFoundHandler())
 	old.Config.ErrorLog = log.New(io.Discard, "", 0)
-	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11}
+	old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	old.StartTLS()
 	defer old.Close()
 	if _, err := read(testClient(t), get(t, old.URL)); err == nil || !strings.Contains(err.Error(), "protocol version") {

@@ -138,6 +138,17 @@ func TestReaderGroups(t *testing.T) {
 	n.Close()
 }
 
+func TestReaderTellsNamesFromExpressions(t *testing.T) {
+	n := newNetwork(nil)
+	expression := monitor(t, config.Git, "https://a.example/x", "", "dev.*")
+	name := expression
+	name.Branches = repo.Patterns{repo.ExactPattern("dev.*")}
+	n.Heads(t.Context(), []config.Monitor{expression, name, expression, name})
+	if len(n.asked) != 2 {
+		t.Errorf("asked %q, want the name and the expression, each once", n.asked)
+	}
+}
+
 func TestReaderIsolatesHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
