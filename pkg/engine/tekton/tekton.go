@@ -196,7 +196,7 @@ func surplus(runs []v1.PipelineRun, keep int) []string {
 func explain(err error) error {
 	switch {
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%w; the ServiceAccount or user lacks a right: compare with manifests/rbac.yaml", err)
+		return fmt.Errorf("%w; the ServiceAccount or user lacks a right: compare with manifests/rbac-sentry.yaml", err)
 	case apierrors.IsNotFound(err) && strings.Contains(err.Error(), "could not find the requested resource"):
 		return fmt.Errorf("%w; is Tekton Pipelines installed in this cluster?", err)
 	}
