@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+)
+
+var update = flag.Bool("update", false, "write docs/cli.md")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"sentry": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			code := Main(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr})
+			stop()
+			os.Exit(code)
+		},
+	})
+}
+
+// TestScripts runs testdata/script: what people type and what they see. Each script has real Git repositories
+// below $WORK/git, which are served at $GIT_URL, and the reference example as reference.yaml.
+func TestScripts(t *testing.T) {
+	reference, err := os.ReadFile("../../examples/sentry.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			root := filepath.Join(env.WorkDir, "git")
+			if err := os.MkdirAll(root, 0o755); err != nil {
+				return err
+			}
+			server := httptest.NewServer(githosttest.GitHandler(root))
+			env.Defer(server.Close)
+			env.Setenv("GIT_URL", server.URL)
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(env.WorkDir, "gitconfig"))
+			gitconfig := "[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n"
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "gitconfig"), []byte(gitconfig), 0o600); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(env.WorkDir, "reference.yaml"), reference, 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// code N COMMAND…: the command ends with exit code N.
+			"code": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) < 2 {
+					ts.Fatalf("usage: code N COMMAND…")
+				}
+				err := ts.Exec(args[1], args[2:]...)
+				got := "0"
+				if err != nil {
+					got = strings.TrimPrefix(err.Error(), "exit status ")
+				}
+				if got != args[0] {
+					ts.Fatalf("%v: exit code %s, want %s", args[1:], got, args[0])
+				}
+			},
+		},
+	})
+}
+
+// TestReference holds docs/cli.md to what --help says; -update writes it.
+func TestReference(t *testing.T) {
+	var page bytes.Buffer
+	page.WriteString("# Command line\n\nThis page is generated from what `--help` prints: `make generate`.\n")
+	var out bytes.Buffer
+	root := newRoot(Streams{Out: &out, Err: &out})
+	commands := append([]*cobra.Command{root}, root.Commands()...)
+	for _, c := range commands {
+		if c.Hidden || c.Name() == "help" {
+			continue
+		}
+		out.Reset()
+		args := []string{"--help"}
+		if c != root {
+			args = []string{c.Name(), "--help"}
+		}
+		if code := Main(t.Context(), args, Streams{Out: &out, Err: &out}); code != exitDone {
+			t.Fatalf("sentry %v: exit code %d\n%s", args, code, &out)
+		}
+		fmt.Fprintf(&page, "\n## %s\n\n```\n%s```\n", c.CommandPath(), &out)
+	}
+	const file = "../../docs/cli.md"
+	if *update {
+		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, page.Bytes()) {
+		t.Errorf("%s is not what --help prints; run: make generate", file)
+	}
+}
+
+func TestModernize(t *testing.T) {
+	for in, want := range map[string]string{
+		"watch --once":                            "watch --once",
+		"-action=watch -config=/etc/sentry.yaml":  "watch --config=/etc/sentry.yaml",
+		"-action trigger -config x.yaml -verbose": "trigger --config=x.yaml --verbose",
+		"--verbose=false --action=validate":       "validate --verbose=false",
+		"-config=a=b -action=watch":               "watch --config=a=b",
+		"trigger action":                          "trigger action",
+		"-action=deploy":                          "error: -action=deploy: want watch, trigger or validate",
+		"-action=watch --once":                    "error: --once does not go with -action; write: sentry watch … with the flags of today",
+		"-action":                                 "error: -action needs a value",
+	} {
+		got, err := modernize(strings.Fields(in))
+		text := strings.Join(got, " ")
+		if err != nil {
+			text = "error: " + err.Error()
+		}
+		if text != want {
+			t.Errorf("modernize(%q) = %q, want %q", in, text, want)
+		}
+	}
+}
+
+func TestEveryFlagIsExplained(t *testing.T) {
+	root := newRoot(Streams{})
+	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
+		if c.Short == "" {
+			t.Errorf("%s has no short help", c.CommandPath())
+		}
+		if !slices.Contains([]string{"sentry", "version", "completion", "help"}, c.Name()) && c.Example == "" {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+	}
+}
