@@ -1,6 +1,7 @@
 package githost_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -36,6 +38,8 @@ func TestAPIHostsRequests(t *testing.T) {
 		{config.GitLab, []string{"main", "dev.*", "v1.0"}, goodToken, []string{
 			"/api/v4/projects/team%2Fapp/repository/branches?page=1&per_page=100&regex=%5E%28main%24%7Cdev%7Cv1%5C.0%24%29"}, "Bearer " + goodToken},
 		{config.GitLab, []string{".*"}, "", []string{"/api/v4/projects/team%2Fapp/repository/branches?page=1&per_page=100"}, ""},
+		{config.GitLab, []string{strings.Repeat("a", 250), strings.Repeat("b", 250) + ".*", strings.Repeat("c", 999) + "+"}, "", []string{
+			"/api/v4/projects/team%2Fapp/repository/branches?page=1&per_page=100"}, ""},
 		{config.Gitea, []string{"main", "dev.*"}, goodToken, []string{
 			"/api/v1/repos/team/app/git/refs/heads/dev", "/api/v1/repos/team/app/git/refs/heads/main"}, "token " + goodToken},
 		{config.Gitea, []string{"gone"}, "", []string{"/api/v1/repos/team/app", "/api/v1/repos/team/app/git/refs/heads/gone"}, ""},
@@ -98,9 +102,35 @@ func TestAPIHostsAddresses(t *testing.T) {
 			t.Errorf("Open(%s, %q) = %v", c.origin, c.apiURL, err)
 			continue
 		}
-		apiError(t, h.Heads(t.Context(), []githost.Wanted{{URL: c.origin + c.repo, Patterns: apiPatterns(t, "main")}})[0])
+		_ = h.Heads(t.Context(), []githost.Wanted{{URL: c.origin + c.repo, Patterns: apiPatterns(t, "main")}})
 		if len(asked) == 0 || asked[0] != c.want {
 			t.Errorf("%s with api_url %q asked %q, want %s", c.origin+c.repo, c.apiURL, asked, c.want)
+		}
+	}
+}
+
+// A host below a path, with a group in a group where there are such.
+func TestAPIHostsBelowAPath(t *testing.T) {
+	for _, c := range []struct {
+		kind         config.HostType
+		project, api string
+	}{
+		{config.GitLab, "team/backend/app", "/scm"},
+		{config.GitLab, "team/backend/apps/app", "/scm/api/v4/"},
+		{config.Gitea, "team/app", "/scm"},
+		{config.GitHub, "team/app", "/scm/api/v3"},
+	} {
+		api := githosttest.NewAPI(c.kind)
+		api.Push(c.project, "main", shaA)
+		origin := serveAPI(t, http.StripPrefix("/scm", api))
+		repository := origin + "/scm/" + c.project + ".git"
+		if c.kind == config.GitHub { // which never lives below a path; only its API may seem to
+			repository = origin + "/" + c.project
+		}
+		o := openAPI(t, hostOf(c.kind).open, origin, origin+c.api, "").Heads(t.Context(),
+			[]githost.Wanted{{URL: repository, Patterns: apiPatterns(t, "main")}})[0]
+		if o.Heads["main"] != shaA {
+			t.Errorf("%s with api_url %s: %v, want main at %s", repository, c.api, o, shaA)
 		}
 	}
 }
@@ -200,18 +230,65 @@ func TestAPIHostsUnchanged(t *testing.T) {
 			want["z1"] = shaA
 			check(read(304, 200))
 			check(read(304, 304))
+			api.Delete("team/app", "z1")
+			delete(want, "z1")
+			check(read(304, 200))
 		})
 	}
 }
 
-func TestAPIHostsLatency(t *testing.T) {
-	api := newAPI(config.Gitea)
-	api.SetLatency(time.Hour)
-	origin := serveAPI(t, api)
-	ctx, cancel := githost.WithTimeout(t.Context(), "gitea.example", 50*time.Millisecond)
+// The deadline of the caller ends a request, in the caller's words.
+func TestAPIHostsDeadline(t *testing.T) {
+	for _, host := range apiHosts {
+		api := newAPI(host.kind)
+		api.SetLatency(time.Hour)
+		origin := serveAPI(t, api)
+		ctx, cancel := githost.WithTimeout(t.Context(), "example.com", 50*time.Millisecond)
+		o := openAPI(t, host.open, origin, "", "").Heads(ctx, []githost.Wanted{{URL: origin + "/team/app", Patterns: apiPatterns(t, "main")}})
+		cancel()
+		if e := apiError(t, o[0]); e.Kind != githost.Temporary || !strings.Contains(e.Error(), "no answer within 50ms") {
+			t.Errorf("%s, which takes an hour: %v, want the deadline's own words", host.kind, e)
+		}
+	}
+}
+
+// A proxy that keeps GitLab's headers to itself does not hide the pages after the first.
+func TestGitLabWithoutPageHeaders(t *testing.T) {
+	api := newAPI(config.GitLab)
+	for b, sha := range manyBranches() {
+		api.Push("team/app", b, string(sha))
+	}
+	origin := serveAPI(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		api.ServeHTTP(withoutPages{w}, req)
+	}))
+	o := openAPI(t, gitlab.Open, origin, "", "").Heads(t.Context(), []githost.Wanted{{URL: origin + "/team/app", Patterns: apiPatterns(t, "b.*")}})[0]
+	if diff := cmp.Diff(repo.Observation{Heads: manyBranches()}, o); diff != "" {
+		t.Errorf("250 branches (-want +got):\n%s", diff)
+	}
+}
+
+type withoutPages struct{ http.ResponseWriter }
+
+func (w withoutPages) WriteHeader(status int) {
+	for _, name := range []string{"Link", "X-Next-Page", "X-Page", "X-Total", "X-Total-Pages"} {
+		w.Header().Del(name)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// GitLab's library would space requests by a header of the first answer, here by minutes.
+func TestGitLabIsNotSlowedDown(t *testing.T) {
+	api := newAPI(config.GitLab)
+	origin := serveAPI(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("RateLimit-Limit", "1")
+		api.ServeHTTP(w, req)
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	o := openAPI(t, gitea.Open, origin, "", "").Heads(ctx, []githost.Wanted{{URL: origin + "/team/app", Patterns: apiPatterns(t, "main")}})
-	if e := apiError(t, o[0]); e.Kind != githost.Temporary || !strings.Contains(e.Error(), "no answer within 50ms") {
-		t.Errorf("a host that takes an hour: %v, want the deadline's own words", e)
+	want := slices.Repeat([]githost.Wanted{{URL: origin + "/team/app", Patterns: apiPatterns(t, "main")}}, 20)
+	for _, o := range openAPI(t, gitlab.Open, origin, "", "").Heads(ctx, want) {
+		if o.Err != nil {
+			t.Errorf("error %v, want heads", o.Err)
+		}
 	}
 }

@@ -49,7 +49,7 @@ func openAPI(t *testing.T, open githost.Open, origin, apiURL, token string) gith
 	t.Cleanup(transport.CloseIdleConnections)
 	h, err := open(githost.Endpoint{Origin: origin, APIURL: apiURL, Auth: config.Auth{
 		Username: config.NewValue("somebody", "somebody"), Token: config.NewValue(token, token)}},
-		githost.NewClient(transport, "test", time.Minute))
+		githost.NewClient(transport, "test", time.Hour))
 	if err != nil {
 		t.Fatalf("Open(%s, %q) = %v", origin, apiURL, err)
 	}
@@ -118,10 +118,10 @@ var apiCases = []struct {
 	{name: "an exact name that is a path to elsewhere", branches: []string{"main", "dev"}, path: "team/app.git",
 		want: map[string]repo.SHA{"main": shaA}},
 	{name: "250 branches", branches: []string{"b.*"}, arrange: func(a *githosttest.API) {
-		for b := range manyBranches(250) {
+		for b := range manyBranches() {
 			a.Push("team/app", b, shaB)
 		}
-	}, want: manyBranches(250)},
+	}, want: manyBranches()},
 	{name: "no branch matches", branches: []string{"prod", "prod-.*"}, kind: githost.NoBranch},
 	{name: "an empty repository", path: "team/empty", branches: []string{"main"}, kind: githost.NoBranch,
 		arrange: func(a *githosttest.API) { a.Create("team/empty") }},
@@ -147,9 +147,9 @@ var apiCases = []struct {
 		branches: []string{"main"}, kind: githost.RateLimited, status: 429},
 }
 
-func manyBranches(n int) map[string]repo.SHA {
+func manyBranches() map[string]repo.SHA {
 	m := make(map[string]repo.SHA)
-	for i := range n {
+	for i := range 250 {
 		m[fmt.Sprintf("b%03d", i)] = shaB
 	}
 	return m

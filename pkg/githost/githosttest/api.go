@@ -1,3 +1,6 @@
+// Package githosttest is Git hosts for tests, each an http.Handler: API answers like GitHub, GitLab or
+// Gitea from memory, GitHandler serves repositories of a folder over the Git protocol, and Fault breaks
+// either of them.
 package githosttest
 
 import (

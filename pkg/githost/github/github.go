@@ -126,7 +126,7 @@ func (h *host) page(ctx context.Context, path, etag string) (rest.Page, error) {
 	case resp.StatusCode == http.StatusNotModified:
 		return rest.Page{Unchanged: true}, nil
 	case resp.StatusCode != http.StatusOK:
-		return h.refused(resp.Response)
+		return rest.Page{}, h.refused(resp.Response)
 	case err != nil:
 		return rest.Page{}, rest.Failed(ctx, h.name, err)
 	case refs == nil:
@@ -148,19 +148,19 @@ func (h *host) limited(ctx context.Context) (context.Context, context.CancelFunc
 	return githost.WithTimeout(ctx, h.name, h.limit)
 }
 
-// refused makes a page or an error of an answer that is no list. A repository without commits is a
-// conflict to GitHub, and so is one that is still being made.
-func (h *host) refused(resp *http.Response) (rest.Page, error) {
+// refused makes an error of an answer that is no list, nil for a repository without commits. Such a
+// repository is a conflict to GitHub, and so is one that is still being made.
+func (h *host) refused(resp *http.Response) error {
 	body, _ := io.ReadAll(resp.Body) // go-github has read it, and put it back
 	if resp.StatusCode != http.StatusConflict {
-		return rest.Page{}, githost.StatusError(h.name, resp, body)
+		return githost.StatusError(h.name, resp, body)
 	}
 	if strings.Contains(strings.ToLower(string(body)), "empty") {
-		return rest.Page{}, nil
+		return nil
 	}
 	e := githost.NewError(githost.Temporary, h.name, "HTTP %d: the repository is not available yet", resp.StatusCode)
 	e.Status = resp.StatusCode
-	return rest.Page{}, e
+	return e
 }
 
 // escape makes a branch's beginning fit for a path. GitHub wants its slashes as they are.

@@ -4,6 +4,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -34,7 +35,7 @@ func Each(ctx context.Context, host string, want []githost.Wanted,
 					continue
 				}
 				answers[i] = one(ctx, host, want[i], read)
-				if err, ok := answers[i].Err.(*githost.Error); ok && err.Kind == githost.RateLimited {
+				if err, ok := errors.AsType[*githost.Error](answers[i].Err); ok && err.Kind == githost.RateLimited {
 					limited.Store(err)
 				}
 			}

@@ -136,6 +136,28 @@ func TestMemoryForgets(t *testing.T) {
 	}
 }
 
+// An answer that replaces another takes its room.
+func TestMemoryCountsOnce(t *testing.T) {
+	var m Memory
+	etag := ""
+	for _, name := range []string{"kept", "v1", "v2", "v3", "v4", "kept"} {
+		request, branches := "changing", maxBranches
+		if name == "kept" {
+			request, branches = name, 1
+		}
+		_, err := m.Read(t.Context(), "h", request, 0, func(_ context.Context, _ int, sent string) (Page, error) {
+			etag = sent
+			return Page{ETag: name, Heads: make([]Head, branches)}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if etag != "kept" {
+		t.Errorf("after another request's answer changed four times, a small one is asked again with ETag %q, want %q", etag, "kept")
+	}
+}
+
 // An answer without an ETag replaces one with it: the old one is not trusted again.
 func TestMemoryWithoutETag(t *testing.T) {
 	var m Memory
