@@ -140,7 +140,7 @@ func mayBeOlder(r route, answer repo.Observation) bool {
 	case githost.Temporary:
 		return isOddAnswer(answer.Err)
 	}
-	return isRemoteError(answer.Err)
+	return false
 }
 
 func (h *host) recall(url string) (route, bool) {

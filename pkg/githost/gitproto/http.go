@@ -154,17 +154,13 @@ func (e remoteError) kind() githost.Kind {
 	return githost.Temporary
 }
 
-func isRemoteError(err error) bool {
-	_, ok := errors.AsType[remoteError](err)
-	return ok
-}
-
 // isOddAnswer reports whether a server failed in a way in which old servers fail at what they do not know.
 func isOddAnswer(err error) bool {
 	if e, ok := errors.AsType[*githost.Error](err); ok && (e.Status == http.StatusInternalServerError || e.Status == http.StatusNotImplemented) {
 		return true
 	}
-	return isRemoteError(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+	_, said := errors.AsType[remoteError](err)
+	return said || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 }
 
 // kindOf returns the kind of an observation's error, "" where there is none.

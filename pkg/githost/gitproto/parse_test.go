@@ -141,6 +141,45 @@ func compare(t *testing.T, name string, want, got refList, wantErr string, err e
 	}
 }
 
+// ending is a reader that knows whether its end was read.
+type ending struct {
+	io.Reader
+	ended bool
+}
+
+func (e *ending) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	e.ended = e.ended || errors.Is(err, io.EOF)
+	return n, err
+}
+
+// TestReadsToTheEnd: a connection can only be used again when the end of the answer was read.
+func TestReadsToTheEnd(t *testing.T) {
+	for _, in := range []string{
+		pkts(one+" refs/heads/a\n", two+" refs/heads/b\n", "0000"),
+		pkts("0000"),
+		pkts("version 2\n", "ls-refs\n", "0000"),
+	} {
+		for _, more := range []bool{false, true} {
+			body := &ending{Reader: strings.NewReader(in)}
+			yield := func(string, string) bool { return more }
+			var err error
+			if strings.Contains(in, "version") {
+				_, err = readAdvert(newPktReader(body), yield)
+			} else {
+				err = readLsRefs(newPktReader(body), yield)
+			}
+			if err != nil || !body.ended {
+				t.Errorf("%q, wanting more: %t: error %v, read to the end: %t", in, more, err, body.ended)
+			}
+		}
+	}
+	body := &ending{Reader: strings.NewReader(pkts(one+" HEAD\x00caps\n", one+" refs/heads/a\n", "0000"))}
+	if _, err := readAdvert(newPktReader(body), func(string, string) bool { return true }); err != nil || !body.ended {
+		t.Errorf("version 0: error %v, read to the end: %t", err, body.ended)
+	}
+}
+
 // endless repeats a text for ever.
 type endless struct{ text, rest string }
 
