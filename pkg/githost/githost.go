@@ -26,6 +26,16 @@ type Host interface {
 	Heads(ctx context.Context, want []Wanted) []repo.Observation
 }
 
+// Prefilter is what a Host may offer beside: a way to tell in a request or a few which repositories may have
+// changed.
+type Prefilter interface {
+	// Changed reports for each wanted repository, in their order, whether its heads may have changed since
+	// Heads last read it without an error, as the server tells it now. It is a hint: false may be wrong, and
+	// the Reader reads every repository within a bounded time all the same. An error means that the server
+	// does not tell, and that everything has to be read.
+	Changed(ctx context.Context, want []Wanted) ([]bool, error)
+}
+
 // Endpoint is one server with one credential: what a Host is opened for.
 type Endpoint struct {
 	Type   config.HostType

@@ -51,6 +51,9 @@ func (r Ref) Compare(o Ref) int {
 type Observation struct {
 	Heads map[string]SHA // by branch name; only branches that match what was asked
 	Err   error
+	// Cached says that the host was not asked: these are the heads or the error of an earlier look. A branch
+	// that is not in them was not missing once more.
+	Cached bool
 }
 
 // maxBranch bounds a branch name in bytes. Git's files keep a ref as a path whose parts are file names.

@@ -63,14 +63,14 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 		c.observed[i].Err = plan.ErrPending
 	}
 	c.ask(ctx, want, func(batch map[int]repo.Observation) {
-		fresh := make([]bool, len(c.observed))
+		answered := make([]bool, len(c.observed))
 		for i, o := range batch {
-			c.observed[i], fresh[i] = o, true
+			c.observed[i], answered[i] = o, true
 			if o.Err != nil {
 				c.report.Failing++
 			}
 		}
-		c.plan(ctx, fresh)
+		c.plan(ctx, answered)
 	})
 	c.work()
 	if err := c.remember(ctx); err != nil {
@@ -125,13 +125,17 @@ func (c *cycle) load(ctx context.Context) error {
 	return fmt.Errorf("load the state: %w, %d times in a row", state.ErrConflict, saveTries)
 }
 
-// plan plans with what was observed so far, of which some is fresh, and starts what is due.
-func (c *cycle) plan(ctx context.Context, fresh []bool) {
+// plan plans with what was observed so far, of which some was answered just now, and starts what is due.
+func (c *cycle) plan(ctx context.Context, answered []bool) {
+	fresh := slices.Clone(answered)
+	for i, o := range c.observed {
+		fresh[i] = fresh[i] && !o.Cached
+	}
 	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Observed: c.observed, Fresh: fresh, Now: c.Now()})
 	c.next = p.Snapshot
 	c.events = append(c.events, p.Events...)
 	// What an earlier answer of this cycle made due was started then.
-	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, fresh) })
+	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, answered) })
 	runs, err := c.hold(ctx, p)
 	if err != nil {
 		c.errs = append(c.errs, err)

@@ -31,6 +31,7 @@ type world struct {
 	config  string
 	heads   map[string]map[string]repo.SHA // by URL; a URL that is not there fails
 	hold    map[string]chan struct{}       // by URL: answers only after this is closed
+	cached  bool                           // whether answers are those of an earlier look
 	store   *memory
 	engine  *engine
 	created []string
@@ -59,7 +60,7 @@ func (w *world) Each(ctx context.Context, want []config.Monitor, answered func(m
 					heads[branch] = sha
 				}
 			}
-			o := repo.Observation{Heads: heads}
+			o := repo.Observation{Heads: heads, Cached: w.cached}
 			if len(heads) == 0 {
 				o = repo.Observation{Err: errors.New("host is down")}
 			}
@@ -414,6 +415,32 @@ func TestAnotherSentry(t *testing.T) {
 	w.check("two Sentrys", "a@main=2")
 	w.cycle()
 	w.check("the cycle after", "a@main=2 b@main=2")
+}
+
+func TestCachedAnswersDeleteNothing(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	w.set("a", "dev-x", "1")
+	w.cycle()
+	remembered := func() bool {
+		s, _ := w.store.Load(t.Context())
+		_, ok := s.Repositories["a"].Branches["dev-x"]
+		return ok
+	}
+	delete(w.heads["https://a.example/x"], "dev-x")
+	w.cycle()
+	w.cached = true
+	for range 3 {
+		w.cycle()
+	}
+	if !remembered() {
+		t.Error("one good answer without the branch, told four times, made it forgotten")
+	}
+	w.cached = false
+	w.cycle()
+	if remembered() {
+		t.Error("two good answers without the branch did not make it forgotten")
+	}
 }
 
 func TestOnBusy(t *testing.T) {
