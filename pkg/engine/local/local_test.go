@@ -266,6 +266,12 @@ func TestOutcome(t *testing.T) {
 			tasks: "a=TimedOut b=Skipped last=Skipped",
 		},
 		{
+			name:   "the pipeline's timeout ends finally",
+			pr:     timeouts(finally(pipelineRun("run", shell("a", "true")), shell("last", hang)), 3*time.Second, unset, unset),
+			reason: "PipelineRunTimeout", message: `PipelineRun "run" failed to finish within "3s"`,
+			tasks: "a=Succeeded last=TimedOut",
+		},
+		{
 			name: "the tasks' timeout ends the tasks, finally runs",
 			pr: timeouts(finally(pipelineRun("run", ignoringErrors(shell("a", hang)), ignoringErrors(shell("b", "true", "a"))), verdict("Failed")),
 				time.Minute, 100*time.Millisecond, unset),
@@ -290,16 +296,6 @@ func TestOutcome(t *testing.T) {
 			pr:        timeouts(pipelineRun("run", shell("a", "true")), 0, unset, unset),
 			succeeded: true, reason: "Succeeded", message: "Tasks Completed: 1 (Failed: 0, Cancelled 0), Skipped: 0",
 			tasks: "a=Succeeded",
-		},
-		{
-			name: "a script without an interpreter stops at the first error",
-			pr: func() *v1.PipelineRun {
-				pr := pipelineRun("run", shell("a", ""))
-				pr.Spec.PipelineSpec.Tasks[0].TaskSpec.Steps[0].Script = "false\ntrue\n"
-				return pr
-			}(),
-			reason: "Failed", message: "Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 0",
-			tasks: "a=Failed",
 		},
 		{
 			name: "an interpreter that is not here",
@@ -342,8 +338,11 @@ func TestTimes(t *testing.T) {
 }
 
 func TestMessages(t *testing.T) {
+	bare := shell("bare", "")
+	bare.TaskSpec.Steps[0].Script = "(exit 5)\ntrue\n" // Tekton runs it by /bin/sh, with set -e
 	tr := newTrial(t)
 	out := tr.run(pipelineRun("run",
+		bare,
 		shell("fails", "exit 7"),
 		shell("dies", "kill -9 $$"),
 		within(50*time.Millisecond, shell("hangs", "exec sleep 1000")),
@@ -353,6 +352,7 @@ func TestMessages(t *testing.T) {
 		got[task.Name] = task.Message
 	}
 	want := map[string]string{
+		"bare":  `"step-main" exited with code 5`,
 		"fails": `"step-main" exited with code 7`,
 		"dies":  `"step-main" exited with code 137`,
 		"hangs": `TaskRun "run-hangs" failed to finish within "50ms"`,
