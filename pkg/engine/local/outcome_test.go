@@ -12,6 +12,7 @@ import (
 
 // TestOutcome's wants are what Tekton 1.14 reports for these objects.
 func TestOutcome(t *testing.T) {
+	t.Parallel()
 	const unset = -1
 	hang := "exec sleep 1000"
 	tests := []struct {

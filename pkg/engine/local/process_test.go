@@ -48,6 +48,7 @@ func gone(pid int) bool {
 }
 
 func TestProcessesAreGone(t *testing.T) {
+	t.Parallel()
 	cancel := func(tr *trial) {
 		if err := tr.Cancel(context.Background(), "run"); err != nil {
 			tr.t.Errorf("Cancel() = %v", err)
