@@ -22,8 +22,14 @@ const (
 	labelPipelineTask = "tekton.dev/pipelineTask"
 )
 
-// Follow calls progress for each change of the run that it sees, and returns when the run has finished.
+// settle bounds how long Follow waits for the tasks of a finished run. A run that times out or is cancelled
+// is finished as soon as its TaskRuns are told to stop, some seconds before they have.
+const settle = 30 * time.Second
+
+// Follow calls progress for each change of the run that it sees, and returns when the run and its tasks have
+// finished.
 func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
+	var done time.Time
 	for {
 		out, version, err := e.outcome(ctx, name)
 		if err != nil {
@@ -31,7 +37,17 @@ func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.O
 		}
 		progress(out)
 		if out.Done {
-			return out, nil
+			if done.IsZero() {
+				done = time.Now()
+			}
+			running := slices.ContainsFunc(out.Tasks, func(t engine.Task) bool { return t.Result == engine.Running })
+			if !running || time.Since(done) > settle {
+				return out, nil
+			}
+			if err := pause(ctx, time.Second); err != nil {
+				return out, err
+			}
+			continue
 		}
 		if err := e.awaitChange(ctx, name, version); err != nil {
 			return out, err
