@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
 )
 
@@ -34,12 +36,33 @@ var (
 		if err != nil {
 			panic(err)
 		}
-		return gqlparser.MustLoadSchema(&ast.Source{Name: "github.graphql", Input: string(text)})
+		return loadPublished(&ast.Source{Name: "github.graphql", Input: string(text)})
 	})
 	loadGitLab = sync.OnceValue(func() *ast.Schema {
 		return gqlparser.MustLoadSchema(&ast.Source{Name: "gitlab.graphql", Input: string(gitLabSchema)})
 	})
 )
+
+// loadPublished reads a schema in which types may have a field twice, as GitHub's has at times.
+func loadPublished(source *ast.Source) *ast.Schema {
+	document, err := parser.ParseSchemas(validator.Prelude, source)
+	if err != nil {
+		panic(err)
+	}
+	for _, d := range document.Definitions {
+		known := make(map[string]bool)
+		d.Fields = slices.DeleteFunc(d.Fields, func(f *ast.FieldDefinition) bool {
+			twice := known[f.Name]
+			known[f.Name] = true
+			return twice
+		})
+	}
+	schema, err := validator.ValidateSchemaDocument(document)
+	if err != nil {
+		panic(err)
+	}
+	return schema
+}
 
 // question is a GraphQL query that follows the host's schema.
 type question struct {
