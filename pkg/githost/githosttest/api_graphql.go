@@ -14,6 +14,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
 )
@@ -81,8 +82,8 @@ type problem struct {
 	Message string `json:"message"`
 }
 
-// parseQuestion reads a request, and validates it by schema.
-func parseQuestion(schema *ast.Schema, req *http.Request) (*question, error) {
+// parseQuestion reads a request, and validates it by schema. A query that was valid before still is.
+func (a *API) parseQuestion(schema *ast.Schema, req *http.Request) (*question, error) {
 	var sent struct {
 		Query     string         `json:"query"`
 		Variables map[string]any `json:"variables"`
@@ -90,9 +91,13 @@ func parseQuestion(schema *ast.Schema, req *http.Request) (*question, error) {
 	if err := json.NewDecoder(req.Body).Decode(&sent); err != nil {
 		return nil, fmt.Errorf("the body is no query: %w", err)
 	}
-	document, errs := gqlparser.LoadQuery(schema, sent.Query)
-	if len(errs) > 0 {
-		return nil, errs
+	document := a.queries[sent.Query]
+	if document == nil {
+		var errs gqlerror.List
+		if document, errs = gqlparser.LoadQuery(schema, sent.Query); len(errs) > 0 {
+			return nil, errs
+		}
+		a.queries[sent.Query] = document
 	}
 	if len(document.Operations) != 1 {
 		return nil, fmt.Errorf("%d operations in a query, want one", len(document.Operations))
