@@ -34,6 +34,7 @@ type API struct {
 	counted  int // against the rate limit
 	lastID   int
 	reset    time.Time
+	gitea    giteaClock
 }
 
 type apiRepo struct {
@@ -42,6 +43,7 @@ type apiRepo struct {
 	branches map[string]string
 	private  bool
 	denied   bool
+	gitea    giteaRepo
 }
 
 // Request is one request that an API was sent, and what became of it.
@@ -118,6 +120,7 @@ func (a *API) change(path string, f func(*apiRepo)) {
 		a.repos[path] = &apiRepo{id: a.lastID, path: path, branches: make(map[string]string)}
 	}
 	f(a.repos[path])
+	a.gitea.touch(a.repos[path])
 }
 
 // SetToken sets the only token that is accepted. Any other is refused, for public repositories too.
@@ -168,6 +171,7 @@ var dialects = map[config.HostType]dialect{
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	readAhead(req)
 	if !a.wait(req.Context()) {
 		return
 	}
