@@ -1,7 +1,6 @@
 package pipelinerun
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -27,10 +26,6 @@ const (
 	placeFacts    = "# {{facts}}\n"
 	placeCommands = "# {{commands}}\n"
 )
-
-// defaultUser is sent with a token that has no user name. GitHub, GitLab and Gitea look at the token
-// alone then; this is the name that GitLab documents for OAuth tokens.
-const defaultUser = "oauth2"
 
 // deployment fills the Task's spec in for one member.
 func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec) (*v1.TaskSpec, error) {
@@ -90,7 +85,7 @@ func originOf(repository string) (string, error) {
 // values are read from the Secret when the pod starts.
 func credential(auth config.Auth, secret string) (string, []corev1.EnvVar, error) {
 	if !auth.Token.IsSet() {
-		return defaultUser, nil, nil
+		return "", nil, nil
 	}
 	fromSecret := func(name string, v config.Value) corev1.EnvVar {
 		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
@@ -104,9 +99,9 @@ func credential(auth config.Auth, secret string) (string, []corev1.EnvVar, error
 	}
 	env := []corev1.EnvVar{fromSecret(envToken, auth.Token)}
 	if auth.Username.Variable() != "" {
-		return defaultUser, append([]corev1.EnvVar{fromSecret(envUsername, auth.Username)}, env...), nil
+		return "", append([]corev1.EnvVar{fromSecret(envUsername, auth.Username)}, env...), nil
 	}
-	return cmp.Or(auth.Username.Reveal(), defaultUser), env, nil
+	return auth.Username.Reveal(), env, nil
 }
 
 // withoutComments drops the lines of a script of folder tekton/ that are comments: a PipelineRun of a

@@ -208,10 +208,10 @@ metadata: {name: %[2]s, namespace: %[1]s}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: %[2]s}
 subjects: [{kind: ServiceAccount, name: %[2]s, namespace: %[1]s}]
 `, p.ns, name))
-	has := role.Rules[len(role.Rules)-1]
+	has := role.Rules[0] // not limited to a name
 	object := has.Resources[0] + "." + has.APIGroups[0]
 	await(p.t, time.Minute, "the Role to be in force", func() (bool, string) {
-		out, err := command(p.t.Context(), "", "kubectl", "auth", "can-i", has.Verbs[0], strings.TrimSuffix(object, "."), "-n", p.ns,
+		out, err := command(p.t.Context(), "", "kubectl", "auth", "can-i", has.Verbs[0], object, "-n", p.ns,
 			"--as", "system:serviceaccount:"+p.ns+":"+name)
 		return err == nil, out
 	})

@@ -47,6 +47,7 @@ func TestCheck(t *testing.T) {
 		{"another result and a task that is not there", pair, done(at("a", engine.Failed, 0, 10)), `a: got "Failed" (), want Succeeded|b: got "" (), want Succeeded`},
 		{"a result without times", pair, done(at("a", ok, 0, 10), engine.Task{Name: "b", Result: ok}), "b: ran from 0001-01-01"},
 		{"two at once", lanes, done(at("a", ok, 0, 2000), at("b", ok, 1000, 3000)), "got 2 members running at 2026-01-02 03:04:06 +0000 UTC, want at most 1"},
+		{"two at once, begun and ended inside of a second", lanes, done(at("a", ok, 500, 2500), at("b", ok, 700, 2300)), "got 2 members running"},
 		{"one ends in the second in which the other starts", lanes, done(at("a", ok, 0, 1900), at("b", ok, 1100, 3000)), ""},
 		{"one inside of the other", lanes, done(at("a", ok, 0, 5000), at("b", ok, 1000, 3000)), "got 2 members running"},
 		{"in order", order, done(at("a", ok, 2000, 3000), at("b", ok, 0, 2000)), ""},

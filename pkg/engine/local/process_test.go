@@ -48,6 +48,7 @@ func gone(pid int) bool {
 }
 
 func TestProcessesAreGone(t *testing.T) {
+	t.Parallel()
 	cancel := func(tr *trial) {
 		if err := tr.Cancel(context.Background(), "run"); err != nil {
 			tr.t.Errorf("Cancel() = %v", err)
@@ -116,18 +117,20 @@ func TestCancelRunsFinally(t *testing.T) {
 	}
 }
 
-// A test binary with this variable becomes a process outside of its step's group that keeps on printing.
+// A test binary with this variable becomes a process outside of its step's group that holds its output.
 const daemonVariable = "SENTRY_TEST_DAEMON"
 
 func becomeDaemon() {
-	if os.Getenv(daemonVariable) == "child" {
-		for { // until the test kills it
-			fmt.Println(strings.Repeat("x", 1000))
-			time.Sleep(time.Millisecond)
+	switch os.Getenv(daemonVariable) { // both until the test kills it
+	case "quiet child":
+		time.Sleep(time.Hour)
+	case "chatty child":
+		for {
+			fmt.Print(strings.Repeat(strings.Repeat("x", 1000)+"\n", 64))
 		}
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), daemonVariable+"=child")
+	cmd.Env = append(os.Environ(), daemonVariable+"="+os.Getenv(daemonVariable)+" child")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -139,17 +142,19 @@ func becomeDaemon() {
 }
 
 func TestADaemonDoesNotHoldTheStep(t *testing.T) {
-	tr := newTrial(t, daemonVariable+"=parent")
-	t.Cleanup(func() {
-		for _, pid := range tr.pids() {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-				t.Errorf("kill the daemon: %v", err)
+	for _, kind := range []string{"quiet", "chatty"} {
+		t.Run(kind, func(t *testing.T) {
+			tr := newTrial(t, daemonVariable+"="+kind)
+			t.Cleanup(func() {
+				for _, pid := range tr.pids() {
+					_ = syscall.Kill(pid, syscall.SIGKILL) // the chatty one has ended when nobody read it any more
+				}
+			})
+			out := tr.run(pipelineRun("run", shell("a", os.Args[0]), shell("b", "echo done", "a")))
+			if want := "a=Succeeded b=Succeeded"; results(out) != want || len(tr.pids()) != 1 {
+				t.Errorf("got %s and daemons %v; want %s and one", results(out), tr.pids(), want)
 			}
-		}
-	})
-	out := tr.run(pipelineRun("run", shell("a", os.Args[0]), shell("b", "echo done", "a")))
-	if want := "a=Succeeded b=Succeeded"; results(out) != want || len(tr.pids()) != 1 {
-		t.Errorf("got %s and daemons %v; want %s and one", results(out), tr.pids(), want)
+		})
 	}
 }
 
@@ -214,7 +219,7 @@ func TestKubeconfig(t *testing.T) {
 	}{
 		{"the user's, since HOME is another", []string{"HOME=" + home}, config},
 		{"what is set", []string{"HOME=" + home, "KUBECONFIG=/x/y"}, "/x/y"},
-		{"none where there is none", []string{"HOME=" + tempDir(t)}, ""},
+		{"none where there is none", []string{"HOME=" + t.TempDir()}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -227,11 +232,6 @@ func TestKubeconfig(t *testing.T) {
 			}
 		})
 	}
-}
-
-func tempDir(t *testing.T) string {
-	t.Helper()
-	return t.TempDir()
 }
 
 func secret(name, key string) corev1.EnvVar {

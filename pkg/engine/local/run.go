@@ -19,8 +19,8 @@ const defaultTaskTimeout = 60 * time.Minute
 
 // Why a run stops its tasks: one of spec.timeouts, or Cancel and Close.
 var (
-	overrun   = stopped{engine.TimedOut, string(v1.TaskRunCancelledByPipelineTimeoutMsg), true}
-	cancelled = stopped{engine.Cancelled, string(v1.TaskRunCancelledByPipelineMsg), false}
+	overrun   = stopped{engine.TimedOut, string(v1.TaskRunCancelledByPipelineTimeoutMsg)}
+	cancelled = stopped{engine.Cancelled, string(v1.TaskRunCancelledByPipelineMsg)}
 )
 
 // run is one PipelineRun. Only execute touches the schedule.
@@ -163,7 +163,7 @@ func (x *execution) start(t *task) {
 		if timeout > 0 {
 			var stop context.CancelFunc
 			message := fmt.Sprintf("TaskRun %q failed to finish within %q", x.pr.Name+"-"+t.Name, timeout)
-			ctx, stop = context.WithTimeoutCause(ctx, timeout, stopped{engine.TimedOut, message, false})
+			ctx, stop = context.WithTimeoutCause(ctx, timeout, stopped{engine.TimedOut, message})
 			defer stop()
 		}
 		end := x.runTask(ctx, x.pr.Name, t.spec, params)
@@ -192,7 +192,7 @@ func (x *execution) finish(end ending) {
 	t := end.task
 	x.stops[t](nil)
 	delete(x.stops, t)
-	t.Result, t.Message, t.End, t.overrun = end.result, end.message, x.Now(), end.overrun
+	t.Result, t.Message, t.End = end.result, end.message, x.Now()
 	if t.failed() {
 		x.out.printf("[%s] %s: %s", t.Name, t.Result, t.Message)
 	}
@@ -203,7 +203,7 @@ func (x *execution) end(final bool, why stopped) {
 	for t, cancel := range x.stops {
 		if t.final == final {
 			message := fmt.Sprintf("TaskRun %q was cancelled. %s", x.pr.Name+"-"+t.Name, why.message)
-			cancel(stopped{why.result, message, why.overrun})
+			cancel(stopped{why.result, message})
 		}
 	}
 }

@@ -28,6 +28,7 @@ const slack = 4
 // TestScenarios takes each case from its configuration through the plan to a PipelineRun, and runs that
 // with a QA repository that a Git server on this machine has. All cases run at the same time.
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	server, head := qaServer(t)
 	cases := scenarios.Cases()
 	trials := make([]*trial, len(cases))

@@ -32,8 +32,6 @@ type task struct {
 	final   bool
 	after   []*task
 	skipped v1.SkippingReason
-	// overrun says that one of spec.timeouts ended it. Tekton counts it as failed, whatever its onError.
-	overrun bool
 }
 
 func newSchedule(run string, spec *v1.PipelineSpec) *schedule {
@@ -196,7 +194,7 @@ func (s *schedule) counts() counts {
 		case t.failed():
 			c.completed++
 			c.failed++
-			if t.ignored() && !t.overrun {
+			if t.ignored() {
 				c.ignored++
 			}
 		case t.Result == engine.Skipped:

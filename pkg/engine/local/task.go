@@ -27,7 +27,6 @@ const preamble = "#!/bin/sh\nset -e\n"
 type stopped struct {
 	result  engine.Result
 	message string
-	overrun bool // see task.overrun
 }
 
 func (s stopped) Error() string { return s.message }
@@ -66,11 +65,11 @@ func (e *Engine) runTask(ctx context.Context, run string, pt v1.PipelineTask, pa
 		}
 		return stepEnding(ctx, pt, step, status, err)
 	}
-	return ending{stopped: stopped{engine.Succeeded, "All Steps have completed executing", false}}
+	return ending{stopped: stopped{engine.Succeeded, "All Steps have completed executing"}}
 }
 
 func failure(format string, args ...any) ending {
-	return ending{stopped: stopped{engine.Failed, fmt.Sprintf(format, args...), false}}
+	return ending{stopped: stopped{engine.Failed, fmt.Sprintf(format, args...)}}
 }
 
 // stepEnding is the end of a task whose step failed, or that was stopped.
@@ -220,7 +219,7 @@ func removeAll(dir string) error {
 			}
 			return nil
 		})
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // nothing tells when the last process is gone
 	}
 	return err
 }

@@ -22,6 +22,9 @@ const (
 )
 
 const (
+	// settle bounds how long Follow waits for the tasks of a finished run. A run that times out or is
+	// cancelled is finished as soon as its TaskRuns are told to stop, some seconds before they have.
+	settle = 30 * time.Second
 	// watchSeconds is when the API server ends a watch, which shows that both sides are alive.
 	watchSeconds = 60
 	// watchLimit is when we end it, should the server have gone without a word.
@@ -32,19 +35,28 @@ const (
 	maxPause    = 10 * time.Second
 )
 
-// Follow calls progress for each change of the run that it sees, and returns when the run has finished.
-// Trouble that may go away is sat out for some minutes, since the run goes on meanwhile.
+// Follow calls progress for each change of the run that it sees, and returns when the run and its tasks have
+// finished. Trouble that may go away is sat out for some minutes, since the run goes on meanwhile.
 func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
 	var last engine.Outcome
+	var done time.Time
 	for failures := 0; ; {
 		out, version, err := e.outcome(ctx, name)
 		if err == nil {
 			last, failures = out, 0
 			progress(out)
-			if out.Done {
-				return out, nil
+			if out.Done && done.IsZero() {
+				done = time.Now()
 			}
-			err = e.awaitChange(ctx, name, version)
+			running := slices.ContainsFunc(out.Tasks, func(t engine.Task) bool { return t.Result == engine.Running })
+			switch {
+			case !out.Done:
+				err = e.awaitChange(ctx, name, version)
+			case !running || time.Since(done) > settle:
+				return out, nil
+			default:
+				err = pause(ctx, time.Second)
+			}
 		}
 		if err == nil {
 			continue

@@ -20,7 +20,7 @@ const (
 	Garbage         FaultKind = "garbage"           // the type of next's answer, and bytes that are nothing
 	WrongJSON       FaultKind = "wrong json"        // JSON of a shape that no API answers
 	EndlessBody     FaultKind = "endless body"      // until the client goes away
-	GzipBomb        FaultKind = "gzip bomb"         // about 200 KiB that unpack to 192 MiB
+	GzipBomb        FaultKind = "gzip bomb"         // under 1 MiB that unpacks to more than 128 MiB
 	Hang            FaultKind = "hang"              // no answer until the client goes away
 	TooManyRequests FaultKind = "too many requests" // 429, Retry-After: 120
 	Unauthorized    FaultKind = "unauthorized"      // 401
@@ -74,12 +74,11 @@ var faults = map[FaultKind]func(http.ResponseWriter, *http.Request, http.Handler
 		w.Header().Set("Content-Encoding", "gzip")
 		w.WriteHeader(code)
 		start, unit := filler(w)
-		zip, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
-		_, err := io.WriteString(zip, start)
-		for n := 0; err == nil && n < 192<<20; n += len(unit) {
-			_, err = zip.Write(unit)
+		_, err := w.Write(zip([]byte(start)))
+		// Gzip streams one after the other unpack as one.
+		for mebibyte, n := zip(bytes.Repeat(unit, 16)), 0; err == nil && n < 192; n++ {
+			_, err = w.Write(mebibyte)
 		}
-		_ = zip.Close()
 	},
 	Hang: func(_ http.ResponseWriter, req *http.Request, _ http.Handler) {
 		// Only after the body was read does the server notice that the client has gone.
@@ -112,6 +111,14 @@ func halve(w http.ResponseWriter, req *http.Request, next http.Handler) {
 	rec := answer(w, req, next)
 	w.WriteHeader(rec.Code)
 	_, _ = w.Write(rec.Body.Bytes()[:rec.Body.Len()/2])
+}
+
+func zip(text []byte) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write(text)
+	_ = w.Close()
+	return b.Bytes()
 }
 
 // filler returns how an answer of w's type starts that never makes sense only at its end, and 64 KiB to

@@ -6,6 +6,7 @@ package gitproto
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -136,7 +137,7 @@ func mayBeOlder(r route, answer repo.Observation) bool {
 	case githost.NotFound:
 		return r.dialect != v2
 	case githost.Invalid:
-		return true
+		return !errors.Is(answer.Err, errTooMany)
 	case githost.Temporary:
 		return isOddAnswer(answer.Err)
 	}

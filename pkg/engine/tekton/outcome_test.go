@@ -1,0 +1,100 @@
+package tekton
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"knative.dev/pkg/apis"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/engine"
+)
+
+func condition(status corev1.ConditionStatus, reason string) duckv1.Status {
+	return duckv1.Status{Conditions: duckv1.Conditions{{Type: apis.ConditionSucceeded, Status: status, Reason: reason}}}
+}
+
+func TestSurplus(t *testing.T) {
+	// Oldest first: S succeeded, F failed, a active.
+	for _, c := range []struct {
+		runs string
+		keep int
+		want string
+	}{
+		{"SSS", 5, ""},
+		{"SSS", 1, "10"},
+		{"aSSa", 1, "1"},
+		{"FSSS", 1, "21"},  // the newest failed one stays, beyond keep
+		{"FFSS", 1, "20"},  // older failed ones go
+		{"SSFF", 1, "210"}, // it is among the kept ones already
+		{"aaa", 1, ""},
+		{"", 1, ""},
+	} {
+		var runs []v1.PipelineRun
+		for i, kind := range c.runs {
+			pr := v1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}}
+			switch kind {
+			case 'S':
+				pr.Status.Status = condition(corev1.ConditionTrue, "Succeeded")
+			case 'F':
+				pr.Status.Status = condition(corev1.ConditionFalse, "Failed")
+			case 'a':
+				pr.Status.Status = condition(corev1.ConditionUnknown, "Running")
+			}
+			runs = append(runs, pr)
+		}
+		if got := strings.Join(surplus(runs, c.keep), ""); got != c.want {
+			t.Errorf("surplus(%s, keep %d) = %s, want %s", c.runs, c.keep, got, c.want)
+		}
+	}
+}
+
+func TestOutcomeOf(t *testing.T) {
+	at := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	child := func(task string, status corev1.ConditionStatus, reason, message string) v1.TaskRun {
+		tr := v1.TaskRun{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{labelPipelineTask: task}}}
+		tr.Status.Status = condition(status, reason)
+		tr.Status.StartTime = &at
+		tr.Spec.StatusMessage = v1.TaskRunSpecStatusMessage(message)
+		return tr
+	}
+	children := []v1.TaskRun{
+		child("ok", corev1.ConditionTrue, "Succeeded", ""),
+		child("bad", corev1.ConditionFalse, "Failed", ""),
+		child("ignored", corev1.ConditionFalse, "FailureIgnored", ""),
+		child("slow", corev1.ConditionFalse, "TaskRunTimeout", ""),
+		child("ended", corev1.ConditionFalse, "TaskRunCancelled", string(v1.TaskRunCancelledByPipelineTimeoutMsg)),
+		child("cancelled", corev1.ConditionFalse, "TaskRunCancelled", ""),
+		child("busy", corev1.ConditionUnknown, "Running", ""),
+	}
+	want := []engine.Result{
+		engine.Succeeded, engine.Failed, engine.Ignored, engine.TimedOut, engine.TimedOut, engine.Cancelled, engine.Running, engine.Skipped, "", "",
+	}
+	pr := &v1.PipelineRun{}
+	pr.Status.Status = condition(corev1.ConditionUnknown, "Running")
+	pr.Status.SkippedTasks = []v1.SkippedTask{{Name: "gate", Reason: v1.WhenExpressionsSkip}}
+	pr.Spec.PipelineSpec = &v1.PipelineSpec{Finally: []v1.PipelineTask{{Name: "verdict"}}}
+	for _, name := range []string{"ok", "bad", "ignored", "slow", "ended", "cancelled", "busy", "gate", "later"} {
+		pr.Spec.PipelineSpec.Tasks = append(pr.Spec.PipelineSpec.Tasks, v1.PipelineTask{Name: name})
+	}
+	check := func(what string, want []engine.Result) {
+		t.Helper()
+		var got []engine.Result
+		for _, task := range outcomeOf(pr, children).Tasks {
+			got = append(got, task.Result)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s\n got %q\nwant %q", what, got, want)
+		}
+	}
+	check("while it runs", want)
+	pr.Status.Status = condition(corev1.ConditionFalse, "Failed")
+	want[8], want[9] = engine.Skipped, engine.Skipped
+	check("what never started when it has ended", want)
+}
