@@ -28,12 +28,12 @@ type listed struct {
 		Annotations       map[string]string `json:"annotations"`
 	} `json:"metadata"`
 	Status struct {
-		CompletionTime time.Time   `json:"completionTime"`
-		Conditions     []condition `json:"conditions"`
+		CompletionTime time.Time `json:"completionTime"`
+		Conditions     []ending  `json:"conditions"`
 	} `json:"status"`
 }
 
-type condition struct {
+type ending struct {
 	Type    apis.ConditionType     `json:"type"`
 	Status  corev1.ConditionStatus `json:"status"`
 	Reason  string                 `json:"reason"`
@@ -43,13 +43,13 @@ type condition struct {
 func (r *listed) unit() string { return r.Metadata.Labels[pipelinerun.LabelUnit] }
 
 // end returns the condition that says how the run ended, or how it goes.
-func (r *listed) end() condition {
+func (r *listed) end() ending {
 	for _, c := range r.Status.Conditions {
 		if c.Type == apis.ConditionSucceeded {
 			return c
 		}
 	}
-	return condition{Status: corev1.ConditionUnknown}
+	return ending{Status: corev1.ConditionUnknown}
 }
 
 func (r *listed) done() bool   { return r.end().Status != corev1.ConditionUnknown }
