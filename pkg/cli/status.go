@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
@@ -27,25 +29,44 @@ type statusFlags struct {
 	state  string
 	output string
 	runs   int
+	past   bool
 }
 
 func newStatus(o *options) *cobra.Command {
 	var f statusFlags
 	cmd := &cobra.Command{
-		Use:   "status",
+		Use:   "status [--history [UNIT]]",
 		Short: "Show what is remembered, what cannot be read, and the latest runs",
 		Long: `Show the branches that Sentry remembers with the SHA it acted upon last, the problems that
 keep repositories or units from running, and the latest PipelineRuns. It reads the state and
-the cluster; no Git host is asked, and no configuration is needed.`,
+the cluster; no Git host is asked, and no configuration is needed.
+
+A problem of kind "state" means that the repository's entry in the state was damaged: it is
+kept as it stands and nothing runs for the repository. Mend the entry where it is stored, in
+the ConfigMap sentry-state or one numbered after it, or delete it: then the repository counts
+as seen for the first time.
+
+With --history it shows the runs that keep_runs has deleted, newest first, of one unit or of
+all: when, what triggered them, how they ended, how long they took and which members failed.`,
 		Example: `  sentry status -n sentry
-  sentry status -o json | jq '.problems'`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), o, f) },
+  sentry status -o json | jq '.problems'
+  sentry status --history rag-service.main`,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case f.past:
+				return o.history(cmd.Context(), f, strings.Join(args, ""))
+			case len(args) > 0:
+				return usageError{fmt.Errorf("%q: a unit goes with --history", args[0])}
+			}
+			return runStatus(cmd.Context(), o, f)
+		},
 	}
 	cmd.Flags().BoolVar(&f.local, "local", false, "show the state of 'sentry watch --local'")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file`")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, yaml or json")
 	cmd.Flags().IntVar(&f.runs, "runs", 20, "show at most this many runs")
+	cmd.Flags().BoolVar(&f.past, "history", false, "show the runs that were deleted")
 	return cmd
 }
 
@@ -85,8 +106,8 @@ func lineOf(r engine.Run) runLine {
 }
 
 func runStatus(ctx context.Context, o *options, f statusFlags) error {
-	if !slices.Contains([]string{"table", "yaml", "json"}, f.output) {
-		return usageError{fmt.Errorf("--output %q: want table, yaml or json", f.output)}
+	if err := f.check(); err != nil {
+		return err
 	}
 	var snapshot state.Snapshot
 	var runs []engine.Run
@@ -100,20 +121,32 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 		return err
 	}
 	s := statusOf(snapshot, runs[:min(len(runs), max(0, f.runs))])
-	switch f.output {
-	case "json":
+	if f.output == "table" {
+		return o.table(s, time.Now())
+	}
+	return o.encode(s, f.output)
+}
+
+func (f statusFlags) check() error {
+	if !slices.Contains([]string{"table", "yaml", "json"}, f.output) {
+		return usageError{fmt.Errorf("--output %q: want table, yaml or json", f.output)}
+	}
+	return nil
+}
+
+// encode prints a value for machines.
+func (o *options) encode(value any, format string) error {
+	if format == "json" {
 		e := json.NewEncoder(o.Out)
 		e.SetIndent("", "  ")
-		return e.Encode(s)
-	case "yaml":
-		text, err := yaml.Marshal(s)
-		if err != nil {
-			return err
-		}
-		_, err = o.Out.Write(text)
+		return e.Encode(value)
+	}
+	text, err := yaml.Marshal(value)
+	if err != nil {
 		return err
 	}
-	return o.table(s, time.Now())
+	_, err = o.Out.Write(text)
+	return err
 }
 
 func (o *options) localState(ctx context.Context, path string) (state.Snapshot, error) {
@@ -127,12 +160,7 @@ func (o *options) localState(ctx context.Context, path string) (state.Snapshot, 
 }
 
 func (o *options) clusterState(ctx context.Context) (state.Snapshot, []engine.Run, error) {
-	namespace := ""
-	// The configuration is not needed; where there is one, its namespace is what people mean.
-	if cfg, err := config.Load(o.config, config.Options{AllowUnsetAuth: true}); err == nil {
-		namespace = cfg.Global.Namespace
-	}
-	cluster, err := o.connect(namespace)
+	cluster, err := o.statusCluster()
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
@@ -142,6 +170,16 @@ func (o *options) clusterState(ctx context.Context) (state.Snapshot, []engine.Ru
 	}
 	runs, err := tekton.New(cluster, "").Runs(ctx)
 	return snapshot, runs, err
+}
+
+// statusCluster connects to where Sentry runs. The configuration is not needed; where there is one, its
+// namespace is what people mean.
+func (o *options) statusCluster() (*kube.Cluster, error) {
+	namespace := ""
+	if cfg, err := config.Load(o.config, config.Options{AllowUnsetAuth: true}); err == nil {
+		namespace = cfg.Global.Namespace
+	}
+	return o.connect(namespace)
 }
 
 func statusOf(snapshot state.Snapshot, runs []engine.Run) status {

@@ -5,6 +5,7 @@ package kube
 
 import (
 	"fmt"
+	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -79,7 +80,10 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 	if c.Core, err = rest.RESTClientForConfigAndClient(core, hc); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
 	}
-	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, hc); err != nil {
+	// The state is always tried: one call a cycle is no burden, and what was done must be remembered.
+	relieved := *hc
+	relieved.Transport = &relief{next: hc.Transport, now: time.Now}
+	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, &relieved); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
 	}
 	return c, nil

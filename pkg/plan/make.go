@@ -97,9 +97,18 @@ func (p *planner) notice(kind EventKind, ref repo.Ref, from, to repo.SHA, detail
 // at its word it would delete all branches.
 var errNoHeads = errors.New("the host answered without an error and without a branch")
 
+// errDamaged stands for what is remembered of a repository and cannot be read: whatever its heads are, it is
+// not known which of them were acted upon.
+type errDamaged struct{}
+
+func (errDamaged) Error() string       { return "what is remembered of the repository cannot be read" }
+func (errDamaged) ProblemKind() string { return state.Unreadable }
+
 // failure returns why the repository's heads are not known, or nil when they are.
 func (p *planner) failure(i int) error {
 	switch o := p.Observed[i]; {
+	case p.Snapshot.Repositories[p.Config.Repositories[i].Name].Damaged != nil:
+		return errDamaged{}
 	case o.Err != nil:
 		return o.Err
 	case len(o.Heads) == 0:
@@ -270,6 +279,7 @@ func (p *planner) dropUnconfigured() {
 			floor = max(floor, b.N)
 		}
 		switch {
+		case was.Damaged != nil: // stays until a person looks at it
 		case floor == 0:
 			p.own()
 			delete(p.next.Repositories, name)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -16,8 +15,11 @@ import (
 // each take about 5 MB.
 const MaxSize = 64 << 20
 
-// version is the format that Encode writes. A field that an older Sentry must not lose raises it.
-const version = 1
+// The formats. A field that an older Sentry must not lose makes a new one; every one there ever was is read.
+const (
+	whole = 1 // a whole snapshot
+	parts = 2 // one of several documents; see Top and Part
+)
 
 // maxCount bounds the counters, so that adding to what was read cannot overflow.
 const maxCount = 1_000_000_000
@@ -37,7 +39,7 @@ func Encode(s Snapshot) ([]byte, error) {
 	if err := check(s); err != nil {
 		return nil, fmt.Errorf("encode the state: %w", err)
 	}
-	data, err := json.Marshal(document{Version: version, Snapshot: s})
+	data, err := json.Marshal(document{Version: whole, Snapshot: s})
 	if err != nil {
 		return nil, fmt.Errorf("encode the state: %w", err)
 	}
@@ -47,56 +49,70 @@ func Encode(s Snapshot) ([]byte, error) {
 	return data, nil
 }
 
-// Decode returns the snapshot that data holds. Anything but a whole, valid state of this version is an
-// error that says what is wrong and what would mend it; empty data is one too, never an empty snapshot.
+// Decode returns the snapshot that data holds. What is no JSON object of a known format is an error that
+// says what is wrong and what would mend it; empty data is one too, never an empty snapshot. An entry that
+// is not one of Sentry's costs that entry alone: see Repository.Damaged.
 func Decode(data []byte) (Snapshot, error) {
-	s, err := decode(data)
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("the stored state cannot be used: %w", err)
+	var d document
+	if err := decode(data, &d, whole); err != nil {
+		return Snapshot{}, err
 	}
-	return s, nil
+	setAside(d.Repositories)
+	return d.Snapshot, nil
 }
 
-func decode(data []byte) (Snapshot, error) {
+// decode decodes one document, which must have one of the formats.
+func decode(data []byte, into any, formats ...int) error {
+	v, err := formatOf(data)
+	if err == nil && !slices.Contains(formats, v) {
+		err = fmt.Errorf("it has format version %d, which does not belong here; %s", v, remedy)
+	}
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.DisallowUnknownFields()
+		if err = decoder.Decode(into); err != nil {
+			err = fmt.Errorf("%s; %s", oneLine(err.Error()), remedy)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the stored state cannot be used: %w", err)
+	}
+	return nil
+}
+
+// formatOf checks that data is one JSON document with a format that is known. The version comes before all
+// else, since a newer format may hold anything.
+func formatOf(data []byte) (int, error) {
 	if len(data) > MaxSize {
-		return Snapshot{}, fmt.Errorf("it has more than %d bytes; %s", MaxSize, remedy)
+		return 0, fmt.Errorf("it has more than %d bytes; %s", MaxSize, remedy)
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		return Snapshot{}, fmt.Errorf("it is empty; %s", remedy)
+		return 0, fmt.Errorf("it is empty; %s", remedy)
 	}
-	// The version comes first: a newer format may hold anything.
 	var v struct{ Version int }
 	if err := json.Unmarshal(data, &v); err != nil {
-		return Snapshot{}, fmt.Errorf("%s; %s", oneLine(err.Error()), remedy)
+		return 0, fmt.Errorf("%s; %s", oneLine(err.Error()), remedy)
 	}
 	switch {
-	case v.Version > version:
-		return Snapshot{}, fmt.Errorf("it has format version %d and this Sentry reads %d: run the newer Sentry that wrote it, or delete the state: then every repository counts as seen for the first time", v.Version, version)
-	case v.Version < 1:
-		return Snapshot{}, fmt.Errorf("it has no format version; %s", remedy)
+	case v.Version > parts:
+		return 0, fmt.Errorf("it has format version %d and this Sentry reads %d: run the newer Sentry that wrote it, or delete the state: then every repository counts as seen for the first time", v.Version, parts)
+	case v.Version < whole:
+		return 0, fmt.Errorf("it has no format version; %s", remedy)
 	}
-	var d document
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d); err != nil {
-		return Snapshot{}, fmt.Errorf("%s; %s", oneLine(err.Error()), remedy)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Snapshot{}, fmt.Errorf("something follows its end; %s", remedy)
-	}
-	if err := check(d.Snapshot); err != nil {
-		return Snapshot{}, fmt.Errorf("%w; mend this entry, or %s", err, remedy)
-	}
-	return d.Snapshot, nil
+	return v.Version, nil
 }
 
 // check returns the first invalid entry in sorted order.
 func check(s Snapshot) error {
 	for _, name := range slices.Sorted(maps.Keys(s.Repositories)) {
+		r := s.Repositories[name]
+		if r.Damaged != nil {
+			continue
+		}
 		if name == "" {
 			return errors.New("a repository without a name")
 		}
-		if err := s.Repositories[name].check(); err != nil {
+		if err := r.check(); err != nil {
 			return fmt.Errorf("repository %.80q: %w", name, err)
 		}
 	}

@@ -2,6 +2,10 @@ package state
 
 import (
 	"bytes"
+	"encoding/json"
+	"os"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -49,39 +53,21 @@ func TestEncodeRefuses(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	replace := func(old, new string) string {
-		if !strings.Contains(golden, old) {
-			t.Fatalf("the golden state has no %s", old)
-		}
-		return strings.Replace(golden, old, new, 1)
-	}
+	replace := func(old, new string) string { return replaced(t, old, new) }
 	tests := map[string]struct{ in, want string }{
-		"nothing":           {"", "it is empty"},
-		"blank":             {" \n", "it is empty"},
-		"null":              {"null", "it has no format version"},
-		"no version":        {"{}", "it has no format version"},
-		"other JSON":        {"[]", "cannot unmarshal array"},
-		"cut short":         {golden[:len(golden)/2], "unexpected end of JSON input"},
-		"binary":            {"\x00\x01", "invalid character"},
-		"two documents":     {golden + golden, "invalid character '{' after top-level value"},
-		"negative version":  {replace(`"version":1`, `"version":-1`), "it has no format version"},
-		"newer":             {`{"version":2,"new":[]}`, "it has format version 2 and this Sentry reads 1: run the newer Sentry that wrote it"},
-		"unknown field":     {replace(`"epoch"`, `"epoque"`), `unknown field "epoque"`},
-		"wrong type":        {replace(`"floor":7`, `"floor":"7"`), "cannot unmarshal string into Go struct field"},
-		"short SHA":         {replace("aaaa", "aaa"), `repository "rag": branch "main": sha: object name of 39 characters`},
-		"upper-case SHA":    {replace("aaaa", "AAAA"), `repository "rag": branch "main": sha: object name`},
-		"null SHA":          {replace(strings.Repeat("a", 40), strings.Repeat("0", 40)), `repository "rag": branch "main": sha: object name of zeros`},
-		"no SHA":            {replace(`"sha":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",`, ""), `repository "rag": branch "main": sha: object name of 0`},
-		"bad branch":        {replace(`"main"`, `"ma..in"`), `repository "rag": branch "ma..in" is not a branch name: it contains ..`},
-		"empty branch":      {replace(`"main"`, `""`), `repository "rag": branch "" is not a branch name: it is empty`},
-		"nameless":          {replace(`"gone"`, `""`), "a repository without a name"},
-		"negative n":        {replace(`"n":3`, `"n":-3`), `repository "rag": branch "main": n is -3, want 0 to 1000000000`},
-		"huge n":            {replace(`"n":3`, `"n":9223372036854775807`), `branch "main": n is 9223372036854775807`},
-		"negative missing":  {replace(`"missing":1`, `"missing":-1`), `branch "main": missing is -1`},
-		"negative floor":    {replace(`"floor":2`, `"floor":-2`), `repository "gone": floor is -2`},
-		"unseen, yet known": {replace(`"rag":{`, `"rag":{"unseen":true,`), `repository "rag": it is unseen and has branches`},
-		"bad time":          {replace("2026-03-01", "yesterday"), "parsing time"},
-		"too big":           {strings.Repeat(" ", MaxSize) + golden, "it has more than 67108864 bytes"},
+		"nothing":          {"", "it is empty"},
+		"blank":            {" \n", "it is empty"},
+		"null":             {"null", "it has no format version"},
+		"no version":       {"{}", "it has no format version"},
+		"other JSON":       {"[]", "cannot unmarshal array"},
+		"cut short":        {golden[:len(golden)/2], "unexpected end of JSON input"},
+		"binary":           {"\x00\x01", "invalid character"},
+		"two documents":    {golden + golden, "invalid character '{' after top-level value"},
+		"negative version": {replace(`"version":1`, `"version":-1`), "it has no format version"},
+		"newer":            {`{"version":3,"new":[]}`, "it has format version 3 and this Sentry reads 2: run the newer Sentry that wrote it"},
+		"one of several":   {`{"version":2,"parts":["a"]}`, "it has format version 2, which does not belong here"},
+		"unknown field":    {replace(`"epoch"`, `"epoque"`), `unknown field "epoque"`},
+		"too big":          {strings.Repeat(" ", MaxSize) + golden, "it has more than 67108864 bytes"},
 	}
 	for name, tt := range tests {
 		s, err := Decode([]byte(tt.in))
@@ -98,10 +84,121 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+func replaced(t *testing.T, old, new string) string {
+	t.Helper()
+	if !strings.Contains(golden, old) {
+		t.Fatalf("the golden state has no %s", old)
+	}
+	return strings.Replace(golden, old, new, 1)
+}
+
+// An entry that Sentry did not write costs that entry alone: the others are read, it is no "never seen",
+// and a save writes it back as it was.
+func TestDecodeSetsDamagedEntriesAside(t *testing.T) {
+	replace := func(old, new string) string { return replaced(t, old, new) }
+	tests := map[string]struct{ in, want string }{
+		"wrong type":        {replace(`"floor":7`, `"floor":"7"`), "cannot unmarshal string into Go struct field"},
+		"short SHA":         {replace("aaaa", "aaa"), `repository "rag": branch "main": sha: object name of 39 characters`},
+		"upper-case SHA":    {replace("aaaa", "AAAA"), `repository "rag": branch "main": sha: object name`},
+		"null SHA":          {replace(strings.Repeat("a", 40), strings.Repeat("0", 40)), `repository "rag": branch "main": sha: object name of zeros`},
+		"no SHA":            {replace(`"sha":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",`, ""), `repository "rag": branch "main": sha: object name of 0`},
+		"bad branch":        {replace(`"main"`, `"ma..in"`), `repository "rag": branch "ma..in" is not a branch name: it contains ..`},
+		"empty branch":      {replace(`"main"`, `""`), `repository "rag": branch "" is not a branch name: it is empty`},
+		"nameless":          {replace(`"gone"`, `""`), "a repository without a name"},
+		"negative n":        {replace(`"n":3`, `"n":-3`), `repository "rag": branch "main": n is -3, want 0 to 1000000000`},
+		"huge n":            {replace(`"n":3`, `"n":9223372036854775807`), `branch "main": n is 9223372036854775807`},
+		"negative missing":  {replace(`"missing":1`, `"missing":-1`), `branch "main": missing is -1`},
+		"negative floor":    {replace(`"floor":2`, `"floor":-2`), `repository "gone": floor is -2`},
+		"unseen, yet known": {replace(`"rag":{`, `"rag":{"unseen":true,`), `repository "rag": it is unseen and has branches`},
+		"bad time":          {replace("2026-03-01", "yesterday"), "parsing time"},
+		"unknown field":     {replace(`"unseen"`, `"unsee"`), `repository "gone": json: unknown field "unsee"`},
+		"null":              {replace(`{"unseen":true,"floor":2}`, `null`), `repository "gone": it is null`},
+		"a number":          {replace(`{"unseen":true,"floor":2}`, ` 7 `), `repository "gone": json: cannot unmarshal number`},
+		"escapes":           {replace(`{"unseen":true,"floor":2}`, ` [ "<", "\u2028" ] `), `repository "gone": json: cannot unmarshal array`},
+	}
+	for name, tt := range tests {
+		s, err := Decode([]byte(tt.in))
+		if err != nil {
+			t.Errorf("%s: Decode(%q): %v", name, tt.in, err)
+			continue
+		}
+		whole := 0
+		for repository, r := range s.Repositories {
+			if r.Damaged == nil {
+				whole++
+				continue
+			}
+			if r.Branches != nil || r.Unseen || r.Problem == nil || r.Problem.Kind != Unreadable {
+				t.Errorf("%s: damaged entry of %q: %+v, want only a problem of kind %s", name, repository, r, Unreadable)
+				continue
+			}
+			said := "repository " + strconv.Quote(repository) + ": " + strings.TrimPrefix(r.Problem.Message,
+				"nothing runs until its entry in the state is mended, or deleted to record its heads anew: ")
+			if !strings.Contains(said, tt.want) {
+				t.Errorf("%s: the problem is %q, want %q", name, said, tt.want)
+			}
+		}
+		if whole != 1 || len(s.Repositories) != 2 || len(s.Problems) != 1 || s.Epoch != "e1" {
+			t.Errorf("%s: Decode(%q) = %+v, want all but one entry", name, tt.in, s)
+		}
+		out, err := Encode(s)
+		if err != nil {
+			t.Errorf("%s: write it back: %v", name, err)
+			continue
+		}
+		if back, err := Decode(out); err != nil || !back.Equal(s) || !back.Clone().Equal(s) {
+			t.Errorf("%s: read, written and read: %+v, %v, want %+v", name, back, err, s)
+		}
+		var in, same any
+		if json.Unmarshal([]byte(tt.in), &in) != nil || json.Unmarshal(out, &same) != nil || !reflect.DeepEqual(in, same) {
+			t.Errorf("%s: written back as\n%s, want what it was:\n%s", name, out, tt.in)
+		}
+	}
+}
+
+// A problem is only a note: one that cannot be read shows as what it is.
+func TestDecodeDamagedProblem(t *testing.T) {
+	s, err := Decode([]byte(replaced(t, `{"rag.main":{"kind":"qa"`, `{"rag.main":{"kind":7`)))
+	if p := s.Problems["rag.main"]; err != nil || p.Kind != Unreadable || !strings.Contains(p.Message, `{"kind":7,`) {
+		t.Errorf("Decode = %+v, %v, want a problem that shows the entry", s.Problems, err)
+	}
+}
+
+// The files were written by Sentrys of the past, and are never rewritten.
+func TestEveryFormatIsRead(t *testing.T) {
+	read := func(name string) []byte {
+		data, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	s, err := Decode(read("version1.json"))
+	if err != nil || !s.Equal(full()) {
+		t.Errorf("version1.json = %+v, %v, want %+v", s, err, full())
+	}
+	top, err := DecodeTop(read("version1.json"))
+	if err != nil || !top.With(nil).Equal(full()) {
+		t.Errorf("version1.json as a top = %+v, %v, want %+v", top, err, full())
+	}
+	top, err = DecodeTop(read("version2-top.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	further, err := DecodeFurther(read("version2-further.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := top.With([]Part{further.Parts[top.Parts[0]]}); !got.Equal(full()) || further.Epoch != "e1" {
+		t.Errorf("version2-*.json = %+v, want %+v", got, full())
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(golden))
 	f.Add([]byte(`{"version":1}`))
 	f.Add([]byte(`{"version":2,"x":1}`))
+	f.Add([]byte(`{"version":1,"repositories":{"a":[ "<" ],"b":null,"":{}},"problems":{"u":7}}`))
 	f.Add([]byte(`{"version":1,"repositories":{"a":{"branches":{"b":{"sha":"` + string(shaA) + `","time":"0000-01-01T00:00:00+23:59"}}}}}`))
 	f.Add([]byte(`{"version":1,"repositories":{"a":{"problem":{}},"\ud800":{}},"problems":{"":{}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

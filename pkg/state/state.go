@@ -4,8 +4,11 @@
 package state
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -39,7 +42,14 @@ type Repository struct {
 	// from there, so that it never plans the name of an earlier run.
 	Floor   int      `json:"floor,omitempty"`
 	Problem *Problem `json:"problem,omitempty"` // why it cannot be read, nil when it can
+	// Damaged is the stored entry as JSON where it is none that Sentry wrote; all else but Problem is unset
+	// then. It is written back as it stands until a person mends or deletes it, and nothing may be
+	// planned for the repository: what was acted upon is not known.
+	Damaged json.RawMessage `json:"-"`
 }
+
+// Unreadable is the kind of the problem on a repository whose entry is Damaged.
+const Unreadable = "state"
 
 // Branch is what is remembered of one branch.
 type Branch struct {
@@ -104,7 +114,7 @@ func (s Snapshot) Equal(o Snapshot) bool {
 }
 
 func (r Repository) equal(o Repository) bool {
-	if r.Unseen != o.Unseen || r.Floor != o.Floor || (r.Problem == nil) != (o.Problem == nil) {
+	if !bytes.Equal(r.Damaged, o.Damaged) || r.Unseen != o.Unseen || r.Floor != o.Floor || (r.Problem == nil) != (o.Problem == nil) {
 		return false
 	}
 	if r.Problem != nil && !r.Problem.equal(*o.Problem) {
@@ -128,6 +138,7 @@ func (s Snapshot) Clone() Snapshot {
 	c.Repositories = make(map[string]Repository, len(s.Repositories))
 	for name, r := range s.Repositories {
 		r.Branches = maps.Clone(r.Branches)
+		r.Damaged = slices.Clone(r.Damaged)
 		if r.Problem != nil {
 			p := *r.Problem
 			r.Problem = &p

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,6 +21,9 @@ const (
 	saveTries = 5
 	// nameTries bounds the search for a name that nothing else has taken.
 	nameTries = 10
+	// pruneAll is every how many cycles the runs of all units are pruned, from the first one on: a unit whose
+	// last run was long ago has to follow a lower keep_runs too.
+	pruneAll = 60
 )
 
 // cycle is one RunOnce. One goroutine at a time works on it: the hosts' answers come through steps.
@@ -43,7 +47,7 @@ type cycle struct {
 //   - it loads what is remembered and asks all hosts for heads;
 //   - as each host answers, it plans what is complete by then, so that a slow host delays only its own;
 //   - it creates the planned runs, and only then remembers what they act upon, in one write at the end;
-//   - it deletes finished runs beyond keep_runs in the units that got a new one.
+//   - it deletes finished runs beyond keep_runs in the units that got a new one, now and then in all.
 //
 // The error says that the state or the engine failed. A repository that cannot be read or a run that
 // cannot be made is counted in the report, logged when it begins, and tried again in the next cycle.
@@ -66,20 +70,23 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 		answered := make([]bool, len(c.observed))
 		for i, o := range batch {
 			c.observed[i], answered[i] = o, true
-			if o.Err != nil {
+			if o.Err != nil || c.Watcher.damaged[c.Config.Repositories[i].Name] {
 				c.report.Failing++
 			}
 		}
 		c.plan(ctx, answered)
 	})
 	c.work()
-	if err := c.remember(ctx); err != nil {
-		c.errs = append(c.errs, err)
+	remembered := c.remember(ctx)
+	if remembered != nil {
+		c.errs = append(c.errs, remembered)
 	}
 	for _, run := range c.created {
 		c.Created(ctx, run)
 	}
-	c.prune(ctx)
+	if remembered == nil { // a run that is deleted before it is remembered would be made again
+		c.prune(ctx)
+	}
 	c.summarize(ctx, start)
 	return c.report, errors.Join(c.errs...)
 }
@@ -120,6 +127,7 @@ func (c *cycle) load(ctx context.Context) error {
 			c.report.Wrote++
 		}
 		c.stored, c.next = s, s
+		c.logDamaged()
 		return nil
 	}
 	return fmt.Errorf("load the state: %w, %d times in a row", state.ErrConflict, saveTries)
@@ -254,7 +262,7 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 			run = run.Next()
 			continue
 		case err != nil:
-			c.problem(run, "create", err)
+			c.problem(run, createKind(err), err)
 			return
 		}
 		run.Remember(&c.next, c.Now())
@@ -271,6 +279,19 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 	c.problem(run, "create", fmt.Errorf("%w, and so are the %d names after it", pipelinerun.ErrNameTaken, nameTries))
 }
 
+// createKind tells apart what may go away by itself from what a person has to mend, so that the one does not
+// hide the other: a problem is written again only when its kind changes.
+func createKind(err error) string {
+	k, ok := errors.AsType[interface {
+		error
+		ProblemKind() string
+	}](err)
+	if !ok || k.ProblemKind() == "temporary" {
+		return "create"
+	}
+	return "create-" + k.ProblemKind()
+}
+
 // problem notes why a unit's run was not made. An unchanged kind is not written again: an idle cycle
 // writes nothing.
 func (c *cycle) problem(run plan.Run, kind string, err error) {
@@ -284,7 +305,11 @@ func (c *cycle) prune(ctx context.Context) {
 	if !c.Config.Global.Cleanup {
 		return
 	}
-	for _, unit := range c.pruning {
+	units := c.pruning
+	if c.cycles%pruneAll == 0 {
+		units = []string{""}
+	}
+	for _, unit := range units {
 		if err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns); err != nil {
 			c.Log.Warn("cannot delete old pipeline runs", "unit", unit, "err", err)
 		}
@@ -334,6 +359,22 @@ func (c *cycle) logEvents() {
 			c.Log.Debug(string(e.Kind), append(args, "sha", e.To.Short())...)
 		}
 	}
+}
+
+// logDamaged tells of each entry of the state that cannot be read, when it is found.
+func (c *cycle) logDamaged() {
+	damaged := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(c.stored.Repositories)) {
+		r := c.stored.Repositories[name]
+		if r.Damaged == nil {
+			continue
+		}
+		damaged[name] = true
+		if !c.Watcher.damaged[name] {
+			c.Log.Error("the state of the repository cannot be read", "repo", name, "err", r.Problem.Message)
+		}
+	}
+	c.Watcher.damaged = damaged
 }
 
 // summarize ends the cycle with one line: at info for the first cycle and for one that did something,

@@ -39,7 +39,8 @@ type Engine interface {
 	Active(ctx context.Context, units []string) (map[string][]string, error)
 	// Cancel ends a run and lets its finally tasks run. A run that is gone or finished is no error.
 	Cancel(ctx context.Context, name string) error
-	// Prune deletes a unit's finished runs beyond the newest keep, but never its newest failed one.
+	// Prune deletes a unit's finished runs beyond the newest keep, but never its newest failed one; the
+	// runs of all units where unit is "".
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
@@ -56,6 +57,7 @@ type Watcher struct {
 
 	cycles  int             // since the start
 	waiting map[string]bool // the runs that the log already said are waiting
+	damaged map[string]bool // the repositories whose state the log already said cannot be read
 }
 
 // Report says what a cycle did.

@@ -481,13 +481,82 @@ func TestPruneAfterCreate(t *testing.T) {
 		w.cycle()
 		w.set("a", "main", "2")
 		w.cycle()
-		want := []string{"a.main keep 7"}
+		want := []string{" keep 7", "a.main keep 7"} // the first cycle prunes all units
 		if !cleanup {
 			want = nil
 		}
 		if !slices.Equal(w.engine.pruned, want) {
 			t.Errorf("cleanup %t: pruned %v, want %v", cleanup, w.engine.pruned, want)
 		}
+	}
+}
+
+// A run that is deleted before it is remembered would be made again.
+func TestNothingIsPrunedThatIsNotRemembered(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	w.cycle()
+	w.set("a", "main", "2")
+	w.engine.pruned, w.store.fails = nil, 1
+	if _, err := w.watcher.RunOnce(t.Context()); err == nil {
+		t.Error("a state that cannot be written is no error")
+	}
+	if len(w.engine.runs) != 1 || w.engine.pruned != nil {
+		t.Errorf("%d runs, pruned %q, want one run and nothing pruned", len(w.engine.runs), w.engine.pruned)
+	}
+}
+
+// A damaged entry is told once, counts as failing, is kept, and nothing runs for its repository.
+func TestDamagedEntryOfTheState(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", "")+entry("b", ""))
+	w.set("a", "main", "1")
+	w.set("b", "main", "1")
+	w.cycle()
+	const damage = `"a":{"branches":{"main":{"sha":"cut sho`
+	text := string(w.store.text)
+	from, to := strings.Index(text, `"a":{`), strings.Index(text, `,"b":{`)
+	w.store.text = []byte(text[:from] + damage + `rt"}}}` + text[to:])
+	w.set("a", "main", "2")
+	w.set("b", "main", "2")
+	for range 2 {
+		if report := w.cycle(); report.Failing != 1 {
+			t.Errorf("%d repositories failing, want 1", report.Failing)
+		}
+	}
+	w.check("beside a damaged entry", "b@main=2")
+	if !strings.Contains(string(w.store.text), damage) {
+		t.Errorf("the entry was not kept: %s", w.store.text)
+	}
+	if n := strings.Count(w.log.String(), "the state of the repository cannot be read"); n != 1 {
+		t.Errorf("the log tells it %d times, want once:\n%s", n, &w.log)
+	}
+	// Deleting the entry makes the repository one that was never seen; mending it would do as well.
+	text = string(w.store.text)
+	from, to = strings.Index(text, `"a":{`), strings.Index(text, `"b":{`)
+	w.store.text = []byte(text[:from] + text[to:])
+	w.cycle()
+	w.set("a", "main", "3")
+	w.cycle()
+	w.check("after the entry was deleted", "a@main=3 b@main=2")
+}
+
+type refusal struct{ error }
+
+func (refusal) ProblemKind() string { return "refused" }
+
+// What a person has to mend is shown also when the API server was only down before.
+func TestProblemOfARefusedRun(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	w.cycle()
+	w.set("a", "main", "2")
+	for _, err := range []error{errors.New("down"), fmt.Errorf("create: %w", refusal{errors.New("denied the request")})} {
+		w.engine.fail = func(*v1.PipelineRun) error { return err }
+		w.cycle()
+	}
+	s, _ := w.store.Load(t.Context())
+	if p := s.Problems["a.main"]; p.Kind != "create-refused" || !strings.Contains(p.Message, "denied the request") {
+		t.Errorf("problem %+v, want the refusal", p)
 	}
 }
 

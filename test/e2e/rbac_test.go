@@ -63,6 +63,9 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	"pipelineruns delete": func(ctx context.Context, c *kube.Cluster) error {
 		return tekton.New(c, "").Prune(ctx, "finished", 1)
 	},
+	"taskruns list": func(ctx context.Context, c *kube.Cluster) error {
+		return tekton.New(c, "").Prune(ctx, "finished", 1)
+	},
 }
 
 // pendingRun is a run that Tekton does not start.
@@ -119,7 +122,7 @@ func TestEachRightOfThePollerIsNeeded(t *testing.T) {
 	t.Run("nothing else", func(t *testing.T) {
 		p := newPoller(t, "sentry-rbac-else", role)
 		p.account("with", "")
-		for _, right := range []string{"get secrets", "list configmaps", "get configmap/other", "update configmap/other", "create pods", "get taskruns", "update pipelineruns"} {
+		for _, right := range []string{"get secrets", "list configmaps", "get configmap/other", "update configmap/other", "update configmap/sentry-state-16", "delete configmap/sentry-state", "create pods", "get taskruns", "update pipelineruns"} {
 			out, err := command(t.Context(), "", "kubectl", append([]string{"auth", "can-i", "-n", p.ns, "--as", "system:serviceaccount:" + p.ns + ":with"}, strings.Fields(right)...)...)
 			if err == nil {
 				t.Errorf("the poller may %s: %s", right, out)
@@ -150,7 +153,7 @@ func newPoller(t *testing.T, ns string, role rbacv1.Role) *poller {
 	if strings.HasSuffix(ns, "configmaps-update") {
 		apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\n", configmap.Name, ns))
 	}
-	if strings.HasSuffix(ns, "delete") {
+	if strings.HasSuffix(ns, "delete") || strings.HasSuffix(ns, "list") {
 		// Two runs that were cancelled before they began: finished, and one more than is kept. The newest
 		// failed one is never deleted, so the older one is.
 		for _, name := range []string{"older", "newer"} {

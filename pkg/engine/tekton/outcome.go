@@ -1,7 +1,6 @@
 package tekton
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,7 +12,7 @@ import (
 	"knative.dev/pkg/apis"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/kube"
 )
 
 // Labels that Tekton puts on a TaskRun.
@@ -22,35 +21,52 @@ const (
 	labelPipelineTask = "tekton.dev/pipelineTask"
 )
 
-// settle bounds how long Follow waits for the tasks of a finished run. A run that times out or is cancelled
-// is finished as soon as its TaskRuns are told to stop, some seconds before they have.
-const settle = 30 * time.Second
+const (
+	// settle bounds how long Follow waits for the tasks of a finished run. A run that times out or is
+	// cancelled is finished as soon as its TaskRuns are told to stop, some seconds before they have.
+	settle = 30 * time.Second
+	// watchSeconds is when the API server ends a watch, which shows that both sides are alive.
+	watchSeconds = 60
+	// watchLimit is when we end it, should the server have gone without a word.
+	watchLimit = 75 * time.Second
+	// followTries is how many times in a row the API server may fail while a run is followed: some minutes,
+	// in which a control plane is replaced.
+	followTries = 30
+	maxPause    = 10 * time.Second
+)
 
 // Follow calls progress for each change of the run that it sees, and returns when the run and its tasks have
-// finished.
+// finished. Trouble that may go away is sat out for some minutes, since the run goes on meanwhile.
 func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
+	var last engine.Outcome
 	var done time.Time
-	for {
+	for failures := 0; ; {
 		out, version, err := e.outcome(ctx, name)
-		if err != nil {
-			return out, err
-		}
-		progress(out)
-		if out.Done {
-			if done.IsZero() {
+		if err == nil {
+			last, failures = out, 0
+			progress(out)
+			if out.Done && done.IsZero() {
 				done = time.Now()
 			}
 			running := slices.ContainsFunc(out.Tasks, func(t engine.Task) bool { return t.Result == engine.Running })
-			if !running || time.Since(done) > settle {
+			switch {
+			case !out.Done:
+				err = e.awaitChange(ctx, name, version)
+			case !running || time.Since(done) > settle:
 				return out, nil
+			default:
+				err = pause(ctx, time.Second)
 			}
-			if err := pause(ctx, time.Second); err != nil {
-				return out, err
-			}
+		}
+		if err == nil {
 			continue
 		}
-		if err := e.awaitChange(ctx, name, version); err != nil {
-			return out, err
+		failures++
+		if ctx.Err() != nil || !kube.IsTemporary(err) || failures >= followTries {
+			return last, err
+		}
+		if err := pause(ctx, min(time.Duration(failures)*time.Second, maxPause)); err != nil {
+			return last, err
 		}
 	}
 }
@@ -58,22 +74,24 @@ func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.O
 // awaitChange returns when the run is no longer at the version, or when the watch ends, which API servers
 // do after some minutes: the caller reads the run again in either case.
 func (e *Engine) awaitChange(ctx context.Context, name, version string) error {
-	seconds := int64(60)
+	seconds := int64(watchSeconds)
+	watching, cancel := context.WithTimeout(ctx, watchLimit)
+	defer cancel()
 	w, err := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).VersionedParams(&metav1.ListOptions{
 		FieldSelector: "metadata.name=" + name, ResourceVersion: version, Watch: true, TimeoutSeconds: &seconds,
-	}, metav1.ParameterCodec).Watch(ctx)
+	}, metav1.ParameterCodec).Watch(watching)
 	if err != nil {
-		return fmt.Errorf("watch PipelineRun %s/%s: %w", e.namespace, name, explain(err))
+		return fmt.Errorf("watch PipelineRun %s/%s: %w", e.namespace, name, kube.Explain(err))
 	}
 	defer w.Stop()
 	select {
-	case event := <-w.ResultChan():
-		if event.Type == watch.Error {
+	case event, open := <-w.ResultChan():
+		if !open || event.Type == watch.Error {
 			// The version is too old, or the server is shutting down: a pause keeps this from spinning.
 			return pause(ctx, time.Second)
 		}
 		return nil
-	case <-ctx.Done():
+	case <-watching.Done():
 		return ctx.Err()
 	}
 }
@@ -97,14 +115,11 @@ func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, stri
 	if err != nil {
 		return engine.Outcome{}, "", err
 	}
-	children := &v1.TaskRunList{}
-	err = e.cluster.Tekton.Get().Namespace(e.namespace).Resource(taskRuns).VersionedParams(&metav1.ListOptions{
-		LabelSelector: labelPipelineRun + "=" + name,
-	}, metav1.ParameterCodec).Do(ctx).Into(children)
+	children, err := e.children(ctx, name)
 	if err != nil {
-		return engine.Outcome{}, "", fmt.Errorf("list the TaskRuns of %s/%s: %w", e.namespace, name, explain(err))
+		return engine.Outcome{}, "", err
 	}
-	return outcomeOf(pr, children.Items), pr.ResourceVersion, nil
+	return outcomeOf(pr, children), pr.ResourceVersion, nil
 }
 
 func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
@@ -162,32 +177,4 @@ func taskOf(name string, tr *v1.TaskRun) engine.Task {
 		task.Result = engine.Failed
 	}
 	return task
-}
-
-func failed(pr *v1.PipelineRun) bool {
-	return pr.Status.GetCondition(apis.ConditionSucceeded).IsFalse()
-}
-
-// Runs returns Sentry's runs in the namespace, newest first.
-func (e *Engine) Runs(ctx context.Context) ([]engine.Run, error) {
-	list, err := e.list(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	runs := make([]engine.Run, 0, len(list))
-	for i := range list {
-		pr := &list[i]
-		run := engine.Run{
-			Outcome: outcomeOf(pr, nil),
-			Unit:    cmp.Or(pr.Labels[pipelinerun.LabelUnit], "-"),
-			Created: pr.CreationTimestamp.Time,
-		}
-		run.Tasks = nil
-		if pr.Status.CompletionTime != nil {
-			run.Ended = pr.Status.CompletionTime.Time
-		}
-		runs = append(runs, run)
-	}
-	slices.Reverse(runs)
-	return runs, nil
 }

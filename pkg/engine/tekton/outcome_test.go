@@ -21,35 +21,37 @@ func condition(status corev1.ConditionStatus, reason string) duckv1.Status {
 }
 
 func TestSurplus(t *testing.T) {
-	// Oldest first: S succeeded, F failed, a active.
+	// Oldest first: S succeeded, F failed, a active, n not looked at by Tekton yet.
 	for _, c := range []struct {
 		runs string
 		keep int
 		want string
 	}{
 		{"SSS", 5, ""},
-		{"SSS", 1, "10"},
+		{"SSS", 1, "01"},
 		{"aSSa", 1, "1"},
-		{"FSSS", 1, "21"},  // the newest failed one stays, beyond keep
-		{"FFSS", 1, "20"},  // older failed ones go
-		{"SSFF", 1, "210"}, // it is among the kept ones already
+		{"FSSS", 1, "12"},  // the newest failed one stays, beyond keep
+		{"FFSS", 1, "02"},  // older failed ones go
+		{"SSFF", 1, "012"}, // it is among the kept ones already
 		{"aaa", 1, ""},
+		{"nSSn", 0, "12"},
 		{"", 1, ""},
 	} {
-		var runs []v1.PipelineRun
+		var runs []listed
 		for i, kind := range c.runs {
-			pr := v1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}}
-			switch kind {
-			case 'S':
-				pr.Status.Status = condition(corev1.ConditionTrue, "Succeeded")
-			case 'F':
-				pr.Status.Status = condition(corev1.ConditionFalse, "Failed")
-			case 'a':
-				pr.Status.Status = condition(corev1.ConditionUnknown, "Running")
+			var r listed
+			r.Metadata.Name = fmt.Sprint(i)
+			if kind != 'n' {
+				status := map[rune]corev1.ConditionStatus{'S': corev1.ConditionTrue, 'F': corev1.ConditionFalse, 'a': corev1.ConditionUnknown}[kind]
+				r.Status.Conditions = []ending{{Type: "Other", Status: corev1.ConditionTrue}, {Type: apis.ConditionSucceeded, Status: status}}
 			}
-			runs = append(runs, pr)
+			runs = append(runs, r)
 		}
-		if got := strings.Join(surplus(runs, c.keep), ""); got != c.want {
+		got := ""
+		for _, r := range surplus(runs, c.keep) {
+			got += r.Metadata.Name
+		}
+		if got != c.want {
 			t.Errorf("surplus(%s, keep %d) = %s, want %s", c.runs, c.keep, got, c.want)
 		}
 	}

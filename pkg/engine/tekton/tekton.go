@@ -2,9 +2,7 @@
 package tekton
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +10,6 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tekton-sentry/sentry/pkg/kube"
@@ -58,7 +55,7 @@ func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, 
 		return true, nil
 	}
 	if !apierrors.IsAlreadyExists(err) {
-		return false, fmt.Errorf("create PipelineRun %s/%s: %w", e.namespace, pr.Name, explain(err))
+		return false, fmt.Errorf("create PipelineRun %s/%s: %w", e.namespace, pr.Name, kube.Explain(err))
 	}
 	existing, err := e.get(ctx, pr.Name)
 	if err != nil {
@@ -79,7 +76,7 @@ func (e *Engine) get(ctx context.Context, name string) (*v1.PipelineRun, error) 
 	pr := &v1.PipelineRun{}
 	err := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).Name(name).Do(ctx).Into(pr)
 	if err != nil {
-		return nil, fmt.Errorf("read PipelineRun %s/%s: %w", e.namespace, name, explain(err))
+		return nil, fmt.Errorf("read PipelineRun %s/%s: %w", e.namespace, name, kube.Explain(err))
 	}
 	return pr, nil
 }
@@ -93,46 +90,13 @@ func (e *Engine) Active(ctx context.Context, units []string) (map[string][]strin
 		if err != nil {
 			return nil, err
 		}
-		for _, pr := range runs {
-			if !pr.IsDone() {
-				unit := pr.Labels[pipelinerun.LabelUnit]
-				active[unit] = append(active[unit], pr.Name)
+		for _, r := range runs {
+			if !r.done() {
+				active[r.unit()] = append(active[r.unit()], r.Metadata.Name)
 			}
 		}
 	}
 	return active, nil
-}
-
-// list returns Sentry's PipelineRuns that match the selector, oldest first.
-func (e *Engine) list(ctx context.Context, selector string) ([]v1.PipelineRun, error) {
-	options := metav1.ListOptions{
-		LabelSelector: strings.Trim(pipelinerun.LabelManagedBy+"="+pipelinerun.ManagedBy+","+selector, ","),
-		Limit:         pageSize,
-	}
-	var runs []v1.PipelineRun
-	for {
-		page, err := e.page(ctx, options)
-		if err != nil {
-			return nil, fmt.Errorf("list PipelineRuns in %s: %w", e.namespace, explain(err))
-		}
-		runs = append(runs, page.Items...)
-		if options.Continue = page.Continue; options.Continue == "" {
-			break
-		}
-	}
-	slices.SortStableFunc(runs, func(a, b v1.PipelineRun) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
-	return runs, nil
-}
-
-func (e *Engine) page(ctx context.Context, options metav1.ListOptions) (*v1.PipelineRunList, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	page := &v1.PipelineRunList{}
-	err := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).
-		VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Into(page)
-	return page, err
 }
 
 // Cancel ends a run: its tasks are stopped, its finally tasks run. A run that is gone or finished is no error.
@@ -149,56 +113,5 @@ func (e *Engine) Cancel(ctx context.Context, name string) error {
 	if pr, getErr := e.get(ctx, name); getErr == nil && pr.IsDone() {
 		return nil
 	}
-	return fmt.Errorf("cancel PipelineRun %s/%s: %w", e.namespace, name, explain(err))
-}
-
-// Prune deletes the unit's finished runs beyond the newest keep, but never its newest failed one: that is
-// the one whose logs somebody will ask for. Deleting a run takes its pods and their logs with it.
-func (e *Engine) Prune(ctx context.Context, unit string, keep int) error {
-	runs, err := e.list(ctx, pipelinerun.LabelUnit+"="+unit)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, name := range surplus(runs, keep) {
-		callCtx, cancel := context.WithTimeout(ctx, callTimeout)
-		background := metav1.DeletePropagationBackground
-		err := e.cluster.Tekton.Delete().Namespace(e.namespace).Resource(pipelineRuns).Name(name).
-			Body(&metav1.DeleteOptions{PropagationPolicy: &background}).Do(callCtx).Error()
-		cancel()
-		if err != nil && !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("delete PipelineRun %s/%s: %w", e.namespace, name, explain(err)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// surplus returns the names of the finished runs to delete; runs are sorted oldest first.
-func surplus(runs []v1.PipelineRun, keep int) []string {
-	var names []string
-	kept, failedSeen := 0, false
-	for _, pr := range slices.Backward(runs) {
-		if !pr.IsDone() {
-			continue
-		}
-		newestFailed := !failedSeen && failed(&pr)
-		failedSeen = failedSeen || newestFailed
-		if kept < keep {
-			kept++
-		} else if !newestFailed {
-			names = append(names, pr.Name)
-		}
-	}
-	return names
-}
-
-// explain adds a way out to the API server's answers that have a common one.
-func explain(err error) error {
-	switch {
-	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%w; the ServiceAccount or user lacks a right: compare with manifests/rbac-sentry.yaml", err)
-	case apierrors.IsNotFound(err) && strings.Contains(err.Error(), "could not find the requested resource"):
-		return fmt.Errorf("%w; is Tekton Pipelines installed in this cluster?", err)
-	}
-	return err
+	return fmt.Errorf("cancel PipelineRun %s/%s: %w", e.namespace, name, kube.Explain(err))
 }

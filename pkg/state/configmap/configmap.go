@@ -1,35 +1,59 @@
-// Package configmap keeps the state in a ConfigMap. A write is a compare-and-swap by resourceVersion,
-// so that two Sentrys on the same state by mistake do not overwrite each other.
+// Package configmap keeps the state in ConfigMaps: in one, and beyond 900 KiB in further ones. A write is a
+// compare-and-swap by resourceVersion, so that two Sentrys on the same state by mistake do not overwrite
+// each other.
+//
+// The first ConfigMap alone says what counts, so that whatever a Save changes counts at once or not at all.
+// It holds what changed lately, over parts that lie in the further ones; a Save writes it alone, until it
+// would pass 900 KiB. Then the whole snapshot is split anew, in this order:
+//
+//	write                                      | after a crash there
+//	-------------------------------------------+--------------------------------------------------
+//	first: as it was, with a word `moving`     | nothing has changed
+//	further: the new part, beside the old one  | the first names the old parts: nothing has changed
+//	first: names the new parts, holds nothing  | done
+//
+// The word makes every other writer's copy of the first out of date before a further one is touched. Who
+// was about to name parts that now get replaced is refused.
 package configmap
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
-// Name is the ConfigMap's name; the manifests' Role names it too.
+// Name is the first ConfigMap's name; the further ones add -1, -2, … The manifests' Role names them too.
 const Name = "sentry-state"
 
 const (
-	key     = "state.json"
-	timeout = 15 * time.Second // of one call to the API server
-	// maxBytes leaves room for the object's metadata below the API server's limit of 1 MiB for a ConfigMap's data.
-	maxBytes = 1_000_000
+	key = "state.json"
+	// maxBytes leaves room below the API server's limit of 1 MiB for a ConfigMap's data.
+	maxBytes = 900 << 10
+	// maxPart is half of it, as a further ConfigMap holds an old and a new part while it changes.
+	maxPart = maxBytes / 2
+	// maxFurther is how many further ConfigMaps the Role names: 6.6 MiB, some ten thousand repositories.
+	maxFurther = 15
 )
 
-// Store keeps the snapshot in the ConfigMap sentry-state. It is not safe for concurrent use.
+// errTooLarge comes before anything was written.
+var errTooLarge = fmt.Errorf("the state does not fit %d ConfigMaps of %d KiB: watch fewer branches, or split sentry.yaml over two namespaces",
+	maxFurther+1, maxBytes>>10)
+
+// Store keeps the snapshot in the ConfigMap sentry-state and those after it. It is not safe for concurrent use.
 type Store struct {
 	cluster   *kube.Cluster
 	namespace string
-	loaded    *corev1.ConfigMap // what Load found; nil when there was none
+
+	loaded  *corev1.ConfigMap   // the first, as Load found it; nil when there was none
+	top     state.Top           // its content
+	further []*corev1.ConfigMap // those that hold a part; nil: not known to exist
+	parts   []state.Part        // theirs
 }
 
 // New returns the store in the namespace; "" is the cluster connection's.
@@ -40,65 +64,120 @@ func New(c *kube.Cluster, namespace string) *Store {
 	return &Store{cluster: c, namespace: namespace}
 }
 
+func nameOf(i int) string { return Name + "-" + strconv.Itoa(i+1) }
+
+// errMoved says that the first ConfigMap was written while the further ones were read.
+var errMoved = errors.New("the state changed while it was read")
+
 // Load returns the snapshot, or an empty one where no ConfigMap exists. Content that cannot be read is an
 // error, never "no state": that would record heads which were never deployed.
 func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	cm := &corev1.ConfigMap{}
-	err := s.cluster.Core.Get().Namespace(s.namespace).Resource("configmaps").Name(Name).Do(ctx).Into(cm)
-	if apierrors.IsNotFound(err) {
-		s.loaded = nil
-		return state.Snapshot{}, nil
+	for range 5 {
+		snapshot, err := s.load(ctx)
+		if !errors.Is(err, errMoved) {
+			return snapshot, err
+		}
 	}
-	if err != nil {
-		return state.Snapshot{}, fmt.Errorf("read ConfigMap %s/%s: %w", s.namespace, Name, err)
-	}
-	s.loaded = cm
-	text, ok := cm.Data[key]
-	if !ok {
-		return state.Snapshot{}, nil
-	}
-	snapshot, err := state.Decode([]byte(text))
-	if err != nil {
-		return state.Snapshot{}, fmt.Errorf("ConfigMap %s/%s, key %s: %w; mend it, or delete the ConfigMap to record all heads anew", s.namespace, Name, key, err)
-	}
-	return snapshot, nil
+	return state.Snapshot{}, fmt.Errorf("read ConfigMap %s/%s: %w again and again: %w", s.namespace, Name, errMoved, state.ErrConflict)
 }
 
-// Save replaces what the last Load returned, or state.ErrConflict when the ConfigMap changed, appeared or
+func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
+	s.loaded, s.top, s.further, s.parts = nil, state.Top{}, nil, nil
+	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, Name)
+	if err != nil || cm == nil {
+		return state.Snapshot{}, err
+	}
+	var top state.Top
+	if text, ok := cm.Data[key]; ok {
+		if top, err = state.DecodeTop([]byte(text)); err != nil {
+			return state.Snapshot{}, s.unreadable(Name, err)
+		}
+	}
+	if len(top.Parts) > maxFurther {
+		return state.Snapshot{}, s.unreadable(Name, fmt.Errorf("it names %d further ConfigMaps, and there are at most %d", len(top.Parts), maxFurther))
+	}
+	further, parts := make([]*corev1.ConfigMap, len(top.Parts)), make([]state.Part, len(top.Parts))
+	for i, name := range top.Parts {
+		if further[i], parts[i], err = s.part(ctx, i, name, top.Epoch); err != nil {
+			if again, getErr := s.cluster.GetConfigMap(ctx, s.namespace, Name); getErr == nil && (again == nil || again.ResourceVersion != cm.ResourceVersion) {
+				return state.Snapshot{}, errMoved
+			}
+			return state.Snapshot{}, err
+		}
+	}
+	s.loaded, s.top, s.further, s.parts = cm, top, further, parts
+	return top.With(parts), nil
+}
+
+// part reads the part that the first ConfigMap names.
+func (s *Store) part(ctx context.Context, i int, name, epoch string) (*corev1.ConfigMap, state.Part, error) {
+	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, nameOf(i))
+	if err != nil {
+		return nil, state.Part{}, err
+	}
+	if cm == nil {
+		return nil, state.Part{}, fmt.Errorf("ConfigMap %s/%s does not exist, and %s says that it holds a part of the state: restore it, or delete %s as well to record all heads anew",
+			s.namespace, nameOf(i), Name, Name)
+	}
+	f, err := state.DecodeFurther([]byte(cm.Data[key]))
+	if err != nil {
+		return nil, state.Part{}, s.unreadable(nameOf(i), err)
+	}
+	part, ok := f.Parts[name]
+	if !ok || f.Epoch != epoch {
+		return nil, state.Part{}, s.unreadable(nameOf(i), fmt.Errorf("it has no part %s of epoch %q, which %s names", name, epoch, Name))
+	}
+	return cm, part, nil
+}
+
+func (s *Store) unreadable(name string, err error) error {
+	return fmt.Errorf("ConfigMap %s/%s, key %s: %w; mend it, or delete ConfigMap %s to record all heads anew", s.namespace, name, key, err, Name)
+}
+
+// Save replaces what the last Load returned, or state.ErrConflict when the state changed, appeared or
 // went since.
 func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	text, err := state.Encode(snapshot)
+	top := state.Over(snapshot, s.parts)
+	top.Parts = s.top.Parts
+	// A state that shrank to a half goes back into one ConfigMap.
+	if alone := state.Over(snapshot, nil); len(top.Parts) > 0 {
+		text, err := alone.Encode()
+		if err != nil {
+			return err
+		}
+		if len(text) <= maxPart {
+			return s.saveTop(ctx, alone, nil, nil)
+		}
+	}
+	text, err := top.Encode()
 	if err != nil {
 		return err
 	}
-	if len(text) > maxBytes {
-		return fmt.Errorf("the state of %d bytes does not fit a ConfigMap (%d bytes): watch fewer branches, or split sentry.yaml over two namespaces", len(text), maxBytes)
+	if len(text) <= maxBytes {
+		return s.saveTop(ctx, top, s.further, s.parts)
 	}
-	next := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-		Name: Name, Namespace: s.namespace,
-		Labels: map[string]string{"app.kubernetes.io/managed-by": "sentry"},
-	}}
-	request := s.cluster.Core.Post()
-	if s.loaded != nil {
-		next = s.loaded.DeepCopy()
-		request = s.cluster.Core.Put().Name(Name)
+	return s.split(ctx, snapshot)
+}
+
+// saveTop writes the first ConfigMap, after which the parts are what counts beside it.
+func (s *Store) saveTop(ctx context.Context, top state.Top, further []*corev1.ConfigMap, parts []state.Part) error {
+	text, err := top.Encode()
+	if err != nil {
+		return err
 	}
-	if next.Data == nil {
-		next.Data = map[string]string{}
+	saved, err := s.put(ctx, Name, s.loaded, text)
+	if err != nil {
+		return err
 	}
-	next.Data[key] = string(text)
-	saved := &corev1.ConfigMap{}
-	err = request.Namespace(s.namespace).Resource("configmaps").Body(next).Do(ctx).Into(saved)
-	switch {
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), s.loaded != nil && apierrors.IsNotFound(err):
-		return fmt.Errorf("write ConfigMap %s/%s: %w", s.namespace, Name, state.ErrConflict)
-	case err != nil:
-		return fmt.Errorf("write ConfigMap %s/%s: %w", s.namespace, Name, err)
-	}
-	s.loaded = saved
+	s.loaded, s.top, s.further, s.parts = saved, top, further, parts
 	return nil
+}
+
+// put writes a ConfigMap that must still be as it was read; nil: that must not exist.
+func (s *Store) put(ctx context.Context, name string, was *corev1.ConfigMap, text []byte) (*corev1.ConfigMap, error) {
+	saved, err := s.cluster.PutConfigMap(ctx, s.namespace, name, was, key, text)
+	if errors.Is(err, kube.ErrConflict) {
+		return nil, fmt.Errorf("%w: %w", err, state.ErrConflict)
+	}
+	return saved, err
 }

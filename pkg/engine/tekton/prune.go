@@ -1,0 +1,114 @@
+package tekton
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+)
+
+// maxPruned bounds the runs that one Prune deletes: at the client's 50 requests a second, some seconds of a
+// cycle. The rest goes with the next one.
+const maxPruned = 200
+
+// Prune deletes finished runs of the unit, or of every unit where unit is "", beyond the newest keep of each
+// unit, but never its newest failed one: that is the one whose logs somebody will ask for. Deleting a run
+// takes its pods and their logs with it. What is deleted is in the history before.
+func (e *Engine) Prune(ctx context.Context, unit string, keep int) error {
+	selector := ""
+	if unit != "" {
+		selector = pipelinerun.LabelUnit + "=" + unit
+	}
+	runs, err := e.list(ctx, selector)
+	if err != nil {
+		return err
+	}
+	byUnit := map[string][]listed{}
+	for _, r := range runs {
+		byUnit[r.unit()] = append(byUnit[r.unit()], r)
+	}
+	var old []listed
+	for _, unit := range slices.Sorted(maps.Keys(byUnit)) {
+		old = append(old, surplus(byUnit[unit], keep)...)
+	}
+	old = old[:min(len(old), maxPruned)]
+	if len(old) == 0 {
+		return nil
+	}
+	past := make([]Past, len(old))
+	for i, r := range old {
+		if past[i], err = e.pastOf(ctx, r); err != nil {
+			return err
+		}
+	}
+	if err := e.remember(ctx, past); err != nil {
+		return fmt.Errorf("no run was deleted: %w", err)
+	}
+	var errs []error
+	for _, r := range old {
+		errs = append(errs, e.delete(ctx, r.Metadata.Name))
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) delete(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	background := metav1.DeletePropagationBackground
+	err := e.cluster.Tekton.Delete().Namespace(e.namespace).Resource(pipelineRuns).Name(name).
+		Body(&metav1.DeleteOptions{PropagationPolicy: &background}).Do(ctx).Error()
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete PipelineRun %s/%s: %w", e.namespace, name, kube.Explain(err))
+	}
+	return nil
+}
+
+// surplus returns the finished runs of one unit that are to be deleted, oldest first, as runs is sorted.
+func surplus(runs []listed, keep int) []listed {
+	var old []listed
+	kept, failedSeen := 0, false
+	for _, r := range slices.Backward(runs) {
+		if !r.done() {
+			continue
+		}
+		newestFailed := !failedSeen && r.failed()
+		failedSeen = failedSeen || newestFailed
+		if kept < keep {
+			kept++
+		} else if !newestFailed {
+			old = append(old, r)
+		}
+	}
+	slices.Reverse(old)
+	return old
+}
+
+// failedMembers returns the tasks that failed, sorted; those that stand for no deployment are left out.
+func (e *Engine) failedMembers(ctx context.Context, name string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	children, err := e.children(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var members []string
+	for i := range children {
+		task := children[i].Labels[labelPipelineTask]
+		switch taskOf(task, &children[i]).Result {
+		case engine.Failed, engine.Ignored, engine.TimedOut:
+			if task != pipelinerun.VerdictTask {
+				members = append(members, task)
+			}
+		}
+	}
+	slices.Sort(members)
+	return members, nil
+}

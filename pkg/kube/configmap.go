@@ -1,0 +1,62 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ErrConflict says that a ConfigMap changed, appeared or went since it was read.
+var ErrConflict = errors.New("the ConfigMap was written by somebody else since it was read")
+
+// configMapTimeout bounds one call for a ConfigMap.
+const configMapTimeout = 15 * time.Second
+
+// GetConfigMap returns the ConfigMap, or nil when there is none.
+func (c *Cluster) GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
+	ctx, cancel := context.WithTimeout(ctx, configMapTimeout)
+	defer cancel()
+	cm := &corev1.ConfigMap{}
+	err := c.Core.Get().Namespace(namespace).Resource("configmaps").Name(name).Do(ctx).Into(cm)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", namespace, name, Explain(err))
+	}
+	return cm, nil
+}
+
+// PutConfigMap sets one key of a ConfigMap that must still be as it was read, or makes it where was is nil.
+// It returns the ConfigMap as it is then, or ErrConflict.
+func (c *Cluster) PutConfigMap(ctx context.Context, namespace, name string, was *corev1.ConfigMap, key string, text []byte) (*corev1.ConfigMap, error) {
+	ctx, cancel := context.WithTimeout(ctx, configMapTimeout)
+	defer cancel()
+	next := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Namespace: namespace,
+		Labels: map[string]string{"app.kubernetes.io/managed-by": "sentry"},
+	}}
+	request := c.Core.Post()
+	if was != nil {
+		next = was.DeepCopy()
+		request = c.Core.Put().Name(name)
+	}
+	if next.Data == nil {
+		next.Data = map[string]string{}
+	}
+	next.Data[key] = string(text)
+	saved := &corev1.ConfigMap{}
+	err := request.Namespace(namespace).Resource("configmaps").Body(next).Do(ctx).Into(saved)
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), was != nil && apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("write ConfigMap %s/%s: %w", namespace, name, ErrConflict)
+	case err != nil:
+		return nil, fmt.Errorf("write ConfigMap %s/%s: %w", namespace, name, Explain(err))
+	}
+	return saved, nil
+}

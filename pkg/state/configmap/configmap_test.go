@@ -1,0 +1,235 @@
+package configmap
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+const configMaps = "/api/v1/namespaces/test/configmaps"
+
+// sized returns a snapshot of n repositories, each of some 1,100 bytes, at revision sha.
+func sized(n int, sha string) state.Snapshot {
+	s := state.Snapshot{Epoch: "e1", Repositories: map[string]state.Repository{}}
+	for i := range n {
+		r := state.Repository{Branches: map[string]state.Branch{}}
+		for b := range 10 {
+			r.Branches[fmt.Sprintf("branch-%d", b)] = state.Branch{SHA: repo.SHA(strings.Repeat(sha, 40)), N: 1, Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+		}
+		s.Repositories[fmt.Sprintf("repository-%d", i)] = r
+	}
+	return s
+}
+
+func load(t *testing.T, c *kube.Cluster) (*Store, state.Snapshot) {
+	t.Helper()
+	s := New(c, "")
+	snapshot, err := s.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, snapshot
+}
+
+func save(t *testing.T, c *kube.Cluster, next state.Snapshot) {
+	t.Helper()
+	s, _ := load(t, c)
+	if err := s.Save(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStateThatGrowsAndShrinks(t *testing.T) {
+	server, c := kubetest.New(t)
+	for _, step := range []struct {
+		n, further int
+		writes     int // ConfigMap writes
+	}{
+		{1, 0, 1},
+		{700, 0, 1},
+		{1200, 3, 5},   // the word, three parts, the names
+		{1201, 3, 1},   // what changed lately is in the first
+		{1900, 3, 1},   // as long as it fits there
+		{2700, 7, 9},   // some hundred new ones more do not
+		{100, 0, 1},    // and back into one
+		{1300, 4, 6},   // over what was left behind
+		{1300, 4, 1},   // (the store does not compare; its caller does)
+		{4500, 12, 14}, // from few to many
+	} {
+		server.Writes()
+		want := sized(step.n, "a")
+		save(t, c, want)
+		s, got := load(t, c)
+		if !got.Equal(want) {
+			t.Fatalf("%d repositories: read back %d, not what was written", step.n, len(got.Repositories))
+		}
+		if writes := server.Writes(); len(s.parts) != step.further || len(writes) != step.writes {
+			t.Errorf("%d repositories: %d further ConfigMaps by %v, want %d by %d writes", step.n, len(s.parts), writes, step.further, step.writes)
+		}
+		for _, name := range server.Names(configMaps) {
+			if text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string); len(text) > maxBytes {
+				t.Errorf("%d repositories: %s holds %d bytes", step.n, name, len(text))
+			}
+		}
+	}
+	server.Writes()
+	s, _ := load(t, c)
+	if err := s.Save(t.Context(), sized(12000, "a")); !errors.Is(err, errTooLarge) || len(server.Writes()) > 0 {
+		t.Errorf("more than all ConfigMaps hold: %v, want a refusal before anything is written", err)
+	}
+}
+
+// Wherever it dies, the state is the old one or the new one, never some of each: a trigger of a group is one
+// run, and its refs may lie in different ConfigMaps.
+func TestDeathAtEveryWrite(t *testing.T) {
+	old, next := sized(1200, "a"), sized(2700, "b")
+	for _, from := range []state.Snapshot{sized(1, "a"), sized(700, "a"), old} {
+		for die := 0; ; die++ {
+			server, c := kubetest.New(t)
+			save(t, c, from)
+			s, _ := load(t, c)
+			count := 0
+			server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet {
+					return false
+				}
+				count++
+				if count > die {
+					kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dead")
+					return true
+				}
+				return false
+			}
+			err := s.Save(t.Context(), next)
+			server.Fault = nil
+			_, got := load(t, c)
+			if err == nil {
+				if !got.Equal(next) {
+					t.Errorf("after all %d writes it is not the new state", die)
+				}
+				break
+			}
+			if !got.Equal(from) {
+				t.Errorf("from %d repositories, dead after %d writes: the state is neither old nor new", len(from.Repositories), die)
+			}
+			save(t, c, next)
+			if _, got := load(t, c); !got.Equal(next) {
+				t.Errorf("from %d repositories, dead after %d writes: the next save does not hold", len(from.Repositories), die)
+			}
+		}
+	}
+}
+
+// At every write of one Sentry another one, which read the state before that or reads it then, writes too.
+// Exactly the one that was told so has lost.
+func TestTwoWriters(t *testing.T) {
+	for _, stale := range []bool{true, false} {
+		for at := 1; at <= 9; at++ {
+			server, c := kubetest.New(t)
+			save(t, c, sized(1200, "a"))
+			mine, _ := load(t, c)
+			other, _ := load(t, c)
+			writes, inside := 0, false
+			var otherErr error
+			server.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet || inside {
+					return false
+				}
+				if writes++; writes == at {
+					inside = true
+					if !stale {
+						other, _ = load(t, c)
+					}
+					otherErr = other.Save(t.Context(), sized(2800, "c"))
+					inside = false
+				}
+				return false
+			}
+			myErr := mine.Save(t.Context(), sized(2700, "b"))
+			server.Fault = nil
+			_, got := load(t, c)
+			want := sized(1200, "a")
+			switch {
+			case myErr == nil:
+				want = sized(2700, "b")
+			case otherErr == nil:
+				want = sized(2800, "c")
+			}
+			if myErr == nil && otherErr == nil || !got.Equal(want) {
+				t.Errorf("stale %v, at write %d: %v and %v, and %d repositories are remembered", stale, at, myErr, otherErr, len(got.Repositories))
+			}
+			for _, err := range []error{myErr, otherErr} {
+				if err != nil && !errors.Is(err, state.ErrConflict) {
+					t.Errorf("stale %v, at write %d: %v, want a conflict", stale, at, err)
+				}
+			}
+		}
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	tests := map[string]struct {
+		edit func(*kubetest.Server)
+		want string
+	}{
+		"a part is gone":       {func(s *kubetest.Server) { s.Put(configMaps+"/sentry-state-2", nil) }, "sentry-state-2 does not exist"},
+		"a part is no JSON":    {func(s *kubetest.Server) { set(s, "sentry-state-2", "{") }, "sentry-state-2, key state.json: the stored state cannot be used"},
+		"a part of another":    {func(s *kubetest.Server) { set(s, "sentry-state-2", `{"version":2,"epoch":"e1","parts":{"x":{}}}`) }, "it has no part"},
+		"the first is no JSON": {func(s *kubetest.Server) { set(s, "sentry-state", "x") }, "sentry-state, key state.json: the stored state cannot be used"},
+		"too many parts": {func(s *kubetest.Server) {
+			text, _ := json.Marshal(kubetest.Object{"version": 2, "parts": make([]string, 16)})
+			set(s, "sentry-state", string(text))
+		}, "16 further ConfigMaps"},
+	}
+	for name, tt := range tests {
+		server, c := kubetest.New(t)
+		save(t, c, sized(1200, "a"))
+		tt.edit(server)
+		got, err := New(c, "").Load(t.Context())
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !got.Equal(state.Snapshot{}) {
+			t.Errorf("%s: %d repositories, %v, want an error with %q", name, len(got.Repositories), err, tt.want)
+		}
+	}
+}
+
+func set(s *kubetest.Server, name, text string) {
+	s.Put(configMaps+"/"+name, kubetest.Object{"metadata": kubetest.Object{"name": name}, "data": kubetest.Object{key: text}})
+}
+
+// A person who mends an entry in a further ConfigMap is heeded, and may mend it to what it was.
+func TestEditByHand(t *testing.T) {
+	server, c := kubetest.New(t)
+	save(t, c, sized(1200, "a"))
+	path := configMaps + "/sentry-state-1"
+	text := server.Get(path)["data"].(kubetest.Object)[key].(string)
+	at := strings.Index(text, strings.Repeat("a", 40))
+	set(server, "sentry-state-1", text[:at]+strings.Repeat("b", 40)+text[at+40:])
+	if _, got := load(t, c); got.Equal(sized(1200, "a")) {
+		t.Fatal("the edit was not read")
+	}
+	want := sized(1200, "a")
+	for name, r := range sized(2700, "c").Repositories {
+		if _, ok := want.Repositories[name]; !ok {
+			want.Repositories[name] = r
+		}
+	}
+	save(t, c, want)
+	if _, got := load(t, c); !got.Equal(want) {
+		t.Error("what was saved over the edit is not there")
+	}
+	if names := server.Names(configMaps); !slices.Contains(names, "sentry-state-7") {
+		t.Errorf("ConfigMaps %v, want the state to have been split anew", names)
+	}
+}

@@ -1,0 +1,106 @@
+package configmap
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"slices"
+
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// split spreads the snapshot over the further ConfigMaps; the package comment says in which order.
+func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
+	parts, names, err := fit(snapshot, max(1, len(s.top.Parts)))
+	if err != nil {
+		return err
+	}
+	documents, err := s.documents(snapshot.Epoch, parts, names)
+	if err != nil {
+		return err
+	}
+	// What lies beyond the known ones is from a state that was deleted or shrank. It has to be read before
+	// the word is written, so that whoever writes it after that is noticed.
+	further := slices.Grow(slices.Clone(s.further), len(parts))[:len(s.further)]
+	for i := len(further); i < len(parts); i++ {
+		cm, err := s.cluster.GetConfigMap(ctx, s.namespace, nameOf(i))
+		if err != nil {
+			return err
+		}
+		further = append(further, cm)
+	}
+	moving := s.top
+	moving.Epoch, moving.Moving = snapshot.Epoch, rand.Text()
+	if err := s.saveTop(ctx, moving, s.further, s.parts); err != nil {
+		return err
+	}
+	for i, text := range documents {
+		if text == nil {
+			continue
+		}
+		if further[i], err = s.put(ctx, nameOf(i), further[i], text); err != nil {
+			return err
+		}
+	}
+	top := state.Top{Epoch: snapshot.Epoch, Parts: names}
+	return s.saveTop(ctx, top, further[:len(parts)], parts)
+}
+
+// fit splits the snapshot in at least n parts that are not too large.
+func fit(snapshot state.Snapshot, n int) ([]state.Part, []string, error) {
+	for ; n <= maxFurther; n++ {
+		parts := state.Split(snapshot, n)
+		names := make([]string, n)
+		large := false
+		for i, p := range parts {
+			var err error
+			if names[i], err = p.Name(); err != nil {
+				return nil, nil, err
+			}
+			text, err := json.Marshal(p)
+			if err != nil {
+				return nil, nil, err
+			}
+			large = large || len(text) > maxPart-1024 // the document around it
+		}
+		if !large {
+			return parts, names, nil
+		}
+	}
+	return nil, nil, errTooLarge
+}
+
+// documents returns what the further ConfigMaps have to hold; nil for one that holds it already, of which
+// the part keeps its name.
+func (s *Store) documents(epoch string, parts []state.Part, names []string) ([][]byte, error) {
+	documents := make([][]byte, len(parts))
+	for i := range names {
+		holds := map[string]state.Part{}
+		if i < len(s.top.Parts) {
+			old := s.top.Parts[i]
+			// A person may have edited the part, so that its name is of what it was.
+			content, err := s.parts[i].Name()
+			if err != nil {
+				return nil, err
+			}
+			if content == names[i] {
+				names[i] = old
+				continue
+			}
+			if names[i] == old {
+				names[i] += "-edited"
+			}
+			holds[old] = s.parts[i]
+		}
+		holds[names[i]] = parts[i]
+		text, err := state.Further{Epoch: epoch, Parts: holds}.Encode()
+		if err != nil {
+			return nil, err
+		}
+		if len(text) > maxBytes {
+			return nil, errTooLarge
+		}
+		documents[i] = text
+	}
+	return documents, nil
+}

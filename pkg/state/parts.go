@@ -1,0 +1,197 @@
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+)
+
+// Top is the first document of a snapshot that is stored in several. It alone says what counts: Parts names
+// the part that each further document contributes, and its own entries go before those of the parts. So
+// one write of the top is what makes any number of changes, in any number of documents, count at once.
+type Top struct {
+	Epoch        string                 `json:"epoch,omitempty"`
+	Repositories map[string]*Repository `json:"repositories,omitempty"` // nil for one that is no more
+	Problems     map[string]*Problem    `json:"problems,omitempty"`     // the same
+	Parts        []string               `json:"parts,omitempty"`        // by document; none: the top is all
+	// Moving is a random word that a writer puts here before it touches a further document: every other
+	// writer's top is out of date from then on, so that two never prepare parts for one top.
+	Moving string `json:"moving,omitempty"`
+}
+
+// Part is what one further document contributes.
+type Part struct {
+	Repositories map[string]Repository `json:"repositories,omitempty"`
+	Problems     map[string]Problem    `json:"problems,omitempty"`
+}
+
+// Further is a further document: the part that counts and one that is to count, by their names.
+type Further struct {
+	Epoch string          `json:"epoch"`
+	Parts map[string]Part `json:"parts"`
+}
+
+type topDocument struct {
+	Version int `json:"version"`
+	Top
+}
+
+type furtherDocument struct {
+	Version int `json:"version"`
+	Further
+}
+
+// Name returns the name of a part, which follows from its content. It fails on what cannot be stored.
+func (p Part) Name() (string, error) {
+	if err := check(Snapshot{Repositories: p.Repositories}); err != nil {
+		return "", fmt.Errorf("encode the state: %w", err)
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("encode the state: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])[:16], nil
+}
+
+// Encode returns the top as JSON: in the format of a whole snapshot when it is one.
+func (t Top) Encode() ([]byte, error) {
+	if len(t.Parts) == 0 && t.Moving == "" {
+		return Encode(t.over(nil))
+	}
+	if err := check(t.over(nil)); err != nil {
+		return nil, fmt.Errorf("encode the state: %w", err)
+	}
+	return json.Marshal(topDocument{parts, t})
+}
+
+// DecodeTop reads a top, or a whole snapshot, which is a top without parts.
+func DecodeTop(data []byte) (Top, error) {
+	var d topDocument
+	if err := decode(data, &d, whole, parts); err != nil {
+		return Top{}, err
+	}
+	if d.Version == whole {
+		s, err := Decode(data) // which knows neither parts nor entries that are no more
+		return Over(s, nil), err
+	}
+	if r, ok := d.Repositories[""]; ok && r != nil {
+		one := map[string]Repository{"": *r}
+		setAside(one)
+		*r = one[""]
+	}
+	return d.Top, nil
+}
+
+// Encode returns the document as JSON.
+func (f Further) Encode() ([]byte, error) { return json.Marshal(furtherDocument{parts, f}) }
+
+// DecodeFurther reads a further document.
+func DecodeFurther(data []byte) (Further, error) {
+	var d furtherDocument
+	if err := decode(data, &d, parts); err != nil {
+		return Further{}, err
+	}
+	for _, p := range d.Parts {
+		setAside(p.Repositories)
+	}
+	return d.Further, nil
+}
+
+// Over returns the top that together with the parts is s: it holds what differs from them.
+func Over(s Snapshot, parts []Part) Top {
+	base := Top{}.over(parts)
+	return Top{
+		Epoch:        s.Epoch,
+		Repositories: differing(s.Repositories, base.Repositories, Repository.equal),
+		Problems:     differing(s.Problems, base.Problems, Problem.equal),
+	}
+}
+
+// With returns the snapshot that the top and the parts that it names are.
+func (t Top) With(parts []Part) Snapshot { return t.over(parts) }
+
+func (t Top) over(parts []Part) Snapshot {
+	s := Snapshot{Epoch: t.Epoch}
+	for _, p := range parts {
+		s.Repositories = joined(s.Repositories, p.Repositories)
+		s.Problems = joined(s.Problems, p.Problems)
+	}
+	s.Repositories = laid(s.Repositories, t.Repositories)
+	s.Problems = laid(s.Problems, t.Problems)
+	return s
+}
+
+// Split returns s in n parts, by a hash of each name. Where an entry is matters to nobody: reading does not
+// look for it in a certain place.
+func Split(s Snapshot, n int) []Part {
+	split := make([]Part, n)
+	for name, r := range s.Repositories {
+		p := &split[place(name, n)]
+		p.Repositories = joined(p.Repositories, map[string]Repository{name: r})
+	}
+	for unit, problem := range s.Problems {
+		p := &split[place(unit, n)]
+		p.Problems = joined(p.Problems, map[string]Problem{unit: problem})
+	}
+	return split
+}
+
+func place(name string, n int) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name)) // never fails: see hash.Hash
+	return int(h.Sum32() % uint32(n))
+}
+
+// differing returns the entries of s that base does not have, and nil for those that only base has.
+func differing[T any](s, base map[string]T, equal func(a, b T) bool) map[string]*T {
+	var top map[string]*T
+	put := func(name string, entry *T) {
+		if top == nil {
+			top = map[string]*T{}
+		}
+		top[name] = entry
+	}
+	for name, entry := range s {
+		if old, ok := base[name]; !ok || !equal(entry, old) {
+			put(name, &entry)
+		}
+	}
+	for name := range base {
+		if _, ok := s[name]; !ok {
+			put(name, nil)
+		}
+	}
+	return top
+}
+
+// joined adds the entries of more to all. What is in both stays as it is in all.
+func joined[T any](all, more map[string]T) map[string]T {
+	for name, entry := range more {
+		if _, ok := all[name]; ok {
+			continue
+		}
+		if all == nil {
+			all = make(map[string]T, len(more))
+		}
+		all[name] = entry
+	}
+	return all
+}
+
+// laid puts the entries of top over base.
+func laid[T any](base map[string]T, top map[string]*T) map[string]T {
+	for name, entry := range top {
+		switch {
+		case entry == nil:
+			delete(base, name)
+			continue
+		case base == nil:
+			base = make(map[string]T, len(top))
+		}
+		base[name] = *entry
+	}
+	return base
+}
