@@ -17,6 +17,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 const (
@@ -84,46 +85,61 @@ func (e *Engine) get(ctx context.Context, name string) (*v1.PipelineRun, error) 
 	return pr, nil
 }
 
-// Active returns the names of the unfinished runs of the units, by unit, oldest first.
-func (e *Engine) Active(ctx context.Context, units []string) (map[string][]string, error) {
-	active := map[string][]string{}
-	for chunk := range slices.Chunk(units, unitsPerList) {
-		selector := fmt.Sprintf("%s in (%s)", pipelinerun.LabelUnit, strings.Join(chunk, ","))
-		runs, err := e.list(ctx, selector)
+// Existing returns the units' runs that there are; no units mean all. A page is dropped once it was looked at:
+// a large finished run weighs some 350 KB, and what is returned of it less than one.
+func (e *Engine) Existing(ctx context.Context, units []string) ([]plan.Existing, error) {
+	selectors := []string{""}
+	if len(units) > 0 {
+		selectors = nil
+		for chunk := range slices.Chunk(units, unitsPerList) {
+			selectors = append(selectors, fmt.Sprintf("%s in (%s)", pipelinerun.LabelUnit, strings.Join(chunk, ",")))
+		}
+	}
+	var runs []plan.Existing
+	for _, selector := range selectors {
+		err := e.each(ctx, selector, func(pr *v1.PipelineRun) {
+			trigger, _ := pipelinerun.TriggerOf(pr) // a run that does not say why it exists is still active
+			runs = append(runs, plan.Existing{
+				Name: pr.Name, Unit: pr.Labels[pipelinerun.LabelUnit], Trigger: trigger, Active: !pr.IsDone(),
+			})
+		})
 		if err != nil {
 			return nil, err
 		}
-		for _, pr := range runs {
-			if !pr.IsDone() {
-				unit := pr.Labels[pipelinerun.LabelUnit]
-				active[unit] = append(active[unit], pr.Name)
-			}
-		}
 	}
-	return active, nil
+	return runs, nil
 }
 
 // list returns Sentry's PipelineRuns that match the selector, oldest first.
 func (e *Engine) list(ctx context.Context, selector string) ([]v1.PipelineRun, error) {
-	options := metav1.ListOptions{
-		LabelSelector: strings.Trim(pipelinerun.LabelManagedBy+"="+pipelinerun.ManagedBy+","+selector, ","),
-		Limit:         pageSize,
-	}
 	var runs []v1.PipelineRun
-	for {
-		page, err := e.page(ctx, options)
-		if err != nil {
-			return nil, fmt.Errorf("list PipelineRuns in %s: %w", e.namespace, explain(err))
-		}
-		runs = append(runs, page.Items...)
-		if options.Continue = page.Continue; options.Continue == "" {
-			break
-		}
+	if err := e.each(ctx, selector, func(pr *v1.PipelineRun) { runs = append(runs, *pr) }); err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(runs, func(a, b v1.PipelineRun) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	return runs, nil
+}
+
+// each calls f with Sentry's PipelineRuns that match the selector.
+func (e *Engine) each(ctx context.Context, selector string, f func(*v1.PipelineRun)) error {
+	options := metav1.ListOptions{
+		LabelSelector: strings.Trim(pipelinerun.LabelManagedBy+"="+pipelinerun.ManagedBy+","+selector, ","),
+		Limit:         pageSize,
+	}
+	for {
+		page, err := e.page(ctx, options)
+		if err != nil {
+			return fmt.Errorf("list PipelineRuns in %s: %w", e.namespace, explain(err))
+		}
+		for i := range page.Items {
+			f(&page.Items[i])
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return nil
+		}
+	}
 }
 
 func (e *Engine) page(ctx context.Context, options metav1.ListOptions) (*v1.PipelineRunList, error) {
