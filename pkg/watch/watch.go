@@ -56,7 +56,7 @@ type Watcher struct {
 	Word    func() string // a random word of at least eight hexadecimal digits
 
 	cycles  int             // since the start
-	looked  bool            // whether the runs of all units were looked at since the start
+	looked  time.Time       // when the runs of all units were looked at
 	unsure  map[string]bool // labels of units that may have a run which the state does not know
 	waiting map[string]bool // the runs that the log already said are waiting
 }

@@ -164,7 +164,8 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 		}
 	}
 	for ref := range t.now {
-		if entry, ok := next.Repositories[ref.Repository]; !ok || entry.Unseen {
+		before, had := was.Repositories[ref.Repository]
+		if entry, has := next.Repositories[ref.Repository]; had && !before.Unseen && (!has || entry.Unseen) {
 			delete(t.now, ref)
 		}
 	}
