@@ -86,11 +86,11 @@ func document(data []byte) (*yaml.Node, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	err := dec.Decode(&doc)
-	if err == io.EOF || err == nil && doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].ShortTag() == "!!null" {
+	if errors.Is(err, io.EOF) || err == nil && doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].ShortTag() == "!!null" {
 		return nil, one(1, "the file is empty; want at least repositories")
 	}
 	if err == nil {
-		if err = dec.Decode(&second); err == io.EOF {
+		if err = dec.Decode(&second); errors.Is(err, io.EOF) {
 			return doc.Content[0], nil
 		}
 		if err == nil {

@@ -85,7 +85,7 @@ func texts(t *testing.T, got []repo.Observation) []string {
 			lines = append(lines, fmt.Sprint(o.Heads))
 			continue
 		}
-		if e, ok := o.Err.(*Error); !ok || e.Host == "" || o.Heads != nil {
+		if e, ok := errors.AsType[*Error](o.Err); !ok || e.Host == "" || o.Heads != nil {
 			t.Errorf("got %#v, want an *Error with its host and no heads", o)
 		}
 		lines = append(lines, o.Err.Error())

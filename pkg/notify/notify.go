@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -69,7 +70,7 @@ func post(ctx context.Context, client *http.Client, target string, body []byte) 
 	resp, err := client.Do(req)
 	if err != nil {
 		// A url.Error quotes the whole URL.
-		if u, ok := err.(*url.Error); ok {
+		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
 		return fmt.Errorf("%s: %w", req.URL.Host, err)

@@ -29,13 +29,13 @@ func git(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// commit writes file to the repository's work tree and returns the commit.
-func commit(t *testing.T, dir, file, text string) repo.SHA {
+// commit writes text to a file in the repository's work tree and returns the commit.
+func commit(t *testing.T, dir, text string) repo.SHA {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	git(t, dir, "add", file)
+	git(t, dir, "add", "file")
 	git(t, dir, "commit", "-q", "-m", text)
 	return repo.SHA(git(t, dir, "rev-parse", "HEAD"))
 }
@@ -83,8 +83,8 @@ func clone(t *testing.T, sh []string, url string, sha repo.SHA, auth config.Auth
 
 func TestCloneChecksOutThePinnedCommit(t *testing.T) {
 	url, qa := qaServer(t, "")
-	old := commit(t, qa, "file", "old")
-	commit(t, qa, "file", "new")
+	old := commit(t, qa, "old")
+	commit(t, qa, "new")
 	for _, sh := range shells(t) {
 		got, dir := clone(t, sh, url, old, config.Auth{})
 		want := result{"Cloning " + url + " at " + string(old[:7]) + " (main)\n", "", 0}
@@ -106,7 +106,7 @@ func TestCloneChecksOutThePinnedCommit(t *testing.T) {
 
 func TestCloneOfASHA256Repository(t *testing.T) {
 	url, qa := qaServer(t, "", "--object-format=sha256")
-	sha := commit(t, qa, "file", "text")
+	sha := commit(t, qa, "text")
 	if got, _ := clone(t, []string{"sh"}, url, sha, config.Auth{}); got.code != 0 || len(sha) != 64 {
 		t.Errorf("clone of %s: %+v, want success", sha, got)
 	}
@@ -115,8 +115,8 @@ func TestCloneOfASHA256Repository(t *testing.T) {
 // Servers of protocol v0 give only what a ref points to.
 func TestCloneFallsBackToTheBranch(t *testing.T) {
 	url, qa := qaServer(t, "")
-	older := commit(t, qa, "file", "older")
-	newest := commit(t, qa, "file", "newest")
+	older := commit(t, qa, "older")
+	newest := commit(t, qa, "newest")
 	tests := []struct {
 		name    string
 		sha     repo.SHA
@@ -157,7 +157,7 @@ func TestCloneFallsBackToTheBranch(t *testing.T) {
 
 func TestCredentialsReachOnlyTheQAServer(t *testing.T) {
 	url, qa := qaServer(t, "bob:s3cret'$(x)")
-	sha := commit(t, qa, "file", "private")
+	sha := commit(t, qa, "private")
 	byVariable := config.Auth{Username: config.NewValue("${U}", "bob"), Token: config.NewValue("${T}", "s3cret'$(x)")}
 	literal := config.Auth{Username: config.NewValue("bob", "bob"), Token: byVariable.Token}
 	token := "SENTRY_GIT_TOKEN=s3cret'$(x)"

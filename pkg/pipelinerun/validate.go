@@ -66,14 +66,14 @@ func askTekton(ctx context.Context, pr *v1.PipelineRun, level string) error {
 	}
 	defaults, err := tektonconfig.NewDefaultsFromMap(nil)
 	if err != nil {
-		return fmt.Errorf("Tekton's defaults: %w", err)
+		return fmt.Errorf("defaults of Tekton: %w", err)
 	}
 	ctx = tektonconfig.ToContext(ctx, &tektonconfig.Config{FeatureFlags: flags, Defaults: defaults})
 	ctx = apis.WithinCreate(ctx)
 	pr = pr.DeepCopy()
 	pr.SetDefaults(ctx)
 	if err := pr.Validate(ctx); err != nil {
-		return fmt.Errorf("Tekton with enable-api-fields %s: %w", level, err)
+		return fmt.Errorf("refused by Tekton with enable-api-fields %s: %w", level, err)
 	}
 	return nil
 }

@@ -28,7 +28,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world is everything around a Watcher, in memory.
 type world struct {
 	t       *testing.T
-	config  string
 	heads   map[string]map[string]repo.SHA // by URL; a URL that is not there fails
 	hold    map[string]chan struct{}       // by URL: answers only after this is closed
 	cached  bool                           // whether answers are those of an earlier look

@@ -36,32 +36,35 @@ repositories:
   - name: backend
     group: shop
     monitor: {repo_url: "%[1]s/backend", branches: [main], repo_type: git}
-    deploy: &deploy
+    deploy:
       qa_repo_url: "%[1]s/qa"
       repo_type: git
       commands: [cd scripts, ./deploy.sh, 'echo "still in $(basename "$PWD")"']
   - name: frontend
     group: shop
     monitor: {repo_url: "%[1]s/backend", branches: [main], repo_type: git}
-    deploy: *deploy
+    deploy:
+      qa_repo_url: "%[1]s/qa"
+      repo_type: git
+      commands: [cd scripts, ./deploy.sh]
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	if len(os.Args) != 2 {
 		fmt.Fprintln(os.Stderr, "usage: demo PATH-OF-SENTRY; better: make demo")
 		os.Exit(2)
 	}
-	if err := run(ctx, os.Args[1]); err != nil {
+	if err := run(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, sentry string) (err error) {
+func run(sentry string) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	dir, err := os.MkdirTemp("", "sentry-demo-")
 	if err != nil {
 		return err
@@ -104,7 +107,7 @@ func run(ctx context.Context, sentry string) (err error) {
 	exited := make(chan error, 1)
 	go func() {
 		exited <- watch.Wait()
-		writer.Close()
+		_ = writer.Close() // never fails
 	}()
 	lines := bufio.NewScanner(pipe)
 	if err := showUntil(lines, "cycle done"); err != nil {

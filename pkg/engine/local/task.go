@@ -219,7 +219,7 @@ func removeAll(dir string) error {
 			}
 			return nil
 		})
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // nothing tells when the last process is gone
 	}
 	return err
 }

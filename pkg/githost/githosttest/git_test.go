@@ -2,6 +2,7 @@ package githosttest_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -160,7 +161,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("got status %d and body %q, want %d and %q", resp.StatusCode, start, test.status, test.body)
 			}
 			n, err := io.CopyN(io.Discard, resp.Body, int64(max(test.length, 1<<10)))
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = nil
 			}
 			if (err != nil) != test.err || int(n)+len(start) < test.length || test.length == 0 && n > 0 {

@@ -196,7 +196,7 @@ func TestWhatIsKnownOfAServer(t *testing.T) {
 		if diff := cmp.Diff(test.good, s.asked()); diff != "" {
 			t.Errorf("a second repository: requests (-want +got)\n%s", diff)
 		}
-		failure(t, h, wanted(t, s.URL+"/gone", "main"))
+		_ = failure(t, h, wanted(t, s.URL+"/gone", "main"))
 		if diff := cmp.Diff(test.missing, s.asked()); diff != "" {
 			t.Errorf("a missing repository: requests (-want +got)\n%s", diff)
 		}
