@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -88,4 +89,19 @@ func TestAnotherSentryTookTheNumber(t *testing.T) {
 	w.finish()
 	w.cycle()
 	w.check("the cycle after", "a@main=3")
+}
+
+func TestResetAfterALostAnswer(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	w.cycle()
+	w.set("a", "main", "2")
+	w.engine.fail = func(pr *v1.PipelineRun) error {
+		w.engine.fail, w.engine.runs[pr.Name] = nil, pr
+		return errors.New("the answer was lost")
+	}
+	w.cycle()
+	w.set("a", "main", "1")
+	w.cycle()
+	w.check("commit 2 was deployed, nobody knows", "a@main=1 a@main=2")
 }

@@ -85,7 +85,7 @@ func (w *world) recovery(sentrys []*process) {
 		p.cycle()
 		w.progress(true)
 		time.Sleep(time.Minute)
-		if i == 0 {
+		if i == 0 && w.odds.twins > 0 {
 			time.Sleep(time.Hour) // by then the runs of a twin that is gone are found too
 		}
 	}

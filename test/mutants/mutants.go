@@ -79,17 +79,17 @@ var mutants = []mutant{
 	{
 		"nothing is looked at after the start", inRecover,
 		"all := c.looked.IsZero() || c.Now()", "all := !c.looked.IsZero() && c.Now()",
-		inModel, model,
+		"./pkg/watch", "TestResetAfterARunThatWasNotRemembered",
 	},
 	{
 		"a failed creation counts as not done", inCycle,
 		"c.unsure[run.Unit.Label] = true", "c.unsure[run.Unit.Label] = false; delete(c.unsure, run.Unit.Label)",
-		inModel, model,
+		"./pkg/watch", "TestResetAfterALostAnswer",
 	},
 	{
 		"a failed write is not doubted", inCycle,
 		"		c.doubt()\n", "",
-		inModel, model,
+		"./pkg/watch", "TestResetAfterARunThatWasNotRemembered",
 	},
 	{
 		"old heads are acted upon", inRecover,
