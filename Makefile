@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
 # All but test/e2e, which needs a cluster.
-PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/demo/... ./test/docs/... ./test/scenarios/...
+PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/demo/... ./test/docs/... ./test/model/... ./test/mutants/... ./test/scenarios/...
 
 .PHONY: help
 help: ## list the targets
@@ -27,6 +27,14 @@ test: ## all tests that need no root and no cluster
 .PHONY: race
 race: ## the same with the race detector
 	$(GO) test -race $(PACKAGES)
+
+.PHONY: model
+model: ## 100,000 random histories of pushes, faults and crashes: never lost, never twice
+	$(GO) test ./test/model -run 'TestModel$$' -seeds 100000 -v -timeout 30m
+
+.PHONY: mutants
+mutants: ## build faults in, one at a time: a test must notice each
+	$(GO) run ./test/mutants
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 30s)

@@ -170,11 +170,11 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 	}
 	cancelled := map[string]bool{}
 	for {
-		active, err := eng.Active(ctx, []string{run.Unit.Label})
+		runs, err := eng.Existing(ctx, []string{run.Unit.Label})
 		if err != nil {
 			return err
 		}
-		busy := active[run.Unit.Label]
+		busy := plan.ActiveOf(runs)[run.Unit.Label]
 		if len(busy) == 0 {
 			return nil
 		}

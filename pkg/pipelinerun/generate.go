@@ -3,6 +3,7 @@ package pipelinerun
 import (
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tektoncd/pipeline/pkg/apis/pipeline/pod"
@@ -28,7 +29,7 @@ const verdictTimeout = 5 * time.Minute
 // is not UTF-8 or holds NUL, and a token that is written out in the configuration. Validate says whether
 // Tekton would take the result.
 func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
-	deploy, err := parseTask(tekton.Deploy)
+	deploy, err := deployTask()
 	if err != nil {
 		return nil, fmt.Errorf("the embedded deploy.yaml: %w", err)
 	}
@@ -77,6 +78,9 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	}
 	return pr, nil
 }
+
+// deployTask returns the spec of the Task that a deployment is, which is the same always. It must not be changed.
+var deployTask = sync.OnceValues(func() (*v1.TaskSpec, error) { return parseTask(tekton.Deploy) })
 
 // parseTask returns the spec of a Task of folder tekton/.
 func parseTask(text []byte) (*v1.TaskSpec, error) {

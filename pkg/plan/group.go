@@ -43,8 +43,10 @@ func (p *planner) group(indices []int) (Run, bool) {
 	var leftOut []string
 	first := &p.Config.Repositories[indices[0]]
 	scope := p.Config.Groups[first.Group].Deploy
+	last := 0 // N of any run that a member was in
 	for _, i := range indices {
 		r := &p.Config.Repositories[i]
+		last = max(last, highest(p.Snapshot.Repositories[r.Name]))
 		if errors.Is(p.failure(i), ErrPending) {
 			return Run{}, false
 		}
@@ -64,6 +66,9 @@ func (p *planner) group(indices []int) (Run, bool) {
 	}
 	if len(trigger.Refs) == 0 {
 		return Run{}, false
+	}
+	for i := range trigger.Refs {
+		trigger.Refs[i].N = last + 1
 	}
 	return newRun(p.Input, UnitOf(first, ""), trigger, members, leftOut), true
 }

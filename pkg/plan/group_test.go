@@ -63,7 +63,7 @@ func TestMakeGroup(t *testing.T) {
 		"a member that cannot be read and is at an older SHA": {
 			was:      with("api", known(t, "main", "9", "4")),
 			observed: []repo.Observation{web, rag, failed("temporary", "down"), heads("main", "2")},
-			want:     []string{"site: db@main#2 1>2 | web=main@a<a api=main@9<9 db=main@2<1*"},
+			want:     []string{"site: db@main#5 1>2 | web=main@a<a api=main@9<9 db=main@2<1*"},
 		},
 		"members of which nothing is known": {
 			was:      map[string]state.Repository{"db": known(t, "main", "1", "1"), "api": {Unseen: true}, "rag": known(t, "main", "c", "1")},
@@ -85,7 +85,7 @@ func TestMakeGroup(t *testing.T) {
 			deployFirst: true,
 			was:         map[string]state.Repository{"web": unchanged["web"], "db": unchanged["db"], "rag": known(t, "main", "c", "1")},
 			observed:    []repo.Observation{web, rag, heads("main", "d"), db},
-			want:        []string{"site: api@main#1 >d | web=main@a<a api=main@d<* db=main@1<1"},
+			want:        []string{"site: api@main#2 >d | web=main@a<a api=main@d<* db=main@1<1"},
 		},
 		"the first pattern that matches any": {
 			observed: []repo.Observation{web, rag, heads("main", "d", "rel-5", "5", "rel-4", "4", "rel-3", "3", "rel-6", "6", "rel-7", "7"), heads("main", "2")},

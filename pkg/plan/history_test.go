@@ -29,6 +29,7 @@ type world struct {
 
 	stored  state.Snapshot
 	cluster map[string]Trigger // all runs that there ever were
+	units   map[string]string  // the labels of their units
 	done    map[string]bool    // those that are remembered
 	ran     map[string]string  // ref and how often it was touched -> the run that was created for it
 	calm    bool               // nothing fails any more
@@ -38,7 +39,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), now: noon,
 		heads: map[repo.Ref]repo.SHA{}, touched: map[repo.Ref]int{}, stored: state.Snapshot{Epoch: "e"},
-		cluster: map[string]Trigger{}, done: map[string]bool{}, ran: map[string]string{},
+		cluster: map[string]Trigger{}, units: map[string]string{}, done: map[string]bool{}, ran: map[string]string{},
 	}
 	w.all = []config.Repository{
 		watched(t, "solo", "", ".*"), watched(t, "web", "site", "main", ".*"), watched(t, "rag", "", "main", "dev.*"),
@@ -114,6 +115,8 @@ func (w *world) observe() Input {
 
 // cycle is what watch does, with its accidents.
 func (w *world) cycle() {
+	existing := w.existing()
+	w.stored, _ = Recover(w.stored, existing) // what watch does after calls that failed
 	in := w.observe()
 	p := Make(in)
 	w.sameInOtherOrder(in, p)
@@ -124,6 +127,9 @@ func (w *world) cycle() {
 		}
 	}
 	p = p.Hold(active)
+	for i, r := range p.Runs {
+		p.Runs[i] = r.After(existing)
+	}
 	var remembered []string
 	for _, r := range p.Runs {
 		if w.chance(10) {
@@ -155,6 +161,14 @@ func (w *world) cycle() {
 	}
 }
 
+// existing returns all runs as an engine does.
+func (w *world) existing() (runs []Existing) {
+	for name, trigger := range w.cluster {
+		runs = append(runs, Existing{Name: name, Unit: w.units[name], Trigger: trigger})
+	}
+	return runs
+}
+
 // create is what an engine does, and watch when the name is taken.
 func (w *world) create(r Run) Run {
 	for {
@@ -171,7 +185,7 @@ func (w *world) create(r Run) Run {
 			r = r.Next()
 			continue
 		}
-		w.cluster[r.Name] = r.Trigger
+		w.cluster[r.Name], w.units[r.Name] = r.Trigger, r.Unit.Label
 		if r.Unit.Group == "" {
 			c := r.Trigger.Refs[0]
 			key := fmt.Sprintf("%s#%d", c.Ref, w.touched[c.Ref])

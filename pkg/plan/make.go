@@ -36,7 +36,8 @@ import (
 // no branch is forgotten while its repository has a new one waiting to run: the floor would rise and the
 // new branch's run get another name.
 //
-// The changes of one unit are one run. In a group:
+// The changes of one unit are one run. In a group they all get the N after the highest of all members. In a
+// group:
 //
 //	member          | deploy: all (default)                        | deploy: changed
 //	----------------+----------------------------------------------+----------------
@@ -274,10 +275,7 @@ func (p *planner) dropUnconfigured() {
 		if names[name] {
 			continue
 		}
-		floor := was.Floor
-		for _, b := range was.Branches {
-			floor = max(floor, b.N)
-		}
+		floor := highest(was)
 		switch {
 		case was.Damaged != nil: // stays until a person looks at it
 		case floor == 0:
@@ -288,6 +286,15 @@ func (p *planner) dropUnconfigured() {
 			p.next.Repositories[name] = state.Repository{Unseen: true, Floor: floor}
 		}
 	}
+}
+
+// highest returns the highest N of a repository's branches, also of those that were forgotten.
+func highest(r state.Repository) int {
+	n := r.Floor
+	for _, b := range r.Branches {
+		n = max(n, b.N)
+	}
+	return n
 }
 
 // dropProblems forgets what kept units from running that have nothing to run any more. While a repository

@@ -91,7 +91,7 @@ type Trigger struct {
 // Change is one ref that moved.
 type Change struct {
 	repo.Ref
-	N   int      `json:"n"`             // the how-manieth run that this ref triggers
+	N   int      `json:"n"`             // the how-manieth run of its unit, the same in all Refs; 0 when asked for by hand
 	Old repo.SHA `json:"old,omitempty"` // "" for a new branch
 	New repo.SHA `json:"new"`
 }

@@ -26,33 +26,38 @@ func newRun(in Input, unit Unit, trigger Trigger, members []Member, leftOut []st
 	return r
 }
 
-// name follows from what triggered the run and nothing else, so that the same change gets the same name
-// after a restart and with an edited configuration, and a different change another one.
+// name follows from the unit and the number of its run. The refs and their SHAs are not part of it: so two
+// Sentrys that saw different heads want the same name for the unit's next run, and the engine lets only
+// one of them have it.
 func (r Run) name() string {
-	h := sha256.New()
-	// Each part is preceded by its length: no two lists of parts give the same bytes.
-	write := func(part string) { fmt.Fprintf(h, "%d:%s", len(part), part) }
-	write(r.epoch)
-	write(r.Unit.Label)
-	write(r.Trigger.Manual)
-	for _, c := range r.Trigger.Refs {
-		write(c.Repository)
-		write(c.Branch)
-		write(strconv.Itoa(c.N))
-		write(string(c.New))
-	}
-	return r.Unit.Prefix + "-" + hex.EncodeToString(h.Sum(nil))[:10]
+	return r.Unit.Prefix + "-" + nameHash(r.epoch, r.Unit.Label, r.Trigger.Manual, r.Trigger.Refs[0].N)
 }
 
-// Next returns the same run under its next name, with every N one higher, for when the name belongs to
-// something else.
-func (r Run) Next() Run {
+func nameHash(epoch, label, manual string, n int) string {
+	h := sha256.New()
+	// Each part is preceded by its length: no two lists of parts give the same bytes.
+	for _, part := range []string{epoch, label, manual, strconv.Itoa(n)} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:10]
+}
+
+// Next returns the same run under its next name, with N one higher, for when the name belongs to something
+// else.
+func (r Run) Next() Run { return r.numbered(r.Trigger.Refs[0].N + 1) }
+
+func (r Run) numbered(n int) Run {
 	r.Trigger.Refs = slices.Clone(r.Trigger.Refs)
 	for i := range r.Trigger.Refs {
-		r.Trigger.Refs[i].N++
+		r.Trigger.Refs[i].N = n
 	}
 	r.Name = r.name()
 	return r
+}
+
+// Existing returns the run as an engine has it that just created it.
+func (r Run) Existing() Existing {
+	return Existing{Name: r.Name, Unit: r.Unit.Label, Trigger: r.Trigger, Active: true}
 }
 
 // Equal reports whether both are the same change. When it was observed is not part of it.

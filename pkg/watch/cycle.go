@@ -34,6 +34,7 @@ type cycle struct {
 	observed []repo.Observation
 	report   Report
 	created  []plan.Run
+	made     []plan.Existing // the runs that next knows and stored may not
 	pruning  []string        // labels of the units that got a run
 	waiting  map[string]bool // names of the runs that wait
 	events   []plan.Event
@@ -44,7 +45,8 @@ type cycle struct {
 }
 
 // RunOnce does one cycle:
-//   - it loads what is remembered and asks all hosts for heads;
+//   - it loads what is remembered, adds what the engine's runs say was done beyond that, where something may
+//     have been, and asks all hosts for heads;
 //   - as each host answers, it plans what is complete by then, so that a slow host delays only its own;
 //   - it creates the planned runs, and only then remembers what they act upon, in one write at the end;
 //   - it deletes finished runs beyond keep_runs in the units that got a new one, now and then in all.
@@ -58,7 +60,13 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 		waiting: map[string]bool{}, steps: make(chan func()),
 	}
 	c.report.Repositories = len(c.observed)
+	if w.unsure == nil {
+		w.unsure = map[string]bool{}
+	}
 	if err := c.load(ctx); err != nil {
+		return c.report, err
+	}
+	if err := c.recover(ctx); err != nil {
 		return c.report, err
 	}
 	want := make([]config.Monitor, len(w.Config.Repositories))
@@ -79,6 +87,7 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	c.work()
 	remembered := c.remember(ctx)
 	if remembered != nil {
+		c.doubt()
 		c.errs = append(c.errs, remembered)
 	}
 	for _, run := range c.created {
@@ -152,8 +161,9 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 	c.create(ctx, runs)
 }
 
-// remember writes what the cycle did. When another Sentry wrote the state meanwhile, it loads that and plans
-// again: runs that exist by now are found and remembered, not repeated.
+// remember writes what the cycle did. When another Sentry wrote the state meanwhile, it loads that and adds
+// the runs of this cycle to it. It does not plan again: the heads it knows may be older than what the other
+// one acted upon. The next cycle does the rest.
 func (c *cycle) remember(ctx context.Context) error {
 	for range saveTries {
 		if c.next.Equal(c.stored) {
@@ -169,13 +179,12 @@ func (c *cycle) remember(ctx context.Context) error {
 		if !errors.Is(err, state.ErrConflict) {
 			return fmt.Errorf("remember what was done: %w", err)
 		}
-		c.Log.Info("another Sentry wrote the state; planning again")
+		c.Log.Info("another Sentry wrote the state; only the runs of this cycle are added to it")
 		if err := c.load(ctx); err != nil {
 			return err
 		}
-		c.events, c.report.Waiting, c.report.Problems = nil, 0, 0
-		c.plan(ctx, slices.Repeat([]bool{true}, len(c.observed)))
-		c.work()
+		c.events = nil
+		c.next, _ = plan.Recover(c.next, c.made)
 	}
 	return fmt.Errorf("remember what was done: %w, %d times in a row: do two Sentrys work on one state?", state.ErrConflict, saveTries)
 }
@@ -200,11 +209,14 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	for i, r := range p.Runs {
 		units[i] = r.Unit.Label
 	}
-	active, err := c.Engine.Active(ctx, units)
+	existing, err := c.Engine.Existing(ctx, units)
 	if err != nil {
-		return nil, fmt.Errorf("find the active runs: %w", err)
+		return nil, fmt.Errorf("find the runs of the units that are due: %w", err)
 	}
-	p = p.Hold(active)
+	if p.Runs = c.settle(p.Runs, existing); len(p.Runs) == 0 {
+		return nil, nil
+	}
+	p = p.Hold(plan.ActiveOf(existing))
 	var ready []plan.Run
 	for _, r := range p.Runs {
 		if len(r.Cancel) == 0 {
@@ -250,6 +262,8 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		c.problem(run, "qa", err)
 		return
 	}
+	// A failed call may have created the run all the same.
+	c.unsure[run.Unit.Label] = true
 	for range nameTries {
 		pr, err := pipelinerun.Generate(c.Config, run)
 		if err != nil {
@@ -259,6 +273,15 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		created, err := c.Engine.Create(ctx, pr)
 		switch {
 		case errors.Is(err, pipelinerun.ErrNameTaken):
+			ours, err := c.took(ctx, run)
+			if err != nil {
+				c.problem(run, "create", err)
+				return
+			}
+			if ours {
+				c.Log.Info("another Sentry made the unit's next run; looking again in the next cycle", "unit", run.Unit.Label, "run", run.Name)
+				return
+			}
 			run = run.Next()
 			continue
 		case err != nil:
@@ -266,6 +289,8 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 			return
 		}
 		run.Remember(&c.next, c.Now())
+		c.made = append(c.made, run.Existing())
+		delete(c.unsure, run.Unit.Label)
 		c.pruning = append(c.pruning, run.Unit.Label)
 		if !created {
 			c.Log.Info("found the pipeline run of an earlier attempt", "unit", run.Unit.Label, "run", run.Name)

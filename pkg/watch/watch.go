@@ -35,8 +35,9 @@ type Engine interface {
 	// Create makes the run exist. created is false when a run of this name and trigger existed;
 	// pipelinerun.ErrNameTaken when the name belongs to something else.
 	Create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error)
-	// Active returns the names of the units' runs that have not finished, by unit label.
-	Active(ctx context.Context, units []string) (map[string][]string, error)
+	// Existing returns the units' runs that there are, also those that have finished or that people made, by
+	// unit label; no units mean all.
+	Existing(ctx context.Context, units []string) ([]plan.Existing, error)
 	// Cancel ends a run and lets its finally tasks run. A run that is gone or finished is no error.
 	Cancel(ctx context.Context, name string) error
 	// Prune deletes a unit's finished runs beyond the newest keep, but never its newest failed one; the
@@ -56,6 +57,8 @@ type Watcher struct {
 	Word    func() string // a random word of at least eight hexadecimal digits
 
 	cycles  int             // since the start
+	looked  time.Time       // when the runs of all units were looked at
+	unsure  map[string]bool // labels of units that may have a run which the state does not know
 	waiting map[string]bool // the runs that the log already said are waiting
 	damaged map[string]bool // the repositories whose state the log already said cannot be read
 }

@@ -136,15 +136,19 @@ func (e *engine) Create(_ context.Context, pr *v1.PipelineRun) (bool, error) {
 	return true, nil
 }
 
-func (e *engine) Active(_ context.Context, units []string) (map[string][]string, error) {
+func (e *engine) Existing(_ context.Context, units []string) ([]plan.Existing, error) {
 	e.calls++
-	active := map[string][]string{}
+	var runs []plan.Existing
 	for name, pr := range e.runs {
-		if unit := pr.Labels[pipelinerun.LabelUnit]; e.active[name] && slices.Contains(units, unit) {
-			active[unit] = append(active[unit], name)
+		if unit := pr.Labels[pipelinerun.LabelUnit]; len(units) == 0 || slices.Contains(units, unit) {
+			trigger, err := pipelinerun.TriggerOf(pr)
+			if err != nil {
+				return nil, err
+			}
+			runs = append(runs, plan.Existing{Name: name, Unit: unit, Trigger: trigger, Active: e.active[name]})
 		}
 	}
-	return active, nil
+	return runs, nil
 }
 
 func (e *engine) Cancel(_ context.Context, name string) error {
@@ -467,8 +471,8 @@ func TestOnBusy(t *testing.T) {
 			w.finish()
 			w.cycle()
 			w.check("after it", want.after)
-			if n := strings.Count(w.log.String(), "a change waits"); onBusy != "parallel" && n != 2 {
-				t.Errorf("the log tells %d times that a change waits, want once for each of two:\n%s", n, &w.log)
+			if n := strings.Count(w.log.String(), "a change waits"); onBusy != "parallel" && n != 1 {
+				t.Errorf("the log tells %d times that the unit's next run waits, want once:\n%s", n, &w.log)
 			}
 		})
 	}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 // Options are what an Engine works with. All are optional.
@@ -118,17 +119,18 @@ func (e *Engine) find(name string) *run {
 	return nil
 }
 
-// Active returns the names of the unfinished runs of the units, by unit, oldest first.
-func (e *Engine) Active(_ context.Context, units []string) (map[string][]string, error) {
+// Existing returns the units' runs of this engine, oldest first; no units mean all.
+func (e *Engine) Existing(_ context.Context, units []string) ([]plan.Existing, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	active := map[string][]string{}
+	var runs []plan.Existing
 	for _, r := range e.runs {
-		if out, _ := r.now(); !out.Done && slices.Contains(units, r.unit) {
-			active[r.unit] = append(active[r.unit], out.Name)
+		if len(units) == 0 || slices.Contains(units, r.unit) {
+			out, _ := r.now()
+			runs = append(runs, plan.Existing{Name: out.Name, Unit: r.unit, Trigger: r.trigger, Active: !out.Done})
 		}
 	}
-	return active, nil
+	return runs, nil
 }
 
 // Cancel ends a run: its tasks are stopped, its finally tasks run. It does not wait for that. A run that is

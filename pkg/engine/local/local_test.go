@@ -21,6 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 func TestMain(m *testing.M) {
@@ -238,17 +239,25 @@ func TestActiveAndPrune(t *testing.T) {
 	gate := filepath.Join(tr.t.TempDir(), "go")
 	tr.create(pipelineRun("busy", shell("a", "until [ -e "+gate+" ]; do sleep 0.01; done")))
 
-	active, err := tr.Active(ctx, []string{"unit", "unknown"})
-	if diff := cmp.Diff(map[string][]string{"unit": {"busy"}}, active); diff != "" || err != nil {
-		t.Errorf("Active(unit, unknown) = %v (-want +got):\n%s", err, diff)
+	active := func(units ...string) map[string][]string {
+		runs, err := tr.Existing(ctx, units)
+		if err != nil {
+			t.Errorf("Existing(%v) = %v", units, err)
+		}
+		return plan.ActiveOf(runs)
 	}
-	if active, err := tr.Active(ctx, []string{"another"}); len(active) > 0 || err != nil {
-		t.Errorf("Active(another) = %v, %v; want none", active, err)
+	for _, units := range [][]string{{"unit", "unknown"}, nil} {
+		if diff := cmp.Diff(map[string][]string{"unit": {"busy"}}, active(units...)); diff != "" {
+			t.Errorf("active of %v (-want +got):\n%s", units, diff)
+		}
+	}
+	if runs, err := tr.Existing(ctx, []string{"another"}); len(runs) != 1 || runs[0].Name != "other" || runs[0].Active || runs[0].Trigger.Manual != "other" || err != nil {
+		t.Errorf("Existing(another) = %+v, %v; want the finished run other with its trigger", runs, err)
 	}
 	if err := tr.Prune(ctx, "unit", 1); err != nil {
 		t.Fatalf("Prune() = %v", err)
 	}
-	if active, _ := tr.Active(ctx, []string{"unit"}); len(active["unit"]) != 1 {
+	if active := active("unit"); len(active["unit"]) != 1 {
 		t.Errorf("after Prune active are %v; want busy still", active)
 	}
 	// The newest finished one, the newest failed one, and what is of another unit stay.
@@ -267,7 +276,7 @@ func TestActiveAndPrune(t *testing.T) {
 	if err := tr.Wait(ctx); err != nil {
 		t.Errorf("Wait() = %v", err)
 	}
-	if active, _ := tr.Active(ctx, []string{"unit"}); len(active) > 0 {
+	if active := active("unit"); len(active) > 0 {
 		t.Errorf("after Wait active are %v; want none", active)
 	}
 }

@@ -10,10 +10,12 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 const (
@@ -81,22 +83,28 @@ func (e *Engine) get(ctx context.Context, name string) (*v1.PipelineRun, error) 
 	return pr, nil
 }
 
-// Active returns the names of the unfinished runs of the units, by unit, oldest first.
-func (e *Engine) Active(ctx context.Context, units []string) (map[string][]string, error) {
-	active := map[string][]string{}
-	for chunk := range slices.Chunk(units, unitsPerList) {
-		selector := fmt.Sprintf("%s in (%s)", pipelinerun.LabelUnit, strings.Join(chunk, ","))
-		runs, err := e.list(ctx, selector)
+// Existing returns the units' runs that there are, oldest first; no units mean all.
+func (e *Engine) Existing(ctx context.Context, units []string) ([]plan.Existing, error) {
+	selectors := []string{""}
+	if len(units) > 0 {
+		selectors = nil
+		for chunk := range slices.Chunk(units, unitsPerList) {
+			selectors = append(selectors, fmt.Sprintf("%s in (%s)", pipelinerun.LabelUnit, strings.Join(chunk, ",")))
+		}
+	}
+	var runs []plan.Existing
+	for _, selector := range selectors {
+		list, err := e.list(ctx, selector)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range runs {
-			if !r.done() {
-				active[r.unit()] = append(active[r.unit()], r.Metadata.Name)
-			}
+		for _, r := range list {
+			pr := &v1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: r.Metadata.Name, Annotations: r.Metadata.Annotations}}
+			trigger, _ := pipelinerun.TriggerOf(pr) // a run that does not say why it exists is still active
+			runs = append(runs, plan.Existing{Name: r.Metadata.Name, Unit: r.unit(), Trigger: trigger, Active: !r.done()})
 		}
 	}
-	return active, nil
+	return runs, nil
 }
 
 // Cancel ends a run: its tasks are stopped, its finally tasks run. A run that is gone or finished is no error.

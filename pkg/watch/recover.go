@@ -1,0 +1,88 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/plan"
+)
+
+// lookEvery is how often the runs of all units are looked at. At 10,000 runs a look reads some 200 MB, 50 runs
+// at a time, which is nothing once an hour and much once a minute.
+const lookEvery = time.Hour
+
+// recover adds to the state what the engine's runs say was done beyond it. The runs are looked at before the
+// hosts are asked, so that a head is never older than what it is compared with. All runs are looked at once,
+// after the start, because the Sentry before may have died between creating a run and remembering it, with
+// another configuration too; later only those of units where a call's outcome is not known. Another Sentry may
+// have died without one being started in its place: hence the look at all runs once in a while.
+func (c *cycle) recover(ctx context.Context) error {
+	all := c.looked.IsZero() || c.Now().Sub(c.looked) >= lookEvery
+	if !all && len(c.unsure) == 0 {
+		return nil
+	}
+	var units []string
+	if !all {
+		units = slices.Sorted(maps.Keys(c.unsure))
+	}
+	existing, err := c.Engine.Existing(ctx, units)
+	if err != nil {
+		return fmt.Errorf("find the runs that an earlier cycle may have made: %w", err)
+	}
+	if all {
+		c.looked = c.Now()
+	}
+	clear(c.unsure)
+	if news := c.learn(existing); len(news) > 0 {
+		c.Log.Info("found runs that the state does not know; remembering them", "repos", slices.Sorted(maps.Keys(news)))
+	}
+	return nil
+}
+
+// learn adds to the state what the runs say was done beyond it, and returns the repositories of which that
+// is news.
+func (c *cycle) learn(existing []plan.Existing) map[string]bool {
+	next, news := plan.Recover(c.next, existing)
+	c.next = next
+	if len(news) > 0 {
+		c.made = append(c.made, existing...)
+	}
+	return news
+}
+
+// doubt notes that the state may not hold what this cycle did and found.
+func (c *cycle) doubt() {
+	for _, r := range c.made {
+		c.unsure[r.Unit] = true
+	}
+}
+
+// settle returns the runs that may be made, given those that exist in their units. What another Sentry made
+// since this cycle read the state is remembered, and the repositories concerned are left to the next cycle:
+// their heads were read before that, perhaps.
+func (c *cycle) settle(runs []plan.Run, existing []plan.Existing) []plan.Run {
+	news := c.learn(existing)
+	var settled []plan.Run
+	for _, r := range runs {
+		stale := slices.ContainsFunc(r.Members, func(m plan.Member) bool { return news[m.Repository.Name] })
+		if !stale {
+			settled = append(settled, r.After(existing))
+		}
+	}
+	return settled
+}
+
+// took reports whether the run's name belongs to a run that another Sentry made on this state, and not to
+// something foreign.
+func (c *cycle) took(ctx context.Context, run plan.Run) (bool, error) {
+	existing, err := c.Engine.Existing(ctx, []string{run.Unit.Label})
+	if err != nil {
+		return false, fmt.Errorf("find who has the name %s: %w", run.Name, err)
+	}
+	return slices.ContainsFunc(existing, func(e plan.Existing) bool {
+		return e.Name == run.Name && e.OwnName(c.next.Epoch)
+	}), nil
+}

@@ -1,0 +1,274 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+// process is one Sentry that runs: the real watch.Watcher, whose calls all go through here.
+type process struct {
+	*world
+	name    string
+	rand    *rand.Rand
+	watcher *watch.Watcher
+	rev     int  // of the state that was loaded
+	fuse    int  // calls until the process dies; 0 = it does not
+	dead    bool // it does nothing to the world any more
+}
+
+func (w *world) start(name string) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64()))}
+	p.watcher = &watch.Watcher{
+		Config: w.config(), Heads: p, Store: p, Engine: p, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Created: func(context.Context, plan.Run) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
+	}
+	w.tell("%s starts", name)
+	return p
+}
+
+// cycle runs RunOnce, which may die at any call.
+func (p *process) cycle() watch.Report {
+	p.fuse = 0
+	if !p.calm && p.rand.IntN(100) < p.odds.crash {
+		p.fuse = 1 + p.rand.IntN(14)
+	}
+	report, err := p.watcher.RunOnce(context.Background())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tell("%s: cycle done: created %v, waiting %d, problems %d, error %v", p.name, report.Created, report.Waiting, report.Problems, err)
+	return report
+}
+
+var (
+	errDead = errors.New("the process is dead")
+	errDown = errors.New("the server is down")
+	errLost = errors.New("the answer was lost")
+)
+
+// call does something to the world, or not, and says whether it did, or not: the four combinations, and the
+// death of the process before or after.
+func (p *process) call(what string, percent int, do func() error) error {
+	if p.dead {
+		return errDead
+	}
+	time.Sleep(time.Duration(1 + p.rand.Int64N(int64(2*time.Second))))
+	fate := p.rand.IntN(200)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fuse--; p.fuse == 0 {
+		p.dead = true
+		if fate%2 == 0 {
+			p.tell("%s dies before %s", p.name, what)
+			return errDead
+		}
+		p.tell("%s dies after %s: %v", p.name, what, do())
+		return errDead
+	}
+	switch {
+	case p.calm || fate >= 2*percent:
+		return do()
+	case fate%2 == 0:
+		p.tell("%s: %s fails", p.name, what)
+		return errDown
+	default:
+		p.tell("%s: %s has its answer lost: %v", p.name, what, do())
+		return errLost
+	}
+}
+
+// Each answers as three servers do, of which each may fail, hang until the deadline, be a copy that lags, or
+// not be asked at all.
+func (p *process) Each(_ context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	type answer struct {
+		after time.Duration
+		fate  int
+		of    []int
+	}
+	answers := make([]answer, 3)
+	time.Sleep(time.Nanosecond) // until all else waits: the draws below have their order
+	for i := range answers {
+		answers[i] = answer{after: time.Duration(1 + p.rand.Int64N(int64(5*time.Second))), fate: p.rand.IntN(400)}
+		if answers[i].fate < p.odds.host && !p.calm {
+			answers[i].after += 30 * time.Second
+		}
+	}
+	for i, m := range want {
+		server := int(m.URL[len("https://")]) % 3
+		answers[server].of = append(answers[server].of, i)
+	}
+	slices.SortFunc(answers, func(a, b answer) int { return int(a.after - b.after) })
+	begun := time.Now()
+	for _, a := range answers {
+		if len(a.of) == 0 {
+			continue
+		}
+		time.Sleep(time.Until(begun.Add(a.after)))
+		batch := map[int]repo.Observation{}
+		p.mu.Lock()
+		if p.fuse--; p.fuse == 0 {
+			p.dead = true
+			p.tell("%s dies while it reads heads", p.name)
+		}
+		for _, i := range a.of {
+			batch[i] = p.observe(want[i], a.fate)
+		}
+		p.mu.Unlock()
+		answered(batch)
+	}
+}
+
+// observe is what a server says of a repository. fate is below 4 x odds.host when something is wrong.
+func (p *process) observe(m config.Monitor, fate int) repo.Observation {
+	r := p.remote(m.URL)
+	from := r.heads
+	var o repo.Observation
+	if bad := p.odds.host; fate < 4*bad && !p.calm {
+		switch fate / bad {
+		case 0, 1:
+			p.tell("%s: %s does not answer", p.name, m.URL)
+			return repo.Observation{Err: errDown}
+		case 2:
+			if len(r.past) > 0 {
+				from = r.past[fate%len(r.past)]
+				p.tell("%s: %s answers as it was: %v", p.name, m.URL, from)
+			}
+		case 3:
+			o.Cached = true
+		}
+	}
+	if p.dead {
+		return repo.Observation{Err: errDead}
+	}
+	o.Heads = map[string]repo.SHA{}
+	for branch, sha := range from {
+		if m.Branches.Match(branch) {
+			o.Heads[branch] = sha
+		}
+	}
+	if len(o.Heads) == 0 {
+		return repo.Observation{Err: errors.New("no branch matches")}
+	}
+	p.truth.said(p.world, m.URL, o.Heads)
+	return o
+}
+
+// Load implements watch.Store.
+func (p *process) Load(context.Context) (s state.Snapshot, err error) {
+	err = p.call("reading the state", p.odds.store, func() error {
+		s, p.rev = p.stored.Clone(), p.world.rev
+		return nil
+	})
+	return s, err
+}
+
+// Save implements watch.Store.
+func (p *process) Save(_ context.Context, s state.Snapshot) error {
+	return p.call("writing the state", p.odds.store, func() error {
+		if p.rev != p.world.rev {
+			p.tell("%s: somebody else wrote the state", p.name)
+			return state.ErrConflict
+		}
+		text, err := state.Encode(s)
+		if err == nil {
+			s, err = state.Decode(text)
+		}
+		if err != nil {
+			p.wrong("the state cannot be stored and read again: %v", err)
+			return err
+		}
+		p.truth.saving(p.world, p.stored, s)
+		p.stored, p.world.rev, p.writes = s, p.world.rev+1, p.writes+1
+		p.rev = p.world.rev
+		return nil
+	})
+}
+
+// Create implements watch.Engine as engine/tekton does it.
+func (p *process) Create(_ context.Context, pr *v1.PipelineRun) (created bool, err error) {
+	err = p.call("creating "+pr.Name, p.odds.engine, func() error {
+		if !p.calm && p.rand.IntN(100) < p.odds.foreign {
+			p.foreign(pr)
+		}
+		old, ok := p.runs[pr.Name]
+		if !ok {
+			created = true
+			p.create(p, pr)
+			return nil
+		}
+		mine, err := pipelinerun.TriggerOf(pr)
+		if err != nil {
+			return err
+		}
+		if old.anonymous || !mine.Equal(old.trigger) {
+			p.tell("%s: the name %s is taken", p.name, pr.Name)
+			return pipelinerun.ErrNameTaken
+		}
+		return nil
+	})
+	return created && err == nil, err
+}
+
+// Existing implements watch.Engine.
+func (p *process) Existing(_ context.Context, units []string) (runs []plan.Existing, err error) {
+	err = p.call(fmt.Sprintf("listing the runs of %v", units), p.odds.engine, func() error {
+		for _, name := range slices.Sorted(maps.Keys(p.runs)) {
+			r := p.runs[name]
+			if !r.unlabelled && (len(units) == 0 || slices.Contains(units, r.unit)) {
+				e := plan.Existing{Name: name, Unit: r.unit, Active: r.active}
+				if !r.anonymous {
+					e.Trigger = r.trigger
+				}
+				runs = append(runs, e)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return runs, nil
+}
+
+// Cancel implements watch.Engine. The run ends some time later.
+func (p *process) Cancel(_ context.Context, name string) error {
+	return p.call("cancelling "+name, p.odds.engine, func() error {
+		if r := p.runs[name]; r != nil {
+			p.tell("%s cancels %s", p.name, name)
+		}
+		return nil
+	})
+}
+
+// Prune implements watch.Engine.
+func (p *process) Prune(_ context.Context, unit string, keep int) error {
+	return p.call("pruning "+unit, p.odds.engine, func() error {
+		var ended []*run
+		for _, r := range p.runs {
+			if r.unit == unit && !r.active && !r.unlabelled {
+				ended = append(ended, r)
+			}
+		}
+		slices.SortFunc(ended, func(a, b *run) int { return b.order - a.order })
+		for _, r := range ended[min(keep, len(ended)):] {
+			delete(p.runs, r.name)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,188 @@
+package model
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// run is a PipelineRun in the cluster.
+type run struct {
+	name, unit string
+	trigger    plan.Trigger
+	order      int
+	active     bool
+	byHand     bool // a person made it
+	unlabelled bool // it does not show among Sentry's runs
+	anonymous  bool // it has no trigger annotation
+}
+
+// truth is what really happened, by which all is judged.
+type truth struct {
+	names map[string]bool       // that any run ever had
+	ran   map[repo.Ref][]change // by Sentry, in their order
+	now   map[repo.Ref]repo.SHA // what each ref counts as deployed at: by a run, or as recorded at first sight
+	gone  map[repo.Ref]bool     // an answer did not have it since it ran
+	made  int
+}
+
+type change struct {
+	plan.Change
+	unit string
+}
+
+func newTruth() truth {
+	return truth{names: map[string]bool{}, ran: map[repo.Ref][]change{}, now: map[repo.Ref]repo.SHA{}, gone: map[repo.Ref]bool{}}
+}
+
+// wiped says that the state was deleted: all is seen for the first time again.
+func (t *truth) wiped() {
+	clear(t.ran)
+	clear(t.now)
+}
+
+// said notes what branches a host's answer does not have.
+func (t *truth) said(w *world, at string, heads map[string]repo.SHA) {
+	for _, e := range w.file.entries {
+		for _, branch := range branches {
+			if url(e.name) == at && heads[branch] == "" {
+				t.gone[repo.Ref{Repository: e.name, Branch: branch}] = true
+			}
+		}
+	}
+}
+
+// create makes a run of Sentry's, and checks that it may be.
+func (w *world) create(p *process, pr *v1.PipelineRun) {
+	trigger, err := pipelinerun.TriggerOf(pr)
+	if err != nil {
+		w.wrong("%s has no trigger: %v", pr.Name, err)
+		return
+	}
+	w.truth.made++
+	r := &run{name: pr.Name, unit: pr.Labels[pipelinerun.LabelUnit], trigger: trigger, order: w.truth.made, active: true}
+	var changes []string
+	for _, c := range trigger.Refs {
+		changes = append(changes, fmt.Sprintf("%s #%d %s>%s", c.Ref, c.N, c.Old.Short(), c.New.Short()))
+	}
+	w.tell("%s creates %s in unit %s: %s", p.name, r.name, r.unit, strings.Join(changes, ", "))
+	if w.truth.names[r.name] {
+		w.wrong("the name %s is used again", r.name)
+	}
+	w.truth.names[r.name] = true
+	group, known := p.watcher.Config.Groups[r.unit]
+	for _, name := range slices.Sorted(maps.Keys(w.runs)) {
+		if o := w.runs[name]; o.unit == r.unit && o.active && !o.byHand && (!known || group.OnBusy != config.StartAtOnce) {
+			w.wrong("%s starts while %s of its unit is active", r.name, o.name)
+		}
+	}
+	if group.Strategy == config.Sequential {
+		w.checkOrder(p, pr)
+	}
+	for _, c := range trigger.Refs {
+		w.checkChange(r, c)
+		w.truth.ran[c.Ref] = append(w.truth.ran[c.Ref], change{c, r.unit})
+		w.truth.now[c.Ref] = c.New
+		delete(w.truth.gone, c.Ref)
+	}
+	w.runs[r.name] = r
+}
+
+// checkChange checks that the change happened, and that no run was made for it before.
+func (w *world) checkChange(r *run, c plan.Change) {
+	if !w.remote(url(c.Repository)).pushed[c.New] {
+		w.wrong("%s deploys %s, which nobody pushed to %s", r.name, c.New, c.Ref)
+	}
+	was, known := w.truth.now[c.Ref]
+	back := !known || w.truth.gone[c.Ref]
+	switch {
+	case was == c.New && !back:
+		w.wrong("%s deploys %s of %s, which is deployed", r.name, c.New.Short(), c.Ref)
+	case c.Old != was && !(c.Old == "" && back):
+		w.wrong("%s says that %s was at %q, and it is deployed at %q", r.name, c.Ref, c.Old.Short(), was.Short())
+	}
+	if w.file.first == config.Record {
+		if entry, seen := w.stored.Repositories[c.Repository]; !seen || entry.Unseen {
+			w.wrong("%s deploys %s, which was never seen before", r.name, c.Ref)
+		}
+	}
+	for _, o := range w.truth.ran[c.Ref] {
+		if o.unit == r.unit && o.N >= c.N {
+			w.wrong("%s is run %d of its unit for %s, which had run %d", r.name, c.N, c.Ref, o.N)
+		}
+	}
+}
+
+// checkOrder checks that the members of a sequential group follow each other in the order of the file.
+func (w *world) checkOrder(p *process, pr *v1.PipelineRun) {
+	last, at := "", -1
+	for _, task := range pr.Spec.PipelineSpec.Tasks {
+		if last != "" && !slices.Equal(task.RunAfter, []string{last}) {
+			w.wrong("in %s, %s runs after %v, want %s", pr.Name, task.Name, task.RunAfter, last)
+		}
+		i := slices.IndexFunc(p.watcher.Config.Repositories, func(r config.Repository) bool {
+			return task.Name == r.Name || strings.HasPrefix(task.Name, r.Name+"-dev") || strings.HasPrefix(task.Name, r.Name+"-main")
+		})
+		if i < at {
+			w.wrong("in %s, %s is not in the order of the file", pr.Name, task.Name)
+		}
+		last, at = task.Name, i
+	}
+}
+
+// saving checks a write of the state: it names no commit that was not pushed, and no run that was not made.
+func (t *truth) saving(w *world, was, next state.Snapshot) {
+	for _, name := range slices.Sorted(maps.Keys(next.Repositories)) {
+		entry := next.Repositories[name]
+		before, seen := was.Repositories[name]
+		first := !seen || before.Unseen
+		for _, branch := range slices.Sorted(maps.Keys(entry.Branches)) {
+			b, ref := entry.Branches[branch], repo.Ref{Repository: name, Branch: branch}
+			if !w.remote(url(name)).pushed[b.SHA] {
+				w.wrong("the state has %s of %s, which nobody pushed", b.SHA, ref)
+			}
+			ran := slices.ContainsFunc(t.ran[ref], func(c change) bool { return c.N == b.N && c.New == b.SHA })
+			old, had := before.Branches[branch]
+			switch {
+			case ran && t.now[ref] == "":
+				t.now[ref] = b.SHA // seen for the first time once more
+			case ran, had && old.SHA == b.SHA && old.N == b.N:
+			case first && w.file.first == config.Record:
+				t.now[ref] = b.SHA
+			default:
+				w.wrong("the state has %s#%d of %s, and there was no such run", b.SHA.Short(), b.N, ref)
+			}
+		}
+	}
+	for ref := range t.now {
+		before, had := was.Repositories[ref.Repository]
+		if entry, has := next.Repositories[ref.Repository]; had && !before.Unseen && (!has || entry.Unseen) {
+			delete(t.now, ref)
+		}
+	}
+}
+
+// settled checks that every head counts as deployed.
+func (w *world) settled() {
+	for _, e := range w.file.entries {
+		heads := w.remote(url(e.name)).heads
+		for _, branch := range slices.Sorted(maps.Keys(heads)) {
+			ref := repo.Ref{Repository: e.name, Branch: branch}
+			if got := w.truth.now[ref]; got != heads[branch] {
+				w.wrong("%s is at %s and deployed at %q: the change is lost", ref, heads[branch].Short(), got.Short())
+			}
+			if b := w.stored.Repositories[e.name].Branches[branch]; b.SHA != heads[branch] {
+				w.wrong("%s is at %s and remembered at %q", ref, heads[branch].Short(), b.SHA.Short())
+			}
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package model
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// odds are how likely accidents are, in percent of the cases in which they are possible.
+type odds struct {
+	host, engine, store int // a call fails, in one way or another
+	crash               int // a cycle ends in the middle
+	twins               int // two Sentrys have a cycle at the same time
+	edit, wipe, foreign int // the file is edited, the state deleted, a name taken
+}
+
+// world is everything around Sentry. What people and processes do to it happens under mu, at different
+// instants of a fake clock, so that a seed gives one history.
+type world struct {
+	mu   sync.Mutex
+	seed uint64
+	rand *rand.Rand // of the people; processes have their own
+	odds odds
+	calm bool // nothing fails, and nobody does anything
+	told []string
+	bad  string // the first thing that must not be
+
+	urls   map[string]*remote
+	file   file
+	stored state.Snapshot // the state; without an epoch when there is none
+	rev    int            // rises with each write of it
+	writes int
+	runs   map[string]*run // that there are
+	truth  truth
+}
+
+// remote is a repository on a host.
+type remote struct {
+	heads  map[string]repo.SHA
+	past   []map[string]repo.SHA // of before, the newest last
+	pushed map[repo.SHA]bool
+}
+
+// file is what sentry.yaml says.
+type file struct {
+	entries []entry
+	onBusy  map[string]config.OnBusy
+	scope   config.Scope
+	first   config.OnFirstSeen
+}
+
+type entry struct{ name, group string }
+
+// url is where a repository lives: a renamed one is where it was.
+func url(name string) string { return "https://" + strings.TrimSuffix(name, "-renamed") + ".example/x" }
+
+const qaURL = "https://qa.example/x"
+
+var (
+	branches = []string{"main", "dev-1", "dev-2"}
+	groups   = []string{"", "site", "ops"}
+	choices  = []config.OnBusy{config.Queue, config.CancelOld, config.StartAtOnce}
+)
+
+func newWorld(seed uint64) *world {
+	w := &world{
+		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), urls: map[string]*remote{}, runs: map[string]*run{}, truth: newTruth(),
+	}
+	pick := func(of ...int) int { return of[w.rand.IntN(len(of))] }
+	w.odds = odds{
+		host: pick(0, 5, 25), engine: pick(0, 5, 25), store: pick(0, 5, 25), crash: pick(0, 10, 40),
+		twins: pick(0, 0, 60), edit: pick(0, 10, 25), wipe: pick(0, 0, 5), foreign: pick(0, 5),
+	}
+	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
+	if w.one(3) {
+		w.file.scope = config.Changed
+	}
+	if w.one(4) {
+		w.file.first = config.DeployFirst
+	}
+	for _, g := range groups {
+		w.file.onBusy[g] = choices[w.rand.IntN(3)]
+	}
+	w.remote(qaURL).push("main", "f")
+	for i, name := range []string{"web", "api", "db", "rag"} {
+		w.file.entries = append(w.file.entries, entry{name, groups[[]int{1, 1, w.rand.IntN(3), 0}[i]]})
+		w.push(name, "main")
+	}
+	return w
+}
+
+func (w *world) one(in int) bool         { return w.rand.IntN(in) == 0 }
+func (w *world) chance(percent int) bool { return w.rand.IntN(100) < percent }
+func (w *world) entry() entry            { return w.file.entries[w.rand.IntN(len(w.file.entries))] }
+func (w *world) tell(format string, a ...any) {
+	w.told = append(w.told, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, a...))
+}
+
+// wrong notes the first thing that must not be.
+func (w *world) wrong(format string, a ...any) {
+	w.tell("WRONG: "+format, a...)
+	if w.bad == "" {
+		w.bad = fmt.Sprintf(format, a...)
+	}
+}
+
+func (w *world) remote(url string) *remote {
+	if w.urls[url] == nil {
+		w.urls[url] = &remote{heads: map[string]repo.SHA{}, pushed: map[repo.SHA]bool{}}
+	}
+	return w.urls[url]
+}
+
+func (r *remote) keep() {
+	r.past = append(r.past, maps.Clone(r.heads))
+	r.past = r.past[max(0, len(r.past)-4):]
+}
+
+func (r *remote) push(branch, digits string) {
+	r.keep()
+	sha := repo.SHA(digits + strings.Repeat("0", 40-len(digits)))
+	r.heads[branch] = sha
+	r.pushed[sha] = true
+}
+
+// push moves a branch to a new commit, or back to one of before.
+func (w *world) push(name, branch string) {
+	r := w.remote(url(name))
+	if old := slices.Sorted(maps.Keys(r.pushed)); len(old) > 0 && w.one(2) {
+		sha := old[len(old)-1-w.rand.IntN(min(3, len(old)))]
+		r.push(branch, string(sha))
+	} else {
+		r.push(branch, fmt.Sprintf("%07x", 0xa000000+len(w.told)*256+len(r.pushed)))
+	}
+	w.tell("somebody pushes %s to %s@%s", r.heads[branch].Short(), name, branch)
+}
+
+// people do something to the branches or the runs.
+func (w *world) people() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, branch := w.entry(), branches[w.rand.IntN(3)]
+	switch w.rand.IntN(10) {
+	case 0, 1, 2, 3, 4:
+		w.push(e.name, branch)
+	case 5:
+		if r := w.remote(url(e.name)); branch != "main" && r.heads[branch] != "" {
+			r.keep()
+			delete(r.heads, branch)
+			w.tell("somebody deletes %s@%s", e.name, branch)
+		}
+	default:
+		w.touchRun()
+	}
+}
+
+// between does what happens only while no cycle is at work. It reports whether all Sentrys have to be
+// started anew.
+func (w *world) between() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.chance(w.odds.wipe) {
+		w.stored, w.rev = state.Snapshot{}, w.rev+1
+		w.truth.wiped()
+		w.tell("somebody deletes the state")
+	}
+	for range w.rand.IntN(3) {
+		w.deleteRun()
+	}
+	if !w.chance(w.odds.edit) {
+		return false
+	}
+	f := &w.file
+	i := w.rand.IntN(len(f.entries))
+	f.entries = slices.Clone(f.entries)
+	switch w.rand.IntN(5) {
+	case 0:
+		if len(f.entries) > 2 {
+			f.entries = slices.Delete(f.entries, i, i+1)
+		}
+	case 1:
+		for _, name := range []string{"web", "api", "db", "rag"} {
+			if !slices.ContainsFunc(f.entries, func(e entry) bool { return url(e.name) == url(name) }) {
+				f.entries = append(f.entries, entry{name, groups[w.rand.IntN(3)]})
+			}
+		}
+	case 2:
+		if short, ok := strings.CutSuffix(f.entries[i].name, "-renamed"); ok {
+			f.entries[i].name = short
+		} else {
+			f.entries[i].name += "-renamed"
+		}
+	case 3:
+		f.entries[i].group = groups[w.rand.IntN(3)]
+	case 4:
+		f.onBusy = maps.Clone(f.onBusy)
+		f.onBusy[groups[1+w.rand.IntN(2)]] = choices[w.rand.IntN(3)]
+	}
+	w.tell("somebody edits the file: %v, on_busy %v; Sentry is started anew", f.entries, f.onBusy)
+	return true
+}
+
+// config returns the file as package config gives it.
+func (w *world) config() *config.Config {
+	c := &config.Config{Hash: "0123456789ab", Groups: map[string]config.Group{}}
+	c.Global = config.Global{
+		TmpDir: "/tmp/sentry", Namespace: "ci", ServiceAccount: "deployer", CredentialsSecret: "sentry-credentials",
+		Image: "deploy:1", GitImage: "git:1", Cleanup: true, KeepRuns: 2, OnFirstSeen: w.file.first,
+	}
+	patterns := repo.Patterns{repo.ExactPattern("main"), devBranches}
+	for _, e := range w.file.entries {
+		r := config.Repository{Name: e.name, Group: e.group}
+		r.Monitor = config.Monitor{Source: config.Source{URL: url(e.name), Type: config.Git}, Branches: patterns}
+		r.Deploy = config.Deploy{
+			Source: config.Source{URL: qaURL, Type: config.Git}, Branch: "main", Project: e.name,
+			Commands: []string{"true"}, Image: "deploy:1", Timeout: time.Minute, ServiceAccount: "deployer",
+		}
+		c.Repositories = append(c.Repositories, r)
+		if e.group != "" {
+			g := config.Alone()
+			g.Name, g.OnBusy, g.Deploy = e.group, w.file.onBusy[e.group], w.file.scope
+			if e.group == "ops" {
+				g.Strategy = config.Sequential
+			}
+			c.Groups[e.group] = g
+		}
+	}
+	return c
+}
+
+var devBranches = func() repo.Pattern {
+	p, err := repo.ParsePattern("dev.*")
+	if err != nil {
+		panic(err)
+	}
+	return p
+}()
