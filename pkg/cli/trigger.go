@@ -99,7 +99,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 	}
 	for _, name := range started {
 		if f.follow || f.local {
-			errs = append(errs, o.follow(ctx, eng, name, f.local))
+			errs = append(errs, o.follow(ctx, eng, name, logsCommand(name, cfg.Global.Namespace), f.local))
 		}
 	}
 	return errors.Join(errs...)
@@ -202,7 +202,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 
 // follow prints each task's changes until the run ends. On this machine the steps' own output is on
 // stdout, so only the end is told.
-func (o *options) follow(ctx context.Context, eng followed, name string, here bool) error {
+func (o *options) follow(ctx context.Context, eng followed, name, logs string, here bool) error {
 	last := map[string]engine.Result{}
 	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
 		for _, t := range out.Tasks {
@@ -212,7 +212,12 @@ func (o *options) follow(ctx context.Context, eng followed, name string, here bo
 			}
 		}
 	})
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil && here:
+		return fmt.Errorf("interrupted: %s was cancelled", name)
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("interrupted: %s goes on; follow it again: %s", name, logs)
+	case err != nil:
 		return fmt.Errorf("follow %s: %w", name, err)
 	}
 	if !out.Succeeded {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("SENTRY_TEST_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// TestLocalRunIsCleanedUp ends Sentry in the middle of a local run, in all the ways in which a terminal or a
+// pipe does that: the run must end with it, and its directories must go.
+func TestLocalRunIsCleanedUp(t *testing.T) {
+	root := t.TempDir()
+	git := exec.CommandContext(t.Context(), "sh", "-c", `git init -q -b main app && cd app &&
+		git -c user.name=T -c user.email=t@example.com commit -q --allow-empty -m first`)
+	git.Dir = root
+	if out, err := git.CombinedOutput(); err != nil {
+		t.Fatalf("make a repository: %v\n%s", err, out)
+	}
+	server := httptest.NewServer(githosttest.GitHandler(root))
+	t.Cleanup(server.Close)
+	config := filepath.Join(root, "sentry.yaml")
+	text := fmt.Sprintf(`repositories:
+  - name: app
+    monitor: {repo_url: "%[1]s/app", repo_type: git, branches: [main]}
+    deploy:
+      qa_repo_url: %[1]s/app
+      repo_type: git
+      commands: ['while :; do echo busy; sleep 0.1; done']
+`, server.URL)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, end := range map[string]func(*os.Process, io.Closer) error{
+		"Ctrl-C":            func(p *os.Process, _ io.Closer) error { return p.Signal(os.Interrupt) },
+		"SIGTERM":           func(p *os.Process, _ io.Closer) error { return p.Signal(syscall.SIGTERM) },
+		"terminal closed":   func(p *os.Process, _ io.Closer) error { return p.Signal(syscall.SIGHUP) },
+		"reader of it left": func(_ *os.Process, stdout io.Closer) error { return stdout.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tmp := t.TempDir()
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "trigger", "--local", "-c", config)
+			cmd.Env = append(os.Environ(), "SENTRY_TEST_MAIN=1", "TMPDIR="+tmp, "HOME="+t.TempDir())
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(stdout)
+			for lines.Scan() && lines.Text() != "[app : deploy] busy" {
+			}
+			if err := end(cmd.Process, stdout); err != nil {
+				t.Fatal(err)
+			}
+			for lines.Scan() {
+			}
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 {
+				t.Errorf("ended with %v, want exit status 1; stderr:\n%s", err, &stderr)
+			}
+			if got := stderr.String(); !strings.Contains(got, "interrupted") {
+				t.Errorf("stderr is %q, want a word on the interruption", got)
+			}
+			if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v %v", left, err)
+			}
+		})
+	}
+}
