@@ -3,7 +3,6 @@ package tekton
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
