@@ -73,7 +73,7 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 		{10, 0, 1},    // and back into one
 		{130, 4, 6},   // over what was left behind
 		{130, 4, 1},   // (the store does not compare; its caller does)
-		{450, 12, 14}, // from few to many
+		{450, 11, 13}, // from few to many
 	} {
 		server.Writes()
 		want := sized(step.n, "a")
