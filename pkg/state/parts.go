@@ -43,17 +43,18 @@ type furtherDocument struct {
 	Further
 }
 
-// Name returns the name of a part, which follows from its content. It fails on what cannot be stored.
-func (p Part) Name() (string, error) {
+// Name returns the name of a part, which follows from its content, and its size in bytes. It fails on what
+// cannot be stored.
+func (p Part) Name() (name string, size int, err error) {
 	if err := check(Snapshot{Repositories: p.Repositories}); err != nil {
-		return "", fmt.Errorf("encode the state: %w", err)
+		return "", 0, fmt.Errorf("encode the state: %w", err)
 	}
 	text, err := json.Marshal(p)
 	if err != nil {
-		return "", fmt.Errorf("encode the state: %w", err)
+		return "", 0, fmt.Errorf("encode the state: %w", err)
 	}
 	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])[:16], nil
+	return hex.EncodeToString(sum[:])[:16], len(text), nil
 }
 
 // Encode returns the top as JSON: in the format of a whole snapshot when it is one.

@@ -45,7 +45,7 @@ func TestPartsAndTopAreTheSnapshot(t *testing.T) {
 		top.Parts = make([]string, n)
 		for i, p := range parts {
 			var err error
-			if top.Parts[i], err = p.Name(); err != nil {
+			if top.Parts[i], _, err = p.Name(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -73,7 +73,7 @@ func TestTopThatIsAllIsTheFirstFormat(t *testing.T) {
 func TestNameFollowsFromTheContent(t *testing.T) {
 	name := func(s Snapshot) string {
 		t.Helper()
-		n, err := Split(s, 1)[0].Name()
+		n, _, err := Split(s, 1)[0].Name()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -86,8 +86,12 @@ func (e *Engine) list(ctx context.Context, selector string) ([]listed, error) {
 func (e *Engine) page(ctx context.Context, options metav1.ListOptions) (runs []listed, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	body, err := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).
-		VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Raw()
+	result := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).
+		VersionedParams(&options, metav1.ParameterCodec).Do(ctx)
+	if err := result.Error(); err != nil { // which says more than that of Raw
+		return nil, "", err
+	}
+	body, err := result.Raw()
 	if err != nil {
 		return nil, "", err
 	}

@@ -191,7 +191,8 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		to = from + limit
 		list["continue"] = strconv.Itoa(to)
 	}
-	answer(w, http.StatusOK, Object{"kind": "List", "apiVersion": "v1", "metadata": list, "items": found[from:to]})
+	kind := map[bool]string{true: "TaskRunList", false: "PipelineRunList"}[strings.HasSuffix(r.URL.Path, "/taskruns")]
+	answer(w, http.StatusOK, Object{"kind": kind, "apiVersion": "tekton.dev/v1", "metadata": list, "items": found[from:to]})
 }
 
 // Refuse answers as an API server refuses.

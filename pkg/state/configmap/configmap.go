@@ -34,9 +34,8 @@ const Name = "sentry-state"
 const (
 	key = "state.json"
 	// maxBytes leaves room below the API server's limit of 1 MiB for a ConfigMap's data.
+	// A further one takes parts of half of it, as it holds an old and a new one while it changes.
 	maxBytes = 900 << 10
-	// maxPart is half of it, as a further ConfigMap holds an old and a new part while it changes.
-	maxPart = maxBytes / 2
 	// maxFurther is how many further ConfigMaps the Role names: 6.6 MiB, some ten thousand repositories.
 	maxFurther = 15
 )
@@ -49,6 +48,7 @@ var errTooLarge = fmt.Errorf("the state does not fit %d ConfigMaps of %d KiB: wa
 type Store struct {
 	cluster   *kube.Cluster
 	namespace string
+	limit     int // maxBytes
 
 	loaded  *corev1.ConfigMap   // the first, as Load found it; nil when there was none
 	top     state.Top           // its content
@@ -61,7 +61,7 @@ func New(c *kube.Cluster, namespace string) *Store {
 	if namespace == "" {
 		namespace = c.Namespace
 	}
-	return &Store{cluster: c, namespace: namespace}
+	return &Store{cluster: c, namespace: namespace, limit: maxBytes}
 }
 
 func nameOf(i int) string { return Name + "-" + strconv.Itoa(i+1) }
@@ -145,7 +145,7 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 		if err != nil {
 			return err
 		}
-		if len(text) <= maxPart {
+		if len(text) <= s.limit/2 {
 			return s.saveTop(ctx, alone, nil, nil)
 		}
 	}
@@ -153,7 +153,7 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if len(text) <= maxBytes {
+	if len(text) <= s.limit {
 		return s.saveTop(ctx, top, s.further, s.parts)
 	}
 	return s.split(ctx, snapshot)

@@ -33,9 +33,16 @@ func sized(n int, sha string) state.Snapshot {
 	return s
 }
 
+// newStore returns a store whose ConfigMaps hold a tenth, so that the tests are quick.
+func newStore(c *kube.Cluster) *Store {
+	s := New(c, "")
+	s.limit = maxBytes / 10
+	return s
+}
+
 func load(t *testing.T, c *kube.Cluster) (*Store, state.Snapshot) {
 	t.Helper()
-	s := New(c, "")
+	s := newStore(c)
 	snapshot, err := s.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -58,15 +65,15 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 		writes     int // ConfigMap writes
 	}{
 		{1, 0, 1},
-		{700, 0, 1},
-		{1200, 3, 5},   // the word, three parts, the names
-		{1201, 3, 1},   // what changed lately is in the first
-		{1900, 3, 1},   // as long as it fits there
-		{2700, 7, 9},   // some hundred new ones more do not
-		{100, 0, 1},    // and back into one
-		{1300, 4, 6},   // over what was left behind
-		{1300, 4, 1},   // (the store does not compare; its caller does)
-		{4500, 12, 14}, // from few to many
+		{70, 0, 1},
+		{120, 3, 5},   // the word, three parts, the names
+		{121, 3, 1},   // what changed lately is in the first
+		{190, 3, 1},   // as long as it fits there
+		{270, 7, 9},   // some hundred new ones more do not
+		{10, 0, 1},    // and back into one
+		{130, 4, 6},   // over what was left behind
+		{130, 4, 1},   // (the store does not compare; its caller does)
+		{450, 11, 13}, // from few to many
 	} {
 		server.Writes()
 		want := sized(step.n, "a")
@@ -79,14 +86,14 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 			t.Errorf("%d repositories: %d further ConfigMaps by %v, want %d by %d writes", step.n, len(s.parts), writes, step.further, step.writes)
 		}
 		for _, name := range server.Names(configMaps) {
-			if text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string); len(text) > maxBytes {
+			if text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string); len(text) > maxBytes/10 {
 				t.Errorf("%d repositories: %s holds %d bytes", step.n, name, len(text))
 			}
 		}
 	}
 	server.Writes()
 	s, _ := load(t, c)
-	if err := s.Save(t.Context(), sized(12000, "a")); !errors.Is(err, errTooLarge) || len(server.Writes()) > 0 {
+	if err := s.Save(t.Context(), sized(1200, "a")); !errors.Is(err, errTooLarge) || len(server.Writes()) > 0 {
 		t.Errorf("more than all ConfigMaps hold: %v, want a refusal before anything is written", err)
 	}
 }
@@ -94,8 +101,8 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 // Wherever it dies, the state is the old one or the new one, never some of each: a trigger of a group is one
 // run, and its refs may lie in different ConfigMaps.
 func TestDeathAtEveryWrite(t *testing.T) {
-	old, next := sized(1200, "a"), sized(2700, "b")
-	for _, from := range []state.Snapshot{sized(1, "a"), sized(700, "a"), old} {
+	old, next := sized(120, "a"), sized(270, "b")
+	for _, from := range []state.Snapshot{sized(1, "a"), sized(70, "a"), old} {
 		for die := 0; ; die++ {
 			server, c := kubetest.New(t)
 			save(t, c, from)
@@ -138,7 +145,7 @@ func TestTwoWriters(t *testing.T) {
 	for _, stale := range []bool{true, false} {
 		for at := 1; at <= 9; at++ {
 			server, c := kubetest.New(t)
-			save(t, c, sized(1200, "a"))
+			save(t, c, sized(120, "a"))
 			mine, _ := load(t, c)
 			other, _ := load(t, c)
 			writes, inside := 0, false
@@ -152,20 +159,20 @@ func TestTwoWriters(t *testing.T) {
 					if !stale {
 						other, _ = load(t, c)
 					}
-					otherErr = other.Save(t.Context(), sized(2800, "c"))
+					otherErr = other.Save(t.Context(), sized(280, "c"))
 					inside = false
 				}
 				return false
 			}
-			myErr := mine.Save(t.Context(), sized(2700, "b"))
+			myErr := mine.Save(t.Context(), sized(270, "b"))
 			server.Fault = nil
 			_, got := load(t, c)
-			want := sized(1200, "a")
+			want := sized(120, "a")
 			switch {
 			case myErr == nil:
-				want = sized(2700, "b")
+				want = sized(270, "b")
 			case otherErr == nil:
-				want = sized(2800, "c")
+				want = sized(280, "c")
 			}
 			if myErr == nil && otherErr == nil || !got.Equal(want) {
 				t.Errorf("stale %v, at write %d: %v and %v, and %d repositories are remembered", stale, at, myErr, otherErr, len(got.Repositories))
@@ -195,9 +202,9 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	for name, tt := range tests {
 		server, c := kubetest.New(t)
-		save(t, c, sized(1200, "a"))
+		save(t, c, sized(120, "a"))
 		tt.edit(server)
-		got, err := New(c, "").Load(t.Context())
+		got, err := newStore(c).Load(t.Context())
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !got.Equal(state.Snapshot{}) {
 			t.Errorf("%s: %d repositories, %v, want an error with %q", name, len(got.Repositories), err, tt.want)
 		}
@@ -211,16 +218,16 @@ func set(s *kubetest.Server, name, text string) {
 // A person who mends an entry in a further ConfigMap is heeded, and may mend it to what it was.
 func TestEditByHand(t *testing.T) {
 	server, c := kubetest.New(t)
-	save(t, c, sized(1200, "a"))
+	save(t, c, sized(120, "a"))
 	path := configMaps + "/sentry-state-1"
 	text := server.Get(path)["data"].(kubetest.Object)[key].(string)
 	at := strings.Index(text, strings.Repeat("a", 40))
 	set(server, "sentry-state-1", text[:at]+strings.Repeat("b", 40)+text[at+40:])
-	if _, got := load(t, c); got.Equal(sized(1200, "a")) {
+	if _, got := load(t, c); got.Equal(sized(120, "a")) {
 		t.Fatal("the edit was not read")
 	}
-	want := sized(1200, "a")
-	for name, r := range sized(2700, "c").Repositories {
+	want := sized(120, "a")
+	for name, r := range sized(270, "c").Repositories {
 		if _, ok := want.Repositories[name]; !ok {
 			want.Repositories[name] = r
 		}

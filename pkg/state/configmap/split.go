@@ -3,7 +3,6 @@ package configmap
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -11,7 +10,7 @@ import (
 
 // split spreads the snapshot over the further ConfigMaps; the package comment says in which order.
 func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
-	parts, names, err := fit(snapshot, max(1, len(s.top.Parts)))
+	parts, names, err := s.fit(snapshot, max(1, len(s.top.Parts)))
 	if err != nil {
 		return err
 	}
@@ -46,22 +45,20 @@ func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
 	return s.saveTop(ctx, top, further[:len(parts)], parts)
 }
 
-// fit splits the snapshot in at least n parts that are not too large.
-func fit(snapshot state.Snapshot, n int) ([]state.Part, []string, error) {
-	for ; n <= maxFurther; n++ {
-		parts := state.Split(snapshot, n)
-		names := make([]string, n)
-		large := false
+// fit splits the snapshot in at least n parts that are not too large, or says that it cannot.
+func (s *Store) fit(snapshot state.Snapshot, n int) ([]state.Part, []string, error) {
+	_, total, err := state.Split(snapshot, 1)[0].Name()
+	if err != nil {
+		return nil, nil, err
+	}
+	for n = max(n, total/(s.limit/2)+1); n <= maxFurther; n++ {
+		parts, names, large := state.Split(snapshot, n), make([]string, n), false
 		for i, p := range parts {
-			var err error
-			if names[i], err = p.Name(); err != nil {
-				return nil, nil, err
-			}
-			text, err := json.Marshal(p)
+			name, size, err := p.Name()
 			if err != nil {
 				return nil, nil, err
 			}
-			large = large || len(text) > maxPart-1024 // the document around it
+			names[i], large = name, large || size > s.limit/2-1024 // for the document around it
 		}
 		if !large {
 			return parts, names, nil
@@ -79,7 +76,7 @@ func (s *Store) documents(epoch string, parts []state.Part, names []string) ([][
 		if i < len(s.top.Parts) {
 			old := s.top.Parts[i]
 			// A person may have edited the part, so that its name is of what it was.
-			content, err := s.parts[i].Name()
+			content, _, err := s.parts[i].Name()
 			if err != nil {
 				return nil, err
 			}
@@ -97,7 +94,7 @@ func (s *Store) documents(epoch string, parts []state.Part, names []string) ([][
 		if err != nil {
 			return nil, err
 		}
-		if len(text) > maxBytes {
+		if len(text) > s.limit {
 			return nil, errTooLarge
 		}
 		documents[i] = text

@@ -1,0 +1,164 @@
+package tekton
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+)
+
+const runsPath = "/apis/tekton.dev/v1/namespaces/test/pipelineruns"
+
+func putRun(s *kubetest.Server, unit, name, created, status string) {
+	s.Put(runsPath+"/"+name, kubetest.Object{
+		"metadata": kubetest.Object{
+			"name": name, "creationTimestamp": created,
+			"labels": kubetest.Object{"app.kubernetes.io/managed-by": "sentry", "tekton-sentry.dev/unit": unit},
+			"annotations": kubetest.Object{"tekton-sentry.dev/trigger": `{"refs":[{"repository":"rag","branch":"main","n":1,"new":"` +
+				strings.Repeat("a", 40) + `"}],"seen":"2026-01-01T00:00:00Z"}`},
+		},
+		"status": kubetest.Object{
+			"completionTime": "2026-01-01T01:00:00Z",
+			"conditions":     []kubetest.Object{{"type": "Succeeded", "status": status, "reason": "R" + status}},
+		},
+	})
+}
+
+func fill(s *kubetest.Server) {
+	for i, status := range []string{"False", "True", "False", "True", "Unknown"} {
+		for _, unit := range []string{"a", "b"} {
+			putRun(s, unit, fmt.Sprintf("%s%d", unit, i), fmt.Sprintf("2026-01-01T00:0%d:00Z", i), status)
+		}
+	}
+	for task, status := range map[string]string{"rag": "False", "web": "True", "sentry-verdict": "False"} {
+		s.Put("/apis/tekton.dev/v1/namespaces/test/taskruns/"+task, kubetest.Object{
+			"metadata": kubetest.Object{"name": task, "labels": kubetest.Object{labelPipelineRun: "a0", labelPipelineTask: task}},
+			"status":   kubetest.Object{"conditions": []kubetest.Object{{"type": "Succeeded", "status": status}}},
+		})
+	}
+}
+
+func TestPruneRemembersWhatItDeletes(t *testing.T) {
+	s, c := kubetest.New(t)
+	fill(s)
+	e := New(c, "")
+	for range 2 { // the second time there is nothing to do
+		if err := e.Prune(t.Context(), "a", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := s.Writes(), []string{"POST sentry-history", "DELETE a0", "DELETE a1"}; !slices.Equal(got, want) {
+		t.Errorf("writes %v, want %v", got, want)
+	}
+	if err := e.Prune(t.Context(), "", 1); err != nil {
+		t.Fatal(err)
+	}
+	past, err := e.History(t.Context(), "")
+	var names []string
+	for _, p := range past {
+		names = append(names, p.Name)
+	}
+	if want := []string{"b1", "a1", "b0", "a0"}; err != nil || len(names) != 4 || !slices.Equal(slices.Sorted(slices.Values(names)), slices.Sorted(slices.Values(want))) {
+		t.Fatalf("history %v, %v, want %v", names, err, want)
+	}
+	past, err = e.History(t.Context(), "a")
+	if err != nil || len(past) != 2 {
+		t.Fatalf("history of a: %+v, %v, want two runs", past, err)
+	}
+	if p := past[1]; p.Name != "a0" || p.Seconds != 3600 || p.Reason != "RFalse" || !slices.Equal(p.Failed, []string{"rag"}) || p.Refs[0].Branch != "main" {
+		t.Errorf("history %+v, want run a0 that took an hour and in which rag failed", p)
+	}
+}
+
+func TestNothingIsDeletedThatIsNotRemembered(t *testing.T) {
+	s, c := kubetest.New(t)
+	fill(s)
+	s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "configmaps") || r.Method == http.MethodGet {
+			return false
+		}
+		kubetest.Refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, `user cannot create resource "configmaps"`)
+		return true
+	}
+	err := New(c, "").Prune(t.Context(), "", 1)
+	if err == nil || !strings.Contains(err.Error(), "no run was deleted") || len(s.Writes()) > 0 {
+		t.Errorf("Prune: %v, want that no run was deleted", err)
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	var old []Past
+	for i := range 5000 {
+		old = append(old, Past{Name: fmt.Sprintf("run-%05d", i), Unit: fmt.Sprint(i % 20)})
+	}
+	text, err := encodeHistory(old, []Past{old[0], old[1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, err := decodeHistory(text)
+	if err != nil || len(runs) != maxPast || len(text) > maxPastBytes {
+		t.Errorf("%d runs, %d bytes, %v, want %d runs", len(runs), len(text), err, maxPast)
+	}
+	one := slices.Repeat([]Past{{Unit: "a"}}, 300)
+	if text, _ = encodeHistory(one, nil); strings.Count(string(text), `"unit"`) != maxPastUnit {
+		t.Errorf("%d runs of one unit, want %d", strings.Count(string(text), `"unit"`), maxPastUnit)
+	}
+}
+
+// Each answer has its kind, and an API server that asks for it is left alone at once.
+func TestTroubleOfTheAPIServer(t *testing.T) {
+	for _, tt := range []struct {
+		code   int
+		reason metav1.StatusReason
+		after  string
+		kind   string
+		sent   int // of five requests
+	}{
+		{400, metav1.StatusReasonBadRequest, "", kube.Refused, 5},
+		{401, metav1.StatusReasonUnauthorized, "", kube.Denied, 5},
+		{403, metav1.StatusReasonForbidden, "", kube.Denied, 5},
+		{422, metav1.StatusReasonInvalid, "", kube.Refused, 5},
+		{429, metav1.StatusReasonTooManyRequests, "3600", kube.Temporary, 1},
+		{500, metav1.StatusReasonInternalError, "", kube.Temporary, 5},
+		{503, metav1.StatusReasonServiceUnavailable, "", kube.Temporary, 3},
+	} {
+		s, c := kubetest.New(t)
+		sent := 0
+		s.Fault = func(w http.ResponseWriter, _ *http.Request) bool {
+			sent++
+			if tt.after != "" {
+				w.Header().Set("Retry-After", tt.after)
+			}
+			kubetest.Refuse(w, tt.code, tt.reason, "no")
+			return true
+		}
+		for range 5 {
+			_, err := New(c, "").Active(t.Context(), []string{"a"})
+			k, ok := err.(interface{ Unwrap() error }).Unwrap().(*kube.Error)
+			if !ok || k.Kind != tt.kind {
+				t.Errorf("%d: %v, want an error of kind %s", tt.code, err, tt.kind)
+			}
+		}
+		if sent != tt.sent {
+			t.Errorf("%d: %d of five requests were sent, want %d", tt.code, sent, tt.sent)
+		}
+	}
+}
+
+// BenchmarkDecodePage reads a page of runs of 10 KiB; 10,000 runs are 200 pages.
+func BenchmarkDecodePage(b *testing.B) {
+	item := `{"metadata":{"name":"a","creationTimestamp":"2026-01-01T00:00:00Z"},"spec":{"x":"` + strings.Repeat("x", 10<<10) + `"},"status":{"conditions":[{"type":"Succeeded","status":"True"}]}}`
+	body := []byte(`{"items":[` + item + strings.Repeat(","+item, pageSize-1) + `]}`)
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		if _, _, err := decodePage(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
