@@ -30,9 +30,12 @@ func (k *keeper) keep(ctx context.Context, killed func()) {
 	troubles := rand.New(rand.NewPCG(k.random.Uint64(), 3))
 	counts := map[string]int{}
 	go func() { defer close(ended); disturb(troubled, k.proxy, troubles, counts) }()
-	for range k.kills {
+	for i := range k.kills {
 		if !k.live(ctx) {
 			break
+		}
+		if n := i + 1; n%25 == 0 {
+			k.t.Logf("killed %d times of %d", n, k.kills)
 		}
 	}
 	stop()

@@ -157,8 +157,12 @@ func (s *soak) run(sentrys, kills int, slow time.Duration) {
 
 // push pushes to a random branch at random times until the channel is closed.
 func (s *soak) push(until <-chan struct{}) {
+	var ref repo.Ref
 	for n := 0; ; n++ {
-		ref := s.refs[s.random.IntN(len(s.refs))]
+		// Now and then a branch moves twice in a row, while Sentry still works on the first commit.
+		if n == 0 || s.random.IntN(3) > 0 {
+			ref = s.refs[s.random.IntN(len(s.refs))]
+		}
 		r := s.repos[ref.Repository]
 		p := push{began: time.Now()}
 		p.sha = repo.SHA(r.push(ref.Branch, map[string]string{"n": fmt.Sprint(n)}))
