@@ -6,6 +6,7 @@ SHELL       := /bin/bash
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE    ?= ghcr.io/tekton-sentry/sentry:$(VERSION)
 FUZZTIME ?= 30s
+KILLS    ?= 200
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
 # All but test/e2e, which needs a cluster.
@@ -58,6 +59,12 @@ e2e: build cluster-up ## make a real cluster, run the end-to-end tests in it, ta
 	@trap 'test/cluster/down.sh' EXIT; \
 	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
 	$(GO) test -count=1 -timeout 40m -v ./test/e2e/...
+
+.PHONY: soak
+soak: build cluster-up ## kill Sentry KILLS times (default 200) in a real cluster, and account for every commit
+	@trap 'test/cluster/down.sh' EXIT; \
+	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
+	SENTRY_SOAK_KILLS=$(KILLS) $(GO) test -count=1 -timeout 120m -v ./test/e2e -run 'TestSoak|TestTwoSentrys'
 
 .PHONY: cluster-up
 cluster-up: ## a cluster with Tekton and Gitea on this machine, without Docker; needs root
