@@ -249,8 +249,8 @@ func TestHangingRepositoriesLeaveTimeForTheOthers(t *testing.T) {
 	}
 	for _, o := range answers[:8] {
 		e, ok := errors.AsType[*githost.Error](o.Err)
-		if !ok || e.Kind != githost.Temporary || !strings.Contains(e.Error(), "no answer within 2s") {
-			t.Errorf("a repository that hangs: got %v, want temporary, no answer within 2s", o.Err)
+		if !ok || e.Kind != githost.Temporary || !strings.Contains(e.Error(), "no answer within ") {
+			t.Errorf("a repository that hangs: got %v, want temporary, no answer within half of the time", o.Err)
 		}
 	}
 }
