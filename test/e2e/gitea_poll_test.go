@@ -80,7 +80,7 @@ func TestGiteaPolling(t *testing.T) {
 		if diff := cmp.Diff(repo.Observation{Heads: lsRemote(repos[i])}, o); diff != "" {
 			t.Fatalf("heads after %s (-git ls-remote +read):\n%s", what, diff)
 		}
-		if move%5 == 4 {
+		if move%10 == 9 {
 			rest()
 		}
 	}
