@@ -256,3 +256,28 @@ func TestMissesNothing(t *testing.T) {
 		}
 	}
 }
+
+// When more changed than is worth listing, every repository is read again, and one whose reading failed then
+// still counts as changed.
+func TestMoreChangedThanIsListed(t *testing.T) {
+	const n, wanted = 200, 10
+	s := newServer(t, "", token)
+	for i := range n {
+		s.Push(fmt.Sprintf("team/app%d", i), "main", sha(i))
+	}
+	want := s.wanted(wanted, "main")
+	for range 2 {
+		s.now = s.now.Add(time.Minute)
+		s.read(want, s.changed(want))
+	}
+	for i := range n {
+		s.Push(fmt.Sprintf("team/app%d", i), "main", sha(n+i))
+	}
+	s.now = s.now.Add(time.Minute)
+	for range 2 {
+		if got := s.changed(want); len(got) != wanted {
+			t.Errorf("%d of %d repositories count as changed before they were read", len(got), wanted)
+		}
+		s.now = s.now.Add(time.Minute)
+	}
+}
