@@ -15,6 +15,10 @@ const (
 	// maxRefs bounds the refs that are read of one answer. The largest public repositories have about
 	// half a million.
 	maxRefs = 1_000_000
+	// usualAnswer and usualLine are the buffers that an answer starts with, in bytes: the heads of a few
+	// branches, and one of them.
+	usualAnswer = 1 << 10
+	usualLine   = 256
 )
 
 // pkt is one packet: a line, or one of the special packets that carry nothing.
@@ -53,7 +57,7 @@ type pktReader struct {
 }
 
 func newPktReader(r io.Reader) *pktReader {
-	return &pktReader{r: bufio.NewReader(r)}
+	return &pktReader{r: bufio.NewReaderSize(r, usualAnswer)}
 }
 
 // rest reads to the flush packet and the end of the answer, so that the connection can be used again, but
@@ -87,8 +91,9 @@ func (p *pktReader) next() (pkt, error) {
 	case size < 4 || size > maxPkt:
 		return pkt{}, notGit("a line of %d bytes", size)
 	}
-	if p.buf == nil {
-		p.buf = make([]byte, maxPkt)
+	if uint64(len(p.buf)) < size {
+		// For most answers the first buffer does; the largest line in each would cost 64 KiB a repository.
+		p.buf = make([]byte, max(size, usualLine))
 	}
 	line := p.buf[:size-4]
 	if _, err := io.ReadFull(p.r, line); err != nil {
