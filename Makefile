@@ -77,8 +77,9 @@ image: build ## dist/sentry.tar: the container image, made without Docker; PUSH=
 	  bin/sentry:/sentry /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt
 
 .PHONY: lint
+# The linter's own cache is shared by all checkouts of a machine and reports the paths of another one.
 lint: bin/golangci-lint ## vet, format and lint
-	bin/golangci-lint run ./...
+	GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint-cache bin/golangci-lint run ./...
 
 bin/golangci-lint: hack/lint/go.mod hack/lint/go.sum
 	cd hack/lint && $(GO) build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint

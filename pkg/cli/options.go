@@ -75,8 +75,8 @@ func (o *options) connect(namespace string) (*kube.Cluster, error) {
 	})
 }
 
-// reader returns the reader of all kinds of Git hosts.
-func reader(log *slog.Logger) *githost.Reader {
+// reader returns the reader of all kinds of Git hosts. sweep is global.sweep; 0 for one that reads only once.
+func reader(log *slog.Logger, sweep time.Duration) *githost.Reader {
 	return &githost.Reader{
 		Open: map[config.HostType]githost.Open{
 			config.GitHub: github.Open,
@@ -84,7 +84,8 @@ func reader(log *slog.Logger) *githost.Reader {
 			config.Gitea:  gitea.Open,
 			config.Git:    gitproto.Open,
 		},
-		Log: log,
+		Log:   log,
+		Sweep: sweep,
 	}
 }
 

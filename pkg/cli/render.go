@@ -61,7 +61,7 @@ func runRender(ctx context.Context, o *options, f renderFlags, names []string) e
 	if f.offline {
 		runs, err = offlineRuns(cfg, names, f.branch)
 	} else {
-		runs, err = manualRuns(ctx, cfg, reader(log), nil, log, names, f.branch, "")
+		runs, err = manualRuns(ctx, cfg, reader(log, 0), nil, log, names, f.branch, "")
 	}
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 	} else if eng, store, err = o.onCluster(cfg); err != nil {
 		return err
 	}
-	runs, err := manualRuns(ctx, cfg, reader(log), store, log, names, f.branch, word())
+	runs, err := manualRuns(ctx, cfg, reader(log, 0), store, log, names, f.branch, word())
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 		return err
 	}
 	logWarnings(log, cfg)
-	w := &watch.Watcher{Config: cfg, Heads: reader(log), Log: log, Now: time.Now, Word: word}
+	w := &watch.Watcher{Config: cfg, Heads: reader(log, cfg.Global.Sweep), Log: log, Now: time.Now, Word: word}
 	hooks := notify.NewClient()
 	w.Created = func(ctx context.Context, run plan.Run) {
 		if !f.local {

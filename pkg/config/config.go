@@ -83,6 +83,7 @@ type Global struct {
 	GitImage          string
 	CredentialsSecret string
 	OnFirstSeen       OnFirstSeen
+	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
 }
 
 // HostType is the kind of server that a repository lives on.

@@ -21,6 +21,8 @@ const (
 	// argument, of which Linux allows 128 KiB; they are quoted and encoded on the way.
 	maxCommands = 64 << 10
 	maxBranches = 100
+	// maxSweep is a day in seconds: a change that the host does not hint at waits so long.
+	maxSweep = 24 * 60 * 60
 )
 
 // wantDir says what isMountable allows.
@@ -110,6 +112,7 @@ func globalFields(g *Global) []field {
 		text("credentials_secret", &g.CredentialsSecret, wantDNS, isDNSName).or("sentry-credentials"),
 		integer("keep_runs", &g.KeepRuns, 1, 10000).or("20"),
 		enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
+		secondsOrZero("sweep", &g.Sweep, 60, maxSweep).or("900"),
 	}
 }
 
@@ -195,6 +198,23 @@ func seconds(key string, p *time.Duration, low int) field {
 	return field{key: key, kind: "seconds", want: want,
 		read: func(d *decoder, path string, n *yaml.Node) {
 			if i, ok := d.number(path, n, "seconds as a whole number, "+want, low, maxSeconds); ok {
+				*p = time.Duration(i) * time.Second
+			}
+		}}
+}
+
+// secondsOrZero reads a time of which 0 means something else than a short one.
+func secondsOrZero(key string, p *time.Duration, low, high int) field {
+	want := fmt.Sprintf("0, or %d to %d", low, high)
+	return field{key: key, kind: "seconds", want: want,
+		read: func(d *decoder, path string, n *yaml.Node) {
+			want := "seconds as a whole number, " + want
+			i, ok := d.number(path, n, want, 0, high)
+			switch {
+			case !ok:
+			case 0 < i && i < low:
+				d.fail(path, "is \"%d\"; want %s", i, want)
+			default:
 				*p = time.Duration(i) * time.Second
 			}
 		}}

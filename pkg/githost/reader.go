@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -33,9 +32,13 @@ type Reader struct {
 	Timeout time.Duration            // per endpoint and call; 0 = DefaultTimeout
 	Log     *slog.Logger             // nil = nothing is logged
 	Base    http.RoundTripper        // shared by all endpoints; nil = NewTransport for each
+	// Sweep is the time within which every repository is read where its Host is a Prefilter. 0 = all are read
+	// every time, and no Prefilter is asked.
+	Sweep time.Duration
 
 	mu        sync.Mutex
 	endpoints map[endpointKey]*endpoint
+	order     []*endpoint // as they were opened
 }
 
 // endpointKey is what repositories must have in common to be asked for together.
@@ -51,13 +54,19 @@ type endpoint struct {
 	name   string // host[:port]
 	host   Host
 	client *http.Client
-	turn   chan struct{} // of capacity one, full while host.Heads runs
+	gate   *gate
+	turn   chan struct{}      // of capacity one, full while the host is asked
+	hint   backoff            // of the host's Prefilter; of who has the turn
+	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
+
+	cached, late int // see EndpointStats
 }
 
 // batch is what one call asks one endpoint for.
 type batch struct {
 	endpoint *endpoint
 	want     []Wanted
+	memory   []*memory      // of want[i]
 	indexes  [][]int        // of want[i], in the caller's list
 	known    map[string]int // key of what is wanted -> index in want
 }
@@ -90,7 +99,7 @@ func (r *Reader) Each(ctx context.Context, want []config.Monitor, answered func(
 			some := make(map[int]repo.Observation)
 			for i, o := range r.ask(ctx, b) {
 				for _, j := range b.indexes[i] {
-					some[j] = repo.Observation{Heads: maps.Clone(o.Heads), Err: o.Err}
+					some[j] = repo.Observation{Heads: maps.Clone(o.Heads), Err: o.Err, Cached: o.Cached}
 				}
 			}
 			answers <- some
@@ -145,6 +154,12 @@ func (b *batch) add(index int, w Wanted) {
 		at = len(b.want)
 		b.known[key] = at
 		b.want = append(b.want, w)
+		m := b.endpoint.memory[key]
+		if m == nil {
+			m = newMemory(key)
+			b.endpoint.memory[key] = m
+		}
+		b.memory = append(b.memory, m)
 		b.indexes = append(b.indexes, nil)
 	}
 	b.indexes[at] = append(b.indexes[at], index)
@@ -170,11 +185,14 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
 	if base == nil {
 		base = NewTransport()
 	}
+	gate := &gate{next: base, name: name, credential: key.username != "" || key.token != "", patience: r.timeout() / 10}
 	e := &endpoint{
 		Endpoint: Endpoint{Type: s.Type, Origin: origin, APIURL: s.APIURL, Auth: s.Auth},
 		name:     name,
-		client:   NewClient(base, r.Version, r.timeout()),
+		client:   NewClient(gate, r.Version, r.timeout()),
+		gate:     gate,
 		turn:     make(chan struct{}, 1),
+		memory:   make(map[string]*memory),
 	}
 	if e.host, err = open(e.Endpoint, e.client); err != nil {
 		return nil, e.tidy(&Error{Kind: Invalid, Host: name, Err: err})
@@ -183,6 +201,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
 		r.endpoints = make(map[endpointKey]*endpoint)
 	}
 	r.endpoints[key] = e
+	r.order = append(r.order, e)
 	return e, nil
 }
 
@@ -199,7 +218,7 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	e := b.endpoint
 	ctx, cancel := WithTimeout(ctx, e.name, r.timeout())
 	defer cancel()
-	start := time.Now()
+	start, before := time.Now(), r.statsOf(e)
 	all := func(err error) []repo.Observation {
 		answers := make([]repo.Observation, len(b.want))
 		for i := range answers {
@@ -210,12 +229,13 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	select {
 	case e.turn <- struct{}{}:
 	case <-ctx.Done():
+		r.count(e, 0, len(b.want))
 		return all(NewError(Temporary, e.name, "still busy with an earlier request: %w", context.Cause(ctx)))
 	}
 	done := make(chan []repo.Observation, 1)
 	go func() {
 		defer func() { <-e.turn }()
-		done <- r.heads(ctx, b, all)
+		done <- r.round(ctx, b)
 	}()
 
 	var answers []repo.Observation
@@ -231,29 +251,11 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	failures := 0
 	for i := range answers {
 		if answers[i].Err != nil {
-			answers[i] = failed(e.tidy(answers[i].Err))
+			answers[i].Err = e.tidy(answers[i].Err)
 			failures++
 		}
 	}
-	r.log().Debug("asked for heads", "host", e.name, "repositories", len(b.want), "failed", failures, "took", time.Since(start))
-	return answers
-}
-
-// heads calls the Host. A Host decodes what strangers send it, with libraries that are not ours: if it
-// panics, that is the end of this answer and not of the program.
-func (r *Reader) heads(ctx context.Context, b *batch, all func(error) []repo.Observation) (answers []repo.Observation) {
-	defer func() {
-		if p := recover(); p != nil {
-			text := hide(fmt.Sprint(p), b.endpoint.secrets()...)
-			r.log().Error("reading the answer of a host panicked", "host", b.endpoint.name, "err", oneLine(text), "stack", string(debug.Stack()))
-			answers = all(NewError(Invalid, b.endpoint.name, "the answer could not be read, which is a fault of Sentry: please report the stack in the log"))
-		}
-	}()
-	answers = b.endpoint.host.Heads(ctx, b.want)
-	if len(answers) != len(b.want) {
-		return all(NewError(Invalid, b.endpoint.name, "%d answers for %d repositories, which is a fault of Sentry: please report it",
-			len(answers), len(b.want)))
-	}
+	r.logRound(e, before, len(b.want), failures, time.Since(start))
 	return answers
 }
 

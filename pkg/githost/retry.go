@@ -81,7 +81,7 @@ func pause(resp *http.Response, err error, attempt int) (time.Duration, bool) {
 	backoff := rand.N(firstBackoff << (attempt - 1))
 	if err != nil {
 		var timeout net.Error
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		if errors.Is(err, errNotAsked) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 			errors.As(err, &timeout) && timeout.Timeout() {
 			return 0, false
 		}

@@ -1,0 +1,301 @@
+package githost
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// maxProbes is how many requests may fail, one after the other, before a host that was well is given up
+	// for a round. One or two may be the fault of a single repository.
+	maxProbes = 3
+	// maxStreak is how many failures in a row end a round in which the host had answered.
+	maxStreak = 10
+	// maxRefusals is how many 401 in a row condemn a credential. Hosts that see more take it for an attack.
+	maxRefusals = 3
+	// spread is over how much time the requests of a round go out: a third of the shortest interval. Below
+	// 1,000 requests it is less, for they go out at 50 a second at least.
+	spread       = 20 * time.Second
+	slowestRound = 1000
+	// burst is how many requests may go out at once before the spreading begins.
+	burst = 8
+)
+
+// errNotAsked marks an error that stands for a request that was not sent.
+var errNotAsked = errors.New("not asked")
+
+// gate is the budget of an endpoint: every request to it passes here. A round is what one call of the Reader
+// asks. In a round the first request goes alone, and the others once it was answered; failures end it. From
+// round to round a gate remembers when the host may be asked again.
+type gate struct {
+	next       http.RoundTripper
+	name       string // host[:port]
+	credential bool   // a 401 is about the credential, and not only about a repository
+	// patience is how long the first request of a round may keep the others waiting before one more goes.
+	patience time.Duration
+
+	mu      sync.Mutex
+	changed chan struct{} // closed when those who wait shall look again
+
+	began    time.Time
+	probes   int       // how many requests of this round may fail before one is answered
+	proven   bool      // a good answer came in this round
+	answered int       // requests of this round that got any answer of a host that works
+	failed   int       // requests of this round that did not
+	streak   int       // of them since the last answer
+	flying   int       // requests under way
+	launched time.Time // the last of them
+	over     *Error    // why nothing more is sent in this round
+	spacing  time.Duration
+	slot     time.Time // when the last request would have gone out at that spacing
+
+	failure  *Error // the last one
+	down     backoff
+	limited  *Error // the last limit
+	limit    backoff
+	refusals int // 401 in a row
+	revoked  *Error
+
+	requests, failures int // since the start
+}
+
+// standing returns why the endpoint is not to be asked now, or nil.
+func (g *gate) standing(now time.Time) *Error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.revoked != nil:
+		return g.revoked
+	case g.limit.holds(now):
+		return g.limited
+	case g.down.holds(now):
+		return g.failure
+	}
+	return nil
+}
+
+// ailing reports whether the host failed as a whole when it was asked last.
+func (g *gate) ailing() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.down.failures > 0
+}
+
+// begin begins a round that is over once so many requests failed and none was answered. A host that failed
+// as a whole before gets one.
+func (g *gate) begin(now time.Time, probes int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.down.failures > 0 {
+		probes = 1
+	}
+	g.began, g.probes = now, probes
+	g.proven, g.answered, g.failed, g.streak, g.over = false, 0, 0, 0, nil
+	g.spacing = spread / slowestRound
+}
+
+// pace spreads the rest of the round for so many repositories.
+func (g *gate) pace(repositories int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.spacing = spread / time.Duration(max(slowestRound, repositories))
+}
+
+// end ends a round and reports whether the host failed as a whole in it.
+func (g *gate) end() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.answered > 0 || g.failed == 0 {
+		return false
+	}
+	g.down.fail(g.began)
+	return true
+}
+
+// limitUntil keeps the endpoint from being asked before the time that err names. Where it names none, that
+// doubles from time to time.
+func (g *gate) limitUntil(err *Error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.limitLocked(err)
+}
+
+func (g *gate) limitLocked(err *Error) {
+	switch {
+	case err.Until.After(g.limit.until):
+		g.limit.until, g.limited = err.Until, err
+	case err.Until.IsZero() && !g.limit.holds(time.Now()):
+		g.limit.fail(g.began)
+		g.limited = err
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := g.enter(req.Context()); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
+	resp, err := g.next.RoundTrip(req)
+	g.leave(resp, err)
+	return resp, err
+}
+
+// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
+func (g *gate) CloseIdleConnections() { closeIdle(g.next) }
+
+// enter returns when a request may go out, or why it may not.
+func (g *gate) enter(ctx context.Context) error {
+	for {
+		wait, changed, err := g.admit(ctx)
+		if err != nil {
+			return notAsked(err)
+		}
+		if wait <= 0 {
+			return nil
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-changed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// admit lets a request out, or returns how long it has to wait at most until it asks again.
+func (g *gate) admit(ctx context.Context) (time.Duration, <-chan struct{}, *Error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if wait := g.limit.until.Sub(now); wait > 0 && wait <= maxWait && fits(ctx, wait) {
+		return wait, g.waken(), nil
+	}
+	switch {
+	case ctx.Err() != nil:
+		return 0, nil, WrapError(g.name, context.Cause(ctx))
+	case g.revoked != nil:
+		return 0, nil, g.revoked
+	case g.limit.holds(now):
+		return 0, nil, g.limited
+	case g.over != nil:
+		return 0, nil, g.over
+	}
+	if !g.proven && g.flying > 0 {
+		wait := g.patience - now.Sub(g.launched)
+		if g.flying >= g.probes-g.failed {
+			wait = max(wait, g.patience) // for an answer
+		}
+		if wait > 0 {
+			return wait, g.waken(), nil
+		}
+	}
+	if g.slot.Before(now) {
+		g.slot = now
+	}
+	if wait := g.slot.Sub(now) - burst*g.spacing; wait > 0 {
+		return wait, g.waken(), nil
+	}
+	g.slot = g.slot.Add(g.spacing/2 + rand.N(g.spacing))
+	g.flying++
+	g.launched = now
+	g.requests++
+	return 0, nil, nil
+}
+
+// waken returns what is closed when there is news.
+func (g *gate) waken() <-chan struct{} {
+	if g.changed == nil {
+		g.changed = make(chan struct{})
+	}
+	return g.changed
+}
+
+// leave learns from what became of a request.
+func (g *gate) leave(resp *http.Response, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.flying--
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return // by us
+	}
+	var said *Error
+	if err != nil {
+		said = WrapError(g.name, err)
+	} else if resp.StatusCode >= http.StatusBadRequest {
+		said = StatusError(g.name, resp, nil)
+	}
+	switch {
+	case said != nil && (err != nil || said.Kind == Temporary || said.Status == http.StatusProxyAuthRequired):
+		g.fails(said)
+		if resp != nil {
+			g.waits(said, resp.Header.Get("Retry-After"))
+		}
+		return
+	case said != nil && said.Kind == RateLimited:
+		g.limitLocked(said)
+	case said != nil && said.Status == http.StatusUnauthorized && g.credential:
+		g.refused()
+	default:
+		g.proven, g.refusals = true, 0
+		if !g.limit.holds(time.Now()) {
+			g.limit = backoff{}
+		}
+	}
+	g.answered++
+	g.streak = 0
+	g.down = backoff{}
+}
+
+func (g *gate) fails(err *Error) {
+	g.failure = err
+	g.failed++
+	g.failures++
+	g.streak++
+	if !g.proven && g.failed >= g.probes || g.streak >= maxStreak {
+		g.over = err
+	}
+}
+
+// waits honours the Retry-After of a 5xx, such as a maintenance.
+func (g *gate) waits(err *Error, retryAfter string) {
+	now := time.Now()
+	until, ok := parseWait(retryAfter, now)
+	if !ok || !until.After(now) {
+		return
+	}
+	if latest := now.Add(maxUntil); until.After(latest) {
+		until = latest
+	}
+	err.Until = until
+	g.limitLocked(err)
+}
+
+// refused counts a 401. Beside good answers it is about a repository.
+func (g *gate) refused() {
+	g.failures++
+	g.refusals++
+	if g.refusals >= maxRefusals && !g.proven {
+		g.revoked = NewError(Denied, g.name, "HTTP 401: the credential was refused %d times in a row and is not sent again: "+
+			"put a valid one into auth or the Secret that it comes from, and restart Sentry", maxRefusals)
+		g.revoked.Status = http.StatusUnauthorized
+	}
+}
+
+// notAsked returns err for a request that was not sent because of it.
+func notAsked(err *Error) *Error {
+	same := *err
+	same.Err = &told{text: err.Err.Error(), cause: errNotAsked}
+	return &same
+}

@@ -1,0 +1,98 @@
+package githost
+
+import (
+	"hash/fnv"
+	"strings"
+	"time"
+	"unique"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// memory is what an endpoint remembers of one repository from round to round.
+type memory struct {
+	heads []head    // of the last look; nil when it failed
+	err   *Error    // of the last look
+	read  time.Time // when the look that gave heads began
+	retry backoff   // of a repository that fails while others answer
+	late  bool      // it was due in the last round, and time or budget did not suffice
+	phase uint64    // when in a sweep it has its turn
+}
+
+// head is one branch, in less memory than a map takes: there may be 100,000 of them.
+type head struct {
+	branch unique.Handle[string]
+	sha    repo.SHA
+}
+
+func newMemory(key string) *memory {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key))
+	return &memory{phase: h.Sum64()}
+}
+
+// remember keeps a good answer of a look that began at that time. Its strings may be parts of a long text.
+func (m *memory) remember(heads map[string]repo.SHA, began time.Time) {
+	m.err, m.retry, m.late, m.read = nil, backoff{}, false, began
+	if m.knows(heads) {
+		return
+	}
+	m.heads = make([]head, 0, len(heads))
+	for branch, sha := range heads {
+		m.heads = append(m.heads, head{unique.Make(branch), repo.SHA(strings.Clone(string(sha)))})
+	}
+}
+
+func (m *memory) knows(heads map[string]repo.SHA) bool {
+	if len(m.heads) != len(heads) {
+		return false
+	}
+	for _, h := range m.heads {
+		if heads[h.branch.Value()] != h.sha {
+			return false
+		}
+	}
+	return true
+}
+
+// fail keeps the error of a look that began at that time. alone says that it is the repository's own, so
+// that it is asked less often. A repository without a matching branch answers as well as any other.
+func (m *memory) fail(err *Error, began time.Time, alone bool) {
+	m.heads, m.err = nil, err
+	if alone && err.Kind != NoBranch {
+		m.retry.fail(began)
+	}
+}
+
+// good reports whether the last look gave heads.
+func (m *memory) good() bool { return m.err == nil && !m.read.IsZero() }
+
+// due reports whether a sweep of that length has come to the repository since it was read: each has its
+// turn at another moment of the sweep. It comes once within every sweep.
+func (m *memory) due(now time.Time, sweep time.Duration) bool {
+	since := time.Duration((uint64(now.UnixNano()) - m.phase%uint64(sweep)) % uint64(sweep))
+	return m.read.Before(now.Add(-since))
+}
+
+// recall returns what is remembered of the heads, or of their absence.
+func (m *memory) recall() repo.Observation {
+	if m.err != nil {
+		return repo.Observation{Err: m.err, Cached: true}
+	}
+	heads := make(map[string]repo.SHA, len(m.heads))
+	for _, h := range m.heads {
+		heads[h.branch.Value()] = h.sha
+	}
+	return repo.Observation{Heads: heads, Cached: true}
+}
+
+// rank orders what is to be read: what had to wait last time, then the most, then what fails by itself.
+func (m *memory) rank() int {
+	switch {
+	case m.late:
+		return 0
+	case m.err != nil:
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,166 @@
+package githost
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// fewRepositories is up to how many repositories are read without a hint, which costs a request or a few
+// itself. A QA repository is read when a run begins, and a run shall have the newest of it.
+const fewRepositories = 3
+
+// round returns one observation for each of b.want: it reads what may have changed, what was never read,
+// what failed or was late, and what has its turn in the sweep, and remembers the rest. It is called by who
+// has the endpoint's turn.
+func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
+	e, began := b.endpoint, time.Now()
+	answers := make([]repo.Observation, len(b.want))
+	if err := e.gate.standing(began); err != nil {
+		for i := range answers {
+			answers[i] = repo.Observation{Err: err, Cached: true}
+		}
+		r.count(e, 0, len(answers))
+		return answers
+	}
+	changed := r.changed(ctx, b, began)
+	var read []int
+	cached, late := 0, 0
+	for i, m := range b.memory {
+		switch {
+		case m.retry.holds(began):
+			answers[i] = m.recall()
+			late++
+		case changed != nil && !changed[i] && m.good() && !m.late && !m.due(began, r.Sweep):
+			answers[i] = m.recall()
+			cached++
+		default:
+			read = append(read, i)
+		}
+	}
+	if len(read) > 0 {
+		late += r.read(ctx, b, b.order(read), began, answers)
+	}
+	r.count(e, cached, late)
+	return answers
+}
+
+// changed returns for each of b.want whether its heads may have changed, or nil when all are to be read.
+func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) []bool {
+	e := b.endpoint
+	hints, ok := r.hints(e)
+	if !ok || len(b.want) <= fewRepositories || e.hint.holds(began) || e.gate.ailing() {
+		e.gate.begin(began, maxProbes)
+		return nil
+	}
+	// Hints that fail must not look like a host that does.
+	e.gate.begin(began, 1)
+	ctx, cancel := WithTimeout(ctx, e.name, r.timeout()/3)
+	defer cancel()
+	var changed []bool
+	var err error
+	if fault := r.survive(e, func() { changed, err = hints.Changed(ctx, b.want) }); fault != nil {
+		err = fault
+	}
+	if err == nil && len(changed) != len(b.want) {
+		err = fmt.Errorf("%d hints for %d repositories", len(changed), len(b.want))
+	}
+	if err == nil {
+		e.hint = backoff{}
+		return changed
+	}
+	e.hint.fail(began)
+	clean := e.tidy(err)
+	if clean.Kind == RateLimited {
+		e.gate.limitUntil(clean)
+	}
+	r.log().Debug("the host does not tell what changed; reading all", "host", e.name, "err", clean)
+	e.gate.begin(began, maxProbes-1)
+	return nil
+}
+
+// hints returns what an endpoint offers to tell changes by, if it is to be used.
+func (r *Reader) hints(e *endpoint) (Prefilter, bool) {
+	p, ok := e.host.(Prefilter)
+	return p, ok && r.Sweep > 0
+}
+
+// order puts first a repository that was read last time, for the first request tells whether the host works.
+func (b *batch) order(read []int) []int {
+	slices.SortStableFunc(read, func(i, j int) int { return cmp.Compare(b.memory[i].rank(), b.memory[j].rank()) })
+	if at := slices.IndexFunc(read, func(i int) bool { return b.memory[i].good() }); at > 0 {
+		first := read[at]
+		copy(read[1:at+1], read[:at])
+		read[0] = first
+	}
+	return read
+}
+
+// read asks the Host for the repositories with these indexes, writes what it gave into answers, and returns
+// how many there was no budget or no time for.
+func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, answers []repo.Observation) (late int) {
+	e := b.endpoint
+	want := make([]Wanted, len(indexes))
+	for k, i := range indexes {
+		want[k] = b.want[i]
+	}
+	e.gate.pace(len(want))
+	var got []repo.Observation
+	fault := r.survive(e, func() { got = e.host.Heads(ctx, want) })
+	if fault == nil && len(got) != len(want) {
+		fault = NewError(Invalid, e.name, "%d answers for %d repositories, which is a fault of Sentry: please report it", len(got), len(want))
+	}
+	whole := e.gate.end() || fault != nil
+	_, hints := r.hints(e)
+	for k, i := range indexes {
+		m := b.memory[i]
+		if fault != nil {
+			answers[i] = failed(fault)
+		} else {
+			answers[i] = got[k]
+		}
+		if answers[i].Err == nil {
+			heads := answers[i].Heads
+			if !hints {
+				heads = nil // nobody will ask for them
+			}
+			m.remember(heads, began)
+			continue
+		}
+		err := e.tidy(answers[i].Err)
+		answers[i] = failed(err)
+		switch {
+		case errors.Is(err, errNotAsked):
+			answers[i].Cached, m.late = true, true
+			late++
+			continue
+		case err.Kind == RateLimited:
+			e.gate.limitUntil(err)
+			m.fail(err, began, false)
+		default:
+			m.fail(err, began, !whole)
+		}
+		m.late = ctx.Err() != nil
+	}
+	return late
+}
+
+// survive calls f, which calls a Host. A Host decodes what strangers send it, with libraries that are not
+// ours: if it panics, that is the end of this answer and not of the program.
+func (r *Reader) survive(e *endpoint, f func()) (fault *Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			text := hide(fmt.Sprint(p), e.secrets()...)
+			r.log().Error("reading the answer of a host panicked", "host", e.name, "err", oneLine(text), "stack", string(debug.Stack()))
+			fault = NewError(Invalid, e.name, "the answer could not be read, which is a fault of Sentry: please report the stack in the log")
+		}
+	}()
+	f()
+	return nil
+}

@@ -1,0 +1,71 @@
+package githost
+
+import (
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+)
+
+// EndpointStats is what became of one endpoint since the Reader was made.
+type EndpointStats struct {
+	Type     config.HostType
+	Host     string    // host[:port]
+	Requests int       // sent, with what was sent again
+	Failures int       // of them: no answer, a 5xx, or a credential refused
+	Cached   int       // observations that the host's hints made needless to read
+	Late     int       // observations that limits, backoff or time kept from being read
+	Until    time.Time // the endpoint is not asked before; zero when it is
+	Revoked  bool      // the credential was refused, and is not sent again
+}
+
+// Stats returns the counts of all endpoints, in the order in which they were first asked.
+func (r *Reader) Stats() []EndpointStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]EndpointStats, len(r.order))
+	for i, e := range r.order {
+		all[i] = e.stats()
+	}
+	return all
+}
+
+// stats is called with r.mu held.
+func (e *endpoint) stats() EndpointStats {
+	s := EndpointStats{Type: e.Type, Host: e.name, Cached: e.cached, Late: e.late}
+	g := e.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.Requests, s.Failures, s.Revoked = g.requests, g.failures, g.revoked != nil
+	switch now := time.Now(); {
+	case g.limit.holds(now):
+		s.Until = g.limit.until
+	case g.down.holds(now):
+		s.Until = g.down.until
+	}
+	return s
+}
+
+// count adds to the counts of an endpoint.
+func (r *Reader) count(e *endpoint, cached, late int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.cached += cached
+	e.late += late
+}
+
+// logRound tells at debug level what became of an endpoint since before.
+func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failures int, took time.Duration) {
+	after := r.statsOf(e)
+	args := []any{"host", e.name, "repositories", repositories, "cached", after.Cached - before.Cached, "late", after.Late - before.Late,
+		"failed", failures, "requests", after.Requests - before.Requests, "took", took}
+	if !after.Until.IsZero() {
+		args = append(args, "until", after.Until)
+	}
+	r.log().Debug("asked for heads", args...)
+}
+
+func (r *Reader) statsOf(e *endpoint) EndpointStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return e.stats()
+}
