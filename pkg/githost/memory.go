@@ -89,10 +89,10 @@ func (m *memory) recall() repo.Observation {
 // rank orders what is to be read: what had to wait last time, then the most, then what fails by itself.
 func (m *memory) rank() int {
 	switch {
-	case m.late:
-		return 0
 	case m.err != nil:
 		return 2
+	case m.late:
+		return 0
 	}
 	return 1
 }

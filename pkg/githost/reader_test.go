@@ -157,7 +157,11 @@ func TestReaderIsolatesHosts(t *testing.T) {
 				// Half of the answer is there when the time is over.
 				answers := fixed(ctx, want)
 				<-ctx.Done()
-				answers[1] = repo.Observation{Err: fmt.Errorf("listing: %w", context.Cause(ctx))}
+				for i, w := range want {
+					if strings.HasSuffix(w.URL, "/2") {
+						answers[i] = repo.Observation{Err: fmt.Errorf("listing: %w", context.Cause(ctx))}
+					}
+				}
 				return answers
 			},
 			"https://deaf.example": func(ctx context.Context, want []Wanted) []repo.Observation {

@@ -45,7 +45,7 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 		}
 	}
 	if len(read) > 0 {
-		late += r.read(ctx, b, b.order(read), began, answers)
+		late += r.read(ctx, b, read, began, answers)
 	}
 	r.count(e, cached, late)
 	return answers
@@ -91,40 +91,53 @@ func (r *Reader) hints(e *endpoint) (Prefilter, bool) {
 	return p, ok && r.Sweep > 0
 }
 
-// order puts first a repository that was read last time, for the first request tells whether the host works.
-func (b *batch) order(read []int) []int {
-	slices.SortStableFunc(read, func(i, j int) int { return cmp.Compare(b.memory[i].rank(), b.memory[j].rank()) })
-	if at := slices.IndexFunc(read, func(i int) bool { return b.memory[i].good() }); at > 0 {
-		first := read[at]
-		copy(read[1:at+1], read[:at])
-		read[0] = first
+// read asks the Host for the repositories with these indexes, writes what it gave into answers, and returns
+// how many there was no budget or no time for. Those that failed last time come after the others, because
+// the first answers tell whether the host and the credential are good; what was late comes first.
+func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, answers []repo.Observation) (late int) {
+	e := b.endpoint
+	e.gate.pace(len(indexes))
+	slices.SortStableFunc(indexes, func(i, j int) int { return cmp.Compare(b.memory[i].rank(), b.memory[j].rank()) })
+	failing := len(indexes)
+	for failing > 0 && b.memory[indexes[failing-1]].err != nil {
+		failing--
 	}
-	return read
+	fault := cmp.Or(r.heads(ctx, b, indexes[:failing], answers), r.heads(ctx, b, indexes[failing:], answers))
+	return r.learn(b, indexes, began, answers, !e.gate.end() && fault == nil, ctx.Err() != nil)
 }
 
-// read asks the Host for the repositories with these indexes, writes what it gave into answers, and returns
-// how many there was no budget or no time for.
-func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, answers []repo.Observation) (late int) {
+// heads asks the Host for some of b.want and writes what it gave into answers. A fault is of the Host.
+func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []repo.Observation) (fault *Error) {
+	if len(indexes) == 0 {
+		return nil
+	}
 	e := b.endpoint
 	want := make([]Wanted, len(indexes))
 	for k, i := range indexes {
 		want[k] = b.want[i]
 	}
-	e.gate.pace(len(want))
 	var got []repo.Observation
-	fault := r.survive(e, func() { got = e.host.Heads(ctx, want) })
+	fault = r.survive(e, func() { got = e.host.Heads(ctx, want) })
 	if fault == nil && len(got) != len(want) {
 		fault = NewError(Invalid, e.name, "%d answers for %d repositories, which is a fault of Sentry: please report it", len(got), len(want))
 	}
-	whole := e.gate.end() || fault != nil
-	_, hints := r.hints(e)
 	for k, i := range indexes {
-		m := b.memory[i]
 		if fault != nil {
 			answers[i] = failed(fault)
 		} else {
 			answers[i] = got[k]
 		}
+	}
+	return fault
+}
+
+// learn remembers what was answered, and returns for how many repositories nothing was sent. works says that
+// the host works, so that an error is the repository's own; timeUp that the time was up.
+func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.Observation, works, timeUp bool) (late int) {
+	e := b.endpoint
+	_, hints := r.hints(e)
+	for _, i := range indexes {
+		m := b.memory[i]
 		if answers[i].Err == nil {
 			heads := answers[i].Heads
 			if !hints {
@@ -144,9 +157,9 @@ func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.T
 			e.gate.limitUntil(err)
 			m.fail(err, began, false)
 		default:
-			m.fail(err, began, !whole)
+			m.fail(err, began, works)
 		}
-		m.late = ctx.Err() != nil
+		m.late = timeUp
 	}
 	return late
 }

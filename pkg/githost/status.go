@@ -24,7 +24,9 @@ func StatusError(host string, resp *http.Response, body []byte) *Error {
 	switch s := resp.StatusCode; {
 	case s == http.StatusTooManyRequests, s == http.StatusForbidden && saysLimit(resp.Header):
 		kind, hint = RateLimited, "asked too often"
-		until, _ = limitedUntil(resp.Header, time.Now())
+		if at, told := limitedUntil(resp.Header, time.Now()); told {
+			until = at
+		}
 	case s == http.StatusUnauthorized && sentCredential(resp):
 		kind, hint = Denied, "the credential was refused: check auth, and whether the token has expired"
 	case s == http.StatusUnauthorized:
