@@ -125,13 +125,13 @@ func TestAPIHostsLies(t *testing.T) {
 	for _, c := range cases {
 		t.Run(string(c.kind)+"/"+c.name, func(t *testing.T) {
 			t.Parallel()
-			origin := serveAPI(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			origin := serveAPI(t, restOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				for k, v := range c.header {
 					w.Header().Set(k, v)
 				}
 				w.WriteHeader(c.status)
 				_, _ = w.Write([]byte(c.body))
-			}))
+			})))
 			o := openAPI(t, hostOf(c.kind).open, origin, "", goodToken).Heads(t.Context(),
 				[]githost.Wanted{{URL: origin + "/team/app", Patterns: apiPatterns(t, "main")}})[0]
 			if c.want == "" {
@@ -164,7 +164,7 @@ func TestAPIHostsEndlessPages(t *testing.T) {
 		{gitlab.Open, 5000, 21, "more than 100000 branches"},
 	} {
 		requests := 0
-		origin := serveAPI(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		origin := serveAPI(t, restOnly(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			requests++
 			w.Header().Set("Link", fmt.Sprintf(`<%s/next?page=%d>; rel="next"`, elsewhere, requests+1))
 			w.Header().Set("X-Next-Page", fmt.Sprint(requests+1))
@@ -174,7 +174,7 @@ func TestAPIHostsEndlessPages(t *testing.T) {
 				items[i] = fmt.Sprintf(item, requests*c.perPage+i)
 			}
 			_, _ = fmt.Fprintf(w, "[%s]", strings.Join(items, ","))
-		}))
+		})))
 		got := openAPI(t, c.open, origin, "", goodToken).Heads(t.Context(), []githost.Wanted{{URL: origin + "/team/app", Patterns: apiPatterns(t, "main")}})
 		if e := apiError(t, got[0]); e.Kind != githost.Invalid || !strings.Contains(e.Error(), c.want) || requests != c.requests {
 			t.Errorf("%d branches a page without an end: %v after %d requests, want %q after %d", c.perPage, e, requests, c.want, c.requests)

@@ -53,7 +53,7 @@ func TestAPIHostsRequests(t *testing.T) {
 			openAPI(t, hostOf(c.kind).open, origin, "", c.token).Heads(t.Context(),
 				[]githost.Wanted{{URL: origin + "/team/app.git", Patterns: apiPatterns(t, c.branches...)}})
 			var urls []string
-			for _, r := range api.Requests() {
+			for _, r := range restRequests(api) {
 				urls = append(urls, r.URL)
 				if r.Authorization != c.auth {
 					t.Errorf("%s was sent %q, want %q", r.URL, r.Authorization, c.auth)
@@ -185,7 +185,7 @@ func TestAPIHostsUnchanged(t *testing.T) {
 					t.Fatal(o.Err)
 				}
 				var got []int
-				for _, r := range api.Requests() {
+				for _, r := range restRequests(api) {
 					got = append(got, r.Status)
 					if (r.Status == http.StatusNotModified) != (r.Bytes == 0) {
 						t.Errorf("%s: status %d with %d bytes", r.URL, r.Status, r.Bytes)

@@ -59,7 +59,7 @@ func replay(answers map[string]recorded, origin string) http.Handler {
 
 func readHeads(t *testing.T, kind config.HostType, handler http.Handler, path string, branches ...string) repo.Observation {
 	t.Helper()
-	origin := serveAPI(t, handler)
+	origin := serveAPI(t, restOnly(handler))
 	return openAPI(t, hostOf(kind).open, origin, "", goodToken).Heads(t.Context(),
 		[]githost.Wanted{{URL: origin + path, Patterns: apiPatterns(t, branches...)}})[0]
 }

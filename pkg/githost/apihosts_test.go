@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -63,6 +64,22 @@ func serveAPI(t *testing.T, handler http.Handler) string {
 	return server.URL
 }
 
+// restOnly serves a host without GraphQL.
+func restOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodPost {
+			http.NotFound(w, req)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// restRequests returns what a host was asked by GET.
+func restRequests(api *githosttest.API) []githosttest.Request {
+	return slices.DeleteFunc(api.Requests(), func(r githosttest.Request) bool { return strings.HasSuffix(r.URL, "/graphql") })
+}
+
 func apiPatterns(t testing.TB, entries ...string) repo.Patterns {
 	t.Helper()
 	var ps repo.Patterns
@@ -96,16 +113,19 @@ func apiError(t *testing.T, o repo.Observation) *githost.Error {
 // hostileNames are branch names that Git allows and that mean something to URLs, shells or regular expressions.
 var hostileNames = []string{"x$(HOME)", "a'b", `q"q`, "ünï/cödé", "dev%20z", "100%", "a#b", "a&b=c", "a+b", "r;ls", "release/1.0", "日本"}
 
-var apiCases = []struct {
-	name     string
-	arrange  func(*githosttest.API)
-	path     string // default: team/app
-	branches []string
-	token    string
-	want     map[string]repo.SHA
-	kind     githost.Kind
-	status   int
-}{
+type apiCase struct {
+	name      string
+	arrange   func(*githosttest.API)
+	path      string // default: team/app
+	branches  []string
+	token     string
+	anonymous bool // means nothing with a token
+	want      map[string]repo.SHA
+	kind      githost.Kind
+	status    int
+}
+
+var apiCases = []apiCase{
 	{name: "one exact name among others that begin alike", branches: []string{"main"},
 		want: map[string]repo.SHA{"main": shaA}},
 	{name: "exact names, of which one is missing", branches: []string{"main", "gone", "dev-x"},
@@ -127,7 +147,7 @@ var apiCases = []struct {
 		arrange: func(a *githosttest.API) { a.Create("team/empty") }},
 	{name: "no such repository", path: "team/none", branches: []string{"main", "dev.*"}, kind: githost.NotFound, status: 404},
 	{name: "a private repository without a token", arrange: func(a *githosttest.API) { a.SetPrivate("team/app") },
-		branches: []string{"main"}, kind: githost.NotFound, status: 404},
+		branches: []string{"main"}, anonymous: true, kind: githost.NotFound, status: 404},
 	{name: "a private repository", arrange: func(a *githosttest.API) { a.SetPrivate("team/app") },
 		branches: []string{"main"}, token: goodToken, want: map[string]repo.SHA{"main": shaA}},
 	{name: "a token that is refused", branches: []string{"main"}, token: "stale-token-xyzzy", kind: githost.Denied, status: 401},
@@ -155,10 +175,11 @@ func manyBranches() map[string]repo.SHA {
 	return m
 }
 
-// newAPI returns a host with one repository, team/app.
+// newAPI returns a host with one repository, team/app, and without GraphQL.
 func newAPI(kind config.HostType) *githosttest.API {
 	api := githosttest.NewAPI(kind)
 	api.SetToken(goodToken)
+	api.SetGraphQL(false)
 	for branch, sha := range map[string]string{"main": shaA, "main-old": shaB, "dev-x": shaB, "dev/y": shaA, "devil/../x": shaA} {
 		api.Push("team/app", branch, sha)
 	}
@@ -168,37 +189,48 @@ func newAPI(kind config.HostType) *githosttest.API {
 func TestAPIHosts(t *testing.T) {
 	for _, host := range apiHosts {
 		for _, c := range apiCases {
-			t.Run(string(host.kind)+"/"+c.name, func(t *testing.T) {
-				t.Parallel()
-				api := newAPI(host.kind)
-				if c.arrange != nil {
-					c.arrange(api)
-				}
-				origin := serveAPI(t, api)
-				path := c.path
-				if path == "" {
-					path = "team/app"
-				}
-				h := openAPI(t, host.open, origin, "", c.token)
-				got := h.Heads(t.Context(), []githost.Wanted{{URL: origin + "/" + path, Patterns: apiPatterns(t, c.branches...)}})
-				if len(got) != 1 {
-					t.Fatalf("%d answers for one repository", len(got))
-				}
-				if c.kind == "" {
-					if diff := cmp.Diff(repo.Observation{Heads: c.want}, got[0]); diff != "" {
-						t.Errorf("heads of %v (-want +got):\n%s", c.branches, diff)
-					}
-					return
-				}
-				e := apiError(t, got[0])
-				if e.Kind != c.kind || c.status != 0 && e.Status != c.status {
-					t.Errorf("error %v: kind %q, status %d, want %q, %d", e, e.Kind, e.Status, c.kind, c.status)
-				}
-				if wait := time.Until(e.Until); c.kind == githost.RateLimited && (wait < 30*time.Second || wait > time.Hour) {
-					t.Errorf("error %v: ask again in %s, want what the host said", e, wait)
-				}
-			})
+			t.Run(string(host.kind)+"/"+c.name, func(t *testing.T) { t.Parallel(); testAPIHost(t, host, c, false) })
+			if host.kind != config.Gitea && !c.anonymous {
+				t.Run(string(host.kind)+" GraphQL/"+c.name, func(t *testing.T) { t.Parallel(); testAPIHost(t, host, c, true) })
+			}
 		}
+	}
+}
+
+func testAPIHost(t *testing.T, host apiHost, c apiCase, graphQL bool) {
+	api := newAPI(host.kind)
+	api.SetGraphQL(graphQL)
+	if graphQL && c.token == "" {
+		c.token = goodToken
+	}
+	if graphQL && host.kind == config.GitHub && c.status != http.StatusUnauthorized && c.status != http.StatusTooManyRequests {
+		c.status = 0 // errors come with a 200
+	}
+	if c.arrange != nil {
+		c.arrange(api)
+	}
+	origin := serveAPI(t, api)
+	path := c.path
+	if path == "" {
+		path = "team/app"
+	}
+	h := openAPI(t, host.open, origin, "", c.token)
+	got := h.Heads(t.Context(), []githost.Wanted{{URL: origin + "/" + path, Patterns: apiPatterns(t, c.branches...)}})
+	if len(got) != 1 {
+		t.Fatalf("%d answers for one repository", len(got))
+	}
+	if c.kind == "" {
+		if diff := cmp.Diff(repo.Observation{Heads: c.want}, got[0]); diff != "" {
+			t.Errorf("heads of %v (-want +got):\n%s", c.branches, diff)
+		}
+		return
+	}
+	e := apiError(t, got[0])
+	if e.Kind != c.kind || c.status != 0 && e.Status != c.status {
+		t.Errorf("error %v: kind %q, status %d, want %q, %d", e, e.Kind, e.Status, c.kind, c.status)
+	}
+	if wait := time.Until(e.Until); c.kind == githost.RateLimited && (wait < 30*time.Second || wait > time.Hour) {
+		t.Errorf("error %v: ask again in %s, want what the host said", e, wait)
 	}
 }
 
@@ -330,6 +362,7 @@ func TestAPIHostsInterrupted(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			origin := serveAPI(t, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 				cancel()
+				_, _ = io.Copy(io.Discard, req.Body) // or the server would not notice
 				<-req.Context().Done()
 			}))
 			want := slices.Repeat([]githost.Wanted{{URL: origin + "/team/app", Patterns: apiPatterns(t, "main")}}, 20)

@@ -32,8 +32,13 @@ type API struct {
 	latency  time.Duration
 	requests []Request
 	counted  int // against the rate limit
+	points   int // of GraphQL
 	lastID   int
 	reset    time.Time
+	ahead    time.Duration // of the real time
+
+	graphQL    bool
+	gitalyDown bool
 }
 
 type apiRepo struct {
@@ -42,6 +47,7 @@ type apiRepo struct {
 	branches map[string]string
 	private  bool
 	denied   bool
+	pushed   time.Time // in whole seconds; zero when nothing was
 }
 
 // Request is one request that an API was sent, and what became of it.
@@ -70,7 +76,7 @@ func NewAPI(kind config.HostType) *API {
 		panic("githosttest: no API for " + string(kind))
 	}
 	return &API{kind: kind, repos: make(map[string]*apiRepo), moved: make(map[string]string),
-		lastID: 1000, reset: time.Now().Add(time.Hour).Truncate(time.Second)}
+		graphQL: true, lastID: 1000, reset: time.Now().Add(time.Hour).Truncate(time.Second)}
 }
 
 // Create makes an empty repository, unless it is there.
@@ -79,7 +85,7 @@ func (a *API) Create(path string) { a.change(path, func(*apiRepo) {}) }
 // Push points a branch at sha, whether that follows from where it was or not, and makes branch and
 // repository where they are missing.
 func (a *API) Push(path, branch, sha string) {
-	a.change(path, func(r *apiRepo) { r.branches[branch] = sha })
+	a.change(path, func(r *apiRepo) { r.branches[branch], r.pushed = sha, a.now().Truncate(time.Second) })
 }
 
 // Delete deletes a branch.
@@ -135,6 +141,25 @@ func (a *API) set(f func()) {
 	f()
 }
 
+// SetGraphQL opens or closes the GraphQL endpoint of GitHub and GitLab, which is open at first.
+func (a *API) SetGraphQL(open bool) { a.set(func() { a.graphQL = open }) }
+
+// SetGitalyDown has GitLab's GraphQL answer as it does when the server that holds the repositories is out
+// of reach: with no commits, and no error.
+func (a *API) SetGitalyDown(down bool) { a.set(func() { a.gitalyDown = down }) }
+
+// Advance sets the host's clock forward. It is in the Date of each answer.
+func (a *API) Advance(d time.Duration) { a.set(func() { a.ahead += d }) }
+
+func (a *API) now() time.Time { return time.Now().Add(a.ahead) }
+
+// Points returns how many points GitHub's GraphQL queries have cost.
+func (a *API) Points() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.points
+}
+
 // Requests returns what was asked since the last call, in the order of the answers.
 func (a *API) Requests() []Request {
 	a.mu.Lock()
@@ -184,7 +209,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !isText {
 		body, _ = json.Marshal(rep.body)
 	}
-	if d.etag != "" && rep.status == http.StatusOK {
+	h.Set("Date", a.now().UTC().Format(http.TimeFormat))
+	if d.etag != "" && rep.status == http.StatusOK && req.Method == http.MethodGet {
 		// The real ones depend on the body alone, or on the body and the credential; never on headers.
 		h.Set("ETag", fmt.Sprintf(d.etag, sha256.Sum256(append(body, req.Header.Get("Authorization")...))))
 		if req.Header.Get("If-None-Match") == h.Get("ETag") {
@@ -208,6 +234,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 func (a *API) answer(d dialect, req *http.Request) reply {
 	switch {
+	case a.limit == Exhausted && a.kind == config.GitHub && a.asksGraphQL(req, gitHubEndpoints...):
+		return gitHubQueryLimited(a)
 	case a.limit != Unlimited:
 		return d.limited(a)
 	case sentToken(req) != "" && !a.hasToken(req):

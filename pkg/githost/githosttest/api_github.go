@@ -9,8 +9,14 @@ import (
 	"strings"
 )
 
+// gitHubEndpoints are where GraphQL is at api.github.com, and at an Enterprise server.
+var gitHubEndpoints = []string{"graphql", "api/graphql"}
+
 // gitHubRoute serves api.github.com, and the same below /api/v3 as an Enterprise server does.
 func gitHubRoute(a *API, req *http.Request, parts []string) reply {
+	if a.asksGraphQL(req, gitHubEndpoints...) {
+		return gitHubQuery(a, req)
+	}
 	base := here(req)
 	if len(parts) > 2 && parts[0] == "api" && parts[1] == "v3" {
 		base, parts = base+"/api/v3", parts[2:]

@@ -12,6 +12,9 @@ import (
 const gitLabMaxPage = 100
 
 func gitLabRoute(a *API, req *http.Request, parts []string) reply {
+	if a.asksGraphQL(req, "api/graphql") {
+		return gitLabQuery(a, req)
+	}
 	if len(parts) != 6 || strings.Join(parts[:3], "/") != "api/v4/projects" || strings.Join(parts[4:], "/") != "repository/branches" {
 		return reply{http.StatusNotFound, gitLabJSON(), map[string]string{"error": "404 Not Found"}}
 	}

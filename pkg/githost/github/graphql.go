@@ -1,0 +1,211 @@
+package github
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// maxPages is how many pages of a hundred branches are read of one repository. One with more is asked for
+// by REST from then on, where one request answers all of it, and costs nothing while nothing changes.
+const maxPages = 5
+
+// query reads repositories by GraphQL. left are those that REST has to answer.
+func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo.Observation, left []int) {
+	answers = make([]repo.Observation, len(want))
+	targets := make([]*target, len(want))
+	var items []int
+	for i, w := range want {
+		owner, name, err := rest.OwnerAndName(w.URL, "")
+		if err != nil {
+			answers[i] = repo.Observation{Err: githost.NewError(githost.Invalid, h.name, "%w", err)}
+			continue
+		}
+		t, fits := newTarget(i, owner, name, w.Patterns)
+		targets[i] = t
+		if !fits || h.byREST(t) {
+			left = append(left, i)
+			continue
+		}
+		items = append(items, i)
+	}
+	reads := reading{host: h, want: want, targets: targets, answers: answers}
+	h.batches.Run(items, graphql.Work{
+		Take: func(_ []int, size int) int { return size },
+		Ask:  func(batch []int) error { return reads.ask(ctx, batch) },
+		Fail: func(failed []int, err *githost.Error) {
+			for _, i := range failed {
+				answers[i] = repo.Observation{Err: err}
+			}
+		},
+	})
+	for _, i := range items {
+		if h.byREST(targets[i]) {
+			left = append(left, i)
+		}
+	}
+	return answers, left
+}
+
+// byREST reports whether GraphQL is no use for a repository.
+func (h *host) byREST(t *target) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.without || t.exact == nil && h.large[t.path()]
+}
+
+func (t *target) path() string { return strings.ToLower(t.owner + "/" + t.name) }
+
+// reading is one call of Heads.
+type reading struct {
+	host    *host
+	want    []githost.Wanted
+	targets []*target
+	answers []repo.Observation
+}
+
+// ask reads a batch, page by page for those that have pages.
+func (r *reading) ask(ctx context.Context, batch []int) error {
+	pending := make([]*target, 0, len(batch))
+	for _, i := range batch {
+		t := *r.targets[i] // a batch that was too much is read again, from the start
+		pending = append(pending, &t)
+	}
+	for number := 1; len(pending) > 0; number++ {
+		if number > maxPages {
+			r.host.remember(func() {
+				for _, t := range pending {
+					r.host.large[t.path()] = true
+				}
+			})
+			return nil
+		}
+		answer, err := r.host.send(ctx, headsRequest(pending), headFragment)
+		if err != nil {
+			return err
+		}
+		pending = r.take(answer, pending)
+	}
+	return nil
+}
+
+// take reads what an answer says of each target, and returns those of which another page follows.
+func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
+	h := r.host
+	problems := byAlias(answer.Problems)
+	var more []*target
+	for k, t := range asked {
+		alias := fmt.Sprintf("r%d", k)
+		text := answer.Data[alias]
+		switch problem, ok := problems[alias]; {
+		case ok:
+			r.answers[t.index] = repo.Observation{Err: h.refusal(problem)}
+			continue
+		case len(text) == 0 || string(text) == "null":
+			r.answers[t.index] = repo.Observation{Err: githost.NewError(githost.Temporary, h.name, "the answer leaves this repository out")}
+			continue
+		}
+		next, err := t.read(text)
+		switch {
+		case err != nil:
+			r.answers[t.index] = repo.Observation{Err: h.odd(err)}
+		case next:
+			more = append(more, t)
+		default:
+			w := r.want[t.index]
+			o := githost.CollectHeads(h.name, w.Patterns, rest.Pairs(t.heads))
+			r.answers[t.index] = o
+			if o.Err == nil {
+				h.saw(w, t, servedAt(answer.Header))
+			}
+		}
+	}
+	return more
+}
+
+// send asks a query, and makes errors of problems that are not those of a single field.
+func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.Answer, error) {
+	answer, err := h.graphQL.Ask(ctx, r.text(fragments), r.variables)
+	if e, ok := errors.AsType[*githost.Error](err); ok {
+		switch e.Status {
+		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
+			h.remember(func() { h.without = true })
+		}
+	}
+	if err != nil {
+		return answer, err
+	}
+	for _, p := range answer.Problems {
+		switch {
+		case p.Type == "RATE_LIMITED" || p.Type == "RATE_LIMIT":
+			return answer, h.graphQL.Limited(answer, p)
+		case p.Type == "RESOURCE_LIMITS_EXCEEDED" || p.Type == "MAX_NODE_LIMIT_EXCEEDED":
+			return answer, fmt.Errorf("%w: %w", graphql.ErrTooMuch, h.refusal(p))
+		case p.Alias() != "":
+		case p.Type == "FORBIDDEN" || p.Type == "INSUFFICIENT_SCOPES":
+			return answer, h.refusal(p)
+		case p.Extensions.Code != "":
+			return answer, githost.NewError(githost.Invalid, h.name, "it does not understand the query (it says: %.120s)", p.Message)
+		default: // "Something went wrong": it ran out of time, or has a fault
+			return answer, fmt.Errorf("%w: %w", graphql.ErrTooMuch, h.refusal(p))
+		}
+	}
+	return answer, nil
+}
+
+// refusal makes an error of a problem.
+func (h *host) refusal(p graphql.Problem) *githost.Error {
+	kind, hint := githost.Temporary, "the server has a problem"
+	switch p.Type {
+	case "NOT_FOUND":
+		kind, hint = githost.NotFound, "no such repository, or this credential may not see it"
+	case "FORBIDDEN", "INSUFFICIENT_SCOPES":
+		kind, hint = githost.Denied, "the credential lacks the right to read this"
+	}
+	e := githost.NewError(kind, h.name, "%s (it says: %.120s)", hint, p.Message)
+	e.Status = http.StatusOK
+	return e
+}
+
+// odd makes an error of an answer that cannot be read.
+func (h *host) odd(err error) *githost.Error {
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return githost.WrapError(h.name, err)
+	}
+	return githost.NewError(githost.Invalid, h.name, "%w", err)
+}
+
+func byAlias(problems []graphql.Problem) map[string]graphql.Problem {
+	of := make(map[string]graphql.Problem)
+	for _, p := range problems {
+		if _, known := of[p.Alias()]; !known {
+			of[p.Alias()] = p
+		}
+	}
+	return of
+}
+
+// remember changes what the host knows.
+func (h *host) remember(change func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change()
+}
+
+// servedAt returns when a server answered, by its own clock; zero when it does not say.
+func servedAt(header http.Header) time.Time {
+	t, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

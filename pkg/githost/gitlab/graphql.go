@@ -1,0 +1,214 @@
+package gitlab
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// offer is what is known of a server's GraphQL.
+type offer int
+
+const (
+	notAsked offer = iota
+	offered
+	notOffered
+)
+
+// maxRests is how many calls of Heads use REST alone after GraphQL answered nothing at all.
+const maxRests = 10
+
+// query reads projects by GraphQL. left are those that REST has to answer.
+func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo.Observation, left []int) {
+	answers = make([]repo.Observation, len(want))
+	var targets []*target
+	for i, w := range want {
+		path, err := h.project(w.URL)
+		if err != nil {
+			answers[i] = repo.Observation{Err: githost.NewError(githost.Invalid, h.api.Host(), "%w", err)}
+			continue
+		}
+		if t, fits := newTarget(i, path, w.Patterns); fits {
+			targets = append(targets, t)
+		} else {
+			left = append(left, i)
+		}
+	}
+	if len(targets) == 0 {
+		return answers, left
+	}
+	asked, err := h.offered(ctx)
+	if err != nil {
+		for i := range answers {
+			if answers[i].Err == nil {
+				answers[i] = repo.Observation{Err: err}
+			}
+		}
+		return answers, nil
+	}
+	if !asked {
+		for _, t := range targets {
+			left = append(left, t.index)
+		}
+		return answers, left
+	}
+	return answers, append(left, h.batch(ctx, want, targets, answers)...)
+}
+
+// batch reads targets, and returns which of what is wanted GraphQL does not answer: what it leaves out
+// may be renamed, gone, or of a repository that its server cannot reach, and only REST tells these apart.
+func (h *host) batch(ctx context.Context, want []githost.Wanted, targets []*target, answers []repo.Observation) []int {
+	slices.SortStableFunc(targets, func(a, b *target) int {
+		return cmp.Or(cmp.Compare(a.set(), b.set()), cmp.Compare(a.path, b.path))
+	})
+	pick := func(items []int) []*target {
+		picked := make([]*target, len(items))
+		for i, at := range items {
+			picked[i] = targets[at]
+		}
+		return picked
+	}
+	items := make([]int, len(targets))
+	for i := range items {
+		items[i] = i
+	}
+	err := h.batches.Run(items, graphql.Work{
+		Take: func(queue []int, size int) int { return fitting(pick(queue[:min(size, len(queue))]), size) },
+		Ask: func(batch []int) error {
+			return h.ask(ctx, split(pick(batch)), func(t *target, heads []rest.Head) {
+				answers[t.index] = githost.CollectHeads(h.api.Host(), want[t.index].Patterns, rest.Pairs(heads))
+			})
+		},
+		Fail: func(failed []int, err *githost.Error) {
+			for _, t := range pick(failed) {
+				answers[t.index] = repo.Observation{Err: err}
+			}
+		},
+	})
+	if errors.Is(err, graphql.ErrTooMuch) {
+		h.mu.Lock()
+		h.rests = maxRests
+		h.mu.Unlock()
+	}
+	var left []int
+	for _, t := range targets {
+		if o := answers[t.index]; o.Err == nil && o.Heads == nil {
+			left = append(left, t.index)
+		}
+	}
+	return left
+}
+
+// ask asks for parts, and hands over what was answered.
+func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []rest.Head)) error {
+	text, variables := headsQuery(parts)
+	answer, err := h.graphQL.Ask(ctx, text, variables)
+	if err != nil {
+		return err
+	}
+	for _, p := range answer.Problems {
+		// With an alias it is one of projects() that ran out of time, or of a commit in it.
+		if p.Alias() == "" || len(answer.Data) == 0 {
+			return h.problem(p)
+		}
+	}
+	for i, p := range parts {
+		heads, err := readPart(answer.Data[fmt.Sprintf("p%d", i)], p)
+		if err != nil {
+			return h.odd(err)
+		}
+		for _, t := range p.targets {
+			if found, ok := heads[strings.ToLower(t.path)]; ok {
+				answered(t, found)
+			}
+		}
+	}
+	return nil
+}
+
+// problem makes an error of one that the whole query has: most are of its complexity, or of time.
+func (h *host) problem(p graphql.Problem) error {
+	e := githost.NewError(githost.Temporary, h.api.Host(), "it did not answer the GraphQL query (it says: %.120s)", p.Message)
+	e.Status = http.StatusOK
+	return fmt.Errorf("%w: %w", graphql.ErrTooMuch, e)
+}
+
+func (h *host) odd(err error) error {
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return githost.WrapError(h.api.Host(), err)
+	}
+	return githost.NewError(githost.Invalid, h.api.Host(), "%w", err)
+}
+
+// introspection asks for what Repository has, and what projects() takes.
+const introspection = `query{repository:__type(name:"Repository"){fields{name args{name}}} query:__type(name:"Query"){fields{name args{name}}}}`
+
+// offered reports whether a server's GraphQL answers heads, and asks it the first time. An error means
+// that the server is not to be asked for anything else now.
+func (h *host) offered(ctx context.Context) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.token == "" || h.offers == notOffered:
+		return false, nil
+	case h.rests > 0:
+		h.rests--
+		return false, nil
+	case h.offers == offered:
+		return true, nil
+	}
+	answer, err := h.graphQL.Ask(ctx, introspection, nil)
+	if e, ok := errors.AsType[*githost.Error](err); ok {
+		switch {
+		case e.Status == http.StatusNotFound, e.Status == http.StatusMethodNotAllowed, e.Status == http.StatusGone:
+			h.offers = notOffered
+			return false, nil
+		case ctx.Err() != nil, e.Kind == githost.RateLimited, e.Status == http.StatusUnauthorized,
+			e.Kind == githost.Temporary && e.Status == 0:
+			return false, e
+		}
+		return false, nil // REST says what is wrong
+	}
+	repository, first := fields(answer.Data["repository"])
+	query, second := fields(answer.Data["query"])
+	if !first || !second || len(answer.Problems) > 0 {
+		return false, nil
+	}
+	h.offers = notOffered
+	if slices.Contains(repository["commit"], "ref") && slices.Contains(query["projects"], "fullPaths") {
+		h.offers = offered
+	}
+	return h.offers == offered, nil
+}
+
+// fields reads the description of a type: the names of the arguments, by the name of the field.
+func fields(text json.RawMessage) (map[string][]string, bool) {
+	var described *struct {
+		Fields []struct {
+			Name string
+			Args []struct{ Name string }
+		}
+	}
+	if json.Unmarshal(text, &described) != nil || described == nil {
+		return nil, false
+	}
+	found := make(map[string][]string)
+	for _, f := range described.Fields {
+		args := []string{}
+		for _, a := range f.Args {
+			args = append(args, a.Name)
+		}
+		found[f.Name] = args
+	}
+	return found, true
+}
