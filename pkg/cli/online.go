@@ -40,7 +40,7 @@ func validateOnline(ctx context.Context, o *options, cfg *config.Config, log *sl
 	accounts := accountsOf(cfg)
 	var wait sync.WaitGroup
 	for _, a := range accounts {
-		wait.Go(func() { a.read(ctx, log) })
+		wait.Go(func() { a.read(ctx, cfg, log) })
 	}
 	wait.Wait()
 	if err := ctx.Err(); err != nil {
@@ -110,11 +110,11 @@ func hostOf(url string) string {
 
 // read does a first cycle and one in which nothing has changed, as `sentry watch` would, and then looks at
 // the QA repositories, which watching only reads when something changed.
-func (a *account) read(ctx context.Context, log *slog.Logger) {
+func (a *account) read(ctx context.Context, cfg *config.Config, log *slog.Logger) {
 	start := time.Now()
 	log.Info("reading", "host", a.host, "credential", a.credential(), "repositories", len(a.watched)+len(a.qa))
 	m := &meter{next: githost.NewTransport(), free304: a.Type == config.GitHub && a.Auth.Token.Reveal() != ""}
-	r := reader(log)
+	r := reader(log, cfg.Global.Sweep)
 	r.Base = m
 	defer r.Close()
 	monitors := monitorsOf(a.watched)
