@@ -219,6 +219,9 @@ func testAPIHost(t *testing.T, host apiHost, c apiCase, graphQL bool) {
 	if len(got) != 1 {
 		t.Fatalf("%d answers for one repository", len(got))
 	}
+	if n := len(restRequests(api)); graphQL && host.kind == config.GitHub && n != 0 {
+		t.Errorf("%d requests by REST, want none", n)
+	}
 	if c.kind == "" {
 		if diff := cmp.Diff(repo.Observation{Heads: c.want}, got[0]); diff != "" {
 			t.Errorf("heads of %v (-want +got):\n%s", c.branches, diff)

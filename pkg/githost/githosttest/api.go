@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
@@ -39,6 +41,7 @@ type API struct {
 
 	graphQL    bool
 	gitalyDown bool
+	queries    map[string]*ast.QueryDocument // that were valid, by their text
 }
 
 type apiRepo struct {
@@ -76,7 +79,7 @@ func NewAPI(kind config.HostType) *API {
 		panic("githosttest: no API for " + string(kind))
 	}
 	return &API{kind: kind, repos: make(map[string]*apiRepo), moved: make(map[string]string),
-		graphQL: true, lastID: 1000, reset: time.Now().Add(time.Hour).Truncate(time.Second)}
+		graphQL: true, queries: make(map[string]*ast.QueryDocument), lastID: 1000, reset: time.Now().Add(time.Hour).Truncate(time.Second)}
 }
 
 // Create makes an empty repository, unless it is there.

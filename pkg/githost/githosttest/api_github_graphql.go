@@ -15,7 +15,7 @@ func gitHubQuery(a *API, req *http.Request) reply {
 	if !a.hasToken(req) {
 		return gitHubReply(http.StatusForbidden, map[string]string{"message": "API rate limit exceeded"})
 	}
-	q, err := parseQuestion(loadGitHub(), req)
+	q, err := a.parseQuestion(loadGitHub(), req)
 	if err != nil {
 		return gitHubReply(http.StatusOK, map[string]any{"errors": []any{map[string]any{
 			"message": err.Error(), "extensions": map[string]string{"code": "undefinedField"}}}})

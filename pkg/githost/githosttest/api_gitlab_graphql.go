@@ -24,7 +24,7 @@ func gitLabQuery(a *API, req *http.Request) reply {
 		return reply{http.StatusOK, gitLabJSON(), map[string]any{"errors": []problem{{Message: message}}}}
 	}
 	schema := loadGitLab()
-	q, err := parseQuestion(schema, req)
+	q, err := a.parseQuestion(schema, req)
 	if err != nil {
 		return failed(err.Error())
 	}

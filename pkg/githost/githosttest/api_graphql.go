@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
 )
 
@@ -34,12 +37,33 @@ var (
 		if err != nil {
 			panic(err)
 		}
-		return gqlparser.MustLoadSchema(&ast.Source{Name: "github.graphql", Input: string(text)})
+		return loadPublished(&ast.Source{Name: "github.graphql", Input: string(text)})
 	})
 	loadGitLab = sync.OnceValue(func() *ast.Schema {
 		return gqlparser.MustLoadSchema(&ast.Source{Name: "gitlab.graphql", Input: string(gitLabSchema)})
 	})
 )
+
+// loadPublished reads a schema in which types may have a field twice, as GitHub's has at times.
+func loadPublished(source *ast.Source) *ast.Schema {
+	document, err := parser.ParseSchemas(validator.Prelude, source)
+	if err != nil {
+		panic(err)
+	}
+	for _, d := range document.Definitions {
+		known := make(map[string]bool)
+		d.Fields = slices.DeleteFunc(d.Fields, func(f *ast.FieldDefinition) bool {
+			twice := known[f.Name]
+			known[f.Name] = true
+			return twice
+		})
+	}
+	schema, err := validator.ValidateSchemaDocument(document)
+	if err != nil {
+		panic(err)
+	}
+	return schema
+}
 
 // question is a GraphQL query that follows the host's schema.
 type question struct {
@@ -58,8 +82,8 @@ type problem struct {
 	Message string `json:"message"`
 }
 
-// parseQuestion reads a request, and validates it by schema.
-func parseQuestion(schema *ast.Schema, req *http.Request) (*question, error) {
+// parseQuestion reads a request, and validates it by schema. A query that was valid before still is.
+func (a *API) parseQuestion(schema *ast.Schema, req *http.Request) (*question, error) {
 	var sent struct {
 		Query     string         `json:"query"`
 		Variables map[string]any `json:"variables"`
@@ -67,9 +91,13 @@ func parseQuestion(schema *ast.Schema, req *http.Request) (*question, error) {
 	if err := json.NewDecoder(req.Body).Decode(&sent); err != nil {
 		return nil, fmt.Errorf("the body is no query: %w", err)
 	}
-	document, errs := gqlparser.LoadQuery(schema, sent.Query)
-	if len(errs) > 0 {
-		return nil, errs
+	document := a.queries[sent.Query]
+	if document == nil {
+		var errs gqlerror.List
+		if document, errs = gqlparser.LoadQuery(schema, sent.Query); len(errs) > 0 {
+			return nil, errs
+		}
+		a.queries[sent.Query] = document
 	}
 	if len(document.Operations) != 1 {
 		return nil, fmt.Errorf("%d operations in a query, want one", len(document.Operations))

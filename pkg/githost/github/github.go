@@ -71,8 +71,8 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 // graphql below it for all others.
 func graphQLURL(base *url.URL) string {
 	u := *base
-	if above, ok := strings.CutSuffix(u.Path, "/api/v3/"); ok {
-		u.Path = above + "/api/"
+	if strings.HasSuffix("/"+u.Path, "/api/v3/") {
+		u.Path = strings.TrimSuffix(u.Path, "v3/")
 	}
 	return u.JoinPath("graphql").String()
 }

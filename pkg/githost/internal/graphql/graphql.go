@@ -110,7 +110,7 @@ func (c Client) read(header http.Header, text []byte) (Answer, error) {
 		Errors []Problem                  `json:"errors"`
 	}
 	if err := json.Unmarshal(text, &said); err != nil {
-		if e, ok := errors.AsType[*json.SyntaxError](err); ok && len(text) > 0 && e.Offset >= int64(len(text)) {
+		if e, ok := errors.AsType[*json.SyntaxError](err); ok && e.Offset >= int64(len(text)) {
 			err = io.ErrUnexpectedEOF
 		}
 		return Answer{}, githost.WrapError(c.Host, err)

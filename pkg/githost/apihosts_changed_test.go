@@ -1,0 +1,131 @@
+package githost_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/github"
+)
+
+// changedNow returns the indexes of what may have changed.
+func changedNow(t *testing.T, h githost.Host, want []githost.Wanted) []int {
+	t.Helper()
+	changed, err := h.(githost.Prefilter).Changed(t.Context(), want)
+	if err != nil || len(changed) != len(want) {
+		t.Fatalf("Changed = %d answers, %v, want %d", len(changed), err, len(want))
+	}
+	var indexes []int
+	for i, c := range changed {
+		if c {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
+}
+
+// One request tells what of an owner's repositories was pushed to since it was read, until it is read.
+func TestGitHubChanged(t *testing.T) {
+	api, origin, want := newGraphQL(t, config.GitHub, 300, "main", "dev")
+	h := openAPI(t, github.Open, origin, "", goodToken)
+	if got := changedNow(t, h, want); len(got) != 300 || len(api.Requests()) != 0 {
+		t.Errorf("before anything was read: %d changed, want all 300 without a request", len(got))
+	}
+	h.Heads(t.Context(), want)
+	api.Requests()
+	if got := changedNow(t, h, want); len(got) != 300 {
+		t.Errorf("within the second of the push: %d changed, want all 300", len(got))
+	}
+	api.Advance(10 * time.Minute)
+	h.Heads(t.Context(), want)
+	api.Requests()
+	check := func(name string, requests int, wanted ...int) {
+		t.Helper()
+		if got, n := changedNow(t, h, want), len(api.Requests()); !slices.Equal(got, wanted) || n != requests {
+			t.Errorf("%s: %v changed, by %d requests, want %v by %d", name, got, n, wanted, requests)
+		}
+	}
+	check("idle", 1)
+	api.Push("o/r42", "main", shaB)
+	api.Push("o/r7", "dev", shaB) // a force push looks the same
+	api.Advance(time.Minute)
+	check("two pushes", 1, 7, 42)
+	api.Advance(time.Hour)
+	check("an hour later, not read yet", 1, 7, 42)
+	h.Heads(t.Context(), want[:10])
+	api.Requests()
+	check("one of the two was read", 1, 42)
+	h.Heads(t.Context(), want[42:43])
+	api.Requests()
+	check("both were read", 1)
+
+	api.Rename("o/r9", "elsewhere/r9")
+	h.Heads(t.Context(), want[9:10])
+	api.Advance(time.Minute)
+	api.Push("elsewhere/r9", "main", shaA)
+	api.Requests()
+	check("a push to a renamed repository", 1, 9)
+	h.Heads(t.Context(), want[9:10])
+
+	api.Advance(time.Minute)
+	for i := range 120 {
+		api.Push(fmt.Sprintf("o/r%d", i+100), "main", shaB)
+	}
+	api.Requests()
+	got := changedNow(t, h, want)
+	if n := len(api.Requests()); n != 3 || !slices.Contains(got, 100) || !slices.Contains(got, 219) || slices.Contains(got, 99) {
+		t.Errorf("120 pushes: %v changed, by %d requests, want 100 to 219 and not 99, by 3", got, n)
+	}
+}
+
+// Lists that would cost more than reading are not asked for, and what cannot be told is an error or a yes.
+func TestGitHubChangedDoesNotTell(t *testing.T) {
+	api, origin, want := newGraphQL(t, config.GitHub, 60, "main")
+	h := openAPI(t, github.Open, origin, "", goodToken)
+	api.Advance(10 * time.Minute)
+	h.Heads(t.Context(), want)
+	api.Requests()
+	if got := changedNow(t, h, want); len(got) != 60 || len(api.Requests()) != 0 {
+		t.Errorf("60 repositories, which one query reads: %d changed, want 60 without a request", len(got))
+	}
+	if changed, err := openAPI(t, github.Open, origin, "", "").(githost.Prefilter).Changed(t.Context(), want); err == nil {
+		t.Errorf("without a token: %v, want an error", changed)
+	}
+
+	api, _, want = newGraphQL(t, config.GitHub, 300, "main")
+	broken := ""
+	front := serveAPI(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if broken != "" {
+			_, _ = w.Write([]byte(broken))
+			return
+		}
+		api.ServeHTTP(w, req)
+	}))
+	for i := range want {
+		want[i].URL = strings.Replace(want[i].URL, want[i].URL[:strings.Index(want[i].URL, "/o/")], front, 1)
+	}
+	h = openAPI(t, github.Open, front, "", goodToken)
+	api.Advance(10 * time.Minute)
+	h.Heads(t.Context(), want)
+	for body, fails := range map[string]bool{
+		`{"errors":[{"type":"RATE_LIMITED","message":"no"}]}`: true,
+		`{"data":{}}`:          true,
+		`{"data":{"o0":[]}}`:   true,
+		`<html>`:               true,
+		`{"data":{"o0":null}}`: false,
+		`{"data":{"o0":null},"errors":[{"type":"FORBIDDEN","path":["o0"],"message":"no"}]}`: false,
+		`{"data":{"o0":{"repositories":{"nodes":[],"pageInfo":{"hasNextPage":false}}}}}`:    false,
+		`{"data":{"o0":{"repositories":{"nodes":[null],"pageInfo":{"hasNextPage":true}}}}}`: false,
+	} {
+		broken = body
+		changed, err := h.(githost.Prefilter).Changed(t.Context(), want)
+		if (err != nil) != fails || !fails && slices.Contains(changed, false) {
+			t.Errorf("%s: error %v, want one: %t; and otherwise everything changed", body, err, fails)
+		}
+	}
+}
