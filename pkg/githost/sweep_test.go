@@ -182,6 +182,9 @@ func TestHintsThatLie(t *testing.T) {
 				}
 				for i, o := range r.Heads(t.Context(), want) {
 					url := want[i].URL
+					if kindOf(o) == NoBranch && o.Cached {
+						t.Fatalf("seed %d, minute %d, %s: %v, want it to be asked again", seed, minute, url, o)
+					}
 					if o.Err != nil || maps.Equal(o.Heads, h.heads[url]) {
 						continue
 					}
