@@ -10,7 +10,7 @@ KILLS    ?= 200
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
 # All but test/e2e, which needs a cluster.
-PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/demo/... ./test/docs/... ./test/model/... ./test/mutants/... ./test/scenarios/...
+PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./test/docs/... ./test/model/... ./test/mutants/... ./test/scenarios/...
 
 .PHONY: help
 help: ## list the targets
@@ -47,8 +47,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	done
 
 .PHONY: bench
-bench: ## benchmarks: speed and memory
-	$(GO) test -run '^$$' -bench . -benchmem ./pkg/...
+bench: ## what cycles cost, beside other ways of polling: the tables of docs/performance.md
+	@mkdir -p bin
+	@$(GO) build -o bin/bench ./test/bench
+	@bin/bench $(BENCHFLAGS)
 
 .PHONY: demo
 demo: build ## see a commit become a deployment on this machine; needs Go, git and sh

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 )
 
@@ -34,7 +35,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script: what people type and what they see. Each script has real Git repositories
-// below $WORK/git, which are served at $GIT_URL, and the reference example as reference.yaml.
+// below $WORK/git, which are served at $GIT_URL, the reference example as reference.yaml, and a GitHub at
+// $GITHUB_URL with the public repositories team/app, branches main, dev-a and dev-b, and team/qa, branch main.
 func TestScripts(t *testing.T) {
 	reference, err := os.ReadFile("../../examples/sentry.yaml")
 	if err != nil {
@@ -51,6 +53,9 @@ func TestScripts(t *testing.T) {
 			server := httptest.NewServer(githosttest.GitHandler(root))
 			env.Defer(server.Close)
 			env.Setenv("GIT_URL", server.URL)
+			github := httptest.NewServer(newGitHub())
+			env.Defer(github.Close)
+			env.Setenv("GITHUB_URL", github.URL)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(env.WorkDir, "gitconfig"))
 			gitconfig := "[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n"
@@ -76,6 +81,16 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+func newGitHub() *githosttest.API {
+	a := githosttest.NewAPI(config.GitHub)
+	a.SetToken("hush1")
+	for i, branch := range []string{"main", "dev-a", "dev-b"} {
+		a.Push("team/app", branch, strings.Repeat(fmt.Sprint(i+1), 40))
+	}
+	a.Push("team/qa", "main", strings.Repeat("4", 40))
+	return a
 }
 
 // TestReference holds docs/cli.md to what --help says; -update writes it.

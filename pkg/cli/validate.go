@@ -12,22 +12,32 @@ import (
 )
 
 func newValidate(o *options) *cobra.Command {
-	return &cobra.Command{
+	var online bool
+	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Check the configuration and every PipelineRun that follows from it",
 		Long: `Check the configuration file: all errors are listed in one go, each with its line, what is wrong
 and what would be right. Then generate a PipelineRun for everything that can run, at made-up
 revisions, and check it with Tekton's own validation. Nothing is asked of any host or cluster.
 
-Variables that the file refers to must be set, as they are where Sentry runs.`,
+Variables that the file refers to must be set, as they are where Sentry runs.
+
+With --online the Git hosts are asked too. Every repository, watched or deployed from, is read with
+its credential: the first table says how many branches each pattern matches and which repositories
+cannot be read; what would mend those follows. The second table predicts from a first and an idle
+cycle what watching costs each credential an hour, next to the host's limit; more than half of
+that is a warning. Exit code 1 when a repository cannot be read.`,
 		Example: `  sentry validate
+  sentry validate --online
   GITHUB_TOKEN=x GITLAB_TOKEN=x sentry validate -c deploy/sentry.yaml`,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runValidate(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runValidate(cmd.Context(), o, online) },
 	}
+	cmd.Flags().BoolVar(&online, "online", false, "read every repository, and predict what watching costs")
+	return cmd
 }
 
-func runValidate(ctx context.Context, o *options) error {
+func runValidate(ctx context.Context, o *options, online bool) error {
 	cfg, log, err := o.load(config.Options{})
 	if err != nil {
 		return err
@@ -52,5 +62,8 @@ func runValidate(ctx context.Context, o *options) error {
 	}
 	_, err = fmt.Fprintf(o.Out, "%s: valid: %d repositories, %d groups, polled every %s\n",
 		o.config, len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval)
-	return err
+	if err != nil || !online {
+		return err
+	}
+	return validateOnline(ctx, o, cfg, log)
 }

@@ -16,6 +16,8 @@ const (
 	// maxRefs bounds the refs that are read of one answer. The largest public repositories have about
 	// half a million.
 	maxRefs = 1_000_000
+	// usualAnswer is the buffer that an answer starts with, in bytes: the heads of a few branches.
+	usualAnswer = 1 << 10
 )
 
 // pkt is one packet: a line, or one of the special packets that carry nothing.
@@ -54,7 +56,7 @@ type pktReader struct {
 }
 
 func newPktReader(r io.Reader) *pktReader {
-	return &pktReader{r: bufio.NewReader(r)}
+	return &pktReader{r: bufio.NewReaderSize(r, usualAnswer)}
 }
 
 // rest reads to the flush packet and the end of the answer, so that the connection can be used again, but

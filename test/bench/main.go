@@ -1,0 +1,160 @@
+// Command bench measures what a cycle costs. It starts a simulated Git host as one process and a Sentry, or
+// what other pollers do, as another, so that the host's work is not counted as ours, and prints tables in
+// Markdown: `make bench`, and docs/performance.md for what they say.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+)
+
+// settings are the flags. Those after sizes are for the processes that the program starts itself as.
+type settings struct {
+	latency time.Duration
+	hosts   string
+	sizes   string
+	largest int
+	profile string
+
+	role string
+	host config.HostType
+	n    int
+	url  string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	var s settings
+	var host string
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.DurationVar(&s.latency, "latency", 5*time.Millisecond, "of every answer")
+	f.StringVar(&s.hosts, "hosts", "github,gitlab,gitea,git", "which hosts")
+	f.StringVar(&s.sizes, "sizes", "100,1000,10000", "how many repositories, on every host")
+	f.IntVar(&s.largest, "largest", 50_000, "how many repositories at most, on the first host alone; 0: none beyond -sizes")
+	f.StringVar(&s.profile, "profile", "", "write profiles of Sentry's idle cycles to this `directory`")
+	f.StringVar(&s.role, "role", "", "internal: serve, or a way of polling")
+	f.StringVar(&host, "host", "", "internal")
+	f.IntVar(&s.n, "n", 0, "internal")
+	f.StringVar(&s.url, "url", "", "internal")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	s.host = config.HostType(host)
+	switch s.role {
+	case "":
+		return compare(ctx, s, stdout, stderr)
+	case "serve":
+		return serve(s, stdin, stdout)
+	}
+	m, err := measure(ctx, s)
+	if err != nil {
+		return fmt.Errorf("%s, %d repositories, %s: %w", s.host, s.n, s.role, err)
+	}
+	return json.NewEncoder(stdout).Encode(m)
+}
+
+// compare measures every host, size and way of polling, and prints the tables.
+func compare(ctx context.Context, s settings, stdout, stderr io.Writer) error {
+	var all []measurement
+	for i, host := range strings.Split(s.hosts, ",") {
+		var sizes []int
+		for text := range strings.SplitSeq(s.sizes, ",") {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 {
+				return fmt.Errorf("-sizes %q: want numbers", s.sizes)
+			}
+			sizes = append(sizes, n)
+		}
+		if i == 0 && s.largest > 0 {
+			sizes = append(sizes, s.largest)
+		}
+		for _, n := range slices.Compact(sizes) {
+			some, err := compareAt(ctx, s, config.HostType(host), n, stderr)
+			if err != nil {
+				return err
+			}
+			all = append(all, some...)
+		}
+	}
+	return printTables(stdout, all, s)
+}
+
+// compareAt measures all ways of polling n repositories on one host.
+func compareAt(ctx context.Context, s settings, host config.HostType, n int, stderr io.Writer) (all []measurement, err error) {
+	for _, way := range ways(host) {
+		m, err := one(ctx, s, host, n, way, stderr)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(stderr, "%s, %d repositories, %s: %s\n", host, n, way, m.Took.Round(time.Millisecond))
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// one starts a server and a client of it, and returns what the client measured.
+func one(ctx context.Context, s settings, host config.HostType, n int, way string, stderr io.Writer) (m measurement, err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return m, err
+	}
+	start := time.Now()
+	common := []string{"-host", string(host), "-n", strconv.Itoa(n), "-latency", s.latency.String(), "-profile", s.profile}
+	server := exec.CommandContext(ctx, program, append(common, "-role", "serve")...)
+	server.Stderr = stderr
+	stop, err := server.StdinPipe()
+	if err != nil {
+		return m, err
+	}
+	out, err := server.StdoutPipe()
+	if err != nil {
+		return m, err
+	}
+	if err := server.Start(); err != nil {
+		return m, err
+	}
+	defer func() {
+		_ = stop.Close() // it serves until its input ends
+		if e := server.Wait(); err == nil && e != nil {
+			err = fmt.Errorf("the server: %w", e)
+		}
+	}()
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return m, fmt.Errorf("the server does not start: %w", err)
+	}
+	client := exec.CommandContext(ctx, program, append(common, "-role", way, "-url", strings.TrimSpace(url))...)
+	client.Stderr = stderr
+	text, err := client.Output()
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", way, err)
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, err
+	}
+	m.Took = time.Since(start)
+	return m, nil
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+)
+
+// measurement is what one way of polling cost one process.
+type measurement struct {
+	Host    config.HostType
+	N       int // repositories
+	Way     string
+	First   cost
+	Idle    cost
+	Changed cost          // one repository in a hundred was pushed to
+	Peak    int           // KiB, VmHWM: the most memory that was resident at any time of the process
+	Took    time.Duration // all of it, with starting the server
+}
+
+// cost is that of one cycle.
+type cost struct {
+	Requests int
+	Points   int           // of the host's limit, where it tells
+	Bytes    int64         // read and written at the TCP connections: with HTTP's headers, without TLS
+	CPU      time.Duration // user and system, of the polling process alone
+	Wall     time.Duration
+}
+
+// poller does cycles. Each returns how many repositories it found changed.
+type poller interface {
+	cycle(ctx context.Context) (changed int, err error)
+}
+
+const (
+	sentryWay   = "sentry"
+	getWay      = "conditional GET a branch"
+	advertWay   = "advertisement a repository"
+	parallelism = 16 // of the other ways: as many connections as githost.NewTransport makes
+)
+
+// ways returns how a host can be polled, ours first.
+func ways(host config.HostType) []string {
+	switch host {
+	case config.Git:
+		return []string{sentryWay, advertWay}
+	case config.Gitea: // has no ETags
+		return []string{sentryWay, advertWay}
+	}
+	return []string{sentryWay, getWay}
+}
+
+// measure does a first cycle, an idle one to settle, an idle one, and one in which a hundredth has changed,
+// and checks that each finds just what has changed.
+func measure(ctx context.Context, s settings) (measurement, error) {
+	m := measurement{Host: s.host, N: s.n, Way: s.role}
+	var bytes atomic.Int64
+	transport := githost.NewTransport()
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		return &countedConn{c, &bytes}, err
+	}
+	p, err := newPoller(s, transport)
+	if err != nil {
+		return m, err
+	}
+	hundredth := (s.n + 99) / 100
+	for _, step := range []struct {
+		cost    *cost
+		changed int
+	}{{&m.First, 0}, {&m.Idle, 0}, {&m.Idle, 0}, {&m.Changed, hundredth}} {
+		if step.changed > 0 {
+			if _, err := control(ctx, s.url, "change"); err != nil {
+				return m, err
+			}
+		}
+		if _, err := control(ctx, s.url, "take"); err != nil {
+			return m, err
+		}
+		runtime.GC() // what the cycle before left behind is its own
+		bytes.Store(0)
+		cpu, start := cpuTime(), time.Now()
+		changed, err := profiled(s, step.cost == &m.Idle, func() (int, error) { return p.cycle(ctx) })
+		if err != nil {
+			return m, err
+		}
+		*step.cost = cost{Bytes: bytes.Load(), CPU: cpuTime() - cpu, Wall: time.Since(start)}
+		if changed != step.changed {
+			return m, fmt.Errorf("%d repositories were found changed, want %d", changed, step.changed)
+		}
+		a, err := control(ctx, s.url, "take")
+		if err != nil {
+			return m, err
+		}
+		step.cost.Requests, step.cost.Points = a.Requests, a.Points
+	}
+	m.Peak, err = peakMemory()
+	return m, err
+}
+
+// profiled calls cycle and writes, where that was asked for, what it spent time on and what it allocated.
+func profiled(s settings, idle bool, cycle func() (int, error)) (int, error) {
+	if s.profile == "" || s.role != sentryWay || !idle {
+		return cycle()
+	}
+	base := filepath.Join(s.profile, fmt.Sprintf("%s-%d", s.host, s.n))
+	cpu, err := os.Create(base + ".cpu")
+	if err != nil {
+		return 0, err
+	}
+	defer cpu.Close()
+	if err := pprof.StartCPUProfile(cpu); err != nil {
+		return 0, err
+	}
+	changed, err := cycle()
+	pprof.StopCPUProfile()
+	if err != nil {
+		return 0, err
+	}
+	allocs, err := os.Create(base + ".allocs")
+	if err != nil {
+		return 0, err
+	}
+	defer allocs.Close()
+	return changed, pprof.Lookup("allocs").WriteTo(allocs, 0)
+}
+
+func newPoller(s settings, transport http.RoundTripper) (poller, error) {
+	switch s.role {
+	case sentryWay:
+		return newSentry(s, transport), nil
+	case getWay:
+		return newGetter(s, transport), nil
+	case advertWay:
+		return newAdvertised(s, transport), nil
+	}
+	return nil, fmt.Errorf("-role %q", s.role)
+}
+
+// control asks the server for what is not part of the measurement.
+func control(ctx context.Context, url, verb string) (a asked, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/-/"+verb, nil)
+	if err != nil {
+		return a, err
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return a, err
+	}
+	defer resp.Body.Close()
+	if verb == "take" {
+		err = json.NewDecoder(resp.Body).Decode(&a)
+	}
+	return a, err
+}
+
+// countedConn counts what goes through a connection, both ways.
+type countedConn struct {
+	net.Conn
+	bytes *atomic.Int64
+}
+
+// Read implements net.Conn.
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.bytes.Add(int64(n))
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.bytes.Add(int64(n))
+	return n, err
+}
+
+// cpuTime is what this process has used of the processors since it started.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // it only fails for wrong arguments
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// peakMemory returns the largest resident size that this process had, in KiB.
+func peakMemory() (int, error) {
+	f, err := os.Open("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
+			return strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(value, "kB")))
+		}
+	}
+	return 0, fmt.Errorf("/proc/self/status tells no VmHWM: %w", lines.Err())
+}

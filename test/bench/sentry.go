@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
+	"github.com/tekton-sentry/sentry/pkg/githost/github"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+// sentry is a whole Sentry but for the cluster: what it reads, plans and generates is real, what it creates
+// and remembers stays in memory, encoded as a ConfigMap would have it.
+type sentry struct{ watcher *watch.Watcher }
+
+func newSentry(s settings, transport http.RoundTripper) *sentry {
+	return &sentry{&watch.Watcher{
+		Config: configuration(s),
+		Heads: &githost.Reader{
+			Open: map[config.HostType]githost.Open{
+				config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
+			},
+			Base:    transport,
+			Timeout: 5 * time.Minute, // simulated latency is not what is measured
+		},
+		Store:   &memory{},
+		Engine:  engine{},
+		Created: func(context.Context, plan.Run) {},
+		Log:     slog.New(slog.DiscardHandler),
+		Now:     time.Now,
+		Word:    func() string { return "0123abcd" },
+	}}
+}
+
+// cycle implements poller: every repository is a unit of its own, so a run is a repository that changed.
+func (s *sentry) cycle(ctx context.Context) (int, error) {
+	report, err := s.watcher.RunOnce(ctx)
+	if err == nil && report.Failing+report.Problems+report.Waiting > 0 {
+		err = fmt.Errorf("%d repositories could not be read, %d runs not made, %d wait", report.Failing, report.Problems, report.Waiting)
+	}
+	return len(report.Created), err
+}
+
+// configuration is that of s.n repositories on one server with one credential.
+func configuration(s settings) *config.Config {
+	source := func(path string) config.Source {
+		return config.Source{URL: s.url + "/" + path, Type: s.host,
+			Auth: config.Auth{Token: config.NewValue("${TOKEN}", token)}}
+	}
+	var patterns repo.Patterns
+	for _, b := range branches {
+		patterns = append(patterns, repo.ExactPattern(b))
+	}
+	c := &config.Config{
+		PollingInterval: time.Minute,
+		Global: config.Global{TmpDir: "/tmp/sentry", Timeout: 5 * time.Minute, Namespace: "sentry",
+			ServiceAccount: "sentry-deployer", Image: "image", GitImage: "git", CredentialsSecret: "sentry-credentials",
+			OnFirstSeen: config.Record},
+		Hash: "0123456789ab",
+	}
+	for i := range s.n {
+		name := fmt.Sprintf("app-%05d", i)
+		c.Repositories = append(c.Repositories, config.Repository{
+			Name:    name,
+			Monitor: config.Monitor{Source: source(path(i)), Branches: patterns},
+			Deploy: config.Deploy{Source: source(qa), Branch: qaBranch, Project: name,
+				Commands: []string{"cd ci", "./deploy.sh"}, Image: "image", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer"},
+		})
+	}
+	return c
+}
+
+// memory is a watch.Store.
+type memory struct{ text []byte }
+
+// Load implements watch.Store.
+func (m *memory) Load(context.Context) (state.Snapshot, error) {
+	if m.text == nil {
+		return state.Snapshot{}, nil
+	}
+	return state.Decode(m.text)
+}
+
+// Save implements watch.Store.
+func (m *memory) Save(_ context.Context, s state.Snapshot) (err error) {
+	m.text, err = state.Encode(s)
+	return err
+}
+
+// engine is a watch.Engine whose runs end at once.
+type engine struct{}
+
+// Create implements watch.Engine.
+func (engine) Create(_ context.Context, pr *v1.PipelineRun) (bool, error) {
+	if pr.Name == "" {
+		return false, errors.New("a run without a name")
+	}
+	return true, nil
+}
+
+// Existing implements watch.Engine.
+func (engine) Existing(context.Context, []string) ([]plan.Existing, error) { return nil, nil }
+
+// Cancel implements watch.Engine.
+func (engine) Cancel(context.Context, string) error { return nil }
+
+// Prune implements watch.Engine.
+func (engine) Prune(context.Context, string, int) error { return nil }
