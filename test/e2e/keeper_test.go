@@ -45,9 +45,19 @@ func (k *keeper) keep(ctx context.Context, killed func()) {
 	}
 	k.proxy.unset()
 	killed()
-	if ctx.Err() != nil {
-		return
+	if ctx.Err() == nil {
+		k.work(ctx)
 	}
+}
+
+// once has Sentry do one cycle, which must be a good one.
+func (k *keeper) once() {
+	k.t.Helper()
+	run(k.t, "", env.sentry, append([]string{"watch", "--once"}, k.args...)...)
+}
+
+// work has Sentry work undisturbed until ctx ends.
+func (k *keeper) work(ctx context.Context) {
 	watch, exited := k.start()
 	select {
 	case err := <-exited:
