@@ -99,14 +99,26 @@ func (o *options) onCluster(cfg *config.Config) (*tekton.Engine, *configmap.Stor
 }
 
 // onMachine makes the engine and the store of a trial on this machine.
-func (o *options) onMachine(stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
+func (o *options) onMachine(cfg *config.Config, stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
 	if stateFile == "" {
 		var err error
 		if stateFile, err = defaultStateFile(o.config); err != nil {
 			return nil, nil, err
 		}
 	}
-	return local.New(local.Options{Out: o.Out, Env: os.Environ(), Log: log}), file.New(stateFile), nil
+	return local.New(local.Options{Out: o.Out, Env: os.Environ(), Hidden: credentials(cfg), Log: log}), file.New(stateFile), nil
+}
+
+// credentials returns the names of the variables that hold credentials. In a cluster the commands do not
+// have them.
+func credentials(cfg *config.Config) []string {
+	var names []string
+	for _, r := range cfg.Repositories {
+		for _, v := range []config.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL} {
+			names = append(names, v.Variables()...)
+		}
+	}
+	return names
 }
 
 // defaultStateFile is one file for each configuration file, below the XDG state directory.
