@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -50,6 +52,9 @@ func (o *options) register(f *pflag.FlagSet) {
 // load reads the configuration, sets its namespace from the flags, and makes the log that it asks for.
 func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error) {
 	cfg, err := config.Load(o.config, opts)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; name another file with --config", err)
+	}
 	if err != nil {
 		return nil, nil, usageError{err}
 	}

@@ -88,6 +88,9 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 	if !slices.Contains([]string{"table", "yaml", "json"}, f.output) {
 		return usageError{fmt.Errorf("--output %q: want table, yaml or json", f.output)}
 	}
+	if f.state != "" && !f.local {
+		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
+	}
 	var snapshot state.Snapshot
 	var runs []engine.Run
 	var err error
@@ -112,6 +115,9 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 		}
 		_, err = o.Out.Write(text)
 		return err
+	}
+	if snapshot.Epoch == "" {
+		fmt.Fprintln(o.Err, "Nothing is remembered here: 'sentry watch' has not run yet, or with another namespace (-n), configuration or --state.")
 	}
 	return o.table(s, time.Now())
 }

@@ -5,6 +5,7 @@ package kube
 
 import (
 	"fmt"
+	"os"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -41,7 +42,10 @@ func Connect(o Options) (*Cluster, error) {
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
 	cfg, err := loader.ClientConfig()
 	if err != nil {
-		if clientcmd.IsEmptyConfig(err) {
+		switch files := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); {
+		case clientcmd.IsEmptyConfig(err) && files != "":
+			return nil, fmt.Errorf("no cluster is configured in %s, which KUBECONFIG names: is the file there? Or give --kubeconfig, or use --local to run on this machine", files)
+		case clientcmd.IsEmptyConfig(err):
 			return nil, fmt.Errorf("no cluster is configured: set KUBECONFIG, give --kubeconfig, or use --local to run on this machine")
 		}
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
@@ -73,14 +77,14 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 	tekton.APIPath, tekton.GroupVersion = "/apis", &tektonv1.SchemeGroupVersion
 	hc, err := rest.HTTPClientFor(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	c := &Cluster{Namespace: namespace}
 	if c.Core, err = rest.RESTClientForConfigAndClient(core, hc); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, hc); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	return c, nil
 }
