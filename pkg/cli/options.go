@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -50,6 +52,9 @@ func (o *options) register(f *pflag.FlagSet) {
 // load reads the configuration, sets its namespace from the flags, and makes the log that it asks for.
 func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error) {
 	cfg, err := config.Load(o.config, opts)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; name another file with --config", err)
+	}
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
@@ -100,14 +105,26 @@ func (o *options) onCluster(cfg *config.Config) (*tekton.Engine, *configmap.Stor
 }
 
 // onMachine makes the engine and the store of a trial on this machine.
-func (o *options) onMachine(stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
+func (o *options) onMachine(cfg *config.Config, stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
 	if stateFile == "" {
 		var err error
 		if stateFile, err = defaultStateFile(o.config); err != nil {
 			return nil, nil, err
 		}
 	}
-	return local.New(local.Options{Out: o.Out, Env: os.Environ(), Log: log}), file.New(stateFile), nil
+	return local.New(local.Options{Out: o.Out, Env: os.Environ(), Hidden: credentials(cfg), Log: log}), file.New(stateFile), nil
+}
+
+// credentials returns the names of the variables that hold credentials. In a cluster the commands do not
+// have them.
+func credentials(cfg *config.Config) []string {
+	var names []string
+	for _, r := range cfg.Repositories {
+		for _, v := range []config.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL} {
+			names = append(names, v.Variables()...)
+		}
+	}
+	return names
 }
 
 // defaultStateFile is one file for each configuration file, below the XDG state directory.

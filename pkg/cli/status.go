@@ -109,6 +109,9 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if f.state != "" && !f.local {
+		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
+	}
 	var snapshot state.Snapshot
 	var runs []engine.Run
 	var err error
@@ -121,10 +124,13 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 		return err
 	}
 	s := statusOf(snapshot, runs[:min(len(runs), max(0, f.runs))])
-	if f.output == "table" {
-		return o.table(s, time.Now())
+	if f.output != "table" {
+		return o.encode(s, f.output)
 	}
-	return o.encode(s, f.output)
+	if snapshot.Epoch == "" {
+		fmt.Fprintln(o.Err, "Nothing is remembered here: 'sentry watch' has not run yet, or with another namespace (-n), configuration or --state.")
+	}
+	return o.table(s, time.Now())
 }
 
 func (f statusFlags) check() error {

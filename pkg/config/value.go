@@ -33,6 +33,17 @@ func (v Value) Variable() string {
 	return ""
 }
 
+// Variables returns the names of all variables that the text refers to.
+func (v Value) Variables() []string {
+	var names []string
+	for _, m := range reference.FindAllStringSubmatch(v.text, -1) {
+		if m[1] != "" {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
 // String hides the value.
 func (v Value) String() string {
 	if v.value == "" {

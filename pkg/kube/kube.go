@@ -5,6 +5,7 @@ package kube
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -42,7 +43,10 @@ func Connect(o Options) (*Cluster, error) {
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
 	cfg, err := loader.ClientConfig()
 	if err != nil {
-		if clientcmd.IsEmptyConfig(err) {
+		switch files := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); {
+		case clientcmd.IsEmptyConfig(err) && files != "":
+			return nil, fmt.Errorf("no cluster is configured in %s, which KUBECONFIG names: is the file there? Or give --kubeconfig, or use --local to run on this machine", files)
+		case clientcmd.IsEmptyConfig(err):
 			return nil, fmt.Errorf("no cluster is configured: set KUBECONFIG, give --kubeconfig, or use --local to run on this machine")
 		}
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
@@ -74,17 +78,17 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 	tekton.APIPath, tekton.GroupVersion = "/apis", &tektonv1.SchemeGroupVersion
 	hc, err := rest.HTTPClientFor(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	c := &Cluster{Namespace: namespace}
 	if c.Core, err = rest.RESTClientForConfigAndClient(core, hc); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	// The state is always tried: one call a cycle is no burden, and what was done must be remembered.
 	relieved := *hc
 	relieved.Transport = &relief{next: hc.Transport, now: time.Now}
 	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, &relieved); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	return c, nil
 }

@@ -39,7 +39,8 @@ var misleading = []string{
 	"GIT_CONFIG", "GIT_CONFIG_GLOBAL", "XDG_CONFIG_HOME",
 }
 
-// inherited is the environment that every step gets: the engine's, without what any run takes secrets from.
+// inherited is the environment that every step gets: the engine's, without what is hidden or any
+// run takes secrets from.
 func (e *Engine) inherited() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -35,9 +35,11 @@ type Options struct {
 	// Out gets the steps' output and the ends of tasks and runs, a line at a time; default none.
 	Out io.Writer
 	// Env is the environment, as os.Environ gives it. secretKeyRefs are answered from it by their key.
-	// Steps inherit the rest of it: all but what the secretKeyRefs of any run name, and what tells git to
-	// work elsewhere, such as GIT_DIR.
+	// Steps inherit the rest of it: all but Hidden, what the secretKeyRefs of any run name, and what tells
+	// git to work elsewhere, such as GIT_DIR.
 	Env []string
+	// Hidden are names of variables that steps do not inherit, because they would not have them in a cluster.
+	Hidden []string
 	// Log gets what is wrong on this machine; default none.
 	Log *slog.Logger
 	// Now is the clock of the tasks' start and end; default time.Now.
@@ -75,6 +77,9 @@ func New(o Options) *Engine {
 		o.Now = time.Now
 	}
 	e := &Engine{Options: o, out: output{w: o.Out}, secrets: map[string]bool{}}
+	for _, name := range o.Hidden {
+		e.secrets[name] = true
+	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e
 }

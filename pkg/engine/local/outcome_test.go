@@ -64,7 +64,7 @@ func TestOutcome(t *testing.T) {
 		},
 		{
 			name: "lanes behind a gate stop at a failure",
-			pr: pipelineRun("run", never(shell("gate", "exit 1")), shell("a", "exit 1", "gate"), shell("b", "sleep 0.2", "gate"),
+			pr: pipelineRun("run", never(shell("gate", "exit 1")), shell("a", "exit 1", "gate"), shell("b", "sleep 1", "gate"),
 				shell("c", "true", "gate", "a"), shell("d", "true", "gate", "b")),
 			reason: "Failed", message: "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 3",
 			tasks: "gate=Skipped a=Failed b=Succeeded c=Skipped d=Skipped",
