@@ -1,6 +1,6 @@
 # Run `make help`. CI (.ci/run) calls only targets of this file.
-SHELL       := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+SHELL       := /bin/sh
+.SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
