@@ -27,9 +27,9 @@ type keeper struct {
 func (k *keeper) keep(ctx context.Context, killed func()) {
 	troubled, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
-	troubles := rand.New(rand.NewPCG(k.random.Uint64(), 3))
+	random := rand.New(rand.NewPCG(k.random.Uint64(), 3))
 	counts := map[string]int{}
-	go func() { defer close(ended); disturb(troubled, k.proxy, troubles, counts) }()
+	go func() { defer close(ended); disturb(troubled, k.proxy, random, counts) }()
 	for i := range k.kills {
 		if !k.live(ctx) {
 			break
@@ -93,7 +93,8 @@ func disturb(ctx context.Context, p *apiProxy, random *rand.Rand, counts map[str
 // or ctx.
 func (k *keeper) live(ctx context.Context) bool {
 	var moment <-chan struct{}
-	limit, kind := 5*time.Second, "killed while idle"
+	limit := 5 * time.Second
+	var kind string
 	switch k.random.IntN(3) {
 	case 0:
 		moment, kind = k.proxy.set(k.random.IntN(3), false), "killed before a write"
