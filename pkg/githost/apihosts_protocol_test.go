@@ -13,7 +13,6 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
@@ -40,9 +39,6 @@ func TestAPIHostsRequests(t *testing.T) {
 		{config.GitLab, []string{".*"}, "", []string{"/api/v4/projects/team%2Fapp/repository/branches?page=1&per_page=100"}, ""},
 		{config.GitLab, []string{strings.Repeat("a", 250), strings.Repeat("b", 250) + ".*", strings.Repeat("c", 999) + "+"}, "", []string{
 			"/api/v4/projects/team%2Fapp/repository/branches?page=1&per_page=100"}, ""},
-		{config.Gitea, []string{"main", "dev.*"}, goodToken, []string{
-			"/api/v1/repos/team/app/git/refs/heads/dev", "/api/v1/repos/team/app/git/refs/heads/main"}, "token " + goodToken},
-		{config.Gitea, []string{"gone"}, "", []string{"/api/v1/repos/team/app", "/api/v1/repos/team/app/git/refs/heads/gone"}, ""},
 	}
 	for _, c := range cases {
 		t.Run(fmt.Sprint(c.kind, c.branches), func(t *testing.T) {
@@ -86,10 +82,6 @@ func TestAPIHostsAddresses(t *testing.T) {
 		{gitlab.Open, "https://example.com", "https://example.com/gitlab", "/gitlab/a/b", "https://example.com/gitlab/api/v4/projects/a%2Fb" + gitLabQuery},
 		{gitlab.Open, "https://example.com", "https://api.example.com/x/api/v4", "/x/b", "https://api.example.com/x/api/v4/projects/x%2Fb" + gitLabQuery},
 		{gitlab.Open, "https://gitlab.com", "", "/a/site.io", "https://gitlab.com/api/v4/projects/a%2Fsite%2Eio" + gitLabQuery},
-		{gitea.Open, "http://gitea:3000", "", "/o/r", "http://gitea:3000/api/v1/repos/o/r/git/refs/heads/main"},
-		{gitea.Open, "https://example.com", "https://example.com/git/api/v1", "/git/o/r.git", "https://example.com/git/api/v1/repos/o/r/git/refs/heads/main"},
-		{gitea.Open, "https://example.com", "https://example.com/git/", "/git/o/r", "https://example.com/git/api/v1/repos/o/r/git/refs/heads/main"},
-		{gitea.Open, "https://example.com", "", "/o%3Fx/r", "https://example.com/api/v1/repos/o%3Fx/r/git/refs/heads/main"},
 	}
 	for _, c := range cases {
 		var asked []string
@@ -117,7 +109,6 @@ func TestAPIHostsBelowAPath(t *testing.T) {
 	}{
 		{config.GitLab, "team/backend/app", "/scm"},
 		{config.GitLab, "team/backend/apps/app", "/scm/api/v4/"},
-		{config.Gitea, "team/app", "/scm"},
 		{config.GitHub, "team/app", "/scm/api/v3"},
 	} {
 		api := githosttest.NewAPI(c.kind)

@@ -18,18 +18,16 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// apiHosts are the hosts that must behave alike.
+// apiHosts are the hosts with an API for heads, which must behave alike.
 var apiHosts = []apiHost{
 	{config.GitHub, github.Open},
 	{config.GitLab, gitlab.Open},
-	{config.Gitea, gitea.Open},
 }
 
 type apiHost struct {

@@ -42,6 +42,7 @@ type API struct {
 	graphQL    bool
 	gitalyDown bool
 	queries    map[string]*ast.QueryDocument // that were valid, by their text
+	gitea      giteaClock
 }
 
 type apiRepo struct {
@@ -51,6 +52,7 @@ type apiRepo struct {
 	private  bool
 	denied   bool
 	pushed   time.Time // in whole seconds; zero when nothing was
+	gitea    giteaRepo
 }
 
 // Request is one request that an API was sent, and what became of it.
@@ -127,6 +129,7 @@ func (a *API) change(path string, f func(*apiRepo)) {
 		a.repos[path] = &apiRepo{id: a.lastID, path: path, branches: make(map[string]string)}
 	}
 	f(a.repos[path])
+	a.gitea.touch(a.repos[path])
 }
 
 // SetToken sets the only token that is accepted. Any other is refused, for public repositories too.
@@ -196,6 +199,7 @@ var dialects = map[config.HostType]dialect{
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	readAhead(req)
 	if !a.wait(req.Context()) {
 		return
 	}

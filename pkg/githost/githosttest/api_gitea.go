@@ -1,76 +1,173 @@
 package githosttest
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
-	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
+// giteaClock is what a Gitea's list of repositories goes by.
+type giteaClock struct {
+	now func() time.Time // nil = time.Now
+	lag time.Duration
+}
+
+// giteaRepo is what a Gitea's list tells of a repository, beside what all hosts know.
+type giteaRepo struct {
+	updated  []time.Time // of changes, oldest first; those in the future are not listed yet
+	mirror   bool
+	archived bool
+}
+
+// SetClock sets the time that a Gitea has. Its list shows whole seconds of it.
+func (a *API) SetClock(now func() time.Time) { a.set(func() { a.gitea.now = now }) }
+
+// SetLag is how long after a change a Gitea's list shows it.
+func (a *API) SetLag(d time.Duration) { a.set(func() { a.gitea.lag = d }) }
+
+// SetMirror makes a repository a pull mirror, whose time in a Gitea's list stays what it is.
+func (a *API) SetMirror(path string) { a.change(path, func(r *apiRepo) { r.gitea.mirror = true }) }
+
+// SetArchived archives a repository of a Gitea.
+func (a *API) SetArchived(path string) { a.change(path, func(r *apiRepo) { r.gitea.archived = true }) }
+
+func (c giteaClock) time() time.Time {
+	if c.now == nil {
+		return time.Now()
+	}
+	return c.now()
+}
+
+// touch notes a change.
+func (c giteaClock) touch(r *apiRepo) {
+	if r.gitea.mirror && len(r.gitea.updated) > 0 {
+		return
+	}
+	r.gitea.updated = append(r.gitea.updated, c.time().Add(c.lag))
+	if n := len(r.gitea.updated); n > 10 {
+		r.gitea.updated = r.gitea.updated[n-10:]
+	}
+}
+
+// listed returns the time that the list shows of a repository.
+func (c giteaClock) listed(r *apiRepo) time.Time {
+	now, last := c.time(), r.gitea.updated[0]
+	for _, t := range r.gitea.updated {
+		if !t.After(now) {
+			last = t
+		}
+	}
+	return last.UTC().Truncate(time.Second)
+}
+
 func giteaRoute(a *API, req *http.Request, parts []string) reply {
-	if len(parts) < 5 || strings.Join(parts[:3], "/") != "api/v1/repos" {
+	if strings.Join(parts, "/") == "api/v1/repos/search" {
+		return giteaSearch(a, req)
+	}
+	if len(parts) < 3 || parts[0] == "api" {
 		return giteaDenied(a, req, http.StatusNotFound)
 	}
-	path, rest := unescape(parts[3])+"/"+unescape(parts[4]), parts[5:]
+	path, rest := unescape(parts[0])+"/"+strings.TrimSuffix(unescape(parts[1]), ".git"), strings.Join(parts[2:], "/")
 	if to, ok := a.moved[path]; ok {
-		at := strings.Replace(req.URL.EscapedPath(), parts[3]+"/"+parts[4], (&url.URL{Path: to}).EscapedPath(), 1)
-		return reply{http.StatusMovedPermanently, map[string]string{"Content-Type": "text/html; charset=utf-8", "Location": at},
-			`<a href="` + at + `">Moved Permanently</a>.` + "\n\n"}
+		return reply{http.StatusMovedPermanently, map[string]string{"Location": "/" + to + "/" + rest + query(req)}, ""}
 	}
 	r, status := a.find(req, path)
 	switch {
+	case status == http.StatusNotFound && sentToken(req) == "":
+		return giteaDenied(a, req, http.StatusUnauthorized) // whether it exists is not for everybody
 	case status != http.StatusOK:
 		return giteaDenied(a, req, status)
-	case len(rest) == 0:
-		return reply{http.StatusOK, giteaJSON(), giteaRepository(r, here(req))}
-	case len(rest) >= 3 && strings.Join(rest[:3], "/") == "git/refs/heads":
-		return giteaRefs(a, req, r, unescape(strings.Join(rest[3:], "/")))
+	case rest == "git-upload-pack" && req.Method == http.MethodPost:
+		return lsRefs(req, r)
+	case rest == "info/refs":
+		return advertisement(req)
 	}
 	return giteaDenied(a, req, http.StatusNotFound)
 }
 
-// giteaRefs answers with all refs that begin with prefix, or 404 when none does.
-func giteaRefs(a *API, req *http.Request, r *apiRepo, prefix string) reply {
-	type object struct {
-		Type string `json:"type"`
-		SHA  string `json:"sha"`
-		URL  string `json:"url"`
+func query(req *http.Request) string {
+	if req.URL.RawQuery == "" {
+		return ""
 	}
-	type ref struct {
-		Ref    string `json:"ref"`
-		URL    string `json:"url"`
-		Object object `json:"object"`
-	}
-	var refs []ref
-	for _, b := range r.matching(func(b string) bool { return strings.HasPrefix(b, prefix) }) {
-		sha, in := r.branches[b], here(req)+"/api/v1/repos/"+r.path+"/git/"
-		refs = append(refs, ref{"refs/heads/" + b, in + "refs/heads/" + (&url.URL{Path: b}).EscapedPath(),
-			object{"commit", sha, in + "commits/" + sha}})
-	}
-	if refs == nil {
-		return giteaDenied(a, req, http.StatusNotFound)
-	}
-	return reply{http.StatusOK, giteaJSON(), refs}
+	return "?" + req.URL.RawQuery
 }
 
-// giteaRepository returns the fields of a repository that say whether and where it is.
-func giteaRepository(r *apiRepo, base string) any {
-	_, name, _ := strings.Cut(r.path, "/")
-	return struct {
-		ID            int    `json:"id"`
-		Name          string `json:"name"`
-		FullName      string `json:"full_name"`
-		Empty         bool   `json:"empty"`
-		Private       bool   `json:"private"`
-		DefaultBranch string `json:"default_branch"`
-		CloneURL      string `json:"clone_url"`
-	}{r.id, name, r.path, len(r.branches) == 0, r.private, "main", base + "/" + r.path + ".git"}
+// giteaListed is a repository in the list, with the fields that say what and where it is.
+type giteaListed struct {
+	ID            int       `json:"id"`
+	Name          string    `json:"name"`
+	FullName      string    `json:"full_name"`
+	Empty         bool      `json:"empty"`
+	Private       bool      `json:"private"`
+	Mirror        bool      `json:"mirror"`
+	Archived      bool      `json:"archived"`
+	DefaultBranch string    `json:"default_branch"`
+	CloneURL      string    `json:"clone_url"`
+	Updated       time.Time `json:"updated_at"`
+}
+
+// giteaSearch answers with the repositories that a request may see, newest change first: that is the only
+// order it knows, whatever is asked.
+func giteaSearch(a *API, req *http.Request) reply {
+	var all []giteaListed
+	for _, r := range a.repos {
+		if r.denied || r.private && !a.hasToken(req) {
+			continue
+		}
+		_, name, _ := strings.Cut(r.path, "/")
+		all = append(all, giteaListed{r.id, name, r.path, len(r.branches) == 0, r.private, r.gitea.mirror, r.gitea.archived,
+			"main", here(req) + "/" + r.path + ".git", a.gitea.listed(r)})
+	}
+	slices.SortFunc(all, func(x, y giteaListed) int {
+		return cmp.Or(y.Updated.Compare(x.Updated), cmp.Compare(y.ID, x.ID))
+	})
+	values := req.URL.Query()
+	limit, _ := strconv.Atoi(values.Get("limit"))
+	page, _ := strconv.Atoi(values.Get("page"))
+	limit, page = min(cmp.Or(limit, 30), 50), max(page, 1)
+	total := len(all)
+	from, to := min((page-1)*limit, total), min(page*limit, total)
+	header := giteaJSON()
+	header["Date"] = a.gitea.time().UTC().Format(http.TimeFormat)
+	header["X-Total-Count"] = strconv.Itoa(total)
+	header["Access-Control-Expose-Headers"] = "Link, X-Total-Count"
+	var links []string
+	link := func(page int, rel string) {
+		links = append(links, fmt.Sprintf(`<%s/api/v1/repos/search?limit=%d&page=%d>; rel="%s"`, here(req), limit, page, rel))
+	}
+	if to < total {
+		link(page+1, "next")
+		link((total+limit-1)/limit, "last")
+	}
+	if page > 1 {
+		link(1, "first")
+		link(page-1, "prev")
+	}
+	header["Link"] = strings.Join(links, ",")
+	return reply{http.StatusOK, header, struct {
+		OK   bool          `json:"ok"`
+		Data []giteaListed `json:"data"`
+	}{true, append([]giteaListed{}, all[from:to]...)}}
 }
 
 func giteaJSON() map[string]string {
 	return map[string]string{"Content-Type": "application/json;charset=utf-8"}
 }
 
+// giteaDenied refuses: the API in JSON, and the Git protocol in plain words.
 func giteaDenied(_ *API, req *http.Request, status int) reply {
+	if !strings.HasPrefix(req.URL.Path, "/api/") {
+		text := map[int]string{http.StatusUnauthorized: "Unauthorized\n", http.StatusForbidden: "Forbidden\n", http.StatusNotFound: "Repository not found"}
+		header := map[string]string{"Content-Type": "text/plain;charset=utf-8"}
+		if status == http.StatusUnauthorized {
+			header["WWW-Authenticate"] = `Basic realm="Gitea"`
+		}
+		return reply{status, header, text[status]}
+	}
 	body := map[string]any{"url": here(req) + "/api/swagger"}
 	switch status {
 	case http.StatusUnauthorized:

@@ -13,15 +13,12 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-const (
-	// parallel is how many repositories a server is asked for at once.
-	parallel = 8
-	// defaultShare is how long one repository may take where the context has no deadline.
-	defaultShare = 15 * time.Second
-)
+// defaultShare is how long one repository may take where the context has no deadline.
+const defaultShare = 15 * time.Second
 
 // host is one server with one credential.
 type host struct {
@@ -73,20 +70,11 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 	if deadline, ok := ctx.Deadline(); ok {
 		share = time.Until(deadline) / 2
 	}
-	answers := make([]repo.Observation, len(want))
-	slots := make(chan struct{}, parallel)
-	var wait sync.WaitGroup
-	for i, w := range want {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			ctx, cancel := githost.WithTimeout(ctx, h.name, share.Round(time.Millisecond))
-			defer cancel()
-			answers[i] = h.read(ctx, w)
-		})
-	}
-	wait.Wait()
-	return answers
+	return rest.Each(ctx, h.name, want, func(ctx context.Context, w githost.Wanted) repo.Observation {
+		ctx, cancel := githost.WithTimeout(ctx, h.name, share.Round(time.Millisecond))
+		defer cancel()
+		return h.read(ctx, w)
+	})
 }
 
 // read asks for one repository, at the URL as written and, where that is not found, with .git at its end.
@@ -111,6 +99,7 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 }
 
 func spellings(url string) []string {
+	url = strings.TrimRight(url, "/")
 	if strings.HasSuffix(url, ".git") {
 		return []string{url}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,10 +16,8 @@ const (
 	// maxRefs bounds the refs that are read of one answer. The largest public repositories have about
 	// half a million.
 	maxRefs = 1_000_000
-	// usualAnswer and usualLine are the buffers that an answer starts with, in bytes: the heads of a few
-	// branches, and one of them.
+	// usualAnswer is the buffer that an answer is read through, in bytes: the heads of a few branches.
 	usualAnswer = 1 << 10
-	usualLine   = 256
 )
 
 // pkt is one packet: a line, or one of the special packets that carry nothing.
@@ -91,10 +90,8 @@ func (p *pktReader) next() (pkt, error) {
 	case size < 4 || size > maxPkt:
 		return pkt{}, notGit("a line of %d bytes", size)
 	}
-	if uint64(len(p.buf)) < size {
-		// For most answers the first buffer does; the largest line in each would cost 64 KiB a repository.
-		p.buf = make([]byte, max(size, usualLine))
-	}
+	// A ref's line has about 70 bytes, and a thousand repositories are read a cycle.
+	p.buf = slices.Grow(p.buf[:0], int(size-4))
 	line := p.buf[:size-4]
 	if _, err := io.ReadFull(p.r, line); err != nil {
 		return pkt{}, cutShort(err)

@@ -1,0 +1,171 @@
+package gitea
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+)
+
+// overlap is how far the times of two changes may be apart and still be taken for the same: the list shows
+// whole seconds and follows the ref by up to two, several servers behind one address differ by a few, and a
+// change is written a moment after its time was taken.
+const overlap = 10 * time.Second
+
+// repositoriesAPage is how many repositories a long page of the list must be able to save from being read, as it
+// takes the server as long as reading three to six.
+const repositoriesAPage = 10
+
+// index remembers what the list told of the wanted repositories, and which of them were read since.
+type index struct {
+	mu     sync.Mutex
+	known  map[string]listed // by path; what the list showed last
+	paths  map[int64]string  // of known, by the server's number
+	sought map[string]bool   // paths that were looked for, found or not
+	read   map[string]listed // by key; what was known when the heads were read, where that is sure to cover the read
+	asked  time.Time         // what changed before is in known, by the server's clock
+	next   int               // the page to look for sought repositories on; 0 = done
+}
+
+// listed is what the list shows of a repository.
+type listed struct {
+	id      int64
+	updated int64 // Unix seconds
+	tells   bool  // a push moves updated
+}
+
+func newIndex() index {
+	return index{known: make(map[string]listed), paths: make(map[int64]string),
+		sought: make(map[string]bool), read: make(map[string]listed)}
+}
+
+// keyOf tells apart what Heads is asked for: the same text may be an exact name and an expression.
+func keyOf(w githost.Wanted) string {
+	key := strconv.Quote(w.URL)
+	for _, p := range w.Patterns {
+		_, exact := p.Exact()
+		key += " " + strconv.FormatBool(exact) + strconv.Quote(p.String())
+	}
+	return key
+}
+
+// seek makes repositories that were not looked for yet looked for, from the list's first page.
+func (x *index) seek(want []githost.Wanted) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, w := range want {
+		if path, err := pathOf(w.URL); err == nil && !x.sought[path] {
+			x.sought[path] = true
+			x.next = 1
+		}
+	}
+}
+
+// toLearn returns the page to look for sought repositories on, 0 when that is done.
+func (x *index) toLearn() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.next
+}
+
+// learned goes on to the next page, as long as one follows, a repository is missing, and the way is worth it.
+func (x *index) learned(l list) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.asked.IsZero() {
+		x.asked = l.asked
+	}
+	x.next++
+	if l.last || len(x.known) == len(x.sought) || x.next > 4+len(x.sought)/repositoriesAPage {
+		x.next = 0
+	}
+}
+
+// since returns the time that the list has to be read back to, zero when it never was, and how many long
+// pages that is worth.
+func (x *index) since() (since time.Time, pages int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.asked.IsZero() || len(x.known) == 0 {
+		return time.Time{}, 0
+	}
+	return x.asked.Add(-overlap), 1 + len(x.known)/repositoriesAPage
+}
+
+// refreshed notes that known holds all changes before now.
+func (x *index) refreshed(now time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.asked = now
+}
+
+// add takes over what a page shows of the sought repositories.
+func (x *index) add(repositories []repository) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range repositories {
+		path := strings.ToLower(r.FullName)
+		if old, ok := x.paths[r.ID]; ok && old != path {
+			delete(x.known, old) // renamed
+			delete(x.paths, r.ID)
+		}
+		if !x.sought[path] {
+			continue
+		}
+		if old, ok := x.known[path]; ok && old.id != r.ID {
+			delete(x.paths, old.id) // another repository took the name
+		}
+		x.known[path] = listed{r.ID, r.Updated.Unix(), !r.Mirror && !r.Archived}
+		x.paths[r.ID] = path
+	}
+}
+
+// marks returns what is known of repositories that are about to be read, for note. The zero listed is none:
+// either nothing is known, or the last change is so new that another one of the same second may follow the
+// read.
+func (x *index) marks(want []githost.Wanted) []listed {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	marks := make([]listed, len(want))
+	for i, w := range want {
+		path, _ := pathOf(w.URL)
+		l := x.known[path]
+		if !time.Unix(l.updated, 0).Add(overlap).After(x.asked) {
+			marks[i] = l
+		}
+	}
+	return marks
+}
+
+// note remembers that a repository was read after its mark was taken.
+func (x *index) note(w githost.Wanted, mark listed, good bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if good && mark.tells {
+		x.read[keyOf(w)] = mark
+	} else {
+		delete(x.read, keyOf(w))
+	}
+}
+
+// forgetReads makes every repository changed until it is read again.
+func (x *index) forgetReads() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	clear(x.read)
+}
+
+// changed compares what is known of repositories with what was known when they were read.
+func (x *index) changed(want []githost.Wanted) []bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	changed := make([]bool, len(want))
+	for i, w := range want {
+		path, _ := pathOf(w.URL)
+		mark, ok := x.read[keyOf(w)]
+		changed[i] = !ok || mark != x.known[path]
+	}
+	return changed
+}
