@@ -65,8 +65,8 @@ func ways(host config.HostType) []string {
 	return []string{sentryWay, getWay}
 }
 
-// measure does a first cycle, an idle one to settle, an idle one, and one in which a hundredth has changed,
-// and checks that each finds just what has changed.
+// measure does a first cycle, an idle one, and one in which a hundredth has changed, and checks that each
+// finds just what has changed.
 func measure(ctx context.Context, s settings) (measurement, error) {
 	m := measurement{Host: s.host, N: s.n, Way: s.role}
 	var bytes atomic.Int64
@@ -84,7 +84,7 @@ func measure(ctx context.Context, s settings) (measurement, error) {
 	for _, step := range []struct {
 		cost    *cost
 		changed int
-	}{{&m.First, 0}, {&m.Idle, 0}, {&m.Idle, 0}, {&m.Changed, hundredth}} {
+	}{{&m.First, 0}, {&m.Idle, 0}, {&m.Changed, hundredth}} {
 		if step.changed > 0 {
 			if _, err := control(ctx, s.url, "change"); err != nil {
 				return m, err
