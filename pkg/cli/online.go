@@ -286,13 +286,18 @@ func printSpending(o *options, log *slog.Logger, accounts []*account, cfg *confi
 	return w.Flush()
 }
 
-// anHour predicts the cost of an hour of idle cycles.
+// anHour predicts the cost of an hour of idle cycles. Where hints make a cycle cheaper than the first was,
+// everything is read once in each sweep all the same.
 func (a *account) anHour(c currency, cfg *config.Config) int {
 	cycles := int(time.Hour / cfg.PollingInterval)
 	if len(a.idle) == 0 {
 		return a.first[c].counted * cycles
 	}
-	return a.idle[c].counted * cycles
+	hour := a.idle[c].counted * cycles
+	if cfg.Global.Sweep > 0 && a.idle[c].requests < a.first[c].requests {
+		hour += a.first[c].counted * int(time.Hour/cfg.Global.Sweep)
+	}
+	return hour
 }
 
 // limit returns what the host grants an hour: what it told in its answers, or what it documents; 0 when

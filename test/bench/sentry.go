@@ -34,7 +34,8 @@ func newSentry(s settings, transport http.RoundTripper) *sentry {
 				config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
 			},
 			Base:    transport,
-			Timeout: 5 * time.Minute, // simulated latency is not what is measured
+			Sweep:   15 * time.Minute, // as sentry.yaml has it unless it says otherwise
+			Timeout: 5 * time.Minute,  // simulated latency is not what is measured
 		},
 		Store:   &memory{},
 		Engine:  engine{},

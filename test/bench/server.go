@@ -99,7 +99,7 @@ func (h *simulation) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case <-req.Context().Done():
 		return
 	}
-	if h.api != nil && strings.HasPrefix(req.URL.Path, "/api/") {
+	if h.api != nil && !strings.HasSuffix(req.URL.Path, "/info/refs") {
 		h.api.ServeHTTP(w, req)
 	} else {
 		h.git.ServeHTTP(w, req)

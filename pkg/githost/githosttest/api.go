@@ -37,12 +37,13 @@ type API struct {
 	points   int // of GraphQL
 	lastID   int
 	reset    time.Time
-	ahead    time.Duration // of the real time
+	clock    func() time.Time
+	ahead    time.Duration // of the clock
+	lag      time.Duration // after which a Gitea's list shows a change
 
 	graphQL    bool
 	gitalyDown bool
 	queries    map[string]*ast.QueryDocument // that were valid, by their text
-	gitea      giteaClock
 }
 
 type apiRepo struct {
@@ -81,7 +82,7 @@ func NewAPI(kind config.HostType) *API {
 		panic("githosttest: no API for " + string(kind))
 	}
 	return &API{kind: kind, repos: make(map[string]*apiRepo), moved: make(map[string]string),
-		graphQL: true, queries: make(map[string]*ast.QueryDocument), lastID: 1000, reset: time.Now().Add(time.Hour).Truncate(time.Second)}
+		clock: time.Now, graphQL: true, queries: make(map[string]*ast.QueryDocument), lastID: 1000, reset: time.Now().Add(time.Hour).Truncate(time.Second)}
 }
 
 // Create makes an empty repository, unless it is there.
@@ -129,7 +130,7 @@ func (a *API) change(path string, f func(*apiRepo)) {
 		a.repos[path] = &apiRepo{id: a.lastID, path: path, branches: make(map[string]string)}
 	}
 	f(a.repos[path])
-	a.gitea.touch(a.repos[path])
+	a.touch(a.repos[path])
 }
 
 // SetToken sets the only token that is accepted. Any other is refused, for public repositories too.
@@ -157,7 +158,10 @@ func (a *API) SetGitalyDown(down bool) { a.set(func() { a.gitalyDown = down }) }
 // Advance sets the host's clock forward. It is in the Date of each answer.
 func (a *API) Advance(d time.Duration) { a.set(func() { a.ahead += d }) }
 
-func (a *API) now() time.Time { return time.Now().Add(a.ahead) }
+// SetClock replaces the host's clock, which is the real one at first.
+func (a *API) SetClock(now func() time.Time) { a.set(func() { a.clock = now }) }
+
+func (a *API) now() time.Time { return a.clock().Add(a.ahead) }
 
 // Points returns how many points GitHub's GraphQL queries have cost.
 func (a *API) Points() int {

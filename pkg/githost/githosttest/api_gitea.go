@@ -10,12 +10,6 @@ import (
 	"time"
 )
 
-// giteaClock is what a Gitea's list of repositories goes by.
-type giteaClock struct {
-	now func() time.Time // nil = time.Now
-	lag time.Duration
-}
-
 // giteaRepo is what a Gitea's list tells of a repository, beside what all hosts know.
 type giteaRepo struct {
 	updated  []time.Time // of changes, oldest first; those in the future are not listed yet
@@ -23,11 +17,8 @@ type giteaRepo struct {
 	archived bool
 }
 
-// SetClock sets the time that a Gitea has. Its list shows whole seconds of it.
-func (a *API) SetClock(now func() time.Time) { a.set(func() { a.gitea.now = now }) }
-
 // SetLag is how long after a change a Gitea's list shows it.
-func (a *API) SetLag(d time.Duration) { a.set(func() { a.gitea.lag = d }) }
+func (a *API) SetLag(d time.Duration) { a.set(func() { a.lag = d }) }
 
 // SetMirror makes a repository a pull mirror, whose time in a Gitea's list stays what it is.
 func (a *API) SetMirror(path string) { a.change(path, func(r *apiRepo) { r.gitea.mirror = true }) }
@@ -35,27 +26,20 @@ func (a *API) SetMirror(path string) { a.change(path, func(r *apiRepo) { r.gitea
 // SetArchived archives a repository of a Gitea.
 func (a *API) SetArchived(path string) { a.change(path, func(r *apiRepo) { r.gitea.archived = true }) }
 
-func (c giteaClock) time() time.Time {
-	if c.now == nil {
-		return time.Now()
-	}
-	return c.now()
-}
-
 // touch notes a change.
-func (c giteaClock) touch(r *apiRepo) {
+func (a *API) touch(r *apiRepo) {
 	if r.gitea.mirror && len(r.gitea.updated) > 0 {
 		return
 	}
-	r.gitea.updated = append(r.gitea.updated, c.time().Add(c.lag))
+	r.gitea.updated = append(r.gitea.updated, a.now().Add(a.lag))
 	if n := len(r.gitea.updated); n > 10 {
 		r.gitea.updated = r.gitea.updated[n-10:]
 	}
 }
 
 // listed returns the time that the list shows of a repository.
-func (c giteaClock) listed(r *apiRepo) time.Time {
-	now, last := c.time(), r.gitea.updated[0]
+func (a *API) listed(r *apiRepo) time.Time {
+	now, last := a.now(), r.gitea.updated[0]
 	for _, t := range r.gitea.updated {
 		if !t.After(now) {
 			last = t
@@ -120,7 +104,7 @@ func giteaSearch(a *API, req *http.Request) reply {
 		}
 		_, name, _ := strings.Cut(r.path, "/")
 		all = append(all, giteaListed{r.id, name, r.path, len(r.branches) == 0, r.private, r.gitea.mirror, r.gitea.archived,
-			"main", here(req) + "/" + r.path + ".git", a.gitea.listed(r)})
+			"main", here(req) + "/" + r.path + ".git", a.listed(r)})
 	}
 	slices.SortFunc(all, func(x, y giteaListed) int {
 		return cmp.Or(y.Updated.Compare(x.Updated), cmp.Compare(y.ID, x.ID))
@@ -132,7 +116,6 @@ func giteaSearch(a *API, req *http.Request) reply {
 	total := len(all)
 	from, to := min((page-1)*limit, total), min(page*limit, total)
 	header := giteaJSON()
-	header["Date"] = a.gitea.time().UTC().Format(http.TimeFormat)
 	header["X-Total-Count"] = strconv.Itoa(total)
 	header["Access-Control-Expose-Headers"] = "Link, X-Total-Count"
 	var links []string
