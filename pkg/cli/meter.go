@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,7 +129,7 @@ func (c *costs) Read(p []byte) (int, error) {
 	if c.done {
 		return n, err
 	}
-	text := append(c.tail, p[:n]...)
+	text := slices.Concat(c.tail, p[:n])
 	if m := cost.FindSubmatch(text); m != nil {
 		price, _ := strconv.Atoi(string(m[1])) // six digits
 		c.found(max(price, 1))

@@ -107,7 +107,8 @@ func TestGitHubChangedDoesNotTell(t *testing.T) {
 		api.ServeHTTP(w, req)
 	}))
 	for i := range want {
-		want[i].URL = strings.Replace(want[i].URL, want[i].URL[:strings.Index(want[i].URL, "/o/")], front, 1)
+		_, path, _ := strings.Cut(want[i].URL, "/o/")
+		want[i].URL = front + "/o/" + path
 	}
 	h = openAPI(t, github.Open, front, "", goodToken)
 	api.Advance(10 * time.Minute)

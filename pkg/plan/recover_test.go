@@ -43,7 +43,7 @@ func TestRecover(t *testing.T) {
 		"a branch that came back":          {state.Repository{Floor: 2}, []Existing{ran("e1", 3, "b")}, state.Repository{Floor: 2, Branches: branch(3, "b")}, true},
 		"a first deployment":               {state.Repository{Unseen: true}, []Existing{ran("e1", 1, "b")}, state.Repository{Branches: branch(1, "b")}, true},
 		"from before the state's deletion": {was, []Existing{ran("e0", 2, "b")}, was, false},
-		"a copy under another name":        {was, []Existing{edited(func(r *Existing) { r.Name = r.Name + "-rerun" })}, was, false},
+		"a copy under another name":        {was, []Existing{edited(func(r *Existing) { r.Name += "-rerun" })}, was, false},
 		"of another unit":                  {was, []Existing{edited(func(r *Existing) { r.Unit = "rag.dev" })}, was, false},
 		"another n than its name's":        {was, []Existing{edited(func(r *Existing) { r.Trigger.Refs[0].N = 9 })}, was, false},
 		"no trigger":                       {was, []Existing{edited(func(r *Existing) { r.Trigger = Trigger{} })}, was, false},

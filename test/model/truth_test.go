@@ -107,7 +107,7 @@ func (w *world) checkChange(r *run, c plan.Change) {
 	switch {
 	case was == c.New && !back:
 		w.wrong("%s deploys %s of %s, which is deployed", r.name, c.New.Short(), c.Ref)
-	case c.Old != was && !(c.Old == "" && back):
+	case c.Old != was && (c.Old != "" || !back):
 		w.wrong("%s says that %s was at %q, and it is deployed at %q", r.name, c.Ref, c.Old.Short(), was.Short())
 	}
 	if w.file.first == config.Record {

@@ -1,6 +1,7 @@
 package tekton
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -140,7 +141,7 @@ func TestTroubleOfTheAPIServer(t *testing.T) {
 		}
 		for range 5 {
 			_, err := New(c, "").Existing(t.Context(), []string{"a"})
-			k, ok := err.(interface{ Unwrap() error }).Unwrap().(*kube.Error)
+			k, ok := errors.AsType[*kube.Error](err)
 			if !ok || k.Kind != tt.kind {
 				t.Errorf("%d: %v, want an error of kind %s", tt.code, err, tt.kind)
 			}

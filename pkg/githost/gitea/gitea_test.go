@@ -1,6 +1,7 @@
 package gitea_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
@@ -130,7 +131,7 @@ func TestCredentials(t *testing.T) {
 		want[0].URL = s.url + "/" + test.path
 		o := s.host.Heads(t.Context(), want)[0]
 		var got githost.Kind
-		if e, ok := o.Err.(*githost.Error); ok {
+		if e, ok := errors.AsType[*githost.Error](o.Err); ok {
 			got = e.Kind
 		}
 		if got != test.want || test.want == "" && string(o.Heads["main"]) != sha(1) || o.Err != nil && strings.Contains(o.Err.Error(), "xyzzy") {

@@ -246,7 +246,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (a *API) answer(d dialect, req *http.Request) reply {
 	switch {
 	case a.limit == Exhausted && a.kind == config.GitHub && a.asksGraphQL(req, gitHubEndpoints...):
-		return gitHubQueryLimited(a)
+		return gitHubQueryLimited()
 	case a.limit != Unlimited:
 		return d.limited(a)
 	case sentToken(req) != "" && !a.hasToken(req):

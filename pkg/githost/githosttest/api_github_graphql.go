@@ -119,7 +119,7 @@ func gitHubOwner(a *API, login string) (any, *problem) {
 }
 
 // gitHubQueryLimited is how the primary limit of GraphQL shows.
-func gitHubQueryLimited(a *API) reply {
+func gitHubQueryLimited() reply {
 	return gitHubReply(http.StatusOK, map[string]any{"errors": []problem{{Type: "RATE_LIMITED",
 		Message: "API rate limit already exceeded for user ID 1."}}}, "X-RateLimit-Remaining", "0", "X-RateLimit-Resource", "graphql")
 }

@@ -94,7 +94,7 @@ func (a *API) parseQuestion(schema *ast.Schema, req *http.Request) (*question, e
 	document := a.queries[sent.Query]
 	if document == nil {
 		var errs gqlerror.List
-		if document, errs = gqlparser.LoadQuery(schema, sent.Query); len(errs) > 0 {
+		if document, errs = gqlparser.LoadQueryWithRules(schema, sent.Query, nil); len(errs) > 0 {
 			return nil, errs
 		}
 		a.queries[sent.Query] = document

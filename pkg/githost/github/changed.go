@@ -149,10 +149,10 @@ func (h *host) fill(ctx context.Context, lists []*list) error {
 func listsRequest(lists []*list) *request {
 	r := newRequest()
 	for i, l := range lists {
-		login := r.variable(fmt.Sprintf("l%d", i), "String!", l.owner)
+		login := r.variable(fmt.Sprintf("l%d", i), l.owner)
 		after := ""
 		if l.after != "" {
-			after = ",after:" + r.variable(fmt.Sprintf("a%d", i), "String!", l.after)
+			after = ",after:" + r.variable(fmt.Sprintf("a%d", i), l.after)
 		}
 		fmt.Fprintf(&r.fields, "o%d:repositoryOwner(login:%s){repositories(first:%d,ownerAffiliations:[OWNER],"+
 			"orderBy:{field:PUSHED_AT,direction:DESC}%s){nodes{nameWithOwner pushedAt} pageInfo{hasNextPage endCursor}}}",

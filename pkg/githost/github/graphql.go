@@ -39,7 +39,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 		items = append(items, i)
 	}
 	reads := reading{host: h, want: want, targets: targets, answers: answers}
-	h.batches.Run(items, graphql.Work{
+	_ = h.batches.Run(items, graphql.Work{ // Fail told each of them
 		Take: func(_ []int, size int) int { return size },
 		Ask:  func(batch []int) error { return reads.ask(ctx, batch) },
 		Fail: func(failed []int, err *githost.Error) {

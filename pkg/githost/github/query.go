@@ -53,9 +53,9 @@ func newRequest() *request {
 	return &request{variables: make(map[string]any), branches: make(map[string]string)}
 }
 
-// variable declares a variable of a type and returns how the query names it.
-func (r *request) variable(name, kind string, value any) string {
-	fmt.Fprintf(&r.declared, "$%s:%s ", name, kind)
+// variable declares a variable of type String! and returns how the query names it.
+func (r *request) variable(name, value string) string {
+	fmt.Fprintf(&r.declared, "$%s:String! ", name)
 	r.variables[name] = value
 	return "$" + name
 }
@@ -64,7 +64,7 @@ func (r *request) branch(name string) string {
 	if known, ok := r.branches[name]; ok {
 		return known
 	}
-	r.branches[name] = r.variable(fmt.Sprintf("b%d", len(r.branches)), "String!", headsPrefix+name)
+	r.branches[name] = r.variable(fmt.Sprintf("b%d", len(r.branches)), headsPrefix+name)
 	return r.branches[name]
 }
 
@@ -80,13 +80,13 @@ const headFragment = "fragment head on Ref{prefix name target{oid}}"
 func headsRequest(targets []*target) *request {
 	r := newRequest()
 	for i, t := range targets {
-		owner := r.variable(fmt.Sprintf("o%d", i), "String!", t.owner)
-		name := r.variable(fmt.Sprintf("n%d", i), "String!", t.name)
+		owner := r.variable(fmt.Sprintf("o%d", i), t.owner)
+		name := r.variable(fmt.Sprintf("n%d", i), t.name)
 		fmt.Fprintf(&r.fields, "r%d:repository(owner:%s,name:%s){nameWithOwner pushedAt ", i, owner, name)
 		if t.exact == nil {
 			after := ""
 			if t.after != "" {
-				after = ",after:" + r.variable(fmt.Sprintf("a%d", i), "String!", t.after)
+				after = ",after:" + r.variable(fmt.Sprintf("a%d", i), t.after)
 			}
 			fmt.Fprintf(&r.fields, "refs(refPrefix:%q,first:100%s){nodes{...head} pageInfo{hasNextPage endCursor}}", headsPrefix, after)
 		}
