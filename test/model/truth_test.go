@@ -31,7 +31,7 @@ type truth struct {
 	names map[string]bool       // that any run ever had
 	ran   map[repo.Ref][]change // by Sentry, in their order
 	now   map[repo.Ref]repo.SHA // what each ref counts as deployed at: by a run, or as recorded at first sight
-	gone  map[repo.Ref]bool     // an answer did not have it since it ran
+	gone  map[repo.Ref]bool     // an answer or the file did not have it since it ran
 	made  int
 }
 
@@ -57,6 +57,15 @@ func (t *truth) said(w *world, at string, heads map[string]repo.SHA) {
 			if url(e.name) == at && heads[branch] == "" {
 				t.gone[repo.Ref{Repository: e.name, Branch: branch}] = true
 			}
+		}
+	}
+}
+
+// edited notes which repositories the file has no more: when they are back, they are seen for the first time.
+func (t *truth) edited(f file) {
+	for ref := range t.now {
+		if !slices.ContainsFunc(f.entries, func(e entry) bool { return e.name == ref.Repository }) {
+			t.gone[ref] = true
 		}
 	}
 }

@@ -204,6 +204,7 @@ func (w *world) between() bool {
 		f.onBusy = maps.Clone(f.onBusy)
 		f.onBusy[groups[1+w.rand.IntN(2)]] = choices[w.rand.IntN(3)]
 	}
+	w.truth.edited(*f)
 	w.tell("somebody edits the file: %v, on_busy %v; Sentry is started anew", f.entries, f.onBusy)
 	return true
 }
