@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	sdk "code.gitea.io/sdk/gitea"
+
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
@@ -102,7 +104,7 @@ func (x *index) refreshed(now time.Time) {
 }
 
 // add takes over what a page shows of the sought repositories.
-func (x *index) add(repositories []repository) {
+func (x *index) add(repositories []*sdk.Repository) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, r := range repositories {
@@ -115,7 +117,7 @@ func (x *index) add(repositories []repository) {
 			continue
 		}
 		if old, ok := x.known[path]; ok && old.id != r.ID {
-			delete(x.paths, old.id) // another repository took the name
+			delete(x.paths, old.id) // another *sdk.Repository took the name
 		}
 		x.known[path] = listed{r.ID, r.Updated.Unix(), !r.Mirror && !r.Archived}
 		x.paths[r.ID] = path
