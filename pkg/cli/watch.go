@@ -64,12 +64,14 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	logWarnings(log, cfg)
 	w := &watch.Watcher{Config: cfg, Heads: reader(log, cfg.Global.Sweep), Log: log, Now: time.Now, Word: word}
 	hooks := notify.NewClient()
-	w.Created = func(ctx context.Context, run plan.Run) {
-		if !f.local {
-			fmt.Fprintln(o.Out, logsCommand(run.Name, cfg.Global.Namespace))
+	w.Created = func(ctx context.Context, runs []plan.Run) {
+		for _, run := range runs {
+			if !f.local {
+				fmt.Fprintln(o.Out, logsCommand(run.Name, cfg.Global.Namespace))
+			}
 		}
-		for _, err := range notify.Created(ctx, hooks, run) {
-			log.Warn("a webhook was not told", "run", run.Name, "err", err)
+		if err := notify.Created(ctx, hooks, runs); err != nil {
+			log.Warn("a webhook was not told", "err", err)
 		}
 	}
 	var machine *local.Engine

@@ -10,13 +10,20 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
-// timeout of one notification: a receiver that hangs must not hold up the polling.
-const timeout = 5 * time.Second
+const (
+	// timeout is that of one notification, allTimeout that of all in a cycle: receivers that hang must not
+	// hold up the polling.
+	timeout    = 5 * time.Second
+	allTimeout = 10 * time.Second
+	// atOnce is how many are sent at the same time.
+	atOnce = 16
+)
 
 // Message is the JSON body of the POST. Text makes it an incoming message for the chats that take
 // {"text": …}: Slack, Mattermost, Rocket.Chat, Google Chat.
@@ -36,29 +43,46 @@ func NewClient() *http.Client {
 	}
 }
 
-// Created POSTs to each webhook of the run's members once. Errors name the host only: a webhook's URL is
-// commonly a secret by itself.
-func Created(ctx context.Context, client *http.Client, run plan.Run) []error {
-	body, err := json.Marshal(Message{
-		Text: fmt.Sprintf("Sentry created %s for %s", run.Name, run.Unit.Label),
-		Run:  run.Name, Unit: run.Unit.Label, Refs: run.Trigger.Refs,
-	})
-	if err != nil {
-		return []error{fmt.Errorf("encode the notification of %s: %w", run.Name, err)}
+// Created POSTs each run to each webhook of its members once, some at a time and all within ten seconds: what
+// is not told by then is an error. Errors name the host only: a webhook's URL is commonly a secret by itself.
+func Created(ctx context.Context, client *http.Client, runs []plan.Run) error {
+	ctx, cancel := context.WithTimeout(ctx, allTimeout)
+	defer cancel()
+	type message struct {
+		target, repository string
+		body               []byte
 	}
-	var errs []error
-	told := map[string]bool{"": true}
-	for _, m := range run.Members {
-		target := m.Repository.WebhookURL.Reveal()
-		if told[target] {
-			continue
+	var messages []message
+	for _, run := range runs {
+		body, err := json.Marshal(Message{
+			Text: fmt.Sprintf("Sentry created %s for %s", run.Name, run.Unit.Label),
+			Run:  run.Name, Unit: run.Unit.Label, Refs: run.Trigger.Refs,
+		})
+		if err != nil {
+			return fmt.Errorf("encode the notification of %s: %w", run.Name, err)
 		}
-		told[target] = true
-		if err := post(ctx, client, target, body); err != nil {
-			errs = append(errs, fmt.Errorf("notify the webhook_url of repository %s: %w", m.Repository.Name, err))
+		told := map[string]bool{"": true}
+		for _, m := range run.Members {
+			if target := m.Repository.WebhookURL.Reveal(); !told[target] {
+				told[target] = true
+				messages = append(messages, message{target, m.Repository.Name, body})
+			}
 		}
 	}
-	return errs
+	errs := make([]error, len(messages))
+	turn := make(chan struct{}, atOnce)
+	var wait sync.WaitGroup
+	for i, m := range messages {
+		turn <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-turn }()
+			if err := post(ctx, client, m.target, m.body); err != nil {
+				errs[i] = fmt.Errorf("notify the webhook_url of repository %s: %w", m.repository, err)
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
 }
 
 func post(ctx context.Context, client *http.Client, target string, body []byte) error {
@@ -78,7 +102,7 @@ func post(ctx context.Context, client *http.Client, target string, body []byte) 
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4096) // a short answer read to its end keeps the connection
 	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s answered %s", req.URL.Host, resp.Status)
+		return fmt.Errorf("%s answered %d", req.URL.Host, resp.StatusCode)
 	}
 	return nil
 }

@@ -2,10 +2,14 @@ package notify
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -17,13 +21,16 @@ func member(name, url string) plan.Member {
 }
 
 func TestCreated(t *testing.T) {
+	var mu sync.Mutex
 	var got []Message
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var m Message
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s with %v: %v", r.Method, r.Header, err)
 		}
+		mu.Lock()
 		got = append(got, m)
+		mu.Unlock()
 		switch r.URL.Path {
 		case "/broken":
 			w.WriteHeader(http.StatusTeapot)
@@ -40,28 +47,53 @@ func TestCreated(t *testing.T) {
 			member("d", server.URL+"/broken?key=hush"), member("e", server.URL+"/away?key=hush"), member("f", "http://127.0.0.1:1/?key=hush"),
 		},
 	}
-	errs := Created(t.Context(), NewClient(), run)
+	err := Created(t.Context(), NewClient(), []plan.Run{run})
+	if err == nil {
+		t.Fatal("no error, although three receivers did not take it")
+	}
 	if len(got) != 3 {
 		t.Fatalf("%d messages, want one for each URL that answers, and none after a redirect", len(got))
 	}
 	if m := got[0]; m.Run != run.Name || m.Unit != "shop" || len(m.Refs) != 1 || m.Refs[0].Branch != "main" || !strings.Contains(m.Text, run.Name) {
 		t.Errorf("message %+v does not tell the run", m)
 	}
-	var texts []string
-	for _, err := range errs {
-		texts = append(texts, err.Error())
-		if strings.Contains(err.Error(), "hush") {
-			t.Errorf("the error tells the URL's secret: %v", err)
-		}
+	all := err.Error()
+	if strings.Contains(all, "hush") {
+		t.Errorf("the error tells the URL's secret: %s", all)
 	}
-	want := []string{"repository d", "418", "repository e", "307", "repository f", "127.0.0.1:1"}
-	all := strings.Join(texts, "\n")
-	for _, w := range want {
+	for _, w := range []string{"repository d", "418", "repository e", "307", "repository f", "127.0.0.1:1"} {
 		if !strings.Contains(all, w) {
-			t.Errorf("the errors lack %q:\n%s", w, all)
+			t.Errorf("the error lacks %q:\n%s", w, all)
 		}
 	}
-	if len(errs) != 3 {
-		t.Errorf("%d errors, want 3:\n%s", len(errs), all)
+	if n := strings.Count(all, "\n") + 1; n != 3 {
+		t.Errorf("%d errors, want 3:\n%s", n, all)
 	}
+}
+
+func TestReceiversThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := NewClient()
+		client.Transport = hanging{}
+		var run plan.Run
+		for i := range 100 {
+			run.Members = append(run.Members, member("a", fmt.Sprint("http://hook.example/", i)))
+		}
+		start := time.Now()
+		err := Created(t.Context(), client, []plan.Run{run})
+		if took := time.Since(start); took != allTimeout {
+			t.Errorf("a hundred receivers that hang took %s, want %s in all", took, allTimeout)
+		}
+		if n := strings.Count(fmt.Sprint(err), "notify the webhook_url"); n != 100 {
+			t.Errorf("%d errors, want one for each of 100 receivers", n)
+		}
+	})
+}
+
+// hanging answers no request.
+type hanging struct{}
+
+func (hanging) RoundTrip(req *http.Request) (*http.Response, error) {
+	<-req.Context().Done()
+	return nil, req.Context().Err()
 }

@@ -88,8 +88,8 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 		c.doubt()
 		c.errs = append(c.errs, remembered)
 	}
-	for _, run := range c.created {
-		c.Created(ctx, run)
+	if len(c.created) > 0 {
+		c.Created(ctx, c.created)
 	}
 	if remembered == nil { // a run that is deleted before it is remembered would be made again
 		c.prune(ctx)

@@ -51,7 +51,7 @@ type Watcher struct {
 	Heads   Heads
 	Store   Store
 	Engine  Engine
-	Created func(ctx context.Context, run plan.Run) // is told of each run that was created
+	Created func(ctx context.Context, runs []plan.Run) // is told of the runs that a cycle created, at its end
 	Log     *slog.Logger
 	Now     func() time.Time
 	Word    func() string // a random word of at least eight hexadecimal digits

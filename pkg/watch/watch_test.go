@@ -193,10 +193,14 @@ func (w *world) start(yaml string) {
 	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	w.watcher = &Watcher{
 		Config: cfg, Heads: w, Store: w.store, Engine: w.engine,
-		Created: func(_ context.Context, run plan.Run) { w.created = append(w.created, run.Name) },
-		Log:     slog.New(slog.NewTextHandler(&w.log, nil)),
-		Now:     func() time.Time { clock = clock.Add(time.Second); return clock },
-		Word:    func() string { return "0123abcd" },
+		Created: func(_ context.Context, runs []plan.Run) {
+			for _, run := range runs {
+				w.created = append(w.created, run.Name)
+			}
+		},
+		Log:  slog.New(slog.NewTextHandler(&w.log, nil)),
+		Now:  func() time.Time { clock = clock.Add(time.Second); return clock },
+		Word: func() string { return "0123abcd" },
 	}
 }
 

@@ -39,7 +39,7 @@ func newSentry(s settings, transport http.RoundTripper) *sentry {
 		},
 		Store:   &memory{},
 		Engine:  engine{},
-		Created: func(context.Context, plan.Run) {},
+		Created: func(context.Context, []plan.Run) {},
 		Log:     slog.New(slog.DiscardHandler),
 		Now:     time.Now,
 		Word:    func() string { return "0123abcd" },

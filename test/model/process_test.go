@@ -37,7 +37,7 @@ func (w *world) start(name string) *process {
 	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64()))}
 	p.watcher = &watch.Watcher{
 		Config: w.config(), Heads: p, Store: p, Engine: p, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-		Created: func(context.Context, plan.Run) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
+		Created: func(context.Context, []plan.Run) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
 	}
 	w.tell("%s starts", name)
 	return p
