@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -20,17 +21,20 @@ func (r Repository) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON takes anything: what is not a valid entry becomes a damaged one.
 func (r *Repository) UnmarshalJSON(data []byte) error {
-	var plain plainRepository
-	err := strictly(data, &plain)
-	if err == nil {
-		err = Repository(plain).check()
-	}
+	entry, err := decodeEntry(data)
 	if err != nil {
-		*r = damaged(data, err)
-		return nil
+		entry = damaged(data)
 	}
-	*r = Repository(plain)
+	*r = entry
 	return nil
+}
+
+func decodeEntry(data []byte) (Repository, error) {
+	var plain plainRepository
+	if err := strictly(data, &plain); err != nil {
+		return Repository{}, err
+	}
+	return Repository(plain), Repository(plain).check()
 }
 
 // plainProblem is a Problem that is decoded by its fields alone.
@@ -55,15 +59,25 @@ func strictly(data []byte, into any) error {
 	return decoder.Decode(into)
 }
 
-// damaged returns the entry for what cannot be read. The JSON is brought into the form in which it is
-// written, so that a load and a save change nothing.
-func damaged(data []byte, why error) Repository {
+// damaged returns the entry for what cannot be read.
+func damaged(data []byte) Repository {
+	text := asWritten(data)
+	_, why := decodeEntry(text) // of this form, so that a load and a save change nothing
+	return setAsideFor(text, why)
+}
+
+// asWritten returns JSON in the form in which it is written.
+func asWritten(data []byte) json.RawMessage {
 	text, err := json.Marshal(json.RawMessage(data))
 	if err != nil {
-		text = []byte(`"unreadable"`) // unreachable: the decoder hands over valid JSON
+		return json.RawMessage(`"unreadable"`) // unreachable: the decoder hands over valid JSON
 	}
-	p := NewProblem(Unreadable, "nothing runs until its entry in the state is mended, or deleted to record its heads anew: "+
-		why.Error(), time.Time{})
+	return text
+}
+
+func setAsideFor(text json.RawMessage, why error) Repository {
+	p := NewProblem(Unreadable, fmt.Sprintf("nothing runs until its entry in the state is mended, or deleted to record its heads anew: %v", why),
+		time.Time{})
 	return Repository{Damaged: text, Problem: &p}
 }
 
@@ -77,5 +91,5 @@ func setAside(repositories map[string]Repository) {
 	if err != nil {
 		text = []byte(`{}`) // unreachable: it was decoded just now
 	}
-	repositories[""] = damaged(text, errors.New("a repository without a name"))
+	repositories[""] = setAsideFor(asWritten(text), errors.New("a repository without a name"))
 }
