@@ -16,8 +16,8 @@ import (
 //
 //	remembered        | observed           | event      | what follows
 //	------------------+--------------------+------------+------------------------------------------------
-//	no such repository| its heads          | first seen | remembered; on_first_seen: deploy: run, N=floor+1
-//	no such branch    | its head           | new branch | run, N=floor+1, no old SHA
+//	no such repository| its heads          | first seen | remembered; on_first_seen: deploy: run, next N
+//	no such branch    | its head           | new branch | run, next N, no old SHA
 //	SHA               | the same SHA       |            | nothing
 //	SHA, N            | another SHA        | moved      | run, N+1; forwards or back is all the same
 //	SHA, missing once | any head           |            | no longer missing; the SHA as above
@@ -32,9 +32,12 @@ import (
 //	SHA               | not configured     |            | only the highest N stays, as the floor
 //
 // A ref for which a run follows stays in Plan.Snapshot as it was: Run.Remember advances it once the run
-// exists. Until then every plan finds the change again and gives its run the same name. That is also why
-// no branch is forgotten while its repository has a new one waiting to run: the floor would rise and the
-// new branch's run get another name.
+// exists. Until then every plan finds the change again and gives its run the same name.
+//
+// The next N, of a branch of which nothing is remembered, is one above that of all branches that the repository has
+// and had. Thus it is above the floor that rises when another branch is forgotten, and Recover, which takes runs
+// up to the floor for those of forgotten branches, finds the new branch's run. For the same reason no branch is
+// forgotten while its repository has a new one waiting to run.
 //
 // The changes of one unit are one run. In a group they all get the N after the highest of all members. In a
 // group:
@@ -164,9 +167,10 @@ func (p *planner) look(i int) {
 // changes returns the heads that differ from what is remembered, sorted by branch, and how many of the
 // remembered branches there are among all heads.
 func (p *planner) changes(r *config.Repository, was state.Repository, heads map[string]repo.SHA) (changes []Change, found int) {
+	last := highest(was)
 	for branch, sha := range heads {
 		b, ok := was.Branches[branch]
-		n := was.Floor
+		n := last
 		if ok {
 			n = b.N
 			found++

@@ -71,7 +71,7 @@ func TestMake(t *testing.T) {
 			was:      new(known(t, "main", "a", "3")),
 			observed: heads("main", "a", "dev-x", "b"),
 			events:   []string{"rag@dev-x new branch >b"},
-			runs:     []string{"rag.dev-x: rag@dev-x#1 >b | rag=dev-x@b<*"},
+			runs:     []string{"rag.dev-x: rag@dev-x#4 >b | rag=dev-x@b<*"},
 		},
 		"new branch in a repository whose branches were all forgotten": {
 			was:      &state.Repository{Floor: 2},
@@ -116,7 +116,7 @@ func TestMake(t *testing.T) {
 			was:      new(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x")),
 			observed: heads("main", "a", "dev-y", "b"),
 			events:   []string{"rag@dev-y new branch >b"},
-			runs:     []string{"rag.dev-y: rag@dev-y#1 >b | rag=dev-y@b<*"},
+			runs:     []string{"rag.dev-y: rag@dev-y#4 >b | rag=dev-y@b<*"},
 		},
 		"missing, then back": {
 			was:      new(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x")),
