@@ -193,8 +193,9 @@ func statusOf(snapshot state.Snapshot, runs []engine.Run) status {
 	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
 		r := snapshot.Repositories[name]
 		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
-			b := r.Branches[branch]
-			s.Branches = append(s.Branches, branchStatus{repo.Ref{Repository: name, Branch: branch}, b.SHA, b.N, b.Time})
+			if b, ok := r.Branch(branch); ok {
+				s.Branches = append(s.Branches, branchStatus{repo.Ref{Repository: name, Branch: branch}, b.SHA, b.N, b.Time})
+			}
 		}
 		if r.Problem != nil {
 			s.Problems = append(s.Problems, problemStatus{name, *r.Problem})

@@ -59,6 +59,17 @@ type Branch struct {
 	Missing int       `json:"missing,omitempty"` // good answers in a row without it
 }
 
+// Forgotten reports whether all that still counts of the branch is its N, until that is in the Floor.
+func (b Branch) Forgotten() bool { return b.Missing > 1 }
+
+// Branch returns what is remembered of a branch, if it is not forgotten.
+func (r Repository) Branch(name string) (Branch, bool) {
+	if b, ok := r.Branches[name]; ok && !b.Forgotten() {
+		return b, true
+	}
+	return Branch{}, false
+}
+
 // Problem is an error that lasts. It is written when it comes, changes its kind and goes, never in between.
 type Problem struct {
 	Kind    string    `json:"kind"`    // one of the error kinds of package githost, or "create", "qa"
