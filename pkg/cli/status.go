@@ -182,7 +182,7 @@ func (o *options) clusterState(ctx context.Context) (state.Snapshot, []engine.Ru
 // namespace is what people mean.
 func (o *options) statusCluster() (*kube.Cluster, error) {
 	namespace := ""
-	if cfg, err := config.Load(o.config, config.Options{AllowUnsetAuth: true}); err == nil {
+	if cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true}); err == nil {
 		namespace = cfg.Global.Namespace
 	}
 	return o.connect(namespace)
