@@ -92,6 +92,7 @@ func TestDeployment(t *testing.T) {
 			})
 		})
 	}
+	t.Run("the token is replaced", func(t *testing.T) { checkTokenReplaced(t, quick) })
 	t.Run("no token anywhere", func(t *testing.T) { checkNoToken(t) })
 	t.Run("killed in the middle", func(t *testing.T) { checkKilled(t, quick) })
 	t.Run("status", func(t *testing.T) {
