@@ -81,6 +81,7 @@ export SENTRY_E2E_GITEA_TOKEN=$gitea_token
 export SENTRY_E2E_IMAGE=$image
 export SENTRY_E2E_GIT_IMAGE=$git_image
 export SENTRY_E2E_DEPLOY_IMAGE=$deploy_image
+export SENTRY_E2E_KILL_APISERVER="docker exec $cluster-control-plane pkill -KILL kube-apiserver"
 export PATH=$dir/bin:\$PATH
 export NO_PROXY=$address\${NO_PROXY:+,\$NO_PROXY}
 export no_proxy=\$NO_PROXY

@@ -61,6 +61,7 @@ export SENTRY_E2E_GITEA_TOKEN=$(cat "$dir/gitea/token" 2>/dev/null)
 export SENTRY_E2E_IMAGE=$image_prefix/sentry:dev
 export SENTRY_E2E_GIT_IMAGE=$image_prefix/git:dev
 export SENTRY_E2E_DEPLOY_IMAGE=$image_prefix/deploy:dev
+export SENTRY_E2E_KILL_APISERVER="$dir/bin/in-node pkill -KILL -f ^$bin/kubernetes-kube-apiserver"
 export PATH=$dir/bin:\$PATH
 export NO_PROXY=$node_ip\${NO_PROXY:+,\$NO_PROXY}
 export no_proxy=\$NO_PROXY

@@ -17,19 +17,20 @@ import (
 
 // env is what the tests are told about the cluster; test/cluster/up.sh and kind-up.sh write it.
 var env struct {
-	kubeconfig, giteaURL, giteaUser, giteaToken, image, gitImage, deployImage, sentry string
+	kubeconfig, giteaURL, giteaUser, giteaToken, image, gitImage, deployImage, killAPIServer, sentry string
 }
 
 func TestMain(m *testing.M) {
 	missing := []string{}
 	for name, value := range map[string]*string{
-		"KUBECONFIG":              &env.kubeconfig,
-		"SENTRY_E2E_GITEA_URL":    &env.giteaURL,
-		"SENTRY_E2E_GITEA_USER":   &env.giteaUser,
-		"SENTRY_E2E_GITEA_TOKEN":  &env.giteaToken,
-		"SENTRY_E2E_IMAGE":        &env.image,
-		"SENTRY_E2E_GIT_IMAGE":    &env.gitImage,
-		"SENTRY_E2E_DEPLOY_IMAGE": &env.deployImage,
+		"KUBECONFIG":                &env.kubeconfig,
+		"SENTRY_E2E_GITEA_URL":      &env.giteaURL,
+		"SENTRY_E2E_GITEA_USER":     &env.giteaUser,
+		"SENTRY_E2E_GITEA_TOKEN":    &env.giteaToken,
+		"SENTRY_E2E_IMAGE":          &env.image,
+		"SENTRY_E2E_GIT_IMAGE":      &env.gitImage,
+		"SENTRY_E2E_DEPLOY_IMAGE":   &env.deployImage,
+		"SENTRY_E2E_KILL_APISERVER": &env.killAPIServer,
 	} {
 		if *value = os.Getenv(name); *value == "" {
 			missing = append(missing, name)

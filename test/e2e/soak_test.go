@@ -161,9 +161,12 @@ func (s *soak) run(sentrys, kills int, slow time.Duration) {
 	killed := make(chan struct{})
 	go func() { killing.Wait(); close(killed) }()
 	defer func() { stop(); all.Wait() }()
+	restarts := make(chan int, 1)
+	go func() { restarts <- s.restartAPIServer(killed) }()
 
 	s.push(killed)
 	pushed := time.Since(began)
+	s.t.Logf("the API server was killed and came again %d times", <-restarts)
 	s.drain()
 	stop()
 	all.Wait()
