@@ -24,31 +24,28 @@ func TestAccount(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		runs            []ran
-		atOnce, several bool
-		want            string // part of the only complaint; "" = none
+		runs   []ran
+		atOnce bool
+		want   string // part of the only complaint; "" = none
 	}{
-		"each ran":                   {runs: []ran{of(1, 12, 15), of(2, 22, 25), of(3, 32, 35)}},
-		"superseded":                 {runs: []ran{of(3, 32, 35)}},
-		"not superseded":             {runs: []ran{of(3, 32, 35), of(1, 12, 15)}, atOnce: true, want: "push 2 of app@main, 2222222, was head for a whole cycle"},
-		"none stood for a cycle":     {runs: []ran{of(2, 22, 25), of(3, 32, 35)}, atOnce: true},
-		"the last one lost":          {runs: []ran{of(1, 12, 15), of(2, 22, 25)}, want: "the last push of app@main, 3333333, has no run"},
-		"twice":                      {runs: []ran{of(2, 22, 25), of(2, 26, 27), of(3, 32, 35)}, want: "push 2 of app@main, 2222222, has 2 runs"},
-		"nobody pushed it":           {runs: []ran{of(9, 12, 15), of(3, 32, 35)}, want: "nobody pushed 9999999"},
-		"there from the start":       {runs: []ran{of(0, 12, 15), of(3, 32, 35)}, want: "nobody pushed 0000000"},
-		"backwards":                  {runs: []ran{of(2, 22, 25), of(1, 26, 28), of(3, 32, 35)}, want: "run-of-1 of 1111111, push 1 of app@main, was created after run run-of-2"},
-		"backwards with two Sentrys": {runs: []ran{of(2, 22, 25), of(1, 26, 28), of(3, 32, 35)}, several: true},
-		"overlap":                    {runs: []ran{of(1, 12, 33), of(2, 22, 25), of(3, 34, 35)}, want: "run run-of-2 of unit app.main was created 11s before run run-of-1 ended"},
-		"overlap with a gap":         {runs: []ran{of(1, 12, 33), of(3, 32, 35)}, want: "run run-of-3 of unit app.main was created 1s before run run-of-1 ended"},
-		"overlap that is meant":      {runs: []ran{of(1, 12, 33), of(2, 22, 25), of(3, 32, 35)}, atOnce: true},
-		"overlap with two Sentrys":   {runs: []ran{of(1, 12, 33), of(3, 32, 35)}, several: true},
+		"each ran":               {runs: []ran{of(1, 12, 15), of(2, 22, 25), of(3, 32, 35)}},
+		"superseded":             {runs: []ran{of(3, 32, 35)}},
+		"not superseded":         {runs: []ran{of(3, 32, 35), of(1, 12, 15)}, atOnce: true, want: "push 2 of app@main, 2222222, was head for a whole cycle"},
+		"none stood for a cycle": {runs: []ran{of(2, 22, 25), of(3, 32, 35)}, atOnce: true},
+		"the last one lost":      {runs: []ran{of(1, 12, 15), of(2, 22, 25)}, want: "the last push of app@main, 3333333, has no run"},
+		"twice":                  {runs: []ran{of(2, 22, 25), of(2, 26, 27), of(3, 32, 35)}, want: "push 2 of app@main, 2222222, has 2 runs"},
+		"nobody pushed it":       {runs: []ran{of(9, 12, 15), of(3, 32, 35)}, want: "nobody pushed 9999999"},
+		"there from the start":   {runs: []ran{of(0, 12, 15), of(3, 32, 35)}, want: "nobody pushed 0000000"},
+		"backwards":              {runs: []ran{of(2, 22, 25), of(1, 26, 28), of(3, 32, 35)}, want: "run-of-1 of 1111111, push 1 of app@main, was created after run run-of-2"},
+		"overlap":                {runs: []ran{of(1, 12, 33), of(2, 22, 25), of(3, 34, 35)}, want: "run run-of-2 of unit app.main was created 11s before run run-of-1 ended"},
+		"overlap with a gap":     {runs: []ran{of(1, 12, 33), of(3, 32, 35)}, want: "run run-of-3 of unit app.main was created 1s before run run-of-1 ended"},
+		"overlap that is meant":  {runs: []ran{of(1, 12, 33), of(2, 22, 25), of(3, 32, 35)}, atOnce: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := ledger{
-				pushes:  map[repo.Ref][]push{ref: {{sha: sha(0)}}},
-				cycles:  []span{{at(12), at(22)}, {at(22), at(24)}}, // the first one ends after push 2 began
-				atOnce:  map[string]bool{"app": c.atOnce, "app.main": c.atOnce},
-				several: c.several,
+				pushes: map[repo.Ref][]push{ref: {{sha: sha(0)}}},
+				cycles: []span{{at(12), at(22)}, {at(22), at(24)}}, // the first one ends after push 2 began
+				atOnce: map[string]bool{"app": c.atOnce, "app.main": c.atOnce},
 			}
 			for n := 1; n <= 3; n++ {
 				l.pushes[ref] = append(l.pushes[ref], push{sha: sha(n), began: at(10 * n), arrived: at(10*n + 1)})

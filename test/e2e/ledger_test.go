@@ -17,10 +17,9 @@ import (
 
 // ledger is what was pushed, and what Sentry did meanwhile.
 type ledger struct {
-	pushes  map[repo.Ref][]push // in their order; the first is what the ref was when Sentry first saw it
-	cycles  []span              // that succeeded in everything, of any Sentry
-	atOnce  map[string]bool     // labels of the units whose runs may overlap, and names of their repositories
-	several bool                // several Sentrys work on one state
+	pushes map[repo.Ref][]push // in their order; the first is what the ref was when Sentry first saw it
+	cycles []span              // that succeeded in everything, of any Sentry
+	atOnce map[string]bool     // labels of the units whose runs may overlap, and names of their repositories
 }
 
 // push is one commit, pushed between two times.
@@ -77,7 +76,7 @@ func (l *ledger) account(runs []ran) []string {
 				say("run %s: nobody pushed %s to %s", r.name, c.New.Short(), c.Ref)
 				continue
 			}
-			if last := newest[c.Ref]; !l.several && last.index > i && last.run.created.Before(r.created) {
+			if last := newest[c.Ref]; last.index > i && last.run.created.Before(r.created) {
 				say("run %s of %s, push %d of %s, was created after run %s of push %d", r.name, c.New.Short(), i, c.Ref, last.run.name, last.index)
 			}
 			if i >= newest[c.Ref].index {
@@ -100,10 +99,7 @@ func (l *ledger) account(runs []ran) []string {
 			}
 		}
 	}
-	if !l.several {
-		wrong = append(wrong, l.overlaps(runs)...)
-	}
-	return wrong
+	return append(wrong, l.overlaps(runs)...)
 }
 
 // ranCommit is a run of a ref's push of that index.
