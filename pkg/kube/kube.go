@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/transport"
 )
 
 // Options say which cluster and namespace. They mean what kubectl's flags of the same names mean.
@@ -72,6 +73,11 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	// Warnings of the server go to klog by default, past our own log and its format.
 	cfg.WarningHandler = rest.NoWarnings{}
+	// By itself client-go reads a token file again once a minute; so also after the token was refused.
+	if file := cfg.BearerTokenFile; file != "" {
+		cfg.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(file)))
+		cfg.BearerToken, cfg.BearerTokenFile = "", ""
+	}
 
 	core, tekton := rest.CopyConfig(cfg), rest.CopyConfig(cfg)
 	core.APIPath, core.GroupVersion = "/api", &corev1.SchemeGroupVersion
