@@ -4,7 +4,9 @@
 package kube
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -25,6 +27,7 @@ type Options struct {
 	Context    string // "" = the current one
 	Namespace  string // "" = that of the context or of the pod
 	UserAgent  string
+	Dial       func(ctx context.Context, network, address string) (net.Conn, error) // nil: the machine's network
 }
 
 // Cluster is a connection to one API server, and the namespace to work in.
@@ -56,6 +59,7 @@ func Connect(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the namespace from the kubeconfig: %w", err)
 	}
+	cfg.Dial = o.Dial
 	return connect(cfg, namespace, o.UserAgent)
 }
 

@@ -52,7 +52,7 @@ func TestExisting(t *testing.T) {
 func TestExistingOfMany(t *testing.T) {
 	s, c := kubetest.New(t)
 	var units []string
-	for i := range unitsPerList + 10 {
+	for i := range 3 * unitsPerList {
 		unit := fmt.Sprintf("%s-%03d", strings.Repeat("u", 59), i)
 		units = append(units, unit)
 		for n := range 3 {

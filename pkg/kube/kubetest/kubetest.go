@@ -3,9 +3,11 @@
 package kubetest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -42,11 +44,16 @@ func New(t testing.TB) (*Server, *kube.Cluster) {
 	s := &Server{objects: map[string]Object{}}
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
-	return s, Connect(t, web.URL)
+	return s, connect(t, web.URL, nil)
 }
 
 // Connect returns a connection to the server at the URL, in the namespace test.
 func Connect(t testing.TB, url string) *kube.Cluster {
+	t.Helper()
+	return connect(t, url, nil)
+}
+
+func connect(t testing.TB, url string, dial func(context.Context, string, string) (net.Conn, error)) *kube.Cluster {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c,
@@ -55,7 +62,7 @@ contexts: [{name: c, context: {cluster: c, namespace: test}}]}`, url)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := kube.Connect(kube.Options{Kubeconfig: file, UserAgent: "test"})
+	c, err := kube.Connect(kube.Options{Kubeconfig: file, UserAgent: "test", Dial: dial})
 	if err != nil {
 		t.Fatal(err)
 	}
