@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -142,16 +143,20 @@ func (f statusFlags) check() error {
 
 // encode prints a value for machines.
 func (o *options) encode(value any, format string) error {
-	if format == "json" {
-		e := json.NewEncoder(o.Out)
-		e.SetIndent("", "  ")
-		return e.Encode(value)
-	}
-	text, err := yaml.Marshal(value)
-	if err != nil {
+	var text bytes.Buffer
+	e := json.NewEncoder(screen{&text}) // YAML does not take control characters either
+	e.SetIndent("", "  ")
+	if err := e.Encode(value); err != nil {
 		return err
 	}
-	_, err = o.Out.Write(text)
+	out := text.Bytes()
+	if format == "yaml" {
+		var err error
+		if out, err = yaml.JSONToYAML(out); err != nil {
+			return err
+		}
+	}
+	_, err := o.Out.Write(out)
 	return err
 }
 
@@ -213,12 +218,12 @@ func (o *options) table(s status, now time.Time) error {
 	w := tabwriter.NewWriter(o.Out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "REPOSITORY\tBRANCH\tSHA\tRUNS\tAGE")
 	for _, b := range s.Branches {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", b.Repository, printable(b.Branch, ""), b.SHA.Short(), b.Runs, since(now, b.Time))
+		row(w, b.Repository, b.Branch, b.SHA.Short(), b.Runs, since(now, b.Time))
 	}
 	if len(s.Problems) > 0 {
 		fmt.Fprintln(w, "\nPROBLEM ON\tKIND\tAGE\tWHAT")
 		for _, p := range s.Problems {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.On, p.Kind, since(now, p.Since), printable(p.Message, ""))
+			row(w, p.On, p.Kind, since(now, p.Since), p.Message)
 		}
 	}
 	if len(s.Runs) > 0 {
@@ -228,7 +233,7 @@ func (o *options) table(s status, now time.Time) error {
 			if r.Ended != nil {
 				took = since(*r.Ended, r.Created)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Name, r.Unit, r.Reason, since(now, r.Created), took)
+			row(w, r.Name, r.Unit, r.Reason, since(now, r.Created), took)
 		}
 	}
 	return w.Flush()
