@@ -119,12 +119,12 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 	if f.local {
 		snapshot, err = o.localState(ctx, f.state)
 	} else {
-		snapshot, runs, err = o.clusterState(ctx)
+		snapshot, runs, err = o.clusterState(ctx, f.runs)
 	}
 	if err != nil {
 		return err
 	}
-	s := statusOf(snapshot, runs[:min(len(runs), max(0, f.runs))])
+	s := statusOf(snapshot, runs)
 	if f.output != "table" {
 		return o.encode(s, f.output)
 	}
@@ -170,7 +170,7 @@ func (o *options) localState(ctx context.Context, path string) (state.Snapshot, 
 	return file.New(path).Load(ctx)
 }
 
-func (o *options) clusterState(ctx context.Context) (state.Snapshot, []engine.Run, error) {
+func (o *options) clusterState(ctx context.Context, runs int) (state.Snapshot, []engine.Run, error) {
 	cluster, err := o.statusCluster()
 	if err != nil {
 		return state.Snapshot{}, nil, err
@@ -179,8 +179,8 @@ func (o *options) clusterState(ctx context.Context) (state.Snapshot, []engine.Ru
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
-	runs, err := tekton.New(cluster, "").Runs(ctx)
-	return snapshot, runs, err
+	newest, err := tekton.New(cluster, "").Runs(ctx, runs)
+	return snapshot, newest, err
 }
 
 // statusCluster connects to where Sentry runs. The configuration is not needed; where there is one, its

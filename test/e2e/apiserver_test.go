@@ -330,6 +330,12 @@ func TestTokenThatExpires(t *testing.T) {
 func TestFollowThroughTrouble(t *testing.T) {
 	s := newTroubled(t, "sentry-api-follow", "true")
 	account := s.account("all", "")
+	kubectl(t, "-n", s.ns, "create", "role", "watch", "--verb=watch", "--resource=pipelineruns.tekton.dev")
+	kubectl(t, "-n", s.ns, "create", "rolebinding", "watch", "--role=watch", "--serviceaccount="+s.ns+":all")
+	await(t, time.Minute, "the right to watch", func() (bool, string) {
+		out, err := command(t.Context(), "", "kubectl", "auth", "can-i", "watch", "pipelineruns.tekton.dev", "-n", s.ns, "--as", "system:serviceaccount:"+s.ns+":all")
+		return err == nil, out
+	})
 	watching := make(chan struct{})
 	begun := sync.OnceFunc(func() { close(watching) })
 	s.proxy.intercept(func(_ http.ResponseWriter, r *http.Request) bool {

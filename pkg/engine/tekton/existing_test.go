@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
@@ -48,6 +51,57 @@ func TestExisting(t *testing.T) {
 	}
 }
 
+// Where somebody changed the columns of the CustomResourceDefinition, whole runs are read.
+func TestExistingWithoutTheColumns(t *testing.T) {
+	for _, name := range []string{"Succeeded", "Reason"} {
+		s, c := kubetest.New(t)
+		fill(s)
+		s.NoColumn = name
+		runs, err := New(c, "").Existing(t.Context(), nil)
+		active := 0
+		for _, r := range runs {
+			if r.Active {
+				active++
+			}
+		}
+		if err != nil || len(runs) != 10 || active != 2 {
+			t.Errorf("without the column %s: %d runs, %d active, %v, want 10 and 2", name, len(runs), active, err)
+		}
+	}
+}
+
+func TestRuns(t *testing.T) {
+	s, c := kubetest.New(t)
+	fill(s)
+	s.Fault = func(w http.ResponseWriter, r *http.Request) bool { // b2 goes after it was listed
+		if strings.HasSuffix(r.URL.Path, "/b2") {
+			kubetest.Refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, "b2 not found")
+			return true
+		}
+		return false
+	}
+	for most, want := range map[int][]string{
+		0: nil,
+		5: {
+			"b4 b RUnknown false false 00:04:00 00:00:00", "a4 a RUnknown false false 00:04:00 00:00:00",
+			"b3 b RTrue true true 00:03:00 01:00:00", "a3 a RTrue true true 00:03:00 01:00:00", "b2 b RFalse true false 00:02:00 00:00:00",
+		},
+	} {
+		runs, err := New(c, "").Runs(t.Context(), most)
+		var got []string
+		for _, r := range runs {
+			got = append(got, fmt.Sprintf("%s %s %s %v %v %s %s", r.Name, r.Unit, r.Reason, r.Done, r.Succeeded,
+				r.Created.Format(time.TimeOnly), r.Ended.Format(time.TimeOnly)))
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("Runs(%d), %v\n got %q\nwant %q", most, err, got, want)
+		}
+	}
+	if runs, err := New(c, "").Runs(t.Context(), 100); err != nil || len(runs) != 10 {
+		t.Errorf("Runs(100): %d runs, %v, want all 10", len(runs), err)
+	}
+}
+
 // A list comes in pages, and asks for many units by several selectors, as proxies take only so long a URL.
 func TestExistingOfMany(t *testing.T) {
 	s, c := kubetest.New(t)
@@ -61,6 +115,9 @@ func TestExistingOfMany(t *testing.T) {
 	}
 	longest, largest := 0, 0
 	s.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if accept := r.Header.Get("Accept"); !strings.HasPrefix(accept, "application/json;as=Table;") {
+			t.Errorf("a list is asked for as %s, want a table: whole runs weigh up to 350 KB each", accept)
+		}
 		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 		longest, largest = max(longest, len(r.URL.String())), max(largest, limit)
 		return false

@@ -88,6 +88,7 @@ func TestFollowOutlivesItsWatch(t *testing.T) {
 		"is cut":               cut,
 		"is refused by a 503":  refuse(503, metav1.StatusReasonServiceUnavailable),
 		"is refused by a 429":  refuse(429, metav1.StatusReasonTooManyRequests),
+		"is not allowed":       refuse(403, metav1.StatusReasonForbidden),
 		"is of an old version": event("ERROR", `{"kind":"Status","apiVersion":"v1","status":"Failure","code":410,"reason":"Expired"}`),
 		"tells nonsense":       event("MODIFIED", `[]`),
 		"tells a change":       event("MODIFIED", `{"kind":"PipelineRun","apiVersion":"tekton.dev/v1","metadata":{"name":"run"}}`),
