@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -119,6 +121,21 @@ func TestConfigMapsAreTriedInTrouble(t *testing.T) {
 	if want := []string{"run", "run", "run", "note"}; !slices.Equal(sent, want) {
 		t.Errorf("requests sent: %v, want %v", sent, want)
 	}
+}
+
+func TestConfigMapOfAServerThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, c := kubetest.NewPiped(t)
+		server.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+			<-r.Context().Done()
+			return true
+		}
+		began := time.Now()
+		_, err := c.GetConfigMap(t.Context(), "test", "note")
+		if took := time.Since(began); took != 15*time.Second || !kube.IsTemporary(err) || !strings.Contains(err.Error(), "did not answer in time") {
+			t.Errorf("after %s: %v, want a temporary error that says so, after 15s", took, err)
+		}
+	})
 }
 
 func TestConfigMapCallEndsWithItsContext(t *testing.T) {
