@@ -155,6 +155,16 @@ var mutants = []mutant{
 		inStates, "TestTwoWriters",
 	},
 	{
+		"a part of an earlier state counts", inStore,
+		"|| f.Epoch != epoch", "",
+		inStates, "TestLoadRefuses",
+	},
+	{
+		"a part of the state that was edited by hand is written over in place", inSplit,
+		"names[i] += \"-edited\"", "_ = old",
+		inStates, "TestDeathAfterAnEditByHand",
+	},
+	{
 		"the newest failed run is deleted", inPrune,
 		"newestFailed := !failedSeen && r.failed()", "newestFailed := false && r.failed()",
 		inTekton, "TestSurplus",

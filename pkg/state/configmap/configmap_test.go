@@ -101,41 +101,90 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 // Wherever it dies, the state is the old one or the new one, never some of each: a trigger of a group is one
 // run, and its refs may lie in different ConfigMaps.
 func TestDeathAtEveryWrite(t *testing.T) {
-	old, next := sized(120, "a"), sized(270, "b")
-	for _, from := range []state.Snapshot{sized(1, "a"), sized(70, "a"), old} {
-		for die := 0; ; die++ {
-			server, c := kubetest.New(t)
-			save(t, c, from)
-			s, _ := load(t, c)
-			count := 0
-			server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-				if r.Method == http.MethodGet {
-					return false
-				}
-				count++
-				if count > die {
-					kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dead")
-					return true
-				}
-				return false
-			}
-			err := s.Save(t.Context(), next)
-			server.Fault = nil
-			_, got := load(t, c)
-			if err == nil {
-				if !got.Equal(next) {
-					t.Errorf("after all %d writes it is not the new state", die)
-				}
-				break
-			}
-			if !got.Equal(from) {
-				t.Errorf("from %d repositories, dead after %d writes: the state is neither old nor new", len(from.Repositories), die)
-			}
-			save(t, c, next)
-			if _, got := load(t, c); !got.Equal(next) {
-				t.Errorf("from %d repositories, dead after %d writes: the next save does not hold", len(from.Repositories), die)
+	for _, from := range []int{1, 70, 120} {
+		dieAtEveryWrite(t, sized(270, "b"), func(t *testing.T, _ *kubetest.Server, c *kube.Cluster) {
+			t.Helper()
+			save(t, c, sized(from, "a"))
+		})
+	}
+}
+
+// The same where a person edited an entry in a further ConfigMap, and the new part is what it was before that.
+func TestDeathAfterAnEditByHand(t *testing.T) {
+	next := sized(130, "c")
+	dieAtEveryWrite(t, next, func(t *testing.T, server *kubetest.Server, c *kube.Cluster) {
+		t.Helper()
+		save(t, c, sized(130, "a"))
+		text := edit(server)
+		for name, r := range sized(130, "a").Repositories {
+			if strings.Contains(text, `"`+name+`"`) {
+				next.Repositories[name] = r
 			}
 		}
+	})
+}
+
+// dieAtEveryWrite saves next over what prepare makes, and dies after each number of writes.
+func dieAtEveryWrite(t *testing.T, next state.Snapshot, prepare func(*testing.T, *kubetest.Server, *kube.Cluster)) {
+	t.Helper()
+	for die := 0; ; die++ {
+		server, c := kubetest.New(t)
+		prepare(t, server, c)
+		s, from := load(t, c)
+		count := 0
+		server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodGet {
+				return false
+			}
+			count++
+			if count > die {
+				kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dead")
+				return true
+			}
+			return false
+		}
+		err := s.Save(t.Context(), next)
+		server.Fault = nil
+		_, got := load(t, c)
+		if err == nil {
+			if !got.Equal(next) {
+				t.Errorf("after all %d writes it is not the new state", die)
+			}
+			return
+		}
+		if !got.Equal(from) {
+			t.Errorf("from %d repositories, dead after %d writes: the state is neither old nor new", len(from.Repositories), die)
+		}
+		save(t, c, next)
+		if _, got := load(t, c); !got.Equal(next) {
+			t.Errorf("from %d repositories, dead after %d writes: the next save does not hold", len(from.Repositories), die)
+		}
+	}
+}
+
+// edit has a person change the first SHA in the first of the further ConfigMaps, and returns what it held.
+func edit(s *kubetest.Server) string {
+	text := s.Get(configMaps + "/sentry-state-1")["data"].(kubetest.Object)[key].(string)
+	at := strings.Index(text, strings.Repeat("a", 40))
+	set(s, "sentry-state-1", text[:at]+strings.Repeat("b", 40)+text[at+40:])
+	return text
+}
+
+// Who reads while another Sentry writes reads what that one wrote.
+func TestLoadWhileAnotherWrites(t *testing.T) {
+	server, c := kubetest.New(t)
+	save(t, c, sized(120, "a"))
+	inside := false
+	server.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if !inside && strings.HasSuffix(r.URL.Path, "/sentry-state-2") {
+			inside = true
+			save(t, c, sized(270, "b"))
+			save(t, c, sized(270, "c")) // now the part is gone that the first ConfigMap named
+		}
+		return false
+	}
+	if _, got := load(t, c); !got.Equal(sized(270, "c")) {
+		t.Errorf("read %d repositories, want what was written meanwhile", len(got.Repositories))
 	}
 }
 
@@ -191,9 +240,13 @@ func TestLoadRefuses(t *testing.T) {
 		edit func(*kubetest.Server)
 		want string
 	}{
-		"a part is gone":       {func(s *kubetest.Server) { s.Put(configMaps+"/sentry-state-2", nil) }, "sentry-state-2 does not exist"},
-		"a part is no JSON":    {func(s *kubetest.Server) { set(s, "sentry-state-2", "{") }, "sentry-state-2, key state.json: the stored state cannot be used"},
-		"a part of another":    {func(s *kubetest.Server) { set(s, "sentry-state-2", `{"version":2,"epoch":"e1","parts":{"x":{}}}`) }, "it has no part"},
+		"a part is gone":    {func(s *kubetest.Server) { s.Put(configMaps+"/sentry-state-2", nil) }, "sentry-state-2 does not exist"},
+		"a part is no JSON": {func(s *kubetest.Server) { set(s, "sentry-state-2", "{") }, "sentry-state-2, key state.json: the stored state cannot be used"},
+		"a part of another": {func(s *kubetest.Server) { set(s, "sentry-state-2", `{"version":2,"epoch":"e1","parts":{"x":{}}}`) }, "it has no part"},
+		"a part of an earlier state": {func(s *kubetest.Server) {
+			text := s.Get(configMaps + "/sentry-state-2")["data"].(kubetest.Object)[key].(string)
+			set(s, "sentry-state-2", strings.Replace(text, `"epoch":"e1"`, `"epoch":"e0"`, 1))
+		}, "it has no part"},
 		"the first is no JSON": {func(s *kubetest.Server) { set(s, "sentry-state", "x") }, "sentry-state, key state.json: the stored state cannot be used"},
 		"too many parts": {func(s *kubetest.Server) {
 			text, _ := json.Marshal(kubetest.Object{"version": 2, "parts": make([]string, 16)})
@@ -219,10 +272,7 @@ func set(s *kubetest.Server, name, text string) {
 func TestEditByHand(t *testing.T) {
 	server, c := kubetest.New(t)
 	save(t, c, sized(120, "a"))
-	path := configMaps + "/sentry-state-1"
-	text := server.Get(path)["data"].(kubetest.Object)[key].(string)
-	at := strings.Index(text, strings.Repeat("a", 40))
-	set(server, "sentry-state-1", text[:at]+strings.Repeat("b", 40)+text[at+40:])
+	edit(server)
 	if _, got := load(t, c); got.Equal(sized(120, "a")) {
 		t.Fatal("the edit was not read")
 	}
