@@ -19,6 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 // asTable asks for the columns that kubectl prints, with each run's metadata: all that a list is for, in a
@@ -52,6 +53,12 @@ type ending struct {
 	Type   apis.ConditionType     `json:"type"`
 	Status corev1.ConditionStatus `json:"status"`
 	Reason string                 `json:"reason"`
+}
+
+// trigger returns why the run says it exists; without Refs where it does not say so, as people can edit annotations.
+func (r *listed) trigger() plan.Trigger {
+	t, _ := pipelinerun.TriggerOf(&v1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Annotations: r.Metadata.Annotations}})
+	return t
 }
 
 func (r *listed) unit() string { return r.Metadata.Labels[pipelinerun.LabelUnit] }
