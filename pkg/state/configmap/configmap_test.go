@@ -20,12 +20,12 @@ import (
 
 const configMaps = "/api/v1/namespaces/test/configmaps"
 
-// sized returns a snapshot of n repositories, each of some 1,100 bytes, at revision sha.
+// sized returns a snapshot of n repositories, each of some 230 bytes, at revision sha.
 func sized(n int, sha string) state.Snapshot {
 	s := state.Snapshot{Epoch: "e1", Repositories: map[string]state.Repository{}}
 	for i := range n {
 		r := state.Repository{Branches: map[string]state.Branch{}}
-		for b := range 10 {
+		for b := range 2 {
 			r.Branches[fmt.Sprintf("branch-%d", b)] = state.Branch{SHA: repo.SHA(strings.Repeat(sha, 40)), N: 1, Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 		}
 		s.Repositories[fmt.Sprintf("repository-%d", i)] = r
@@ -33,10 +33,13 @@ func sized(n int, sha string) state.Snapshot {
 	return s
 }
 
-// newStore returns a store whose ConfigMaps hold a tenth, so that the tests are quick.
+// small is what a ConfigMap of newStore holds, so that the tests are quick.
+const small = maxBytes / 43
+
+// newStore returns a store of small ConfigMaps.
 func newStore(c *kube.Cluster) *Store {
 	s := New(c, "")
-	s.limit = maxBytes / 10
+	s.limit = small
 	return s
 }
 
@@ -73,7 +76,7 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 		{10, 0, 1},    // and back into one
 		{130, 4, 6},   // over what was left behind
 		{130, 4, 1},   // (the store does not compare; its caller does)
-		{450, 11, 13}, // from few to many
+		{400, 11, 13}, // from few to many
 	} {
 		server.Writes()
 		want := sized(step.n, "a")
@@ -86,7 +89,7 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 			t.Errorf("%d repositories: %d further ConfigMaps by %v, want %d by %d writes", step.n, len(s.parts), writes, step.further, step.writes)
 		}
 		for _, name := range server.Names(configMaps) {
-			if text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string); len(text) > maxBytes/10 {
+			if text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string); len(text) > small {
 				t.Errorf("%d repositories: %s holds %d bytes", step.n, name, len(text))
 			}
 		}
