@@ -36,7 +36,7 @@ func (s *scripted) RoundTrip(*http.Request) (*http.Response, error) {
 }
 
 // ask sends one request through r and reports whether the server got it.
-func ask(t *testing.T, r *relief, s *scripted, ctx context.Context, url string) bool {
+func ask(ctx context.Context, t *testing.T, r *relief, s *scripted, url string) bool {
 	t.Helper()
 	before := s.asked
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -85,7 +85,7 @@ func TestReliefLeavesATroubledServerAlone(t *testing.T) {
 			r, s := newRelief()
 			s.next = tt.answer
 			for range 10 {
-				ask(t, r, s, t.Context(), "http://api/x")
+				ask(t.Context(), t, r, s, "http://api/x")
 			}
 			if s.asked != tt.sent {
 				t.Fatalf("%d of ten requests were sent, want %d", s.asked, tt.sent)
@@ -95,12 +95,12 @@ func TestReliefLeavesATroubledServerAlone(t *testing.T) {
 			}
 			s.next = answer{code: 200}
 			*s.clock = s.clock.Add(tt.rest - time.Millisecond)
-			if ask(t, r, s, t.Context(), "http://api/x") {
+			if ask(t.Context(), t, r, s, "http://api/x") {
 				t.Errorf("asked again before %s were over", tt.rest)
 			}
 			*s.clock = s.clock.Add(time.Millisecond)
 			for i := range 3 {
-				if !ask(t, r, s, t.Context(), "http://api/x") {
+				if !ask(t.Context(), t, r, s, "http://api/x") {
 					t.Errorf("request %d after the rest was not sent", i+1)
 				}
 			}
@@ -112,12 +112,12 @@ func TestReliefLeavesATroubledServerAlone(t *testing.T) {
 func TestReliefTriesOne(t *testing.T) {
 	r, s := newRelief()
 	for range 5 {
-		ask(t, r, s, t.Context(), "http://api/x")
+		ask(t.Context(), t, r, s, "http://api/x")
 	}
 	*s.clock = s.clock.Add(shortRest)
 	s.asked = 0
 	for range 5 {
-		ask(t, r, s, t.Context(), "http://api/x")
+		ask(t.Context(), t, r, s, "http://api/x")
 	}
 	if s.asked != 1 {
 		t.Errorf("%d requests were sent after the rest, want one", s.asked)
@@ -129,7 +129,7 @@ func TestReliefHandsLongWaitsOver(t *testing.T) {
 	for after, want := range map[string]string{"1": "1", "2": "2", "3": "", "3600": ""} {
 		r, s := newRelief()
 		s.next = answer{code: 429, after: after}
-		ask(t, r, s, t.Context(), "http://api/x")
+		ask(t.Context(), t, r, s, "http://api/x")
 		if got := s.header.Get("Retry-After"); got != want {
 			t.Errorf("Retry-After: %s reaches client-go as %q, want %q", after, got, want)
 		}
@@ -140,7 +140,7 @@ func TestReliefOneGoodAnswerForgivesTwo(t *testing.T) {
 	r, s := newRelief()
 	for i, a := range []answer{{code: 503}, {}, {code: 200}, {code: 503}, {}, {code: 200}} {
 		s.next = a
-		if !ask(t, r, s, t.Context(), "http://api/x") {
+		if !ask(t.Context(), t, r, s, "http://api/x") {
 			t.Errorf("request %d was not sent", i)
 		}
 	}
@@ -151,11 +151,11 @@ func TestReliefDoesNotCount(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 5 { // a caller who gave up, and watches, which are meant to take long
-		if !ask(t, r, s, gone, "http://api/x") || !ask(t, r, s, t.Context(), "http://api/x?watch=true") {
+		if !ask(gone, t, r, s, "http://api/x") || !ask(t.Context(), t, r, s, "http://api/x?watch=true") {
 			t.Fatal("a request was not sent")
 		}
 	}
-	if !ask(t, r, s, t.Context(), "http://api/x") {
+	if !ask(t.Context(), t, r, s, "http://api/x") {
 		t.Error("the server is left alone for what was not its fault")
 	}
 }

@@ -30,7 +30,7 @@ type troubled struct {
 	repos    map[string]*gitRepo // by unit: one, two
 }
 
-func newTroubled(t *testing.T, ns, command string) *troubled {
+func newTroubled(t *testing.T, ns string) *troubled {
 	t.Helper()
 	namespace(t, ns)
 	giteaCredentials(t)
@@ -42,7 +42,7 @@ func newTroubled(t *testing.T, ns, command string) *troubled {
 	for _, unit := range []string{"one", "two"} {
 		r := newRepo(t, ns+"-"+unit, map[string]string{"README": unit})
 		s.repos[unit] = r
-		config += soakRepository("app-"+unit, unit, "gitea", r.url, r.url, command)
+		config += soakRepository("app-"+unit, unit, "gitea", r.url, r.url, "true")
 	}
 	write(t, s.file, config+soakGlobal())
 	return s
@@ -128,20 +128,46 @@ func once(f func(http.ResponseWriter, *http.Request) bool) func(http.ResponseWri
 	}
 }
 
+// meeting is a kind of trouble that one cycle meets.
+type meeting struct {
+	name    string
+	trouble trouble
+	first   func(http.ResponseWriter, *http.Request) bool
+	log     string // of a cycle that fails; "": it succeeds
+	runs    int    // of the commit after it
+}
+
+// meet has one cycle meet the trouble with a commit to deploy, and two cycles none.
+func (m meeting) meet(t *testing.T, s *troubled, account string) {
+	sha := s.push("one")
+	s.proxy.intercept(m.first)
+	if m.trouble != "" {
+		s.proxy.begin(m.trouble)
+	}
+	ok, log := s.sentry(account, "watch", "--once")
+	s.proxy.intercept(nil)
+	s.proxy.recover()
+	if ok != (m.log == "") || !strings.Contains(log, m.log) {
+		t.Errorf("the cycle in trouble: success %v, want %v, and a log with %q:\n%s", ok, m.log == "", m.log, log)
+	}
+	if n := s.runsOf(sha); n != m.runs {
+		t.Errorf("%d runs after the cycle in trouble, want %d", n, m.runs)
+	}
+	s.settled(account)
+	s.settled(account)
+	if n := s.runsOf(sha); n != 1 {
+		t.Errorf("%d runs after the trouble, want one", n)
+	}
+}
+
 // TestAPIServerInTrouble has one cycle meet each kind of trouble with a commit to deploy, and the next one none:
 // then the commit has one run. What may pass in a moment is sat out within the cycle.
 func TestAPIServerInTrouble(t *testing.T) {
-	s := newTroubled(t, "sentry-api-trouble", "true")
+	s := newTroubled(t, "sentry-api-trouble")
 	account := s.account("all", "")
 	s.settled(account)
 	everything := func(*http.Request) bool { return true }
-	for _, tt := range []struct {
-		name    string
-		trouble trouble
-		first   func(http.ResponseWriter, *http.Request) bool
-		log     string // of a cycle that fails; "": it succeeds
-		runs    int    // of the commit after it
-	}{
+	for _, m := range []meeting{
 		{name: "refused", trouble: refused, log: "connection refused"},
 		{name: "slow", first: func(http.ResponseWriter, *http.Request) bool { time.Sleep(time.Second); return false }, runs: 1},
 		{name: "503", trouble: failing, log: "load the state"},
@@ -167,27 +193,7 @@ func TestAPIServerInTrouble(t *testing.T) {
 		}), runs: 1},
 		{name: "state is not written", first: answering(500, "", remembers), log: "remember what was done", runs: 1},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			sha := s.push("one")
-			s.proxy.intercept(tt.first)
-			if tt.trouble != "" {
-				s.proxy.begin(tt.trouble)
-			}
-			ok, log := s.sentry(account, "watch", "--once")
-			s.proxy.intercept(nil)
-			s.proxy.recover()
-			if ok != (tt.log == "") || !strings.Contains(log, tt.log) {
-				t.Errorf("the cycle in trouble: success %v, want %v, and a log with %q:\n%s", ok, tt.log == "", tt.log, log)
-			}
-			if n := s.runsOf(sha); n != tt.runs {
-				t.Errorf("%d runs after the cycle in trouble, want %d", n, tt.runs)
-			}
-			s.settled(account)
-			s.settled(account)
-			if n := s.runsOf(sha); n != 1 {
-				t.Errorf("%d runs after the trouble, want one", n)
-			}
-		})
+		t.Run(m.name, func(t *testing.T) { m.meet(t, s, account) })
 	}
 }
 
@@ -209,78 +215,87 @@ spec:
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}}
 `
 
+// refusal is a reason for which the cluster takes no run of the unit one.
+type refusal struct {
+	name, kind, log string
+	account         string // a kubeconfig
+	two             int    // runs of the other unit
+	forbid, allow   func()
+}
+
+// meet has a cycle be refused, and then none.
+func (r refusal) meet(t *testing.T, s *troubled, usual string) {
+	one, two := s.push("one"), s.push("two")
+	r.forbid()
+	ok, log := s.sentry(r.account, "watch", "--once")
+	if ok || !strings.Contains(log, r.log) {
+		t.Errorf("success %v, want a failure and a log with %q:\n%s", ok, r.log, log)
+	}
+	if n := s.runsOf(one); n != 0 {
+		t.Errorf("%d runs of the unit that is refused", n)
+	}
+	if n := s.runsOf(two); n != r.two {
+		t.Errorf("%d runs of the other unit, want %d", n, r.two)
+	}
+	out := run(t, "", env.sentry, "status", "-c", s.file, "-n", s.ns)
+	if !strings.Contains(out, r.kind) || !strings.Contains(out, r.log) {
+		t.Errorf("sentry status tells no problem of kind %s with %q:\n%s", r.kind, r.log, out)
+	}
+	r.allow()
+	await(t, time.Minute, "a run of each unit, once it may be", func() (bool, string) {
+		_, log := s.sentry(usual, "watch", "--once")
+		return s.runsOf(one) == 1 && s.runsOf(two) == 1, log
+	})
+}
+
+// awaitRefusal returns when the cluster refuses a run of the unit one with these words.
+func (s *troubled) awaitRefusal(words string) {
+	s.t.Helper()
+	url := s.repos["one"].url
+	pr := render(s.t, s.ns, "groups: {one: {execution_strategy: parallel}}\nrepositories:\n"+soakRepository("app-one", "one", "gitea", url, url, "true"))
+	text, err := yaml.Marshal(pr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	await(s.t, time.Minute, "the refusal", func() (bool, string) {
+		_, err := command(s.t.Context(), string(text), "kubectl", "-n", s.ns, "create", "--dry-run=server", "-f", "-")
+		return strings.Contains(fmt.Sprint(err), words), fmt.Sprint(err)
+	})
+}
+
 // TestRunThatIsNotAllowed shows that a unit whose run is refused by the cluster does not hold up the other one,
 // that people are told why, and that the run is made as soon as it may be.
 func TestRunThatIsNotAllowed(t *testing.T) {
-	const ns = "sentry-api-denied"
-	s := newTroubled(t, ns, "true")
+	const ns, quota, friday = "sentry-api-denied", "exceeded quota", "no deployments of one on a Friday"
+	s := newTroubled(t, ns)
 	account := s.account("all", "")
 	s.settled(account)
-	dryRun := func(what string) string { // what the cluster says to a run of the unit one
-		pr := render(t, ns, "groups: {one: {execution_strategy: parallel}}\nrepositories:\n"+
-			soakRepository("app-one", "one", "gitea", s.repos["one"].url, s.repos["one"].url, "true"))
-		pr.Name = what
-		text, err := yaml.Marshal(pr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = command(t.Context(), string(text), "kubectl", "-n", ns, "create", "--dry-run=server", "-f", "-")
-		return fmt.Sprint(err)
-	}
-	for _, tt := range []struct {
-		name, kind, log string
-		account         string // "": the usual one
-		two             int    // runs of the other unit
-		forbid, allow   func()
-	}{
+	nothing := func() {}
+	for _, r := range []refusal{
 		{
-			"by the Role", "create-" + kube.Denied, "manifests/rbac-sentry.yaml",
-			s.account("uncreating", "pipelineruns create"), 0, func() {}, func() {},
+			"by the Role", "create-" + kube.Denied, "manifests/rbac-sentry.yaml", s.account("uncreating", "pipelineruns create"), 0, nothing, nothing,
 		},
 		{
-			"by a quota", "create-" + kube.Denied, "exceeded quota", "", 0,
-			func() { kubectl(t, "-n", ns, "create", "quota", "none", "--hard=count/pipelineruns.tekton.dev=0") },
+			"by a quota", "create-" + kube.Denied, quota, account, 0,
+			func() {
+				kubectl(t, "-n", ns, "create", "quota", "none", "--hard=count/pipelineruns.tekton.dev=0")
+				s.awaitRefusal(quota)
+			},
 			func() { kubectl(t, "-n", ns, "delete", "quota", "none") },
 		},
 		{
-			"by an admission policy", "create-" + kube.Refused, "no deployments of one on a Friday", "", 1,
+			"by an admission policy", "create-" + kube.Refused, friday, account, 1,
 			func() {
 				apply(t, fmt.Sprintf(denyOne, ns))
 				t.Cleanup(func() {
 					_, _ = command(context.Background(), "", "kubectl", "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", ns, "--ignore-not-found")
 				})
+				s.awaitRefusal(friday)
 			},
 			func() { kubectl(t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", ns) },
 		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			one, two := s.push("one"), s.push("two")
-			tt.forbid()
-			kubeconfig := tt.account
-			if kubeconfig == "" {
-				kubeconfig = account
-				await(t, time.Minute, "the refusal", func() (bool, string) { out := dryRun("denied"); return strings.Contains(out, tt.log), out })
-			}
-			ok, log := s.sentry(kubeconfig, "watch", "--once")
-			if ok || !strings.Contains(log, tt.log) {
-				t.Errorf("success %v, want a failure and a log with %q:\n%s", ok, tt.log, log)
-			}
-			if n := s.runsOf(one); n != 0 {
-				t.Errorf("%d runs of the unit that is refused", n)
-			}
-			if n := s.runsOf(two); n != tt.two {
-				t.Errorf("%d runs of the other unit, want %d", n, tt.two)
-			}
-			out := run(t, "", env.sentry, "status", "-c", s.file, "-n", ns)
-			if !strings.Contains(out, tt.kind) || !strings.Contains(out, tt.log) {
-				t.Errorf("sentry status tells no problem of kind %s with %q:\n%s", tt.kind, tt.log, out)
-			}
-			tt.allow()
-			await(t, time.Minute, "a run of each unit, once it may be", func() (bool, string) {
-				_, log := s.sentry(account, "watch", "--once")
-				return s.runsOf(one) == 1 && s.runsOf(two) == 1, log
-			})
-		})
+		t.Run(r.name, func(t *testing.T) { r.meet(t, s, account) })
 	}
 	if out := run(t, "", env.sentry, "status", "-c", s.file, "-n", ns); strings.Contains(out, "PROBLEM") {
 		t.Errorf("sentry status tells of problems that are over:\n%s", out)
@@ -290,7 +305,7 @@ func TestRunThatIsNotAllowed(t *testing.T) {
 // TestTokenThatExpires has a Sentry run on while its token ends and another one takes its place on disk, as the
 // kubelet does it. The token ends with the Secret that it is bound to.
 func TestTokenThatExpires(t *testing.T) {
-	s := newTroubled(t, "sentry-api-token", "true")
+	s := newTroubled(t, "sentry-api-token")
 	s.settled(s.account("all", ""))
 	kubectl(t, "-n", s.ns, "create", "secret", "generic", "bound")
 	token := func(args ...string) string {
@@ -328,7 +343,7 @@ func TestTokenThatExpires(t *testing.T) {
 
 // TestFollowThroughTrouble follows a run while its watch dies and the API server is away.
 func TestFollowThroughTrouble(t *testing.T) {
-	s := newTroubled(t, "sentry-api-follow", "true")
+	s := newTroubled(t, "sentry-api-follow")
 	account := s.account("all", "")
 	kubectl(t, "-n", s.ns, "create", "role", "watch", "--verb=watch", "--resource=pipelineruns.tekton.dev")
 	kubectl(t, "-n", s.ns, "create", "rolebinding", "watch", "--role=watch", "--serviceaccount="+s.ns+":all")

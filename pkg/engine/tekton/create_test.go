@@ -20,11 +20,11 @@ func triggerOf(sha string) string {
 	return `{"refs":[{"repository":"rag","branch":"main","n":1,"new":"` + strings.Repeat(sha, 40) + `"}],"seen":"2026-01-01T00:00:00Z"}`
 }
 
-func newRun(name, trigger string) *v1.PipelineRun {
+func newRun(trigger string) *v1.PipelineRun {
 	return &v1.PipelineRun{
 		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRun"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        name,
+			Name:        "run",
 			Labels:      map[string]string{pipelinerun.LabelManagedBy: pipelinerun.ManagedBy, pipelinerun.LabelUnit: "a"},
 			Annotations: map[string]string{pipelinerun.AnnotationTrigger: trigger},
 		},
@@ -39,10 +39,10 @@ func TestCreate(t *testing.T) {
 		writes  []string
 	}{
 		"none":                      {nil, true, nil, []string{"POST run"}},
-		"of an earlier attempt":     {newRun("run", triggerOf("a")), false, nil, nil},
-		"for another commit":        {newRun("run", triggerOf("b")), false, pipelinerun.ErrNameTaken, nil},
-		"of something else":         {newRun("run", ""), false, pipelinerun.ErrNameTaken, nil},
-		"with an edited annotation": {newRun("run", "{"), false, pipelinerun.ErrNameTaken, nil},
+		"of an earlier attempt":     {newRun(triggerOf("a")), false, nil, nil},
+		"for another commit":        {newRun(triggerOf("b")), false, pipelinerun.ErrNameTaken, nil},
+		"of something else":         {newRun(""), false, pipelinerun.ErrNameTaken, nil},
+		"with an edited annotation": {newRun("{"), false, pipelinerun.ErrNameTaken, nil},
 	} {
 		s, c := kubetest.New(t)
 		e := New(c, "")
@@ -52,7 +52,7 @@ func TestCreate(t *testing.T) {
 			}
 			s.Writes()
 		}
-		created, err := e.Create(t.Context(), newRun("run", triggerOf("a")))
+		created, err := e.Create(t.Context(), newRun(triggerOf("a")))
 		if writes := s.Writes(); created != tt.created || !errors.Is(err, tt.want) || !slices.Equal(writes, tt.writes) {
 			t.Errorf("where there is a run %s: created %v, %v, writes %v, want %v, %v, %v", name, created, err, writes, tt.created, tt.want, tt.writes)
 		}
@@ -63,7 +63,7 @@ func TestCreate(t *testing.T) {
 func TestCreateThatIsInDoubt(t *testing.T) {
 	s, c := kubetest.New(t)
 	e := New(c, "")
-	if _, err := e.Create(t.Context(), newRun("run", triggerOf("a"))); err != nil {
+	if _, err := e.Create(t.Context(), newRun(triggerOf("a"))); err != nil {
 		t.Fatal(err)
 	}
 	s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
@@ -73,7 +73,7 @@ func TestCreateThatIsInDoubt(t *testing.T) {
 		kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcd is away")
 		return true
 	}
-	created, err := e.Create(t.Context(), newRun("run", triggerOf("a")))
+	created, err := e.Create(t.Context(), newRun(triggerOf("a")))
 	if created || !kube.IsTemporary(err) || errors.Is(err, pipelinerun.ErrNameTaken) || !strings.Contains(err.Error(), "PipelineRun test/run") {
 		t.Errorf("a run that exists and cannot be read: %v, %v, want a temporary error on it", created, err)
 	}

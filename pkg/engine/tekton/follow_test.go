@@ -45,7 +45,7 @@ func (s *story) fault(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // follow follows the story's run on fake time and returns how long that took.
-func (s *story) follow(t *testing.T, ctx context.Context) (engine.Outcome, []bool, time.Duration, error) {
+func (s *story) follow(ctx context.Context, t *testing.T) (engine.Outcome, []bool, time.Duration, error) {
 	t.Helper()
 	server, c := kubetest.NewPiped(t)
 	putRun(server, "a", "run", "2026-01-01T00:00:00Z", "Unknown")
@@ -99,7 +99,7 @@ func TestFollowOutlivesItsWatch(t *testing.T) {
 				if name == "tells a change" { // else the run would be read again and again at once
 					s.watched = func(w http.ResponseWriter, r *http.Request) { time.Sleep(time.Second); watched(w, r) }
 				}
-				out, done, took, err := s.follow(t, t.Context())
+				out, done, took, err := s.follow(t.Context(), t)
 				if err != nil || !out.Done || !out.Succeeded || len(done) == 0 || !done[len(done)-1] {
 					t.Errorf("followed to %+v, %v, progress %v, want its end", out, err, done)
 				}
@@ -115,7 +115,7 @@ func TestFollowSitsTroubleOut(t *testing.T) {
 	for name, trouble := range map[string]func(http.ResponseWriter, *http.Request){
 		"no answer":    func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"cut":          cut,
-		"slow answers": func(w http.ResponseWriter, _ *http.Request) { time.Sleep(slowRead) },
+		"slow answers": nil,
 		"500":          refuse(500, metav1.StatusReasonInternalError),
 		"503":          refuse(503, metav1.StatusReasonServiceUnavailable),
 		"429":          refuse(429, metav1.StatusReasonTooManyRequests),
@@ -128,10 +128,14 @@ func TestFollowSitsTroubleOut(t *testing.T) {
 					if since := time.Since(s.began); since < time.Second || since > 3*time.Minute {
 						return false
 					}
+					if trouble == nil {
+						time.Sleep(slowRead)
+						return false
+					}
 					trouble(w, r)
-					return name != "slow answers"
+					return true
 				}
-				out, _, took, err := s.follow(t, t.Context())
+				out, _, took, err := s.follow(t.Context(), t)
 				if err != nil || !out.Succeeded {
 					t.Errorf("with trouble from the first second to the third minute: %+v, %v, want its end", out, err)
 				}
@@ -154,7 +158,7 @@ func TestFollowForgetsTroubleThatIsOver(t *testing.T) {
 			refuse(500, metav1.StatusReasonInternalError)(w, r)
 			return true
 		}
-		if out, _, _, err := s.follow(t, t.Context()); err != nil || !out.Succeeded {
+		if out, _, _, err := s.follow(t.Context(), t); err != nil || !out.Succeeded {
 			t.Errorf("with every second read failing: %+v, %v, want its end", out, err)
 		}
 	})
@@ -185,7 +189,7 @@ func TestFollowGivesUp(t *testing.T) {
 					tt.trouble(w, r)
 					return true
 				}
-				out, done, took, err := s.follow(t, t.Context())
+				out, done, took, err := s.follow(t.Context(), t)
 				took -= time.Second // after the watch that ended
 				if k, ok := errors.AsType[*kube.Error](err); !ok || k.Kind != tt.kind || !strings.Contains(err.Error(), "test/run") {
 					t.Errorf("error %v, want a %s one that names the run", err, tt.kind)
@@ -215,7 +219,7 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 				defer cancel()
 				s.end = time.Hour
-				if _, _, took, err := s.follow(t, ctx); !errors.Is(err, context.DeadlineExceeded) || took != 1500*time.Millisecond {
+				if _, _, took, err := s.follow(ctx, t); !errors.Is(err, context.DeadlineExceeded) || took != 1500*time.Millisecond {
 					t.Errorf("ended after %s with %v, want at once, with the context's error", took, err)
 				}
 			})
@@ -245,7 +249,7 @@ func TestFollowWaitsForTheTasks(t *testing.T) {
 					})
 					return false
 				}
-				if out, _, took, err := s.follow(t, t.Context()); err != nil || took != tt.want {
+				if out, _, took, err := s.follow(t.Context(), t); err != nil || took != tt.want {
 					t.Errorf("the tasks end %s: %+v after %s, %v, want after %s", name, out, took, err, tt.want)
 				}
 			})
