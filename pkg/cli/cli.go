@@ -35,6 +35,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // Main runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage or invalid configuration.
 func Main(ctx context.Context, args []string, s Streams) int {
+	s.Err = screen{s.Err}
 	root := newRoot(s)
 	args, err := modernize(args)
 	if err == nil {
@@ -82,7 +83,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	root.SetHelpCommand(newHelp())
 	o.register(root.PersistentFlags())
 	root.AddCommand(newWatch(o), newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
 	root.InitDefaultCompletionCmd()

@@ -16,9 +16,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
 
 var update = flag.Bool("update", false, "write docs/cli.md")
@@ -36,7 +38,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script: what people type and what they see. Each script has real Git repositories
 // below $WORK/git, which are served at $GIT_URL, the reference example as reference.yaml, and a GitHub at
-// $GITHUB_URL with the public repositories team/app, branches main, dev-a and dev-b, and team/qa, branch main.
+// $GITHUB_URL with the public repositories team/app, branches main, dev-a and dev-b, and team/qa, branch main. The
+// kubeconfig file `cluster` leads to an empty API server.
 func TestScripts(t *testing.T) {
 	reference, err := os.ReadFile("../../examples/sentry.yaml")
 	if err != nil {
@@ -56,6 +59,11 @@ func TestScripts(t *testing.T) {
 			github := httptest.NewServer(newGitHub())
 			env.Defer(github.Close)
 			env.Setenv("GITHUB_URL", github.URL)
+			cluster, _ := kubetest.New(t)
+			api := httptest.NewServer(cluster)
+			env.Defer(api.Close)
+			env.Values[clusterKey{}] = cluster
+			writeKubeconfig(t, filepath.Join(env.WorkDir, "cluster"), api.URL)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(env.WorkDir, "gitconfig"))
 			gitconfig := "[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n"
@@ -79,9 +87,31 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("%v: exit code %s, want %s", args[1:], got, args[0])
 				}
 			},
+			// object PATH FILE: the API server has the object of the file, in JSON or YAML, at this path.
+			"object": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 {
+					ts.Fatalf("usage: object PATH FILE")
+				}
+				var o kubetest.Object
+				ts.Check(yaml.Unmarshal([]byte(ts.ReadFile(args[1])), &o))
+				ts.Value(clusterKey{}).(*kubetest.Server).Put(args[0], o)
+			},
 		},
 	})
 }
+
+// writeKubeconfig writes one for the API server at the URL, in the namespace test.
+func writeKubeconfig(t *testing.T, file, url string) {
+	t.Helper()
+	text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: c, cluster: {server: %q}}],
+contexts: [{name: c, context: {cluster: c, namespace: test}}]}`, url)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// clusterKey is where a script keeps its API server.
+type clusterKey struct{}
 
 func newGitHub() *githosttest.API {
 	a := githosttest.NewAPI(config.GitHub)

@@ -45,10 +45,10 @@ func historyTable(out io.Writer, past []tekton.Past, now time.Time) error {
 	for _, p := range past {
 		refs := make([]string, len(p.Refs))
 		for i, r := range p.Refs {
-			refs[i] = r.Repository + "/" + printable(r.Branch, "") + "@" + r.SHA.Short()
+			refs[i] = r.Repository + "/" + r.Branch + "@" + r.SHA.Short()
 		}
 		took := since(p.Created.Add(time.Duration(p.Seconds)*time.Second), p.Created)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, p.Unit, p.Reason, since(now, p.Created), took,
+		row(w, p.Name, p.Unit, p.Reason, since(now, p.Created), took,
 			cmp.Or(strings.Join(refs, ","), "-"), cmp.Or(strings.Join(p.Failed, ","), "-"))
 	}
 	return w.Flush()

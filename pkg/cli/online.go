@@ -253,7 +253,7 @@ func report(o *options, log *slog.Logger, accounts []*account) error {
 			fmt.Fprintln(o.Out)
 		}
 		failed++
-		fmt.Fprintf(o.Out, "%s, %s %s:\n  %v\n  to mend it: %s\n", l.name, l.key, l.monitor.URL, l.Err, mend(l))
+		fmt.Fprintf(screen{o.Out}, "%s, %s %s:\n  %v\n  to mend it: %s\n", l.name, l.key, l.monitor.URL, l.Err, mend(l))
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d repositories cannot be read", failed, len(looks))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -118,12 +119,12 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 	if f.local {
 		snapshot, err = o.localState(ctx, f.state)
 	} else {
-		snapshot, runs, err = o.clusterState(ctx)
+		snapshot, runs, err = o.clusterState(ctx, f.runs)
 	}
 	if err != nil {
 		return err
 	}
-	s := statusOf(snapshot, runs[:min(len(runs), max(0, f.runs))])
+	s := statusOf(snapshot, runs)
 	if f.output != "table" {
 		return o.encode(s, f.output)
 	}
@@ -142,16 +143,20 @@ func (f statusFlags) check() error {
 
 // encode prints a value for machines.
 func (o *options) encode(value any, format string) error {
-	if format == "json" {
-		e := json.NewEncoder(o.Out)
-		e.SetIndent("", "  ")
-		return e.Encode(value)
-	}
-	text, err := yaml.Marshal(value)
-	if err != nil {
+	var text bytes.Buffer
+	e := json.NewEncoder(screen{&text}) // YAML does not take control characters either
+	e.SetIndent("", "  ")
+	if err := e.Encode(value); err != nil {
 		return err
 	}
-	_, err = o.Out.Write(text)
+	out := text.Bytes()
+	if format == "yaml" {
+		var err error
+		if out, err = yaml.JSONToYAML(out); err != nil {
+			return err
+		}
+	}
+	_, err := o.Out.Write(out)
 	return err
 }
 
@@ -165,7 +170,7 @@ func (o *options) localState(ctx context.Context, path string) (state.Snapshot, 
 	return file.New(path).Load(ctx)
 }
 
-func (o *options) clusterState(ctx context.Context) (state.Snapshot, []engine.Run, error) {
+func (o *options) clusterState(ctx context.Context, runs int) (state.Snapshot, []engine.Run, error) {
 	cluster, err := o.statusCluster()
 	if err != nil {
 		return state.Snapshot{}, nil, err
@@ -174,8 +179,8 @@ func (o *options) clusterState(ctx context.Context) (state.Snapshot, []engine.Ru
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
-	runs, err := tekton.New(cluster, "").Runs(ctx)
-	return snapshot, runs, err
+	newest, err := tekton.New(cluster, "").Runs(ctx, runs)
+	return snapshot, newest, err
 }
 
 // statusCluster connects to where Sentry runs. The configuration is not needed; where there is one, its
@@ -214,12 +219,12 @@ func (o *options) table(s status, now time.Time) error {
 	w := tabwriter.NewWriter(o.Out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "REPOSITORY\tBRANCH\tSHA\tRUNS\tAGE")
 	for _, b := range s.Branches {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", b.Repository, printable(b.Branch, ""), b.SHA.Short(), b.Runs, since(now, b.Time))
+		row(w, b.Repository, b.Branch, b.SHA.Short(), b.Runs, since(now, b.Time))
 	}
 	if len(s.Problems) > 0 {
 		fmt.Fprintln(w, "\nPROBLEM ON\tKIND\tAGE\tWHAT")
 		for _, p := range s.Problems {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.On, p.Kind, since(now, p.Since), printable(p.Message, ""))
+			row(w, p.On, p.Kind, since(now, p.Since), p.Message)
 		}
 	}
 	if len(s.Runs) > 0 {
@@ -229,7 +234,7 @@ func (o *options) table(s status, now time.Time) error {
 			if r.Ended != nil {
 				took = since(*r.Ended, r.Created)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Name, r.Unit, r.Reason, since(now, r.Created), took)
+			row(w, r.Name, r.Unit, r.Reason, since(now, r.Created), took)
 		}
 	}
 	return w.Flush()

@@ -208,7 +208,7 @@ func (o *options) follow(ctx context.Context, eng followed, name, logs string, h
 		for _, t := range out.Tasks {
 			if t.Result != last[t.Name] && !here {
 				last[t.Name] = t.Result
-				fmt.Fprintf(o.Out, "[%s] %s\n", t.Name, t.Result)
+				fmt.Fprintf(screen{o.Out}, "[%s] %s\n", t.Name, t.Result)
 			}
 		}
 	})

@@ -4,7 +4,9 @@
 package kube
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/transport"
 )
 
 // Options say which cluster and namespace. They mean what kubectl's flags of the same names mean.
@@ -24,6 +27,7 @@ type Options struct {
 	Context    string // "" = the current one
 	Namespace  string // "" = that of the context or of the pod
 	UserAgent  string
+	Dial       func(ctx context.Context, network, address string) (net.Conn, error) // nil: the machine's network
 }
 
 // Cluster is a connection to one API server, and the namespace to work in.
@@ -55,6 +59,7 @@ func Connect(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the namespace from the kubeconfig: %w", err)
 	}
+	cfg.Dial = o.Dial
 	return connect(cfg, namespace, o.UserAgent)
 }
 
@@ -72,6 +77,11 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	// Warnings of the server go to klog by default, past our own log and its format.
 	cfg.WarningHandler = rest.NoWarnings{}
+	// By itself client-go reads a token file again once a minute; so also after the token was refused.
+	if file := cfg.BearerTokenFile; file != "" {
+		cfg.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(file)))
+		cfg.BearerToken, cfg.BearerTokenFile = "", ""
+	}
 
 	core, tekton := rest.CopyConfig(cfg), rest.CopyConfig(cfg)
 	core.APIPath, core.GroupVersion = "/api", &corev1.SchemeGroupVersion

@@ -100,7 +100,8 @@ func (s *Snapshot) SetProblem(unit, kind string, err error, now time.Time) bool 
 	return true
 }
 
-// oneLine returns text as printable characters on one line of at most maxMessage bytes.
+// oneLine returns text as printable characters on one line of at most maxMessage bytes. What is too much is
+// taken from the middle: what failed stands first in an error, and what would mend it last.
 func oneLine(text string) string {
 	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
 		return r == utf8.RuneError || r == ' ' || !unicode.IsPrint(r)
@@ -109,11 +110,15 @@ func oneLine(text string) string {
 		return text
 	}
 	const more = "…"
-	end := maxMessage - len(more)
+	end := maxMessage * 3 / 5
 	for !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return text[:end] + more
+	rest := len(text) - (maxMessage - end - len(more))
+	for !utf8.RuneStart(text[rest]) {
+		rest++
+	}
+	return text[:end] + more + text[rest:]
 }
 
 // Equal reports whether s and o remember the same. Times are compared as instants, and a missing map is

@@ -10,7 +10,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
-// lookEvery is how often the runs of all units are looked at. At 10,000 runs a look reads some 200 MB, 50 runs
+// lookEvery is how often the runs of all units are looked at. At 10,000 runs a look reads some 50 MB, 50 runs
 // at a time, which is nothing once an hour and much once a minute.
 const lookEvery = time.Hour
 

@@ -128,6 +128,23 @@ func hasHeading(page, anchor string) bool {
 
 var makeCall = regexp.MustCompile("(?m)(?:^    |`)make ([a-z][a-z0-9 -]*)")
 
+// The decisions' index has each of them, under its title.
+func TestDecisionsAreListed(t *testing.T) {
+	dir := filepath.Join(root, "docs", "decisions")
+	index := read(t, filepath.Join(dir, "README.md"))
+	files, err := filepath.Glob(filepath.Join(dir, "[0-9]*.md"))
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d decisions, %v", len(files), err)
+	}
+	for _, file := range files {
+		first, _, _ := strings.Cut(read(t, file), "\n")
+		number, title, _ := strings.Cut(strings.TrimPrefix(first, "# "), ": ")
+		if row := "| [" + number + "](" + filepath.Base(file) + ") | " + title + " |\n"; !strings.Contains(index, row) {
+			t.Errorf("docs/decisions/README.md lacks the row %q", row)
+		}
+	}
+}
+
 func TestMakeTargetsExist(t *testing.T) {
 	makefile := read(t, filepath.Join(root, "Makefile"))
 	for _, page := range pages(t) {

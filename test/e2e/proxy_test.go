@@ -50,7 +50,8 @@ type apiProxy struct {
 	now       trouble      // "" = none
 	recovered chan struct{}
 	trap      *trap
-	writes    int // that the API server answered
+	writes    int                                               // that the API server answered
+	first     func(w http.ResponseWriter, r *http.Request) bool // sees requests first; true: it answered
 }
 
 // trap is a point in Sentry's work: its next write but skip, before the API server gets it or after.
@@ -165,6 +166,13 @@ func (p *apiProxy) set(skip int, after bool) <-chan struct{} {
 	return p.trap.sprung
 }
 
+// intercept has f see all requests first; nil: nobody.
+func (p *apiProxy) intercept(f func(w http.ResponseWriter, r *http.Request) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.first = f
+}
+
 // unset takes the trap away.
 func (p *apiProxy) unset() {
 	p.mu.Lock()
@@ -186,6 +194,12 @@ func (p *apiProxy) fate(write bool) (now trouble, recovered <-chan struct{}, cau
 
 // ServeHTTP implements http.Handler.
 func (p *apiProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	first := p.first
+	p.mu.Unlock()
+	if first != nil && first(w, r) {
+		return
+	}
 	writes := r.Method != http.MethodGet
 	now, recovered, caught, wait := p.fate(writes)
 	select {

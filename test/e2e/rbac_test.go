@@ -77,7 +77,7 @@ func pendingRun(name string) *v1.PipelineRun {
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        name,
 			Labels:      map[string]string{pipelinerun.LabelManagedBy: pipelinerun.ManagedBy, pipelinerun.LabelUnit: "unit"},
-			Annotations: map[string]string{pipelinerun.AnnotationTrigger: `{"refs":[],"seen":"2026-01-01T00:00:00Z"}`},
+			Annotations: map[string]string{pipelinerun.AnnotationTrigger: `{"refs":[{"repository":"app","branch":"main","n":1,"new":"` + strings.Repeat("a", 40) + `"}],"seen":"2026-01-01T00:00:00Z"}`},
 		},
 		Spec: v1.PipelineRunSpec{
 			Status: v1.PipelineRunSpecStatusPending,

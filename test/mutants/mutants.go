@@ -12,8 +12,13 @@ type mutant struct {
 const (
 	inCycle   = "pkg/watch/cycle.go"
 	inRecover = "pkg/watch/recover.go"
+	inStore   = "pkg/state/configmap/configmap.go"
+	inSplit   = "pkg/state/configmap/split.go"
+	inPrune   = "pkg/engine/tekton/prune.go"
 	inModel   = "./test/model"
 	model     = "TestModel"
+	inStates  = "./pkg/state/configmap"
+	inTekton  = "./pkg/engine/tekton"
 )
 
 var mutants = []mutant{
@@ -121,5 +126,72 @@ var mutants = []mutant{
 		"the state is written over another's", "pkg/state/file/file.go",
 		"if (current == nil) != (s.loaded == nil) ||", "if false && (current == nil) != (s.loaded == nil) || false &&",
 		"./pkg/state/file", "Test",
+	},
+	{
+		"a damaged entry of the state counts as none", "pkg/state/damaged.go",
+		"entry = damaged(data)", "entry = Repository{}",
+		"./pkg/state", "TestDecodeSetsDamagedEntriesAside",
+	},
+	{
+		"a part of the state that cannot be decoded counts as empty", inStore,
+		"return nil, state.Part{}, s.unreadable(nameOf(i), err)", "return nil, state.Part{}, nil",
+		inStates, "TestLoadRefuses",
+	},
+	{
+		"a part of the state that is gone counts as empty", inStore,
+		"	if cm == nil {\n		return nil, state.Part{}, fmt", "	if cm == nil {\n		return nil, state.Part{}, nil\n		return nil, state.Part{}, fmt",
+		inStates, "TestLoadRefuses",
+	},
+	{
+		"the parts of the state are named before they are written", inSplit,
+		"	for i, text := range documents {\n",
+		"	if err := s.saveTop(ctx, state.Top{Epoch: snapshot.Epoch, Parts: names}, s.further, s.parts); err != nil {\n		return err\n	}\n	for i, text := range documents {\n",
+		inStates, "TestDeathAtEveryWrite",
+	},
+	{
+		"a part of the state is written over another's", inStore,
+		"	if errors.Is(err, kube.ErrConflict) {\n		return nil, fmt",
+		"	if errors.Is(err, kube.ErrConflict) && name != Name {\n		return was, nil\n	}\n	if errors.Is(err, kube.ErrConflict) {\n		return nil, fmt",
+		inStates, "TestTwoWriters",
+	},
+	{
+		"no word is written before the parts of the state", inSplit,
+		"if err := s.saveTop(ctx, moving, s.further, s.parts); err != nil {", "if moving.Moving == \"\" {",
+		inStates, "TestTwoWriters",
+	},
+	{
+		"a part of an earlier state counts", inStore,
+		"|| f.Epoch != epoch", "",
+		inStates, "TestLoadRefuses",
+	},
+	{
+		"a part of the state that was edited by hand is written over in place", inSplit,
+		"names[i] += \"-edited\"", "_ = old",
+		inStates, "TestDeathAfterAnEditByHand",
+	},
+	{
+		"the newest failed run is deleted", inPrune,
+		"newestFailed := !failedSeen && r.failed()", "newestFailed := false && r.failed()",
+		inTekton, "TestSurplus",
+	},
+	{
+		"an active run is deleted", inPrune,
+		"if !r.done() {", "if false {",
+		inTekton, "TestSurplus",
+	},
+	{
+		"a run is deleted that is not in the history", inPrune,
+		"if err := e.remember(ctx, past); err != nil {", "if err := e.remember(ctx, past); err != nil && false {",
+		inTekton, "TestNothingIsDeletedThatIsNotRemembered",
+	},
+	{
+		"the trigger annotation is not compared on a cluster", "pkg/engine/tekton/tekton.go",
+		"if err != nil || !mine.Equal(theirs) {", "if err != nil || !mine.Equal(theirs) && false {",
+		inTekton, "TestCreate",
+	},
+	{
+		"a list of runs ends with its first page", "pkg/engine/tekton/list.go",
+		"next == \"\"", "next == next",
+		inTekton, "TestExistingOfMany",
 	},
 }

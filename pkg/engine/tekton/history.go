@@ -54,14 +54,17 @@ type history struct {
 // pastOf says what is to be remembered of a run that is about to be deleted.
 func (e *Engine) pastOf(ctx context.Context, r listed) (Past, error) {
 	p := Past{Name: r.Metadata.Name, Unit: r.unit(), Created: r.Metadata.CreationTimestamp.UTC(), Reason: r.end().Reason}
-	if end := r.Status.CompletionTime; !end.IsZero() {
-		p.Seconds = max(0, int(end.Sub(p.Created).Seconds()))
+	ended, err := e.ended(ctx, p.Name)
+	if err != nil {
+		return Past{}, err
+	}
+	if !ended.IsZero() {
+		p.Seconds = max(0, int(ended.Sub(p.Created).Seconds()))
 	}
 	for _, c := range r.trigger().Refs {
 		p.Refs = append(p.Refs, PastRef{c.Ref, c.New})
 	}
 	if r.failed() {
-		var err error
 		if p.Failed, err = e.failedMembers(ctx, p.Name); err != nil {
 			return Past{}, err
 		}

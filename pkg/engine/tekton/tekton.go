@@ -22,7 +22,8 @@ const (
 	taskRuns     = "taskruns"
 	// callTimeout bounds one call: Tekton's webhook may take 10 s, and the API server tries it twice.
 	callTimeout = 30 * time.Second
-	// pageSize is how many PipelineRuns one page of a list holds; a large finished one weighs some 350 KB.
+	// pageSize is how many PipelineRuns one page of a list holds. It comes as a table with some 5 KB a run, but
+	// the API server reads them whole for that, and a large finished one weighs some 350 KB.
 	pageSize = 50
 	// unitsPerList keeps a label selector's URL below the 8 KB that proxies commonly take.
 	unitsPerList = 50

@@ -3,9 +3,11 @@
 package kubetest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,6 +31,8 @@ type Object = map[string]any
 type Server struct {
 	// Fault is asked before a request is served; true means that it answered.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
+	// NoColumn is left out of tables.
+	NoColumn string
 
 	mu      sync.Mutex
 	version int
@@ -42,11 +46,16 @@ func New(t testing.TB) (*Server, *kube.Cluster) {
 	s := &Server{objects: map[string]Object{}}
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
-	return s, Connect(t, web.URL)
+	return s, connect(t, web.URL, nil)
 }
 
 // Connect returns a connection to the server at the URL, in the namespace test.
 func Connect(t testing.TB, url string) *kube.Cluster {
+	t.Helper()
+	return connect(t, url, nil)
+}
+
+func connect(t testing.TB, url string, dial func(context.Context, string, string) (net.Conn, error)) *kube.Cluster {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c,
@@ -55,7 +64,7 @@ contexts: [{name: c, context: {cluster: c, namespace: test}}]}`, url)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := kube.Connect(kube.Options{Kubeconfig: file, UserAgent: "test"})
+	c, err := kube.Connect(kube.Options{Kubeconfig: file, UserAgent: "test", Dial: dial})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,8 +200,42 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		to = from + limit
 		list["continue"] = strconv.Itoa(to)
 	}
+	if strings.Contains(r.Header.Get("Accept"), "as=Table") {
+		answer(w, http.StatusOK, s.table(found[from:to], list))
+		return
+	}
 	kind := map[bool]string{true: "TaskRunList", false: "PipelineRunList"}[strings.HasSuffix(r.URL.Path, "/taskruns")]
 	answer(w, http.StatusOK, Object{"kind": kind, "apiVersion": "tekton.dev/v1", "metadata": list, "items": found[from:to]})
+}
+
+// table returns PipelineRuns with the columns of their CustomResourceDefinition.
+func (s *Server) table(found []Object, list Object) Object {
+	var columns []Object
+	for _, name := range []string{"Name", "Succeeded", "Reason", "StartTime", "CompletionTime"} {
+		if name != s.NoColumn {
+			columns = append(columns, Object{"name": name})
+		}
+	}
+	rows := []Object{}
+	for _, o := range found {
+		cells := map[string]any{"Name": meta(o)["name"]}
+		text, _ := json.Marshal(o["status"]) // was decoded from JSON
+		var status struct {
+			Conditions []struct{ Type, Status, Reason string }
+		}
+		_ = json.Unmarshal(text, &status)
+		for _, c := range status.Conditions {
+			if c.Type == "Succeeded" {
+				cells["Succeeded"], cells["Reason"] = c.Status, c.Reason
+			}
+		}
+		row := []any{}
+		for _, c := range columns {
+			row = append(row, cells[fmt.Sprint(c["name"])])
+		}
+		rows = append(rows, Object{"cells": row, "object": Object{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": o["metadata"]}})
+	}
+	return Object{"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": list, "columnDefinitions": columns, "rows": rows}
 }
 
 // Refuse answers as an API server refuses.

@@ -20,12 +20,12 @@ import (
 
 const configMaps = "/api/v1/namespaces/test/configmaps"
 
-// sized returns a snapshot of n repositories, each of some 1,100 bytes, at revision sha.
+// sized returns a snapshot of n repositories, each of some 230 bytes, at revision sha.
 func sized(n int, sha string) state.Snapshot {
 	s := state.Snapshot{Epoch: "e1", Repositories: map[string]state.Repository{}}
 	for i := range n {
 		r := state.Repository{Branches: map[string]state.Branch{}}
-		for b := range 10 {
+		for b := range 2 {
 			r.Branches[fmt.Sprintf("branch-%d", b)] = state.Branch{SHA: repo.SHA(strings.Repeat(sha, 40)), N: 1, Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 		}
 		s.Repositories[fmt.Sprintf("repository-%d", i)] = r
@@ -33,10 +33,13 @@ func sized(n int, sha string) state.Snapshot {
 	return s
 }
 
-// newStore returns a store whose ConfigMaps hold a tenth, so that the tests are quick.
+// small is what a ConfigMap of newStore holds, so that the tests are quick.
+const small = maxBytes / 43
+
+// newStore returns a store of small ConfigMaps.
 func newStore(c *kube.Cluster) *Store {
 	s := New(c, "")
-	s.limit = maxBytes / 10
+	s.limit = small
 	return s
 }
 
@@ -73,7 +76,7 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 		{10, 0, 1},    // and back into one
 		{130, 4, 6},   // over what was left behind
 		{130, 4, 1},   // (the store does not compare; its caller does)
-		{450, 11, 13}, // from few to many
+		{400, 11, 13}, // from few to many
 	} {
 		server.Writes()
 		want := sized(step.n, "a")
@@ -86,7 +89,7 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 			t.Errorf("%d repositories: %d further ConfigMaps by %v, want %d by %d writes", step.n, len(s.parts), writes, step.further, step.writes)
 		}
 		for _, name := range server.Names(configMaps) {
-			if text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string); len(text) > maxBytes/10 {
+			if text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string); len(text) > small {
 				t.Errorf("%d repositories: %s holds %d bytes", step.n, name, len(text))
 			}
 		}
@@ -101,49 +104,98 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 // Wherever it dies, the state is the old one or the new one, never some of each: a trigger of a group is one
 // run, and its refs may lie in different ConfigMaps.
 func TestDeathAtEveryWrite(t *testing.T) {
-	old, next := sized(120, "a"), sized(270, "b")
-	for _, from := range []state.Snapshot{sized(1, "a"), sized(70, "a"), old} {
-		for die := 0; ; die++ {
-			server, c := kubetest.New(t)
-			save(t, c, from)
-			s, _ := load(t, c)
-			count := 0
-			server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-				if r.Method == http.MethodGet {
-					return false
-				}
-				count++
-				if count > die {
-					kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dead")
-					return true
-				}
+	for _, from := range []int{1, 70, 120} {
+		dieAtEveryWrite(t, sized(270, "b"), func(t *testing.T, _ *kubetest.Server, c *kube.Cluster) {
+			t.Helper()
+			save(t, c, sized(from, "a"))
+		})
+	}
+}
+
+// The same where a person edited an entry in a further ConfigMap, and the new part is what it was before that.
+func TestDeathAfterAnEditByHand(t *testing.T) {
+	next := sized(130, "c")
+	dieAtEveryWrite(t, next, func(t *testing.T, server *kubetest.Server, c *kube.Cluster) {
+		t.Helper()
+		save(t, c, sized(130, "a"))
+		text := edit(server)
+		for name, r := range sized(130, "a").Repositories {
+			if strings.Contains(text, `"`+name+`"`) {
+				next.Repositories[name] = r
+			}
+		}
+	})
+}
+
+// dieAtEveryWrite saves next over what prepare makes, and dies after each number of writes.
+func dieAtEveryWrite(t *testing.T, next state.Snapshot, prepare func(*testing.T, *kubetest.Server, *kube.Cluster)) {
+	t.Helper()
+	for die := 0; ; die++ {
+		server, c := kubetest.New(t)
+		prepare(t, server, c)
+		s, from := load(t, c)
+		count := 0
+		server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodGet {
 				return false
 			}
-			err := s.Save(t.Context(), next)
-			server.Fault = nil
-			_, got := load(t, c)
-			if err == nil {
-				if !got.Equal(next) {
-					t.Errorf("after all %d writes it is not the new state", die)
-				}
-				break
+			count++
+			if count > die {
+				kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dead")
+				return true
 			}
-			if !got.Equal(from) {
-				t.Errorf("from %d repositories, dead after %d writes: the state is neither old nor new", len(from.Repositories), die)
+			return false
+		}
+		err := s.Save(t.Context(), next)
+		server.Fault = nil
+		_, got := load(t, c)
+		if err == nil {
+			if !got.Equal(next) {
+				t.Errorf("after all %d writes it is not the new state", die)
 			}
-			save(t, c, next)
-			if _, got := load(t, c); !got.Equal(next) {
-				t.Errorf("from %d repositories, dead after %d writes: the next save does not hold", len(from.Repositories), die)
-			}
+			return
+		}
+		if !got.Equal(from) {
+			t.Errorf("from %d repositories, dead after %d writes: the state is neither old nor new", len(from.Repositories), die)
+		}
+		save(t, c, next)
+		if _, got := load(t, c); !got.Equal(next) {
+			t.Errorf("from %d repositories, dead after %d writes: the next save does not hold", len(from.Repositories), die)
 		}
 	}
 }
 
-// At every write of one Sentry another one, which read the state before that or reads it then, writes too.
-// Exactly the one that was told so has lost.
+// edit has a person change the first SHA in the first of the further ConfigMaps, and returns what it held.
+func edit(s *kubetest.Server) string {
+	text := s.Get(configMaps + "/sentry-state-1")["data"].(kubetest.Object)[key].(string)
+	at := strings.Index(text, strings.Repeat("a", 40))
+	set(s, "sentry-state-1", text[:at]+strings.Repeat("b", 40)+text[at+40:])
+	return text
+}
+
+// Who reads while another Sentry writes reads what that one wrote.
+func TestLoadWhileAnotherWrites(t *testing.T) {
+	server, c := kubetest.New(t)
+	save(t, c, sized(120, "a"))
+	inside := false
+	server.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if !inside && strings.HasSuffix(r.URL.Path, "/sentry-state-2") {
+			inside = true
+			save(t, c, sized(270, "b"))
+			save(t, c, sized(270, "c")) // now the part is gone that the first ConfigMap named
+		}
+		return false
+	}
+	if _, got := load(t, c); !got.Equal(sized(270, "c")) {
+		t.Errorf("read %d repositories, want what was written meanwhile", len(got.Repositories))
+	}
+}
+
+// At a write of one Sentry another one, which read the state before that write, before an earlier one or before
+// all of them, writes too. Exactly the one that was told so has lost.
 func TestTwoWriters(t *testing.T) {
-	for _, stale := range []bool{true, false} {
-		for at := 1; at <= 9; at++ {
+	for _, at := range []int{1, 2, 3, 8, 9} { // the word, parts, the names
+		for read := range at + 1 {
 			server, c := kubetest.New(t)
 			save(t, c, sized(120, "a"))
 			mine, _ := load(t, c)
@@ -154,14 +206,14 @@ func TestTwoWriters(t *testing.T) {
 				if r.Method == http.MethodGet || inside {
 					return false
 				}
-				if writes++; writes == at {
-					inside = true
-					if !stale {
-						other, _ = load(t, c)
-					}
-					otherErr = other.Save(t.Context(), sized(280, "c"))
-					inside = false
+				inside = true
+				if writes++; writes == read {
+					other, _ = load(t, c)
 				}
+				if writes == at {
+					otherErr = other.Save(t.Context(), sized(280, "c"))
+				}
+				inside = false
 				return false
 			}
 			myErr := mine.Save(t.Context(), sized(270, "b"))
@@ -175,11 +227,11 @@ func TestTwoWriters(t *testing.T) {
 				want = sized(280, "c")
 			}
 			if myErr == nil && otherErr == nil || !got.Equal(want) {
-				t.Errorf("stale %v, at write %d: %v and %v, and %d repositories are remembered", stale, at, myErr, otherErr, len(got.Repositories))
+				t.Errorf("read before write %d, at write %d: %v and %v, and %d repositories are remembered", read, at, myErr, otherErr, len(got.Repositories))
 			}
 			for _, err := range []error{myErr, otherErr} {
 				if err != nil && !errors.Is(err, state.ErrConflict) {
-					t.Errorf("stale %v, at write %d: %v, want a conflict", stale, at, err)
+					t.Errorf("read before write %d, at write %d: %v, want a conflict", read, at, err)
 				}
 			}
 		}
@@ -191,9 +243,13 @@ func TestLoadRefuses(t *testing.T) {
 		edit func(*kubetest.Server)
 		want string
 	}{
-		"a part is gone":       {func(s *kubetest.Server) { s.Put(configMaps+"/sentry-state-2", nil) }, "sentry-state-2 does not exist"},
-		"a part is no JSON":    {func(s *kubetest.Server) { set(s, "sentry-state-2", "{") }, "sentry-state-2, key state.json: the stored state cannot be used"},
-		"a part of another":    {func(s *kubetest.Server) { set(s, "sentry-state-2", `{"version":2,"epoch":"e1","parts":{"x":{}}}`) }, "it has no part"},
+		"a part is gone":    {func(s *kubetest.Server) { s.Put(configMaps+"/sentry-state-2", nil) }, "sentry-state-2 does not exist"},
+		"a part is no JSON": {func(s *kubetest.Server) { set(s, "sentry-state-2", "{") }, "sentry-state-2, key state.json: the stored state cannot be used"},
+		"a part of another": {func(s *kubetest.Server) { set(s, "sentry-state-2", `{"version":2,"epoch":"e1","parts":{"x":{}}}`) }, "it has no part"},
+		"a part of an earlier state": {func(s *kubetest.Server) {
+			text := s.Get(configMaps + "/sentry-state-2")["data"].(kubetest.Object)[key].(string)
+			set(s, "sentry-state-2", strings.Replace(text, `"epoch":"e1"`, `"epoch":"e0"`, 1))
+		}, "it has no part"},
 		"the first is no JSON": {func(s *kubetest.Server) { set(s, "sentry-state", "x") }, "sentry-state, key state.json: the stored state cannot be used"},
 		"too many parts": {func(s *kubetest.Server) {
 			text, _ := json.Marshal(kubetest.Object{"version": 2, "parts": make([]string, 16)})
@@ -219,10 +275,7 @@ func set(s *kubetest.Server, name, text string) {
 func TestEditByHand(t *testing.T) {
 	server, c := kubetest.New(t)
 	save(t, c, sized(120, "a"))
-	path := configMaps + "/sentry-state-1"
-	text := server.Get(path)["data"].(kubetest.Object)[key].(string)
-	at := strings.Index(text, strings.Repeat("a", 40))
-	set(server, "sentry-state-1", text[:at]+strings.Repeat("b", 40)+text[at+40:])
+	edit(server)
 	if _, got := load(t, c); got.Equal(sized(120, "a")) {
 		t.Fatal("the edit was not read")
 	}

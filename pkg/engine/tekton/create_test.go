@@ -1,0 +1,112 @@
+package tekton
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+)
+
+// triggerOf is the trigger annotation of a run for a commit of rag/main.
+func triggerOf(sha string) string {
+	return `{"refs":[{"repository":"rag","branch":"main","n":1,"new":"` + strings.Repeat(sha, 40) + `"}],"seen":"2026-01-01T00:00:00Z"}`
+}
+
+func newRun(trigger string) *v1.PipelineRun {
+	return &v1.PipelineRun{
+		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRun"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        "run",
+			Labels:      map[string]string{pipelinerun.LabelManagedBy: pipelinerun.ManagedBy, pipelinerun.LabelUnit: "a"},
+			Annotations: map[string]string{pipelinerun.AnnotationTrigger: trigger},
+		},
+	}
+}
+
+func TestCreate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		there   *v1.PipelineRun // under the name of the run that is to be made
+		created bool
+		want    error
+		writes  []string
+	}{
+		"none":                      {nil, true, nil, []string{"POST run"}},
+		"of an earlier attempt":     {newRun(triggerOf("a")), false, nil, nil},
+		"for another commit":        {newRun(triggerOf("b")), false, pipelinerun.ErrNameTaken, nil},
+		"of something else":         {newRun(""), false, pipelinerun.ErrNameTaken, nil},
+		"with an edited annotation": {newRun("{"), false, pipelinerun.ErrNameTaken, nil},
+	} {
+		s, c := kubetest.New(t)
+		e := New(c, "")
+		if tt.there != nil {
+			if _, err := e.Create(t.Context(), tt.there); err != nil {
+				t.Fatal(err)
+			}
+			s.Writes()
+		}
+		created, err := e.Create(t.Context(), newRun(triggerOf("a")))
+		if writes := s.Writes(); created != tt.created || !errors.Is(err, tt.want) || !slices.Equal(writes, tt.writes) {
+			t.Errorf("where there is a run %s: created %v, %v, writes %v, want %v, %v, %v", name, created, err, writes, tt.created, tt.want, tt.writes)
+		}
+	}
+}
+
+// Neither is the run known to be there, nor that the name is another's: the next cycle asks again.
+func TestCreateThatIsInDoubt(t *testing.T) {
+	s, c := kubetest.New(t)
+	e := New(c, "")
+	if _, err := e.Create(t.Context(), newRun(triggerOf("a"))); err != nil {
+		t.Fatal(err)
+	}
+	s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet {
+			return false
+		}
+		kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcd is away")
+		return true
+	}
+	created, err := e.Create(t.Context(), newRun(triggerOf("a")))
+	if created || !kube.IsTemporary(err) || errors.Is(err, pipelinerun.ErrNameTaken) || !strings.Contains(err.Error(), "PipelineRun test/run") {
+		t.Errorf("a run that exists and cannot be read: %v, %v, want a temporary error on it", created, err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	const running, ended = "Unknown", "True"
+	for name, tt := range map[string]struct {
+		status string // "": there is no such run
+		code   int    // of the answer to the patch; 0: it is served
+		want   string
+	}{
+		"active":               {running, 0, ""},
+		"gone":                 {"", 0, ""},
+		"ended in between":     {ended, 400, ""},
+		"active and not ours":  {running, 403, "cancel PipelineRun test/run"},
+		"the webhook is away":  {running, 500, "cancel PipelineRun test/run"},
+		"gone, server is away": {"", 503, "cancel PipelineRun test/run"},
+	} {
+		s, c := kubetest.New(t)
+		if tt.status != "" {
+			putRun(s, "a", "run", "2026-01-01T00:00:00Z", tt.status)
+		}
+		s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPatch || tt.code == 0 {
+				return false
+			}
+			kubetest.Refuse(w, tt.code, metav1.StatusReasonUnknown, "no")
+			return true
+		}
+		err := New(c, "").Cancel(t.Context(), "run")
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("a run that is %s: %v, want %q", name, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package kube_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+)
+
+// kubeconfig writes one with two contexts; user is the YAML of what both log in with.
+func kubeconfig(t *testing.T, url, user string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	write(t, file, fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: one,
+clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}],
+users: [{name: u, user: {%s}}],
+contexts: [{name: one, context: {cluster: c, user: u, namespace: first}}, {name: two, context: {cluster: c, user: u}}]}`, url, user))
+	return file
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The kubelet replaces a pod's token on disk before it expires, while Sentry runs on.
+func TestTokenThatIsRenewedOnDisk(t *testing.T) {
+	accepted := "old"
+	var tried []string
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		tried = append(tried, token)
+		if token != accepted {
+			kubetest.Refuse(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
+			return
+		}
+		kubetest.Refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, "no such ConfigMap")
+	}))
+	t.Cleanup(server.Close)
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "old")
+	c, err := kube.Connect(kube.Options{Kubeconfig: kubeconfig(t, server.URL, fmt.Sprintf("tokenFile: %q", token))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func() error {
+		_, err := c.GetConfigMap(t.Context(), "ns", "x")
+		return err
+	}
+	if err := get(); err != nil {
+		t.Fatalf("with the first token: %v", err)
+	}
+	// The old one is refused at once, also when it was read less than a minute ago.
+	write(t, token, "new")
+	accepted = "new"
+	if err := get(); err == nil || !strings.Contains(err.Error(), "has expired") || kube.IsTemporary(err) {
+		t.Errorf("with the expired token: %v, want an error that says so and is not temporary", err)
+	}
+	if err := get(); err != nil {
+		t.Errorf("after the token was renewed on disk: %v", err)
+	}
+	if want := []string{"old", "old", "new"}; !slices.Equal(tried, want) {
+		t.Errorf("tokens tried: %q, want %q", tried, want)
+	}
+}
+
+func TestConnectNamespace(t *testing.T) {
+	file := kubeconfig(t, "http://127.0.0.1:1", "")
+	for _, tt := range []struct {
+		options kube.Options
+		want    string
+	}{
+		{kube.Options{}, "first"},
+		{kube.Options{Context: "two"}, "default"},
+		{kube.Options{Namespace: "mine"}, "mine"},
+		{kube.Options{Context: "two", Namespace: "mine"}, "mine"},
+	} {
+		tt.options.Kubeconfig = file
+		c, err := kube.Connect(tt.options)
+		if err != nil || c.Namespace != tt.want {
+			t.Errorf("Connect(%+v): namespace %+v, %v, want %s", tt.options, c, err, tt.want)
+		}
+	}
+}
+
+func TestConnectRefuses(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	good := kubeconfig(t, "http://127.0.0.1:1", "")
+	broken := filepath.Join(t.TempDir(), "broken")
+	write(t, broken, "{")
+	for _, tt := range []struct {
+		name, env string
+		options   kube.Options
+		want      string
+	}{
+		{"nothing", "", kube.Options{}, "no cluster is configured: set KUBECONFIG, give --kubeconfig, or use --local"},
+		{"a variable that leads nowhere", "/nowhere/config", kube.Options{}, "no cluster is configured in /nowhere/config, which KUBECONFIG names"},
+		{"a file that is not there", "", kube.Options{Kubeconfig: "/nowhere/config"}, "/nowhere/config: no such file"},
+		{"no such context", "", kube.Options{Kubeconfig: good, Context: "three"}, `"three" does not exist`},
+		{"no YAML", "", kube.Options{Kubeconfig: broken}, "read the kubeconfig"},
+	} {
+		t.Setenv("KUBECONFIG", tt.env)
+		if _, err := kube.Connect(tt.options); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
