@@ -14,6 +14,7 @@ type memory struct {
 	heads []head    // of the last look; nil when it failed
 	err   *Error    // of the last look
 	read  time.Time // when the look that gave heads began
+	tried time.Time // when the last look began
 	retry backoff   // of a repository that fails while others answer
 	late  bool      // it was due in the last round, and time or budget did not suffice
 	phase uint64    // when in a sweep it has its turn
@@ -86,13 +87,15 @@ func (m *memory) recall() repo.Observation {
 	return repo.Observation{Heads: heads, Cached: true}
 }
 
-// rank orders what is to be read: what had to wait last time, then the most, then what fails by itself.
-func (m *memory) rank() int {
-	switch {
-	case m.err != nil:
-		return 2
-	case m.late:
-		return 0
+// order compares two repositories by what is to be read first: who failed comes after the others, because the first
+// answers tell whether host and credential are good. In both, who waits the longest comes first, so that
+// each has its turn on a host that is tried with one repository at a time.
+func (m *memory) order(other *memory) int {
+	if failing := m.err != nil; failing != (other.err != nil) {
+		if failing {
+			return 1
+		}
+		return -1
 	}
-	return 1
+	return m.tried.Compare(other.tried)
 }

@@ -57,6 +57,7 @@ type endpoint struct {
 	gate   *gate
 	turn   chan struct{}      // of capacity one, full while the host is asked
 	hint   backoff            // of the host's Prefilter; of who has the turn
+	odd    oddity             // of who has the turn
 	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
 	cached, late int // see EndpointStats
@@ -185,7 +186,8 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
 	if base == nil {
 		base = NewTransport()
 	}
-	gate := &gate{next: base, name: name, credential: key.username != "" || key.token != "", patience: r.timeout() / 10}
+	gate := &gate{name: name, credential: key.username != "" || key.token != "", patience: r.timeout() / 10}
+	gate.next = &quota{base, gate}
 	e := &endpoint{
 		Endpoint: Endpoint{Type: s.Type, Origin: origin, APIURL: s.APIURL, Auth: s.Auth},
 		name:     name,

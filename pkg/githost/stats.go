@@ -61,6 +61,9 @@ func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failu
 	if !after.Until.IsZero() {
 		args = append(args, "until", after.Until)
 	}
+	if before.Until.IsZero() && !after.Until.IsZero() {
+		r.log().Warn("the host is not asked for a while", "host", e.name, "until", after.Until)
+	}
 	r.log().Debug("asked for heads", args...)
 }
 

@@ -144,6 +144,9 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 	if err != nil {
 		return answer, err
 	}
+	if until, spent := spentUntil(answer.Data["rateLimit"]); spent {
+		githost.Spent(ctx, until)
+	}
 	for _, p := range answer.Problems {
 		switch {
 		case p.Type == "RATE_LIMITED" || p.Type == "RATE_LIMIT":
@@ -160,6 +163,20 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 		}
 	}
 	return answer, nil
+}
+
+// spentUntil reports whether fewer points are left than the query has cost that this is the answer to, and
+// until when. GitHub Enterprise answers null where nothing is limited.
+func spentUntil(rateLimit json.RawMessage) (time.Time, bool) {
+	var said struct {
+		Cost      int       `json:"cost"`
+		Remaining *int      `json:"remaining"`
+		ResetAt   time.Time `json:"resetAt"`
+	}
+	if json.Unmarshal(rateLimit, &said) != nil || said.Remaining == nil {
+		return time.Time{}, false
+	}
+	return said.ResetAt, *said.Remaining < max(1, said.Cost)
 }
 
 // refusal makes an error of a problem.

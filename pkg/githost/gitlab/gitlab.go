@@ -97,7 +97,7 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 func (h *host) project(repoURL string) (string, error) {
 	parts, err := rest.Project(repoURL, h.api.Mount)
 	if err == nil && len(parts) < 2 {
-		err = errors.New("repo_url: the path is not GROUP/PROJECT (for a GitLab below a path, set api_url)")
+		err = rest.Address("repo_url: the path is not GROUP/PROJECT (for a GitLab below a path, set api_url)")
 	}
 	return strings.Join(parts, "/"), err
 }

@@ -25,7 +25,8 @@ const (
 	notOffered
 )
 
-// maxRests is how many calls of Heads use REST alone after GraphQL answered nothing at all.
+// maxRests is how many calls of Heads use REST alone after GraphQL answered nothing at all, or nothing that
+// makes sense.
 const maxRests = 10
 
 // query reads projects by GraphQL. left are those that REST has to answer.
@@ -177,11 +178,13 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 			e.Kind == githost.Temporary && e.Status == 0:
 			return false, e
 		}
+		h.rests = maxRests
 		return false, nil // REST says what is wrong
 	}
 	repository, first := fields(answer.Data["repository"])
 	query, second := fields(answer.Data["query"])
 	if !first || !second || len(answer.Problems) > 0 {
+		h.rests = maxRests
 		return false, nil
 	}
 	h.offers = notOffered

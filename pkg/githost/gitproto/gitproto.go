@@ -29,6 +29,7 @@ type host struct {
 	mu     sync.Mutex
 	routes map[string]route // by URL as in sentry.yaml
 	usual  dialect          // what the server spoke last
+	lost   bool             // neither version made sense when both were tried last
 }
 
 // route is how to ask for one repository.
@@ -108,14 +109,25 @@ func spellings(url string) []string {
 
 // ask asks by a route and returns the route that should be taken next time.
 func (h *host) ask(ctx context.Context, r route, patterns repo.Patterns) (repo.Observation, route) {
-	if r.dialect != v0 {
+	if r.dialect != v0 && !h.isLost() {
 		answer := h.lsRefs(ctx, r, patterns)
 		if !mayBeOlder(r, answer) {
 			r.dialect = v2
 			return answer, r
 		}
 	}
-	return h.advertised(ctx, r, patterns)
+	// A server that is no use in general is asked one question from then on, by which any version is found again.
+	answer, r := h.advertised(ctx, r, patterns)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost = githost.Senseless(answer)
+	return answer, r
+}
+
+func (h *host) isLost() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost
 }
 
 // mayBeOlder reports whether a failed ls-refs can come from a server, or a repository, that has to be
