@@ -53,7 +53,7 @@ type each struct {
 	read    func(context.Context, githost.Wanted) repo.Observation
 	answers []repo.Observation
 	taken   []atomic.Bool
-	slots   chan struct{} // full of those who ask
+	slots   chan struct{}                 // full of those who ask
 	stop    atomic.Pointer[githost.Error] // why nothing more is asked
 }
 
