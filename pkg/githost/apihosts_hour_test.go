@@ -1,6 +1,7 @@
 package githost_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -172,6 +173,42 @@ func outage(t *testing.T, kind config.HostType, fault func(*http.Request) (*http
 			t.Fatalf("%d minutes after it is back %d repositories still have an error", minute, bad)
 		}
 		<-ticker.C
+	}
+}
+
+// A host that failed as a whole is tried with one repository at a time: never the same one, lest the others stay
+// unread when only that one is still broken.
+func TestProbesTakeTurns(t *testing.T) {
+	for kind := range allHosts {
+		for _, name := range []string{"500", "garbage"} {
+			for _, n := range []int{2, 5} {
+				synctest.Test(t, func(t *testing.T) {
+					start, well := time.Now(), fmt.Sprintf("r%d", n-1)
+					api := handlerOf(kind, n)
+					w := &wire{handler: http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+						body, _ := io.ReadAll(req.Body)
+						req.Body = io.NopCloser(bytes.NewReader(body))
+						if time.Since(start) > 10*time.Minute && strings.Contains(req.URL.Path+string(body), well) && !strings.Contains(string(body), `"r0"`) {
+							api.ServeHTTP(rw, req)
+							return
+						}
+						resp, _ := outages[name](req)
+						rw.WriteHeader(resp.StatusCode)
+						_, _ = io.Copy(rw, resp.Body)
+					})}
+					r := &githost.Reader{Open: allHosts, Base: w}
+					want, minute := monitorsAt(t, kind, n), 0
+					ticker := time.NewTicker(time.Minute)
+					defer ticker.Stop()
+					for ; r.Heads(t.Context(), want)[n-1].Err != nil && minute < 100; minute++ {
+						<-ticker.C
+					}
+					if minute >= 100 {
+						t.Errorf("%s, %s, %d repositories: the one that is well again was not read in an hour and a half", kind, name, n)
+					}
+				})
+			}
+		}
 	}
 }
 

@@ -2,12 +2,17 @@ package githost
 
 import (
 	"hash/fnv"
+	"maps"
 	"strings"
 	"time"
 	"unique"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
+
+// forgetAfter is how long a repository that nobody asks for is remembered. It is longer than the longest wait, so
+// that one that is left out for a while is asked no more often for it.
+const forgetAfter = time.Hour
 
 // memory is what an endpoint remembers of one repository from round to round.
 type memory struct {
@@ -18,6 +23,8 @@ type memory struct {
 	retry backoff   // of a repository that fails while others answer
 	late  bool      // it was due in the last round, and time or budget did not suffice
 	phase uint64    // when in a sweep it has its turn
+
+	wanted time.Time // when a caller last asked for it; of who holds Reader.mu
 }
 
 // head is one branch, in less memory than a map takes: there may be 100,000 of them.
@@ -30,6 +37,15 @@ func newMemory(key string) *memory {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(key))
 	return &memory{phase: h.Sum64()}
+}
+
+// forget drops what was not asked for lately, a few times in that time. It is called with Reader.mu held.
+func (e *endpoint) forget(now time.Time) {
+	if now.Sub(e.cleared) < forgetAfter/4 {
+		return
+	}
+	e.cleared = now
+	maps.DeleteFunc(e.memory, func(_ string, m *memory) bool { return now.Sub(m.wanted) > forgetAfter })
 }
 
 // remember keeps a good answer of a look that began at that time. Its strings may be parts of a long text.

@@ -22,6 +22,10 @@ func Senseless(o repo.Observation) bool {
 	return ok && (e.Kind == Invalid || e.Kind == Temporary) && !errors.Is(e, errNotAsked) && !errors.Is(e, ErrAddress)
 }
 
+// Unasked reports whether an observation stands for a request that was not sent, because of a limit or of others that
+// failed.
+func Unasked(o repo.Observation) bool { return errors.Is(o.Err, errNotAsked) }
+
 // judge learns from a round in which repositories were read: fresh of them, whose last look was good or that are
 // new, got an answer without sense, the last being err, and sane says that any got one with sense. One
 // repository that breaks must not silence its host, so it takes three of them, or as many as there are.

@@ -60,6 +60,8 @@ type endpoint struct {
 	odd    oddity             // of who has the turn
 	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
+	cleared time.Time // when memory was last cleared of what nobody asks for
+
 	cached, late int // see EndpointStats
 }
 
@@ -127,6 +129,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 	defer r.mu.Unlock()
 	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
+	now := time.Now()
 	for i, m := range want {
 		e, err := r.endpoint(m.Source)
 		if err != nil {
@@ -139,12 +142,15 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 			byEndpoint[e] = b
 			order = append(order, b)
 		}
-		b.add(i, Wanted{URL: m.URL, Patterns: m.Branches})
+		b.add(i, Wanted{URL: m.URL, Patterns: m.Branches}, now)
+	}
+	for _, b := range order {
+		b.endpoint.forget(now)
 	}
 	return order, wrong
 }
 
-func (b *batch) add(index int, w Wanted) {
+func (b *batch) add(index int, w Wanted, now time.Time) {
 	key := fmt.Sprintf("%q", w.URL)
 	for _, p := range w.Patterns {
 		_, exact := p.Exact()
@@ -160,6 +166,7 @@ func (b *batch) add(index int, w Wanted) {
 			m = newMemory(key)
 			b.endpoint.memory[key] = m
 		}
+		m.wanted = now
 		b.memory = append(b.memory, m)
 		b.indexes = append(b.indexes, nil)
 	}

@@ -282,3 +282,25 @@ func TestMoreChangedThanIsListed(t *testing.T) {
 		s.now = s.now.Add(time.Minute)
 	}
 }
+
+// What is not wanted any more is forgotten, and counts as changed when it is wanted again.
+func TestForgets(t *testing.T) {
+	s := newServer(t, "", token)
+	for i := range 100 {
+		s.Push(fmt.Sprintf("team/app%d", i), "main", sha(i))
+	}
+	want := s.wanted(100, "main")
+	for range 2 {
+		s.now = s.now.Add(time.Minute)
+		s.read(want, s.changed(want))
+	}
+	for _, n := range []int{50, 49} {
+		if got := s.changed(want[:n]); len(got) != 0 {
+			t.Errorf("%d of %d repositories that are still wanted changed", len(got), n)
+		}
+	}
+	s.now = s.now.Add(time.Minute)
+	if got := s.changed(want); len(got) != 51 || got[0] != 49 {
+		t.Errorf("wanted again: %v changed, want the 51 that were not", got)
+	}
+}

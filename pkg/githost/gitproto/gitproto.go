@@ -17,6 +17,10 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
+// maxRoutes bounds the repositories whose routes are remembered, some hundred bytes each: more than one server's
+// are watched at once.
+const maxRoutes = 100_000
+
 // defaultShare is how long one repository may take where the context has no deadline.
 const defaultShare = 15 * time.Second
 
@@ -109,15 +113,18 @@ func spellings(url string) []string {
 
 // ask asks by a route and returns the route that should be taken next time.
 func (h *host) ask(ctx context.Context, r route, patterns repo.Patterns) (repo.Observation, route) {
+	var first repo.Observation
 	if r.dialect != v0 && !h.isLost() {
-		answer := h.lsRefs(ctx, r, patterns)
-		if !mayBeOlder(r, answer) {
+		if first = h.lsRefs(ctx, r, patterns); !mayBeOlder(r, first) {
 			r.dialect = v2
-			return answer, r
+			return first, r
 		}
 	}
 	// A server that is no use in general is asked one question from then on, by which any version is found again.
 	answer, r := h.advertised(ctx, r, patterns)
+	if first.Err != nil && githost.Unasked(answer) {
+		return first, r
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lost = githost.Senseless(answer)
@@ -164,6 +171,9 @@ func (h *host) learn(url string, r route, answer repo.Observation) {
 	defer h.mu.Unlock()
 	switch kindOf(answer) {
 	case "", githost.NoBranch:
+		if len(h.routes) >= maxRoutes {
+			clear(h.routes) // each is found again by a request or three
+		}
 		h.routes[url] = r
 		h.usual = r.dialect
 	case githost.NotFound, githost.Invalid:

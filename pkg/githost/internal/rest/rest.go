@@ -61,7 +61,7 @@ type each struct {
 // makes sense or takes its time.
 func (e *each) probe(ctx context.Context, asking *sync.WaitGroup) {
 	n := len(e.want)
-	if n <= probes {
+	if n == 0 {
 		return
 	}
 	wait := patience
@@ -85,7 +85,9 @@ func (e *each) probe(ctx context.Context, asking *sync.WaitGroup) {
 			return
 		}
 	}
-	e.stop.Store(githost.WrapError(e.host, e.answers[n-1].Err))
+	if n > probes {
+		e.stop.Store(githost.WrapError(e.host, e.answers[n-1].Err))
+	}
 }
 
 // one answers for a repository, unless somebody else does.
