@@ -149,7 +149,7 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 	}
 	for _, p := range answer.Problems {
 		switch {
-		case p.Type == "RATE_LIMITED" || p.Type == "RATE_LIMIT":
+		case p.Type == "RATE_LIMITED" || p.Type == "RATE_LIMIT" || p.Alias() == "" && githost.LimitText(p.Message):
 			return answer, h.graphQL.Limited(answer, p)
 		case p.Type == "RESOURCE_LIMITS_EXCEEDED" || p.Type == "MAX_NODE_LIMIT_EXCEEDED":
 			return answer, fmt.Errorf("%w: %w", graphql.ErrTooMuch, h.refusal(p))

@@ -64,6 +64,16 @@ func (p Problem) Alias() string {
 	return alias
 }
 
+// Concerns reports whether a problem below an outermost field with a list of nodes is one of the node at an index, or
+// of all of them.
+func (p Problem) Concerns(node int) bool {
+	if len(p.Path) < 3 || p.Path[1] != "nodes" {
+		return true
+	}
+	at, ok := p.Path[2].(float64)
+	return !ok || int(at) == node
+}
+
 // Ask sends a query. What came from outside of the program belongs into variables, never into query. An
 // error has an *githost.Error in its chain; it has ErrTooMuch there, too, where a smaller query may do.
 // An answer that holds problems is no error.
