@@ -89,3 +89,21 @@ func TestSpent(t *testing.T) {
 		Spent(t.Context(), time.Now().Add(time.Hour)) // of no Reader: nothing to tell
 	})
 }
+
+// A token has one budget whatever name stands beside it, where the name is not sent. Where it is part of the
+// credential, the same password may be that of two people.
+func TestOneBudgetOfAToken(t *testing.T) {
+	for kind, want := range map[config.HostType]int{config.GitHub: 1, config.Git: 2} {
+		n := newNetwork(nil)
+		var monitors []config.Monitor
+		for _, user := range []string{"somebody", "git"} {
+			m := monitor(t, kind, "https://a.example/x", "s3cret", "main")
+			m.Auth.Username = config.NewValue("${U}", user)
+			monitors = append(monitors, m)
+		}
+		n.Heads(t.Context(), monitors)
+		if got := len(n.Stats()); got != want {
+			t.Errorf("%s: one token with two names has %d budgets, want %d", kind, got, want)
+		}
+	}
+}

@@ -182,6 +182,9 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
 	}
 	name, origin := hostOf(u), originOf(u)
 	key := endpointKey{s.Type, origin, s.APIURL, s.Auth.Username.Reveal(), s.Auth.Token.Reveal()}
+	if key.token != "" && (s.Type == config.GitHub || s.Type == config.GitLab) {
+		key.username = "" // is not sent beside a token: it is the same budget with any name
+	}
 	if e, ok := r.endpoints[key]; ok {
 		return e, nil
 	}
