@@ -59,10 +59,10 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	}
 	base.Path += "/"
 	// go-github leaves the bodies of errors open, and with them a goroutine for the client's timeout.
-	untimed := *client
-	untimed.Timeout = 0
 	name := strings.ToLower(base.Host)
-	return &host{base: base, name: name, client: &untimed, limit: client.Timeout, token: token,
+	untimed := rest.Bounded(client, name)
+	untimed.Timeout = 0
+	return &host{base: base, name: name, client: untimed, limit: client.Timeout, token: token,
 		graphQL: graphql.Client{URL: graphQLURL(base), Host: name, Token: token, HTTP: client},
 		large:   make(map[string]bool), seen: make(map[string]sighting)}, nil
 }

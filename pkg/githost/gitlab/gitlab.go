@@ -66,7 +66,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	}
 	c, err := gogitlab.NewAuthSourceClient(gogitlab.Unauthenticated{},
 		gogitlab.WithBaseURL(api.Base.String()),
-		gogitlab.WithHTTPClient(client),
+		gogitlab.WithHTTPClient(rest.Bounded(client, api.Host())),
 		gogitlab.WithoutRetries(), // the client given retries
 		gogitlab.WithCustomLimiter(unlimited{}))
 	if err != nil {
