@@ -21,16 +21,50 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 )
 
-// clients are all ways in which a server is asked, with a start of the answer in which it can put what it likes.
-var clients = []struct {
+// hostileClient is a way in which a server is asked.
+type hostileClient struct {
 	name   string
 	open   githost.Open
 	token  string
 	asked  func(*http.Request) bool // what is answered with malice; all else is healthy
 	kind   config.HostType
-	typ    string
-	starts []string
-}{
+	typ    string   // of the answer
+	starts []string // of answers that the server can go on with as it likes
+}
+
+// lists reports whether it is a list of what changed that is asked for, and not heads.
+func (c hostileClient) lists() bool { return strings.Contains(c.name, "list") }
+
+// ask asks for what is answered with malice, and fails the test when that is taken for news.
+func (c hostileClient) ask(t *testing.T, h githost.Host, want []githost.Wanted) {
+	t.Helper()
+	if c.lists() {
+		if changed, err := h.(githost.Prefilter).Changed(t.Context(), want); err == nil && slices.Contains(changed, false) {
+			t.Errorf("%s: nonsense says that nothing changed", c.name)
+		}
+		return
+	}
+	o := h.Heads(t.Context(), want[:1])[0]
+	if byREST := c.kind == config.GitLab && c.token != ""; o.Err == nil && !byREST { // which is well
+		t.Errorf("%s: heads %v of nonsense", c.name, o.Heads)
+	}
+}
+
+func hostileWanted(t *testing.T, c hostileClient, origin string) []githost.Wanted {
+	t.Helper()
+	patterns := apiPatterns(t, "main.*")
+	if c.kind == config.GitLab && c.token != "" {
+		patterns = apiPatterns(t, "main")
+	}
+	want := make([]githost.Wanted, 300)
+	for i := range want {
+		want[i] = githost.Wanted{URL: fmt.Sprintf("%s/o/r%d", origin, i), Patterns: patterns}
+	}
+	return want
+}
+
+// clients are all ways in which a server is asked.
+var clients = []hostileClient{
 	{"GitHub REST", github.Open, "", everything, config.GitHub, "application/json", []string{"[", `[{"ref":"`}},
 	{"GitHub GraphQL", github.Open, goodToken, everything, config.GitHub, "application/json",
 		[]string{`{"data":{"r0":{"nameWithOwner":"o/r0","refs":{"nodes":[`, `{"data":{`, `{"errors":[`, `{"errors":[{"path":[`, `{"data":{"r0":{"x":`}},
@@ -91,32 +125,15 @@ func TestHostileAnswersAreBounded(t *testing.T) {
 							_, err = out.Write(chunk)
 						}
 					}))
-					want := make([]githost.Wanted, 300)
-					for i := range want {
-						want[i] = githost.Wanted{URL: fmt.Sprintf("%s/o/r%d", origin, i), Patterns: apiPatterns(t, "main.*")}
-						if c.kind == config.GitLab && c.token != "" {
-							want[i].Patterns = apiPatterns(t, "main")
-						}
-					}
+					want := hostileWanted(t, c, origin)
 					h := openAPI(t, c.open, origin, "", c.token)
-					lists := c.name == "GitHub lists" || c.name == "Gitea list"
-					if lists {
+					if c.lists() {
 						h.Heads(t.Context(), want)
 					}
 					evil = true
 					var before, after runtime.MemStats
 					runtime.ReadMemStats(&before)
-					if lists {
-						if changed, err := h.(githost.Prefilter).Changed(t.Context(), want); err == nil && slices.Contains(changed, false) {
-							t.Errorf("%s: nonsense says that nothing changed", name)
-						}
-					} else {
-						for _, o := range h.Heads(t.Context(), want[:1]) {
-							if o.Err == nil && c.name != "GitLab GraphQL" && c.name != "GitLab introspection" {
-								t.Errorf("%s: heads %d of nonsense", name, len(o.Heads))
-							}
-						}
-					}
+					c.ask(t, h, want)
 					runtime.ReadMemStats(&after)
 					if got := after.TotalAlloc - before.TotalAlloc; got > most {
 						t.Errorf("%s: %d MiB allocated, want at most %d", name, got>>20, most>>20)
@@ -150,13 +167,12 @@ func TestDrippingAnswers(t *testing.T) {
 			want[i] = githost.Wanted{URL: fmt.Sprintf("%s/o/r%d", origin, i), Patterns: apiPatterns(t, "main")}
 		}
 		h := openAPI(t, c.open, origin, "", c.token)
-		lists := c.name == "GitHub lists" || c.name == "Gitea list"
-		if lists {
+		if c.lists() {
 			h.Heads(t.Context(), want)
 		}
 		evil = true
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		if lists {
+		if c.lists() {
 			if changed, err := h.(githost.Prefilter).Changed(ctx, want); err == nil && c.name != "GitHub lists" {
 				t.Errorf("%s: %v, want an error", c.name, changed)
 			}
@@ -165,4 +181,61 @@ func TestDrippingAnswers(t *testing.T) {
 		}
 		cancel()
 	}
+}
+
+// An answer that is right in its form, and as large as answers may be, of things that take far more memory than they
+// take to send.
+func TestWideAnswersAreBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		client            string
+		start, unit, last string
+		size, most        int // MiB: of the answer, and that are allocated at most
+	}{
+		"refs":          {"GitHub REST", `[`, `{},`, `{}]`, 40, 300},
+		"nodes":         {"GitHub GraphQL", `{"data":{"r0":{"nameWithOwner":"o/r0","refs":{"nodes":[`, `{},`, `{}]}}}}`, 7, 100},
+		"aliases":       {"GitHub GraphQL", `{"data":{`, `"":0,`, `"x":0}}`, 7, 100},
+		"problems":      {"GitHub GraphQL", `{"errors":[`, `{},`, `{}]}`, 7, 100},
+		"paths":         {"GitHub GraphQL", `{"errors":[{"path":[`, `0,`, `0]}]}`, 7, 100},
+		"listed":        {"GitHub lists", `{"data":{"o0":{"repositories":{"nodes":[`, `{},`, `{}]}}}}`, 7, 100},
+		"branches":      {"GitLab REST", `[`, `{},`, `{}]`, 40, 300},
+		"projects":      {"GitLab GraphQL", `{"data":{"p0":{"nodes":[`, `{},`, `{}]}}}`, 7, 100},
+		"types":         {"GitLab introspection", `{"data":{"query":null,"repository":{"fields":[`, `{},`, `{}]}}}`, 7, 100},
+		"repositories":  {"Gitea list", `{"ok":true,"data":[`, `{},`, `{}]}`, 3, 60},
+		"a hidden list": {"Gitea list", `{"ok":true,"data":[`, `{},`, `{}],"data":[]}`, 3, 60},
+		"parents":       {"Gitea list", `{"ok":true,"data":[{"owner":`, `{},"owner":`, `{}}]}`, 3, 60},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at := slices.IndexFunc(clients, func(k hostileClient) bool { return k.name == c.client })
+			body := c.start + strings.Repeat(c.unit, c.size<<20/len(c.unit)) + c.last
+			if got := maliceCost(t, clients[at], []byte(body)); got > uint64(c.most)<<20 {
+				t.Errorf("%d MiB allocated for an answer of %d MiB, want at most %d", got>>20, c.size, c.most)
+			}
+		})
+	}
+}
+
+// maliceCost returns how many bytes are allocated for an answer.
+func maliceCost(t *testing.T, c hostileClient, body []byte) uint64 {
+	t.Helper()
+	healthy := handlerOf(c.kind, 300)
+	evil := false
+	origin := serveAPI(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !evil || !c.asked(req) {
+			healthy.ServeHTTP(w, req)
+			return
+		}
+		w.Header().Set("Content-Type", c.typ)
+		_, _ = w.Write(body)
+	}))
+	want := hostileWanted(t, c, origin)
+	h := openAPI(t, c.open, origin, "", c.token)
+	if c.lists() {
+		h.Heads(t.Context(), want)
+	}
+	evil = true
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c.ask(t, h, want)
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }
