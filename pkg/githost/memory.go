@@ -3,6 +3,7 @@ package githost
 import (
 	"hash/fnv"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unique"
@@ -46,6 +47,19 @@ func (e *endpoint) forget(now time.Time) {
 	}
 	e.cleared = now
 	maps.DeleteFunc(e.memory, func(_ string, m *memory) bool { return now.Sub(m.wanted) > forgetAfter })
+}
+
+// forget drops endpoints that were not asked for lately, such as those of a token that was replaced: some live for
+// an hour. It is called with r.mu held.
+func (r *Reader) forget(now time.Time) {
+	maps.DeleteFunc(r.endpoints, func(_ endpointKey, e *endpoint) bool {
+		if now.Sub(e.wanted) <= forgetAfter {
+			return false
+		}
+		e.client.CloseIdleConnections()
+		r.order = slices.DeleteFunc(r.order, func(other *endpoint) bool { return other == e })
+		return true
+	})
 }
 
 // remember keeps a good answer of a look that began at that time. Its strings may be parts of a long text.

@@ -1,9 +1,13 @@
 package githost
 
 import (
+	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // What is not asked for any more is forgotten after an hour, and what is asked for now and then is not.
@@ -29,6 +33,25 @@ func TestForgets(t *testing.T) {
 		r.Heads(t.Context(), want)
 		if h.asked < 190 {
 			t.Errorf("%d were read when all are wanted again, want those that were forgotten", h.asked)
+		}
+	})
+}
+
+// A token that is replaced is forgotten an hour later, with all that was known by it.
+func TestForgetsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newInternet(map[string]func(*http.Request) (*http.Response, error){"a.example": status(200)})
+		r, want := plain(t, net, "token-0", 3, "a.example")
+		for hour := range 24 {
+			_, want = plain(t, net, fmt.Sprint("token-", hour), 3, "a.example")
+			minutes(t, 60, r, want, func(minute int, got []repo.Observation) {
+				if n := len(r.Stats()); n > 3 || got[0].Err != nil {
+					t.Fatalf("hour %d, minute %d: %d endpoints, %v, want those of this and the last hour", hour, minute, n, got[0])
+				}
+			})
+		}
+		if s := r.Stats(); len(s) != 2 && len(s) != 1 || s[len(s)-1].Requests != 180 {
+			t.Errorf("at the end: %+v, want the last with 180 requests", s)
 		}
 	})
 }

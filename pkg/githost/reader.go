@@ -60,7 +60,7 @@ type endpoint struct {
 	odd    oddity             // of who has the turn
 	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
-	cleared time.Time // when memory was last cleared of what nobody asks for
+	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
 
 	cached, late int // see EndpointStats
 }
@@ -136,6 +136,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 			wrong[i] = failed(err)
 			continue
 		}
+		e.wanted = now
 		b := byEndpoint[e]
 		if b == nil {
 			b = &batch{endpoint: e, known: make(map[string]int)}
@@ -147,6 +148,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 	for _, b := range order {
 		b.endpoint.forget(now)
 	}
+	r.forget(now)
 	return order, wrong
 }
 
