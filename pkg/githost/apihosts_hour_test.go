@@ -143,6 +143,7 @@ func outage(t *testing.T, kind config.HostType, fault func(*http.Request) (*http
 	}
 	w.breaks(fault)
 	w.take()
+	silent := 0
 	for minute := range 60 {
 		for i, o := range r.Heads(t.Context(), want) {
 			var e *githost.Error
@@ -153,7 +154,13 @@ func outage(t *testing.T, kind config.HostType, fault func(*http.Request) (*http
 				t.Fatalf("minute %d, %s: error %v, want one of the host", minute, want[i].URL, o.Err)
 			}
 		}
+		if !r.Stats()[0].Until.IsZero() {
+			silent++
+		}
 		<-ticker.C
+	}
+	if silent < 45 {
+		t.Errorf("Stats() told in %d of 60 minutes until when the host is left alone", silent)
 	}
 	if asked := w.take(); asked > 12 {
 		t.Errorf("%d requests in the hour, want at most 12", asked)

@@ -62,7 +62,8 @@ type endpoint struct {
 
 	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
 
-	cached, late int // see EndpointStats
+	cached, late int       // see EndpointStats
+	silent       time.Time // odd.until, of who holds Reader.mu
 }
 
 // batch is what one call asks one endpoint for.

@@ -143,6 +143,9 @@ func (r *Reader) judge(b *batch, indexes []int, began time.Time, odd bool, answe
 		repositories = min(fresh, 1) // a hint made none before
 	}
 	e.odd.judge(began, sane, fresh, repositories, last)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.silent = e.odd.until
 	return e.odd.failures > 0
 }
 

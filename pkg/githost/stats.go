@@ -41,6 +41,8 @@ func (e *endpoint) stats() EndpointStats {
 		s.Until = g.limit.until
 	case g.down.holds(now):
 		s.Until = g.down.until
+	case now.Before(e.silent):
+		s.Until = e.silent
 	}
 	return s
 }
