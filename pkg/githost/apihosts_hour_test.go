@@ -293,3 +293,37 @@ func TestGitHubPoints(t *testing.T) {
 		})
 	}
 }
+
+// A repository that makes no sense costs the others of its host nothing, whether the host tells what changed or not.
+func TestOddRepositoryAlone(t *testing.T) {
+	for kind := range allHosts {
+		for _, token := range []string{goodToken, ""} {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 20
+				api := handlerOf(kind, n)
+				w := &wire{handler: http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+					if strings.Contains(req.URL.Path+"/", "r0/") {
+						rw.WriteHeader(http.StatusTeapot)
+						return
+					}
+					api.ServeHTTP(rw, req)
+				})}
+				r := &githost.Reader{Open: allHosts, Base: w, Sweep: 15 * time.Minute}
+				want := monitorsAt(t, kind, n)
+				for i := range want {
+					want[i].Auth.Token = config.NewValue("${T}", token)
+					want[i].Branches = apiPatterns(t, "main", "de.*")
+				}
+				for minute := range 30 {
+					for i, o := range r.Heads(t.Context(), want) {
+						var e *githost.Error // GitHub gives 60 requests without a token
+						if i > 0 && o.Err != nil && (!errors.As(o.Err, &e) || e.Kind != githost.RateLimited) {
+							t.Fatalf("%s, token %q, minute %d, %s: %v", kind, token, minute, want[i].URL, o.Err)
+						}
+					}
+					time.Sleep(time.Minute)
+				}
+			})
+		}
+	}
+}

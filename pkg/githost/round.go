@@ -87,7 +87,7 @@ func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (change
 	}
 	r.log().Debug("the host does not tell what changed; reading all", "host", e.name, "err", clean)
 	e.gate.begin(began, maxProbes-1)
-	return nil, clean.Kind == Invalid
+	return nil, clean.Kind == Invalid && Senseless(failed(clean))
 }
 
 // hints returns what an endpoint offers to tell changes by, if it is to be used.

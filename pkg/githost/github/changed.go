@@ -53,10 +53,10 @@ func (h *host) saw(w githost.Wanted, t *target, at time.Time) {
 func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, error) {
 	h.mu.Lock()
 	h.forget(want)
-	without, seen := h.without || h.token == "", maps.Clone(h.seen)
+	without, seen := h.without > 0 || h.token == "", maps.Clone(h.seen)
 	h.mu.Unlock()
 	if without {
-		return nil, githost.NewError(githost.Invalid, h.name, "without a token, or GraphQL, it does not tell what changed")
+		return nil, githost.NotAsked(githost.NewError(githost.Invalid, h.name, "without a token, or GraphQL, it does not tell what changed"))
 	}
 	changed := slices.Repeat([]bool{true}, len(want))
 	lists := make(map[string]*list)

@@ -19,6 +19,10 @@ import (
 // by REST from then on, where one request answers all of it, and costs nothing while nothing changes.
 const maxPages = 5
 
+// maxWithout is for how many calls of Heads a server that has no GraphQL is not asked for it again: an hour of
+// cycles. One that had it before may only be starting.
+const maxWithout = 60
+
 // query reads repositories by GraphQL. left are those that REST has to answer.
 func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo.Observation, left []int) {
 	answers = make([]repo.Observation, len(want))
@@ -60,7 +64,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 func (h *host) byREST(t *target) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.without || t.exact == nil && h.large[t.path()]
+	return h.without > 0 || t.exact == nil && h.large[t.path()]
 }
 
 func (t *target) path() string { return strings.ToLower(t.owner + "/" + t.name) }
@@ -138,7 +142,7 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		switch e.Status {
 		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
-			h.remember(func() { h.without = true })
+			h.remember(func() { h.without = maxWithout })
 		}
 	}
 	if err != nil {
