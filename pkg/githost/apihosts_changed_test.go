@@ -130,3 +130,19 @@ func TestGitHubChangedDoesNotTell(t *testing.T) {
 		}
 	}
 }
+
+// What is not wanted any more is forgotten, and counts as changed when it is wanted again.
+func TestGitHubForgets(t *testing.T) {
+	api, origin, want := newGraphQL(t, config.GitHub, 300, "main")
+	h := openAPI(t, github.Open, origin, "", goodToken)
+	api.Advance(10 * time.Minute)
+	h.Heads(t.Context(), want)
+	for _, n := range []int{150, 140} {
+		if got := changedNow(t, h, want[:n]); len(got) != 0 {
+			t.Errorf("%d of %d repositories that are still wanted changed", len(got), n)
+		}
+	}
+	if got := changedNow(t, h, want); len(got) != 160 || got[0] != 140 {
+		t.Errorf("wanted again: %v changed, want the 160 that were not", got)
+	}
+}

@@ -1,6 +1,7 @@
 package githost
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -17,6 +18,13 @@ const (
 	Invalid     Kind = "invalid"      // the server's answer makes no sense: not this kind of server?
 	Temporary   Kind = "temporary"    // down, slow, cut short, 5xx
 )
+
+// ErrAddress is in the chain of an *Error about a repository whose URL cannot be one of its host: nothing was asked.
+var ErrAddress = errors.New("not the address of a repository")
+
+// NotAsked returns err for a repository that was not asked for because of it. Such a repository is late, and comes
+// first in the next cycle.
+func NotAsked(err *Error) *Error { return notAsked(err) }
 
 // Error is why a repository's heads could not be read. Its text is one line of at most a few hundred
 // printable bytes and holds no secret.

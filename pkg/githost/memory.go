@@ -2,6 +2,8 @@ package githost
 
 import (
 	"hash/fnv"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unique"
@@ -9,14 +11,21 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
+// forgetAfter is how long a repository that nobody asks for is remembered. It is longer than the longest wait, so
+// that one that is left out for a while is asked no more often for it.
+const forgetAfter = time.Hour
+
 // memory is what an endpoint remembers of one repository from round to round.
 type memory struct {
 	heads []head    // of the last look; nil when it failed
 	err   *Error    // of the last look
 	read  time.Time // when the look that gave heads began
+	tried time.Time // when the last look began
 	retry backoff   // of a repository that fails while others answer
 	late  bool      // it was due in the last round, and time or budget did not suffice
 	phase uint64    // when in a sweep it has its turn
+
+	wanted time.Time // when a caller last asked for it; of who holds Reader.mu
 }
 
 // head is one branch, in less memory than a map takes: there may be 100,000 of them.
@@ -29,6 +38,28 @@ func newMemory(key string) *memory {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(key))
 	return &memory{phase: h.Sum64()}
+}
+
+// forget drops what was not asked for lately, a few times in that time. It is called with Reader.mu held.
+func (e *endpoint) forget(now time.Time) {
+	if now.Sub(e.cleared) < forgetAfter/4 {
+		return
+	}
+	e.cleared = now
+	maps.DeleteFunc(e.memory, func(_ string, m *memory) bool { return now.Sub(m.wanted) > forgetAfter })
+}
+
+// forget drops endpoints that were not asked for lately, such as those of a token that was replaced: some live for
+// an hour. It is called with r.mu held.
+func (r *Reader) forget(now time.Time) {
+	maps.DeleteFunc(r.endpoints, func(_ endpointKey, e *endpoint) bool {
+		if now.Sub(e.wanted) <= forgetAfter {
+			return false
+		}
+		e.client.CloseIdleConnections()
+		r.order = slices.DeleteFunc(r.order, func(other *endpoint) bool { return other == e })
+		return true
+	})
 }
 
 // remember keeps a good answer of a look that began at that time. Its strings may be parts of a long text.
@@ -86,13 +117,15 @@ func (m *memory) recall() repo.Observation {
 	return repo.Observation{Heads: heads, Cached: true}
 }
 
-// rank orders what is to be read: what had to wait last time, then the most, then what fails by itself.
-func (m *memory) rank() int {
-	switch {
-	case m.err != nil:
-		return 2
-	case m.late:
-		return 0
+// order compares two repositories by what is to be read first: who failed comes after the others, because the first
+// answers tell whether host and credential are good. In both, who waits the longest comes first, so that
+// each has its turn on a host that is tried with one repository at a time.
+func (m *memory) order(other *memory) int {
+	if failing := m.err != nil; failing != (other.err != nil) {
+		if failing {
+			return 1
+		}
+		return -1
 	}
-	return 1
+	return m.tried.Compare(other.tried)
 }

@@ -57,9 +57,13 @@ type endpoint struct {
 	gate   *gate
 	turn   chan struct{}      // of capacity one, full while the host is asked
 	hint   backoff            // of the host's Prefilter; of who has the turn
+	odd    oddity             // of who has the turn
 	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
-	cached, late int // see EndpointStats
+	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
+
+	cached, late int       // see EndpointStats
+	silent       time.Time // odd.until, of who holds Reader.mu
 }
 
 // batch is what one call asks one endpoint for.
@@ -126,24 +130,30 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 	defer r.mu.Unlock()
 	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
+	now := time.Now()
 	for i, m := range want {
 		e, err := r.endpoint(m.Source)
 		if err != nil {
 			wrong[i] = failed(err)
 			continue
 		}
+		e.wanted = now
 		b := byEndpoint[e]
 		if b == nil {
 			b = &batch{endpoint: e, known: make(map[string]int)}
 			byEndpoint[e] = b
 			order = append(order, b)
 		}
-		b.add(i, Wanted{URL: m.URL, Patterns: m.Branches})
+		b.add(i, Wanted{URL: m.URL, Patterns: m.Branches}, now)
 	}
+	for _, b := range order {
+		b.endpoint.forget(now)
+	}
+	r.forget(now)
 	return order, wrong
 }
 
-func (b *batch) add(index int, w Wanted) {
+func (b *batch) add(index int, w Wanted, now time.Time) {
 	key := fmt.Sprintf("%q", w.URL)
 	for _, p := range w.Patterns {
 		_, exact := p.Exact()
@@ -159,6 +169,7 @@ func (b *batch) add(index int, w Wanted) {
 			m = newMemory(key)
 			b.endpoint.memory[key] = m
 		}
+		m.wanted = now
 		b.memory = append(b.memory, m)
 		b.indexes = append(b.indexes, nil)
 	}
@@ -174,6 +185,9 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
 	}
 	name, origin := hostOf(u), originOf(u)
 	key := endpointKey{s.Type, origin, s.APIURL, s.Auth.Username.Reveal(), s.Auth.Token.Reveal()}
+	if key.token != "" && (s.Type == config.GitHub || s.Type == config.GitLab) {
+		key.username = "" // is not sent beside a token: it is the same budget with any name
+	}
 	if e, ok := r.endpoints[key]; ok {
 		return e, nil
 	}
@@ -185,7 +199,8 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
 	if base == nil {
 		base = NewTransport()
 	}
-	gate := &gate{next: base, name: name, credential: key.username != "" || key.token != "", patience: r.timeout() / 10}
+	gate := &gate{name: name, credential: key.username != "" || key.token != "", patience: r.timeout() / 10}
+	gate.next = &quota{base, gate}
 	e := &endpoint{
 		Endpoint: Endpoint{Type: s.Type, Origin: origin, APIURL: s.APIURL, Auth: s.Auth},
 		name:     name,

@@ -87,6 +87,7 @@ func TestRetry(t *testing.T) {
 		{"POST that reads", "POST", true, []step{{err: refused}, {status: 502}, {status: 200}}, 3, 200, 0, 1500 * time.Millisecond},
 		{"PUT", "PUT", true, []step{{status: 502}, {status: 200}}, 1, 502, 0, 0},
 		{"timed out", "GET", false, []step{{err: os.ErrDeadlineExceeded}, {status: 200}}, 1, 0, 0, 0},
+		{"not asked", "GET", false, []step{{err: NotAsked(NewError(Temporary, "h", "x"))}, {status: 200}}, 1, 0, 0, 0},
 		{"our own error", "GET", false, []step{{err: NewError(Invalid, "h", "x")}, {status: 200}}, 1, 0, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {

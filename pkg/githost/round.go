@@ -21,15 +21,20 @@ const fewRepositories = 3
 // has the endpoint's turn.
 func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 	e, began := b.endpoint, time.Now()
+	ctx = withGate(ctx, e.gate)
 	answers := make([]repo.Observation, len(b.want))
-	if err := e.gate.standing(began); err != nil {
+	err := e.gate.standing(began)
+	if err == nil && e.odd.holds(began) {
+		err = e.odd.err
+	}
+	if err != nil {
 		for i := range answers {
 			answers[i] = repo.Observation{Err: err, Cached: true}
 		}
 		r.count(e, 0, len(answers))
 		return answers
 	}
-	changed := r.changed(ctx, b, began)
+	changed, odd := r.changed(ctx, b, began)
 	var read []int
 	cached, late := 0, 0
 	for i, m := range b.memory {
@@ -45,25 +50,25 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 		}
 	}
 	if len(read) > 0 {
-		late += r.read(ctx, b, read, began, answers)
+		late += r.read(ctx, b, read, began, odd, answers)
 	}
 	r.count(e, cached, late)
 	return answers
 }
 
-// changed returns for each of b.want whether its heads may have changed, or nil when all are to be read.
-func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) []bool {
+// changed returns for each of b.want whether its heads may have changed, or nil when all are to be read. odd says that
+// the host's last answer made no sense, so that it is to be tried with one repository.
+func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (changed []bool, odd bool) {
 	e := b.endpoint
 	hints, ok := r.hints(e)
-	if !ok || len(b.want) <= fewRepositories || e.hint.holds(began) || e.gate.ailing() {
+	if !ok || len(b.want) <= fewRepositories || e.hint.holds(began) || e.gate.ailing() || e.odd.failures > 0 {
 		e.gate.begin(began, maxProbes)
-		return nil
+		return nil, e.odd.failures > 0
 	}
 	// Hints that fail must not look like a host that does.
 	e.gate.begin(began, 1)
 	ctx, cancel := WithTimeout(ctx, e.name, r.timeout()/3)
 	defer cancel()
-	var changed []bool
 	var err error
 	if fault := r.survive(e, func() { changed, err = hints.Changed(ctx, b.want) }); fault != nil {
 		err = fault
@@ -73,7 +78,7 @@ func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) []bool 
 	}
 	if err == nil {
 		e.hint = backoff{}
-		return changed
+		return changed, false
 	}
 	e.hint.fail(began)
 	clean := e.tidy(err)
@@ -82,7 +87,7 @@ func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) []bool 
 	}
 	r.log().Debug("the host does not tell what changed; reading all", "host", e.name, "err", clean)
 	e.gate.begin(began, maxProbes-1)
-	return nil
+	return nil, clean.Kind == Invalid && Senseless(failed(clean))
 }
 
 // hints returns what an endpoint offers to tell changes by, if it is to be used.
@@ -92,18 +97,56 @@ func (r *Reader) hints(e *endpoint) (Prefilter, bool) {
 }
 
 // read asks the Host for the repositories with these indexes, writes what it gave into answers, and returns
-// how many there was no budget or no time for. Those that failed last time come after the others, because
-// the first answers tell whether the host and the credential are good; what was late comes first.
-func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, answers []repo.Observation) (late int) {
+// how many there was no budget or no time for. Those that failed last time come after the others.
+func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, odd bool, answers []repo.Observation) (late int) {
 	e := b.endpoint
 	e.gate.pace(len(indexes))
-	slices.SortStableFunc(indexes, func(i, j int) int { return cmp.Compare(b.memory[i].rank(), b.memory[j].rank()) })
+	slices.SortStableFunc(indexes, func(i, j int) int { return b.memory[i].order(b.memory[j]) })
 	failing := len(indexes)
 	for failing > 0 && b.memory[indexes[failing-1]].err != nil {
 		failing--
 	}
-	fault := cmp.Or(r.heads(ctx, b, indexes[:failing], answers), r.heads(ctx, b, indexes[failing:], answers))
-	return r.learn(b, indexes, began, answers, !e.gate.end() && fault == nil, ctx.Err() != nil)
+	var fault *Error
+	probed := 0
+	if odd {
+		probed = 1
+		fault = r.heads(ctx, b, indexes[:1], answers)
+		if first := answers[indexes[0]]; Senseless(first) {
+			for _, i := range indexes[1:] {
+				answers[i] = failed(notAsked(WrapError(e.name, first.Err)))
+			}
+			probed = len(indexes)
+		}
+	}
+	fault = cmp.Or(fault, r.heads(ctx, b, indexes[min(probed, failing):failing], answers), r.heads(ctx, b, indexes[max(probed, failing):], answers))
+	works := !e.gate.end() && fault == nil && !r.judge(b, indexes, began, odd, answers)
+	return r.learn(b, indexes, began, answers, works, ctx.Err() != nil)
+}
+
+// judge finds out whether the host made sense in a round, and reports whether it is taken for one that does not.
+func (r *Reader) judge(b *batch, indexes []int, began time.Time, odd bool, answers []repo.Observation) bool {
+	e, sane, fresh := b.endpoint, false, 0
+	var last *Error
+	for _, i := range indexes {
+		switch o := answers[i]; {
+		case Senseless(o):
+			last = e.tidy(o.Err)
+			if b.memory[i].err == nil {
+				fresh++
+			}
+		case !errors.Is(o.Err, errNotAsked) && !errors.Is(o.Err, ErrAddress):
+			sane = true
+		}
+	}
+	repositories := len(b.want)
+	if odd {
+		repositories = min(fresh, 1) // a hint made none before
+	}
+	e.odd.judge(began, sane, fresh, repositories, last)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.silent = e.odd.until
+	return e.odd.failures > 0
 }
 
 // heads asks the Host for some of b.want and writes what it gave into answers. A fault is of the Host.
@@ -138,6 +181,9 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 	_, hints := r.hints(e)
 	for _, i := range indexes {
 		m := b.memory[i]
+		if !errors.Is(answers[i].Err, errNotAsked) {
+			m.tried = began
+		}
 		if answers[i].Err == nil {
 			heads := answers[i].Heads
 			if !hints {

@@ -41,6 +41,8 @@ func (e *endpoint) stats() EndpointStats {
 		s.Until = g.limit.until
 	case g.down.holds(now):
 		s.Until = g.down.until
+	case now.Before(e.silent):
+		s.Until = e.silent
 	}
 	return s
 }
@@ -60,6 +62,9 @@ func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failu
 		"failed", failures, "requests", after.Requests - before.Requests, "took", took}
 	if !after.Until.IsZero() {
 		args = append(args, "until", after.Until)
+	}
+	if before.Until.IsZero() && !after.Until.IsZero() {
+		r.log().Warn("the host is not asked for a while", "host", e.name, "until", after.Until)
 	}
 	r.log().Debug("asked for heads", args...)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,13 +17,13 @@ const maxUntil = time.Hour
 
 // StatusError makes an *Error of an answer with a status that is not success. body is the start of the
 // answer, as far as the caller has read it, or nil; what it says is quoted when it is a message for
-// people. 401 is Denied; 403 too, unless headers say that it is a rate limit; 404 and 410 are NotFound;
+// people. 401 is Denied; 403 too, unless headers or body say that it is a rate limit; 404 and 410 are NotFound;
 // 5xx, 408 and 425 are Temporary; everything else is Invalid.
 func StatusError(host string, resp *http.Response, body []byte) *Error {
 	kind, hint := Invalid, "is this the right type of host, and the right URL?"
 	var until time.Time
 	switch s := resp.StatusCode; {
-	case s == http.StatusTooManyRequests, s == http.StatusForbidden && saysLimit(resp.Header):
+	case s == http.StatusTooManyRequests, s == http.StatusForbidden && (saysLimit(resp.Header) || LimitText(string(body))):
 		kind, hint = RateLimited, "asked too often"
 		if at, told := limitedUntil(resp.Header, time.Now()); told {
 			until = at
@@ -128,6 +129,16 @@ func basicToken(user, password string) string {
 // the last request used up counts.
 func saysLimit(h http.Header) bool {
 	return h.Get("Retry-After") != "" || h.Get("X-RateLimit-Remaining") == "0" || h.Get("RateLimit-Remaining") == "0"
+}
+
+// LimitText reports whether what a server says is of a limit. GitHub's secondary limits may come without any header
+// that says so, as a 403 or inside of a 200:
+// https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit.
+// GitLab says that an endpoint has been requested too many times.
+func LimitText(text string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc([]string{"secondary rate limit", "rate limit exceeded", "abuse detection", "too many times"},
+		func(said string) bool { return strings.Contains(text, said) })
 }
 
 // limitedUntil returns when a server wants to be asked again, at most maxUntil from now: Retry-After as

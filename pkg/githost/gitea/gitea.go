@@ -9,7 +9,6 @@ package gitea
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -23,7 +22,7 @@ import (
 type host struct {
 	git            githost.Host
 	api            rest.API
-	client         *http.Client
+	client         *http.Client // of the API
 	user, password string
 	index          index
 }
@@ -47,7 +46,9 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	if user == "" && token != "" {
 		user = "git"
 	}
-	return &host{git: git, api: api, client: client, user: user, password: token, index: newIndex()}, nil
+	checked := *client
+	checked.Transport = &bounded{client.Transport, api.Host()}
+	return &host{git: git, api: api, client: &checked, user: user, password: token, index: newIndex()}, nil
 }
 
 // Heads implements githost.Host.
@@ -119,11 +120,16 @@ func (h *host) refresh(ctx context.Context) error {
 	for page := range worth {
 		ask = append(ask, struct{ page, limit int }{page + 1, mostListed})
 	}
+	var before list
 	for i, a := range ask {
 		l, err := h.search(ctx, a.page, a.limit)
+		if err == nil && a.page > 1 {
+			err = h.follows(before, l)
+		}
 		if err != nil {
 			return err
 		}
+		before = l
 		if i == 0 {
 			now = l.asked
 		}
@@ -141,15 +147,20 @@ func (h *host) refresh(ctx context.Context) error {
 
 // learn goes on through the list to find wanted repositories in it.
 func (h *host) learn(ctx context.Context) error {
+	var before list
 	for range pagesAtOnce {
 		page := h.index.toLearn()
 		if page == 0 {
 			return nil
 		}
 		l, err := h.search(ctx, page, mostListed)
+		if err == nil {
+			err = h.follows(before, l)
+		}
 		if err != nil {
 			return err
 		}
+		before = l
 		h.index.add(l.repositories)
 		h.index.learned(l)
 	}
@@ -164,7 +175,7 @@ func pathOf(repoURL string) (string, error) {
 		return "", err
 	}
 	if len(parts) < 2 {
-		return "", fmt.Errorf("repo_url: the path %.100q is not OWNER/REPOSITORY", parts[0])
+		return "", rest.Address("repo_url: the path %.100q is not OWNER/REPOSITORY", parts[0])
 	}
 	return strings.ToLower(strings.Join(parts[len(parts)-2:], "/")), nil
 }

@@ -3,8 +3,12 @@ package gitea_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +34,18 @@ type server struct {
 	host githost.Host
 	url  string
 	now  time.Time
+	list func(page []byte) []byte // what becomes of a page of the list; nil = nothing
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if s.list == nil || !strings.HasSuffix(req.URL.Path, "/repos/search") {
+		s.API.ServeHTTP(w, req)
+		return
+	}
+	rec := httptest.NewRecorder()
+	s.API.ServeHTTP(rec, req)
+	maps.Copy(w.Header(), rec.Header())
+	_, _ = w.Write(s.list(rec.Body.Bytes()))
 }
 
 func newServer(t *testing.T, user, secret string) *server {
@@ -280,5 +296,57 @@ func TestMoreChangedThanIsListed(t *testing.T) {
 			t.Errorf("%d of %d repositories count as changed before they were read", len(got), wanted)
 		}
 		s.now = s.now.Add(time.Minute)
+	}
+}
+
+// What is not wanted any more is forgotten, and counts as changed when it is wanted again.
+func TestForgets(t *testing.T) {
+	s := newServer(t, "", token)
+	for i := range 100 {
+		s.Push(fmt.Sprintf("team/app%d", i), "main", sha(i))
+	}
+	want := s.wanted(100, "main")
+	for range 2 {
+		s.now = s.now.Add(time.Minute)
+		s.read(want, s.changed(want))
+	}
+	for _, n := range []int{50, 49} {
+		if got := s.changed(want[:n]); len(got) != 0 {
+			t.Errorf("%d of %d repositories that are still wanted changed", len(got), n)
+		}
+	}
+	s.now = s.now.Add(time.Minute)
+	if got := s.changed(want); len(got) != 51 || got[0] != 49 {
+		t.Errorf("wanted again: %v changed, want the 51 that were not", got)
+	}
+}
+
+// A change may come into the list after others that have a later time: it was written a moment after its time was
+// taken. It is not passed over for that.
+func TestListedLate(t *testing.T) {
+	s := newServer(t, "", token)
+	for i := range 40 {
+		s.Push(fmt.Sprintf("team/app%d", i), "main", sha(i))
+	}
+	want := s.wanted(40, "main")
+	for range 3 {
+		s.now = s.now.Add(time.Minute)
+		s.read(want, s.changed(want))
+	}
+	hidden := regexp.MustCompile(`\{"id":\d+,"name":"app7",[^}]*\},?`)
+	s.list = func(page []byte) []byte { return hidden.ReplaceAll(page, nil) }
+	s.Push("team/app7", "main", sha(70))
+	s.now = s.now.Add(3 * time.Second)
+	for i := range 5 {
+		s.Push(fmt.Sprintf("team/app%d", i), "main", sha(50+i))
+	}
+	s.now = s.now.Add(2 * time.Second)
+	if diff := cmp.Diff([]int{0, 1, 2, 3, 4}, s.changed(want)); diff != "" {
+		t.Fatalf("before it is listed (-want +got):\n%s", diff)
+	}
+	s.list = nil
+	s.now = s.now.Add(time.Second)
+	if got := s.changed(want); !slices.Contains(got, 7) {
+		t.Errorf("once it is listed: %v changed, want 7 among them", got)
 	}
 }

@@ -1,6 +1,7 @@
 package gitea
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,16 +54,32 @@ func keyOf(w githost.Wanted) string {
 	return key
 }
 
-// seek makes repositories that were not looked for yet looked for, from the list's first page.
+// seek makes repositories that were not looked for yet looked for, from the list's first page. Those that are not
+// wanted any more are forgotten once they are the larger part.
 func (x *index) seek(want []githost.Wanted) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if len(x.sought) > 2*len(want) {
+		x.forget(want)
+	}
 	for _, w := range want {
 		if path, err := pathOf(w.URL); err == nil && !x.sought[path] {
 			x.sought[path] = true
 			x.next = 1
 		}
 	}
+}
+
+func (x *index) forget(want []githost.Wanted) {
+	paths, keys := make(map[string]bool, len(want)), make(map[string]bool, len(want))
+	for _, w := range want {
+		path, _ := pathOf(w.URL)
+		paths[path], keys[keyOf(w)] = true, true
+	}
+	maps.DeleteFunc(x.sought, func(path string, _ bool) bool { return !paths[path] })
+	maps.DeleteFunc(x.known, func(path string, _ listed) bool { return !paths[path] })
+	maps.DeleteFunc(x.paths, func(_ int64, path string) bool { return !paths[path] })
+	maps.DeleteFunc(x.read, func(key string, _ listed) bool { return !keys[key] })
 }
 
 // toLearn returns the page to look for sought repositories on, 0 when that is done.

@@ -65,6 +65,15 @@ func (h *host) search(ctx context.Context, page, limit int) (list, error) {
 	return l, nil
 }
 
+// follows returns an error when a page cannot be the one after another: one that is answered again and again
+// hides all that comes after it. What changes meanwhile only moves repositories to later pages.
+func (h *host) follows(before, l list) error {
+	if len(before.repositories) > 0 && len(l.repositories) > 0 && l.repositories[0].Updated.After(before.oldest()) {
+		return githost.NewError(githost.Invalid, h.api.Host(), "its list of repositories: a page begins before the end of the one before it")
+	}
+	return nil
+}
+
 // inOrder returns an error unless the repositories are in the order of their last change. All rests on it: a
 // server that does not keep it would hide what changed.
 func inOrder(repositories []*sdk.Repository) error {

@@ -52,10 +52,11 @@ func (h *host) saw(w githost.Wanted, t *target, at time.Time) {
 // without a token it has no such list.
 func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, error) {
 	h.mu.Lock()
-	without, seen := h.without || h.token == "", maps.Clone(h.seen)
+	h.forget(want)
+	without, seen := h.without > 0 || h.token == "", maps.Clone(h.seen)
 	h.mu.Unlock()
 	if without {
-		return nil, githost.NewError(githost.Invalid, h.name, "without a token, or GraphQL, it does not tell what changed")
+		return nil, githost.NotAsked(githost.NewError(githost.Invalid, h.name, "without a token, or GraphQL, it does not tell what changed"))
 	}
 	changed := slices.Repeat([]bool{true}, len(want))
 	lists := make(map[string]*list)
@@ -89,6 +90,19 @@ func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, erro
 		}
 	}
 	return changed, nil
+}
+
+// forget drops what is known of repositories that are not wanted any more, once that is the larger part. It is
+// called with h.mu held.
+func (h *host) forget(want []githost.Wanted) {
+	if len(h.seen) <= 2*len(want) {
+		return
+	}
+	wanted := make(map[string]bool, len(want))
+	for _, w := range want {
+		wanted[sightingKey(w)] = true
+	}
+	maps.DeleteFunc(h.seen, func(key string, _ sighting) bool { return !wanted[key] })
 }
 
 // floor is the time that a list has to reach back to, to say that nothing was pushed since.

@@ -40,7 +40,7 @@ type host struct {
 	batches graphql.Batches
 
 	mu      sync.Mutex
-	without bool            // the server has no GraphQL
+	without int             // calls of Heads that leave GraphQL alone, for the server has none
 	large   map[string]bool // repositories with more branches than GraphQL is good for
 	seen    map[string]sighting
 }
@@ -59,10 +59,10 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	}
 	base.Path += "/"
 	// go-github leaves the bodies of errors open, and with them a goroutine for the client's timeout.
-	untimed := *client
-	untimed.Timeout = 0
 	name := strings.ToLower(base.Host)
-	return &host{base: base, name: name, client: &untimed, limit: client.Timeout, token: token,
+	untimed := rest.Bounded(client, name)
+	untimed.Timeout = 0
+	return &host{base: base, name: name, client: untimed, limit: client.Timeout, token: token,
 		graphQL: graphql.Client{URL: graphQLURL(base), Host: name, Token: token, HTTP: client},
 		large:   make(map[string]bool), seen: make(map[string]sighting)}, nil
 }
@@ -99,6 +99,7 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 	if h.token == "" {
 		return rest.Each(ctx, h.name, want, h.read)
 	}
+	h.remember(func() { h.without = max(0, h.without-1) })
 	answers, left := h.query(ctx, want)
 	if len(left) == 0 {
 		return answers

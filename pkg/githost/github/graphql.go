@@ -19,6 +19,10 @@ import (
 // by REST from then on, where one request answers all of it, and costs nothing while nothing changes.
 const maxPages = 5
 
+// maxWithout is for how many calls of Heads a server that has no GraphQL is not asked for it again: an hour of
+// cycles. One that had it before may only be starting.
+const maxWithout = 60
+
 // query reads repositories by GraphQL. left are those that REST has to answer.
 func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo.Observation, left []int) {
 	answers = make([]repo.Observation, len(want))
@@ -60,7 +64,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 func (h *host) byREST(t *target) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.without || t.exact == nil && h.large[t.path()]
+	return h.without > 0 || t.exact == nil && h.large[t.path()]
 }
 
 func (t *target) path() string { return strings.ToLower(t.owner + "/" + t.name) }
@@ -138,15 +142,18 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		switch e.Status {
 		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
-			h.remember(func() { h.without = true })
+			h.remember(func() { h.without = maxWithout })
 		}
 	}
 	if err != nil {
 		return answer, err
 	}
+	if until, spent := spentUntil(answer.Data["rateLimit"]); spent {
+		githost.Spent(ctx, until)
+	}
 	for _, p := range answer.Problems {
 		switch {
-		case p.Type == "RATE_LIMITED" || p.Type == "RATE_LIMIT":
+		case p.Type == "RATE_LIMITED" || p.Type == "RATE_LIMIT" || p.Alias() == "" && githost.LimitText(p.Message):
 			return answer, h.graphQL.Limited(answer, p)
 		case p.Type == "RESOURCE_LIMITS_EXCEEDED" || p.Type == "MAX_NODE_LIMIT_EXCEEDED":
 			return answer, fmt.Errorf("%w: %w", graphql.ErrTooMuch, h.refusal(p))
@@ -160,6 +167,20 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 		}
 	}
 	return answer, nil
+}
+
+// spentUntil reports whether fewer points are left than the query has cost that this is the answer to, and
+// until when. GitHub Enterprise answers null where nothing is limited.
+func spentUntil(rateLimit json.RawMessage) (time.Time, bool) {
+	var said struct {
+		Cost      int       `json:"cost"`
+		Remaining *int      `json:"remaining"`
+		ResetAt   time.Time `json:"resetAt"`
+	}
+	if json.Unmarshal(rateLimit, &said) != nil || said.Remaining == nil {
+		return time.Time{}, false
+	}
+	return said.ResetAt, *said.Remaining < max(1, said.Cost)
 }
 
 // refusal makes an error of a problem.

@@ -49,7 +49,8 @@ type host struct {
 
 	mu     sync.Mutex
 	offers offer
-	rests  int // calls of Heads that leave GraphQL alone, after it was in trouble
+	found  map[string]int // branches that each target had last
+	rests  int            // calls of Heads that leave GraphQL alone, after it was in trouble
 }
 
 // Open is the githost.Open of GitLab. The API is <origin>/api/v4; for a GitLab below a path, api_url
@@ -65,13 +66,13 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	}
 	c, err := gogitlab.NewAuthSourceClient(gogitlab.Unauthenticated{},
 		gogitlab.WithBaseURL(api.Base.String()),
-		gogitlab.WithHTTPClient(client),
+		gogitlab.WithHTTPClient(rest.Bounded(client, api.Host())),
 		gogitlab.WithoutRetries(), // the client given retries
 		gogitlab.WithCustomLimiter(unlimited{}))
 	if err != nil {
 		return nil, err
 	}
-	return &host{api: api, client: c, token: token, graphQL: graphql.Client{
+	return &host{api: api, client: c, token: token, found: make(map[string]int), graphQL: graphql.Client{
 		URL: graphQLURL(api.Base), Host: api.Host(), Token: token, HTTP: client}}, nil
 }
 
@@ -89,15 +90,26 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 	}
 	for i, o := range rest.Each(ctx, h.api.Host(), others, h.read) {
 		answers[left[i]] = o
+		h.confirm(others[i], o)
 	}
 	return answers
+}
+
+// confirm remembers how many branches a project has, as REST tells.
+func (h *host) confirm(w githost.Wanted, o repo.Observation) {
+	path, _ := h.project(w.URL)
+	if t, ok := newTarget(0, path, w.Patterns); ok && o.Err == nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.note(t.key(), len(o.Heads))
+	}
 }
 
 // project returns the full path of a project.
 func (h *host) project(repoURL string) (string, error) {
 	parts, err := rest.Project(repoURL, h.api.Mount)
 	if err == nil && len(parts) < 2 {
-		err = errors.New("repo_url: the path is not GROUP/PROJECT (for a GitLab below a path, set api_url)")
+		err = rest.Address("repo_url: the path is not GROUP/PROJECT (for a GitLab below a path, set api_url)")
 	}
 	return strings.Join(parts, "/"), err
 }

@@ -25,7 +25,11 @@ const (
 	notOffered
 )
 
-// maxRests is how many calls of Heads use REST alone after GraphQL answered nothing at all.
+// maxFound bounds the projects of which it is remembered how many branches they have.
+const maxFound = 100_000
+
+// maxRests is how many calls of Heads use REST alone after GraphQL answered nothing at all, or nothing that
+// makes sense.
 const maxRests = 10
 
 // query reads projects by GraphQL. left are those that REST has to answer.
@@ -116,24 +120,51 @@ func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []r
 	if err != nil {
 		return err
 	}
+	// With an alias it is one of projects() that ran out of time, or of a commit in it: what else there is of that
+	// project would look as if a branch had been deleted.
+	partial := make(map[string][]graphql.Problem)
 	for _, p := range answer.Problems {
-		// With an alias it is one of projects() that ran out of time, or of a commit in it.
-		if p.Alias() == "" || len(answer.Data) == 0 {
+		switch {
+		case githost.LimitText(p.Message):
+			return h.graphQL.Limited(answer, p)
+		case p.Alias() == "" || len(answer.Data) == 0:
 			return h.problem(p)
 		}
+		partial[p.Alias()] = append(partial[p.Alias()], p)
 	}
 	for i, p := range parts {
-		heads, err := readPart(answer.Data[fmt.Sprintf("p%d", i)], p)
+		alias := fmt.Sprintf("p%d", i)
+		heads, err := readPart(answer.Data[alias], p, partial[alias])
 		if err != nil {
 			return h.odd(err)
 		}
 		for _, t := range p.targets {
-			if found, ok := heads[strings.ToLower(t.path)]; ok {
+			if found, ok := heads[strings.ToLower(t.path)]; ok && !h.lost(t, len(found)) {
 				answered(t, found)
 			}
 		}
 	}
 	return nil
+}
+
+// lost reports whether fewer branches of a project were found than it is known to have. GitLab answers no commit and
+// no error for a branch that it could not look up, and nothing else where there is none: REST tells them apart.
+func (h *host) lost(t *target, found int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lost := found < h.found[t.key()]
+	if !lost {
+		h.note(t.key(), found)
+	}
+	return lost
+}
+
+// note remembers how many branches a target has. It is called with h.mu held.
+func (h *host) note(key string, found int) {
+	if len(h.found) >= maxFound {
+		clear(h.found)
+	}
+	h.found[key] = found
 }
 
 // problem makes an error of one that the whole query has: most are of its complexity, or of time.
@@ -177,11 +208,13 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 			e.Kind == githost.Temporary && e.Status == 0:
 			return false, e
 		}
+		h.rests = maxRests
 		return false, nil // REST says what is wrong
 	}
 	repository, first := fields(answer.Data["repository"])
 	query, second := fields(answer.Data["query"])
 	if !first || !second || len(answer.Problems) > 0 {
+		h.rests = maxRests
 		return false, nil
 	}
 	h.offers = notOffered

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -29,6 +30,8 @@ type target struct {
 }
 
 func (t *target) set() string { return strings.Join(t.names, "\n") }
+
+func (t *target) key() string { return strings.ToLower(t.path) + "\n" + t.set() }
 
 // newTarget returns what to ask for a project, and false when GraphQL cannot answer its patterns.
 func newTarget(index int, path string, patterns repo.Patterns) (*target, bool) {
@@ -112,9 +115,9 @@ func headsQuery(parts []part) (string, map[string]any) {
 }
 
 // readPart returns, by the path in lower case, the heads that an answer to a part holds. A project is left
-// out when it is missing in the answer, may not be read, or has none of the branches: a GitLab whose
+// out when it is missing in the answer, may not be read, has a problem, or has none of the branches: a GitLab whose
 // repositories are out of reach answers so, too.
-func readPart(text json.RawMessage, p part) (map[string][]rest.Head, error) {
+func readPart(text json.RawMessage, p part, problems []graphql.Problem) (map[string][]rest.Head, error) {
 	var said *struct {
 		Nodes []*struct {
 			FullPath   string                     `json:"fullPath"`
@@ -128,8 +131,8 @@ func readPart(text json.RawMessage, p part) (map[string][]rest.Head, error) {
 		return nil, err
 	}
 	heads := make(map[string][]rest.Head)
-	for _, n := range said.Nodes {
-		if n == nil {
+	for i, n := range said.Nodes {
+		if n == nil || slices.ContainsFunc(problems, func(p graphql.Problem) bool { return p.Concerns(i) }) {
 			continue
 		}
 		for k, name := range p.names {

@@ -17,6 +17,10 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
+// maxRoutes bounds the repositories whose routes are remembered, some hundred bytes each: more than one server's
+// are watched at once.
+const maxRoutes = 100_000
+
 // defaultShare is how long one repository may take where the context has no deadline.
 const defaultShare = 15 * time.Second
 
@@ -29,6 +33,7 @@ type host struct {
 	mu     sync.Mutex
 	routes map[string]route // by URL as in sentry.yaml
 	usual  dialect          // what the server spoke last
+	lost   bool             // neither version made sense when both were tried last
 }
 
 // route is how to ask for one repository.
@@ -108,14 +113,28 @@ func spellings(url string) []string {
 
 // ask asks by a route and returns the route that should be taken next time.
 func (h *host) ask(ctx context.Context, r route, patterns repo.Patterns) (repo.Observation, route) {
-	if r.dialect != v0 {
-		answer := h.lsRefs(ctx, r, patterns)
-		if !mayBeOlder(r, answer) {
+	var first repo.Observation
+	if r.dialect != v0 && !h.isLost() {
+		if first = h.lsRefs(ctx, r, patterns); !mayBeOlder(r, first) {
 			r.dialect = v2
-			return answer, r
+			return first, r
 		}
 	}
-	return h.advertised(ctx, r, patterns)
+	// A server that is no use in general is asked one question from then on, by which any version is found again.
+	answer, r := h.advertised(ctx, r, patterns)
+	if first.Err != nil && githost.Unasked(answer) {
+		return first, r
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost = githost.Senseless(answer)
+	return answer, r
+}
+
+func (h *host) isLost() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost
 }
 
 // mayBeOlder reports whether a failed ls-refs can come from a server, or a repository, that has to be
@@ -152,6 +171,9 @@ func (h *host) learn(url string, r route, answer repo.Observation) {
 	defer h.mu.Unlock()
 	switch kindOf(answer) {
 	case "", githost.NoBranch:
+		if len(h.routes) >= maxRoutes {
+			clear(h.routes) // each is found again by a request or three
+		}
 		h.routes[url] = r
 		h.usual = r.dialect
 	case githost.NotFound, githost.Invalid:

@@ -79,7 +79,7 @@ func (b *Batches) Run(items []int, work Work) error {
 		}
 		queue = slices.Concat(again, queue)
 		if stop != nil {
-			work.Fail(queue, cause(stop))
+			work.Fail(queue, githost.NotAsked(cause(stop)))
 			return stop
 		}
 	}

@@ -21,7 +21,10 @@ import (
 const (
 	// maxAnswer bounds an answer in bytes: a hundred repositories with a hundred branches each, whose
 	// names have the 255 bytes that are allowed, and room to spare. Four answers are read at once.
-	maxAnswer = 16 << 20
+	maxAnswer = 8 << 20
+	// maxValues bounds the JSON values of an answer, of which such branches have fifty thousand. A value can take
+	// two bytes to send and a hundred to keep.
+	maxValues = 250_000
 	// maxRefusal is how much is read of an answer that is no success.
 	maxRefusal = 64 << 10
 )
@@ -64,6 +67,16 @@ func (p Problem) Alias() string {
 	return alias
 }
 
+// Concerns reports whether a problem below an outermost field with a list of nodes is one of the node at an index, or
+// of all of them.
+func (p Problem) Concerns(node int) bool {
+	if len(p.Path) < 3 || p.Path[1] != "nodes" {
+		return true
+	}
+	at, ok := p.Path[2].(float64)
+	return !ok || int(at) == node
+}
+
 // Ask sends a query. What came from outside of the program belongs into variables, never into query. An
 // error has an *githost.Error in its chain; it has ErrTooMuch there, too, where a smaller query may do.
 // An answer that holds problems is no error.
@@ -97,9 +110,9 @@ func (c Client) Ask(ctx context.Context, query string, variables map[string]any)
 	if err != nil {
 		return Answer{}, c.failed(ctx, err)
 	}
-	if len(text) > maxAnswer {
+	if len(text) > maxAnswer || rest.Values(text) > maxValues {
 		return Answer{}, fmt.Errorf("%w: %w", ErrTooMuch,
-			githost.NewError(githost.Invalid, c.Host, "its GraphQL answer is larger than %d MiB", maxAnswer>>20))
+			githost.NewError(githost.Invalid, c.Host, "its GraphQL answer is larger than %d MiB, or has more than %d values", maxAnswer>>20, maxValues))
 	}
 	return c.read(resp.Header, text)
 }

@@ -54,12 +54,21 @@ func ParseURL(apiURL string) (*url.URL, error) {
 	return u, nil
 }
 
+// addressError is what is wrong with a repository's URL.
+type addressError string
+
+func (e addressError) Error() string        { return string(e) }
+func (e addressError) Is(target error) bool { return target == githost.ErrAddress }
+
+// Address returns an error about a repository's URL, for which errors.Is finds githost.ErrAddress.
+func Address(format string, args ...any) error { return addressError(fmt.Sprintf(format, args...)) }
+
 // Project returns the parts of a repository's path on its host: owner and name, or groups and name. ".git"
 // at the end is dropped, and so is the mount.
 func Project(repoURL, mount string) ([]string, error) {
 	u, err := url.Parse(repoURL)
 	if err != nil {
-		return nil, errors.New("repo_url is not of the form https://host/path")
+		return nil, addressError("repo_url is not of the form https://host/path")
 	}
 	path := u.Path
 	if rest, ok := strings.CutPrefix(path, mount+"/"); ok {
@@ -68,7 +77,7 @@ func Project(repoURL, mount string) ([]string, error) {
 	parts := strings.Split(strings.TrimSuffix(strings.Trim(path, "/"), ".git"), "/")
 	for _, part := range parts {
 		if part == "" || part == "." || part == ".." || strings.ContainsFunc(part, unicode.IsControl) {
-			return nil, fmt.Errorf("repo_url: %.100q names no repository", u.Path)
+			return nil, Address("repo_url: %.100q names no repository", u.Path)
 		}
 	}
 	return parts, nil
@@ -81,7 +90,7 @@ func OwnerAndName(repoURL, mount string) (owner, name string, err error) {
 		return "", "", err
 	}
 	if len(parts) != 2 {
-		return "", "", fmt.Errorf("repo_url: the path %.100q is not OWNER/REPOSITORY (for a host below a path, set api_url)",
+		return "", "", Address("repo_url: the path %.100q is not OWNER/REPOSITORY (for a host below a path, set api_url)",
 			strings.Join(parts, "/"))
 	}
 	return parts[0], parts[1], nil

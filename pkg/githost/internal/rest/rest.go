@@ -7,6 +7,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -16,33 +17,94 @@ import (
 // token; eight keep a small Gitea responsive and are enough to hide the way to a distant server.
 const parallel = 8
 
+const (
+	// probes is how many repositories are asked for, one after the other, before a host that answers and makes
+	// no sense is left alone. Fewer may have only themselves to blame.
+	probes = 3
+	// patience is how long one of them keeps the others waiting, where the context has no deadline; else it is a
+	// tenth of the time that there is.
+	patience = 3 * time.Second
+)
+
 // Each calls read for each of want, at most eight at once, and returns the answers in order. Once the
 // host has answered RateLimited, repositories that were not asked for yet get the same error without a
-// request: asking on would only prolong the limit.
+// request: asking on would only prolong the limit. So do they when the first three answers make no sense.
 func Each(ctx context.Context, host string, want []githost.Wanted,
 	read func(context.Context, githost.Wanted) repo.Observation) []repo.Observation {
-	answers := make([]repo.Observation, len(want))
-	var (
-		taken   atomic.Int64
-		limited atomic.Pointer[githost.Error]
-		workers sync.WaitGroup
-	)
+	e := each{host: host, want: want, read: read, answers: make([]repo.Observation, len(want)), taken: make([]atomic.Bool, len(want)),
+		slots: make(chan struct{}, parallel)}
+	var asking sync.WaitGroup
+	e.probe(ctx, &asking)
 	for range min(parallel, len(want)) {
-		workers.Go(func() {
-			for i := int(taken.Add(1)) - 1; i < len(want); i = int(taken.Add(1)) - 1 {
-				if err := limited.Load(); err != nil {
-					answers[i] = repo.Observation{Err: err}
-					continue
-				}
-				answers[i] = one(ctx, host, want[i], read)
-				if err, ok := errors.AsType[*githost.Error](answers[i].Err); ok && err.Kind == githost.RateLimited {
-					limited.Store(err)
-				}
+		asking.Go(func() {
+			for i := range want {
+				e.one(ctx, i)
 			}
 		})
 	}
-	workers.Wait()
-	return answers
+	asking.Wait()
+	return e.answers
+}
+
+// each is one call of Each.
+type each struct {
+	host    string
+	want    []githost.Wanted
+	read    func(context.Context, githost.Wanted) repo.Observation
+	answers []repo.Observation
+	taken   []atomic.Bool
+	slots   chan struct{}                 // full of those who ask
+	stop    atomic.Pointer[githost.Error] // why nothing more is asked
+}
+
+// probe asks for repositories from all over the list, since neighbours may have the same fault, until one answer
+// makes sense or takes its time.
+func (e *each) probe(ctx context.Context, asking *sync.WaitGroup) {
+	n := len(e.want)
+	if n == 0 {
+		return
+	}
+	wait := patience
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = time.Until(deadline) / 10
+	}
+	for _, i := range []int{0, n / 2, n - 1} {
+		done := make(chan struct{})
+		asking.Go(func() {
+			defer close(done)
+			e.one(ctx, i)
+		})
+		timer := time.NewTimer(wait)
+		select {
+		case <-done:
+			timer.Stop()
+		case <-timer.C:
+			return
+		}
+		if !githost.Senseless(e.answers[i]) {
+			return
+		}
+	}
+	if n > probes {
+		e.stop.Store(githost.WrapError(e.host, e.answers[n-1].Err))
+	}
+}
+
+// one answers for a repository, unless somebody else does.
+func (e *each) one(ctx context.Context, i int) {
+	if e.taken[i].Swap(true) {
+		return
+	}
+	e.slots <- struct{}{}
+	defer func() { <-e.slots }()
+	if err := e.stop.Load(); err != nil {
+		e.answers[i] = repo.Observation{Err: githost.NotAsked(err)}
+		return
+	}
+	e.answers[i] = one(ctx, e.host, e.want[i], e.read)
+	if err, ok := errors.AsType[*githost.Error](e.answers[i].Err); ok && err.Kind == githost.RateLimited {
+		e.stop.Store(err)
+	}
 }
 
 // one reads one repository. The answers of strangers pass through libraries that are not ours: a panic
