@@ -96,7 +96,7 @@ func (r *Reader) hints(e *endpoint) (Prefilter, bool) {
 // the first answers tell whether the host and the credential are good; what was late comes first.
 func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, answers []repo.Observation) (late int) {
 	e := b.endpoint
-	e.gate.pace(len(indexes))
+	e.gate.spreadOver(len(indexes))
 	slices.SortStableFunc(indexes, func(i, j int) int { return cmp.Compare(b.memory[i].rank(), b.memory[j].rank()) })
 	failing := len(indexes)
 	for failing > 0 && b.memory[indexes[failing-1]].err != nil {

@@ -1,0 +1,43 @@
+package githost
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// spread is over how much time the requests of a round go out: a third of the shortest interval. Below
+	// 1,000 requests it is less, for they go out at 50 a second at least.
+	spread       = 20 * time.Second
+	slowestRound = 1000
+	// burst is how many requests may go out at once before the spreading begins.
+	burst = 8
+	// together is how many of the requests that follow go out at the same moment. Waking up for each of them
+	// costs more processor time than sending them.
+	together = burst / 2
+)
+
+// pace gives each request of a round its own time to go.
+type pace struct {
+	spacing time.Duration // on average, from one request to the next
+	slot    time.Time     // of the next request, without the burst
+}
+
+// spreadOver spreads so many requests.
+func (p *pace) spreadOver(requests int) {
+	p.spacing = spread / time.Duration(max(slowestRound, requests))
+}
+
+// take returns when the next request may go. That may be before now.
+func (p *pace) take(now time.Time) time.Time {
+	if p.slot.Before(now) {
+		p.slot = now
+	}
+	at := p.slot.Add(-burst * p.spacing)
+	p.slot = p.slot.Add(p.spacing/2 + rand.N(p.spacing))
+	if !at.After(now) {
+		return at
+	}
+	tick := together * p.spacing
+	return at.Truncate(tick).Add(tick)
+}
