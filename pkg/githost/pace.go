@@ -10,11 +10,9 @@ const (
 	// 1,000 requests it is less, for they go out at 50 a second at least.
 	spread       = 20 * time.Second
 	slowestRound = 1000
-	// burst is how many requests may go out at once before the spreading begins.
+	// burst is how many requests may go out at once, at first and from then on. It is as many as a Host has
+	// under way at a time: waking up for each alone costs more processor time than sending it.
 	burst = 8
-	// together is how many of the requests that follow go out at the same moment. Waking up for each of them
-	// costs more processor time than sending them.
-	together = burst / 2
 )
 
 // pace gives each request of a round its own time to go.
@@ -38,6 +36,6 @@ func (p *pace) take(now time.Time) time.Time {
 	if !at.After(now) {
 		return at
 	}
-	tick := together * p.spacing
+	tick := burst * p.spacing
 	return at.Truncate(tick).Add(tick)
 }
