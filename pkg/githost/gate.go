@@ -90,13 +90,6 @@ func (g *gate) begin(now time.Time, probes int) {
 	g.pace.spreadOver(0)
 }
 
-// spreadOver spreads the rest of the round for so many repositories.
-func (g *gate) spreadOver(repositories int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.pace.spreadOver(repositories)
-}
-
 // end ends a round and reports whether the host failed as a whole in it.
 func (g *gate) end() bool {
 	g.mu.Lock()

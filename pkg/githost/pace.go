@@ -39,3 +39,10 @@ func (p *pace) take(now time.Time) time.Time {
 	tick := burst * p.spacing
 	return at.Truncate(tick).Add(tick)
 }
+
+// spreadOver spreads the rest of the round for so many repositories.
+func (g *gate) spreadOver(repositories int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pace.spreadOver(repositories)
+}
