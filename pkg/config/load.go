@@ -15,8 +15,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxFile is the largest file that is read, in bytes. It is what a ConfigMap can hold.
-const maxFile = 1 << 20
+// maxFile is the largest file that is read, in bytes. A repository takes 300 to 600, so that 50,000 of them
+// fit. A ConfigMap or Secret holds 1 MiB: a larger file has to be mounted from elsewhere.
+const maxFile = 32 << 20
 
 // Options say where variables come from.
 type Options struct {
@@ -64,7 +65,7 @@ func Parse(data []byte, opts Options) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{Hash: fmt.Sprintf("%x", sha256.Sum256(data))[:12]}
-	d := &decoder{opts: opts, lines: map[string]int{}, failed: map[string]bool{}}
+	d := newDecoder(opts, len(data))
 	d.section("", root, fileFields(c))
 	d.check(c)
 	d.reportUnset()
@@ -81,7 +82,7 @@ func Parse(data []byte, opts Options) (*Config, error) {
 func document(data []byte) (*yaml.Node, error) {
 	one := func(line int, message string) error { return Errors{{Line: line, Message: message}} }
 	if len(data) > maxFile {
-		return nil, one(1, "the file is larger than 1 MiB; want less, as a ConfigMap holds no more")
+		return nil, one(1, fmt.Sprintf("the file is larger than %d MiB; want less: split it between two Sentrys", maxFile>>20))
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
