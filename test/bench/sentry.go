@@ -24,19 +24,27 @@ import (
 
 // sentry is a whole Sentry but for the cluster: what it reads, plans and generates is real, what it creates
 // and remembers stays in memory, encoded as a ConfigMap would have it.
-type sentry struct{ watcher *watch.Watcher }
+type sentry struct {
+	watcher *watch.Watcher
+	reader  *githost.Reader
+	began   time.Time // when the first cycle did
+}
+
+// sweep is how many cycles it takes to read all repositories where the host tells what changed: one a minute
+// and 15 minutes, as sentry.yaml has it unless it says otherwise.
+const sweep = 15
 
 func newSentry(s settings, transport http.RoundTripper) *sentry {
-	return &sentry{&watch.Watcher{
-		Config: configuration(s),
-		Heads: &githost.Reader{
-			Open: map[config.HostType]githost.Open{
-				config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
-			},
-			Base:    transport,
-			Sweep:   15 * time.Minute, // as sentry.yaml has it unless it says otherwise
-			Timeout: 5 * time.Minute,  // simulated latency is not what is measured
+	reader := &githost.Reader{
+		Open: map[config.HostType]githost.Open{
+			config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
 		},
+		Base:    transport,
+		Timeout: 5 * time.Minute, // simulated latency is not what is measured
+	}
+	return &sentry{reader: reader, watcher: &watch.Watcher{
+		Config:  configuration(s),
+		Heads:   reader,
 		Store:   &memory{},
 		Engine:  engine{},
 		Created: func(context.Context, []plan.Run) {},
@@ -48,6 +56,14 @@ func newSentry(s settings, transport http.RoundTripper) *sentry {
 
 // cycle implements poller: every repository is a unit of its own, so a run is a repository that changed.
 func (s *sentry) cycle(ctx context.Context) (int, error) {
+	// Cycles are less than a minute apart. For each to have the part of the sweep that a cycle a minute has,
+	// the sweep is as much shorter.
+	switch {
+	case s.began.IsZero():
+		s.began, s.reader.Sweep = time.Now(), sweep*time.Minute
+	case s.reader.Sweep == sweep*time.Minute:
+		s.reader.Sweep = sweep * time.Since(s.began)
+	}
 	report, err := s.watcher.RunOnce(ctx)
 	if err == nil && report.Failing+report.Problems+report.Waiting > 0 {
 		err = fmt.Errorf("%d repositories could not be read, %d runs not made, %d wait", report.Failing, report.Problems, report.Waiting)
