@@ -38,6 +38,7 @@ type decoder struct {
 	unset    []unsetVariable
 	bytes    int // that were read
 	most     int // that may be
+	parts    *chunked
 }
 
 // newDecoder returns the decoder of a file of that size.
@@ -198,13 +199,21 @@ func (d *decoder) items(path string, n *yaml.Node, want string, read func(path s
 		d.fail(path, "is empty; want %s", want)
 	}
 	for i, item := range n.Content {
-		sub := fmt.Sprintf("%s[%d]", path, i)
-		d.lines[sub] = item.Line
-		if !d.spend(0) {
+		if !d.item(path, i, item, read) {
 			return
 		}
-		read(sub, resolve(item))
 	}
+}
+
+// item calls read for the i-th item of a list, and reports whether there may be more.
+func (d *decoder) item(path string, i int, n *yaml.Node, read func(path string, n *yaml.Node)) bool {
+	sub := fmt.Sprintf("%s[%d]", path, i)
+	d.lines[sub] = n.Line
+	if !d.spend(0) {
+		return false
+	}
+	read(sub, resolve(n))
+	return true
 }
 
 // text returns a scalar as it is written.

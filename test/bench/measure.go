@@ -168,7 +168,7 @@ func profiled(s settings, idle bool, cycle func() (int, error)) (int, error) {
 func newPoller(s settings, transport http.RoundTripper) (poller, error) {
 	switch s.role {
 	case sentryWay:
-		return newSentry(s, transport), nil
+		return newSentry(s, transport)
 	case getWay:
 		return newGetter(s, transport), nil
 	case advertWay:

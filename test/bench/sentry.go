@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -17,7 +20,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -34,7 +36,11 @@ type sentry struct {
 // and 15 minutes, as sentry.yaml has it unless it says otherwise.
 const sweep = 15
 
-func newSentry(s settings, transport http.RoundTripper) *sentry {
+func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
+	c, err := configuration(s)
+	if err != nil {
+		return nil, err
+	}
 	reader := &githost.Reader{
 		Open: map[config.HostType]githost.Open{
 			config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
@@ -43,7 +49,7 @@ func newSentry(s settings, transport http.RoundTripper) *sentry {
 		Timeout: 5 * time.Minute, // simulated latency is not what is measured
 	}
 	return &sentry{reader: reader, watcher: &watch.Watcher{
-		Config:  configuration(s),
+		Config:  c,
 		Heads:   reader,
 		Store:   &memory{},
 		Engine:  engine{},
@@ -51,7 +57,7 @@ func newSentry(s settings, transport http.RoundTripper) *sentry {
 		Log:     slog.New(slog.DiscardHandler),
 		Now:     time.Now,
 		Word:    func() string { return "0123abcd" },
-	}}
+	}}, nil
 }
 
 // cycle implements poller: every repository is a unit of its own, so a run is a repository that changed.
@@ -71,33 +77,42 @@ func (s *sentry) cycle(ctx context.Context) (int, error) {
 	return len(report.Created), err
 }
 
-// configuration is that of s.n repositories on one server with one credential.
-func configuration(s settings) *config.Config {
-	source := func(path string) config.Source {
-		return config.Source{URL: s.url + "/" + path, Type: s.host,
-			Auth: config.Auth{Token: config.NewValue("${TOKEN}", token)}}
+// configuration is that of s.n repositories on one server with one credential, read from a file as Sentry does.
+func configuration(s settings) (*config.Config, error) {
+	path, err := writeConfiguration(s)
+	if err != nil {
+		return nil, err
 	}
-	var patterns repo.Patterns
-	for _, b := range branches {
-		patterns = append(patterns, repo.ExactPattern(b))
+	defer os.Remove(path)
+	return config.Load(path, config.Options{LookupEnv: func(string) (string, bool) { return token, true }})
+}
+
+func writeConfiguration(s settings) (string, error) {
+	f, err := os.CreateTemp("", "sentry-bench-*.yaml")
+	if err != nil {
+		return "", err
 	}
-	c := &config.Config{
-		PollingInterval: time.Minute,
-		Global: config.Global{TmpDir: "/tmp/sentry", Timeout: 5 * time.Minute, Namespace: "sentry",
-			ServiceAccount: "sentry-deployer", Image: "image", GitImage: "git", CredentialsSecret: "sentry-credentials",
-			OnFirstSeen: config.Record},
-		Hash: "0123456789ab",
-	}
+	w := bufio.NewWriter(f)
+	fmt.Fprintln(w, "polling_interval: 60\nrepositories:")
 	for i := range s.n {
-		name := fmt.Sprintf("app-%05d", i)
-		c.Repositories = append(c.Repositories, config.Repository{
-			Name:    name,
-			Monitor: config.Monitor{Source: source(path(i)), Branches: patterns},
-			Deploy: config.Deploy{Source: source(qa), Branch: qaBranch, Project: name,
-				Commands: []string{"cd ci", "./deploy.sh"}, Image: "image", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer"},
-		})
+		fmt.Fprintf(w, `  - name: app-%05d
+    monitor:
+      repo_url: %[2]s/%[3]s
+      branches: [%[4]s]
+      repo_type: %[5]s
+      auth: {token: "${TOKEN}"}
+    deploy:
+      qa_repo_url: %[2]s/%[6]s
+      qa_repo_branch: %[7]s
+      repo_type: %[5]s
+      auth: {token: "${TOKEN}"}
+      project_name: app-%05[1]d
+      commands:
+        - cd ci
+        - ./deploy.sh
+`, i, s.url, path(i), strings.Join(branches, ", "), s.host, qa, qaBranch)
 	}
-	return c
+	return f.Name(), errors.Join(w.Flush(), f.Close())
 }
 
 // memory is a watch.Store.
