@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,7 +58,7 @@ func (d *decoder) repositories(path string, n *yaml.Node) []Repository {
 		i++
 		return d.item(path, i, n, read)
 	})
-	return repositories
+	return slices.Clone(repositories) // for as long as the program runs
 }
 
 func (d *decoder) branches(path string, n *yaml.Node) repo.Patterns {

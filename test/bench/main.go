@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -29,10 +30,11 @@ type settings struct {
 	write   string
 	profile string
 
-	role string
-	host config.HostType
-	n    int
-	url  string
+	role  string
+	host  config.HostType
+	n     int
+	url   string
+	state string
 }
 
 func main() {
@@ -60,6 +62,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	f.StringVar(&host, "host", "", "internal")
 	f.IntVar(&s.n, "n", 0, "internal")
 	f.StringVar(&s.url, "url", "", "internal")
+	f.StringVar(&s.state, "state", "", "internal")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -151,7 +154,13 @@ func one(ctx context.Context, s settings, host config.HostType, n int, way strin
 	if err != nil {
 		return m, fmt.Errorf("the server does not start: %w", err)
 	}
-	client := exec.CommandContext(ctx, program, append(common, "-role", way, "-url", strings.TrimSpace(url))...)
+	dir, err := os.MkdirTemp("", "sentry-bench-")
+	if err != nil {
+		return m, err
+	}
+	defer os.RemoveAll(dir)
+	client := exec.CommandContext(ctx, program, append(common, "-role", way, "-url", strings.TrimSpace(url),
+		"-state", filepath.Join(dir, "state.json"))...)
 	client.Stderr = stderr
 	text, err := client.Output()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -24,8 +25,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
-// sentry is a whole Sentry but for the cluster: what it reads, plans and generates is real, what it creates
-// and remembers stays in memory, encoded as a ConfigMap would have it.
+// sentry is a whole Sentry but for the cluster: what it reads, plans and generates is real, what it
+// creates is thrown away, and what it remembers goes into a file.
 type sentry struct {
 	watcher *watch.Watcher
 	reader  *githost.Reader
@@ -37,6 +38,7 @@ type sentry struct {
 const sweep = 15
 
 func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
+	debug.SetGCPercent(50) // as the program does
 	c, err := configuration(s)
 	if err != nil {
 		return nil, err
@@ -51,7 +53,7 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 	return &sentry{reader: reader, watcher: &watch.Watcher{
 		Config:  c,
 		Heads:   reader,
-		Store:   &memory{},
+		Store:   &disk{path: s.state},
 		Engine:  engine{},
 		Created: func(context.Context, []plan.Run) {},
 		Log:     slog.New(slog.DiscardHandler),
@@ -115,21 +117,32 @@ func writeConfiguration(s settings) (string, error) {
 	return f.Name(), errors.Join(w.Flush(), f.Close())
 }
 
-// memory is a watch.Store.
-type memory struct{ text []byte }
+// disk is a watch.Store: what a cluster keeps is not in the memory of Sentry either.
+type disk struct {
+	path  string
+	saved bool
+}
 
 // Load implements watch.Store.
-func (m *memory) Load(context.Context) (state.Snapshot, error) {
-	if m.text == nil {
+func (d *disk) Load(context.Context) (state.Snapshot, error) {
+	if !d.saved {
 		return state.Snapshot{}, nil
 	}
-	return state.Decode(m.text)
+	text, err := os.ReadFile(d.path)
+	if err != nil {
+		return state.Snapshot{}, err
+	}
+	return state.Decode(text)
 }
 
 // Save implements watch.Store.
-func (m *memory) Save(_ context.Context, s state.Snapshot) (err error) {
-	m.text, err = state.Encode(s)
-	return err
+func (d *disk) Save(_ context.Context, s state.Snapshot) error {
+	text, err := state.Encode(s)
+	if err != nil {
+		return err
+	}
+	d.saved = true
+	return os.WriteFile(d.path, text, 0o600)
 }
 
 // engine is a watch.Engine whose runs end at once.
