@@ -1,6 +1,7 @@
 package githost
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -62,5 +63,57 @@ func TestRequestsAreSpread(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The others go as soon as the first request was answered.
+func TestFirstAnswerLetsTheOthersGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newInternet(map[string]func(*http.Request) (*http.Response, error){"a.example": status(200)})
+		r, want := plain(t, net, "", 8, "a.example")
+		start := time.Now()
+		r.Heads(t.Context(), want)
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("8 requests took %s, want no wait but for the first answer", took)
+		}
+	})
+}
+
+// Who waits for a turn is told at once that it does not come.
+func TestNewsReachWhoWaits(t *testing.T) {
+	for name, news := range map[string]func(*gate){
+		"a limit": func(g *gate) {
+			err := NewError(RateLimited, "a.example", "points")
+			err.Until = time.Now().Add(time.Hour)
+			g.limitUntil(err)
+		},
+		"a host that went down":        func(g *gate) { answer(g, maxStreak, refused) },
+		"a limit that an answer tells": func(g *gate) { answer(g, 1, status(429, "Retry-After", "300")) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := &gate{name: "a.example"}
+			g.begin(time.Now(), maxProbes)
+			answer(g, 1, status(200))
+			g.pace = pace{spacing: time.Second, slot: time.Now().Add(time.Minute)}
+			left := make(chan error)
+			go func() { left <- g.enter(t.Context()) }()
+			synctest.Wait()
+			start := time.Now()
+			news(g)
+			err := <-left
+			if waited := time.Since(start); !errors.Is(err, errNotAsked) || waited > 0 {
+				t.Errorf("%s: after %s got %v, want at once that nothing is asked", name, waited, err)
+			}
+		})
+	}
+}
+
+// answer lets so many requests be answered like that.
+func answer(g *gate, n int, serve func(*http.Request) (*http.Response, error)) {
+	for range n {
+		g.mu.Lock()
+		g.flying++
+		g.mu.Unlock()
+		g.leave(serve(nil))
 	}
 }
