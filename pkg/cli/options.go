@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +35,7 @@ import (
 type options struct {
 	Streams
 	config     string
+	variables  variables
 	namespace  string
 	kubeconfig string
 	context    string
@@ -42,6 +45,7 @@ type options struct {
 
 func (o *options) register(f *pflag.FlagSet) {
 	f.StringVarP(&o.config, "config", "c", "sentry.yaml", "configuration `file`")
+	f.StringVar(&o.variables.dir, "env-dir", "", "`directory` with a file for each variable, such as a mounted Secret, that is looked in before the environment; watch notices changes")
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the PipelineRuns and the state (default: global.namespace, then the current one)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config, or the pod's service account)")
 	f.StringVar(&o.context, "context", "", "context of the kubeconfig")
@@ -51,10 +55,7 @@ func (o *options) register(f *pflag.FlagSet) {
 
 // load reads the configuration, sets its namespace from the flags, and makes the log that it asks for.
 func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error) {
-	cfg, err := config.Load(o.config, opts)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w; name another file with --config", err)
-	}
+	cfg, err := o.loadConfig(opts)
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
@@ -71,6 +72,18 @@ func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error
 	}
 	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
 	return cfg, log, nil
+}
+
+func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
+	if _, err := o.variables.read(); err != nil {
+		return nil, err
+	}
+	opts.LookupEnv = o.variables.lookup
+	cfg, err := config.Load(o.config, opts)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; name another file with --config", err)
+	}
+	return cfg, err
 }
 
 // connect connects to the cluster that the flags and the kubeconfig name.
@@ -112,7 +125,8 @@ func (o *options) onMachine(cfg *config.Config, stateFile string, log *slog.Logg
 			return nil, nil, err
 		}
 	}
-	return local.New(local.Options{Out: o.Out, Env: os.Environ(), Hidden: credentials(cfg), Log: log}), file.New(stateFile), nil
+	hidden := slices.AppendSeq(credentials(cfg), maps.Keys(o.variables.values))
+	return local.New(local.Options{Out: o.Out, Env: o.variables.environ(), Hidden: hidden, Log: log}), file.New(stateFile), nil
 }
 
 // credentials returns the names of the variables that hold credentials. In a cluster the commands do not
@@ -162,7 +176,7 @@ func logsCommand(name, namespace string) string {
 
 // completeNames completes the names of repositories and groups from the configuration.
 func (o *options) completeNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	cfg, err := config.Load(o.config, config.Options{AllowUnsetAuth: true})
+	cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

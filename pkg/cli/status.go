@@ -182,7 +182,7 @@ func (o *options) clusterState(ctx context.Context) (state.Snapshot, []engine.Ru
 // namespace is what people mean.
 func (o *options) statusCluster() (*kube.Cluster, error) {
 	namespace := ""
-	if cfg, err := config.Load(o.config, config.Options{AllowUnsetAuth: true}); err == nil {
+	if cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true}); err == nil {
 		namespace = cfg.Global.Namespace
 	}
 	return o.connect(namespace)
@@ -193,8 +193,9 @@ func statusOf(snapshot state.Snapshot, runs []engine.Run) status {
 	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
 		r := snapshot.Repositories[name]
 		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
-			b := r.Branches[branch]
-			s.Branches = append(s.Branches, branchStatus{repo.Ref{Repository: name, Branch: branch}, b.SHA, b.N, b.Time})
+			if b, ok := r.Branch(branch); ok {
+				s.Branches = append(s.Branches, branchStatus{repo.Ref{Repository: name, Branch: branch}, b.SHA, b.N, b.Time})
+			}
 		}
 		if r.Problem != nil {
 			s.Problems = append(s.Problems, problemStatus{name, *r.Problem})

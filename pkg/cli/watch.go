@@ -63,6 +63,7 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	}
 	logWarnings(log, cfg)
 	w := &watch.Watcher{Config: cfg, Heads: reader(log, cfg.Global.Sweep), Log: log, Now: time.Now, Word: word}
+	w.Renew = func(cfg *config.Config) *config.Config { return o.renew(cfg, log) }
 	hooks := notify.NewClient()
 	w.Created = func(ctx context.Context, runs []plan.Run) {
 		for _, run := range runs {
@@ -96,6 +97,24 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	w.Run(ctx, interval)
 	log.Info("stopped")
 	return nil
+}
+
+// renew returns the configuration with the credentials of today.
+func (o *options) renew(cfg *config.Config, log *slog.Logger) *config.Config {
+	changed, err := o.variables.read()
+	if err == nil && !changed {
+		return cfg
+	}
+	renewed := cfg
+	if err == nil {
+		renewed, err = cfg.Renew(o.variables.lookup)
+	}
+	if err != nil {
+		log.Error("the variables cannot be read again; going on with those of before", "err", err)
+		return cfg
+	}
+	log.Info("variables changed; using the new ones", "dir", o.variables.dir)
+	return renewed
 }
 
 // runOnce does one cycle, and waits for the runs that it started on this machine.

@@ -81,15 +81,18 @@ func changed(r *config.Repository, c Change) Member {
 func (p *planner) unchanged(i int) (Member, bool) {
 	r := &p.Config.Repositories[i]
 	heads := p.Observed[i].Heads
-	branches := p.Snapshot.Repositories[r.Name].Branches
+	known := p.Snapshot.Repositories[r.Name]
 	if p.failure(i) != nil {
-		heads = make(map[string]repo.SHA, len(branches))
-		for branch, b := range branches {
-			heads[branch] = b.SHA
+		heads = make(map[string]repo.SHA, len(known.Branches))
+		for branch := range known.Branches {
+			if b, ok := known.Branch(branch); ok {
+				heads[branch] = b.SHA
+			}
 		}
 	}
 	branch, ok := firstBranch(r.Monitor.Branches, heads)
-	return Member{Repository: r, Branch: branch, SHA: heads[branch], Previous: branches[branch].SHA}, ok
+	was, _ := known.Branch(branch)
+	return Member{Repository: r, Branch: branch, SHA: heads[branch], Previous: was.SHA}, ok
 }
 
 // firstBranch returns the branch that is deployed when none is named: the first one, sorted by name, that

@@ -225,8 +225,8 @@ func (w *world) checkAdvance(in Input, next state.Snapshot) {
 	for name, entry := range next.Repositories {
 		was, known := in.Snapshot.Repositories[name]
 		for branch, b := range entry.Branches {
-			old := was.Branches[branch]
-			if b.SHA == old.SHA || !known || was.Unseen {
+			old, _ := was.Branch(branch)
+			if b.Forgotten() || b.SHA == old.SHA || !known || was.Unseen {
 				continue
 			}
 			ref := repo.Ref{Repository: name, Branch: branch}

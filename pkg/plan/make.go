@@ -22,8 +22,10 @@ import (
 //	SHA, N            | another SHA        | moved      | run, N+1; forwards or back is all the same
 //	SHA, missing once | any head           |            | no longer missing; the SHA as above
 //	SHA               | no such branch     | missing    | remembered as missing once
-//	SHA, missing once | no such branch     | forgotten  | forgotten; floor is at least its N
-//	SHA               | nothing matches it |            | forgotten, as it is no longer configured
+//	SHA, missing once | no such branch     | forgotten  | forgotten: only its N stays
+//	SHA               | nothing matches it |            | the same, as it is no longer configured
+//	forgotten, N      | its head           | new branch | as above; the floor counts as N at least
+//	forgotten, N      | no such branch     |            | the floor is N at least, and nothing else stays
 //	anything          | nothing yet        |            | nothing
 //	no problem        | an error           | failing    | the problem is remembered
 //	problem           | error of that kind |            | nothing
@@ -32,9 +34,13 @@ import (
 //	SHA               | not configured     |            | only the highest N stays, as the floor
 //
 // A ref for which a run follows stays in Plan.Snapshot as it was: Run.Remember advances it once the run
-// exists. Until then every plan finds the change again and gives its run the same name. That is also why
-// no branch is forgotten while its repository has a new one waiting to run: the floor would rise and the
-// new branch's run get another name.
+// exists. Until then every plan finds the change again and gives its run the same name.
+//
+// Recover takes the runs up to the floor for those of forgotten branches. So the floor, by which a new branch gets
+// its N, must not rise in the same cycle in which another Sentry, by mistake on the same state, gives a new branch that
+// N and its run is not remembered. That is why the N of a forgotten branch counts for new ones at once and goes
+// to the floor one good answer later, and why neither happens while the repository has a new branch waiting
+// to run.
 //
 // The changes of one unit are one run. In a group they all get the N after the highest of all members. In a
 // group:
@@ -164,12 +170,15 @@ func (p *planner) look(i int) {
 // changes returns the heads that differ from what is remembered, sorted by branch, and how many of the
 // remembered branches there are among all heads.
 func (p *planner) changes(r *config.Repository, was state.Repository, heads map[string]repo.SHA) (changes []Change, found int) {
+	fresh := lastForgotten(was)
 	for branch, sha := range heads {
-		b, ok := was.Branches[branch]
-		n := was.Floor
+		if _, ok := was.Branches[branch]; ok {
+			found++
+		}
+		n := fresh
+		b, ok := was.Branch(branch)
 		if ok {
 			n = b.N
-			found++
 			if b.Missing > 0 {
 				p.edit(r.Name, func(now *state.Repository) {
 					b := now.Branches[branch]
@@ -203,24 +212,29 @@ func (p *planner) lose(r *config.Repository, was state.Repository, i int, added 
 		if _, ok := p.Observed[i].Heads[branch]; ok {
 			continue
 		}
+		if p.Fresh != nil && !p.Fresh[i] {
+			continue
+		}
 		b := was.Branches[branch]
 		ref := repo.Ref{Repository: r.Name, Branch: branch}
 		configured := r.Monitor.Branches.Match(branch)
-		fresh := p.Fresh == nil || p.Fresh[i]
 		switch {
-		case configured && !fresh:
 		case configured && b.Missing == 0:
 			b.Missing = 1
 			p.edit(r.Name, func(now *state.Repository) { now.Branches[branch] = b })
 			p.notice(Missing, ref, b.SHA, "", "")
-		case !added:
+		case added:
+		case !b.Forgotten():
+			b.Missing = 2
+			p.edit(r.Name, func(now *state.Repository) { now.Branches[branch] = b })
+			if configured {
+				p.notice(Forgotten, ref, b.SHA, "", "")
+			}
+		default:
 			p.edit(r.Name, func(now *state.Repository) {
 				delete(now.Branches, branch)
 				now.Floor = max(now.Floor, b.N)
 			})
-			if configured {
-				p.notice(Forgotten, ref, b.SHA, "", "")
-			}
 		}
 	}
 }
@@ -286,6 +300,17 @@ func (p *planner) dropUnconfigured() {
 			p.next.Repositories[name] = state.Repository{Unseen: true, Floor: floor}
 		}
 	}
+}
+
+// lastForgotten returns the highest N of the repository's forgotten branches.
+func lastForgotten(r state.Repository) int {
+	n := r.Floor
+	for _, b := range r.Branches {
+		if b.Forgotten() {
+			n = max(n, b.N)
+		}
+	}
+	return n
 }
 
 // highest returns the highest N of a repository's branches, also of those that were forgotten.

@@ -110,7 +110,29 @@ func TestMake(t *testing.T) {
 			was:      new(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x")),
 			observed: heads("main", "a"),
 			events:   []string{"rag@dev-x forgotten b>"},
+			next:     new(missing(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x"), "dev-x")),
+		},
+		"forgotten": {
+			was:      new(missing(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x"), "dev-x")),
+			observed: heads("main", "a"),
 			next:     func() *state.Repository { r := known(t, "main", "a", "3"); r.Floor = 2; return &r }(),
+		},
+		"forgotten, in the same answer": {
+			was:      new(missing(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x"), "dev-x")),
+			observed: heads("main", "a"),
+			stale:    true,
+		},
+		"forgotten, then back": {
+			was:      new(missing(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x"), "dev-x")),
+			observed: heads("main", "a", "dev-x", "b"),
+			events:   []string{"rag@dev-x new branch >b"},
+			runs:     []string{"rag.dev-x: rag@dev-x#3 >b | rag=dev-x@b<*"},
+		},
+		"forgotten, while another branch is new": {
+			was:      new(missing(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x"), "dev-x")),
+			observed: heads("main", "a", "dev-y", "b"),
+			events:   []string{"rag@dev-y new branch >b"},
+			runs:     []string{"rag.dev-y: rag@dev-y#3 >b | rag=dev-y@b<*"},
 		},
 		"missing twice, while a new branch has yet to run": {
 			was:      new(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x")),
@@ -139,7 +161,7 @@ func TestMake(t *testing.T) {
 		"no longer configured": {
 			was:      new(known(t, "main", "a", "3", "old", "b", "5")),
 			observed: heads("main", "a"),
-			next:     func() *state.Repository { r := known(t, "main", "a", "3"); r.Floor = 5; return &r }(),
+			next:     new(missing(missing(known(t, "main", "a", "3", "old", "b", "5"), "old"), "old")),
 		},
 		"failure": {
 			was:      new(known(t, "main", "a", "3")),

@@ -79,8 +79,8 @@ func asked(in Input, i int, branch string) (Member, error) {
 	if !ok {
 		return Member{}, fmt.Errorf("%s has no branch %q", r.Name, branch)
 	}
-	previous := in.Snapshot.Repositories[r.Name].Branches[branch].SHA
-	return Member{Repository: r, Branch: branch, SHA: sha, Previous: previous, Changed: sha != previous}, nil
+	was, _ := in.Snapshot.Repositories[r.Name].Branch(branch)
+	return Member{Repository: r, Branch: branch, SHA: sha, Previous: was.SHA, Changed: sha != was.SHA}, nil
 }
 
 // choose returns the indices of the repositories that names mean, in the order of the file.

@@ -89,7 +89,7 @@ func known(t testing.TB, triples ...string) state.Repository {
 
 func missing(r state.Repository, branch string) state.Repository {
 	b := r.Branches[branch]
-	b.Missing = 1
+	b.Missing++
 	r.Branches[branch] = b
 	return r
 }

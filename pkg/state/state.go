@@ -38,8 +38,8 @@ type Repository struct {
 	// Problem, or for the Floor that outlives a repository which was taken out of the configuration.
 	Unseen   bool              `json:"unseen,omitempty"`
 	Branches map[string]Branch `json:"branches,omitempty"`
-	// Floor is the highest N of the branches that were forgotten: a branch that comes back counts on
-	// from there, so that it never plans the name of an earlier run.
+	// Floor is the highest N of the branches that were forgotten: a branch that comes back gets a higher one,
+	// so that it never plans the name of an earlier run.
 	Floor   int      `json:"floor,omitempty"`
 	Problem *Problem `json:"problem,omitempty"` // why it cannot be read, nil when it can
 	// Damaged is the stored entry as JSON where it is none that Sentry wrote; all else but Problem is unset
@@ -54,9 +54,20 @@ const Unreadable = "state"
 // Branch is what is remembered of one branch.
 type Branch struct {
 	SHA     repo.SHA  `json:"sha"`               // acted upon
-	N       int       `json:"n,omitempty"`       // how many runs this ref has triggered
+	N       int       `json:"n,omitempty"`       // number of its unit's run that it triggered last
 	Time    time.Time `json:"time"`              // when SHA was acted upon
 	Missing int       `json:"missing,omitempty"` // good answers in a row without it
+}
+
+// Forgotten reports whether all that still counts of the branch is its N, until that is in the Floor.
+func (b Branch) Forgotten() bool { return b.Missing > 1 }
+
+// Branch returns what is remembered of a branch, if it is not forgotten.
+func (r Repository) Branch(name string) (Branch, bool) {
+	if b, ok := r.Branches[name]; ok && !b.Forgotten() {
+		return b, true
+	}
+	return Branch{}, false
 }
 
 // Problem is an error that lasts. It is written when it comes, changes its kind and goes, never in between.

@@ -45,9 +45,10 @@ type Engine interface {
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
-// Watcher is what the loop needs. All fields must be set.
+// Watcher is what the loop needs. All fields but Renew must be set.
 type Watcher struct {
 	Config  *config.Config
+	Renew   func(*config.Config) *config.Config // returns what Config is to be in the cycle that begins
 	Heads   Heads
 	Store   Store
 	Engine  Engine
@@ -97,6 +98,9 @@ func (w *Watcher) Run(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
+		if w.Renew != nil {
+			w.Config = w.Renew(w.Config)
+		}
 		if _, err := w.RunOnce(working); err != nil {
 			w.Log.Error("the cycle failed; it is tried again at the next interval", "err", err)
 		}

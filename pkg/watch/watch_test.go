@@ -431,7 +431,7 @@ func TestCachedAnswersDeleteNothing(t *testing.T) {
 	w.cycle()
 	remembered := func() bool {
 		s, _ := w.store.Load(t.Context())
-		_, ok := s.Repositories["a"].Branches["dev-x"]
+		_, ok := s.Repositories["a"].Branch("dev-x")
 		return ok
 	}
 	delete(w.heads["https://a.example/x"], "dev-x")

@@ -261,7 +261,7 @@ func (p *process) Prune(_ context.Context, unit string, keep int) error {
 	return p.call("pruning "+unit, p.odds.engine, func() error {
 		var ended []*run
 		for _, r := range p.runs {
-			if r.unit == unit && !r.active && !r.unlabelled {
+			if r.unit == unit && !r.active && !r.unlabelled && len(r.trigger.Refs) > 0 {
 				ended = append(ended, r)
 			}
 		}

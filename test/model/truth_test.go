@@ -189,7 +189,7 @@ func (w *world) settled() {
 			if got := w.truth.now[ref]; got != heads[branch] {
 				w.wrong("%s is at %s and deployed at %q: the change is lost", ref, heads[branch].Short(), got.Short())
 			}
-			if b := w.stored.Repositories[e.name].Branches[branch]; b.SHA != heads[branch] {
+			if b, _ := w.stored.Repositories[e.name].Branch(branch); b.SHA != heads[branch] {
 				w.wrong("%s is at %s and remembered at %q", ref, heads[branch].Short(), b.SHA.Short())
 			}
 		}

@@ -67,8 +67,13 @@ var mutants = []mutant{
 	},
 	{
 		"an answer that was cached counts as one more without the branch", "pkg/plan/make.go",
-		"case configured && !fresh:", "case configured && !fresh && false:",
+		"if p.Fresh != nil && !p.Fresh[i] {", "if p.Fresh != nil && !p.Fresh[i] && false {",
 		"./pkg/watch", "TestCachedAnswersDeleteNothing",
+	},
+	{
+		"a forgotten branch's number is the floor at once", "pkg/plan/make.go",
+		"case !b.Forgotten():", "case !b.Forgotten() && false:",
+		inModel, "TestRegressions",
 	},
 	{
 		"a host that fails has no branches", "pkg/plan/make.go",

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/kube"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
-	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -59,12 +57,8 @@ func (e *Engine) pastOf(ctx context.Context, r listed) (Past, error) {
 	if end := r.Status.CompletionTime; !end.IsZero() {
 		p.Seconds = max(0, int(end.Sub(p.Created).Seconds()))
 	}
-	// People can edit annotations; what triggered the run is left out then.
-	var trigger plan.Trigger
-	if err := json.Unmarshal([]byte(r.Metadata.Annotations[pipelinerun.AnnotationTrigger]), &trigger); err == nil {
-		for _, c := range trigger.Refs {
-			p.Refs = append(p.Refs, PastRef{c.Ref, c.New})
-		}
+	for _, c := range r.trigger().Refs {
+		p.Refs = append(p.Refs, PastRef{c.Ref, c.New})
 	}
 	if r.failed() {
 		var err error

@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 // listed is what is kept of a PipelineRun in a list: ten thousand whole ones would be a gigabyte.
@@ -38,6 +39,12 @@ type ending struct {
 	Status  corev1.ConditionStatus `json:"status"`
 	Reason  string                 `json:"reason"`
 	Message string                 `json:"message"`
+}
+
+// trigger returns why the run says it exists; without Refs where it does not say so, as people can edit annotations.
+func (r *listed) trigger() plan.Trigger {
+	t, _ := pipelinerun.TriggerOf(&v1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Annotations: r.Metadata.Annotations}})
+	return t
 }
 
 func (r *listed) unit() string { return r.Metadata.Labels[pipelinerun.LabelUnit] }

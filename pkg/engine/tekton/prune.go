@@ -21,7 +21,8 @@ const maxPruned = 200
 
 // Prune deletes finished runs of the unit, or of every unit where unit is "", beyond the newest keep of each
 // unit, but never its newest failed one: that is the one whose logs somebody will ask for. Deleting a run
-// takes its pods and their logs with it. What is deleted is in the history before.
+// takes its pods and their logs with it. What is deleted is in the history before. A run that does not say why
+// it exists is not Sentry's, whatever its labels are, and stays.
 func (e *Engine) Prune(ctx context.Context, unit string, keep int) error {
 	selector := ""
 	if unit != "" {
@@ -33,7 +34,9 @@ func (e *Engine) Prune(ctx context.Context, unit string, keep int) error {
 	}
 	byUnit := map[string][]listed{}
 	for _, r := range runs {
-		byUnit[r.unit()] = append(byUnit[r.unit()], r)
+		if len(r.trigger().Refs) > 0 {
+			byUnit[r.unit()] = append(byUnit[r.unit()], r)
+		}
 	}
 	var old []listed
 	for _, unit := range slices.Sorted(maps.Keys(byUnit)) {

@@ -77,6 +77,25 @@ func TestPruneRemembersWhatItDeletes(t *testing.T) {
 	}
 }
 
+// Labels are easily copied. A run that does not say why it exists was made by somebody else.
+func TestPruneLeavesWhatIsNotSentrys(t *testing.T) {
+	s, c := kubetest.New(t)
+	for name, trigger := range map[string]string{"none": "", "no-json": "{", "no-refs": `{"manual":"somebody"}`} {
+		s.Put(runsPath+"/"+name, kubetest.Object{
+			"metadata": kubetest.Object{
+				"name": name, "creationTimestamp": "2026-01-01T00:00:00Z",
+				"labels":      kubetest.Object{"app.kubernetes.io/managed-by": "sentry", "tekton-sentry.dev/unit": "a"},
+				"annotations": kubetest.Object{"tekton-sentry.dev/trigger": trigger},
+			},
+			"status": kubetest.Object{"conditions": []kubetest.Object{{"type": "Succeeded", "status": "True"}}},
+		})
+	}
+	err := New(c, "").Prune(t.Context(), "a", 0)
+	if writes := s.Writes(); err != nil || len(writes) > 0 {
+		t.Errorf("Prune: writes %v, %v, want none", writes, err)
+	}
+}
+
 func TestNothingIsDeletedThatIsNotRemembered(t *testing.T) {
 	s, c := kubetest.New(t)
 	fill(s)

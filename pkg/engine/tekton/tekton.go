@@ -10,7 +10,6 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tekton-sentry/sentry/pkg/kube"
@@ -99,9 +98,8 @@ func (e *Engine) Existing(ctx context.Context, units []string) ([]plan.Existing,
 			return nil, err
 		}
 		for _, r := range list {
-			pr := &v1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: r.Metadata.Name, Annotations: r.Metadata.Annotations}}
-			trigger, _ := pipelinerun.TriggerOf(pr) // a run that does not say why it exists is still active
-			runs = append(runs, plan.Existing{Name: r.Metadata.Name, Unit: r.unit(), Trigger: trigger, Active: !r.done()})
+			// A run that does not say why it exists may be active all the same.
+			runs = append(runs, plan.Existing{Name: r.Metadata.Name, Unit: r.unit(), Trigger: r.trigger(), Active: !r.done()})
 		}
 	}
 	return runs, nil
