@@ -9,9 +9,10 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxRead bounds the bytes that are read, those that aliases repeat included. A file without aliases
-// stays below it, so only a few anchors that stand for a lot (a "bomb") can reach it.
-const maxRead = 4 * maxFile
+// mostRead bounds the bytes that are read of a file of that size, those that aliases repeat included. A
+// file without aliases stays far below it, and so does one whose repositories take all they have in common
+// from an anchor; only a few anchors that stand for a lot (a "bomb") can reach it.
+func mostRead(size int) int { return min(4<<20+16*size, 2*maxFile) }
 
 // field is one key of a section of the file.
 type field struct {
@@ -35,7 +36,14 @@ type decoder struct {
 	lines    map[string]int  // where each key path is in the file
 	failed   map[string]bool // paths with an error, whose values mean nothing
 	unset    []unsetVariable
-	bytes    int
+	bytes    int // that were read
+	most     int // that may be
+	parts    *chunked
+}
+
+// newDecoder returns the decoder of a file of that size.
+func newDecoder(opts Options, size int) *decoder {
+	return &decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, failed: map[string]bool{}}
 }
 
 type unsetVariable struct {
@@ -70,10 +78,10 @@ func (d *decoder) line(path string) int {
 func (d *decoder) spend(n int) bool {
 	before := d.bytes
 	d.bytes += n + 1
-	if before <= maxRead && d.bytes > maxRead {
-		d.errors = append(d.errors, Error{Line: 1, Message: "with its aliases (*) the file stands for more than 4 MiB; want fewer of them"})
+	if before <= d.most && d.bytes > d.most {
+		d.errors = append(d.errors, Error{Line: 1, Message: fmt.Sprintf("with its aliases (*) the file stands for more than %d MiB; want fewer of them", d.most>>20)})
 	}
-	return d.bytes <= maxRead
+	return d.bytes <= d.most
 }
 
 // section reads a mapping by its fields. A nil n is an absent section: each key has its default.
@@ -191,13 +199,21 @@ func (d *decoder) items(path string, n *yaml.Node, want string, read func(path s
 		d.fail(path, "is empty; want %s", want)
 	}
 	for i, item := range n.Content {
-		sub := fmt.Sprintf("%s[%d]", path, i)
-		d.lines[sub] = item.Line
-		if !d.spend(0) {
+		if !d.item(path, i, item, read) {
 			return
 		}
-		read(sub, resolve(item))
 	}
+}
+
+// item calls read for the i-th item of a list, and reports whether there may be more.
+func (d *decoder) item(path string, i int, n *yaml.Node, read func(path string, n *yaml.Node)) bool {
+	sub := fmt.Sprintf("%s[%d]", path, i)
+	d.lines[sub] = n.Line
+	if !d.spend(0) {
+		return false
+	}
+	read(sub, resolve(n))
+	return true
 }
 
 // text returns a scalar as it is written.

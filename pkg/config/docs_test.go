@@ -119,7 +119,7 @@ func checkRow(t *testing.T, key string, f field, got []string) {
 		t.Errorf("the example %s of %s is no YAML: %v", got[3], key, err)
 		return
 	}
-	d := &decoder{opts: options(), lines: map[string]int{}, failed: map[string]bool{}}
+	d := newDecoder(options(), 0)
 	f.read(d, key, example.Content[0])
 	if len(d.errors)+len(d.unset) > 0 {
 		t.Errorf("the example %s of %s is wrong: %v %v", got[3], key, d.errors, d.unset)

@@ -41,6 +41,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse(data, options())
+		sameInChunks(t, data, c, err)
 		if err != nil {
 			checkErrors(t, data, err)
 			return

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,12 +44,21 @@ func (d *decoder) groups(path string, n *yaml.Node) map[string]Group {
 
 func (d *decoder) repositories(path string, n *yaml.Node) []Repository {
 	var repositories []Repository
-	d.items(path, n, "a list of repositories", func(path string, n *yaml.Node) {
+	read := func(path string, n *yaml.Node) {
 		var r Repository
 		d.section(path, n, repositoryFields(&r))
 		repositories = append(repositories, r)
+	}
+	if d.parts == nil || n != d.parts.list {
+		d.items(path, n, "a list of repositories", read)
+		return repositories
+	}
+	i := -1
+	d.parts.each(func(n *yaml.Node) bool {
+		i++
+		return d.item(path, i, n, read)
 	})
-	return repositories
+	return slices.Clone(repositories) // for as long as the program runs
 }
 
 func (d *decoder) branches(path string, n *yaml.Node) repo.Patterns {

@@ -15,8 +15,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxFile is the largest file that is read, in bytes. It is what a ConfigMap can hold.
-const maxFile = 1 << 20
+// maxFile is the largest file that is read, in bytes. A repository takes 300 to 600, so that 50,000 of them
+// fit. A ConfigMap or Secret holds 1 MiB: a larger file has to be mounted from elsewhere.
+const maxFile = 32 << 20
 
 // Options say where variables come from.
 type Options struct {
@@ -59,12 +60,36 @@ func Parse(data []byte, opts Options) (*Config, error) {
 	if opts.LookupEnv == nil {
 		opts.LookupEnv = os.LookupEnv
 	}
+	if len(data) > maxFile {
+		return nil, Errors{{Line: 1, Message: fmt.Sprintf("the file is larger than %d MiB; want less: split it between two Sentrys", maxFile>>20)}}
+	}
+	if len(data) >= minChunked {
+		if c, err, ok := readChunks(data, chunkSize, opts); ok {
+			return c, err
+		}
+	}
 	root, err := document(data)
 	if err != nil {
 		return nil, err
 	}
+	return read(data, root, nil, opts)
+}
+
+// readChunks reads a file in parts of about size bytes, and reports whether that was possible.
+func readChunks(data []byte, size int, opts Options) (*Config, error, bool) {
+	root, parts := chunks(data, size)
+	if root == nil {
+		return nil, nil, false
+	}
+	c, err := read(data, root, parts, opts)
+	return c, err, !parts.broken
+}
+
+// read reads the tree of a file.
+func read(data []byte, root *yaml.Node, parts *chunked, opts Options) (*Config, error) {
 	c := &Config{Hash: fmt.Sprintf("%x", sha256.Sum256(data))[:12]}
-	d := &decoder{opts: opts, lines: map[string]int{}, failed: map[string]bool{}}
+	d := newDecoder(opts, len(data))
+	d.parts = parts
 	d.section("", root, fileFields(c))
 	d.check(c)
 	d.reportUnset()
@@ -80,9 +105,6 @@ func Parse(data []byte, opts Options) (*Config, error) {
 // document returns the root of the only YAML document in data.
 func document(data []byte) (*yaml.Node, error) {
 	one := func(line int, message string) error { return Errors{{Line: line, Message: message}} }
-	if len(data) > maxFile {
-		return nil, one(1, "the file is larger than 1 MiB; want less, as a ConfigMap holds no more")
-	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	err := dec.Decode(&doc)

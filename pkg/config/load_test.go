@@ -125,7 +125,7 @@ func TestLoadNamesWhatItCannotRead(t *testing.T) {
 func TestFileTooLarge(t *testing.T) {
 	data := append(bytes.Repeat([]byte("#"), maxFile), '\n')
 	_, err := Parse(data, options())
-	want := Errors{{Line: 1, Message: "the file is larger than 1 MiB; want less, as a ConfigMap holds no more"}}
+	want := Errors{{Line: 1, Message: "the file is larger than 32 MiB; want less: split it between two Sentrys"}}
 	if diff := cmp.Diff(error(want), err); diff != "" {
 		t.Errorf("Parse of %d bytes (-want +got):\n%s", len(data), diff)
 	}

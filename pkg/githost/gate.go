@@ -3,7 +3,6 @@ package githost
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -17,12 +16,6 @@ const (
 	maxStreak = 10
 	// maxRefusals is how many 401 in a row condemn a credential. Hosts that see more take it for an attack.
 	maxRefusals = 3
-	// spread is over how much time the requests of a round go out: a third of the shortest interval. Below
-	// 1,000 requests it is less, for they go out at 50 a second at least.
-	spread       = 20 * time.Second
-	slowestRound = 1000
-	// burst is how many requests may go out at once before the spreading begins.
-	burst = 8
 )
 
 // errNotAsked marks an error that stands for a request that was not sent.
@@ -38,8 +31,8 @@ type gate struct {
 	// patience is how long the first request of a round may keep the others waiting before one more goes.
 	patience time.Duration
 
-	mu      sync.Mutex
-	changed chan struct{} // closed when those who wait shall look again
+	mu   sync.Mutex
+	news chan struct{} // closed when those who wait shall look again; nil when nobody waits
 
 	began    time.Time
 	probes   int       // how many requests of this round may fail before one is answered
@@ -50,8 +43,7 @@ type gate struct {
 	flying   int       // requests under way
 	launched time.Time // the last of them
 	over     *Error    // why nothing more is sent in this round
-	spacing  time.Duration
-	slot     time.Time // when the last request would have gone out at that spacing
+	pace     pace
 
 	failure  *Error // the last one
 	down     backoff
@@ -95,14 +87,7 @@ func (g *gate) begin(now time.Time, probes int) {
 	}
 	g.began, g.probes = now, probes
 	g.proven, g.answered, g.failed, g.streak, g.over = false, 0, 0, 0, nil
-	g.spacing = spread / slowestRound
-}
-
-// pace spreads the rest of the round for so many repositories.
-func (g *gate) pace(repositories int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.spacing = spread / time.Duration(max(slowestRound, repositories))
+	g.pace.spreadOver(0)
 }
 
 // end ends a round and reports whether the host failed as a whole in it.
@@ -132,6 +117,7 @@ func (g *gate) limitLocked(err *Error) {
 		g.limit.fail(g.began)
 		g.limited = err
 	}
+	g.wake()
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -152,8 +138,9 @@ func (g *gate) CloseIdleConnections() { closeIdle(g.next) }
 
 // enter returns when a request may go out, or why it may not.
 func (g *gate) enter(ctx context.Context) error {
+	var turn time.Time
 	for {
-		wait, changed, err := g.admit(ctx)
+		wait, news, err := g.admit(ctx, &turn)
 		if err != nil {
 			return notAsked(err)
 		}
@@ -163,20 +150,21 @@ func (g *gate) enter(ctx context.Context) error {
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-		case <-changed:
+		case <-news:
 		case <-ctx.Done():
 		}
 		timer.Stop()
 	}
 }
 
-// admit lets a request out, or returns how long it has to wait at most until it asks again.
-func (g *gate) admit(ctx context.Context) (time.Duration, <-chan struct{}, *Error) {
+// admit lets a request out, or returns how long it has to wait at most, and for what news, until it asks
+// again. turn is when its own time has come; zero until it is given one.
+func (g *gate) admit(ctx context.Context, turn *time.Time) (time.Duration, <-chan struct{}, *Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
 	if wait := g.limit.until.Sub(now); wait > 0 && wait <= maxWait && fits(ctx, wait) {
-		return wait, g.waken(), nil
+		return wait, g.awaited(), nil
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -194,28 +182,36 @@ func (g *gate) admit(ctx context.Context) (time.Duration, <-chan struct{}, *Erro
 			wait = max(wait, g.patience) // for an answer
 		}
 		if wait > 0 {
-			return wait, g.waken(), nil
+			return wait, g.awaited(), nil
 		}
 	}
-	if g.slot.Before(now) {
-		g.slot = now
+	if turn.IsZero() {
+		*turn = g.pace.take(now)
 	}
-	if wait := g.slot.Sub(now) - burst*g.spacing; wait > 0 {
-		return wait, g.waken(), nil
+	if wait := turn.Sub(now); wait > 0 {
+		return wait, g.awaited(), nil
 	}
-	g.slot = g.slot.Add(g.spacing/2 + rand.N(g.spacing))
 	g.flying++
 	g.launched = now
 	g.requests++
 	return 0, nil, nil
 }
 
-// waken returns what is closed when there is news.
-func (g *gate) waken() <-chan struct{} {
-	if g.changed == nil {
-		g.changed = make(chan struct{})
+// awaited returns what is closed when there is news.
+func (g *gate) awaited() <-chan struct{} {
+	if g.news == nil {
+		g.news = make(chan struct{})
 	}
-	return g.changed
+	return g.news
+}
+
+// wake lets all who wait look again. Who merely waits for its turn is not to be woken for each answer of
+// another: with a few waiters, that is most of what a request costs.
+func (g *gate) wake() {
+	if g.news != nil {
+		close(g.news)
+		g.news = nil
+	}
 }
 
 // leave learns from what became of a request.
@@ -223,9 +219,8 @@ func (g *gate) leave(resp *http.Response, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.flying--
-	if g.changed != nil {
-		close(g.changed)
-		g.changed = nil
+	if !g.proven {
+		defer g.wake()
 	}
 	if errors.Is(err, context.Canceled) {
 		return // by us
@@ -265,6 +260,7 @@ func (g *gate) fails(err *Error) {
 	g.streak++
 	if !g.proven && g.failed >= g.probes || g.streak >= maxStreak {
 		g.over = err
+		g.wake()
 	}
 }
 
@@ -288,7 +284,7 @@ func (g *gate) refused() {
 	g.refusals++
 	if g.refusals >= maxRefusals && !g.proven {
 		g.revoked = NewError(Denied, g.name, "HTTP 401: the credential was refused %d times in a row and is not sent again: "+
-			"put a valid one into auth or the Secret that it comes from, and restart Sentry", maxRefusals)
+			"put a valid one into auth or the Secret that it comes from (without --env-dir: and restart Sentry)", maxRefusals)
 		g.revoked.Status = http.StatusUnauthorized
 	}
 }

@@ -34,9 +34,9 @@ type head struct {
 	sha    repo.SHA
 }
 
-func newMemory(key string) *memory {
+func newMemory(key []byte) *memory {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(key))
+	_, _ = h.Write(key)
 	return &memory{phase: h.Sum64()}
 }
 

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -70,10 +70,13 @@ type endpoint struct {
 type batch struct {
 	endpoint *endpoint
 	want     []Wanted
-	memory   []*memory      // of want[i]
-	indexes  [][]int        // of want[i], in the caller's list
-	known    map[string]int // key of what is wanted -> index in want
+	memory   []*memory       // of want[i]
+	known    map[*memory]int // index in want
+	asked    []asked         // in the order of the caller's list
 }
+
+// asked says that entry index of the caller's list is want[at]: equal repositories are asked for once.
+type asked struct{ index, at int }
 
 // Heads returns one observation for each of want, in their order. It asks all endpoints at the same time,
 // each once for the same URL and patterns. An endpoint that has not returned within Timeout costs its own
@@ -100,13 +103,7 @@ func (r *Reader) Each(ctx context.Context, want []config.Monitor, answered func(
 	answers := make(chan map[int]repo.Observation, len(batches))
 	for _, b := range batches {
 		go func() {
-			some := make(map[int]repo.Observation)
-			for i, o := range r.ask(ctx, b) {
-				for _, j := range b.indexes[i] {
-					some[j] = repo.Observation{Heads: maps.Clone(o.Heads), Err: o.Err, Cached: o.Cached}
-				}
-			}
-			answers <- some
+			answers <- b.spread(r.ask(ctx, b))
 		}()
 	}
 	for range batches {
@@ -131,6 +128,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
 	now := time.Now()
+	var key []byte
 	for i, m := range want {
 		e, err := r.endpoint(m.Source)
 		if err != nil {
@@ -140,11 +138,11 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 		e.wanted = now
 		b := byEndpoint[e]
 		if b == nil {
-			b = &batch{endpoint: e, known: make(map[string]int)}
+			b = &batch{endpoint: e, known: make(map[*memory]int)}
 			byEndpoint[e] = b
 			order = append(order, b)
 		}
-		b.add(i, Wanted{URL: m.URL, Patterns: m.Branches}, now)
+		key = b.add(i, Wanted{URL: m.URL, Patterns: m.Branches}, now, key[:0])
 	}
 	for _, b := range order {
 		b.endpoint.forget(now)
@@ -153,27 +151,45 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 	return order, wrong
 }
 
-func (b *batch) add(index int, w Wanted, now time.Time) {
-	key := fmt.Sprintf("%q", w.URL)
+// add adds an entry of the caller's list. It makes the key of what is wanted in key, which it returns for the
+// next one: there are 10,000, which are the same every time.
+func (b *batch) add(index int, w Wanted, now time.Time, key []byte) []byte {
+	key = strconv.AppendQuote(key, w.URL)
 	for _, p := range w.Patterns {
 		_, exact := p.Exact()
-		key += fmt.Sprintf(" %t %q", exact, p)
+		key = strconv.AppendBool(append(key, ' '), exact)
+		key = strconv.AppendQuote(append(key, ' '), p.String())
 	}
-	at, ok := b.known[key]
+	m := b.endpoint.memory[string(key)]
+	if m == nil {
+		m = newMemory(key)
+		b.endpoint.memory[string(key)] = m
+	}
+	at, ok := b.known[m]
 	if !ok {
 		at = len(b.want)
-		b.known[key] = at
+		b.known[m] = at
 		b.want = append(b.want, w)
-		m := b.endpoint.memory[key]
-		if m == nil {
-			m = newMemory(key)
-			b.endpoint.memory[key] = m
-		}
 		m.wanted = now
 		b.memory = append(b.memory, m)
-		b.indexes = append(b.indexes, nil)
 	}
-	b.indexes[at] = append(b.indexes[at], index)
+	b.asked = append(b.asked, asked{index, at})
+	return key
+}
+
+// spread returns the answers to b.want by the index in the caller's list. No two share their heads.
+func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
+	some := make(map[int]repo.Observation, len(b.asked))
+	given := make([]bool, len(answers))
+	for _, a := range b.asked {
+		o := answers[a.at]
+		if given[a.at] {
+			o.Heads = maps.Clone(o.Heads)
+		}
+		given[a.at] = true
+		some[a.index] = o
+	}
+	return some
 }
 
 // endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be

@@ -100,7 +100,7 @@ func (r *Reader) hints(e *endpoint) (Prefilter, bool) {
 // how many there was no budget or no time for. Those that failed last time come after the others.
 func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, odd bool, answers []repo.Observation) (late int) {
 	e := b.endpoint
-	e.gate.pace(len(indexes))
+	e.gate.spreadOver(len(indexes))
 	slices.SortStableFunc(indexes, func(i, j int) int { return b.memory[i].order(b.memory[j]) })
 	failing := len(indexes)
 	for failing > 0 && b.memory[indexes[failing-1]].err != nil {

@@ -160,6 +160,9 @@ func limitedUntil(h http.Header, now time.Time) (time.Time, bool) {
 }
 
 func parseWait(value string, now time.Time) (time.Time, bool) {
+	if value == "" {
+		return time.Time{}, false
+	}
 	if n, err := strconv.ParseInt(value, 10, 64); err == nil && n >= 0 {
 		// A count of seconds, or a Unix time: the two are told apart by size, as no wait lasts three years.
 		if n < 1e8 {

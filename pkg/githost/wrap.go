@@ -39,9 +39,19 @@ func NewError(kind Kind, host, format string, args ...any) *Error {
 // WithTimeout is context.WithTimeout with a cause that says which host gave no answer, and within what
 // time. WrapError finds that cause again.
 func WithTimeout(ctx context.Context, host string, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d,
-		NewError(Temporary, host, "no answer within %s: %w", d, context.DeadlineExceeded))
+	return context.WithTimeoutCause(ctx, d, &Error{Kind: Temporary, Host: host, Err: slow(d)})
 }
+
+// slow is the cause of a request that took longer. Its text is made when it is needed, since every request
+// has one, and next to none needs it.
+type slow time.Duration
+
+func (s slow) Error() string {
+	return fmt.Sprintf("no answer within %s: %s", time.Duration(s), context.DeadlineExceeded)
+}
+
+// Unwrap lets errors.Is find what a context ends with.
+func (slow) Unwrap() error { return context.DeadlineExceeded }
 
 // WrapError makes an *Error of what an HTTP request, or reading its answer, failed with. An *Error
 // anywhere in err's chain is returned as it is, so wrapping twice does no harm. Anything unknown is

@@ -13,7 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"slices"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -26,13 +26,15 @@ type settings struct {
 	latency time.Duration
 	hosts   string
 	sizes   string
-	largest int
+	peers   int
+	write   string
 	profile string
 
-	role string
-	host config.HostType
-	n    int
-	url  string
+	role  string
+	host  config.HostType
+	n     int
+	url   string
+	state string
 }
 
 func main() {
@@ -52,13 +54,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	f.SetOutput(stderr)
 	f.DurationVar(&s.latency, "latency", 2*time.Millisecond, "of every answer")
 	f.StringVar(&s.hosts, "hosts", "github,gitlab,gitea,git", "which hosts")
-	f.StringVar(&s.sizes, "sizes", "100,1000,10000", "how many repositories, on every host")
-	f.IntVar(&s.largest, "largest", 50_000, "how many repositories at most, on the first host and for Sentry alone; 0: none beyond -sizes")
+	f.StringVar(&s.sizes, "sizes", "100,1000,10000,50000", "how many repositories, on every host")
+	f.IntVar(&s.peers, "peers", 10_000, "up to how many repositories the other ways are measured")
+	f.StringVar(&s.write, "write", "", "replace the tables in this `file`, between its marks, instead of printing them")
 	f.StringVar(&s.profile, "profile", "", "write profiles of Sentry's idle cycles to this `directory`")
 	f.StringVar(&s.role, "role", "", "internal: serve, or a way of polling")
 	f.StringVar(&host, "host", "", "internal")
 	f.IntVar(&s.n, "n", 0, "internal")
 	f.StringVar(&s.url, "url", "", "internal")
+	f.StringVar(&s.state, "state", "", "internal")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -78,20 +82,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // compare measures every host, size and way of polling, and prints the tables.
 func compare(ctx context.Context, s settings, stdout, stderr io.Writer) error {
+	var sizes []int
+	for text := range strings.SplitSeq(s.sizes, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return fmt.Errorf("-sizes %q: want numbers", s.sizes)
+		}
+		sizes = append(sizes, n)
+	}
 	var all []measurement
-	for i, host := range strings.Split(s.hosts, ",") {
-		var sizes []int
-		for text := range strings.SplitSeq(s.sizes, ",") {
-			n, err := strconv.Atoi(text)
-			if err != nil || n < 1 {
-				return fmt.Errorf("-sizes %q: want numbers", s.sizes)
-			}
-			sizes = append(sizes, n)
-		}
-		if i == 0 && s.largest > 0 {
-			sizes = append(sizes, s.largest)
-		}
-		for _, n := range slices.Compact(sizes) {
+	for host := range strings.SplitSeq(s.hosts, ",") {
+		for _, n := range sizes {
 			some, err := compareAt(ctx, s, config.HostType(host), n, stderr)
 			if err != nil {
 				return err
@@ -99,13 +100,17 @@ func compare(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 			all = append(all, some...)
 		}
 	}
-	return printTables(stdout, all, s)
+	if s.write != "" {
+		return replaceTables(s.write, tables(all, s))
+	}
+	_, err := io.WriteString(stdout, tables(all, s))
+	return err
 }
 
 // compareAt measures all ways of polling n repositories on one host.
 func compareAt(ctx context.Context, s settings, host config.HostType, n int, stderr io.Writer) (all []measurement, err error) {
 	for _, way := range ways(host) {
-		if n == s.largest && way != sentryWay {
+		if n > s.peers && way != sentryWay {
 			continue // it would take minutes to show what grows with the number of branches
 		}
 		m, err := one(ctx, s, host, n, way, stderr)
@@ -125,7 +130,7 @@ func one(ctx context.Context, s settings, host config.HostType, n int, way strin
 		return m, err
 	}
 	start := time.Now()
-	common := []string{"-host", string(host), "-n", strconv.Itoa(n), "-latency", s.latency.String(), "-profile", s.profile}
+	common := []string{"-host", string(host), "-n", strconv.Itoa(n), "-peers", strconv.Itoa(s.peers), "-latency", s.latency.String(), "-profile", s.profile}
 	server := exec.CommandContext(ctx, program, append(common, "-role", "serve")...)
 	server.Stderr = stderr
 	stop, err := server.StdinPipe()
@@ -149,7 +154,13 @@ func one(ctx context.Context, s settings, host config.HostType, n int, way strin
 	if err != nil {
 		return m, fmt.Errorf("the server does not start: %w", err)
 	}
-	client := exec.CommandContext(ctx, program, append(common, "-role", way, "-url", strings.TrimSpace(url))...)
+	dir, err := os.MkdirTemp("", "sentry-bench-")
+	if err != nil {
+		return m, err
+	}
+	defer os.RemoveAll(dir)
+	client := exec.CommandContext(ctx, program, append(common, "-role", way, "-url", strings.TrimSpace(url),
+		"-state", filepath.Join(dir, "state.json"))...)
 	client.Stderr = stderr
 	text, err := client.Output()
 	if err != nil {

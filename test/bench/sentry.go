@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -17,37 +21,57 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
-// sentry is a whole Sentry but for the cluster: what it reads, plans and generates is real, what it creates
-// and remembers stays in memory, encoded as a ConfigMap would have it.
-type sentry struct{ watcher *watch.Watcher }
+// sentry is a whole Sentry but for the cluster: what it reads, plans and generates is real, what it
+// creates is thrown away, and what it remembers goes into a file.
+type sentry struct {
+	watcher *watch.Watcher
+	reader  *githost.Reader
+	began   time.Time // when the first cycle did
+}
 
-func newSentry(s settings, transport http.RoundTripper) *sentry {
-	return &sentry{&watch.Watcher{
-		Config: configuration(s),
-		Heads: &githost.Reader{
-			Open: map[config.HostType]githost.Open{
-				config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
-			},
-			Base:    transport,
-			Sweep:   15 * time.Minute, // as sentry.yaml has it unless it says otherwise
-			Timeout: 5 * time.Minute,  // simulated latency is not what is measured
+// sweep is how many cycles it takes to read all repositories where the host tells what changed: one a minute
+// and 15 minutes, as sentry.yaml has it unless it says otherwise.
+const sweep = 15
+
+func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
+	debug.SetGCPercent(50) // as the program does
+	c, err := configuration(s)
+	if err != nil {
+		return nil, err
+	}
+	reader := &githost.Reader{
+		Open: map[config.HostType]githost.Open{
+			config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
 		},
-		Store:   &memory{},
+		Base:    transport,
+		Timeout: 5 * time.Minute, // simulated latency is not what is measured
+	}
+	return &sentry{reader: reader, watcher: &watch.Watcher{
+		Config:  c,
+		Heads:   reader,
+		Store:   &disk{path: s.state},
 		Engine:  engine{},
 		Created: func(context.Context, []plan.Run) {},
 		Log:     slog.New(slog.DiscardHandler),
 		Now:     time.Now,
 		Word:    func() string { return "0123abcd" },
-	}}
+	}}, nil
 }
 
 // cycle implements poller: every repository is a unit of its own, so a run is a repository that changed.
 func (s *sentry) cycle(ctx context.Context) (int, error) {
+	// Cycles are less than a minute apart. For each to have the part of the sweep that a cycle a minute has,
+	// the sweep is as much shorter.
+	switch {
+	case s.began.IsZero():
+		s.began, s.reader.Sweep = time.Now(), sweep*time.Minute
+	case s.reader.Sweep == sweep*time.Minute:
+		s.reader.Sweep = sweep * time.Since(s.began)
+	}
 	report, err := s.watcher.RunOnce(ctx)
 	if err == nil && report.Failing+report.Problems+report.Waiting > 0 {
 		err = fmt.Errorf("%d repositories could not be read, %d runs not made, %d wait", report.Failing, report.Problems, report.Waiting)
@@ -55,50 +79,70 @@ func (s *sentry) cycle(ctx context.Context) (int, error) {
 	return len(report.Created), err
 }
 
-// configuration is that of s.n repositories on one server with one credential.
-func configuration(s settings) *config.Config {
-	source := func(path string) config.Source {
-		return config.Source{URL: s.url + "/" + path, Type: s.host,
-			Auth: config.Auth{Token: config.NewValue("${TOKEN}", token)}}
+// configuration is that of s.n repositories on one server with one credential, read from a file as Sentry does.
+func configuration(s settings) (*config.Config, error) {
+	path, err := writeConfiguration(s)
+	if err != nil {
+		return nil, err
 	}
-	var patterns repo.Patterns
-	for _, b := range branches {
-		patterns = append(patterns, repo.ExactPattern(b))
-	}
-	c := &config.Config{
-		PollingInterval: time.Minute,
-		Global: config.Global{TmpDir: "/tmp/sentry", Timeout: 5 * time.Minute, Namespace: "sentry",
-			ServiceAccount: "sentry-deployer", Image: "image", GitImage: "git", CredentialsSecret: "sentry-credentials",
-			OnFirstSeen: config.Record},
-		Hash: "0123456789ab",
-	}
-	for i := range s.n {
-		name := fmt.Sprintf("app-%05d", i)
-		c.Repositories = append(c.Repositories, config.Repository{
-			Name:    name,
-			Monitor: config.Monitor{Source: source(path(i)), Branches: patterns},
-			Deploy: config.Deploy{Source: source(qa), Branch: qaBranch, Project: name,
-				Commands: []string{"cd ci", "./deploy.sh"}, Image: "image", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer"},
-		})
-	}
-	return c
+	defer os.Remove(path)
+	return config.Load(path, config.Options{LookupEnv: func(string) (string, bool) { return token, true }})
 }
 
-// memory is a watch.Store.
-type memory struct{ text []byte }
+func writeConfiguration(s settings) (string, error) {
+	f, err := os.CreateTemp("", "sentry-bench-*.yaml")
+	if err != nil {
+		return "", err
+	}
+	w := bufio.NewWriter(f)
+	fmt.Fprintln(w, "polling_interval: 60\nrepositories:")
+	for i := range s.n {
+		fmt.Fprintf(w, `  - name: app-%05d
+    monitor:
+      repo_url: %[2]s/%[3]s
+      branches: [%[4]s]
+      repo_type: %[5]s
+      auth: {token: "${TOKEN}"}
+    deploy:
+      qa_repo_url: %[2]s/%[6]s
+      qa_repo_branch: %[7]s
+      repo_type: %[5]s
+      auth: {token: "${TOKEN}"}
+      project_name: app-%05[1]d
+      commands:
+        - cd ci
+        - ./deploy.sh
+`, i, s.url, path(i), strings.Join(branches, ", "), s.host, qa, qaBranch)
+	}
+	return f.Name(), errors.Join(w.Flush(), f.Close())
+}
+
+// disk is a watch.Store: what a cluster keeps is not in the memory of Sentry either.
+type disk struct {
+	path  string
+	saved bool
+}
 
 // Load implements watch.Store.
-func (m *memory) Load(context.Context) (state.Snapshot, error) {
-	if m.text == nil {
+func (d *disk) Load(context.Context) (state.Snapshot, error) {
+	if !d.saved {
 		return state.Snapshot{}, nil
 	}
-	return state.Decode(m.text)
+	text, err := os.ReadFile(d.path)
+	if err != nil {
+		return state.Snapshot{}, err
+	}
+	return state.Decode(text)
 }
 
 // Save implements watch.Store.
-func (m *memory) Save(_ context.Context, s state.Snapshot) (err error) {
-	m.text, err = state.Encode(s)
-	return err
+func (d *disk) Save(_ context.Context, s state.Snapshot) error {
+	text, err := state.Encode(s)
+	if err != nil {
+		return err
+	}
+	d.saved = true
+	return os.WriteFile(d.path, text, 0o600)
 }
 
 // engine is a watch.Engine whose runs end at once.

@@ -66,6 +66,9 @@ func newSimulation(s settings) *simulation {
 	if s.host != config.Git {
 		h.api = githosttest.NewAPI(s.host)
 		h.api.SetToken(token)
+		// What was pushed a moment ago is read again, to be sure. Few repositories of a real host were.
+		h.api.SetClock(func() time.Time { return time.Now().Add(-time.Hour) })
+		defer h.api.SetClock(time.Now)
 	}
 	for i := range s.n {
 		for _, b := range branches {
@@ -117,6 +120,10 @@ func (h *simulation) control(w http.ResponseWriter, verb string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch verb {
+	case "minute":
+		if h.api != nil {
+			h.api.Advance(time.Minute)
+		}
 	case "change": // the first branch of one repository in a hundred, at least of one
 		for i := 0; i < h.n; i += 100 {
 			h.push(path(i), branches[0])

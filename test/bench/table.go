@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"os"
 	"strings"
 	"time"
 )
 
-// printTables prints what was measured as Markdown.
-func printTables(w io.Writer, all []measurement, s settings) error {
+// tables returns what was measured as Markdown.
+func tables(all []measurement, s settings) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Three branches a repository, watched by exact names, and %d tags; every answer takes %s.\n", tags, s.latency)
 	b.WriteString("\n### An idle cycle\n\n")
@@ -44,8 +44,42 @@ func printTables(w io.Writer, all []measurement, s settings) error {
 			fmt.Fprintf(&b, "| %s | %s |%s\n", m.Host, number(m.N), columns(m.First))
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	growth(&b, all)
+	return b.String()
+}
+
+// growth shows what a repository costs Sentry, the more there are.
+func growth(b *strings.Builder, all []measurement) {
+	b.WriteString("\n### What one repository costs Sentry in an idle cycle\n\n")
+	b.WriteString("| host | repositories | requests | bytes | CPU | peak memory |\n")
+	b.WriteString("| --- | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, m := range all {
+		if m.Way == sentryWay {
+			n := float64(m.N)
+			fmt.Fprintf(b, "| %s | %s | %.3f | %.0f | %.0fµs | %.1f kB |\n", m.Host, number(m.N), float64(m.Idle.Requests)/n,
+				float64(m.Idle.Bytes)/n, float64(m.Idle.CPU.Microseconds())/n, float64(m.Peak)/n)
+		}
+	}
+}
+
+// The marks between which a file holds the tables.
+const (
+	begin = "<!-- written by make bench -->\n"
+	end   = "<!-- end of what make bench wrote -->\n"
+)
+
+// replaceTables replaces what stands between the marks of a file.
+func replaceTables(path, text string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, found := strings.Cut(string(data), begin)
+	_, after, ends := strings.Cut(rest, end)
+	if !found || !ends {
+		return fmt.Errorf("%s: want a line %q and after it a line %q", path, strings.TrimSpace(begin), strings.TrimSpace(end))
+	}
+	return os.WriteFile(path, []byte(before+begin+"\n"+text+"\n"+end+after), 0o644)
 }
 
 func printRow(b *strings.Builder, m measurement, c cost, end string) {

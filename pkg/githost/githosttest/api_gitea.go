@@ -97,24 +97,30 @@ type giteaListed struct {
 // giteaSearch answers with the repositories that a request may see, newest change first: that is the only
 // order it knows, whatever is asked.
 func giteaSearch(a *API, req *http.Request) reply {
-	var all []giteaListed
+	type updated struct {
+		*apiRepo
+		at time.Time
+	}
+	var all []updated
 	for _, r := range a.repos {
 		if r.denied || r.private && !a.hasToken(req) {
 			continue
 		}
-		_, name, _ := strings.Cut(r.path, "/")
-		all = append(all, giteaListed{r.id, name, r.path, len(r.branches) == 0, r.private, r.gitea.mirror, r.gitea.archived,
-			"main", here(req) + "/" + r.path + ".git", a.listed(r)})
+		all = append(all, updated{r, a.listed(r)})
 	}
-	slices.SortFunc(all, func(x, y giteaListed) int {
-		return cmp.Or(y.Updated.Compare(x.Updated), cmp.Compare(y.ID, x.ID))
-	})
+	slices.SortFunc(all, func(x, y updated) int { return cmp.Or(y.at.Compare(x.at), cmp.Compare(y.id, x.id)) })
 	values := req.URL.Query()
 	limit, _ := strconv.Atoi(values.Get("limit"))
 	page, _ := strconv.Atoi(values.Get("page"))
 	limit, page = min(cmp.Or(limit, 30), 50), max(page, 1)
 	total := len(all)
 	from, to := min((page-1)*limit, total), min(page*limit, total)
+	listed := []giteaListed{}
+	for _, r := range all[from:to] {
+		_, name, _ := strings.Cut(r.path, "/")
+		listed = append(listed, giteaListed{r.id, name, r.path, len(r.branches) == 0, r.private, r.gitea.mirror, r.gitea.archived,
+			"main", here(req) + "/" + r.path + ".git", r.at})
+	}
 	header := giteaJSON()
 	header["X-Total-Count"] = strconv.Itoa(total)
 	header["Access-Control-Expose-Headers"] = "Link, X-Total-Count"
@@ -134,7 +140,7 @@ func giteaSearch(a *API, req *http.Request) reply {
 	return reply{http.StatusOK, header, struct {
 		OK   bool          `json:"ok"`
 		Data []giteaListed `json:"data"`
-	}{true, append([]giteaListed{}, all[from:to]...)}}
+	}{true, listed}}
 }
 
 func giteaJSON() map[string]string {

@@ -19,9 +19,11 @@ func gitLabRoute(a *API, req *http.Request, parts []string) reply {
 		return reply{http.StatusNotFound, gitLabJSON(), map[string]string{"error": "404 Not Found"}}
 	}
 	path := unescape(parts[3])
-	for _, r := range a.repos {
-		if strconv.Itoa(r.id) == path {
-			path = r.path
+	if id, err := strconv.Atoi(path); err == nil {
+		for _, r := range a.repos {
+			if r.id == id {
+				path = r.path
+			}
 		}
 	}
 	if to, ok := a.moved[path]; ok && a.repos[to] != nil {

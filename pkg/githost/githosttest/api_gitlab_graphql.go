@@ -1,7 +1,6 @@
 package githosttest
 
 import (
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -75,11 +74,15 @@ func gitLabProjects(a *API, req *http.Request, paths []any) []object {
 		s, _ := p.(string)
 		wanted[strings.ToLower(s)] = true
 	}
-	var found []object
-	for _, path := range slices.Sorted(maps.Keys(a.repos)) {
-		if !wanted[strings.ToLower(path)] {
-			continue
+	var there []string
+	for path := range a.repos {
+		if wanted[strings.ToLower(path)] {
+			there = append(there, path)
 		}
+	}
+	slices.Sort(there)
+	var found []object
+	for _, path := range there {
 		r, status := a.find(req, path)
 		if status == http.StatusNotFound {
 			continue

@@ -55,9 +55,12 @@ const (
 // every request, as HTTP Basic: waiting to be asked for it would double the requests. A token without a
 // user name is sent as the password of the user git, which hosts accept with any name.
 func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
+	// Each read has a deadline of its own; the client's would cost a goroutine and a timer a request.
+	untimed := *client
+	untimed.Timeout = 0
 	h := &host{
 		name:     e.Host(),
-		client:   client,
+		client:   &untimed,
 		user:     e.Auth.Username.Reveal(),
 		password: e.Auth.Token.Reveal(),
 		routes:   make(map[string]route),

@@ -1,0 +1,147 @@
+package config
+
+import (
+	"bytes"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	// minChunked is the size from which on a file is read in chunks, in bytes. The YAML tree of a file takes
+	// some 15 times its size, which for 10,000 repositories is more than all else that Sentry needs.
+	minChunked = 256 << 10
+	// chunkSize is how much of the list of repositories is read at a time, in bytes.
+	chunkSize = 64 << 10
+)
+
+// chunked is a file whose list of repositories is cut, between its items, into parts that are YAML by
+// themselves.
+//
+// Where a cut is wrong, because what looks like an item stands in quotes or brackets that go over several
+// lines, the part before it ends within them and is not YAML. And where an alias refers to another part, its
+// anchor is not known. Either way the file is read again as a whole, which also finds what is wrong in it.
+type chunked struct {
+	list   *yaml.Node // stands for the list in the tree of all else
+	parts  []part
+	broken bool // a part could not be read by itself
+}
+
+type part struct {
+	text []byte
+	line int // how many lines are before it
+}
+
+// chunks returns the root of a file without its repositories, and these in parts of about size bytes; nil
+// where the file is not written so that it can be cut.
+func chunks(data []byte, size int) (*yaml.Node, *chunked) {
+	if oddBreaks(data) {
+		return nil, nil
+	}
+	headEnd := listStart(data)
+	if headEnd < 0 {
+		return nil, nil
+	}
+	head := data[:headEnd]
+	parts, tail := cut(data[headEnd:], bytes.Count(head, []byte("\n")), size)
+	var alone yaml.Node
+	if len(parts) == 0 || yaml.Unmarshal(head, &alone) != nil {
+		return nil, nil
+	}
+	root, err := document(slices.Concat(head, tail))
+	if err != nil || root.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	first := parts[0].line
+	list := &yaml.Node{Kind: yaml.SequenceNode, Line: first + 1}
+	found := false
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if k := root.Content[i]; k.Value == "repositories" && k.Line == first && isNull(root.Content[i+1]) {
+			root.Content[i+1], found = list, true
+		}
+	}
+	if !found {
+		return nil, nil
+	}
+	moveDown(root, first, bytes.Count(data[headEnd:len(data)-len(tail)], []byte("\n")))
+	return root, &chunked{list: list, parts: parts}
+}
+
+// oddBreaks reports whether a file has line breaks other than those that are counted here.
+func oddBreaks(data []byte) bool {
+	return bytes.Count(data, []byte("\r")) != bytes.Count(data, []byte("\r\n")) ||
+		bytes.Contains(data, []byte("\u0085")) || bytes.Contains(data, []byte("\u2028")) || bytes.Contains(data, []byte("\u2029"))
+}
+
+// listStart returns where the line after "repositories:" begins, -1 where there is none with only that.
+func listStart(data []byte) int {
+	const key = "repositories:"
+	at := 0
+	if !bytes.HasPrefix(data, []byte(key)) {
+		if at = 1 + bytes.Index(data, []byte("\n"+key)); at == 0 {
+			return -1
+		}
+	}
+	rest, _, more := bytes.Cut(data[at+len(key):], []byte("\n"))
+	if text := bytes.TrimSpace(rest); !more || len(text) > 0 && (text[0] != '#' || rest[0] != ' ') {
+		return -1
+	}
+	return at + len(key) + len(rest) + 1
+}
+
+// cut cuts the text that begins with a list into parts of about size bytes, and what follows the list. line is
+// how many lines are before it.
+func cut(text []byte, line, size int) (parts []part, tail []byte) {
+	indent, start, startLine, at := -1, 0, line, 0
+	for rest := text; len(rest) > 0; line++ {
+		n := bytes.IndexByte(rest, '\n') + 1
+		if n == 0 {
+			n = len(rest)
+		}
+		this := rest[:n]
+		spaces := len(this) - len(bytes.TrimLeft(this, " "))
+		content := bytes.TrimSpace(this)
+		item := bytes.HasPrefix(this[spaces:], []byte("- "))
+		switch {
+		case len(content) == 0 || content[0] == '#':
+		case indent < 0 && !item:
+			return nil, nil
+		case indent < 0:
+			indent = spaces
+		case spaces < indent || indent == 0 && spaces == 0 && !item:
+			return append(parts, part{text[start:at], startLine}), rest
+		case item && spaces == indent && at-start >= size:
+			parts = append(parts, part{text[start:at], startLine})
+			start, startLine = at, line
+		}
+		rest, at = rest[n:], at+n
+	}
+	return append(parts, part{text[start:], startLine}), nil
+}
+
+// moveDown adds lines to the position of each node that is after a line.
+func moveDown(n *yaml.Node, after, lines int) {
+	if n.Line > after {
+		n.Line += lines
+	}
+	for _, c := range n.Content {
+		moveDown(c, after, lines)
+	}
+}
+
+// each calls read for each item of the list, until one says that it is enough. The tree of a part is not kept.
+func (c *chunked) each(read func(n *yaml.Node) bool) {
+	for _, p := range c.parts {
+		var doc yaml.Node
+		if yaml.Unmarshal(p.text, &doc) != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.SequenceNode {
+			c.broken = true
+			return
+		}
+		moveDown(&doc, 0, p.line)
+		for _, item := range doc.Content[0].Content {
+			if !read(item) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package githost
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// spread is over how much time the requests of a round go out: a third of the shortest interval. Below
+	// 1,000 requests it is less, for they go out at 50 a second at least.
+	spread       = 20 * time.Second
+	slowestRound = 1000
+	// burst is how many requests may go out at once, at first and from then on. It is as many as a Host has
+	// under way at a time: waking up for each alone costs more processor time than sending it.
+	burst = 8
+)
+
+// pace gives each request of a round its own time to go.
+type pace struct {
+	spacing time.Duration // on average, from one request to the next
+	slot    time.Time     // of the next request, without the burst
+}
+
+// spreadOver spreads so many requests.
+func (p *pace) spreadOver(requests int) {
+	p.spacing = spread / time.Duration(max(slowestRound, requests))
+}
+
+// take returns when the next request may go. That may be before now.
+func (p *pace) take(now time.Time) time.Time {
+	if p.slot.Before(now) {
+		p.slot = now
+	}
+	at := p.slot.Add(-burst * p.spacing)
+	p.slot = p.slot.Add(p.spacing/2 + rand.N(p.spacing))
+	if !at.After(now) {
+		return at
+	}
+	tick := burst * p.spacing
+	return at.Truncate(tick).Add(tick)
+}
+
+// spreadOver spreads the rest of the round for so many repositories.
+func (g *gate) spreadOver(repositories int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pace.spreadOver(repositories)
+}
