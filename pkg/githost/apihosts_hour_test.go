@@ -100,10 +100,12 @@ var outages = map[string]func(*http.Request) (*http.Response, error){
 	},
 	"resets": func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("read: %w", syscall.ECONNRESET) },
 	"closes": func(*http.Request) (*http.Response, error) { return nil, io.EOF },
-	"hangs": func(req *http.Request) (*http.Response, error) {
-		<-req.Context().Done()
-		return nil, req.Context().Err()
-	},
+	"hangs":  hang,
+}
+
+func hang(req *http.Request) (*http.Response, error) { //nolint:unparam // as the others
+	<-req.Context().Done()
+	return nil, req.Context().Err()
 }
 
 // A host that is no use, whatever it does instead, is asked at most 12 times in an hour for 500 repositories or few,
@@ -262,10 +264,10 @@ func TestGitHubPoints(t *testing.T) {
 					if time.Since(start) < 10*time.Minute {
 						left = c.left
 					}
-					at := strings.Index(rec.Body.String(), `"rateLimit":`)
-					rest := rec.Body.String()[at:]
-					_, _ = fmt.Fprintf(w, `%s"rateLimit":{"cost":%d,"remaining":%d,"resetAt":%q%s`, rec.Body.String()[:at], c.cost, left,
-						start.Add(10*time.Minute).UTC().Format(time.RFC3339), rest[strings.Index(rest, "}"):])
+					before, rest, _ := strings.Cut(rec.Body.String(), `"rateLimit":`)
+					_, rest, _ = strings.Cut(rest, "}")
+					_, _ = fmt.Fprintf(w, `%s"rateLimit":{"cost":%d,"remaining":%d,"resetAt":%q}%s`, before, c.cost, left,
+						start.Add(10*time.Minute).UTC().Format(time.RFC3339), rest)
 				})}
 				r := &githost.Reader{Open: allHosts, Base: w}
 				want := monitorsAt(t, config.GitHub, 300)

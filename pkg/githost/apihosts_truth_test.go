@@ -89,8 +89,9 @@ func (h *truth) serve(w http.ResponseWriter, req *http.Request) {
 	rec := httptest.NewRecorder()
 	h.api.ServeHTTP(rec, req)
 	text := strings.NewReplacer(`"hasNextPage":true`, `"hasNextPage":false`).Replace(rec.Body.String())
-	if at := strings.Index(text, `"nodes":[`); at >= 0 { // GitHub
-		text = text[:at] + `"nodes":[` + text[strings.Index(text, `],"pageInfo"`):]
+	if before, rest, ok := strings.Cut(text, `"nodes":[`); ok { // GitHub
+		_, rest, _ = strings.Cut(rest, `],"pageInfo"`)
+		text = before + `"nodes":[],"pageInfo"` + rest
 	} else {
 		text = `{"ok":true,"data":[]}`
 	}
@@ -123,11 +124,12 @@ func (h *truth) run(cycles int) {
 func (h *truth) change(i int) {
 	path, heads := fmt.Sprintf("o/r%d", i), h.heads[i]
 	h.past[i] = append(h.past[i], was{maps.Clone(heads), time.Now()})
-	switch branch := []string{"main", "dev", "dev-2", "dev/3", "other"}[h.random.IntN(5)]; {
-	case heads[branch] != "" && h.random.IntN(3) == 0:
+	branch, fate := []string{"main", "dev", "dev-2", "dev/3", "other"}[h.random.IntN(5)], h.random.IntN(9)
+	switch there := heads[branch] != ""; {
+	case there && fate < 3:
 		h.api.Delete(path, branch)
 		delete(heads, branch)
-	case heads[branch] != "" && h.random.IntN(3) == 0: // back to where it was
+	case there && fate < 5: // back to where it was
 		heads[branch] = repo.SHA(shaA)
 		h.api.Push(path, branch, shaA)
 	default:

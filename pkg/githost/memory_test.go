@@ -41,9 +41,9 @@ func TestForgets(t *testing.T) {
 func TestForgetsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := newInternet(map[string]func(*http.Request) (*http.Response, error){"a.example": status(200)})
-		r, want := plain(t, net, "token-0", 3, "a.example")
+		r, _ := plain(t, net, "token-0", 3, "a.example")
 		for hour := range 24 {
-			_, want = plain(t, net, fmt.Sprint("token-", hour), 3, "a.example")
+			_, want := plain(t, net, fmt.Sprint("token-", hour), 3, "a.example")
 			minutes(t, 60, r, want, func(minute int, got []repo.Observation) {
 				if n := len(r.Stats()); n > 3 || got[0].Err != nil {
 					t.Fatalf("hour %d, minute %d: %d endpoints, %v, want those of this and the last hour", hour, minute, n, got[0])

@@ -62,8 +62,11 @@ type endpoint struct {
 
 	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
 
+	// Of who holds Reader.mu:
 	cached, late int       // see EndpointStats
-	silent       time.Time // odd.until, of who holds Reader.mu
+	silent       time.Time // odd.until
+	told         EndpointStats
+	toldAt       time.Time // when the log said told
 }
 
 // batch is what one call asks one endpoint for.

@@ -67,6 +67,23 @@ func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failu
 		r.log().Warn("the host is not asked for a while", "host", e.name, "until", after.Until)
 	}
 	r.log().Debug("asked for heads", args...)
+	r.logHour(e)
+}
+
+// logHour tells once an hour what an endpoint was asked since the last time, so that the log of any day says what
+// Sentry costs a host and what came late.
+func (r *Reader) logHour(e *endpoint) {
+	r.mu.Lock()
+	now, before, since := e.stats(), e.told, e.toldAt
+	due := time.Since(since) >= time.Hour
+	if due {
+		e.told, e.toldAt = now, time.Now()
+	}
+	r.mu.Unlock()
+	if due && !since.IsZero() {
+		r.log().Info("asked in the last hour", "host", e.name, "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
+			"cached", now.Cached-before.Cached, "late", now.Late-before.Late)
+	}
 }
 
 func (r *Reader) statsOf(e *endpoint) EndpointStats {
