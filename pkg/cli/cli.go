@@ -77,7 +77,7 @@ Start with a sentry.yaml, check it, look at what would run, then try it here:
 Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          usageArgs(cobra.NoArgs),
+		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetOut(s.Out)
@@ -88,6 +88,22 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.AddCommand(newWatch(o), newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
 	root.InitDefaultCompletionCmd()
 	return root
+}
+
+// unknownCommand refuses arguments of the root command: what was meant is a subcommand.
+func unknownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	hint := ""
+	if near := config.Nearest(args[0], names); near == "?" {
+		hint = fmt.Sprintf("; did you mean %q?", near)
+	}
+	return usageError{fmt.Errorf("unknown command %q%s", strings.Join(args, " "), hint)}
 }
 
 // usageArgs makes a command's complaint about its arguments a usage error.

@@ -1,11 +1,6 @@
 package cli
 
-import (
-	"fmt"
-	"strings"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 // newHelp is `sentry help COMMAND`, the same as `sentry COMMAND --help`.
 func newHelp() *cobra.Command {
@@ -15,7 +10,7 @@ func newHelp() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return usageError{fmt.Errorf("unknown command %q", strings.Join(args, " "))}
+				return unknownCommand(cmd.Root(), args)
 			}
 			about.InitDefaultHelpFlag() // which the text lists
 			return about.Help()

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 )
 
@@ -81,7 +82,11 @@ func appendAttr(b []byte, prefix string, a slog.Attr) []byte {
 		}
 		return b
 	}
-	return fmt.Appendf(b, " [%s%s=%s]", prefix, a.Key, printable(v.String(), "[]"))
+	text := v.String()
+	if v.Kind() == slog.KindTime {
+		text = v.Time().UTC().Format(time.RFC3339)
+	}
+	return fmt.Appendf(b, " [%s%s=%s]", prefix, a.Key, printable(text, "[]"))
 }
 
 // printable returns s as it is, or quoted where it holds something that could break or forge a line.

@@ -200,8 +200,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 	}
 }
 
-// follow prints each task's changes until the run ends. On this machine the steps' own output is on
-// stdout, so only the end is told.
+// follow prints each task's changes and the end of the run. On this machine the engine prints all that itself.
 func (o *options) follow(ctx context.Context, eng followed, name, logs string, here bool) error {
 	last := map[string]engine.Result{}
 	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
@@ -223,6 +222,8 @@ func (o *options) follow(ctx context.Context, eng followed, name, logs string, h
 	if !out.Succeeded {
 		return fmt.Errorf("%s: %s: %s", name, out.Reason, out.Message)
 	}
-	fmt.Fprintf(o.Err, "%s: %s: %s\n", name, out.Reason, out.Message)
+	if !here {
+		fmt.Fprintf(o.Err, "%s: %s: %s\n", name, out.Reason, out.Message)
+	}
 	return nil
 }

@@ -60,8 +60,8 @@ func runValidate(ctx context.Context, o *options, online bool) error {
 	if len(errs) > 0 {
 		return usageError{fmt.Errorf("%s: %w", o.config, errors.Join(errs...))}
 	}
-	_, err = fmt.Fprintf(o.Out, "%s: valid: %d repositories, %d groups, polled every %s\n",
-		o.config, len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval)
+	_, err = fmt.Fprintf(o.Out, "%s: valid: repositories: %d, groups: %d, polled every %.0f s\n",
+		o.config, len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval.Seconds())
 	if err != nil || !online {
 		return err
 	}

@@ -320,7 +320,7 @@ func createKind(err error) string {
 func (c *cycle) problem(run plan.Run, kind string, err error) {
 	c.report.Problems++
 	if c.next.SetProblem(run.Unit.Label, kind, err, c.Now()) || c.cycles == 0 {
-		c.Log.Error("no pipeline run was made; it is tried again every cycle", "unit", run.Unit.Label, "err", err)
+		c.Log.Error("no pipeline run was made; it is tried again", "unit", run.Unit.Label, "err", err)
 	}
 }
 
