@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world is everything around a Watcher, in memory.
 type world struct {
 	t       *testing.T
+	mu      sync.Mutex                     // of heads and hold, where a test changes them while Run works
 	heads   map[string]map[string]repo.SHA // by URL; a URL that is not there fails
 	hold    map[string]chan struct{}       // by URL: answers only after this is closed
 	cached  bool                           // whether answers are those of an earlier look
@@ -47,18 +49,23 @@ func (w *world) Each(ctx context.Context, want []config.Monitor, answered func(m
 	answers := make(chan answer)
 	for i, m := range want {
 		go func() {
-			if wait := w.hold[m.URL]; wait != nil {
+			w.mu.Lock()
+			wait := w.hold[m.URL]
+			w.mu.Unlock()
+			if wait != nil {
 				select {
 				case <-wait:
 				case <-ctx.Done():
 				}
 			}
 			heads := map[string]repo.SHA{}
+			w.mu.Lock()
 			for branch, sha := range w.heads[m.URL] {
 				if m.Branches.Match(branch) {
 					heads[branch] = sha
 				}
 			}
+			w.mu.Unlock()
 			o := repo.Observation{Heads: heads, Cached: w.cached}
 			if len(heads) == 0 {
 				o = repo.Observation{Err: errors.New("host is down")}
@@ -205,6 +212,8 @@ func (w *world) start(yaml string) {
 }
 
 func (w *world) set(host, branch, digit string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	url := "https://" + host + ".example/x"
 	if w.heads[url] == nil {
 		w.heads[url] = map[string]repo.SHA{}
@@ -578,7 +587,9 @@ func TestRunFinishesTheCycleInHand(t *testing.T) {
 		synctest.Wait()
 		w.set("a", "main", "2")
 		slow := make(chan struct{})
+		w.mu.Lock()
 		w.hold["https://qa.example/x"] = slow
+		w.mu.Unlock()
 		time.Sleep(time.Minute + time.Second) // of the bubble's clock: the second cycle is waiting for the QA host
 		cancel()
 		synctest.Wait()
