@@ -141,19 +141,3 @@ func TestLimitsInWords(t *testing.T) {
 		}
 	}
 }
-
-// A GitHub that had no GraphQL for a moment is asked for it again within an hour, and until then by REST alone.
-func TestGitHubGraphQLComesBack(t *testing.T) {
-	api, origin, want := newGraphQL(t, config.GitHub, 3, "main")
-	h := openAPI(t, github.Open, origin, "", goodToken)
-	api.SetGraphQL(false)
-	checkHeads(t, h.Heads(t.Context(), want), "main")
-	api.SetGraphQL(true)
-	api.Requests()
-	for cycle := range 61 {
-		checkHeads(t, h.Heads(t.Context(), want), "main")
-		if asked, rest := api.Requests(), cycle < 59; len(asked) != map[bool]int{true: 3, false: 1}[rest] {
-			t.Fatalf("cycle %d: %d requests, want REST until the 60th, and one query then", cycle, len(asked))
-		}
-	}
-}

@@ -102,11 +102,25 @@ func (g *gate) end() bool {
 }
 
 // limitUntil keeps the endpoint from being asked before the time that err names. Where it names none, that
-// doubles from time to time.
+// doubles from time to time; so it does where that time is over, such as by a clock that is ahead.
 func (g *gate) limitUntil(err *Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if !err.Until.After(time.Now()) {
+		unnamed := *err
+		unnamed.Until = time.Time{}
+		err = &unnamed
+	}
 	g.limitLocked(err)
+}
+
+// unlimited ends a limit that is over, after a round in which the host told of none.
+func (g *gate) unlimited() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.limit.holds(time.Now()) {
+		g.limit = backoff{}
+	}
 }
 
 func (g *gate) limitLocked(err *Error) {
@@ -244,9 +258,6 @@ func (g *gate) leave(resp *http.Response, err error) {
 		g.refused()
 	default:
 		g.proven, g.refusals = true, 0
-		if !g.limit.holds(time.Now()) {
-			g.limit = backoff{}
-		}
 	}
 	g.answered++
 	g.streak = 0

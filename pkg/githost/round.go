@@ -67,6 +67,7 @@ func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (change
 	}
 	// Hints that fail must not look like a host that does.
 	e.gate.begin(began, 1)
+	before := r.statsOf(e).Requests
 	ctx, cancel := WithTimeout(ctx, e.name, r.timeout()/3)
 	defer cancel()
 	var err error
@@ -78,6 +79,9 @@ func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (change
 	}
 	if err == nil {
 		e.hint = backoff{}
+		if r.statsOf(e).Requests == before { // then the heads are what is asked for first
+			e.gate.begin(began, maxProbes)
+		}
 		return changed, false
 	}
 	e.hint.fail(began)
@@ -179,6 +183,7 @@ func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []r
 func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.Observation, works, timeUp bool) (late int) {
 	e := b.endpoint
 	_, hints := r.hints(e)
+	read, limited := false, false
 	for _, i := range indexes {
 		m := b.memory[i]
 		if !errors.Is(answers[i].Err, errNotAsked) {
@@ -190,6 +195,7 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 				heads = nil // nobody will ask for them
 			}
 			m.remember(heads, began)
+			read = true
 			continue
 		}
 		err := e.tidy(answers[i].Err)
@@ -202,10 +208,14 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 		case err.Kind == RateLimited:
 			e.gate.limitUntil(err)
 			m.fail(err, began, false)
+			limited = true
 		default:
 			m.fail(err, began, works)
 		}
 		m.late = timeUp
+	}
+	if read && !limited {
+		e.gate.unlimited()
 	}
 	return late
 }

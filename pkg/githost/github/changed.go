@@ -53,7 +53,7 @@ func (h *host) saw(w githost.Wanted, t *target, at time.Time) {
 func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, error) {
 	h.mu.Lock()
 	h.forget(want)
-	without, seen := h.without > 0 || h.token == "", maps.Clone(h.seen)
+	without, seen := time.Now().Before(h.without) || h.token == "", maps.Clone(h.seen)
 	h.mu.Unlock()
 	if without {
 		return nil, githost.NotAsked(githost.NewError(githost.Invalid, h.name, "without a token, or GraphQL, it does not tell what changed"))

@@ -40,7 +40,7 @@ type host struct {
 	batches graphql.Batches
 
 	mu      sync.Mutex
-	without int             // calls of Heads that leave GraphQL alone, for the server has none
+	without time.Time       // until when GraphQL is left alone, for the server has none
 	large   map[string]bool // repositories with more branches than GraphQL is good for
 	seen    map[string]sighting
 }
@@ -99,7 +99,6 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 	if h.token == "" {
 		return rest.Each(ctx, h.name, want, h.read)
 	}
-	h.remember(func() { h.without = max(0, h.without-1) })
 	answers, left := h.query(ctx, want)
 	if len(left) == 0 {
 		return answers

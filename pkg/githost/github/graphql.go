@@ -19,9 +19,9 @@ import (
 // by REST from then on, where one request answers all of it, and costs nothing while nothing changes.
 const maxPages = 5
 
-// maxWithout is for how many calls of Heads a server that has no GraphQL is not asked for it again: an hour of
-// cycles. One that had it before may only be starting.
-const maxWithout = 60
+// lookAgain is for how long a server that has no GraphQL is not asked for it again. It may be upgraded, and one that
+// had it before may only be starting.
+const lookAgain = time.Hour
 
 // query reads repositories by GraphQL. left are those that REST has to answer.
 func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo.Observation, left []int) {
@@ -64,7 +64,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 func (h *host) byREST(t *target) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.without > 0 || t.exact == nil && h.large[t.path()]
+	return time.Now().Before(h.without) || t.exact == nil && h.large[t.path()]
 }
 
 func (t *target) path() string { return strings.ToLower(t.owner + "/" + t.name) }
@@ -142,7 +142,7 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		switch e.Status {
 		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
-			h.remember(func() { h.without = maxWithout })
+			h.remember(func() { h.without = time.Now().Add(lookAgain) })
 		}
 	}
 	if err != nil {

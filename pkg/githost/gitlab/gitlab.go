@@ -22,6 +22,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	gogitlab "gitlab.com/gitlab-org/api/client-go"
 
@@ -48,9 +49,10 @@ type host struct {
 	batches graphql.Batches
 
 	mu     sync.Mutex
-	offers offer
-	found  map[string]int // branches that each target had last
+	offers bool           // the server's GraphQL answers heads
+	absent time.Time      // until when the server is taken to have no such GraphQL
 	rests  int            // calls of Heads that leave GraphQL alone, after it was in trouble
+	found  map[string]int // branches that each target had last
 }
 
 // Open is the githost.Open of GitLab. The API is <origin>/api/v4; for a GitLab below a path, api_url

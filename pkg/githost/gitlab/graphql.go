@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
@@ -16,21 +17,17 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// offer is what is known of a server's GraphQL.
-type offer int
-
-const (
-	notAsked offer = iota
-	offered
-	notOffered
-)
-
 // maxFound bounds the projects of which it is remembered how many branches they have.
 const maxFound = 100_000
 
-// maxRests is how many calls of Heads use REST alone after GraphQL answered nothing at all, or nothing that
-// makes sense.
-const maxRests = 10
+const (
+	// maxRests is how many calls of Heads use REST alone after GraphQL answered nothing at all, or nothing that makes
+	// sense. A host that is down is called seldom, and shall not be asked both ways each time.
+	maxRests = 10
+	// lookAgain is for how long a server whose GraphQL does not answer heads is not asked for it again. It may be
+	// upgraded, or only have been starting.
+	lookAgain = time.Hour
+)
 
 // query reads projects by GraphQL. left are those that REST has to answer.
 func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo.Observation, left []int) {
@@ -184,25 +181,25 @@ func (h *host) odd(err error) error {
 // introspection asks for what Repository has, and what projects() takes.
 const introspection = `query{repository:__type(name:"Repository"){fields{name args{name}}} query:__type(name:"Query"){fields{name args{name}}}}`
 
-// offered reports whether a server's GraphQL answers heads, and asks it the first time. An error means
+// offered reports whether a server's GraphQL answers heads, and asks it where that is not known. An error means
 // that the server is not to be asked for anything else now.
 func (h *host) offered(ctx context.Context) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.token == "" || h.offers == notOffered:
+	case h.token == "" || time.Now().Before(h.absent):
 		return false, nil
 	case h.rests > 0:
 		h.rests--
 		return false, nil
-	case h.offers == offered:
+	case h.offers:
 		return true, nil
 	}
 	answer, err := h.graphQL.Ask(ctx, introspection, nil)
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		switch {
 		case e.Status == http.StatusNotFound, e.Status == http.StatusMethodNotAllowed, e.Status == http.StatusGone:
-			h.offers = notOffered
+			h.absent = time.Now().Add(lookAgain)
 			return false, nil
 		case ctx.Err() != nil, e.Kind == githost.RateLimited, e.Status == http.StatusUnauthorized,
 			e.Kind == githost.Temporary && e.Status == 0:
@@ -217,11 +214,11 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 		h.rests = maxRests
 		return false, nil
 	}
-	h.offers = notOffered
-	if slices.Contains(repository["commit"], "ref") && slices.Contains(query["projects"], "fullPaths") {
-		h.offers = offered
+	h.offers = slices.Contains(repository["commit"], "ref") && slices.Contains(query["projects"], "fullPaths")
+	if !h.offers {
+		h.absent = time.Now().Add(lookAgain)
 	}
-	return h.offers == offered, nil
+	return h.offers, nil
 }
 
 // fields reads the description of a type: the names of the arguments, by the name of the field.
