@@ -171,16 +171,16 @@ func TestAPIServerInTrouble(t *testing.T) {
 		{name: "refused", trouble: refused, log: "connection refused"},
 		{name: "slow", first: func(http.ResponseWriter, *http.Request) bool { time.Sleep(time.Second); return false }, runs: 1},
 		{name: "503", trouble: failing, log: "load the state"},
-		{name: "500 to a create", first: answering(500, "", creates), log: "no pipeline run was made; it is tried again every cycle"},
+		{name: "500 to a create", first: answering(500, "", creates), log: "no pipeline run was made; it is tried again"},
 		{name: "429 for a moment", first: once(answering(429, "1", everything)), runs: 1},
-		{name: "429 for a minute", first: answering(429, "60", creates), log: "no pipeline run was made; it is tried again every cycle"},
+		{name: "429 for a minute", first: answering(429, "60", creates), log: "no pipeline run was made; it is tried again"},
 		{name: "create is done and said to have failed", first: func(w http.ResponseWriter, r *http.Request) bool {
 			if creates(r) {
 				s.proxy.perform(r)
 				http.Error(w, "etcdserver: request timed out", http.StatusInternalServerError)
 			}
 			return creates(r)
-		}, log: "no pipeline run was made; it is tried again every cycle", runs: 1},
+		}, log: "no pipeline run was made; it is tried again", runs: 1},
 		{name: "somebody else writes the state before", first: once(func(w http.ResponseWriter, r *http.Request) bool {
 			if remembers(r) {
 				_, err := command(s.t.Context(), "", "kubectl", "-n", s.ns, "annotate", "configmap", configmap.Name, "who=somebody-else")
