@@ -100,7 +100,7 @@ func unknownCommand(root *cobra.Command, args []string) error {
 		names = append(names, c.Name())
 	}
 	hint := ""
-	if near := config.Nearest(args[0], names); near == "?" {
+	if near := config.Nearest(args[0], names); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return usageError{fmt.Errorf("unknown command %q%s", strings.Join(args, " "), hint)}
