@@ -73,7 +73,8 @@ func Make(in Input) Plan {
 type planner struct {
 	Input
 	next   state.Snapshot
-	owned  bool                // next shares nothing with Snapshot
+	owned  bool                // next is a fork of Snapshot
+	edited map[string]bool     // repositories whose branches in next are its own
 	due    map[string][]Change // by repository, sorted by branch; only of repositories with changes
 	events []Event
 }
@@ -81,7 +82,7 @@ type planner struct {
 // own makes next writable. An idle cycle, which is nearly all of them, never copies the snapshot.
 func (p *planner) own() {
 	if !p.owned {
-		p.next, p.owned = p.Snapshot.Clone(), true
+		p.next, p.owned = p.Snapshot.Fork(), true
 	}
 }
 
@@ -89,6 +90,13 @@ func (p *planner) own() {
 func (p *planner) edit(name string, change func(*state.Repository)) {
 	p.own()
 	r := p.next.Repositories[name]
+	if !p.edited[name] {
+		r.Branches = maps.Clone(r.Branches)
+		if p.edited == nil {
+			p.edited = make(map[string]bool)
+		}
+		p.edited[name] = true
+	}
 	if r.Branches == nil {
 		r.Branches = make(map[string]state.Branch)
 	}

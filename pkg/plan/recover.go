@@ -50,7 +50,7 @@ func Recover(s state.Snapshot, runs []Existing) (state.Snapshot, map[string]bool
 				continue
 			}
 			if news == nil {
-				s, news = s.Clone(), make(map[string]bool)
+				s, news = s.Fork(), make(map[string]bool)
 			}
 			Run{Unit: Unit{Label: r.Unit}, Trigger: Trigger{Refs: []Change{c}}}.Remember(&s, r.Trigger.Seen)
 			news[c.Repository] = true

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -121,8 +122,8 @@ func (r Run) Pin(heads []repo.Observation) (Run, error) {
 	return pinned, nil
 }
 
-// Remember writes into s that the run exists: its triggering refs were acted upon at now, and its unit has
-// no problem. A run that was asked for by hand leaves s as it is.
+// Remember writes into s, which must be a fork, that the run exists: its triggering refs were acted upon at now,
+// and its unit has no problem. A run that was asked for by hand leaves s as it is.
 func (r Run) Remember(s *state.Snapshot, now time.Time) {
 	if r.Trigger.Manual != "" {
 		return
@@ -132,7 +133,7 @@ func (r Run) Remember(s *state.Snapshot, now time.Time) {
 	}
 	for _, c := range r.Trigger.Refs {
 		entry := s.Repositories[c.Repository]
-		if entry.Branches == nil {
+		if entry.Branches = maps.Clone(entry.Branches); entry.Branches == nil {
 			entry.Branches = make(map[string]state.Branch)
 		}
 		entry.Unseen = false

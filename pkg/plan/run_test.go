@@ -107,7 +107,7 @@ func TestRemember(t *testing.T) {
 	})
 	was.Problems = map[string]state.Problem{"site": {Kind: "qa"}, "other": {Kind: "qa"}}
 	p := Make(Input{Config: c, Snapshot: was, Observed: []repo.Observation{heads("main", "c"), failed("denied", "no")}, Now: noon})
-	s := was.Clone()
+	before, s := was.Clone(), was.Fork()
 	later := noon.Add(time.Hour).In(time.FixedZone("CET", 3600))
 	p.Runs[0].Remember(&s, later)
 	want := was.Clone()
@@ -115,6 +115,9 @@ func TestRemember(t *testing.T) {
 	delete(want.Problems, "site")
 	if !s.Equal(want) {
 		t.Errorf("Remember made %+v, want %+v", s, want)
+	}
+	if !was.Equal(before) {
+		t.Errorf("Remember changed the snapshot that it was given a fork of: %+v, want %+v", was, before)
 	}
 	if loc := s.Repositories["web"].Branches["main"].Time.Location(); loc != time.UTC {
 		t.Errorf("the time is remembered in %v, want UTC", loc)

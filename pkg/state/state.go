@@ -147,6 +147,17 @@ func (p Problem) equal(o Problem) bool {
 	return p.Kind == o.Kind && p.Message == o.Message && p.Since.Equal(o.Since)
 }
 
+// Fork returns a snapshot whose entries can be set and deleted while s stays as it is. What an entry holds is
+// shared: its branches are replaced by other ones, never changed. So the snapshot that follows from another one
+// costs no second copy of 10,000 repositories.
+func (s Snapshot) Fork() Snapshot {
+	s.Repositories, s.Problems = maps.Clone(s.Repositories), maps.Clone(s.Problems)
+	if s.Repositories == nil {
+		s.Repositories = make(map[string]Repository)
+	}
+	return s
+}
+
 // Clone returns a copy that shares nothing with s.
 func (s Snapshot) Clone() Snapshot {
 	c := s

@@ -48,6 +48,20 @@ func TestCloneSharesNothing(t *testing.T) {
 	}
 }
 
+func TestForkLeavesTheOriginal(t *testing.T) {
+	s := full()
+	f := s.Fork()
+	r := f.Repositories["rag"]
+	r.Floor++
+	f.Repositories["rag"] = r
+	f.Repositories["new"] = Repository{}
+	delete(f.Problems, "rag.main")
+	if !s.Equal(full()) {
+		t.Errorf("the original changed with its fork: %+v", s)
+	}
+	Snapshot{}.Fork().Repositories["new"] = Repository{} // there is a map to set it in
+}
+
 func TestEqual(t *testing.T) {
 	// edit changes one entry of rag, whose maps are not shared between two calls of full.
 	edit := func(f func(*Repository)) func(*Snapshot) {
