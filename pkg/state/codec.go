@@ -39,7 +39,7 @@ func Encode(s Snapshot) ([]byte, error) {
 	if err := check(s); err != nil {
 		return nil, fmt.Errorf("encode the state: %w", err)
 	}
-	data, err := json.Marshal(document{Version: whole, Snapshot: s})
+	data, err := s.append(fmt.Appendf(make([]byte, 0, s.size()), `{"version":%d`, whole))
 	if err != nil {
 		return nil, fmt.Errorf("encode the state: %w", err)
 	}
@@ -47,6 +47,60 @@ func Encode(s Snapshot) ([]byte, error) {
 		return nil, fmt.Errorf("encode the state: %d bytes, want at most %d: watch fewer branches, or split the configuration between two Sentries", len(data), MaxSize)
 	}
 	return data, nil
+}
+
+// append appends the fields of s and the end of their object, as package json would write them. That has a second
+// copy of all in memory, and some to spare, which at 10,000 repositories is most of what a cycle needs.
+func (s Snapshot) append(data []byte) ([]byte, error) {
+	var err error
+	if s.Epoch != "" {
+		if data, err = appendValue(append(data, `,"epoch":`...), s.Epoch); err != nil {
+			return nil, err
+		}
+	}
+	if data, err = appendMap(data, `,"repositories":`, s.Repositories); err != nil {
+		return nil, err
+	}
+	if data, err = appendMap(data, `,"problems":`, s.Problems); err != nil {
+		return nil, err
+	}
+	return append(data, '}'), nil
+}
+
+func appendMap[T any](data []byte, key string, entries map[string]T) ([]byte, error) {
+	var err error
+	for i, name := range slices.Sorted(maps.Keys(entries)) {
+		if i == 0 {
+			data = append(append(data, key...), '{')
+		} else {
+			data = append(data, ',')
+		}
+		if data, err = appendValue(data, name); err != nil {
+			return nil, err
+		}
+		if data, err = appendValue(append(data, ':'), entries[name]); err != nil {
+			return nil, err
+		}
+	}
+	if len(entries) > 0 {
+		data = append(data, '}')
+	}
+	return data, nil
+}
+
+func appendValue(data []byte, value any) ([]byte, error) {
+	text, err := json.Marshal(value)
+	return append(data, text...), err
+}
+
+// size is about what the encoded snapshot takes, in bytes.
+func (s Snapshot) size() int {
+	const entry, branch = 64, 128
+	size := entry*(1+len(s.Repositories)) + (entry+maxMessage)*len(s.Problems)
+	for _, r := range s.Repositories {
+		size += branch*len(r.Branches) + len(r.Damaged)
+	}
+	return size
 }
 
 // Decode returns the snapshot that data holds. What is no JSON object of a known format is an error that

@@ -214,6 +214,9 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || !back.Equal(s) {
 			t.Fatalf("Decode(%q) = %+v, encoded %s, and back %+v, %v", data, s, one, back, err)
 		}
+		if usual, err := json.Marshal(document{whole, s}); err != nil || !bytes.Equal(one, usual) {
+			t.Fatalf("Encode: %s, want what package json writes: %s, %v", one, usual, err)
+		}
 		two, err := Encode(back)
 		if err != nil || !bytes.Equal(one, two) {
 			t.Fatalf("Encode twice: %s, then %s, %v", one, two, err)

@@ -24,7 +24,8 @@ type Heads interface {
 
 // Store keeps the snapshot.
 type Store interface {
-	// Load returns the snapshot, or an empty one where there is none yet.
+	// Load returns the snapshot, or an empty one where there is none yet. It may be the same one as the last time,
+	// or what was saved: whoever changes it forks it.
 	Load(ctx context.Context) (state.Snapshot, error)
 	// Save replaces what the last Load returned; state.ErrConflict when somebody else did in between.
 	Save(ctx context.Context, s state.Snapshot) error

@@ -4,6 +4,7 @@ package file
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -23,31 +24,43 @@ const retryLock = 10 * time.Millisecond
 // Store keeps the snapshot in a file. Several processes may use the same file: Save notices what another
 // one wrote. A Store itself is for one goroutine at a time.
 type Store struct {
-	path   string
-	loaded []byte // content at the last Load or Save; nil when there was no file
+	path     string
+	loaded   content // at the last Load or Save
+	snapshot state.Snapshot
 }
+
+// content is the hash of a file; the zero content is that of no file.
+type content [sha256.Size]byte
 
 // New returns the store of the file at path. Nothing is touched before Load or Save. Beside the file
 // there will be path.lock, and path.tmp while it is written.
 func New(path string) *Store { return &Store{path: path} }
 
 // Load returns the snapshot, or an empty one when there is no file. A file that is not a valid state, an
-// empty one too, is an error.
+// empty one too, is an error. While nobody writes, Load returns the same snapshot again, which must not be changed:
+// see state.Snapshot.Fork.
 func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return state.Snapshot{}, err
 	}
-	data, err := s.read()
+	now, err := s.read(io.Discard)
 	if err != nil {
 		return state.Snapshot{}, err
 	}
+	if now == s.loaded {
+		return s.snapshot, nil
+	}
 	var snapshot state.Snapshot
-	if data != nil {
-		if snapshot, err = state.Decode(data); err != nil {
+	var data bytes.Buffer
+	if now, err = s.read(&data); err != nil {
+		return state.Snapshot{}, err
+	}
+	if now != (content{}) {
+		if snapshot, err = state.Decode(data.Bytes()); err != nil {
 			return state.Snapshot{}, fmt.Errorf("state file %s: %w", s.path, err)
 		}
 	}
-	s.loaded = data
+	s.loaded, s.snapshot = now, snapshot
 	return snapshot, nil
 }
 
@@ -67,41 +80,41 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 		return fmt.Errorf("lock the state file %s: %w", s.path, err)
 	}
 	defer unlock()
-	current, err := s.read()
+	current, err := s.read(io.Discard)
 	if err != nil {
 		return err
 	}
-	if (current == nil) != (s.loaded == nil) || !bytes.Equal(current, s.loaded) {
+	if current != s.loaded {
 		return fmt.Errorf("state file %s: %w", s.path, state.ErrConflict)
 	}
 	if err := replace(s.path, data); err != nil {
 		return fmt.Errorf("write the state file: %w", err)
 	}
-	s.loaded = data
+	s.loaded, s.snapshot = sha256.Sum256(data), snapshot
 	return nil
 }
 
-// read returns the file's content, or nil when there is none.
-func (s *Store) read() ([]byte, error) {
+// read copies the file to w, and returns what it holds.
+func (s *Store) read(w io.Writer) (content, error) {
 	// Opening a named pipe would wait for its writer.
 	switch info, err := os.Stat(s.path); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
+		return content{}, nil
 	case err != nil:
-		return nil, fmt.Errorf("read the state file: %w", err)
+		return content{}, fmt.Errorf("read the state file: %w", err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("read the state file: %s is not a regular file: name another", s.path)
+		return content{}, fmt.Errorf("read the state file: %s is not a regular file: name another", s.path)
 	}
 	f, err := os.Open(s.path)
 	if err != nil {
-		return nil, fmt.Errorf("read the state file: %w", err)
+		return content{}, fmt.Errorf("read the state file: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, state.MaxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the state file: %w", err)
+	hash := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(w, hash), io.LimitReader(f, state.MaxSize+1)); err != nil {
+		return content{}, fmt.Errorf("read the state file: %w", err)
 	}
-	return data, nil
+	return content(hash.Sum(nil)), nil
 }
 
 // lock takes the lock file for this process alone. The file stays: removing it would let two processes
