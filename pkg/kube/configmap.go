@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -30,6 +31,29 @@ func (c *Cluster) GetConfigMap(ctx context.Context, namespace, name string) (*co
 		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", namespace, name, Explain(err))
 	}
 	return cm, nil
+}
+
+// bare asks for an object's metadata alone, which every API server since Kubernetes 1.15 answers:
+// https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
+const bare = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
+
+// ConfigMapVersion returns the resourceVersion of the ConfigMap, whose content it does not read, or "" when there is
+// none.
+func (c *Cluster) ConfigMapVersion(ctx context.Context, namespace, name string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, configMapTimeout)
+	defer cancel()
+	text, err := c.Core.Get().Namespace(namespace).Resource("configmaps").Name(name).SetHeader("Accept", bare).Do(ctx).Raw()
+	var cm metav1.PartialObjectMetadata
+	if err == nil {
+		err = json.Unmarshal(text, &cm)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read ConfigMap %s/%s: %w", namespace, name, Explain(err))
+	}
+	return cm.ResourceVersion, nil
 }
 
 // PutConfigMap sets one key of a ConfigMap that must still be as it was read, or makes it where was is nil.

@@ -168,6 +168,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		old = body
 	case http.MethodDelete:
 		delete(s.objects, path)
+	case http.MethodGet:
+		if strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
+			old = Object{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": old["metadata"]}
+		}
 	}
 	answer(w, http.StatusOK, old)
 }

@@ -50,10 +50,13 @@ type Store struct {
 	namespace string
 	limit     int // maxBytes
 
+	// All without the content, which is in what follows.
 	loaded  *corev1.ConfigMap   // the first, as Load found it; nil when there was none
 	top     state.Top           // its content
 	further []*corev1.ConfigMap // those that hold a part; nil: not known to exist
 	parts   []state.Part        // theirs
+
+	snapshot *state.Snapshot // what all of that is; nil when it is not known to be
 }
 
 // New returns the store in the namespace; "" is the cluster connection's.
@@ -70,8 +73,19 @@ func nameOf(i int) string { return Name + "-" + strconv.Itoa(i+1) }
 var errMoved = errors.New("the state changed while it was read")
 
 // Load returns the snapshot, or an empty one where no ConfigMap exists. Content that cannot be read is an
-// error, never "no state": that would record heads which were never deployed.
+// error, never "no state": that would record heads which were never deployed. While nobody writes, Load asks only for
+// the versions of the ConfigMaps, and returns the same snapshot again, which must not be changed: see
+// state.Snapshot.Fork.
 func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
+	if s.loaded != nil && s.snapshot != nil {
+		same, err := s.unchanged(ctx)
+		if err != nil {
+			return state.Snapshot{}, err
+		}
+		if same {
+			return *s.snapshot, nil
+		}
+	}
 	for range 5 {
 		snapshot, err := s.load(ctx)
 		if !errors.Is(err, errMoved) {
@@ -81,8 +95,23 @@ func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
 	return state.Snapshot{}, fmt.Errorf("read ConfigMap %s/%s: %w again and again: %w", s.namespace, Name, errMoved, state.ErrConflict)
 }
 
+// unchanged reports whether all ConfigMaps are as they were loaded or saved. A person may have edited any of them.
+func (s *Store) unchanged(ctx context.Context) (bool, error) {
+	for i, cm := range append([]*corev1.ConfigMap{s.loaded}, s.further...) {
+		name := Name
+		if i > 0 {
+			name = nameOf(i - 1)
+		}
+		version, err := s.cluster.ConfigMapVersion(ctx, s.namespace, name)
+		if err != nil || cm == nil || version != cm.ResourceVersion {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
-	s.loaded, s.top, s.further, s.parts = nil, state.Top{}, nil, nil
+	s.loaded, s.top, s.further, s.parts, s.snapshot = nil, state.Top{}, nil, nil, nil
 	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, Name)
 	if err != nil || cm == nil {
 		return state.Snapshot{}, err
@@ -105,8 +134,15 @@ func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
 			return state.Snapshot{}, err
 		}
 	}
-	s.loaded, s.top, s.further, s.parts = cm, top, further, parts
-	return top.With(parts), nil
+	snapshot := top.With(parts)
+	s.loaded, s.top, s.further, s.parts, s.snapshot = bare(cm), top, further, parts, &snapshot
+	return snapshot, nil
+}
+
+// bare takes the content out of a ConfigMap that was read or written: a state of some megabytes is in memory once.
+func bare(cm *corev1.ConfigMap) *corev1.ConfigMap {
+	delete(cm.Data, key)
+	return cm
 }
 
 // part reads the part that the first ConfigMap names.
@@ -127,7 +163,7 @@ func (s *Store) part(ctx context.Context, i int, name, epoch string) (*corev1.Co
 	if !ok || f.Epoch != epoch {
 		return nil, state.Part{}, s.unreadable(nameOf(i), fmt.Errorf("it has no part %s of epoch %q, which %s names", name, epoch, Name))
 	}
-	return cm, part, nil
+	return bare(cm), part, nil
 }
 
 func (s *Store) unreadable(name string, err error) error {
@@ -137,6 +173,15 @@ func (s *Store) unreadable(name string, err error) error {
 // Save replaces what the last Load returned, or state.ErrConflict when the state changed, appeared or
 // went since.
 func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
+	s.snapshot = nil // until all of it is written
+	err := s.save(ctx, snapshot)
+	if err == nil {
+		s.snapshot = &snapshot
+	}
+	return err
+}
+
+func (s *Store) save(ctx context.Context, snapshot state.Snapshot) error {
 	top := state.Over(snapshot, s.parts)
 	top.Parts = s.top.Parts
 	// A state that shrank to a half goes back into one ConfigMap.
@@ -179,5 +224,8 @@ func (s *Store) put(ctx context.Context, name string, was *corev1.ConfigMap, tex
 	if errors.Is(err, kube.ErrConflict) {
 		return nil, fmt.Errorf("%w: %w", err, state.ErrConflict)
 	}
-	return saved, err
+	if err != nil {
+		return nil, err
+	}
+	return bare(saved), nil
 }

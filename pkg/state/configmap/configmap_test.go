@@ -191,6 +191,85 @@ func TestLoadWhileAnotherWrites(t *testing.T) {
 	}
 }
 
+// What nobody wrote is not sent again, whether it was loaded or saved; what a person did by hand counts.
+func TestLoadOfWhatIsKnown(t *testing.T) {
+	for _, n := range []int{1, 130} {
+		server, c := kubetest.New(t)
+		s := newStore(c)
+		if _, err := s.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect := func(what string, want state.Snapshot) {
+			t.Helper()
+			if got, err := s.Load(t.Context()); err != nil || !got.Equal(want) {
+				t.Errorf("%d repositories, %s: Load = %d repositories, %v, want %d", n, what, len(got.Repositories), err, len(want.Repositories))
+			}
+		}
+		var whole []string
+		server.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodGet && !strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
+				whole = append(whole, r.URL.Path)
+			}
+			return false
+		}
+		next := sized(n, "a")
+		for range 2 {
+			if err := s.Save(t.Context(), next); err != nil {
+				t.Fatal(err)
+			}
+			whole = nil
+			expect("saved", next)
+			if len(whole) > 0 {
+				t.Errorf("%d repositories: read %v, want versions alone", n, whole)
+			}
+			next = sized(n, "b")
+		}
+		next = sized(n, "b")
+		for _, name := range server.Names(configMaps) {
+			text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string)
+			if strings.Contains(text, `"repository-0"`) {
+				set(server, name, strings.ReplaceAll(text, strings.Repeat("b", 40), strings.Repeat("c", 40)))
+				for repository := range next.Repositories {
+					if strings.Contains(text, `"`+repository+`"`) {
+						next.Repositories[repository] = sized(n, "c").Repositories[repository]
+					}
+				}
+			}
+		}
+		expect("edited by hand", next)
+		server.Put(configMaps+"/"+Name, nil)
+		expect("deleted by hand", state.Snapshot{})
+	}
+}
+
+// A Save that failed in between leaves nothing that a Load would take for what is stored.
+func TestLoadAfterAFailedSave(t *testing.T) {
+	for die := range 7 {
+		server, c := kubetest.New(t)
+		save(t, c, sized(120, "a"))
+		s, _ := load(t, c)
+		writes := 0
+		server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet {
+				writes++
+			}
+			if writes > die {
+				kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dead")
+			}
+			return writes > die
+		}
+		if err := s.Save(t.Context(), sized(270, "b")); err == nil {
+			t.Fatalf("dead after %d writes: saved", die)
+		}
+		server.Fault = nil
+		got, err := s.Load(t.Context())
+		_, want := load(t, c)
+		if err != nil || !got.Equal(want) {
+			t.Errorf("dead after %d writes: Load = %d repositories, %v, want the %d that are stored", die, len(got.Repositories), err, len(want.Repositories))
+		}
+	}
+}
+
 // At a write of one Sentry another one, which read the state before that write, before an earlier one or before
 // all of them, writes too. Exactly the one that was told so has lost.
 func TestTwoWriters(t *testing.T) {
