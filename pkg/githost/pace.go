@@ -10,9 +10,12 @@ const (
 	// 1,000 requests it is less, for they go out at 50 a second at least.
 	spread       = 20 * time.Second
 	slowestRound = 1000
-	// burst is how many requests may go out at once, at first and from then on. It is as many as a Host has
-	// under way at a time: waking up for each alone costs more processor time than sending it.
-	burst = 8
+	// burst is how many requests may go out at once, at first and from then on, and shortest how much time there is at
+	// least from one burst to the next: with more requests than that, the bursts are larger. A burst is as many as a
+	// Host has under way at a time, or some times that: waking up for each request alone, or for a few of them a
+	// hundred times a second, costs more processor time than sending them.
+	burst    = 8
+	shortest = 128 * time.Millisecond
 )
 
 // pace gives each request of a round its own time to go.
@@ -31,12 +34,12 @@ func (p *pace) take(now time.Time) time.Time {
 	if p.slot.Before(now) {
 		p.slot = now
 	}
-	at := p.slot.Add(-burst * p.spacing)
+	tick := max(burst*p.spacing, shortest)
+	at := p.slot.Add(-tick)
 	p.slot = p.slot.Add(p.spacing/2 + rand.N(p.spacing))
 	if !at.After(now) {
 		return at
 	}
-	tick := burst * p.spacing
 	return at.Truncate(tick).Add(tick)
 }
 

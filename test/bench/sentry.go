@@ -21,7 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -53,7 +53,7 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 	return &sentry{reader: reader, watcher: &watch.Watcher{
 		Config:  c,
 		Heads:   reader,
-		Store:   &disk{path: s.state},
+		Store:   file.New(s.state),
 		Engine:  engine{},
 		Created: func(context.Context, []plan.Run) {},
 		Log:     slog.New(slog.DiscardHandler),
@@ -115,34 +115,6 @@ func writeConfiguration(s settings) (string, error) {
 `, i, s.url, path(i), strings.Join(branches, ", "), s.host, qa, qaBranch)
 	}
 	return f.Name(), errors.Join(w.Flush(), f.Close())
-}
-
-// disk is a watch.Store: what a cluster keeps is not in the memory of Sentry either.
-type disk struct {
-	path  string
-	saved bool
-}
-
-// Load implements watch.Store.
-func (d *disk) Load(context.Context) (state.Snapshot, error) {
-	if !d.saved {
-		return state.Snapshot{}, nil
-	}
-	text, err := os.ReadFile(d.path)
-	if err != nil {
-		return state.Snapshot{}, err
-	}
-	return state.Decode(text)
-}
-
-// Save implements watch.Store.
-func (d *disk) Save(_ context.Context, s state.Snapshot) error {
-	text, err := state.Encode(s)
-	if err != nil {
-		return err
-	}
-	d.saved = true
-	return os.WriteFile(d.path, text, 0o600)
 }
 
 // engine is a watch.Engine whose runs end at once.
