@@ -26,9 +26,9 @@ const defaultShare = 15 * time.Second
 
 // host is one server with one credential.
 type host struct {
-	name           string // host[:port]
-	client         *http.Client
-	user, password string // both empty: nothing is sent
+	name        string // host[:port]
+	client      *http.Client
+	posts, gets http.Header // of all requests
 
 	mu     sync.Mutex
 	routes map[string]route // by URL as in sentry.yaml
@@ -58,16 +58,18 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	// Each read has a deadline of its own; the client's would cost a goroutine and a timer a request.
 	untimed := *client
 	untimed.Timeout = 0
+	user, password := e.Auth.Username.Reveal(), e.Auth.Token.Reveal()
+	if user == "" && password != "" {
+		user = "git"
+	}
 	h := &host{
-		name:     e.Host(),
-		client:   &untimed,
-		user:     e.Auth.Username.Reveal(),
-		password: e.Auth.Token.Reveal(),
-		routes:   make(map[string]route),
+		name:   e.Host(),
+		client: &untimed,
+		posts:  headers(typeResult, user, password),
+		gets:   headers(typeAdvert, user, password),
+		routes: make(map[string]route),
 	}
-	if h.user == "" && h.password != "" {
-		h.user = "git"
-	}
+	h.posts.Set("Content-Type", typeRequest)
 	return h, nil
 }
 

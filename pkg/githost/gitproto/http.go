@@ -29,14 +29,16 @@ func (h *host) lsRefs(ctx context.Context, r route, patterns repo.Patterns) repo
 	if err != nil {
 		return h.failed(err)
 	}
-	req.Header.Set("Content-Type", typeRequest)
+	req.Header = h.posts
 	resp, err := h.do(req, typeResult)
 	if err != nil {
 		return h.failed(err)
 	}
 	defer resp.Body.Close()
+	packets := newPktReader(resp.Body)
+	defer packets.release()
 	return h.collect(patterns, func(yield func(ref, name string) bool) error {
-		return readLsRefs(newPktReader(resp.Body), yield)
+		return readLsRefs(packets, yield)
 	})
 }
 
@@ -47,6 +49,7 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	if err != nil {
 		return h.failed(err), r
 	}
+	req.Header = h.gets
 	resp, err := h.do(req, typeAdvert)
 	if err != nil {
 		return h.failed(err), r
@@ -57,10 +60,12 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	if base, ok := strings.CutSuffix(moved.String(), infoRefs); ok {
 		r.base = base
 	}
+	packets := newPktReader(resp.Body)
+	defer packets.release()
 	var a advert
 	answer := h.collect(patterns, func(yield func(ref, name string) bool) error {
 		var err error
-		a, err = readAdvert(newPktReader(resp.Body), yield)
+		a, err = readAdvert(packets, yield)
 		return err
 	})
 	if !a.v2 {
@@ -72,13 +77,17 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	return h.lsRefs(ctx, r, patterns), r
 }
 
-// do sends a request with the credential and returns an answer of status 200 and the wanted type.
-func (h *host) do(req *http.Request, want string) (*http.Response, error) {
-	req.Header.Set("Git-Protocol", protocolName)
-	req.Header.Set("Accept", want)
-	if h.user != "" {
-		req.SetBasicAuth(h.user, h.password)
+// headers returns what every request has that asks for such an answer, with the credential.
+func headers(want, user, password string) http.Header {
+	req := http.Request{Header: http.Header{"Git-Protocol": {protocolName}, "Accept": {want}}}
+	if user != "" {
+		req.SetBasicAuth(user, password)
 	}
+	return req.Header
+}
+
+// do sends a request, whose header nobody changes, and returns an answer of status 200 and the wanted type.
+func (h *host) do(req *http.Request, want string) (*http.Response, error) {
 	resp, err := h.client.Do(req)
 	if err != nil {
 		return nil, err

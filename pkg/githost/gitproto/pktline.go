@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -55,8 +56,19 @@ type pktReader struct {
 	buf []byte
 }
 
+// pktReaders are those that are not in use: ten thousand repositories are read a cycle, eight at a time.
+var pktReaders = sync.Pool{New: func() any { return &pktReader{r: bufio.NewReaderSize(nil, usualAnswer)} }}
+
+// newPktReader returns a reader of r, to be released when it is not used any more.
 func newPktReader(r io.Reader) *pktReader {
-	return &pktReader{r: bufio.NewReaderSize(r, usualAnswer)}
+	p := pktReaders.Get().(*pktReader)
+	p.r.Reset(r)
+	return p
+}
+
+func (p *pktReader) release() {
+	p.r.Reset(nil)
+	pktReaders.Put(p)
 }
 
 // rest reads to the flush packet and the end of the answer, so that the connection can be used again, but
@@ -90,7 +102,6 @@ func (p *pktReader) next() (pkt, error) {
 	case size < 4 || size > maxPkt:
 		return pkt{}, notGit("a line of %d bytes", size)
 	}
-	// A ref's line has about 70 bytes, and a thousand repositories are read a cycle.
 	p.buf = slices.Grow(p.buf[:0], int(size-4))
 	line := p.buf[:size-4]
 	if _, err := io.ReadFull(p.r, line); err != nil {
