@@ -34,6 +34,8 @@ type Error struct {
 	Until  time.Time // for RateLimited: when to ask again; zero when the server did not say
 	Status int       // HTTP status, 0 when there was none
 	Err    error     // what happened, and what would mend it
+	// Resource is, for RateLimited, what is used up, as WithResource names it. "" = all that the host grants.
+	Resource string
 }
 
 // Error implements error.
