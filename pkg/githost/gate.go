@@ -109,7 +109,7 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := g.next.RoundTrip(req)
-	g.leave(resp, err)
+	g.leave(resp, err, isForMany(req.Context()))
 	return resp, err
 }
 
@@ -195,8 +195,8 @@ func (g *gate) wake() {
 	}
 }
 
-// leave learns from what became of a request.
-func (g *gate) leave(resp *http.Response, err error) {
+// leave learns from what became of a request. many says that it was for many repositories.
+func (g *gate) leave(resp *http.Response, err error, many bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.flying--
@@ -215,8 +215,9 @@ func (g *gate) leave(resp *http.Response, err error) {
 	switch {
 	case said != nil && (err != nil || said.Kind == Temporary || said.Status == http.StatusProxyAuthRequired):
 		g.fails(said)
-		if resp != nil {
-			g.waits(said, resp.Header.Get("Retry-After"))
+		// Once the host is proven, one repository that is to wait is no maintenance; failures in a row are.
+		if !said.Until.IsZero() && (!g.proven || many || g.over != nil) {
+			g.limitLocked(said)
 		}
 		return
 	case said != nil && said.Kind == RateLimited:
@@ -240,20 +241,6 @@ func (g *gate) fails(err *Error) {
 		g.over = err
 		g.wake()
 	}
-}
-
-// waits honours the Retry-After of a 5xx, such as a maintenance.
-func (g *gate) waits(err *Error, retryAfter string) {
-	now := time.Now()
-	until, ok := parseWait(retryAfter, now)
-	if !ok || !until.After(now) {
-		return
-	}
-	if latest := now.Add(maxUntil); until.After(latest) {
-		until = latest
-	}
-	err.Until = until
-	g.limitLocked(err)
 }
 
 // refused counts a 401. Beside good answers it is about a repository.

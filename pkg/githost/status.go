@@ -48,6 +48,12 @@ func StatusError(host string, resp *http.Response, body []byte) *Error {
 		kind, hint = NotFound, "no such repository, or this credential may not see it"
 	case s >= 500, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
 		kind, hint = Temporary, "the server has a problem"
+		now := time.Now()
+		if at, told := parseWait(resp.Header.Get("Retry-After"), now); told {
+			if at, ahead := soon(at, now); ahead {
+				until = at
+			}
+		}
 	}
 	e := NewError(kind, host, "HTTP %d: %s%s", resp.StatusCode, hint, quote(resp, body))
 	e.Status, e.Until, e.Resource = resp.StatusCode, until, resource
