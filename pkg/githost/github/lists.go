@@ -176,7 +176,7 @@ func (l *list) read(answer graphql.Answer, text json.RawMessage) (bool, error) {
 		}
 	}
 	next := owner.Repositories.PageInfo
-	l.whole = !next.HasNextPage
+	l.whole = next.HasNextPage == nil || !*next.HasNextPage
 	l.open = 0
 	for _, e := range l.entries {
 		if e.at.IsZero() && !l.reaches(e.floor) {
