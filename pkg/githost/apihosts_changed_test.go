@@ -1,7 +1,6 @@
 package githost_test
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,16 +70,6 @@ func TestGitHubChanged(t *testing.T) {
 	api.Requests()
 	check("a push to a renamed repository", 1, 9)
 	h.Heads(t.Context(), want[9:10])
-
-	api.Advance(time.Minute)
-	for i := range 120 {
-		api.Push(fmt.Sprintf("o/r%d", i+100), "main", shaB)
-	}
-	api.Requests()
-	got := changedNow(t, h, want)
-	if n := len(api.Requests()); n != 3 || !slices.Contains(got, 100) || !slices.Contains(got, 219) || slices.Contains(got, 99) {
-		t.Errorf("120 pushes: %v changed, by %d requests, want 100 to 219 and not 99, by 3", got, n)
-	}
 }
 
 // Lists that would cost more than reading are not asked for, and what cannot be told is an error or a yes.

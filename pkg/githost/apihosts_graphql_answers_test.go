@@ -161,3 +161,30 @@ func TestGitLabComplexity(t *testing.T) {
 		t.Errorf("%d requests for 200 projects with branches of their own, want at most 20", n)
 	}
 }
+
+// An answer that leaves out what tells whether it is whole is an error, and not a repository with fewer branches.
+func TestGitHubPartialAnswers(t *testing.T) {
+	const ref, last = `{"prefix":"refs/heads/","name":"main","target":{"oid":"` + shaA + `"}}`, `"pageInfo":{"hasNextPage":false}`
+	for _, c := range []struct{ name, branch, said string }{
+		{"no branches", "dev.*", `"refs":{` + last + `}`},
+		{"no page info", "dev.*", `"refs":{"nodes":[` + ref + `]}`},
+		{"page info of null", "dev.*", `"refs":{"nodes":[` + ref + `],"pageInfo":null}`},
+		{"page info without the next page", "dev.*", `"refs":{"nodes":[` + ref + `],"pageInfo":{"endCursor":"x"}}`},
+		{"a branch of null", "dev.*", `"refs":{"nodes":[` + ref + `,null],` + last + `}`},
+		{"a branch without a name", "dev.*", `"refs":{"nodes":[` + ref + `,{"prefix":"refs/heads/"}],` + last + `}`},
+		{"a branch without a prefix", "dev.*", `"refs":{"nodes":[` + ref + `,{"name":"dev"}],` + last + `}`},
+		{"an exact branch without a name", "dev", `"h0":` + ref + `,"h1":{"prefix":"refs/heads/"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			origin := serveAPI(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, `{"data":{"r0":{"nameWithOwner":"o/r0",`+c.said+`}}}`)
+			}))
+			got := openAPI(t, github.Open, origin, "", goodToken).Heads(t.Context(), []githost.Wanted{
+				{URL: origin + "/o/r0", Patterns: apiPatterns(t, "main", c.branch)}})
+			if e := apiError(t, got[0]); e.Kind != githost.Invalid {
+				t.Errorf("%s: %v, want kind %q", c.said, e, githost.Invalid)
+			}
+		})
+	}
+}

@@ -27,4 +27,4 @@ func (b *backoff) fail(began time.Time) {
 	b.until = began.Add(wait - rand.N(wait/10))
 }
 
-func (b *backoff) holds(now time.Time) bool { return now.Before(b.until) }
+func (b backoff) holds(now time.Time) bool { return now.Before(b.until) }

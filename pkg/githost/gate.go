@@ -47,8 +47,7 @@ type gate struct {
 
 	failure  *Error // the last one
 	down     backoff
-	limited  *Error // the last limit
-	limit    backoff
+	limits   limits
 	refusals int // 401 in a row
 	revoked  *Error
 
@@ -62,8 +61,8 @@ func (g *gate) standing(now time.Time) *Error {
 	switch {
 	case g.revoked != nil:
 		return g.revoked
-	case g.limit.holds(now):
-		return g.limited
+	case g.limits[""].holds(now):
+		return g.limits[""].err
 	case g.down.holds(now):
 		return g.failure
 	}
@@ -101,39 +100,6 @@ func (g *gate) end() bool {
 	return true
 }
 
-// limitUntil keeps the endpoint from being asked before the time that err names. Where it names none, that
-// doubles from time to time; so it does where that time is over, such as by a clock that is ahead.
-func (g *gate) limitUntil(err *Error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !err.Until.After(time.Now()) {
-		unnamed := *err
-		unnamed.Until = time.Time{}
-		err = &unnamed
-	}
-	g.limitLocked(err)
-}
-
-// unlimited ends a limit that is over, after a round in which the host told of none.
-func (g *gate) unlimited() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.limit.holds(time.Now()) {
-		g.limit = backoff{}
-	}
-}
-
-func (g *gate) limitLocked(err *Error) {
-	switch {
-	case err.Until.After(g.limit.until):
-		g.limit.until, g.limited = err.Until, err
-	case err.Until.IsZero() && !g.limit.holds(time.Now()):
-		g.limit.fail(g.began)
-		g.limited = err
-	}
-	g.wake()
-}
-
 // RoundTrip implements http.RoundTripper.
 func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := g.enter(req.Context()); err != nil {
@@ -143,7 +109,7 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := g.next.RoundTrip(req)
-	g.leave(resp, err)
+	g.leave(resp, err, isForMany(req.Context()))
 	return resp, err
 }
 
@@ -177,7 +143,8 @@ func (g *gate) admit(ctx context.Context, turn *time.Time) (time.Duration, <-cha
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if wait := g.limit.until.Sub(now); wait > 0 && wait <= maxWait && fits(ctx, wait) {
+	limit := g.limits.of(resourceOf(ctx))
+	if wait := limit.until.Sub(now); wait > 0 && wait <= maxWait && fits(ctx, wait) {
 		return wait, g.awaited(), nil
 	}
 	switch {
@@ -185,8 +152,8 @@ func (g *gate) admit(ctx context.Context, turn *time.Time) (time.Duration, <-cha
 		return 0, nil, WrapError(g.name, context.Cause(ctx))
 	case g.revoked != nil:
 		return 0, nil, g.revoked
-	case g.limit.holds(now):
-		return 0, nil, g.limited
+	case limit.holds(now):
+		return 0, nil, limit.err
 	case g.over != nil:
 		return 0, nil, g.over
 	}
@@ -228,8 +195,8 @@ func (g *gate) wake() {
 	}
 }
 
-// leave learns from what became of a request.
-func (g *gate) leave(resp *http.Response, err error) {
+// leave learns from what became of a request. many says that it was for many repositories.
+func (g *gate) leave(resp *http.Response, err error, many bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.flying--
@@ -248,8 +215,9 @@ func (g *gate) leave(resp *http.Response, err error) {
 	switch {
 	case said != nil && (err != nil || said.Kind == Temporary || said.Status == http.StatusProxyAuthRequired):
 		g.fails(said)
-		if resp != nil {
-			g.waits(said, resp.Header.Get("Retry-After"))
+		// Once the host is proven, one repository that is to wait is no maintenance; failures in a row are.
+		if !said.Until.IsZero() && (!g.proven || many || g.over != nil) {
+			g.limitLocked(said)
 		}
 		return
 	case said != nil && said.Kind == RateLimited:
@@ -273,20 +241,6 @@ func (g *gate) fails(err *Error) {
 		g.over = err
 		g.wake()
 	}
-}
-
-// waits honours the Retry-After of a 5xx, such as a maintenance.
-func (g *gate) waits(err *Error, retryAfter string) {
-	now := time.Now()
-	until, ok := parseWait(retryAfter, now)
-	if !ok || !until.After(now) {
-		return
-	}
-	if latest := now.Add(maxUntil); until.After(latest) {
-		until = latest
-	}
-	err.Until = until
-	g.limitLocked(err)
 }
 
 // refused counts a 401. Beside good answers it is about a repository.

@@ -92,6 +92,9 @@ func (m *memory) fail(err *Error, began time.Time, alone bool) {
 	m.heads, m.err = nil, err
 	if alone && err.Kind != NoBranch {
 		m.retry.fail(began)
+		if err.Until.After(m.retry.until) {
+			m.retry.until = err.Until
+		}
 	}
 }
 

@@ -115,6 +115,7 @@ func answer(g *gate, n int, serve func(*http.Request) (*http.Response, error)) {
 		g.mu.Lock()
 		g.flying++
 		g.mu.Unlock()
-		g.leave(serve(nil))
+		resp, err := serve(nil)
+		g.leave(resp, err, false)
 	}
 }

@@ -18,7 +18,7 @@ func (q *quota) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := q.next.RoundTrip(req)
 	if err == nil {
 		if until, spent := spentUntil(resp.Header, time.Now()); spent {
-			q.gate.limitUntil(spentError(q.gate.name, until))
+			q.gate.limitUntil(spentError(q.gate.name, usedUp(resp), until))
 		}
 	}
 	return resp, err
@@ -35,18 +35,23 @@ func withGate(ctx context.Context, g *gate) context.Context {
 }
 
 // Spent tells the Reader that called a Host with this context that what the server grants this credential is used
-// up until then: the endpoint is not asked before, for an hour at most, and what is left of the cycle is late.
+// up until then: it is not asked before, for an hour at most, and what is left of the cycle is late. With a
+// context of WithResource that is so for the requests of this resource alone.
 // A time that is over says nothing. Headers that say so need no call: the Reader reads them itself.
 func Spent(ctx context.Context, until time.Time) {
 	g, ok := ctx.Value(gateKey{}).(*gate)
 	if until, spent := soon(until, time.Now()); ok && spent {
-		g.limitUntil(spentError(g.name, until))
+		g.limitUntil(spentError(g.name, resourceOf(ctx), until))
 	}
 }
 
-func spentError(host string, until time.Time) *Error {
-	e := NewError(RateLimited, host, "what it grants this credential is used up until %s", until.UTC().Format(time.RFC3339))
-	e.Until = until
+func spentError(host, resource string, until time.Time) *Error {
+	of := ""
+	if resource != "" {
+		of = " of " + resource
+	}
+	e := NewError(RateLimited, host, "what it grants this credential%s is used up until %s", of, until.UTC().Format(time.RFC3339))
+	e.Until, e.Resource = until, resource
 	return e
 }
 

@@ -28,6 +28,16 @@ func ReadOnly(ctx context.Context) context.Context {
 	return context.WithValue(ctx, readOnlyKey{}, true)
 }
 
+type forManyKey struct{}
+
+// ForMany returns a context that marks the requests made with it as ones for many repositories at once, so that
+// what becomes of them is never the affair of a single one.
+func ForMany(ctx context.Context) context.Context {
+	return context.WithValue(ctx, forManyKey{}, true)
+}
+
+func isForMany(ctx context.Context) bool { return ctx.Value(forManyKey{}) != nil }
+
 // retry sends a read again, three times in all, when the connection fails, on 502, 503 and 504, and on
 // 429 and 403 whose Retry-After is at most ten seconds. It waits with exponential backoff and full
 // jitter, and never beyond the context's deadline. A request that timed out is not sent again: a server

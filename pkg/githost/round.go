@@ -84,13 +84,18 @@ func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (change
 		}
 		return changed, false
 	}
-	e.hint.fail(began)
-	clean := e.tidy(err)
-	if clean.Kind == RateLimited {
+	clean, asked, probes := e.tidy(err), r.statsOf(e).Requests > before, maxProbes
+	if asked {
+		probes--
+	}
+	if clean.Kind != RateLimited {
+		e.hint.fail(began)
+	} else if asked { // else a limit that is known, and says nothing against the hints
+		e.hint.fail(began)
 		e.gate.limitUntil(clean)
 	}
 	r.log().Debug("the host does not tell what changed; reading all", "host", e.name, "err", clean)
-	e.gate.begin(began, maxProbes-1)
+	e.gate.begin(began, probes)
 	return nil, clean.Kind == Invalid && Senseless(failed(clean))
 }
 

@@ -1,6 +1,8 @@
 package githost
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -15,6 +17,7 @@ type EndpointStats struct {
 	Cached   int       // observations that the host's hints made needless to read
 	Late     int       // observations that limits, backoff or time kept from being read
 	Until    time.Time // the endpoint is not asked before; zero when it is
+	Resource string    // what of it is not asked for before Until, as WithResource names it; "" = all
 	Revoked  bool      // the credential was refused, and is not sent again
 }
 
@@ -37,12 +40,18 @@ func (e *endpoint) stats() EndpointStats {
 	defer g.mu.Unlock()
 	s.Requests, s.Failures, s.Revoked = g.requests, g.failures, g.revoked != nil
 	switch now := time.Now(); {
-	case g.limit.holds(now):
-		s.Until = g.limit.until
+	case g.limits[""].holds(now):
+		s.Until = g.limits[""].until
 	case g.down.holds(now):
 		s.Until = g.down.until
 	case now.Before(e.silent):
 		s.Until = e.silent
+	default:
+		for _, resource := range slices.Sorted(maps.Keys(g.limits)) {
+			if l := g.limits[resource]; l.holds(now) && l.until.After(s.Until) {
+				s.Until, s.Resource = l.until, resource
+			}
+		}
 	}
 	return s
 }
@@ -61,10 +70,14 @@ func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failu
 	args := []any{"host", e.name, "repositories", repositories, "cached", after.Cached - before.Cached, "late", after.Late - before.Late,
 		"failed", failures, "requests", after.Requests - before.Requests, "took", took}
 	if !after.Until.IsZero() {
-		args = append(args, "until", after.Until)
-	}
-	if before.Until.IsZero() && !after.Until.IsZero() {
-		r.log().Warn("the host is not asked for a while", "host", e.name, "until", after.Until)
+		wait := []any{"until", after.Until}
+		if after.Resource != "" {
+			wait = append(wait, "resource", after.Resource)
+		}
+		args = append(args, wait...)
+		if before.Until.IsZero() || before.Resource != after.Resource {
+			r.log().Warn("the host is not asked for a while", append([]any{"host", e.name}, wait...)...)
+		}
 	}
 	r.log().Debug("asked for heads", args...)
 	r.logHour(e)

@@ -17,16 +17,22 @@ const maxUntil = time.Hour
 
 // StatusError makes an *Error of an answer with a status that is not success. body is the start of the
 // answer, as far as the caller has read it, or nil; what it says is quoted when it is a message for
-// people. 401 is Denied; 403 too, unless headers or body say that it is a rate limit; 404 and 410 are NotFound;
+// people. 401 is Denied; 403 too, unless headers or body say that it is a rate limit, which is of one resource when
+// the headers name it and do not tell of a secondary limit; 404 and 410 are NotFound;
 // 5xx, 408 and 425 are Temporary; everything else is Invalid.
 func StatusError(host string, resp *http.Response, body []byte) *Error {
 	kind, hint := Invalid, "is this the right type of host, and the right URL?"
 	var until time.Time
+	resource := ""
 	switch s := resp.StatusCode; {
 	case s == http.StatusTooManyRequests, s == http.StatusForbidden && (saysLimit(resp.Header) || LimitText(string(body))):
 		kind, hint = RateLimited, "asked too often"
 		if at, told := limitedUntil(resp.Header, time.Now()); told {
 			until = at
+		}
+		// GitHub sends Retry-After for secondary limits, which are of all resources.
+		if resp.Header.Get("Retry-After") == "" && !SecondaryLimit(string(body)) {
+			resource = usedUp(resp)
 		}
 	case s == http.StatusUnauthorized && sentCredential(resp):
 		kind, hint = Denied, "the credential was refused: check auth, and whether the token has expired"
@@ -42,9 +48,15 @@ func StatusError(host string, resp *http.Response, body []byte) *Error {
 		kind, hint = NotFound, "no such repository, or this credential may not see it"
 	case s >= 500, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
 		kind, hint = Temporary, "the server has a problem"
+		now := time.Now()
+		if at, told := parseWait(resp.Header.Get("Retry-After"), now); told {
+			if at, ahead := soon(at, now); ahead {
+				until = at
+			}
+		}
 	}
 	e := NewError(kind, host, "HTTP %d: %s%s", resp.StatusCode, hint, quote(resp, body))
-	e.Status, e.Until = resp.StatusCode, until
+	e.Status, e.Until, e.Resource = resp.StatusCode, until, resource
 	return e
 }
 
@@ -136,9 +148,15 @@ func saysLimit(h http.Header) bool {
 // https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit.
 // GitLab says that an endpoint has been requested too many times.
 func LimitText(text string) bool {
+	return SecondaryLimit(text) || says(text, "rate limit exceeded", "too many times")
+}
+
+// SecondaryLimit reports whether what a server says is of a secondary limit: one on how fast it is asked, whatever for.
+func SecondaryLimit(text string) bool { return says(text, "secondary rate limit", "abuse detection") }
+
+func says(text string, phrases ...string) bool {
 	text = strings.ToLower(text)
-	return slices.ContainsFunc([]string{"secondary rate limit", "rate limit exceeded", "abuse detection", "too many times"},
-		func(said string) bool { return strings.Contains(text, said) })
+	return slices.ContainsFunc(phrases, func(said string) bool { return strings.Contains(text, said) })
 }
 
 // limitedUntil returns when a server wants to be asked again, at most maxUntil from now: Retry-After as

@@ -143,7 +143,7 @@ func (h *host) matching(ctx context.Context, owner, name, prefix string) ([]rest
 }
 
 func (h *host) page(ctx context.Context, path, etag string) (rest.Page, error) {
-	ctx, cancel := h.limited(ctx)
+	ctx, cancel := h.limited(githost.WithResource(ctx, requestsResource))
 	defer cancel() // also closes what was left open
 	// A client for each request: go-github's refuses further calls on its own account when it believes
 	// that a limit is used up, with answers that no server gave.

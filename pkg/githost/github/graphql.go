@@ -23,6 +23,13 @@ const maxPages = 5
 // had it before may only be starting.
 const lookAgain = time.Hour
 
+// pointsResource and requestsResource are GitHub's names for what it counts apart: points of GraphQL, and requests
+// of the rest. Of each a token has 5,000 an hour.
+const (
+	pointsResource   = "graphql"
+	requestsResource = "core"
+)
+
 // query reads repositories by GraphQL. left are those that REST has to answer.
 func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo.Observation, left []int) {
 	answers = make([]repo.Observation, len(want))
@@ -138,6 +145,7 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 
 // send asks a query, and makes errors of problems that are not those of a single field.
 func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.Answer, error) {
+	ctx = githost.WithResource(ctx, pointsResource)
 	answer, err := h.graphQL.Ask(ctx, r.text(fragments), r.variables)
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		switch e.Status {
@@ -154,7 +162,11 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 	for _, p := range answer.Problems {
 		switch {
 		case p.Type == "RATE_LIMITED" || p.Type == "RATE_LIMIT" || p.Alias() == "" && githost.LimitText(p.Message):
-			return answer, h.graphQL.Limited(answer, p)
+			e := h.graphQL.Limited(answer, p)
+			if strings.HasPrefix(p.Type, "RATE_LIMIT") && !githost.SecondaryLimit(p.Message) {
+				e.Resource = pointsResource
+			}
+			return answer, e
 		case p.Type == "RESOURCE_LIMITS_EXCEEDED" || p.Type == "MAX_NODE_LIMIT_EXCEEDED":
 			return answer, fmt.Errorf("%w: %w", graphql.ErrTooMuch, h.refusal(p))
 		case p.Alias() != "":

@@ -107,7 +107,7 @@ type ref struct {
 }
 
 type page struct {
-	HasNextPage bool   `json:"hasNextPage"`
+	HasNextPage *bool  `json:"hasNextPage"` // nil when it was left out
 	EndCursor   string `json:"endCursor"`
 }
 
@@ -130,13 +130,18 @@ func (t *target) read(text json.RawMessage) (more bool, err error) {
 	if t.exact != nil {
 		return false, t.readExact(text)
 	}
-	if said.Refs == nil {
+	if said.Refs == nil || said.Refs.Nodes == nil {
 		return false, fmt.Errorf("the answer holds no refs")
 	}
 	for _, r := range said.Refs.Nodes {
-		t.add(r)
+		if err := t.add(r); err != nil {
+			return false, err
+		}
 	}
-	if !said.Refs.PageInfo.HasNextPage {
+	switch next := said.Refs.PageInfo.HasNextPage; {
+	case next == nil:
+		return false, fmt.Errorf("the answer does not say whether there are more branches")
+	case !*next:
 		return false, nil
 	}
 	if next := said.Refs.PageInfo.EndCursor; next != "" && next != t.after {
@@ -160,19 +165,34 @@ func (t *target) readExact(text json.RawMessage) error {
 		if err := json.Unmarshal(answer, &r); err != nil {
 			return err
 		}
+		if r == nil {
+			continue
+		}
+		if err := r.check(); err != nil {
+			return err
+		}
 		// GitHub falls back on other refs that end alike when there is no branch of that name.
-		if r != nil && r.Prefix+r.Name == headsPrefix+branch {
+		if r.Prefix+r.Name == headsPrefix+branch {
 			t.heads = append(t.heads, rest.Head{Branch: branch, Name: r.Target.OID})
 		}
 	}
 	return nil
 }
 
-func (t *target) add(r *ref) {
-	if r == nil {
-		return
+func (t *target) add(r *ref) error {
+	if err := r.check(); err != nil {
+		return err
 	}
 	if branch, ok := strings.CutPrefix(r.Prefix+r.Name, headsPrefix); ok {
 		t.heads = append(t.heads, rest.Head{Branch: branch, Name: r.Target.OID})
 	}
+	return nil
+}
+
+// check fails for a ref of which the answer does not say which it is: a branch that is passed over counts as deleted.
+func (r *ref) check() error {
+	if r == nil || r.Prefix == "" || r.Name == "" {
+		return fmt.Errorf("the answer holds a branch without its name")
+	}
+	return nil
 }

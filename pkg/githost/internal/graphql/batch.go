@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// firstSize and maxSize are how many repositories one query asks for: at first, and once that has
-	// gone well. At a hundred with a hundred branches each GitHub counts 10,000 nodes of the 500,000 that
-	// it allows, and one point.
+	// firstSize is how many repositories one query asks for at first.
 	firstSize = 50
-	maxSize   = 100
+	// MaxSize is how many it asks for once that has gone well. With a hundred branches each GitHub counts 10,000
+	// nodes of the 500,000 that it allows, and one point.
+	MaxSize = 100
 	// parallel is how many queries are under way at once. GitHub allows a token 60 seconds of computing
 	// time a minute for GraphQL; a query of a hundred repositories takes a second or so.
 	parallel = 4
@@ -112,7 +112,7 @@ func (b *Batches) grow(answered int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if answered >= b.size {
-		b.size = min(maxSize, 2*b.size)
+		b.size = min(MaxSize, 2*b.size)
 	}
 }
 

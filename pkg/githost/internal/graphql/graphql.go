@@ -87,7 +87,7 @@ func (c Client) Ask(ctx context.Context, query string, variables map[string]any)
 	if err != nil {
 		return Answer{}, githost.WrapError(c.Host, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(githost.ForMany(ctx), http.MethodPost, c.URL, bytes.NewReader(body))
 	if err != nil {
 		return Answer{}, githost.WrapError(c.Host, err)
 	}
