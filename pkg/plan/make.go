@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -152,7 +153,7 @@ func (p *planner) look(i int) {
 		// From here on the repository is a known one, whether or not its first runs come about.
 		p.edit(r.Name, func(now *state.Repository) { now.Unseen = false })
 		if p.Config.Global.OnFirstSeen != config.DeployFirst {
-			p.record(changes, was.Floor)
+			p.record(r.Name, changes, was.Floor)
 			return
 		}
 	}
@@ -204,13 +205,31 @@ func (p *planner) changes(r *config.Repository, was state.Repository, heads map[
 }
 
 // record remembers the heads of a repository that is seen for the first time.
-func (p *planner) record(heads []Change, floor int) {
-	for _, c := range heads {
-		p.edit(c.Repository, func(now *state.Repository) {
+func (p *planner) record(name string, heads []Change, floor int) {
+	p.edit(name, func(now *state.Repository) {
+		for _, c := range heads {
 			now.Branches[c.Branch] = state.Branch{SHA: c.New, N: floor, Time: p.Now.UTC().Round(0)}
-		})
-		p.notice(FirstSeen, c.Ref, "", c.New, "")
+		}
+	})
+	p.notice(FirstSeen, repo.Ref{Repository: name}, "", "", someOf(heads))
+}
+
+// someOf returns the first few heads for people, and how many others there are: a pattern may match hundreds, and a
+// first cycle sees all repositories.
+func someOf(heads []Change) string {
+	const few = 5
+	var text strings.Builder
+	for i, c := range heads {
+		switch {
+		case i == few && len(heads) > few+1:
+			fmt.Fprintf(&text, " and %d more", len(heads)-few)
+			return text.String()
+		case i > 0:
+			text.WriteByte(' ')
+		}
+		text.WriteString(c.Branch + "@" + c.New.Short())
 	}
+	return text.String()
 }
 
 // lose plans the remembered branches of a repository that are not in a good answer. added says that a new

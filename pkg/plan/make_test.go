@@ -40,7 +40,7 @@ func TestMake(t *testing.T) {
 	}{
 		"first sight is recorded": {
 			observed: heads("main", "a", "dev-x", "b"),
-			events:   []string{"rag@dev-x first seen >b", "rag@main first seen >a"},
+			events:   []string{"rag first seen > dev-x@bbbbbbb main@aaaaaaa"},
 			next:     new(recorded(known(t, "main", "a", "0", "dev-x", "b", "0"))),
 		},
 		"first sight is deployed": {
@@ -53,13 +53,13 @@ func TestMake(t *testing.T) {
 		"first sight after failures is recorded": {
 			was:      new(problem(state.Repository{Unseen: true}, "denied", "no")),
 			observed: heads("main", "a"),
-			events:   []string{"rag recovered > denied", "rag@main first seen >a"},
+			events:   []string{"rag recovered > denied", "rag first seen > main@aaaaaaa"},
 			next:     new(recorded(known(t, "main", "a", "0"))),
 		},
 		"a repository that comes back counts on": {
 			was:      &state.Repository{Unseen: true, Floor: 4},
 			observed: heads("main", "a"),
-			events:   []string{"rag@main first seen >a"},
+			events:   []string{"rag first seen > main@aaaaaaa"},
 			next:     func() *state.Repository { r := recorded(known(t, "main", "a", "4")); r.Floor = 4; return &r }(),
 		},
 		"first failure": {
@@ -372,6 +372,23 @@ func BenchmarkMakeAllChanged(b *testing.B) {
 	for b.Loop() {
 		if p := Make(in); len(p.Runs) == 0 {
 			b.Fatal("no run was planned")
+		}
+	}
+}
+
+// A pattern may match hundreds of branches: the event names a few.
+func TestFirstSightNamesAFew(t *testing.T) {
+	for n, want := range map[int]string{
+		6: "b-0@aaaaaaa b-1@aaaaaaa b-2@aaaaaaa b-3@aaaaaaa b-4@aaaaaaa b-5@aaaaaaa",
+		7: "b-0@aaaaaaa b-1@aaaaaaa b-2@aaaaaaa b-3@aaaaaaa b-4@aaaaaaa and 2 more",
+	} {
+		var refs []string
+		for i := range n {
+			refs = append(refs, fmt.Sprintf("b-%d", i), "a")
+		}
+		p := Make(Input{Config: file(watched(t, "rag", "", "b.*")), Observed: []repo.Observation{heads(refs...)}, Now: noon})
+		if len(p.Events) != 1 || p.Events[0].Kind != FirstSeen || p.Events[0].Detail != want || len(p.Snapshot.Repositories["rag"].Branches) != n {
+			t.Errorf("%d branches: %+v, want all recorded, and one event that says %q", n, p.Events, want)
 		}
 	}
 }

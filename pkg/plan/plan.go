@@ -32,8 +32,8 @@ type Input struct {
 type Plan struct {
 	Runs    []Run // to create, in the order of the file
 	Waiting []Run // due, but their unit is busy; filled by Hold
-	// Snapshot is the input's with all that needs no run: first sights, forgotten branches, problems. It
-	// shares nothing with the input's, unless it is equal to it and there are no Runs.
+	// Snapshot is the input's with all that needs no run: first sights, forgotten branches, problems. It is a fork of
+	// the input's, unless it is equal to it and there are no Runs.
 	Snapshot state.Snapshot
 	Events   []Event // what was noticed, for the log
 }
@@ -52,7 +52,7 @@ type EventKind string
 
 // The kinds of events.
 const (
-	FirstSeen EventKind = "first seen" // recorded, nothing runs
+	FirstSeen EventKind = "first seen" // of a repository: its heads, some of which are in Detail, were recorded, and nothing runs
 	NewBranch EventKind = "new branch"
 	Moved     EventKind = "moved"
 	Missing   EventKind = "missing"   // not in a good answer, for the first time

@@ -28,7 +28,7 @@ func (c *cycle) logEvents() {
 		}
 		switch e.Kind {
 		case plan.FirstSeen:
-			c.Log.Info("first seen: recorded, nothing runs", append(args, "sha", e.To.Short())...)
+			c.Log.Info("first seen: recorded, nothing runs", append(args, "branches", e.Detail)...)
 		case plan.Forgotten:
 			c.Log.Info("branch was deleted: forgotten", append(args, "sha", e.From.Short())...)
 		case plan.Failing:
