@@ -152,21 +152,22 @@ func (e *Engine) Cancel(_ context.Context, name string) error {
 	return nil
 }
 
-// Prune forgets the unit's finished runs beyond the newest keep, but never its newest failed one.
+// Prune forgets the unit's finished runs beyond the newest keep, but never its newest failed one; those of all units
+// where unit is "".
 func (e *Engine) Prune(_ context.Context, unit string, keep int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	drop := map[*run]bool{}
-	kept, failedSeen := 0, false
+	kept, failedSeen := map[string]int{}, map[string]bool{} // by unit
 	for _, r := range slices.Backward(e.runs) {
 		out, _ := r.now()
-		if r.unit != unit || !out.Done {
+		if unit != "" && r.unit != unit || !out.Done {
 			continue
 		}
-		newestFailed := !out.Succeeded && !failedSeen
-		failedSeen = failedSeen || newestFailed
-		if kept < keep {
-			kept++
+		newestFailed := !out.Succeeded && !failedSeen[r.unit]
+		failedSeen[r.unit] = failedSeen[r.unit] || newestFailed
+		if kept[r.unit] < keep {
+			kept[r.unit]++
 		} else if !newestFailed {
 			drop[r] = true
 		}

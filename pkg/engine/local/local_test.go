@@ -257,6 +257,9 @@ func TestActiveAndPrune(t *testing.T) {
 	if err := tr.Prune(ctx, "unit", 1); err != nil {
 		t.Fatalf("Prune() = %v", err)
 	}
+	if err := tr.Prune(ctx, "", 2); err != nil { // of all units: nothing more is beyond that
+		t.Fatalf("Prune of all = %v", err)
+	}
 	if active := active("unit"); len(active["unit"]) != 1 {
 		t.Errorf("after Prune active are %v; want busy still", active)
 	}
@@ -269,6 +272,12 @@ func TestActiveAndPrune(t *testing.T) {
 	}
 	if want := []string{"old-2", "old-4", "other"}; !slices.Equal(got, want) {
 		t.Errorf("after Prune(keep 1) it knows %v, want %v", got, want)
+	}
+	if err := tr.Prune(ctx, "", 0); err != nil {
+		t.Fatalf("Prune of all = %v", err)
+	}
+	if !known("old-2") || known("old-4") || known("other") {
+		t.Error("after Prune(all, keep 0) it knows others than the newest failed run")
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)

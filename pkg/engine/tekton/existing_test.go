@@ -143,6 +143,9 @@ func TestExistingIsAllOrNothing(t *testing.T) {
 		"an error":       func(w http.ResponseWriter) { http.Error(w, "no backend", http.StatusBadGateway) },
 		"cut short":      func(w http.ResponseWriter) { w.Header().Set("Content-Length", "999"); fmt.Fprint(w, `{"items":[`) },
 		"something else": func(w http.ResponseWriter) { fmt.Fprint(w, "<html>") },
+		"followed by itself": func(w http.ResponseWriter) {
+			fmt.Fprintf(w, `{"metadata":{"continue":"%d"},"items":[]}`, pageSize)
+		},
 	} {
 		s, c := kubetest.New(t)
 		for i := range pageSize + 1 {

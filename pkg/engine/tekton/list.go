@@ -100,9 +100,13 @@ func (e *Engine) list(ctx context.Context, selector string) ([]listed, error) {
 				runs = append(runs, r)
 			}
 		}
-		if options.Continue = next; next == "" {
+		if next == "" {
 			break
 		}
+		if next == options.Continue || len(runs) > maxListed {
+			return nil, fmt.Errorf("list PipelineRuns in %s: the list does not end after %d runs", e.namespace, len(runs))
+		}
+		options.Continue = next
 	}
 	slices.SortStableFunc(runs, func(a, b listed) int {
 		return cmp.Or(a.Metadata.CreationTimestamp.Compare(b.Metadata.CreationTimestamp), cmp.Compare(a.Metadata.Name, b.Metadata.Name))

@@ -25,6 +25,8 @@ const (
 	// pageSize is how many PipelineRuns one page of a list holds. It comes as a table with some 5 KB a run, but
 	// the API server reads them whole for that, and a large finished one weighs some 350 KB.
 	pageSize = 50
+	// maxListed bounds the runs of a list, whatever a server says of further pages. An etcd of 8 GiB holds fewer.
+	maxListed = 200_000
 	// unitsPerList keeps a label selector's URL below the 8 KB that proxies commonly take.
 	unitsPerList = 50
 )
