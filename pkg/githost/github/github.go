@@ -175,6 +175,9 @@ func (h *host) page(ctx context.Context, path, etag string) (rest.Page, error) {
 	}
 	page := rest.Page{Next: resp.NextPage, ETag: resp.Header.Get("ETag")}
 	for _, ref := range refs {
+		if ref.GetRef() == "" {
+			return rest.Page{}, rest.Nameless(h.name)
+		}
 		if branch, ok := strings.CutPrefix(ref.GetRef(), "refs/heads/"); ok {
 			page.Heads = append(page.Heads, rest.Head{Branch: branch, Name: ref.GetObject().GetSHA()})
 		}

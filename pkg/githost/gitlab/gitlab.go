@@ -174,6 +174,9 @@ func (h *host) page(ctx context.Context, path, filter string, number int, etag s
 		page.Next = number + 1 // some proxy took the header away
 	}
 	for _, b := range branches {
+		if b.Name == "" {
+			return rest.Page{}, rest.Nameless(h.api.Host())
+		}
 		page.Heads = append(page.Heads, rest.Head{Branch: b.Name, Name: b.Commit.ID})
 	}
 	return page, nil

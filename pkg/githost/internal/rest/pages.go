@@ -105,6 +105,12 @@ func (m *Memory) keep(key pageKey, page Page) {
 	m.branches += len(page.Heads)
 }
 
+// Nameless is the error of an answer that does not say of each branch which it is: one that is passed over would count
+// as deleted.
+func Nameless(host string) *githost.Error {
+	return githost.NewError(githost.Invalid, host, "the answer holds a branch without its name")
+}
+
 // Pairs gives heads the form that githost.CollectHeads reads.
 func Pairs(heads []Head) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
