@@ -114,7 +114,7 @@ func (h *host) refresh(ctx context.Context) error {
 	if since.IsZero() || worth == 0 {
 		return nil
 	}
-	var now time.Time
+	var over time.Time
 	// Mostly nothing changed, so it begins small.
 	ask := []struct{ page, limit int }{{1, 2}, {1, 10}}
 	for page := range worth {
@@ -130,18 +130,18 @@ func (h *host) refresh(ctx context.Context) error {
 			return err
 		}
 		before = l
-		if i == 0 {
-			now = l.asked
+		if heard := h.index.hear(l); i == 0 || heard.Before(over) {
+			over = heard
 		}
 		h.index.add(l.repositories)
 		if l.last || l.oldest().Before(since) {
-			h.index.refreshed(now)
+			h.index.refreshed(over)
 			return nil
 		}
 	}
 	// More changed than is worth listing.
 	h.index.forgetReads()
-	h.index.refreshed(now)
+	h.index.refreshed(over)
 	return nil
 }
 
@@ -161,6 +161,7 @@ func (h *host) learn(ctx context.Context) error {
 			return err
 		}
 		before = l
+		h.index.hear(l)
 		h.index.add(l.repositories)
 		h.index.learned(l)
 	}

@@ -12,11 +12,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
-// overlap is how far the times of two changes may be apart and still be taken for the same: the list shows
-// whole seconds and follows the ref by up to two, several servers behind one address differ by a few, and a
-// change is written a moment after its time was taken.
-const overlap = 10 * time.Second
-
 // repositoriesAPage is how many repositories a long page of the list must be able to save from being read, as it
 // takes the server as long as reading three to six.
 const repositoriesAPage = 10
@@ -28,8 +23,9 @@ type index struct {
 	paths  map[int64]string  // of known, by the server's number
 	sought map[string]bool   // paths that were looked for, found or not
 	read   map[string]listed // by key; what was known when the heads were read, where that is sure to cover the read
-	asked  time.Time         // what changed before is in known, by the server's clock
-	next   int               // the page to look for sought repositories on; 0 = done
+	clock  clock
+	over   time.Time // what changed before is in known, by the server's clock
+	next   int       // the page to look for sought repositories on; 0 = done
 }
 
 // listed is what the list shows of a repository.
@@ -93,9 +89,6 @@ func (x *index) toLearn() int {
 func (x *index) learned(l list) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.asked.IsZero() {
-		x.asked = l.asked
-	}
 	x.next++
 	if l.last || len(x.known) == len(x.sought) || x.next > 4+len(x.sought)/repositoriesAPage {
 		x.next = 0
@@ -107,17 +100,33 @@ func (x *index) learned(l list) {
 func (x *index) since() (since time.Time, pages int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.asked.IsZero() || len(x.known) == 0 {
+	if x.over.IsZero() || len(x.known) == 0 {
 		return time.Time{}, 0
 	}
-	return x.asked.Add(-overlap), 1 + len(x.known)/repositoriesAPage
+	return x.over.Add(-overlap), 1 + len(x.known)/repositoriesAPage
 }
 
-// refreshed notes that known holds all changes before now.
-func (x *index) refreshed(now time.Time) {
+// hear returns a time by the server's clock that was over when a list was made. After the clock was set back, changes
+// come in among those that were listed before, with times that others had already. So everything counts as
+// changed then, until it is read again.
+func (x *index) hear(l list) (over time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.asked = now
+	over, back := x.clock.hear(l)
+	if back {
+		clear(x.read)
+	}
+	if back || x.over.IsZero() {
+		x.over = over
+	}
+	return over
+}
+
+// refreshed notes that known holds all changes before a time.
+func (x *index) refreshed(over time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.over = over
 }
 
 // add takes over what a page shows of the sought repositories.
@@ -143,7 +152,7 @@ func (x *index) add(repositories []*sdk.Repository) {
 
 // marks returns what is known of repositories that are about to be read, for note. The zero listed is none:
 // either nothing is known, or the last change is so new that another one of the same second may follow the
-// read.
+// read, or it is in the future, of a clock that was set back since.
 func (x *index) marks(want []githost.Wanted) []listed {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -151,7 +160,7 @@ func (x *index) marks(want []githost.Wanted) []listed {
 	for i, w := range want {
 		path, _ := pathOf(w.URL)
 		l := x.known[path]
-		if !time.Unix(l.updated, 0).Add(overlap).After(x.asked) {
+		if !time.Unix(l.updated, 0).Add(overlap).After(x.clock.asked) {
 			marks[i] = l
 		}
 	}

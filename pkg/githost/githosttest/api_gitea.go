@@ -12,10 +12,14 @@ import (
 
 // giteaRepo is what a Gitea's list tells of a repository, beside what all hosts know.
 type giteaRepo struct {
-	updated  []time.Time // of changes, oldest first; those in the future are not listed yet
+	updated  []giteaChange // as they came
 	mirror   bool
 	archived bool
 }
+
+// giteaChange is a change with its time by the host's clock, which tests may set back, and when the list begins to
+// show it, by the real one.
+type giteaChange struct{ at, due time.Time }
 
 // SetLag is how long after a change a Gitea's list shows it.
 func (a *API) SetLag(d time.Duration) { a.set(func() { a.lag = d }) }
@@ -31,7 +35,7 @@ func (a *API) touch(r *apiRepo) {
 	if r.gitea.mirror && len(r.gitea.updated) > 0 {
 		return
 	}
-	r.gitea.updated = append(r.gitea.updated, a.now().Add(a.lag))
+	r.gitea.updated = append(r.gitea.updated, giteaChange{a.now().Add(a.lag), time.Now().Add(a.lag)})
 	if n := len(r.gitea.updated); n > 10 {
 		r.gitea.updated = r.gitea.updated[n-10:]
 	}
@@ -39,13 +43,13 @@ func (a *API) touch(r *apiRepo) {
 
 // listed returns the time that the list shows of a repository.
 func (a *API) listed(r *apiRepo) time.Time {
-	now, last := a.now(), r.gitea.updated[0]
-	for _, t := range r.gitea.updated {
-		if !t.After(now) {
-			last = t
+	now, last := time.Now(), r.gitea.updated[0]
+	for _, c := range r.gitea.updated {
+		if !c.due.After(now) {
+			last = c
 		}
 	}
-	return last.UTC().Truncate(time.Second)
+	return last.at.UTC().Truncate(time.Second)
 }
 
 func giteaRoute(a *API, req *http.Request, parts []string) reply {
