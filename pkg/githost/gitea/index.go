@@ -12,8 +12,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
-// repositoriesAPage is how many repositories a long page of the list must be able to save from being read, as it
-// takes the server as long as reading three to six.
+// repositoriesAPage is how many repositories a long page of the list must be able to save from being read, to be worth
+// asking for at once: it takes the server as long as reading three to six.
 const repositoriesAPage = 10
 
 // index remembers what the list told of the wanted repositories, and which of them were read since.
@@ -26,6 +26,7 @@ type index struct {
 	clock  clock
 	over   time.Time // what changed before is in known, by the server's clock
 	next   int       // the page to look for sought repositories on; 0 = done
+	worth  int       // up to which page that is worth it
 }
 
 // listed is what the list shows of a repository.
@@ -64,6 +65,9 @@ func (x *index) seek(want []githost.Wanted) {
 			x.next = 1
 		}
 	}
+	if x.next == 1 {
+		x.worth = 4 + (len(x.sought)-len(x.known))/repositoriesAPage
+	}
 }
 
 func (x *index) forget(want []githost.Wanted) {
@@ -85,12 +89,14 @@ func (x *index) toLearn() int {
 	return x.next
 }
 
-// learned goes on to the next page, as long as one follows, a repository is missing, and the way is worth it.
+// learned goes on to the next page, as long as one follows, a repository is missing, and the way is worth it. That
+// begins with a page for every ten that are missing, less work than reading those once, and each that is found, and is spared
+// from then on, is worth a page more. So a server with far more repositories than are wanted is soon left alone.
 func (x *index) learned(l list) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.next++
-	if l.last || len(x.known) == len(x.sought) || x.next > 4+len(x.sought)/repositoriesAPage {
+	if l.last || len(x.known) == len(x.sought) || x.next > x.worth {
 		x.next = 0
 	}
 }
@@ -142,8 +148,12 @@ func (x *index) add(repositories []*sdk.Repository) {
 		if !x.sought[path] {
 			continue
 		}
-		if old, ok := x.known[path]; ok && old.id != r.ID {
-			delete(x.paths, old.id) // another *sdk.Repository took the name
+		old, ok := x.known[path]
+		switch {
+		case !ok:
+			x.worth++
+		case old.id != r.ID:
+			delete(x.paths, old.id) // another repository took the name
 		}
 		x.known[path] = listed{r.ID, r.Updated.Unix(), !r.Mirror && !r.Archived}
 		x.paths[r.ID] = path
