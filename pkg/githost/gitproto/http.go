@@ -54,8 +54,8 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	defer resp.Body.Close()
 	moved := *resp.Request.URL
 	moved.RawQuery = ""
-	if base, ok := strings.CutSuffix(moved.String(), infoRefs); ok {
-		r.base = base
+	if base, ok := strings.CutSuffix(moved.String(), infoRefs); ok && base != r.base {
+		r.base, r.from = base, r.base
 	}
 	var a advert
 	answer := h.collect(patterns, func(yield func(ref, name string) bool) error {
@@ -72,13 +72,41 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	return h.lsRefs(ctx, r, patterns), r
 }
 
-// do sends a request with the credential and returns an answer of status 200 and the wanted type.
-func (h *host) do(req *http.Request, want string) (*http.Response, error) {
+// leads reports whether what a route leaves still redirects to where it leads: once a repository was renamed, its old
+// name may become that of another one, which is the one that is wanted then.
+func (h *host) leads(ctx context.Context, r route) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.from+infoRefs+"?service=git-upload-pack", nil)
+	if err != nil {
+		return false
+	}
+	h.sign(req, typeAdvert)
+	stays := *h.client
+	stays.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := stays.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	to, err := resp.Location()
+	if err != nil {
+		return false
+	}
+	to.RawQuery = ""
+	return to.String() == r.base+infoRefs
+}
+
+// sign adds the credential, and what is wanted.
+func (h *host) sign(req *http.Request, want string) {
 	req.Header.Set("Git-Protocol", protocolName)
 	req.Header.Set("Accept", want)
 	if h.user != "" {
 		req.SetBasicAuth(h.user, h.password)
 	}
+}
+
+// do sends a request with the credential and returns an answer of status 200 and the wanted type.
+func (h *host) do(req *http.Request, want string) (*http.Response, error) {
+	h.sign(req, want)
 	resp, err := h.client.Do(req)
 	if err != nil {
 		return nil, err
