@@ -35,8 +35,8 @@ func (c *clock) hear(l list) (over time.Time, back bool) {
 	start := l.came.Add(-l.took)
 	c.asked, c.date, c.came = l.date.Add(-l.took), l.date, l.came
 	for _, r := range l.repositories {
-		if r.Updated.After(l.date) {
-			continue // a clock that was ahead is right again
+		if r.Mirror || r.Updated.After(l.date) {
+			continue // a commit's time, or that of a clock that was ahead and is right again
 		}
 		if r.Updated.After(c.newest) {
 			c.newest, c.seen = r.Updated, l.came

@@ -243,3 +243,26 @@ func TestNoDate(t *testing.T) {
 		})
 	}
 }
+
+// The time of a pull mirror is that of a commit, which tells nothing of the server's clock.
+func TestMirrorIsNoClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPolled(t, "a commit from the future", 1)
+		p.date = func(now time.Time) string { return now.Add(40 * time.Second).UTC().Format(http.TimeFormat) }
+		p.minute(0, nil)
+		p.minute(0, func() {
+			time.Sleep(58 * time.Second)
+			p.SetLag(0)
+			p.ahead = 35 * time.Second
+			p.Push("team/mirror", "main", sha(1))
+			p.SetMirror("team/mirror")
+			p.ahead = 0
+		})
+		p.minute(0, func() {
+			for i := range 3 {
+				p.push(i)
+				time.Sleep(2 * time.Second)
+			}
+		})
+	})
+}

@@ -128,8 +128,11 @@ func (h *host) refresh(ctx context.Context, more func() bool) error {
 			break
 		}
 		l, err := h.search(ctx, a.page, a.limit)
-		if err == nil && a.page > 1 {
+		switch {
+		case err == nil && a.page > 1:
 			err = h.follows(before, l)
+		case err == nil && len(l.repositories) == 0:
+			err = githost.NewError(githost.Invalid, h.api.Host(), "its list of repositories is empty, and was not")
 		}
 		if err != nil {
 			return err

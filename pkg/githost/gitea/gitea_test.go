@@ -372,3 +372,36 @@ func listedLate(t *testing.T) {
 		t.Errorf("once it is listed: %v changed, want 7 among them", got)
 	}
 }
+
+// A list that cannot be one is an error, so that all is read, and not the news that nothing changed.
+func TestListsThatMakeNoSense(t *testing.T) {
+	times := regexp.MustCompile(`"updated_at":"[^"]*"`)
+	for name, list := range map[string]func(string, []byte) []byte{
+		"empty":         func(string, []byte) []byte { return []byte(`{"ok":true,"data":[]}`) },
+		"without times": func(_ string, page []byte) []byte { return times.ReplaceAll(page, []byte(`"x":1`)) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer(t, "", token)
+			for i := range 20 {
+				s.Push(fmt.Sprintf("team/app%d", i), "main", sha(i))
+			}
+			want := s.wanted(20, "main")
+			for range 2 {
+				time.Sleep(time.Minute)
+				s.read(want, s.changed(want))
+			}
+			s.list = list
+			for i := range 3 { // of which the newest two are listed first
+				s.Push(fmt.Sprintf("team/app%d", i), "main", sha(50+i))
+			}
+			time.Sleep(time.Minute)
+			if changed, err := s.host.(githost.Prefilter).Changed(t.Context(), want); err == nil {
+				t.Errorf("a list that is %s: told %v, want an error", name, changed)
+			}
+			s.list = nil
+			if got := s.changed(want); !slices.Contains(got, 0) {
+				t.Errorf("after a list that was %s: %v changed, want 0 among them", name, got)
+			}
+		})
+	}
+}

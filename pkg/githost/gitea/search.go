@@ -85,8 +85,8 @@ func (h *host) follows(before, l list) error {
 func inOrder(repositories []*sdk.Repository) error {
 	for i, r := range repositories {
 		switch {
-		case r == nil:
-			return errors.New("it has an empty entry")
+		case r == nil, r.Updated.IsZero():
+			return errors.New("it has an entry without a time")
 		case i > 0 && r.Updated.After(repositories[i-1].Updated):
 			return errors.New("it is not in the order of the last change")
 		}
