@@ -55,7 +55,10 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	moved := *resp.Request.URL
 	moved.RawQuery = ""
 	if base, ok := strings.CutSuffix(moved.String(), infoRefs); ok && base != r.base {
-		r.base, r.from = base, r.base
+		if base != r.base+".git" { // which is the same repository
+			r.from = r.base
+		}
+		r.base = base
 	}
 	var a advert
 	answer := h.collect(patterns, func(yield func(ref, name string) bool) error {

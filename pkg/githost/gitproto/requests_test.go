@@ -132,6 +132,29 @@ func TestRenamedRepository(t *testing.T) {
 	}
 }
 
+// A server that redirects to the same name with .git, as GitLab does, is asked there from then on.
+func TestRedirectToTheUsualSpelling(t *testing.T) {
+	root := t.TempDir()
+	r := newRepository(t, filepath.Join(root, "app.git"))
+	r.pack(map[string]string{"refs/heads/main": r.commit("one")})
+	handler := githosttest.GitHandler(root)
+	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if rest, ok := strings.CutPrefix(req.URL.Path, "/app/"); ok {
+			http.Redirect(w, req, "/app.git/"+rest+"?"+req.URL.RawQuery, http.StatusMovedPermanently)
+			return
+		}
+		handler.ServeHTTP(w, req)
+	}))
+	h := open(t, s, "", "")
+	w := wanted(t, s.URL+"/app", "main")
+	heads(t, h, w)
+	s.asked()
+	heads(t, h, w)
+	if diff := cmp.Diff([]string{"POST /app.git/git-upload-pack"}, s.asked()); diff != "" {
+		t.Errorf("requests of a second cycle (-want +got)\n%s", diff)
+	}
+}
+
 func TestRedirectToAnotherHostCarriesNothing(t *testing.T) {
 	away := serve(t, http.NotFoundHandler())
 	s := serve(t, githosttest.Fault(githosttest.RedirectTo(away.URL), nil))
