@@ -135,9 +135,10 @@ func measure(ctx context.Context, s settings) (measurement, error) {
 }
 
 // warming reports whether an idle cycle is still one in which Sentry gets to know a Gitea's list, and reads what it does not
-// know yet. How many those are depends on how fast the server is; each costs fewer requests than the one before.
+// know yet: more than the fifteenth that has its turn in the sweep, and the list. How many such cycles there are depends on
+// how fast the server is; each costs fewer requests than the one before.
 func warming(s settings, requests, before int) bool {
-	return s.host == config.Gitea && s.role == sentryWay && requests > s.n/2 && requests < before
+	return s.host == config.Gitea && s.role == sentryWay && requests > s.n/10+20 && requests < before
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

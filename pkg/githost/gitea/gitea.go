@@ -78,7 +78,8 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 // does not see listed.
 //
 // The first calls go through the list to find the wanted repositories in it, each for half of the context's time.
-// After that an idle call is one request of some 4 kB. Below four repositories nothing is asked, since reading them costs as little.
+// After that an idle call is one request of some 4 kB. Below four repositories nothing is asked, since reading
+// them costs as little.
 func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, error) {
 	if len(want) < fewest {
 		all := make([]bool, len(want))
