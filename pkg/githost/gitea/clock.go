@@ -14,8 +14,7 @@ const (
 
 // clock follows the server's clock by the lists that it makes.
 type clock struct {
-	asked  time.Time // when the last list was asked for, by its Date, which may be a proxy's
-	date   time.Time // of the last list
+	date   time.Time // of the last list, which may be a proxy's
 	came   time.Time // when it had come, by our clock
 	newest time.Time // the last change that was listed and was not in the future, by Gitea's own clock
 	seen   time.Time // when it was listed first, by our clock
@@ -33,7 +32,7 @@ func (c *clock) hear(l list) (over time.Time, back bool) {
 		*c = clock{}
 	}
 	start := l.came.Add(-l.took)
-	c.asked, c.date, c.came = l.date.Add(-l.took), l.date, l.came
+	c.date, c.came = l.date, l.came
 	for _, r := range l.repositories {
 		if r.Mirror || r.Updated.After(l.date) {
 			continue // a commit's time, or that of a clock that was ahead and is right again
@@ -43,7 +42,7 @@ func (c *clock) hear(l list) (over time.Time, back bool) {
 		}
 		break
 	}
-	over = c.asked
+	over = l.date.Add(-l.took)
 	if listed := c.newest.Add(max(0, start.Sub(c.seen))); !c.newest.IsZero() && listed.Before(over) {
 		over = listed
 	}

@@ -18,6 +18,7 @@ import (
 type polled struct {
 	*server
 	name   string
+	lag    time.Duration // up to how long after a push it is listed
 	random *rand.Rand
 	want   []githost.Wanted
 	heads  map[int]map[string]repo.SHA // that are
@@ -32,7 +33,7 @@ const (
 
 func newPolled(t *testing.T, name string, seed uint64) *polled {
 	t.Helper()
-	p := &polled{server: newServer(t, "", token), name: name, random: rand.New(rand.NewPCG(seed, 1)),
+	p := &polled{server: newServer(t, "", token), name: name, lag: 1600 * time.Millisecond, random: rand.New(rand.NewPCG(seed, 1)),
 		heads: make(map[int]map[string]repo.SHA), seen: make(map[int]map[string]repo.SHA), pushed: make(map[int]time.Time)}
 	p.want = p.wanted(polledRepositories, "main")
 	for i := range polledRepositories + otherRepositories {
@@ -43,7 +44,7 @@ func newPolled(t *testing.T, name string, seed uint64) *polled {
 }
 
 func (p *polled) push(i int) {
-	p.SetLag(p.within(1600 * time.Millisecond))
+	p.SetLag(p.within(p.lag + 1))
 	text := sha(p.random.IntN(1 << 30))
 	p.Push(fmt.Sprintf("team/app%d", i), "main", text)
 	p.heads[i], p.pushed[i] = map[string]repo.SHA{"main": repo.SHA(text)}, time.Now()
@@ -248,11 +249,11 @@ func TestNoDate(t *testing.T) {
 func TestMirrorIsNoClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPolled(t, "a commit from the future", 1)
+		p.SetLag(0)
 		p.date = func(now time.Time) string { return now.Add(40 * time.Second).UTC().Format(http.TimeFormat) }
 		p.minute(0, nil)
 		p.minute(0, func() {
 			time.Sleep(58 * time.Second)
-			p.SetLag(0)
 			p.ahead = 35 * time.Second
 			p.Push("team/mirror", "main", sha(1))
 			p.SetMirror("team/mirror")
@@ -265,4 +266,23 @@ func TestMirrorIsNoClock(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Two pushes within a second with a read between them are told apart, whatever a proxy says that the time is.
+func TestTwoPushesWithinASecond(t *testing.T) {
+	for _, proxy := range []time.Duration{-time.Minute, 0, 40 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPolled(t, fmt.Sprint("a Date ahead by ", proxy), 1)
+			p.date = func(now time.Time) string { return now.Add(proxy).UTC().Format(http.TimeFormat) }
+			p.minute(0, nil)
+			p.minute(0, nil)
+			p.lag = 0
+			p.minute(0, func() {
+				p.push(7)
+				time.Sleep(300 * time.Millisecond)
+				maps.Copy(p.seen, p.read(p.want, p.changed(p.want)))
+				p.push(7)
+			})
+		})
+	}
 }

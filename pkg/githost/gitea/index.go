@@ -170,7 +170,7 @@ func (x *index) marks(want []githost.Wanted) []listed {
 	for i, w := range want {
 		path, _ := pathOf(w.URL)
 		l := x.known[path]
-		if !time.Unix(l.updated, 0).Add(overlap).After(x.clock.asked) {
+		if !time.Unix(l.updated, 0).Add(overlap).After(x.over) {
 			marks[i] = l
 		}
 	}

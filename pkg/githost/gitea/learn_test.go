@@ -104,6 +104,7 @@ func TestMoreChangedThanThereIsTimeFor(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		time.Sleep(time.Minute)
+		s.Push("team/other", "main", sha(1))
 		s.SetLatency(2 * time.Second)
 		for i, changed := range []int{n, 0} {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
