@@ -124,10 +124,10 @@ func (h *host) refresh(ctx context.Context, more func() bool) error {
 		ask = append(ask, struct{ page, limit int }{page + 1, mostListed})
 	}
 	var before list
-	for i, a := range ask {
-		if i > 0 && !more() {
-			break
-		}
+	seen := make(map[int64]bool) // on long pages
+	complete, twice, again := false, false, false
+	for i := 0; i < len(ask) && !complete && (i == 0 || more()); i++ {
+		a := ask[i]
 		l, err := h.search(ctx, a.page, a.limit)
 		switch {
 		case err == nil && a.page > 1:
@@ -143,13 +143,22 @@ func (h *host) refresh(ctx context.Context, more func() bool) error {
 			over = heard
 		}
 		h.index.add(l.repositories)
-		if l.last || l.oldest().Before(since) {
-			h.index.refreshed(over)
-			return nil
+		for _, r := range l.repositories {
+			twice = twice || seen[r.ID]
+			seen[r.ID] = a.limit == mostListed
+		}
+		complete = l.last || l.oldest().Before(since)
+		if twice && !again {
+			// A push between two pages moves all on. Where that was not it, Gitea leaves the order of changes of the same
+			// second to its database, and another one may have come on no page.
+			complete, twice, again, i = false, false, true, 1
+			clear(seen)
 		}
 	}
-	// More changed than is worth listing, or than there is time for.
-	h.index.forgetReads()
+	// Or more changed than is worth listing, or than there is time for.
+	if !complete || twice {
+		h.index.forgetReads()
+	}
 	h.index.refreshed(over)
 	return nil
 }

@@ -77,3 +77,65 @@ func TestListsThatMakeNoSense(t *testing.T) {
 		})
 	}
 }
+
+// Of changes within a second a database may list some twice and others not at all, where a page ends among them.
+func TestTiesAcrossPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 120
+		s := newServer(t, "", token)
+		for i := range n {
+			s.Push(fmt.Sprintf("team/app%d", i), "main", sha(i))
+			time.Sleep(time.Second)
+		}
+		want := s.wanted(n, "main")
+		for range 2 {
+			time.Sleep(time.Minute)
+			s.read(want, s.changed(want))
+		}
+		s.SetTies(true)
+		for i := range 80 {
+			s.Push(fmt.Sprintf("team/app%d", i), "main", sha(n+i))
+		}
+		time.Sleep(time.Minute)
+		got := s.changed(want)
+		for i := range 80 {
+			if !slices.Contains(got, i) {
+				t.Errorf("app%d was pushed to within the same second as 79 others, and is not among the %d that changed", i, len(got))
+			}
+		}
+	})
+}
+
+// A push between two pages moves what follows on to the next page, where it is listed twice: that is no reason to read all.
+func TestPushBetweenPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 300
+		s := newServer(t, "", token)
+		push := func(i, value int) {
+			s.Push(fmt.Sprintf("team/app%d", i), "main", sha(value))
+			time.Sleep(time.Second)
+		}
+		for i := range n {
+			push(i, i)
+		}
+		want := s.wanted(n, "main")
+		for range 2 {
+			time.Sleep(time.Minute)
+			s.read(want, s.changed(want))
+		}
+		for i := range 80 {
+			push(i, n+i)
+		}
+		pages := 0
+		s.list = func(_ string, page []byte) []byte {
+			if pages++; pages == 3 { // the first of 50
+				push(200, 0)
+			}
+			return page
+		}
+		got := s.changed(want)
+		if len(got) > 80+2 || !slices.Contains(got, 0) || !slices.Contains(got, 79) {
+			t.Errorf("%d of %d count as changed, want the 80 that were pushed to and the one that was meanwhile", len(got), n)
+		}
+	})
+}

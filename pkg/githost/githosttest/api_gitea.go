@@ -30,6 +30,9 @@ func (a *API) SetMirror(path string) { a.change(path, func(r *apiRepo) { r.gitea
 // SetArchived archives a repository of a Gitea.
 func (a *API) SetArchived(path string) { a.change(path, func(r *apiRepo) { r.gitea.archived = true }) }
 
+// SetTies has a Gitea's list order repositories of the same second on each page anew: Gitea leaves that to its database.
+func (a *API) SetTies(anew bool) { a.set(func() { a.ties = anew }) }
+
 // touch notes a change.
 func (a *API) touch(r *apiRepo) {
 	if r.gitea.mirror && len(r.gitea.updated) > 0 {
@@ -112,11 +115,15 @@ func giteaSearch(a *API, req *http.Request) reply {
 		}
 		all = append(all, updated{r, a.listed(r)})
 	}
-	slices.SortFunc(all, func(x, y updated) int { return cmp.Or(y.at.Compare(x.at), cmp.Compare(y.id, x.id)) })
 	values := req.URL.Query()
 	limit, _ := strconv.Atoi(values.Get("limit"))
 	page, _ := strconv.Atoi(values.Get("page"))
 	limit, page = min(cmp.Or(limit, 30), 50), max(page, 1)
+	tie := 1
+	if a.ties && page%2 == 0 {
+		tie = -1
+	}
+	slices.SortFunc(all, func(x, y updated) int { return cmp.Or(y.at.Compare(x.at), tie*cmp.Compare(y.id, x.id)) })
 	total := len(all)
 	from, to := min((page-1)*limit, total), min(page*limit, total)
 	listed := []giteaListed{}
