@@ -130,7 +130,7 @@ func one(ctx context.Context, s settings, host config.HostType, n int, way strin
 		return m, err
 	}
 	start := time.Now()
-	common := []string{"-host", string(host), "-n", strconv.Itoa(n), "-peers", strconv.Itoa(s.peers), "-latency", s.latency.String(), "-profile", s.profile}
+	common := []string{"-host", string(host), "-n", strconv.Itoa(n), "-latency", s.latency.String(), "-profile", s.profile}
 	server := exec.CommandContext(ctx, program, append(common, "-role", "serve")...)
 	server.Stderr = stderr
 	stop, err := server.StdinPipe()

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -88,9 +87,10 @@ func measure(ctx context.Context, s settings) (measurement, error) {
 	}
 	var began time.Time
 	var distance time.Duration
-	var warming cost
-	steps := slices.Concat([]step{{&m.First, 0}}, slices.Repeat([]step{{&warming, 0}}, warmUp(s)), []step{{&m.Idle, 0}, {&m.Changed, hundredth}})
-	for _, step := range steps {
+	before := 0 // requests of the last cycle
+	steps := []step{{&m.First, 0}, {&m.Idle, 0}, {&m.Changed, hundredth}}
+	for len(steps) > 0 {
+		step := steps[0]
 		if distance == 0 && !began.IsZero() {
 			distance = time.Since(began)
 		}
@@ -125,18 +125,20 @@ func measure(ctx context.Context, s settings) (measurement, error) {
 			return m, err
 		}
 		step.cost.Requests, step.cost.Points = a.Requests, a.Points
+		if step.cost != &m.Idle || !warming(s, a.Requests, before) {
+			steps = steps[1:]
+		}
+		before = a.Requests
 	}
 	m.Peak, err = peakMemory()
 	return m, err
 }
 
-// warmUp returns how many cycles it takes after the first until one costs as little as those that follow. Sentry
-// gets to know a Gitea's list, newest change first, 40 pages of 50 repositories a cycle.
-func warmUp(s settings) int {
-	if s.host != config.Gitea || s.role != sentryWay || s.n > s.peers {
-		return 0
-	}
-	return (s.n - 1) / (40 * 50)
+// warming reports whether an idle cycle is still one in which Sentry gets to know a Gitea's list, and reads what it does not
+// know yet: more than the fifteenth that has its turn in the sweep, and the list. How many such cycles there are depends on
+// how fast the server is; each costs fewer requests than the one before.
+func warming(s settings, requests, before int) bool {
+	return s.host == config.Gitea && s.role == sentryWay && requests > s.n/10+20 && requests < before
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

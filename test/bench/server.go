@@ -75,6 +75,10 @@ func newSimulation(s settings) *simulation {
 			h.push(path(i), b)
 		}
 	}
+	if h.api != nil {
+		// A Gitea's list is read again from ten seconds before its last change on: not all of it.
+		h.api.SetClock(func() time.Time { return time.Now().Add(-time.Hour + time.Minute) })
+	}
 	h.push(qa, qaBranch)
 	return h
 }

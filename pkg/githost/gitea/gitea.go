@@ -77,8 +77,9 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 // mirrors, whose time is that of a commit, archived and renamed repositories, and those that this credential
 // does not see listed.
 //
-// The first calls go through the list to find the wanted repositories in it. After that an idle call is one
-// request of some 4 kB. Below four repositories nothing is asked, since reading them costs as little.
+// The first calls go through the list to find the wanted repositories in it, each for half of the context's time.
+// After that an idle call is one request of some 4 kB. Below four repositories nothing is asked, since reading
+// them costs as little.
 func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, error) {
 	if len(want) < fewest {
 		all := make([]bool, len(want))
@@ -88,10 +89,14 @@ func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, erro
 		return all, nil
 	}
 	h.index.seek(want)
-	if err := h.refresh(ctx); err != nil {
+	deadline, limited := ctx.Deadline()
+	half := time.Until(deadline) / 2
+	// The other half is for the last page, where the server is slow.
+	more := func() bool { return !limited || time.Until(deadline) >= half }
+	if err := h.refresh(ctx, more); err != nil {
 		return nil, err
 	}
-	if err := h.learn(ctx); err != nil {
+	if err := h.learn(ctx, more); err != nil {
 		return nil, err
 	}
 	return h.index.changed(want), nil
@@ -104,55 +109,65 @@ const (
 	// mostListed is the length of a page, Gitea's own default for the longest: 107 kB and 20 ms, where two
 	// repositories take 4 kB and 8 ms, and reading one 5 to 10 ms.
 	mostListed = 50
-	// pagesAtOnce bounds how many pages one call goes through to find wanted repositories, about a second.
-	pagesAtOnce = 40
 )
 
-// refresh lists what changed since the list was last asked for.
-func (h *host) refresh(ctx context.Context) error {
+// refresh lists what changed since the list was last asked for, as long as there is time.
+func (h *host) refresh(ctx context.Context, more func() bool) error {
 	since, worth := h.index.since()
 	if since.IsZero() || worth == 0 {
 		return nil
 	}
-	var now time.Time
+	var over time.Time
 	// Mostly nothing changed, so it begins small.
 	ask := []struct{ page, limit int }{{1, 2}, {1, 10}}
 	for page := range worth {
 		ask = append(ask, struct{ page, limit int }{page + 1, mostListed})
 	}
 	var before list
-	for i, a := range ask {
+	seen := make(map[int64]bool) // on long pages
+	complete, twice, again := false, false, false
+	for i := 0; i < len(ask) && !complete && (i == 0 || more()); i++ {
+		a := ask[i]
 		l, err := h.search(ctx, a.page, a.limit)
-		if err == nil && a.page > 1 {
+		switch {
+		case err == nil && a.page > 1:
 			err = h.follows(before, l)
+		case err == nil && len(l.repositories) == 0:
+			err = githost.NewError(githost.Invalid, h.api.Host(), "its list of repositories is empty, and was not")
 		}
 		if err != nil {
 			return err
 		}
 		before = l
-		if i == 0 {
-			now = l.asked
+		if heard := h.index.hear(l); i == 0 || heard.Before(over) {
+			over = heard
 		}
 		h.index.add(l.repositories)
-		if l.last || l.oldest().Before(since) {
-			h.index.refreshed(now)
-			return nil
+		for _, r := range l.repositories {
+			twice = twice || seen[r.ID]
+			seen[r.ID] = a.limit == mostListed
+		}
+		complete = l.last || l.oldest().Before(since)
+		if twice && !again {
+			// A push between two pages moves all on. Where that was not it, Gitea leaves the order of changes of the same
+			// second to its database, and another one may have come on no page.
+			complete, twice, again, i = false, false, true, 1
+			clear(seen)
 		}
 	}
-	// More changed than is worth listing.
-	h.index.forgetReads()
-	h.index.refreshed(now)
+	// Or more changed than is worth listing, or than there is time for.
+	if !complete || twice {
+		h.index.forgetReads()
+	}
+	h.index.refreshed(over)
 	return nil
 }
 
-// learn goes on through the list to find wanted repositories in it.
-func (h *host) learn(ctx context.Context) error {
+// learn goes on through the list to find wanted repositories in it, as long as there is time. The next call goes on
+// from there.
+func (h *host) learn(ctx context.Context, more func() bool) error {
 	var before list
-	for range pagesAtOnce {
-		page := h.index.toLearn()
-		if page == 0 {
-			return nil
-		}
+	for page := h.index.toLearn(); page > 0 && more(); page = h.index.toLearn() {
 		l, err := h.search(ctx, page, mostListed)
 		if err == nil {
 			err = h.follows(before, l)
@@ -161,6 +176,7 @@ func (h *host) learn(ctx context.Context) error {
 			return err
 		}
 		before = l
+		h.index.hear(l)
 		h.index.add(l.repositories)
 		h.index.learned(l)
 	}

@@ -12,13 +12,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
-// overlap is how far the times of two changes may be apart and still be taken for the same: the list shows
-// whole seconds and follows the ref by up to two, several servers behind one address differ by a few, and a
-// change is written a moment after its time was taken.
-const overlap = 10 * time.Second
-
-// repositoriesAPage is how many repositories a long page of the list must be able to save from being read, as it
-// takes the server as long as reading three to six.
+// repositoriesAPage is how many repositories a long page of the list must be able to save from being read, to be worth
+// asking for at once: it takes the server as long as reading three to six.
 const repositoriesAPage = 10
 
 // index remembers what the list told of the wanted repositories, and which of them were read since.
@@ -28,8 +23,10 @@ type index struct {
 	paths  map[int64]string  // of known, by the server's number
 	sought map[string]bool   // paths that were looked for, found or not
 	read   map[string]listed // by key; what was known when the heads were read, where that is sure to cover the read
-	asked  time.Time         // what changed before is in known, by the server's clock
-	next   int               // the page to look for sought repositories on; 0 = done
+	clock  clock
+	over   time.Time // what changed before is in known, by the server's clock
+	next   int       // the page to look for sought repositories on; 0 = done
+	worth  int       // up to which page that is worth it
 }
 
 // listed is what the list shows of a repository.
@@ -68,6 +65,9 @@ func (x *index) seek(want []githost.Wanted) {
 			x.next = 1
 		}
 	}
+	if x.next == 1 {
+		x.worth = 4 + (len(x.sought)-len(x.known))/repositoriesAPage
+	}
 }
 
 func (x *index) forget(want []githost.Wanted) {
@@ -89,15 +89,14 @@ func (x *index) toLearn() int {
 	return x.next
 }
 
-// learned goes on to the next page, as long as one follows, a repository is missing, and the way is worth it.
+// learned goes on to the next page, as long as one follows, a repository is missing, and the way is worth it. That
+// begins with a page for every ten that are missing, less work than reading those once, and each that is found, and is spared
+// from then on, is worth a page more. So a server with far more repositories than are wanted is soon left alone.
 func (x *index) learned(l list) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.asked.IsZero() {
-		x.asked = l.asked
-	}
 	x.next++
-	if l.last || len(x.known) == len(x.sought) || x.next > 4+len(x.sought)/repositoriesAPage {
+	if l.last || len(x.known) == len(x.sought) || x.next > x.worth {
 		x.next = 0
 	}
 }
@@ -107,17 +106,33 @@ func (x *index) learned(l list) {
 func (x *index) since() (since time.Time, pages int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.asked.IsZero() || len(x.known) == 0 {
+	if x.over.IsZero() || len(x.known) == 0 {
 		return time.Time{}, 0
 	}
-	return x.asked.Add(-overlap), 1 + len(x.known)/repositoriesAPage
+	return x.over.Add(-overlap), 1 + len(x.known)/repositoriesAPage
 }
 
-// refreshed notes that known holds all changes before now.
-func (x *index) refreshed(now time.Time) {
+// hear returns a time by the server's clock that was over when a list was made. After the clock was set back, changes
+// come in among those that were listed before, with times that others had already. So everything counts as
+// changed then, until it is read again.
+func (x *index) hear(l list) (over time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.asked = now
+	over, back := x.clock.hear(l)
+	if back {
+		clear(x.read)
+	}
+	if back || x.over.IsZero() {
+		x.over = over
+	}
+	return over
+}
+
+// refreshed notes that known holds all changes before a time.
+func (x *index) refreshed(over time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.over = over
 }
 
 // add takes over what a page shows of the sought repositories.
@@ -133,8 +148,12 @@ func (x *index) add(repositories []*sdk.Repository) {
 		if !x.sought[path] {
 			continue
 		}
-		if old, ok := x.known[path]; ok && old.id != r.ID {
-			delete(x.paths, old.id) // another *sdk.Repository took the name
+		old, ok := x.known[path]
+		switch {
+		case !ok:
+			x.worth++
+		case old.id != r.ID:
+			delete(x.paths, old.id) // another repository took the name
 		}
 		x.known[path] = listed{r.ID, r.Updated.Unix(), !r.Mirror && !r.Archived}
 		x.paths[r.ID] = path
@@ -143,7 +162,7 @@ func (x *index) add(repositories []*sdk.Repository) {
 
 // marks returns what is known of repositories that are about to be read, for note. The zero listed is none:
 // either nothing is known, or the last change is so new that another one of the same second may follow the
-// read.
+// read, or it is in the future, of a clock that was set back since.
 func (x *index) marks(want []githost.Wanted) []listed {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -151,7 +170,7 @@ func (x *index) marks(want []githost.Wanted) []listed {
 	for i, w := range want {
 		path, _ := pathOf(w.URL)
 		l := x.known[path]
-		if !time.Unix(l.updated, 0).Add(overlap).After(x.asked) {
+		if !time.Unix(l.updated, 0).Add(overlap).After(x.over) {
 			marks[i] = l
 		}
 	}

@@ -18,8 +18,10 @@ import (
 // list is a page of the server's repositories, in the order of their last change, newest first.
 type list struct {
 	repositories []*sdk.Repository
-	last         bool      // no page follows
-	asked        time.Time // not after the server made the list, by its clock; zero when it does not tell its time
+	last         bool          // no page follows
+	date         time.Time     // when it was answered, by the clock of who answered
+	came         time.Time     // when it had come, by ours
+	took         time.Duration // from the question until then
 }
 
 // oldest returns the time of the last repository of a page that has one.
@@ -38,7 +40,7 @@ func (h *host) search(ctx context.Context, page, limit int) (list, error) {
 	repositories, resp, err := client.SearchRepos(sdk.SearchRepoOptions{
 		RawQuery: fmt.Sprintf("sort=updated&order=desc&limit=%d&page=%d", limit, page),
 	})
-	took := time.Since(start)
+	came := time.Now()
 	switch {
 	case resp == nil:
 		return list{}, rest.Failed(ctx, h.api.Host(), err)
@@ -57,12 +59,16 @@ func (h *host) search(ctx context.Context, page, limit int) (list, error) {
 	if err := inOrder(repositories); err != nil {
 		return list{}, githost.NewError(githost.Invalid, h.api.Host(), "its list of repositories: %w", err)
 	}
-	link := resp.Header.Get("Link")
-	l := list{repositories: repositories, last: len(repositories) == 0 || link != "" && !strings.Contains(link, `rel="next"`)}
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		l.asked = date.Add(-took)
+	date, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return list{}, githost.NewError(githost.Invalid, h.api.Host(), "its list of repositories comes without the time (header Date)")
 	}
-	return l, nil
+	link := resp.Header.Get("Link")
+	return list{
+		repositories: repositories,
+		last:         len(repositories) == 0 || link != "" && !strings.Contains(link, `rel="next"`),
+		date:         date, came: came, took: came.Sub(start),
+	}, nil
 }
 
 // follows returns an error when a page cannot be the one after another: one that is answered again and again
@@ -79,8 +85,8 @@ func (h *host) follows(before, l list) error {
 func inOrder(repositories []*sdk.Repository) error {
 	for i, r := range repositories {
 		switch {
-		case r == nil:
-			return errors.New("it has an empty entry")
+		case r == nil, r.Updated.IsZero():
+			return errors.New("it has an entry without a time")
 		case i > 0 && r.Updated.After(repositories[i-1].Updated):
 			return errors.New("it is not in the order of the last change")
 		}

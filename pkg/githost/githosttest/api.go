@@ -40,6 +40,7 @@ type API struct {
 	clock    func() time.Time
 	ahead    time.Duration // of the clock
 	lag      time.Duration // after which a Gitea's list shows a change
+	ties     bool          // a Gitea's list orders changes of the same second on each page anew
 
 	graphQL    bool
 	gitalyDown bool

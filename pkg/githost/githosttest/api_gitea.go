@@ -12,10 +12,14 @@ import (
 
 // giteaRepo is what a Gitea's list tells of a repository, beside what all hosts know.
 type giteaRepo struct {
-	updated  []time.Time // of changes, oldest first; those in the future are not listed yet
+	updated  []giteaChange // as they came
 	mirror   bool
 	archived bool
 }
+
+// giteaChange is a change with its time by the host's clock, which tests may set back, and when the list begins to
+// show it, by the real one.
+type giteaChange struct{ at, due time.Time }
 
 // SetLag is how long after a change a Gitea's list shows it.
 func (a *API) SetLag(d time.Duration) { a.set(func() { a.lag = d }) }
@@ -26,12 +30,15 @@ func (a *API) SetMirror(path string) { a.change(path, func(r *apiRepo) { r.gitea
 // SetArchived archives a repository of a Gitea.
 func (a *API) SetArchived(path string) { a.change(path, func(r *apiRepo) { r.gitea.archived = true }) }
 
+// SetTies has a Gitea's list order repositories of the same second on each page anew: Gitea leaves that to its database.
+func (a *API) SetTies(anew bool) { a.set(func() { a.ties = anew }) }
+
 // touch notes a change.
 func (a *API) touch(r *apiRepo) {
 	if r.gitea.mirror && len(r.gitea.updated) > 0 {
 		return
 	}
-	r.gitea.updated = append(r.gitea.updated, a.now().Add(a.lag))
+	r.gitea.updated = append(r.gitea.updated, giteaChange{a.now().Add(a.lag), time.Now().Add(a.lag)})
 	if n := len(r.gitea.updated); n > 10 {
 		r.gitea.updated = r.gitea.updated[n-10:]
 	}
@@ -39,13 +46,13 @@ func (a *API) touch(r *apiRepo) {
 
 // listed returns the time that the list shows of a repository.
 func (a *API) listed(r *apiRepo) time.Time {
-	now, last := a.now(), r.gitea.updated[0]
-	for _, t := range r.gitea.updated {
-		if !t.After(now) {
-			last = t
+	now, last := time.Now(), r.gitea.updated[0]
+	for _, c := range r.gitea.updated {
+		if !c.due.After(now) {
+			last = c
 		}
 	}
-	return last.UTC().Truncate(time.Second)
+	return last.at.UTC().Truncate(time.Second)
 }
 
 func giteaRoute(a *API, req *http.Request, parts []string) reply {
@@ -108,11 +115,15 @@ func giteaSearch(a *API, req *http.Request) reply {
 		}
 		all = append(all, updated{r, a.listed(r)})
 	}
-	slices.SortFunc(all, func(x, y updated) int { return cmp.Or(y.at.Compare(x.at), cmp.Compare(y.id, x.id)) })
 	values := req.URL.Query()
 	limit, _ := strconv.Atoi(values.Get("limit"))
 	page, _ := strconv.Atoi(values.Get("page"))
 	limit, page = min(cmp.Or(limit, 30), 50), max(page, 1)
+	tie := 1
+	if a.ties && page%2 == 0 {
+		tie = -1
+	}
+	slices.SortFunc(all, func(x, y updated) int { return cmp.Or(y.at.Compare(x.at), tie*cmp.Compare(y.id, x.id)) })
 	total := len(all)
 	from, to := min((page-1)*limit, total), min(page*limit, total)
 	listed := []giteaListed{}

@@ -39,6 +39,7 @@ type host struct {
 // route is how to ask for one repository.
 type route struct {
 	base    string  // URL that works: other than written after a redirect, or with .git at its end
+	from    string  // URL that redirected to base; "" without a redirect
 	dialect dialect // unknown: try version 2
 	format  string  // object format to name; "" where none has to be
 }
@@ -89,7 +90,7 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 
 // read asks for one repository, at the URL as written and, where that is not found, with .git at its end.
 func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
-	if r, ok := h.recall(w.URL); ok {
+	if r, ok := h.recall(w.URL); ok && (r.from == "" || h.leads(ctx, r)) {
 		answer, now := h.ask(ctx, r, w.Patterns)
 		h.learn(w.URL, now, answer)
 		return answer

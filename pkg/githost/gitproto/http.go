@@ -57,7 +57,10 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	defer resp.Body.Close()
 	moved := *resp.Request.URL
 	moved.RawQuery = ""
-	if base, ok := strings.CutSuffix(moved.String(), infoRefs); ok {
+	if base, ok := strings.CutSuffix(moved.String(), infoRefs); ok && base != r.base {
+		if base != r.base+".git" { // which is the same repository
+			r.from = r.base
+		}
 		r.base = base
 	}
 	packets := newPktReader(resp.Body)
@@ -84,6 +87,29 @@ func headers(want, user, password string) http.Header {
 		req.SetBasicAuth(user, password)
 	}
 	return req.Header
+}
+
+// leads reports whether what a route leaves still redirects to where it leads: once a repository was renamed, its old
+// name may become that of another one, which is the one that is wanted then.
+func (h *host) leads(ctx context.Context, r route) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.from+infoRefs+"?service=git-upload-pack", nil)
+	if err != nil {
+		return false
+	}
+	req.Header = h.gets
+	stays := *h.client
+	stays.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := stays.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	to, err := resp.Location()
+	if err != nil {
+		return false
+	}
+	to.RawQuery = ""
+	return to.String() == r.base+infoRefs
 }
 
 // do sends a request, whose header nobody changes, and returns an answer of status 200 and the wanted type.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -91,13 +92,15 @@ func TestServerThatChangesItsVersion(t *testing.T) {
 	}
 }
 
+// A repository that was renamed is found by its old name until another one has that.
 func TestRenamedRepository(t *testing.T) {
 	root := t.TempDir()
 	r := newRepository(t, filepath.Join(root, "new.git"))
 	r.pack(map[string]string{"refs/heads/main": r.commit("one")})
 	handler := githosttest.BasicAuth("me", "t0ken", githosttest.GitHandler(root))
+	var taken atomic.Bool
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if rest, ok := strings.CutPrefix(req.URL.Path, "/old.git/"); ok {
+		if rest, ok := strings.CutPrefix(req.URL.Path, "/old.git/"); ok && !taken.Load() {
 			target := "/new.git/" + rest
 			if req.URL.RawQuery != "" {
 				target += "?" + req.URL.RawQuery
@@ -109,11 +112,46 @@ func TestRenamedRepository(t *testing.T) {
 	}))
 	h := open(t, s, "me", "t0ken")
 	w := wanted(t, s.URL+"/old.git", "main")
+	before := heads(t, h, w)
+	s.asked()
+	heads(t, h, w)
+	if diff := cmp.Diff([]string{"GET /old.git/info/refs", "POST /new.git/git-upload-pack"}, s.asked()); diff != "" {
+		t.Errorf("requests once the new place is known (-want +got)\n%s", diff)
+	}
+	r = newRepository(t, filepath.Join(root, "old.git"))
+	r.pack(map[string]string{"refs/heads/main": r.commit("another")})
+	taken.Store(true)
+	for range 2 {
+		s.asked()
+		if after := heads(t, h, w); maps.Equal(before, after) {
+			t.Errorf("another repository has the old name, and still %v was read", after)
+		}
+	}
+	if diff := cmp.Diff([]string{"POST /old.git/git-upload-pack"}, s.asked()); diff != "" {
+		t.Errorf("requests once another has the old name (-want +got)\n%s", diff)
+	}
+}
+
+// A server that redirects to the same name with .git, as GitLab does, is asked there from then on.
+func TestRedirectToTheUsualSpelling(t *testing.T) {
+	root := t.TempDir()
+	r := newRepository(t, filepath.Join(root, "app.git"))
+	r.pack(map[string]string{"refs/heads/main": r.commit("one")})
+	handler := githosttest.GitHandler(root)
+	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if rest, ok := strings.CutPrefix(req.URL.Path, "/app/"); ok {
+			http.Redirect(w, req, "/app.git/"+rest+"?"+req.URL.RawQuery, http.StatusMovedPermanently)
+			return
+		}
+		handler.ServeHTTP(w, req)
+	}))
+	h := open(t, s, "", "")
+	w := wanted(t, s.URL+"/app", "main")
 	heads(t, h, w)
 	s.asked()
 	heads(t, h, w)
-	if diff := cmp.Diff([]string{"POST /new.git/git-upload-pack"}, s.asked()); diff != "" {
-		t.Errorf("requests once the new place is known (-want +got)\n%s", diff)
+	if diff := cmp.Diff([]string{"POST /app.git/git-upload-pack"}, s.asked()); diff != "" {
+		t.Errorf("requests of a second cycle (-want +got)\n%s", diff)
 	}
 }
 
