@@ -58,24 +58,19 @@ func validateOnline(ctx context.Context, o *options, cfg *config.Config, log *sl
 // accountsOf groups what is to be read by server and credential, in the order of the file. A QA repository
 // that several deployments share is read once.
 func accountsOf(cfg *config.Config) []*account {
-	type key struct {
-		host, api, credential string
-		kind                  config.HostType
-	}
 	type qaKey struct {
 		config.Source
 		branch string
 	}
 	var accounts []*account
-	byKey := make(map[key]*account)
+	known := make(map[githost.Account]*account)
 	find := func(s config.Source) *account {
-		// A user name beside a token makes no other account of it.
-		k := key{hostOf(s.URL), s.APIURL, cmp.Or(s.Auth.Token.Reveal(), s.Auth.Username.Reveal()), s.Type}
-		if byKey[k] == nil {
-			byKey[k] = &account{Source: s, host: k.host}
-			accounts = append(accounts, byKey[k])
+		k := githost.AccountOf(s)
+		if known[k] == nil {
+			known[k] = &account{Source: s, host: strings.TrimPrefix(k.Origin, "https://")}
+			accounts = append(accounts, known[k])
 		}
-		return byKey[k]
+		return known[k]
 	}
 	type place struct {
 		account *account
@@ -96,16 +91,6 @@ func accountsOf(cfg *config.Config) []*account {
 			Source: r.Deploy.Source, Branches: repo.Patterns{repo.ExactPattern(r.Deploy.Branch)}}})
 	}
 	return accounts
-}
-
-// hostOf returns scheme and host of a URL of the configuration.
-func hostOf(url string) string {
-	scheme, rest, _ := strings.Cut(url, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	if scheme == "https" {
-		return host
-	}
-	return scheme + "://" + host
 }
 
 // read does a first cycle and one in which nothing has changed, as `sentry watch` would, and then looks at

@@ -37,15 +37,8 @@ type Reader struct {
 	Sweep time.Duration
 
 	mu        sync.Mutex
-	endpoints map[endpointKey]*endpoint
+	endpoints map[Account]*endpoint
 	order     []*endpoint // as they were opened
-}
-
-// endpointKey is what repositories must have in common to be asked for together.
-type endpointKey struct {
-	kind            config.HostType
-	origin, api     string
-	username, token string
 }
 
 // endpoint is a Host that was opened, and the client it was opened with.
@@ -198,16 +191,12 @@ func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
 // endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be
 // opened is tried again by the next call.
 func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
-	u, err := url.Parse(s.URL)
-	if err != nil || u.Host == "" {
+	account := AccountOf(s)
+	name := account.Host()
+	if name == "" {
 		return nil, NewError(Invalid, "repo_url", "it is not a URL of the form https://host/path")
 	}
-	name, origin := hostOf(u), originOf(u)
-	key := endpointKey{s.Type, origin, s.APIURL, s.Auth.Username.Reveal(), s.Auth.Token.Reveal()}
-	if key.token != "" && (s.Type == config.GitHub || s.Type == config.GitLab) {
-		key.username = "" // is not sent beside a token: it is the same budget with any name
-	}
-	if e, ok := r.endpoints[key]; ok {
+	if e, ok := r.endpoints[account]; ok {
 		return e, nil
 	}
 	open, ok := r.Open[s.Type]
@@ -218,23 +207,24 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
 	if base == nil {
 		base = NewTransport()
 	}
-	gate := &gate{name: name, credential: key.username != "" || key.token != "", patience: r.timeout() / 10}
+	gate := &gate{name: name, credential: account.hasCredential(), patience: r.timeout() / 10}
 	gate.next = &quota{base, gate}
 	e := &endpoint{
-		Endpoint: Endpoint{Type: s.Type, Origin: origin, APIURL: s.APIURL, Auth: s.Auth},
+		Endpoint: Endpoint{Type: s.Type, Origin: account.Origin, APIURL: s.APIURL, Auth: s.Auth},
 		name:     name,
 		client:   NewClient(gate, r.Version, r.timeout()),
 		gate:     gate,
 		turn:     make(chan struct{}, 1),
 		memory:   make(map[string]*memory),
 	}
+	var err error
 	if e.host, err = open(e.Endpoint, e.client); err != nil {
 		return nil, e.tidy(&Error{Kind: Invalid, Host: name, Err: err})
 	}
 	if r.endpoints == nil {
-		r.endpoints = make(map[endpointKey]*endpoint)
+		r.endpoints = make(map[Account]*endpoint)
 	}
-	r.endpoints[key] = e
+	r.endpoints[account] = e
 	r.order = append(r.order, e)
 	return e, nil
 }
