@@ -69,6 +69,7 @@ type batch struct {
 	memory   []*memory       // of want[i]
 	known    map[*memory]int // index in want
 	asked    []asked         // in the order of the caller's list
+	few      bool            // read without a hint
 }
 
 // asked says that entry index of the caller's list is want[at]: equal repositories are asked for once.
@@ -142,6 +143,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 	}
 	for _, b := range order {
 		b.endpoint.forget(now)
+		b.few = len(b.want) <= fewRepositories || 2*len(b.want) < len(b.endpoint.memory)
 	}
 	r.forget(now)
 	return order, wrong

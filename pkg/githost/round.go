@@ -13,7 +13,8 @@ import (
 )
 
 // fewRepositories is up to how many repositories are read without a hint, which costs a request or a few
-// itself. A QA repository is read when a run begins, and a run shall have the newest of it.
+// itself; so is less than half of what an endpoint knows. A QA repository is read when a run begins, and a run shall
+// have the newest of it; and a Host that is asked what changed in a few forgets what it knows of the others.
 const fewRepositories = 3
 
 // round returns one observation for each of b.want: it reads what may have changed, what was never read,
@@ -61,7 +62,7 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (changed []bool, odd bool) {
 	e := b.endpoint
 	hints, ok := r.hints(e)
-	if !ok || len(b.want) <= fewRepositories || e.hint.holds(began) || e.gate.ailing() || e.odd.failures > 0 {
+	if !ok || b.few || e.hint.holds(began) || e.gate.ailing() || e.odd.failures > 0 {
 		e.gate.begin(began, maxProbes)
 		return nil, e.odd.failures > 0
 	}
