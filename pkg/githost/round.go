@@ -185,10 +185,12 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 	e := b.endpoint
 	_, hints := r.hints(e)
 	read, limited := false, false
-	for _, i := range indexes {
+	for turn, i := range indexes {
 		m := b.memory[i]
-		if !errors.Is(answers[i].Err, errNotAsked) {
-			m.tried = began
+		// What was under way when the time was up may be well: the host is slow. It comes first the next time too.
+		unasked := errors.Is(answers[i].Err, errNotAsked) || timeUp && works && r.ranOut(answers[i].Err)
+		if !unasked {
+			m.tried = began.Add(time.Duration(turn)) // the order in which they have their next turn
 		}
 		if answers[i].Err == nil {
 			heads := answers[i].Heads
@@ -202,8 +204,8 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 		err := e.tidy(answers[i].Err)
 		answers[i] = failed(err)
 		switch {
-		case errors.Is(err, errNotAsked):
-			answers[i].Cached, m.late = true, true
+		case unasked:
+			answers[i], m.late = repo.Observation{Err: notAsked(err), Cached: true}, true
 			late++
 			continue
 		case err.Kind == RateLimited:
@@ -219,6 +221,12 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 		e.gate.unlimited()
 	}
 	return late
+}
+
+// ranOut reports whether an error is that the time of a whole round was up, and not that of one repository.
+func (r *Reader) ranOut(err error) bool {
+	limit, ok := errors.AsType[slow](err)
+	return ok && time.Duration(limit) == r.timeout()
 }
 
 // survive calls f, which calls a Host. A Host decodes what strangers send it, with libraries that are not
