@@ -113,13 +113,18 @@ func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.
 	a.first = m.take()
 	// Who did not answer now would not a second time, and a server in trouble is left alone.
 	if a.answered() {
-		monitors, before := monitorsOf(a.watched), a.first.requests()
+		before := a.first.requests()
 		// A Gitea's list of repositories takes several cycles to learn: the first ten thousand take five.
 		for range 8 {
-			r.Heads(ctx, monitors)
+			late := a.late()
+			if late > 0 {
+				log.Warn("the host is too slow for one cycle to read all: the rest is late, and read in the next",
+					"host", a.host, "credential", a.credential(), "repositories", len(a.watched), "late", late)
+			}
+			observe(ctx, r, a.watched)
 			a.idle = m.take()
 			a.hints = r.Stats()[0].Cached > 0
-			if !a.hints || a.idle.requests() >= before {
+			if late == 0 && (!a.hints || a.idle.requests() >= before) {
 				break
 			}
 			before = a.idle.requests()
@@ -130,10 +135,24 @@ func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.
 	log.Info("read", "host", a.host, "credential", a.credential(), "failed", a.failed(), "took", time.Since(start).Round(time.Millisecond))
 }
 
+// observe reads repositories, and keeps what an earlier look found.
 func observe(ctx context.Context, r *githost.Reader, looks []look) {
 	for i, seen := range r.Heads(ctx, monitorsOf(looks)) {
-		looks[i].Observation = seen
+		if looks[i].Heads == nil {
+			looks[i].Observation = seen
+		}
 	}
+}
+
+// late returns for how many watched repositories there was no time.
+func (a *account) late() int {
+	n := 0
+	for _, l := range a.watched {
+		if githost.Unasked(l.Observation) && kindOf(l.Err) == string(githost.Temporary) {
+			n++
+		}
+	}
+	return n
 }
 
 // answered reports whether any watched repository could be read.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,10 +17,17 @@ import (
 )
 
 // wire is a transport to a handler without a network, so that it runs in a bubble of time.
-type wire struct{ http.Handler }
+type wire struct {
+	http.Handler
+	latency time.Duration // of the bubble
+}
 
 func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	time.Sleep(5 * time.Millisecond) // of the bubble: the way there and back
+	select {
+	case <-time.After(w.latency):
+	case <-req.Context().Done():
+		return nil, context.Cause(req.Context()) // as net/http does
+	}
 	inner := req.Clone(req.Context())
 	inner.RequestURI, inner.Host = req.URL.RequestURI(), req.URL.Host
 	if inner.Body == nil {
@@ -40,43 +48,30 @@ func TestPredictionIsWhatAnHourCosts(t *testing.T) {
 		n               int
 		interval, sweep time.Duration
 	}{
-		{config.GitHub, "t", 60, time.Minute, 15 * time.Minute},
-		{config.GitHub, "t", 150, time.Minute, 15 * time.Minute},
-		{config.GitHub, "t", 1000, time.Minute, 15 * time.Minute},
-		{config.GitHub, "t", 1000, 5 * time.Minute, 15 * time.Minute},
-		{config.GitHub, "t", 300, time.Minute, 24 * time.Hour},
-		{config.GitHub, "t", 150, time.Minute, 0},
-		{config.GitHub, "t", 300, 30 * time.Minute, 15 * time.Minute},
+		{config.GitHub, "token", 60, time.Minute, 15 * time.Minute},
+		{config.GitHub, "token", 150, time.Minute, 15 * time.Minute},
+		{config.GitHub, "token", 1000, time.Minute, 15 * time.Minute},
+		{config.GitHub, "token", 1000, 5 * time.Minute, 15 * time.Minute},
+		{config.GitHub, "token", 300, time.Minute, 24 * time.Hour},
+		{config.GitHub, "token", 150, time.Minute, 0},
+		{config.GitHub, "token", 300, 30 * time.Minute, 15 * time.Minute},
 		{config.GitHub, "", 1, 2 * time.Minute, 15 * time.Minute},
-		{config.GitLab, "t", 300, time.Minute, 15 * time.Minute},
-		{config.Gitea, "t", 3, time.Minute, 15 * time.Minute},
-		{config.Gitea, "t", 300, time.Minute, 15 * time.Minute},
-		{config.Gitea, "t", 2500, time.Minute, 15 * time.Minute}, // more than one cycle learns
-		{config.Git, "t", 40, 2 * time.Minute, 15 * time.Minute},
+		{config.GitLab, "token", 300, time.Minute, 15 * time.Minute},
+		{config.Gitea, "token", 3, time.Minute, 15 * time.Minute},
+		{config.Gitea, "token", 300, time.Minute, 15 * time.Minute},
+		{config.Gitea, "token", 2500, time.Minute, 15 * time.Minute}, // more than one cycle learns
+		{config.Git, "token", 40, 2 * time.Minute, 15 * time.Minute},
 	} {
 		t.Run(fmt.Sprintf("%s, token %q, %d, every %s, sweep %s", test.kind, test.token, test.n, test.interval, test.sweep), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				served := test.kind
-				if served == config.Git {
-					served = config.Gitea // which serves the Git protocol
-				}
-				api := githosttest.NewAPI(served)
-				api.SetToken("t")
-				cfg := &config.Config{PollingInterval: test.interval, Global: config.Global{Sweep: test.sweep}}
-				for i := range test.n {
-					path := fmt.Sprintf("o/r%d", i)
-					api.Push(path, "main", strings.Repeat("1", 40))
-					source := config.Source{URL: "http://host.example/" + path, Type: test.kind,
-						Auth: config.Auth{Token: config.NewValue("${T}", test.token)}}
-					cfg.Repositories = append(cfg.Repositories, config.Repository{Name: path, Monitor: config.Monitor{
-						Source: source, Branches: repo.Patterns{repo.ExactPattern("main")}}, Deploy: config.Deploy{Source: source, Branch: "main"}})
-				}
+				api, cfg := hostOf(test.kind, test.token, test.n)
+				cfg.PollingInterval, cfg.Global.Sweep = test.interval, test.sweep
 				time.Sleep(time.Hour) // since the last push
 				accounts := accountsOf(cfg)
 				if len(accounts) != 1 {
 					t.Fatalf("%d accounts, want 1", len(accounts))
 				}
-				accounts[0].read(t.Context(), wire{api}, cfg, slog.New(slog.DiscardHandler))
+				accounts[0].read(t.Context(), wire{api, 5 * time.Millisecond}, cfg, slog.New(slog.DiscardHandler))
 				predicted := 0
 				for _, c := range []currency{points, requests, git} {
 					hour, known := accounts[0].anHour(c, cfg)
@@ -93,12 +88,48 @@ func TestPredictionIsWhatAnHourCosts(t *testing.T) {
 	}
 }
 
+// hostOf returns a host, and a configuration of n repositories on it.
+func hostOf(kind config.HostType, token string, n int) (*githosttest.API, *config.Config) {
+	served := kind
+	if kind == config.Git {
+		served = config.Gitea // which serves the Git protocol
+	}
+	api, cfg := githosttest.NewAPI(served), new(config.Config)
+	api.SetToken("token")
+	for i := range n {
+		path := fmt.Sprintf("o/r%d", i)
+		api.Push(path, "main", strings.Repeat("1", 40))
+		source := config.Source{URL: "http://host.example/" + path, Type: kind, Auth: config.Auth{Token: config.NewValue("${T}", token)}}
+		cfg.Repositories = append(cfg.Repositories, config.Repository{Name: path, Monitor: config.Monitor{
+			Source: source, Branches: repo.Patterns{repo.ExactPattern("main")}}, Deploy: config.Deploy{Source: source, Branch: "main"}})
+	}
+	return api, cfg
+}
+
+// What one cycle has no time for is read in the next ones, as watching does, and is told of.
+func TestSlowHostIsReadInSeveralCycles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, cfg := hostOf(config.Git, "token", 300)
+		cfg.PollingInterval = time.Minute
+		var log strings.Builder
+		a := accountsOf(cfg)[0]
+		a.qa = a.qa[:1]
+		a.read(t.Context(), wire{api, 2 * time.Second}, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+		if a.failed() > 0 {
+			t.Errorf("%d repositories were not read: %v", a.failed(), a.watched[299].Err)
+		}
+		if !strings.Contains(log.String(), "late, and read in the next") {
+			t.Errorf("the log does not tell that a cycle is too short:\n%s", log.String())
+		}
+	})
+}
+
 // hourOf watches until nothing is learned any more, and then for an hour, and returns what the host counted in that:
 // GitHub points, or requests without a token; the others requests.
 func hourOf(t *testing.T, api *githosttest.API, cfg *config.Config) int {
 	t.Helper()
 	r := reader(slog.New(slog.DiscardHandler), cfg.Global.Sweep)
-	r.Base = wire{api}
+	r.Base = wire{api, 5 * time.Millisecond}
 	cycles := func(d time.Duration) {
 		for began := time.Now(); time.Since(began) < d; {
 			next := time.Now().Add(cfg.PollingInterval)
