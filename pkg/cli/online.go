@@ -100,7 +100,7 @@ func accountsOf(cfg *config.Config) []*account {
 // looks at the QA repositories, which watching only reads when a run begins.
 func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.Config, log *slog.Logger) {
 	start := time.Now()
-	log.Info("reading", "host", a.host, "credential", a.credential(), "repositories", len(a.watched)+len(a.qa))
+	log.Info("reading", "host", a.host, "credential", githost.CredentialOf(a.Auth), "repositories", len(a.watched)+len(a.qa))
 	m := &meter{next: base, free304: a.Type == config.GitHub && a.Auth.Token.Reveal() != ""}
 	var sweep time.Duration // 0: no hints, as for QA repositories alone
 	if cfg.Global.Sweep > 0 && len(a.watched) > 0 {
@@ -119,7 +119,7 @@ func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.
 			late := a.late()
 			if late > 0 {
 				log.Warn("the host is too slow for one cycle to read all: the rest is late, and read in the next",
-					"host", a.host, "credential", a.credential(), "repositories", len(a.watched), "late", late)
+					"host", a.host, "credential", githost.CredentialOf(a.Auth), "repositories", len(a.watched), "late", late)
 			}
 			observe(ctx, r, a.watched)
 			a.idle = m.take()
@@ -132,7 +132,7 @@ func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.
 	}
 	observe(ctx, r, a.qa)
 	a.runs = m.take()
-	log.Info("read", "host", a.host, "credential", a.credential(), "failed", a.failed(), "took", time.Since(start).Round(time.Millisecond))
+	log.Info("read", "host", a.host, "credential", githost.CredentialOf(a.Auth), "failed", a.failed(), "took", time.Since(start).Round(time.Millisecond))
 }
 
 // observe reads repositories, and keeps what an earlier look found.
@@ -177,19 +177,6 @@ func monitorsOf(looks []look) []config.Monitor {
 		monitors[i] = l.monitor
 	}
 	return monitors
-}
-
-// credential names the credential without telling it.
-func (a *account) credential() string {
-	switch user, token := a.Auth.Username, a.Auth.Token; {
-	case token.Reveal() == "" && user.Reveal() == "":
-		return "none"
-	case token.Variable() != "":
-		return "$" + token.Variable()
-	case token.Reveal() == "" && user.Variable() != "":
-		return "$" + user.Variable()
-	}
-	return "as written"
 }
 
 func allLooks(accounts []*account) []look {

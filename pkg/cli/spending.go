@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
 // printSpending predicts what an hour costs each account of what its host counts.
@@ -33,10 +34,10 @@ func printSpending(o *options, log *slog.Logger, accounts []*account, cfg *confi
 				}
 				if limit > 0 && hour*2 > limit {
 					log.Warn("watching would use more than half of the host's limit: raise polling_interval, or split the repositories between credentials",
-						"host", a.host, "credential", a.credential(), "an_hour", hour, "limit", limit)
+						"host", a.host, "credential", githost.CredentialOf(a.Auth), "an_hour", hour, "limit", limit)
 				}
 			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\t%d\t%s\t%s\t%s\n", a.host, a.credential(), len(a.watched), a.unit(c),
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\t%d\t%s\t%s\t%s\n", a.host, githost.CredentialOf(a.Auth), len(a.watched), a.unit(c),
 				a.first[c].counted, idle, a.aRun(c), text, most, share)
 		}
 	}

@@ -46,3 +46,16 @@ func (a Account) Host() string {
 func (a Account) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.Origin) }
 
 func (a Account) hasCredential() bool { return a.username != "" || a.token != "" }
+
+// CredentialOf names a credential without telling it: $NAME for the variable that holds it, "as written", or "none".
+func CredentialOf(a config.Auth) string {
+	switch user, token := a.Username, a.Token; {
+	case token.Reveal() == "" && user.Reveal() == "":
+		return "none"
+	case token.Variable() != "":
+		return "$" + token.Variable()
+	case token.Reveal() == "" && user.Variable() != "":
+		return "$" + user.Variable()
+	}
+	return "as written"
+}

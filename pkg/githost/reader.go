@@ -56,8 +56,8 @@ type endpoint struct {
 	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
 
 	// Of who holds Reader.mu:
-	cached, late int       // see EndpointStats
-	silent       time.Time // odd.until
+	cached, late int    // see EndpointStats
+	silent       oddity // odd, as of the last round
 	told         EndpointStats
 	toldAt       time.Time // when the log said told
 }

@@ -150,7 +150,7 @@ func (r *Reader) judge(b *batch, indexes []int, began time.Time, odd bool, answe
 	e.odd.judge(began, sane, fresh, repositories, last)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.silent = e.odd.until
+	e.silent = e.odd
 	return e.odd.failures > 0
 }
 

@@ -1,6 +1,7 @@
 package githost
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -16,6 +17,7 @@ type EndpointStats struct {
 	Late     int       // observations that limits, backoff or time kept from being read
 	Until    time.Time // the endpoint is not asked before; zero when it is
 	Revoked  bool      // the credential was refused, and is not sent again
+	Why      *Error    // the endpoint is not asked; nil when it is
 }
 
 // Stats returns the counts of all endpoints, in the order in which they were first asked.
@@ -37,12 +39,14 @@ func (e *endpoint) stats() EndpointStats {
 	defer g.mu.Unlock()
 	s.Requests, s.Failures, s.Revoked = g.requests, g.failures, g.revoked != nil
 	switch now := time.Now(); {
+	case s.Revoked:
+		s.Why = g.revoked
 	case g.limit.holds(now):
-		s.Until = g.limit.until
+		s.Until, s.Why = g.limit.until, g.limited
 	case g.down.holds(now):
-		s.Until = g.down.until
-	case now.Before(e.silent):
-		s.Until = e.silent
+		s.Until, s.Why = g.down.until, g.failure
+	case e.silent.holds(now):
+		s.Until, s.Why = e.silent.until, e.silent.err
 	}
 	return s
 }
@@ -63,11 +67,21 @@ func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failu
 	if !after.Until.IsZero() {
 		args = append(args, "until", after.Until)
 	}
-	if before.Until.IsZero() && !after.Until.IsZero() {
-		r.log().Warn("the host is not asked for a while", "host", e.name, "until", after.Until)
+	if after.Why != nil && before.Why == nil {
+		e.logSilence(r.log(), after)
 	}
 	r.log().Debug("asked for heads", args...)
 	r.logHour(e)
+}
+
+// logSilence tells that an endpoint is not asked any more, and why.
+func (e *endpoint) logSilence(log *slog.Logger, s EndpointStats) {
+	args := []any{"host", e.name, "credential", CredentialOf(e.Auth), "err", e.tidy(s.Why)}
+	if s.Revoked {
+		log.Error("the credential is not sent again until it is another one", args...)
+		return
+	}
+	log.Warn("the host is not asked for a while", append(args, "until", s.Until)...)
 }
 
 // logHour tells once an hour what an endpoint was asked since the last time, so that the log of any day says what
@@ -81,7 +95,7 @@ func (r *Reader) logHour(e *endpoint) {
 	}
 	r.mu.Unlock()
 	if due && !since.IsZero() {
-		r.log().Info("asked in the last hour", "host", e.name, "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
+		r.log().Info("asked in the last hour", "host", e.name, "credential", CredentialOf(e.Auth), "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
 			"cached", now.Cached-before.Cached, "late", now.Late-before.Late)
 	}
 }
