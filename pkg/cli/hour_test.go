@@ -110,3 +110,46 @@ func TestHourOfTrouble(t *testing.T) {
 		}
 	}
 }
+
+// A host that is too slow for one cycle is no trouble of its repositories: each is read in its turn, the state is not
+// written for those that wait, and the log tells of it once an hour.
+func TestHourOfASlowHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, cfg := hostOf(config.Git, "token", 300)
+		var text strings.Builder
+		log, err := newLog(&text, "text", slog.LevelInfo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := reader(log, 0)
+		r.Base = wire{api, 2 * time.Second}
+		store := file.New(filepath.Join(t.TempDir(), "state.json"))
+		w := &watch.Watcher{Config: cfg, Heads: r, Store: store, Engine: idle{}, Created: func(context.Context, []plan.Run) {},
+			Log: log, Now: time.Now, Word: word}
+		wrote := 0
+		ticker := time.NewTicker(time.Minute)
+		defer ticker.Stop()
+		for minute := range 64 {
+			if minute == 5 { // by then all were read
+				text.Reset()
+				wrote = 0
+			}
+			report, err := w.RunOnce(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			wrote += report.Wrote
+			<-ticker.C
+		}
+		s, err := store.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := statusOf(s, nil); len(got.Branches) != 300 || len(got.Problems) > 0 || wrote > 0 {
+			t.Errorf("%d branches, %d problems, %d writes of the state, want 300 and none", len(got.Branches), len(got.Problems), wrote)
+		}
+		if n := strings.Count(text.String(), "[late="); n != 2 || strings.Count(text.String(), "\n") != 2 {
+			t.Errorf("the log of the next hour is\n%s\nwant a line that tells what is late, and one with the counts of the hour", text.String())
+		}
+	})
+}

@@ -117,14 +117,10 @@ func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.
 		// A Gitea's list of repositories takes several cycles to learn: the first ten thousand take five.
 		for range 8 {
 			late := a.late()
-			if late > 0 {
-				log.Warn("the host is too slow for one cycle to read all: the rest is late, and read in the next",
-					"host", a.host, "credential", githost.CredentialOf(a.Auth), "repositories", len(a.watched), "late", late)
-			}
 			observe(ctx, r, a.watched)
 			a.idle = m.take()
 			a.hints = r.Stats()[0].Cached > 0
-			if late == 0 && (!a.hints || a.idle.requests() >= before) {
+			if !late && (!a.hints || a.idle.requests() >= before) {
 				break
 			}
 			before = a.idle.requests()
@@ -144,15 +140,12 @@ func observe(ctx context.Context, r *githost.Reader, looks []look) {
 	}
 }
 
-// late returns for how many watched repositories there was no time.
-func (a *account) late() int {
-	n := 0
-	for _, l := range a.watched {
-		if githost.Unasked(l.Observation) && kindOf(l.Err) == string(githost.Temporary) {
-			n++
-		}
-	}
-	return n
+// late reports whether there was no time for some watched repositories.
+func (a *account) late() bool {
+	return slices.ContainsFunc(a.watched, func(l look) bool {
+		e, ok := errors.AsType[*githost.Error](l.Err)
+		return ok && e.Late
+	})
 }
 
 // answered reports whether any watched repository could be read.

@@ -118,7 +118,7 @@ func TestSlowHostIsReadInSeveralCycles(t *testing.T) {
 		if a.failed() > 0 {
 			t.Errorf("%d repositories were not read: %v", a.failed(), a.watched[299].Err)
 		}
-		if !strings.Contains(log.String(), "late, and read in the next") {
+		if !strings.Contains(log.String(), "late, and read first in the next") {
 			t.Errorf("the log does not tell that a cycle is too short:\n%s", log.String())
 		}
 	})

@@ -53,6 +53,8 @@ type endpoint struct {
 	odd    oddity             // of who has the turn
 	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
+	slowTold time.Time // when the log said that the host is slow; of who has the turn
+
 	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
 
 	// Of who holds Reader.mu:

@@ -184,7 +184,7 @@ func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []r
 func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.Observation, works, timeUp bool) (late int) {
 	e := b.endpoint
 	_, hints := r.hints(e)
-	read, limited := false, false
+	read, limited, slow := false, false, 0
 	for turn, i := range indexes {
 		m := b.memory[i]
 		// What was under way when the time was up may be well: the host is slow. It comes first the next time too.
@@ -205,6 +205,9 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 		answers[i] = failed(err)
 		switch {
 		case unasked:
+			if err.Late = timeUp && works && err.Kind == Temporary; err.Late {
+				slow++
+			}
 			answers[i], m.late = repo.Observation{Err: notAsked(err), Cached: true}, true
 			late++
 			continue
@@ -219,6 +222,11 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 	}
 	if read && !limited {
 		e.gate.unlimited()
+	}
+	if slow > 0 && began.Sub(e.slowTold) >= time.Hour {
+		e.slowTold = began
+		r.log().Warn("the host is too slow for one cycle to read all: the rest is late, and read first in the next",
+			"host", e.name, "credential", CredentialOf(e.Auth), "repositories", len(b.want), "late", slow)
 	}
 	return late
 }
