@@ -154,7 +154,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 // add adds an entry of the caller's list. It makes the key of what is wanted in key, which it returns for the
 // next one: there are 10,000, which are the same every time.
 func (b *batch) add(index int, w Wanted, now time.Time, key []byte) []byte {
-	key = strconv.AppendQuote(key, w.URL)
+	key = strconv.AppendQuote(key, spelling(b.endpoint.Type, w.URL))
 	for _, p := range w.Patterns {
 		_, exact := p.Exact()
 		key = strconv.AppendBool(append(key, ' '), exact)
@@ -175,6 +175,17 @@ func (b *batch) add(index int, w Wanted, now time.Time, key []byte) []byte {
 	}
 	b.asked = append(b.asked, asked{index, at})
 	return key
+}
+
+// spelling returns what tells a repository's URL from others of its endpoint, however the host is written. The servers
+// with an API know a repository by its path without .git; any other may have two repositories that differ by it.
+func spelling(kind config.HostType, repoURL string) string {
+	_, path, _ := strings.Cut(repoURL, "://")
+	_, path, _ = strings.Cut(path, "/")
+	if kind != config.Git {
+		path = strings.TrimSuffix(path, ".git")
+	}
+	return path
 }
 
 // spread returns the answers to b.want by the index in the caller's list. No two share their heads.
