@@ -247,7 +247,7 @@ func mend(l look) string {
 	case kind == githost.Denied:
 		return token + " that is valid and may read this repository"
 	case kind == githost.NotFound:
-		return "correct " + url + ", or " + token + " that may see the repository (hosts hide private ones)"
+		return "correct " + url + " or " + l.key + ".repo_type, or " + token + " that may see the repository (hosts hide private ones)"
 	case kind == githost.NoBranch:
 		return "correct " + branches + ", or push the branch"
 	case kind == githost.Invalid:
@@ -256,6 +256,8 @@ func mend(l look) string {
 		return "wait until the limit resets; a token in " + auth + " has a higher limit than none, and a longer polling_interval needs less"
 	case e != nil && e.Status >= http.StatusInternalServerError:
 		return "the host is reached, and its trouble is its own: look at its status page, and try again"
+	case e != nil && e.Status > 0:
+		return "the host is reached: see whether " + l.key + ".repo_type is right, and try again"
 	}
 	return "try again; where it lasts, see whether this machine reaches the host (DNS, proxy, firewall)"
 }
