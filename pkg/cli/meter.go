@@ -25,6 +25,15 @@ const (
 // usage is what was spent, by currency.
 type usage map[currency]spent
 
+// requests returns how many requests were sent, free or not.
+func (u usage) requests() int {
+	n := 0
+	for _, s := range u {
+		n += s.requests
+	}
+	return n
+}
+
 type spent struct {
 	requests int
 	counted  int // against the limit: points of GraphQL; for others requests, without those that are free

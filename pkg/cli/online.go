@@ -1,12 +1,13 @@
 package cli
 
 import (
-	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -23,6 +24,8 @@ type account struct {
 	host          string
 	watched, qa   []look
 	first, idle   usage // of one cycle over watched
+	runs          usage // of one look at qa
+	hints         bool  // an idle cycle reads only what the host's hints or the sweep name
 }
 
 // look is one repository to be read, and what came of it.
@@ -40,11 +43,11 @@ func validateOnline(ctx context.Context, o *options, cfg *config.Config, log *sl
 	accounts := accountsOf(cfg)
 	var wait sync.WaitGroup
 	for _, a := range accounts {
-		wait.Go(func() { a.read(ctx, cfg, log) })
+		wait.Go(func() { a.read(ctx, githost.NewTransport(), cfg, log) })
 	}
 	wait.Wait()
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return errors.New("interrupted before everything was read")
 	}
 	if err := printLooks(o, accounts); err != nil {
 		return err
@@ -58,24 +61,19 @@ func validateOnline(ctx context.Context, o *options, cfg *config.Config, log *sl
 // accountsOf groups what is to be read by server and credential, in the order of the file. A QA repository
 // that several deployments share is read once.
 func accountsOf(cfg *config.Config) []*account {
-	type key struct {
-		host, api, credential string
-		kind                  config.HostType
-	}
 	type qaKey struct {
 		config.Source
 		branch string
 	}
 	var accounts []*account
-	byKey := make(map[key]*account)
+	known := make(map[githost.Account]*account)
 	find := func(s config.Source) *account {
-		// A user name beside a token makes no other account of it.
-		k := key{hostOf(s.URL), s.APIURL, cmp.Or(s.Auth.Token.Reveal(), s.Auth.Username.Reveal()), s.Type}
-		if byKey[k] == nil {
-			byKey[k] = &account{Source: s, host: k.host}
-			accounts = append(accounts, byKey[k])
+		k := githost.AccountOf(s)
+		if known[k] == nil {
+			known[k] = &account{Source: s, host: strings.TrimPrefix(k.Origin, "https://")}
+			accounts = append(accounts, known[k])
 		}
-		return byKey[k]
+		return known[k]
 	}
 	type place struct {
 		account *account
@@ -98,43 +96,72 @@ func accountsOf(cfg *config.Config) []*account {
 	return accounts
 }
 
-// hostOf returns scheme and host of a URL of the configuration.
-func hostOf(url string) string {
-	scheme, rest, _ := strings.Cut(url, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	if scheme == "https" {
-		return host
-	}
-	return scheme + "://" + host
-}
-
-// read does a first cycle and one in which nothing has changed, as `sentry watch` would, and then looks at
-// the QA repositories, which watching only reads when something changed.
-func (a *account) read(ctx context.Context, cfg *config.Config, log *slog.Logger) {
+// read does cycles as `sentry watch` would while nothing changes, until one costs what the next would, and then
+// looks at the QA repositories, which watching only reads when a run begins.
+func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.Config, log *slog.Logger) {
 	start := time.Now()
-	log.Info("reading", "host", a.host, "credential", a.credential(), "repositories", len(a.watched)+len(a.qa))
-	m := &meter{next: githost.NewTransport(), free304: a.Type == config.GitHub && a.Auth.Token.Reveal() != ""}
-	r := reader(log, cfg.Global.Sweep)
+	log.Info("reading", "host", a.host, "credential", githost.CredentialOf(a.Auth), "repositories", len(a.watched)+len(a.qa))
+	m := &meter{next: base, free304: a.Type == config.GitHub && a.Auth.Token.Reveal() != ""}
+	var sweep time.Duration // 0: no hints, as for QA repositories alone
+	if cfg.Global.Sweep > 0 && len(a.watched) > 0 {
+		sweep = 365 * 24 * time.Hour // what it costs is predicted, and not to be counted in a cycle by chance
+	}
+	r := reader(log, sweep)
 	r.Base = m
 	defer r.Close()
-	monitors := monitorsOf(a.watched)
-	answered := 0
-	for i, seen := range r.Heads(ctx, monitors) {
-		a.watched[i].Observation = seen
-		if seen.Err == nil {
-			answered++
+	observe(ctx, r, a.watched)
+	a.first = m.take()
+	// Who did not answer now would not a second time, and a server in trouble is left alone.
+	if a.answered() {
+		before := a.first.requests()
+		// A Gitea's list of repositories takes several cycles to learn: the first ten thousand take five.
+		for range 8 {
+			late := a.late()
+			observe(ctx, r, a.watched)
+			a.idle = m.take()
+			a.hints = r.Stats()[0].Cached > 0
+			if !late && (!a.hints || a.idle.requests() >= before) {
+				break
+			}
+			before = a.idle.requests()
 		}
 	}
-	a.first = m.take()
-	if answered > 0 {
-		// Who did not answer now would not a second time, and a server in trouble is left alone.
-		r.Heads(ctx, monitors)
-		a.idle = m.take()
+	observe(ctx, r, a.qa)
+	a.runs = m.take()
+	log.Info("read", "host", a.host, "credential", githost.CredentialOf(a.Auth), "failed", a.failed(), "took", time.Since(start).Round(time.Millisecond))
+}
+
+// observe reads repositories, and keeps what an earlier look found.
+func observe(ctx context.Context, r *githost.Reader, looks []look) {
+	for i, seen := range r.Heads(ctx, monitorsOf(looks)) {
+		if looks[i].Heads == nil {
+			looks[i].Observation = seen
+		}
 	}
-	for i, seen := range r.Heads(ctx, monitorsOf(a.qa)) {
-		a.qa[i].Observation = seen
+}
+
+// late reports whether there was no time for some watched repositories.
+func (a *account) late() bool {
+	return slices.ContainsFunc(a.watched, func(l look) bool {
+		e, ok := errors.AsType[*githost.Error](l.Err)
+		return ok && e.Late
+	})
+}
+
+// answered reports whether any watched repository could be read.
+func (a *account) answered() bool {
+	return slices.ContainsFunc(a.watched, func(l look) bool { return l.Err == nil })
+}
+
+// failed returns how many repositories could not be read.
+func (a *account) failed() int {
+	n := 0
+	for _, l := range slices.Concat(a.watched, a.qa) {
+		if l.Err != nil {
+			n++
+		}
 	}
-	log.Info("read", "host", a.host, "credential", a.credential(), "took", time.Since(start).Round(time.Millisecond))
+	return n
 }
 
 func monitorsOf(looks []look) []config.Monitor {
@@ -143,19 +170,6 @@ func monitorsOf(looks []look) []config.Monitor {
 		monitors[i] = l.monitor
 	}
 	return monitors
-}
-
-// credential names the credential without telling it.
-func (a *account) credential() string {
-	switch user, token := a.Auth.Username, a.Auth.Token; {
-	case token.Reveal() == "" && user.Reveal() == "":
-		return "none"
-	case token.Variable() != "":
-		return "$" + token.Variable()
-	case token.Reveal() == "" && user.Variable() != "":
-		return "$" + user.Variable()
-	}
-	return "as written"
 }
 
 func allLooks(accounts []*account) []look {
@@ -221,101 +235,85 @@ func mend(l look) string {
 	if l.key == "deploy" {
 		url, branches = "deploy.qa_repo_url", "deploy.qa_repo_branch"
 	}
-	switch githost.Kind(kindOf(l.Err)) {
-	case githost.Denied:
-		return "give " + auth + " a token that is valid and may read this repository"
-	case githost.NotFound:
-		return "correct " + url + ", or give " + auth + " a token that may see the repository (hosts hide private ones)"
-	case githost.NoBranch:
+	token := "give " + auth + " a token"
+	if v := l.monitor.Auth.Token.Variable(); v != "" {
+		token = fmt.Sprintf("put a token into %s (%s.token)", v, auth)
+	}
+	e, _ := errors.AsType[*githost.Error](l.Err)
+	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](l.Err)
+	switch kind := githost.Kind(kindOf(l.Err)); {
+	case badCertificate || e != nil && e.Status == http.StatusProxyAuthRequired:
+		return "" // it says so itself
+	case kind == githost.Denied:
+		return token + " that is valid and may read this repository"
+	case kind == githost.NotFound:
+		return "correct " + url + " or " + l.key + ".repo_type, or " + token + " that may see the repository (hosts hide private ones)"
+	case kind == githost.NoBranch:
 		return "correct " + branches + ", or push the branch"
-	case githost.Invalid:
+	case kind == githost.Invalid:
 		return "correct " + l.key + ".repo_type, " + url + " or " + l.key + ".api_url"
-	case githost.RateLimited:
+	case kind == githost.RateLimited:
 		return "wait until the limit resets; a token in " + auth + " has a higher limit than none, and a longer polling_interval needs less"
+	case e != nil && e.Status >= http.StatusInternalServerError:
+		return "the host is reached, and its trouble is its own: look at its status page, and try again"
+	case e != nil && e.Status > 0:
+		return "the host is reached: see whether " + l.key + ".repo_type is right, and try again"
 	}
 	return "try again; where it lasts, see whether this machine reaches the host (DNS, proxy, firewall)"
 }
 
-// report tells what is wrong and how to mend it.
-func report(o *options, log *slog.Logger, accounts []*account) error {
-	looks := allLooks(accounts)
-	failed := 0
-	for _, l := range looks {
+// trouble is what is wrong with several repositories of a host.
+type trouble struct {
+	looks        []look
+	text, remedy string
+}
+
+// troubles groups what could not be read by what is wrong, so that a host that is down is told of once.
+func troubles(accounts []*account) []*trouble {
+	type key struct{ what, text, remedy string }
+	var all []*trouble
+	known := make(map[key]*trouble)
+	for _, l := range allLooks(accounts) {
 		if l.Err == nil {
-			for _, p := range l.monitor.Branches {
-				if l.count(p) == 0 {
-					log.Warn("a pattern matches no branch: is it spelt right?", "repo", l.name, "pattern", p.String(), "matched", len(l.Heads))
-				}
-			}
 			continue
 		}
-		if failed == 0 {
-			fmt.Fprintln(o.Out)
+		k := key{l.key, l.Err.Error(), mend(l)}
+		if known[k] == nil {
+			known[k] = &trouble{text: k.text, remedy: k.remedy}
+			all = append(all, known[k])
 		}
-		failed++
-		fmt.Fprintf(screen{o.Out}, "%s, %s %s:\n  %v\n  to mend it: %s\n", l.name, l.key, l.monitor.URL, l.Err, mend(l))
+		known[k].looks = append(known[k].looks, l)
+	}
+	return all
+}
+
+// report tells what is wrong and how to mend it.
+func report(o *options, log *slog.Logger, accounts []*account) error {
+	for _, l := range allLooks(accounts) {
+		for _, p := range l.monitor.Branches {
+			if l.Err == nil && l.count(p) == 0 {
+				log.Warn("a pattern matches no branch: is it spelt right?", "repo", l.name, "pattern", p.String(), "matched", len(l.Heads))
+			}
+		}
+	}
+	const named = 3
+	out, failed := screen{o.Out}, 0
+	for _, t := range troubles(accounts) {
+		failed += len(t.looks)
+		fmt.Fprintln(out)
+		for _, l := range t.looks[:min(named, len(t.looks))] {
+			fmt.Fprintf(out, "%s, %s %s\n", l.name, l.key, l.monitor.URL)
+		}
+		if more := len(t.looks) - named; more > 0 {
+			fmt.Fprintf(out, "and %d more\n", more)
+		}
+		fmt.Fprintf(out, "  %s\n", t.text)
+		if t.remedy != "" {
+			fmt.Fprintf(out, "  to mend it: %s\n", t.remedy)
+		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d repositories cannot be read", failed, len(looks))
+		return fmt.Errorf("%d of %d repositories cannot be read", failed, len(allLooks(accounts)))
 	}
 	return nil
-}
-
-// printSpending predicts what an hour costs each account of what its host counts, from what the two cycles cost.
-func printSpending(o *options, log *slog.Logger, accounts []*account, cfg *config.Config) error {
-	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nHOST\tCREDENTIAL\tREPOSITORIES\tCOUNTED\tFIRST CYCLE\tIDLE CYCLE\tAN HOUR\tLIMIT AN HOUR\tUSED")
-	for _, a := range accounts {
-		for _, c := range []currency{points, requests, git} {
-			if a.first[c].requests+a.idle[c].requests == 0 {
-				continue
-			}
-			hour := a.anHour(c, cfg)
-			limit, share := "unknown", "-"
-			if most := a.limit(c); most > 0 {
-				limit, share = strconv.Itoa(most), fmt.Sprintf("%d%%", hour*100/most)
-				if hour*2 > most {
-					log.Warn("watching would use more than half of the host's limit: raise polling_interval, or split the repositories between credentials",
-						"host", a.host, "credential", a.credential(), "an_hour", hour, "limit", most)
-				}
-			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\t%s\n", a.host, a.credential(), len(a.watched), c,
-				a.first[c].counted, a.idle[c].counted, hour, limit, share)
-		}
-	}
-	return w.Flush()
-}
-
-// anHour predicts the cost of an hour of idle cycles. Where hints make a cycle cheaper than the first was,
-// everything is read once in each sweep all the same.
-func (a *account) anHour(c currency, cfg *config.Config) int {
-	cycles := int(time.Hour / cfg.PollingInterval)
-	if len(a.idle) == 0 {
-		return a.first[c].counted * cycles
-	}
-	hour := a.idle[c].counted * cycles
-	if cfg.Global.Sweep > 0 && a.idle[c].requests < a.first[c].requests {
-		hour += a.first[c].counted * int(time.Hour/cfg.Global.Sweep)
-	}
-	return hour
-}
-
-// limit returns what the host grants an hour: what it told in its answers, or what it documents; 0 when
-// that is not known. https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api,
-// https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api,
-// https://docs.gitlab.com/user/gitlab_com/#rate-limits-on-gitlabcom.
-func (a *account) limit(c currency) int {
-	told := cmp.Or(a.idle[c].limit, a.first[c].limit)
-	switch {
-	case told > 0:
-		return told
-	case a.Type == config.GitHub && c != git:
-		if c == requests && a.Auth.Token.Reveal() == "" {
-			return 60
-		}
-		return 5_000
-	case a.Type == config.GitLab && c != git:
-		return 2_000 * 60
-	}
-	return 0
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -133,5 +134,34 @@ func TestGitHubForgets(t *testing.T) {
 	}
 	if got := changedNow(t, h, want); len(got) != 160 || got[0] != 140 {
 		t.Errorf("wanted again: %v changed, want the 160 that were not", got)
+	}
+}
+
+// The few QA repositories that a cycle's runs need are read as they are, and the hints about all the watched ones are
+// as good afterwards as before.
+func TestHintsSurviveAFewOthers(t *testing.T) {
+	for _, kind := range []config.HostType{config.GitHub, config.Gitea} {
+		t.Run(string(kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 200
+				w := &wire{handler: handlerOf(kind, n+10)}
+				r := &githost.Reader{Open: allHosts, Base: w, Sweep: 24 * time.Hour}
+				all := monitorsAt(t, kind, n+10)
+				time.Sleep(time.Hour) // since the last push
+				r.Heads(t.Context(), all[:n])
+				for range 3 {
+					for i, o := range r.Heads(t.Context(), all[n:]) {
+						if o.Err != nil || o.Cached {
+							t.Errorf("QA repository %d: %+v, want it read now", i, o)
+						}
+					}
+					w.take()
+					r.Heads(t.Context(), all[:n])
+					if asked := w.take(); asked != 1 {
+						t.Errorf("the idle cycle after a look at 10 other repositories took %d requests, want 1", asked)
+					}
+				}
+			})
+		})
 	}
 }

@@ -33,6 +33,7 @@ type Error struct {
 	Host   string    // host[:port] that was asked
 	Until  time.Time // for RateLimited and Temporary: when to ask again; zero when the server did not say
 	Status int       // HTTP status, 0 when there was none
+	Late   bool      // a cycle's time was up before its answer: nothing is known to be wrong, and it comes first in the next
 	Err    error     // what happened, and what would mend it
 	// Resource is, for RateLimited, what is used up, as WithResource names it. "" = all that the host grants.
 	Resource string
@@ -46,5 +47,10 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// ProblemKind returns the kind as package plan remembers it.
-func (e *Error) ProblemKind() string { return string(e.Kind) }
+// ProblemKind returns the kind as package plan remembers it, "" for what is only late.
+func (e *Error) ProblemKind() string {
+	if e.Late {
+		return ""
+	}
+	return string(e.Kind)
+}

@@ -184,7 +184,7 @@ func TestDrippingAnswers(t *testing.T) {
 }
 
 // An answer that is right in its form, and as large as answers may be, of things that take far more memory than they
-// take to send.
+// take to send; or much larger, which is not read to its end.
 func TestWideAnswersAreBounded(t *testing.T) {
 	for name, c := range map[string]struct {
 		client            string
@@ -202,6 +202,8 @@ func TestWideAnswersAreBounded(t *testing.T) {
 		"types":         {"GitLab introspection", `{"data":{"query":null,"repository":{"fields":[`, `{},`, `{}]}}}`, 7, 100},
 		"repositories":  {"Gitea list", `{"ok":true,"data":[`, `{},`, `{}]}`, 3, 60},
 		"a hidden list": {"Gitea list", `{"ok":true,"data":[`, `{},`, `{}],"data":[]}`, 3, 60},
+		"too long":      {"GitHub GraphQL", `{"data":{"r0":"`, `x`, `"}}`, 60, 100}, // 8 MiB are read
+		"a long list":   {"Gitea list", `{"ok":true,"data":[{"description":"`, `x`, `"}]}`, 60, 60},
 		"parents":       {"Gitea list", `{"ok":true,"data":[{"owner":`, `{},"owner":`, `{}}]}`, 3, 60},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,7 +52,7 @@ func (e *endpoint) forget(now time.Time) {
 // forget drops endpoints that were not asked for lately, such as those of a token that was replaced: some live for
 // an hour. It is called with r.mu held.
 func (r *Reader) forget(now time.Time) {
-	maps.DeleteFunc(r.endpoints, func(_ endpointKey, e *endpoint) bool {
+	maps.DeleteFunc(r.endpoints, func(_ Account, e *endpoint) bool {
 		if now.Sub(e.wanted) <= forgetAfter {
 			return false
 		}

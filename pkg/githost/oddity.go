@@ -23,7 +23,7 @@ func Senseless(o repo.Observation) bool {
 }
 
 // Unasked reports whether an observation stands for a request that was not sent, because of a limit or of others that
-// failed.
+// failed, or that was cut off at the end of the time for all.
 func Unasked(o repo.Observation) bool { return errors.Is(o.Err, errNotAsked) }
 
 // judge learns from a round in which repositories were read: fresh of them, whose last look was good or that are

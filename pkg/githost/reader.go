@@ -37,15 +37,8 @@ type Reader struct {
 	Sweep time.Duration
 
 	mu        sync.Mutex
-	endpoints map[endpointKey]*endpoint
+	endpoints map[Account]*endpoint
 	order     []*endpoint // as they were opened
-}
-
-// endpointKey is what repositories must have in common to be asked for together.
-type endpointKey struct {
-	kind            config.HostType
-	origin, api     string
-	username, token string
 }
 
 // endpoint is a Host that was opened, and the client it was opened with.
@@ -60,11 +53,13 @@ type endpoint struct {
 	odd    oddity             // of who has the turn
 	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
+	slowTold time.Time // when the log said that the host is slow; of who has the turn
+
 	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
 
 	// Of who holds Reader.mu:
-	cached, late int       // see EndpointStats
-	silent       time.Time // odd.until
+	cached, late int    // see EndpointStats
+	silent       oddity // odd, as of the last round
 	told         EndpointStats
 	toldAt       time.Time // when the log said told
 }
@@ -76,6 +71,7 @@ type batch struct {
 	memory   []*memory       // of want[i]
 	known    map[*memory]int // index in want
 	asked    []asked         // in the order of the caller's list
+	few      bool            // read without a hint
 }
 
 // asked says that entry index of the caller's list is want[at]: equal repositories are asked for once.
@@ -149,6 +145,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 	}
 	for _, b := range order {
 		b.endpoint.forget(now)
+		b.few = len(b.want) <= fewRepositories || 2*len(b.want) < len(b.endpoint.memory)
 	}
 	r.forget(now)
 	return order, wrong
@@ -157,7 +154,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 // add adds an entry of the caller's list. It makes the key of what is wanted in key, which it returns for the
 // next one: there are 10,000, which are the same every time.
 func (b *batch) add(index int, w Wanted, now time.Time, key []byte) []byte {
-	key = strconv.AppendQuote(key, w.URL)
+	key = strconv.AppendQuote(key, spelling(b.endpoint.Type, w.URL))
 	for _, p := range w.Patterns {
 		_, exact := p.Exact()
 		key = strconv.AppendBool(append(key, ' '), exact)
@@ -180,6 +177,17 @@ func (b *batch) add(index int, w Wanted, now time.Time, key []byte) []byte {
 	return key
 }
 
+// spelling returns what tells a repository's URL from others of its endpoint, however the host is written. The servers
+// with an API know a repository by its path without .git; any other may have two repositories that differ by it.
+func spelling(kind config.HostType, repoURL string) string {
+	_, path, _ := strings.Cut(repoURL, "://")
+	_, path, _ = strings.Cut(path, "/")
+	if kind != config.Git {
+		path = strings.TrimSuffix(path, ".git")
+	}
+	return path
+}
+
 // spread returns the answers to b.want by the index in the caller's list. No two share their heads.
 func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
 	some := make(map[int]repo.Observation, len(b.asked))
@@ -198,16 +206,12 @@ func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
 // endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be
 // opened is tried again by the next call.
 func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
-	u, err := url.Parse(s.URL)
-	if err != nil || u.Host == "" {
+	account := AccountOf(s)
+	name := account.Host()
+	if name == "" {
 		return nil, NewError(Invalid, "repo_url", "it is not a URL of the form https://host/path")
 	}
-	name, origin := hostOf(u), originOf(u)
-	key := endpointKey{s.Type, origin, s.APIURL, s.Auth.Username.Reveal(), s.Auth.Token.Reveal()}
-	if key.token != "" && (s.Type == config.GitHub || s.Type == config.GitLab) {
-		key.username = "" // is not sent beside a token: it is the same budget with any name
-	}
-	if e, ok := r.endpoints[key]; ok {
+	if e, ok := r.endpoints[account]; ok {
 		return e, nil
 	}
 	open, ok := r.Open[s.Type]
@@ -218,23 +222,24 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *Error) {
 	if base == nil {
 		base = NewTransport()
 	}
-	gate := &gate{name: name, credential: key.username != "" || key.token != "", patience: r.timeout() / 10}
+	gate := &gate{name: name, credential: account.hasCredential(), patience: r.timeout() / 10}
 	gate.next = &quota{base, gate}
 	e := &endpoint{
-		Endpoint: Endpoint{Type: s.Type, Origin: origin, APIURL: s.APIURL, Auth: s.Auth},
+		Endpoint: Endpoint{Type: s.Type, Origin: account.Origin, APIURL: s.APIURL, Auth: s.Auth},
 		name:     name,
 		client:   NewClient(gate, r.Version, r.timeout()),
 		gate:     gate,
 		turn:     make(chan struct{}, 1),
 		memory:   make(map[string]*memory),
 	}
+	var err error
 	if e.host, err = open(e.Endpoint, e.client); err != nil {
 		return nil, e.tidy(&Error{Kind: Invalid, Host: name, Err: err})
 	}
 	if r.endpoints == nil {
-		r.endpoints = make(map[endpointKey]*endpoint)
+		r.endpoints = make(map[Account]*endpoint)
 	}
-	r.endpoints[key] = e
+	r.endpoints[account] = e
 	r.order = append(r.order, e)
 	return e, nil
 }

@@ -240,3 +240,26 @@ func TestReaderWithNothingToRead(t *testing.T) {
 		t.Errorf("got %v, want no observations", got)
 	}
 }
+
+// One repository that is written in several ways is asked for once, where it is sure to be one.
+func TestReaderTellsSpellings(t *testing.T) {
+	for kind, want := range map[config.HostType][]string{
+		config.GitHub: {"https://a.example/o/x main", "https://a.example/o/y main"},
+		config.Git:    {"https://a.example/o/x main", "https://a.example/o/x.git main", "https://a.example/o/y main"},
+	} {
+		n := newNetwork(nil)
+		var monitors []config.Monitor
+		for _, url := range []string{"https://a.example/o/x", "https://A.example/o/x", "https://a.example:443/o/x", "https://a.example/o/x.git", "https://a.example/o/y"} {
+			monitors = append(monitors, monitor(t, kind, url, "token", "main"))
+		}
+		for i, o := range n.Heads(t.Context(), monitors) {
+			if o.Heads["main"] != sha1 {
+				t.Errorf("%s, %s: %+v", kind, monitors[i].URL, o)
+			}
+		}
+		slices.Sort(n.asked)
+		if diff := cmp.Diff(want, n.asked); diff != "" {
+			t.Errorf("%s: asked (-want +got)\n%s", kind, diff)
+		}
+	}
+}

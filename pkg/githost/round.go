@@ -13,7 +13,8 @@ import (
 )
 
 // fewRepositories is up to how many repositories are read without a hint, which costs a request or a few
-// itself. A QA repository is read when a run begins, and a run shall have the newest of it.
+// itself; so is less than half of what an endpoint knows. A QA repository is read when a run begins, and a run shall
+// have the newest of it; and a Host that is asked what changed in a few forgets what it knows of the others.
 const fewRepositories = 3
 
 // round returns one observation for each of b.want: it reads what may have changed, what was never read,
@@ -61,7 +62,7 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (changed []bool, odd bool) {
 	e := b.endpoint
 	hints, ok := r.hints(e)
-	if !ok || len(b.want) <= fewRepositories || e.hint.holds(began) || e.gate.ailing() || e.odd.failures > 0 {
+	if !ok || b.few || e.hint.holds(began) || e.gate.ailing() || e.odd.failures > 0 {
 		e.gate.begin(began, maxProbes)
 		return nil, e.odd.failures > 0
 	}
@@ -154,7 +155,7 @@ func (r *Reader) judge(b *batch, indexes []int, began time.Time, odd bool, answe
 	e.odd.judge(began, sane, fresh, repositories, last)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.silent = e.odd.until
+	e.silent = e.odd
 	return e.odd.failures > 0
 }
 
@@ -188,11 +189,13 @@ func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []r
 func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.Observation, works, timeUp bool) (late int) {
 	e := b.endpoint
 	_, hints := r.hints(e)
-	read, limited := false, false
-	for _, i := range indexes {
+	read, limited, slow := false, false, 0
+	for turn, i := range indexes {
 		m := b.memory[i]
-		if !errors.Is(answers[i].Err, errNotAsked) {
-			m.tried = began
+		// What was under way when the time was up may be well: the host is slow. It comes first the next time too.
+		unasked := errors.Is(answers[i].Err, errNotAsked) || timeUp && works && r.ranOut(answers[i].Err)
+		if !unasked {
+			m.tried = began.Add(time.Duration(turn)) // the order in which they have their next turn
 		}
 		if answers[i].Err == nil {
 			heads := answers[i].Heads
@@ -206,8 +209,11 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 		err := e.tidy(answers[i].Err)
 		answers[i] = failed(err)
 		switch {
-		case errors.Is(err, errNotAsked):
-			answers[i].Cached, m.late = true, true
+		case unasked:
+			if err.Late = timeUp && works && err.Kind == Temporary; err.Late {
+				slow++
+			}
+			answers[i], m.late = repo.Observation{Err: notAsked(err), Cached: true}, true
 			late++
 			continue
 		case err.Kind == RateLimited:
@@ -222,7 +228,18 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 	if read && !limited {
 		e.gate.unlimited()
 	}
+	if slow > 0 && began.Sub(e.slowTold) >= time.Hour {
+		e.slowTold = began
+		r.log().Warn("the host is too slow for one cycle to read all: the rest is late, and read first in the next",
+			"host", e.name, "credential", CredentialOf(e.Auth), "repositories", len(b.want), "late", slow)
+	}
 	return late
+}
+
+// ranOut reports whether an error is that the time of a whole round was up, and not that of one repository.
+func (r *Reader) ranOut(err error) bool {
+	limit, ok := errors.AsType[slow](err)
+	return ok && time.Duration(limit) == r.timeout()
 }
 
 // survive calls f, which calls a Host. A Host decodes what strangers send it, with libraries that are not

@@ -1,6 +1,7 @@
 package githost
 
 import (
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -19,6 +20,7 @@ type EndpointStats struct {
 	Until    time.Time // the endpoint is not asked before; zero when it is
 	Resource string    // what of it is not asked for before Until, as WithResource names it; "" = all
 	Revoked  bool      // the credential was refused, and is not sent again
+	Why      *Error    // the endpoint is not asked; nil when it is
 }
 
 // Stats returns the counts of all endpoints, in the order in which they were first asked.
@@ -40,16 +42,18 @@ func (e *endpoint) stats() EndpointStats {
 	defer g.mu.Unlock()
 	s.Requests, s.Failures, s.Revoked = g.requests, g.failures, g.revoked != nil
 	switch now := time.Now(); {
+	case s.Revoked:
+		s.Why = g.revoked
 	case g.limits[""].holds(now):
-		s.Until = g.limits[""].until
+		s.Until, s.Why = g.limits[""].until, g.limits[""].err
 	case g.down.holds(now):
-		s.Until = g.down.until
-	case now.Before(e.silent):
-		s.Until = e.silent
+		s.Until, s.Why = g.down.until, g.failure
+	case e.silent.holds(now):
+		s.Until, s.Why = e.silent.until, e.silent.err
 	default:
 		for _, resource := range slices.Sorted(maps.Keys(g.limits)) {
 			if l := g.limits[resource]; l.holds(now) && l.until.After(s.Until) {
-				s.Until, s.Resource = l.until, resource
+				s.Until, s.Why, s.Resource = l.until, l.err, resource
 			}
 		}
 	}
@@ -70,17 +74,31 @@ func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failu
 	args := []any{"host", e.name, "repositories", repositories, "cached", after.Cached - before.Cached, "late", after.Late - before.Late,
 		"failed", failures, "requests", after.Requests - before.Requests, "took", took}
 	if !after.Until.IsZero() {
-		wait := []any{"until", after.Until}
-		if after.Resource != "" {
-			wait = append(wait, "resource", after.Resource)
-		}
-		args = append(args, wait...)
-		if before.Until.IsZero() || before.Resource != after.Resource {
-			r.log().Warn("the host is not asked for a while", append([]any{"host", e.name}, wait...)...)
-		}
+		args = append(args, after.wait()...)
+	}
+	if after.Why != nil && (before.Why == nil || before.Resource != after.Resource) {
+		e.logSilence(r.log(), after)
 	}
 	r.log().Debug("asked for heads", args...)
 	r.logHour(e)
+}
+
+// logSilence tells that an endpoint is not asked any more, and why.
+func (e *endpoint) logSilence(log *slog.Logger, s EndpointStats) {
+	args := []any{"host", e.name, "credential", CredentialOf(e.Auth), "err", e.tidy(s.Why)}
+	if s.Revoked {
+		log.Error("the credential is not sent again until it is another one", args...)
+		return
+	}
+	log.Warn("the host is not asked for a while", append(args, s.wait()...)...)
+}
+
+// wait returns, for the log, until when what is not asked.
+func (s EndpointStats) wait() []any {
+	if s.Resource == "" {
+		return []any{"until", s.Until}
+	}
+	return []any{"until", s.Until, "resource", s.Resource}
 }
 
 // logHour tells once an hour what an endpoint was asked since the last time, so that the log of any day says what
@@ -94,7 +112,7 @@ func (r *Reader) logHour(e *endpoint) {
 	}
 	r.mu.Unlock()
 	if due && !since.IsZero() {
-		r.log().Info("asked in the last hour", "host", e.name, "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
+		r.log().Info("asked in the last hour", "host", e.name, "credential", CredentialOf(e.Auth), "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
 			"cached", now.Cached-before.Cached, "late", now.Late-before.Late)
 	}
 }

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -269,6 +268,12 @@ func (p *planner) lose(r *config.Repository, was state.Repository, i int, added 
 // fail notes why a repository cannot be read, unless that is known.
 func (p *planner) fail(r *config.Repository, was state.Repository, err error) {
 	kind := problemKind(err)
+	switch {
+	case kind == "" && !was.Unseen: // its turn was too late in this cycle, and nothing is wrong with what is known
+		return
+	case kind == "":
+		kind = "temporary"
+	}
 	if was.Problem != nil && was.Problem.Kind == kind {
 		return
 	}
@@ -280,14 +285,14 @@ func (p *planner) fail(r *config.Repository, was state.Repository, err error) {
 	p.notice(Failing, repo.Ref{Repository: r.Name}, "", "", problem.Message)
 }
 
-// problemKind returns the kind that an error says it has by a method ProblemKind. Everything else may go
-// away by itself.
+// problemKind returns the kind that an error says it has by a method ProblemKind, "" when it is no problem of the
+// repository. Everything else may go away by itself.
 func problemKind(err error) string {
 	if k, ok := errors.AsType[interface {
 		error
 		ProblemKind() string
 	}](err); ok {
-		return cmp.Or(k.ProblemKind(), "temporary")
+		return k.ProblemKind()
 	}
 	return "temporary"
 }

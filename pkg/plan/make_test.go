@@ -67,6 +67,19 @@ func TestMake(t *testing.T) {
 			events:   []string{"rag failing > wrapped: github.com: not found: 404"},
 			next:     new(noted(state.Repository{Unseen: true}, "not found", "wrapped: github.com: not found: 404")),
 		},
+		"no time for one never seen": {
+			observed: failed("", "late"),
+			events:   []string{"rag failing > wrapped: late"},
+			next:     new(noted(state.Repository{Unseen: true}, "temporary", "wrapped: late")),
+		},
+		"no time for one that is known": {
+			was:      new(known(t, "main", "a", "3")),
+			observed: failed("", "late"),
+		},
+		"no time for one that failed": {
+			was:      new(problem(known(t, "main", "a", "3"), "denied", "no")),
+			observed: failed("", "late"),
+		},
 		"new branch": {
 			was:      new(known(t, "main", "a", "3")),
 			observed: heads("main", "a", "dev-x", "b"),

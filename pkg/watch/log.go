@@ -3,6 +3,8 @@ package watch
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -21,6 +23,7 @@ func (c *cycle) logCreated(run plan.Run) {
 
 // logEvents tells what was noticed; changes that made a run are told by the run.
 func (c *cycle) logEvents() {
+	var failing, recovered groups
 	for _, e := range c.events {
 		args := []any{"repo", e.Ref.Repository}
 		if e.Ref.Branch != "" {
@@ -35,11 +38,52 @@ func (c *cycle) logEvents() {
 			if c.cycles == 0 {
 				continue // the first cycle's summary names all that cannot be read
 			}
-			c.Log.Error("cannot read the repository; its branches count as unchanged", append(args, "err", e.Detail)...)
+			failing.add(e.Ref.Repository, e.Detail)
 		case plan.Recovered:
-			c.Log.Info("the repository can be read again", args...)
+			recovered.add(e.Ref.Repository, "")
 		default:
 			c.Log.Debug(string(e.Kind), append(args, "sha", e.To.Short())...)
+		}
+	}
+	failing.log(c.Log.Error, "cannot read the repository; its branches count as unchanged", "cannot read the repositories; their branches count as unchanged")
+	recovered.log(c.Log.Info, "the repository can be read again", "the repositories can be read again")
+}
+
+// groups are repositories by what is wrong with them, so that a host that is down is not told of 500 times.
+type groups struct {
+	order []string // of the errors
+	repos map[string][]string
+}
+
+func (g *groups) add(repository, err string) {
+	if g.repos == nil {
+		g.repos = map[string][]string{}
+	}
+	if g.repos[err] == nil {
+		g.order = append(g.order, err)
+	}
+	g.repos[err] = append(g.repos[err], repository)
+}
+
+// log writes a line for each repository of a small group, and one for a large one, which names the first ten.
+func (g *groups) log(write func(string, ...any), one, many string) {
+	const few, named = 3, 10
+	for _, err := range g.order {
+		var args []any
+		if err != "" {
+			args = []any{"err", err}
+		}
+		repos := slices.Sorted(slices.Values(g.repos[err])) // the hosts answer in any order
+		if len(repos) > few {
+			text := strings.Join(repos[:min(named, len(repos))], ", ")
+			if len(repos) > named {
+				text += ", …"
+			}
+			write(many, append([]any{"repositories", len(repos), "repo", text}, args...)...)
+			continue
+		}
+		for _, r := range repos {
+			write(one, append([]any{"repo", r}, args...)...)
 		}
 	}
 }
@@ -52,11 +96,13 @@ func (c *cycle) summarize(ctx context.Context, start time.Time) {
 		level = slog.LevelInfo
 	}
 	if c.cycles == 0 {
+		var failing groups
 		for i, o := range c.observed {
 			if o.Err != nil {
-				c.Log.Warn("cannot read the repository", "repo", c.Config.Repositories[i].Name, "err", o.Err)
+				failing.add(c.Config.Repositories[i].Name, o.Err.Error())
 			}
 		}
+		failing.log(c.Log.Warn, "cannot read the repository", "cannot read the repositories")
 	}
 	c.Watcher.cycles++
 	c.Watcher.waiting = c.waiting

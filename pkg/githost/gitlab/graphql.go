@@ -69,9 +69,16 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 // batch reads targets, and returns which of what is wanted GraphQL does not answer: what it leaves out
 // may be renamed, gone, or of a repository that its server cannot reach, and only REST tells these apart.
 func (h *host) batch(ctx context.Context, want []githost.Wanted, targets []*target, answers []repo.Observation) []int {
-	slices.SortStableFunc(targets, func(a, b *target) int {
-		return cmp.Or(cmp.Compare(a.set(), b.set()), cmp.Compare(a.path, b.path))
-	})
+	// What has the same branches goes together. Else the order stays: who waits the longest comes first.
+	ranks := make(map[string]int)
+	for i, t := range targets {
+		set := t.set()
+		if _, known := ranks[set]; !known {
+			ranks[set] = i
+		}
+		t.rank = ranks[set]
+	}
+	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(a.rank, b.rank) })
 	pick := func(items []int) []*target {
 		picked := make([]*target, len(items))
 		for i, at := range items {

@@ -27,6 +27,7 @@ type target struct {
 	index int      // of what is wanted
 	path  string   // full path of the project
 	names []string // exact branch names, sorted, each once
+	rank  int      // place of those with the same names in the order of asking
 }
 
 func (t *target) set() string { return strings.Join(t.names, "\n") }

@@ -118,7 +118,7 @@ func one(ctx context.Context, host string, w githost.Wanted,
 		}
 	}()
 	if ctx.Err() != nil {
-		return repo.Observation{Err: Failed(ctx, host, ctx.Err())}
+		return repo.Observation{Err: githost.NotAsked(Failed(ctx, host, ctx.Err()))}
 	}
 	return read(ctx, w)
 }

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/state/file"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+// idle is an engine that has nothing to do.
+type idle struct{}
+
+func (idle) Create(context.Context, *v1.PipelineRun) (bool, error)       { return true, nil }
+func (idle) Existing(context.Context, []string) ([]plan.Existing, error) { return nil, nil }
+func (idle) Cancel(context.Context, string) error                        { return nil }
+func (idle) Prune(context.Context, string, int) error                    { return nil }
+
+// trial is `sentry watch` on a host in memory, once a minute.
+type trial struct {
+	*testing.T
+	watcher *watch.Watcher
+	store   *file.Store
+	log     strings.Builder
+	wrote   int // writes of the state
+}
+
+func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
+	tr := &trial{T: t, store: file.New(filepath.Join(t.TempDir(), "state.json"))}
+	log, err := newLog(&tr.log, "text", slog.LevelInfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := reader(log, cfg.Global.Sweep)
+	r.Base = base
+	tr.watcher = &watch.Watcher{Config: cfg, Heads: r, Store: tr.store, Engine: idle{}, Created: func(context.Context, []plan.Run) {},
+		Log: log, Now: time.Now, Word: word}
+	return tr
+}
+
+// minutes watches for so long and returns what `sentry status` shows then.
+func (t *trial) minutes(n int) status {
+	t.Helper()
+	for range n {
+		next := time.Now().Add(time.Minute)
+		report, err := t.watcher.RunOnce(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.wrote += report.Wrote
+		time.Sleep(time.Until(next))
+	}
+	s, err := t.store.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return statusOf(s, nil)
+}
+
+// troubled are ways in which a host is no use.
+var troubled = map[string]struct {
+	answer http.HandlerFunc // nil = it wants another token
+	most   int              // lines of the log
+	status string           // is said of each repository
+}{
+	"down":    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, 14, "host.example: temporary: HTTP 502"},
+	"limited": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }, 14, "host.example: rate limited: HTTP 429"},
+	"revoked": {nil, 7, "host.example: denied: HTTP 401: the credential was refused"},
+}
+
+// An hour in which a host is no use, and the time after it. The log is short and says what to do, and `status` has
+// one error for each repository that says it too, and none once the host is well.
+func TestHourOfTrouble(t *testing.T) {
+	for name := range troubled {
+		for _, kind := range []config.HostType{config.GitHub, config.GitLab, config.Gitea, config.Git} {
+			t.Run(fmt.Sprint(kind, "/", name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { hourOfTrouble(t, kind, name) })
+			})
+		}
+	}
+}
+
+func hourOfTrouble(t *testing.T, kind config.HostType, name string) {
+	const n = 40
+	trouble := troubled[name]
+	api, cfg := hostOf(kind, "hush", n)
+	api.SetToken("hush")
+	cfg.Global.Sweep = 15 * time.Minute
+	bad := false
+	tr := newTrial(t, cfg, wire{http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if bad {
+			trouble.answer(w, req)
+			return
+		}
+		api.ServeHTTP(w, req)
+	}), 5 * time.Millisecond})
+	if got := tr.minutes(5); len(got.Problems) > 0 || len(got.Branches) != n {
+		t.Fatalf("before: %+v", got)
+	}
+	tr.log.Reset()
+	if bad = trouble.answer != nil; !bad {
+		api.SetToken("the next one")
+	}
+	got := tr.minutes(60).Problems
+	for _, p := range got {
+		if !strings.HasPrefix(p.Message, trouble.status) {
+			t.Errorf("status says of %s: %s, want %q", p.On, p.Message, trouble.status)
+		}
+	}
+	if len(got) != n {
+		t.Errorf("status has %d problems, want one for each of %d repositories", len(got), n)
+	}
+	if !bad {
+		for i := range cfg.Repositories {
+			cfg.Repositories[i].Monitor.Auth.Token = config.NewValue("${T}", "the next one")
+		}
+	}
+	bad = false
+	if got := tr.minutes(12).Problems; len(got) > 0 {
+		t.Errorf("once the host is well, status says %v", got)
+	}
+	if lines := strings.Count(tr.log.String(), "\n"); lines > trouble.most || strings.Contains(tr.log.String(), "hush") {
+		t.Errorf("%d lines, want at most %d, and no token:\n%s", lines, trouble.most, tr.log.String())
+	}
+}
+
+// A host that is too slow for one cycle is no trouble of its repositories: each is read in its turn, the state is not
+// written for those that wait, and the log tells of it once an hour.
+func TestHourOfASlowHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, cfg := hostOf(config.Git, "token", 300)
+		tr := newTrial(t, cfg, wire{api, 2 * time.Second})
+		tr.minutes(5) // by then all were read
+		tr.log.Reset()
+		tr.wrote = 0
+		if got := tr.minutes(59); len(got.Branches) != 300 || len(got.Problems) > 0 || tr.wrote > 0 {
+			t.Errorf("%d branches, %d problems, %d writes of the state, want 300 and none", len(got.Branches), len(got.Problems), tr.wrote)
+		}
+		if n := strings.Count(tr.log.String(), "[late="); n != 2 || strings.Count(tr.log.String(), "\n") != 2 {
+			t.Errorf("the log of the next hour is\n%s\nwant a line that tells what is late, and one with the counts of the hour", tr.log.String())
+		}
+	})
+}

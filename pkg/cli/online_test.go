@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+)
+
+// What mends an error names the place in sentry.yaml, and does not contradict what the error says itself.
+func TestMend(t *testing.T) {
+	untrusted := githost.WrapError("h", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}})
+	for name, test := range map[string]struct {
+		key, variable string
+		err           error
+		want          string // its start; "" = nothing is said
+	}{
+		"a token":           {"monitor", "HUB", &githost.Error{Kind: githost.Denied, Status: 401, Err: errors.New("x")}, "put a token into HUB (monitor.auth.token) that is valid"},
+		"no token":          {"deploy", "", &githost.Error{Kind: githost.Denied, Status: 401, Err: errors.New("x")}, "give deploy.auth a token that is valid"},
+		"gone":              {"deploy", "HUB", &githost.Error{Kind: githost.NotFound, Status: 404, Err: errors.New("x")}, "correct deploy.qa_repo_url or deploy.repo_type, or put a token into HUB"},
+		"no branch":         {"deploy", "", &githost.Error{Kind: githost.NoBranch, Err: errors.New("x")}, "correct deploy.qa_repo_branch"},
+		"login page":        {"monitor", "", &githost.Error{Kind: githost.Invalid, Err: errors.New("x")}, "correct monitor.repo_type"},
+		"other GraphQL":     {"monitor", "", &githost.Error{Kind: githost.Temporary, Status: 200, Err: errors.New("x")}, "the host is reached: see whether monitor.repo_type"},
+		"502":               {"monitor", "", &githost.Error{Kind: githost.Temporary, Status: 502, Err: errors.New("x")}, "the host is reached, and its trouble"},
+		"refuses":           {"monitor", "", &githost.Error{Kind: githost.Temporary, Err: errors.New("x")}, "try again"},
+		"not of this host":  {"monitor", "", errors.New("x"), "try again"},
+		"private authority": {"monitor", "HUB", untrusted, ""},
+		"the proxy's 407":   {"monitor", "HUB", &githost.Error{Kind: githost.Denied, Status: 407, Err: errors.New("x")}, ""},
+		"limited":           {"monitor", "", &githost.Error{Kind: githost.RateLimited, Status: 429, Err: errors.New("x")}, "wait until"},
+	} {
+		l := look{key: test.key}
+		l.Err = test.err
+		if test.variable != "" {
+			l.monitor.Auth.Token = config.NewValue("${"+test.variable+"}", "hush")
+		}
+		if got := mend(l); !strings.HasPrefix(got, test.want) || (got == "") != (test.want == "") {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}

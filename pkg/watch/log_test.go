@@ -1,0 +1,50 @@
+package watch
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What cannot be read for the same reason is told of in one line, and not once for each repository; a few have a line
+// each. The next cycles say nothing, until it can be read again.
+func TestLogOfRepositoriesThatFail(t *testing.T) {
+	for n, want := range map[int]string{
+		2: `level=ERROR msg="cannot read the repository; its branches count as unchanged" repo=r10 err="host is down"
+level=ERROR msg="cannot read the repository; its branches count as unchanged" repo=r11 err="host is down"
+level=INFO msg="the repository can be read again" repo=r10
+level=INFO msg="the repository can be read again" repo=r11
+`,
+		12: `level=ERROR msg="cannot read the repositories; their branches count as unchanged" repositories=12 repo="r10, r11, r12, r13, r14, r15, r16, r17, r18, r19, …" err="host is down"
+level=INFO msg="the repositories can be read again" repositories=12 repo="r10, r11, r12, r13, r14, r15, r16, r17, r18, r19, …"
+`,
+	} {
+		var yaml strings.Builder
+		yaml.WriteString("repositories:\n")
+		for i := range n {
+			fmt.Fprintf(&yaml, "  - name: r%d\n    monitor: {repo_url: https://h%[1]d.example/x, branches: [main], repo_type: git}\n"+
+				"    deploy: {qa_repo_url: https://qa.example/x, repo_type: git, commands: [x]}\n", 10+i)
+		}
+		w := newWorld(t, yaml.String())
+		up := func() {
+			for i := range n {
+				w.set(fmt.Sprintf("h%d", 10+i), "main", "a")
+			}
+		}
+		up()
+		w.cycle()
+		w.log.Reset()
+		clear(w.heads)
+		w.cycle()
+		w.cycle()
+		up()
+		w.cycle()
+		w.cycle()
+		if diff := cmp.Diff(want, regexp.MustCompile(`(?m)^time=\S+ `).ReplaceAllString(w.log.String(), "")); diff != "" {
+			t.Errorf("log of %d repositories (-want +got):\n%s", n, diff)
+		}
+	}
+}
