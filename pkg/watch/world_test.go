@@ -1,0 +1,255 @@
+package watch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"go.uber.org/goleak"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is everything around a Watcher, in memory.
+type world struct {
+	t       *testing.T
+	mu      sync.Mutex                     // of heads and hold, where a test changes them while Run works
+	heads   map[string]map[string]repo.SHA // by URL; a URL that is not there fails
+	hold    map[string]chan struct{}       // by URL: answers only after this is closed
+	cached  bool                           // whether answers are those of an earlier look
+	store   *memory
+	engine  *engine
+	created []string
+	log     bytes.Buffer
+	watcher *Watcher
+}
+
+// Each implements Heads: every URL is a server of its own.
+func (w *world) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	type answer struct {
+		i int
+		o repo.Observation
+	}
+	answers := make(chan answer)
+	for i, m := range want {
+		go func() {
+			w.mu.Lock()
+			wait := w.hold[m.URL]
+			w.mu.Unlock()
+			if wait != nil {
+				select {
+				case <-wait:
+				case <-ctx.Done():
+				}
+			}
+			heads := map[string]repo.SHA{}
+			w.mu.Lock()
+			for branch, sha := range w.heads[m.URL] {
+				if m.Branches.Match(branch) {
+					heads[branch] = sha
+				}
+			}
+			w.mu.Unlock()
+			o := repo.Observation{Heads: heads, Cached: w.cached}
+			if len(heads) == 0 {
+				o = repo.Observation{Err: errors.New("host is down")}
+			}
+			answers <- answer{i, o}
+		}()
+	}
+	for range want {
+		a := <-answers
+		answered(map[int]repo.Observation{a.i: a.o})
+	}
+}
+
+// memory is a Store with the real compare-and-swap.
+type memory struct {
+	text          []byte
+	loaded        string
+	writes, fails int
+	before        func() // called once at the next Save, before it
+}
+
+func (m *memory) Load(context.Context) (state.Snapshot, error) {
+	m.loaded = string(m.text)
+	if m.text == nil {
+		return state.Snapshot{}, nil
+	}
+	return state.Decode(m.text)
+}
+
+func (m *memory) Save(_ context.Context, s state.Snapshot) error {
+	if f := m.before; f != nil {
+		m.before = nil
+		f()
+	}
+	if m.fails > 0 {
+		m.fails--
+		return errors.New("the API server is down")
+	}
+	if m.loaded != string(m.text) {
+		return state.ErrConflict
+	}
+	m.writes++
+	var err error
+	m.text, err = state.Encode(s)
+	m.loaded = string(m.text)
+	return err
+}
+
+// engine keeps PipelineRuns as a cluster does.
+type engine struct {
+	runs      map[string]*v1.PipelineRun
+	active    map[string]bool
+	fail      func(*v1.PipelineRun) error
+	calls     int
+	cancelled []string
+	pruned    []string
+}
+
+func (e *engine) Create(_ context.Context, pr *v1.PipelineRun) (bool, error) {
+	e.calls++
+	if e.fail != nil {
+		if err := e.fail(pr); err != nil {
+			return false, err
+		}
+	}
+	if old, ok := e.runs[pr.Name]; ok {
+		theirs, err := pipelinerun.TriggerOf(old)
+		mine, _ := pipelinerun.TriggerOf(pr)
+		if err != nil || !mine.Equal(theirs) {
+			return false, pipelinerun.ErrNameTaken
+		}
+		return false, nil
+	}
+	e.runs[pr.Name], e.active[pr.Name] = pr, true
+	return true, nil
+}
+
+func (e *engine) Existing(_ context.Context, units []string) ([]plan.Existing, error) {
+	e.calls++
+	var runs []plan.Existing
+	for name, pr := range e.runs {
+		if unit := pr.Labels[pipelinerun.LabelUnit]; len(units) == 0 || slices.Contains(units, unit) {
+			trigger, err := pipelinerun.TriggerOf(pr)
+			if err != nil {
+				return nil, err
+			}
+			runs = append(runs, plan.Existing{Name: name, Unit: unit, Trigger: trigger, Active: e.active[name]})
+		}
+	}
+	return runs, nil
+}
+
+func (e *engine) Cancel(_ context.Context, name string) error {
+	e.cancelled = append(e.cancelled, name)
+	return nil
+}
+
+func (e *engine) Prune(_ context.Context, unit string, keep int) error {
+	e.pruned = append(e.pruned, fmt.Sprintf("%s keep %d", unit, keep))
+	return nil
+}
+
+// entry is a repository of its own server that deploys from the QA repository qa.
+func entry(name, more string) string {
+	return fmt.Sprintf(`
+  - name: %[1]s
+    %[2]s
+    monitor: {repo_url: "https://%[1]s.example/x", branches: [main, "dev.*"], repo_type: git}
+    deploy: {qa_repo_url: "https://qa.example/x", repo_type: git, commands: ["true"]}
+`, name, more)
+}
+
+func newWorld(t *testing.T, yaml string) *world {
+	t.Helper()
+	w := &world{
+		t: t, heads: map[string]map[string]repo.SHA{}, hold: map[string]chan struct{}{},
+		store:  &memory{},
+		engine: &engine{runs: map[string]*v1.PipelineRun{}, active: map[string]bool{}},
+	}
+	w.set("qa", "main", "f")
+	w.start(yaml)
+	return w
+}
+
+// start replaces the Watcher, as a restart of the process with this configuration does.
+func (w *world) start(yaml string) {
+	w.t.Helper()
+	cfg, err := config.Parse([]byte(yaml), config.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	w.watcher = &Watcher{
+		Config: cfg, Heads: w, Store: w.store, Engine: w.engine,
+		Created: func(_ context.Context, runs []plan.Run) {
+			for _, run := range runs {
+				w.created = append(w.created, run.Name)
+			}
+		},
+		Log:  slog.New(slog.NewTextHandler(&w.log, nil)),
+		Now:  func() time.Time { clock = clock.Add(time.Second); return clock },
+		Word: func() string { return "0123abcd" },
+	}
+}
+
+func (w *world) set(host, branch, digit string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	url := "https://" + host + ".example/x"
+	if w.heads[url] == nil {
+		w.heads[url] = map[string]repo.SHA{}
+	}
+	w.heads[url][branch] = repo.SHA(strings.Repeat(digit, 40))
+}
+
+func (w *world) cycle() Report {
+	w.t.Helper()
+	report, err := w.watcher.RunOnce(w.t.Context())
+	if err != nil {
+		w.t.Fatalf("RunOnce: %v", err)
+	}
+	return report
+}
+
+// finish ends all active runs.
+func (w *world) finish() { clear(w.engine.active) }
+
+// triggers returns the new SHAs' first digits of all runs, sorted: which commits were deployed.
+func (w *world) triggers() string {
+	var digits []string
+	for _, pr := range w.engine.runs {
+		trigger, err := pipelinerun.TriggerOf(pr)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, c := range trigger.Refs {
+			digits = append(digits, c.Ref.String()+"="+string(c.New[:1]))
+		}
+	}
+	slices.Sort(digits)
+	return strings.Join(digits, " ")
+}
+
+func (w *world) check(what, want string) {
+	w.t.Helper()
+	if got := w.triggers(); got != want {
+		w.t.Errorf("%s: deployed %q, want %q\nlog:\n%s", what, got, want, &w.log)
+	}
+}
