@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,9 @@ func TestIdleCycleOfAThousand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api, longest := handlerOf(c.kind, n).(*githosttest.API), 0
+				api := handlerOf(c.kind, n).(*githosttest.API)
+				var mu sync.Mutex // of longest
+				longest := 0
 				want := monitorsAt(t, c.kind, n)
 				for i := range want {
 					api.Push(fmt.Sprintf("o/r%d", i), "prod", shaA)
@@ -42,7 +45,9 @@ func TestIdleCycleOfAThousand(t *testing.T) {
 				}
 				w := &wire{handler: http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 					body, _ := io.ReadAll(req.Body)
+					mu.Lock()
 					longest = max(longest, len(body))
+					mu.Unlock()
 					req.Body = io.NopCloser(bytes.NewReader(body))
 					api.ServeHTTP(rw, req)
 				})}
