@@ -148,7 +148,7 @@ func TestHintsSurviveAFewOthers(t *testing.T) {
 				r := &githost.Reader{Open: allHosts, Base: w, Sweep: 24 * time.Hour}
 				all := monitorsAt(t, kind, n+10)
 				time.Sleep(time.Hour) // since the last push
-				for range 2 { // what was pushed to at the same time as the last one is read once more
+				for range 2 {         // what was pushed to at the same time as the last one is read once more
 					r.Heads(t.Context(), all[:n])
 					time.Sleep(time.Minute)
 				}

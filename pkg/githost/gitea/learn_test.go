@@ -12,8 +12,8 @@ import (
 )
 
 // learning has a server list n repositories of which every step-th is wanted, and reports how many pages of the list
-// one call with that much time asks for, at most so many calls, until none is asked for.
-func learning(t *testing.T, n, every int, took, timeout time.Duration, calls int) (pages []int, s *server, want []githost.Wanted) {
+// one call of ten seconds, as long as a cycle gives it, asks for, at most so many calls, until none is asked for.
+func learning(t *testing.T, n, every int, took time.Duration, calls int) (pages []int, s *server, want []githost.Wanted) {
 	t.Helper()
 	s = newServer(t, "", token)
 	for i := range n {
@@ -29,9 +29,9 @@ func learning(t *testing.T, n, every int, took, timeout time.Duration, calls int
 	time.Sleep(time.Minute)
 	s.SetLatency(took)
 	for range calls {
-		ctx, cancel := context.WithTimeout(t.Context(), timeout)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		if _, err := s.host.(githost.Prefilter).Changed(ctx, want); err != nil {
-			t.Errorf("%d repositories, %s a page, %s: %v", n, took, timeout, err)
+			t.Errorf("%d repositories, %s a page: %v", n, took, err)
 		}
 		cancel()
 		asked := len(s.Requests())
@@ -52,7 +52,7 @@ func learning(t *testing.T, n, every int, took, timeout time.Duration, calls int
 func TestLearnsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 5000
-		pages, s, want := learning(t, n, 1, 20*time.Millisecond, 10*time.Second, 3)
+		pages, s, want := learning(t, n, 1, 20*time.Millisecond, 3)
 		if len(pages) != 1 || pages[0] != n/50+1 {
 			t.Errorf("%d pages asked for, want all %d in one call", pages, n/50+1)
 		}
@@ -70,7 +70,7 @@ func TestLearnsSlowly(t *testing.T) {
 	for took, most := range map[time.Duration]int{100 * time.Millisecond: 51, time.Second: 6, 4900 * time.Millisecond: 2, 8 * time.Second: 1} {
 		synctest.Test(t, func(t *testing.T) {
 			const n = 1000
-			pages, s, want := learning(t, n, 1, took, 10*time.Second, 100)
+			pages, s, want := learning(t, n, 1, took, 100)
 			sum := 0
 			for _, p := range pages {
 				sum += p
@@ -97,7 +97,7 @@ func TestLearnsSlowly(t *testing.T) {
 func TestMoreChangedThanThereIsTimeFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 500
-		_, s, want := learning(t, n, 1, 0, 10*time.Second, 1)
+		_, s, want := learning(t, n, 1, 0, 1)
 		s.read(want, s.changed(want))
 		for i := range n {
 			s.Push(fmt.Sprintf("team/app%d", i), "main", sha(n+i))
@@ -140,7 +140,7 @@ func TestLearningThatIsNotWorthIt(t *testing.T) {
 		1000: 6,        // ten repositories
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			pages, _, want := learning(t, n, every, 0, 10*time.Second, 3)
+			pages, _, want := learning(t, n, every, 0, 3)
 			if len(pages) != 1 || pages[0] > most {
 				t.Errorf("%d of %d repositories are wanted: %d pages asked for, want at most %d", len(want), n, pages, most)
 			}
@@ -155,7 +155,7 @@ func TestLearningThatIsNotWorthIt(t *testing.T) {
 func TestLearnsOneMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 2000
-		_, s, want := learning(t, n, 1, 0, 10*time.Second, 1)
+		_, s, want := learning(t, n, 1, 0, 1)
 		more := s.wanted(n+1, "main")
 		s.changed(want)
 		s.Requests()
