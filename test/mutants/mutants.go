@@ -124,8 +124,28 @@ var mutants = []mutant{
 	},
 	{
 		"the state is written over another's", "pkg/state/file/file.go",
-		"if (current == nil) != (s.loaded == nil) ||", "if false && (current == nil) != (s.loaded == nil) || false &&",
+		"if current != s.loaded {", "if current != s.loaded && false {",
 		"./pkg/state/file", "Test",
+	},
+	{
+		"a state file that somebody wrote counts as known", "pkg/state/file/file.go",
+		"if now == s.loaded {", "if now == s.loaded || s.loaded != (content{}) {",
+		"./pkg/state/file", "TestLoadNoticesOthers",
+	},
+	{
+		"a part of the state that a person edited counts as known", inStore,
+		"append([]*corev1.ConfigMap{s.loaded}, s.further...)", "append([]*corev1.ConfigMap{s.loaded}, s.further[:0]...)",
+		inStates, "TestLoadOfWhatIsKnown",
+	},
+	{
+		"a state that was not saved counts as known", inStore,
+		"s.snapshot = nil // until all of it is written", "s.snapshot = &snapshot",
+		inStates, "TestLoadAfterAFailedSave",
+	},
+	{
+		"a run that is remembered changes the state that was loaded", "pkg/plan/run.go",
+		"entry.Branches = maps.Clone(entry.Branches); entry.Branches == nil", "_ = maps.Clone(entry.Branches); entry.Branches == nil",
+		"./pkg/plan", "TestRemember",
 	},
 	{
 		"a damaged entry of the state counts as none", "pkg/state/damaged.go",

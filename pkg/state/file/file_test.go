@@ -102,6 +102,28 @@ func TestSaveNoticesOthers(t *testing.T) {
 	}
 }
 
+// A Load sees what others did, also where it knows the state already.
+func TestLoadNoticesOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	ours, theirs := New(path), New(path)
+	load(t, ours)
+	load(t, theirs)
+	for _, epoch := range []string{"e1", "e2"} {
+		save(t, theirs, snapshot(epoch))
+		for range 2 {
+			if got := load(t, ours); !got.Equal(snapshot(epoch)) {
+				t.Errorf("Load = %+v, want what the other one wrote, %+v", got, snapshot(epoch))
+			}
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := load(t, ours); !got.Equal(state.Snapshot{}) {
+		t.Errorf("Load of a state that was deleted = %+v, want an empty one", got)
+	}
+}
+
 func TestConflictEndsWithLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	ours, theirs := New(path), New(path)
