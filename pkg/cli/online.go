@@ -114,7 +114,7 @@ func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.
 	// Who did not answer now would not a second time, and a server in trouble is left alone.
 	if a.answered() {
 		before := a.first.requests()
-		// A Gitea's list of repositories takes several cycles to learn: the first ten thousand take five.
+		// A Gitea's list of repositories may take several cycles to learn.
 		for range 8 {
 			late := a.late()
 			observe(ctx, r, a.watched)
