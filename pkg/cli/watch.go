@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -135,8 +137,20 @@ func runOnce(ctx context.Context, w *watch.Watcher, machine *local.Engine) error
 	return nil
 }
 
+// logWarnings tells of what is hardly meant so: of each kind the first few places, and how many more there are.
 func logWarnings(log *slog.Logger, cfg *config.Config) {
+	const few = 3
+	places := make(map[string]int) // by message
 	for _, w := range cfg.Warnings {
-		log.Warn(w.String())
+		if places[w.Message]++; places[w.Message] <= few {
+			log.Warn(w.String())
+		} else {
+			log.Debug(w.String())
+		}
+	}
+	for _, message := range slices.Sorted(maps.Keys(places)) {
+		if more := places[message] - few; more > 0 {
+			log.Warn(fmt.Sprintf("%d more such places: %s", more, message))
+		}
 	}
 }

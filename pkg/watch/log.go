@@ -24,6 +24,7 @@ func (c *cycle) logCreated(run plan.Run) {
 // logEvents tells what was noticed; changes that made a run are told by the run.
 func (c *cycle) logEvents() {
 	var failing, recovered groups
+	var seen []plan.Event
 	for _, e := range c.events {
 		args := []any{"repo", e.Ref.Repository}
 		if e.Ref.Branch != "" {
@@ -31,7 +32,7 @@ func (c *cycle) logEvents() {
 		}
 		switch e.Kind {
 		case plan.FirstSeen:
-			c.Log.Info("first seen: recorded, nothing runs", append(args, "branches", e.Detail)...)
+			seen = append(seen, e)
 		case plan.Forgotten:
 			c.Log.Info("branch was deleted: forgotten", append(args, "sha", e.From.Short())...)
 		case plan.Failing:
@@ -45,8 +46,22 @@ func (c *cycle) logEvents() {
 			c.Log.Debug(string(e.Kind), append(args, "sha", e.To.Short())...)
 		}
 	}
+	c.logFirstSeen(seen)
 	failing.log(c.Log.Error, "cannot read the repository; its branches count as unchanged", "cannot read the repositories; their branches count as unchanged")
 	recovered.log(c.Log.Info, "the repository can be read again", "the repositories can be read again")
+}
+
+// logFirstSeen has a line for each repository, or one for many, as at the first start: the others are for debugging then.
+func (c *cycle) logFirstSeen(seen []plan.Event) {
+	const few, message = 20, "first seen: recorded, nothing runs"
+	write := c.Log.Info
+	if len(seen) > few {
+		c.Log.Info(message, "repositories", len(seen))
+		write = c.Log.Debug
+	}
+	for _, e := range seen {
+		write(message, "repo", e.Ref.Repository, "branches", e.Detail)
+	}
 }
 
 // groups are repositories by what is wrong with them, so that a host that is down is not told of 500 times.

@@ -22,13 +22,7 @@ level=INFO msg="the repository can be read again" repo=r11
 level=INFO msg="the repositories can be read again" repositories=12 repo="r10, r11, r12, r13, r14, r15, r16, r17, r18, r19, …"
 `,
 	} {
-		var yaml strings.Builder
-		yaml.WriteString("repositories:\n")
-		for i := range n {
-			fmt.Fprintf(&yaml, "  - name: r%d\n    monitor: {repo_url: https://h%[1]d.example/x, branches: [main], repo_type: git}\n"+
-				"    deploy: {qa_repo_url: https://qa.example/x, repo_type: git, commands: [x]}\n", 10+i)
-		}
-		w := newWorld(t, yaml.String())
+		w := newWorld(t, many(n))
 		up := func() {
 			for i := range n {
 				w.set(fmt.Sprintf("h%d", 10+i), "main", "a")
@@ -47,4 +41,33 @@ level=INFO msg="the repositories can be read again" repositories=12 repo="r10, r
 			t.Errorf("log of %d repositories (-want +got):\n%s", n, diff)
 		}
 	}
+}
+
+// Many repositories that are seen for the first time have one line together.
+func TestLogOfFirstSights(t *testing.T) {
+	for n, want := range map[int]string{
+		20: "first seen: recorded, nothing runs\" repo=r10 branches=main@aaaaaaa",
+		21: "first seen: recorded, nothing runs\" repositories=21\n",
+	} {
+		w := newWorld(t, many(n))
+		for i := range n {
+			w.set(fmt.Sprintf("h%d", 10+i), "main", "a")
+		}
+		w.cycle()
+		log := w.log.String()
+		if lines := strings.Count(log, "first seen"); !strings.Contains(log, want) || lines != n && lines != 1 || lines > 20 {
+			t.Errorf("%d repositories: %d lines, want %q in\n%s", n, lines, want, log)
+		}
+	}
+}
+
+// many returns the configuration of repositories r10, r11, … on hosts of their own.
+func many(n int) string {
+	var yaml strings.Builder
+	yaml.WriteString("repositories:\n")
+	for i := range n {
+		fmt.Fprintf(&yaml, "  - name: r%d\n    monitor: {repo_url: https://h%[1]d.example/x, branches: [main], repo_type: git}\n"+
+			"    deploy: {qa_repo_url: https://qa.example/x, repo_type: git, commands: [x]}\n", 10+i)
+	}
+	return yaml.String()
 }
