@@ -21,7 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
-// settings are the flags. Those after sizes are for the processes that the program starts itself as.
+// settings are the flags. Those from role on are for the processes that the program starts itself as.
 type settings struct {
 	latency time.Duration
 	hosts   string
@@ -58,10 +58,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	f.IntVar(&s.peers, "peers", 10_000, "up to how many repositories the other ways are measured")
 	f.StringVar(&s.write, "write", "", "replace the tables in this `file`, between its marks, instead of printing them")
 	f.StringVar(&s.profile, "profile", "", "write profiles of Sentry's idle cycles to this `directory`")
-	f.StringVar(&s.role, "role", "", "internal: serve, or a way of polling")
-	f.StringVar(&host, "host", "", "internal")
-	f.IntVar(&s.n, "n", 0, "internal")
-	f.StringVar(&s.url, "url", "", "internal")
+	f.StringVar(&s.role, "role", "", "serve: be a host, and print its URL, until the input ends; config: print the sentry.yaml for a host; else internal")
+	f.StringVar(&host, "host", "", "with -role: which host")
+	f.IntVar(&s.n, "n", 0, "with -role: how many repositories")
+	f.StringVar(&s.url, "url", "", "with -role config: of the host")
 	f.StringVar(&s.state, "state", "", "internal")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -72,6 +72,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return compare(ctx, s, stdout, stderr)
 	case "serve":
 		return serve(s, stdin, stdout)
+	case "config":
+		return printConfiguration(s, stdout)
 	}
 	m, err := measure(ctx, s)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -94,7 +95,11 @@ func writeConfiguration(s settings) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w := bufio.NewWriter(f)
+	return f.Name(), errors.Join(printConfiguration(s, f), f.Close())
+}
+
+func printConfiguration(s settings, out io.Writer) error {
+	w := bufio.NewWriter(out)
 	fmt.Fprintln(w, "polling_interval: 60\nrepositories:")
 	for i := range s.n {
 		fmt.Fprintf(w, `  - name: app-%05d
@@ -114,7 +119,7 @@ func writeConfiguration(s settings) (string, error) {
         - ./deploy.sh
 `, i, s.url, path(i), strings.Join(branches, ", "), s.host, qa, qaBranch)
 	}
-	return f.Name(), errors.Join(w.Flush(), f.Close())
+	return w.Flush()
 }
 
 // engine is a watch.Engine whose runs end at once.
