@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -28,16 +27,7 @@ func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	case <-req.Context().Done():
 		return nil, context.Cause(req.Context()) // as net/http does
 	}
-	inner := req.Clone(req.Context())
-	inner.RequestURI, inner.Host = req.URL.RequestURI(), req.URL.Host
-	if inner.Body == nil {
-		inner.Body = http.NoBody
-	}
-	rec := httptest.NewRecorder()
-	w.ServeHTTP(rec, inner)
-	resp := rec.Result()
-	resp.Request = req
-	return resp, nil
+	return githosttest.Answer(w, req), nil
 }
 
 // What is predicted of an hour is what the host counts in an hour of watching.

@@ -52,16 +52,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return resp, err
 	}
-	inner := req.Clone(req.Context())
-	inner.RequestURI, inner.Host = req.URL.RequestURI(), req.URL.Host
-	if inner.Body == nil {
-		inner.Body = http.NoBody
-	}
-	rec := httptest.NewRecorder()
-	handler.ServeHTTP(rec, inner)
-	resp := rec.Result()
-	resp.Request = req
-	return resp, nil
+	return githosttest.Answer(handler, req), nil
 }
 
 func (w *wire) breaks(fault func(*http.Request) (*http.Response, error)) {

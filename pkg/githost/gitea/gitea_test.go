@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -41,22 +40,33 @@ const origin = "http://gitea.example"
 
 // RoundTrip implements http.RoundTripper.
 func (s *server) RoundTrip(req *http.Request) (*http.Response, error) {
-	inner := req.Clone(req.Context())
-	inner.RequestURI, inner.Host = req.URL.RequestURI(), req.URL.Host
-	if inner.Body == nil {
-		inner.Body = http.NoBody
-	}
-	rec := httptest.NewRecorder()
-	s.API.ServeHTTP(rec, inner)
-	resp := rec.Result()
-	resp.Request = req
+	resp := githosttest.Answer(s.API, req)
 	if s.date != nil {
 		resp.Header["Date"] = []string{s.date(time.Now().Add(s.ahead))}
 	}
 	if s.list != nil && strings.HasSuffix(req.URL.Path, "/repos/search") {
-		resp.Body = io.NopCloser(bytes.NewReader(s.list(req.URL.String(), rec.Body.Bytes())))
+		page, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return nil, err
+		}
+		resp.Body = io.NopCloser(bytes.NewReader(s.list(req.URL.String(), page)))
 	}
 	return resp, nil
+}
+
+// settled returns a server with repositories app0, app1, … that were read in so many cycles.
+func settled(t *testing.T, repositories, cycles int) (*server, []githost.Wanted) {
+	t.Helper()
+	s := newServer(t, "", token)
+	for i := range repositories {
+		s.Push(fmt.Sprintf("team/app%d", i), "main", sha(i))
+	}
+	want := s.wanted(repositories, "main")
+	for range cycles {
+		time.Sleep(time.Minute)
+		s.read(want, s.changed(want))
+	}
+	return s, want
 }
 
 func newServer(t *testing.T, user, secret string) *server {
@@ -319,15 +329,7 @@ func moreChangedThanIsListed(t *testing.T) {
 func TestForgets(t *testing.T) { synctest.Test(t, forgets) }
 
 func forgets(t *testing.T) {
-	s := newServer(t, "", token)
-	for i := range 100 {
-		s.Push(fmt.Sprintf("team/app%d", i), "main", sha(i))
-	}
-	want := s.wanted(100, "main")
-	for range 2 {
-		time.Sleep(time.Minute)
-		s.read(want, s.changed(want))
-	}
+	s, want := settled(t, 100, 2)
 	for _, n := range []int{50, 49} {
 		if got := s.changed(want[:n]); len(got) != 0 {
 			t.Errorf("%d of %d repositories that are still wanted changed", len(got), n)
