@@ -108,6 +108,8 @@ func cut(text []byte, line, size int) (parts []part, tail []byte) {
 			return nil, nil
 		case indent < 0:
 			indent = spaces
+		case spaces < indent && spaces > 0:
+			return nil, nil // neither of the list nor a key after it
 		case spaces < indent || indent == 0 && spaces == 0 && !item:
 			return append(parts, part{text[start:at], startLine}), rest
 		case item && spaces == indent && at-start >= size:
