@@ -41,6 +41,7 @@ func TestGitHubGraphQLAnswers(t *testing.T) {
 		{"another ref of that name", `{"data":{"r0":` + good + `,"r1":{"h0":{"prefix":"refs/tags/","name":"main","target":{"oid":"` + shaA + `"}}}}}`, githost.NoBranch, false, "main"},
 		{"rate limited", `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`, githost.RateLimited, true, "API rate limit"},
 		{"no scope", `{"errors":[{"type":"INSUFFICIENT_SCOPES","message":"Your token has not been granted"}]}`, githost.Denied, true, "Your token"},
+		{"not a GitHub", `{"errors":[{"message":"Field 'rateLimit' doesn't exist on type 'Query'"}]}`, githost.Invalid, true, "does not understand"},
 		{"not understood", `{"errors":[{"message":"Field 'x' doesn't exist","extensions":{"code":"undefinedField"}}]}`, githost.Invalid, true, "does not understand"},
 		{"too much, even for one", `{"data":{"r0":null},"errors":[{"type":"RESOURCE_LIMITS_EXCEEDED","path":["r0","h0"],"message":"Resource limits"}]}`, githost.Temporary, true, "Resource limits"},
 		{"nothing", `{}`, githost.Invalid, true, "not GraphQL"},

@@ -1,6 +1,7 @@
 package githost_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -149,5 +150,51 @@ func TestGraphQLIsLookedForAgain(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A GraphQL that is away for a cycle is trouble of the host, and no reason to read thousands of repositories by REST for an
+// hour; one that stays away is.
+func TestGraphQLThatGoesAway(t *testing.T) {
+	for _, kind := range []config.HostType{config.GitHub, config.GitLab} {
+		for name, away := range map[string]time.Duration{"for a cycle": time.Minute, "for good": 24 * time.Hour} {
+			t.Run(fmt.Sprint(kind, " ", name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { graphQLThatGoesAway(t, kind, away) })
+			})
+		}
+	}
+}
+
+func graphQLThatGoesAway(t *testing.T, kind config.HostType, away time.Duration) {
+	const n, good = 10, 5 * time.Minute
+	start, byREST := time.Now(), 0
+	api := handlerOf(kind, n)
+	counted := http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodGet {
+			byREST++
+		}
+		api.ServeHTTP(rw, req)
+	})
+	w := &wire{handler: withoutGraphQL(counted, func() bool { at := time.Since(start); return at < good || at >= good+away })}
+	r := &githost.Reader{Open: allHosts, Base: w}
+	failed := 0 // cycles
+	for time.Since(start) < 90*time.Minute {
+		answers := r.Heads(t.Context(), monitorsAt(t, kind, n))
+		for i, o := range answers {
+			e, ok := errors.AsType[*githost.Error](o.Err)
+			if o.Err != nil && (!ok || e.Kind != githost.Temporary || !strings.Contains(e.Error(), "is not there now")) {
+				t.Fatalf("after %s, repository %d: %v, want that GraphQL is not there", time.Since(start), i, o.Err)
+			}
+		}
+		if answers[0].Err != nil {
+			failed++
+		}
+		time.Sleep(time.Minute)
+	}
+	switch {
+	case away < time.Hour && (byREST > 0 || failed > 3):
+		t.Errorf("%d requests to REST and %d cycles without heads, want none and a cycle or three", byREST, failed)
+	case away > time.Hour && (byREST == 0 || failed > 75):
+		t.Errorf("%d requests to REST, and %d cycles without heads, want REST after an hour", byREST, failed)
 	}
 }

@@ -41,6 +41,7 @@ type host struct {
 
 	mu      sync.Mutex
 	without time.Time       // until when GraphQL is left alone, for the server has none
+	spoke   time.Time       // when GraphQL answered last
 	large   map[string]bool // repositories with more branches than GraphQL is good for
 	seen    map[string]sighting
 }

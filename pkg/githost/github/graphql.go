@@ -147,15 +147,10 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.Answer, error) {
 	ctx = githost.WithResource(ctx, pointsResource)
 	answer, err := h.graphQL.Ask(ctx, r.text(fragments), r.variables)
-	if e, ok := errors.AsType[*githost.Error](err); ok {
-		switch e.Status {
-		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
-			h.remember(func() { h.without = time.Now().Add(lookAgain) })
-		}
-	}
 	if err != nil {
-		return answer, err
+		return answer, h.missing(err)
 	}
+	h.remember(func() { h.spoke = time.Now() })
 	if until, spent := spentUntil(answer.Data["rateLimit"]); spent {
 		githost.Spent(ctx, until)
 	}
@@ -172,13 +167,28 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 		case p.Alias() != "":
 		case p.Type == "FORBIDDEN" || p.Type == "INSUFFICIENT_SCOPES":
 			return answer, h.refusal(p)
-		case p.Extensions.Code != "":
+		case p.Extensions.Code != "" || isOfTheQuery(p):
 			return answer, githost.NewError(githost.Invalid, h.name, "it does not understand the query (it says: %.120s)", p.Message)
 		default: // "Something went wrong": it ran out of time, or has a fault
 			return answer, fmt.Errorf("%w: %w", graphql.ErrTooMuch, h.refusal(p))
 		}
 	}
 	return answer, nil
+}
+
+// missing tells a server that has no GraphQL, so that REST is asked, from one that has it and is in trouble, or has a
+// proxy before it that is: with thousands of repositories, REST for an hour would use up what the credential is granted.
+func (h *host) missing(err error) error {
+	if !graphql.Absent(err) {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now := time.Now(); now.Sub(h.spoke) >= lookAgain {
+		h.without = now.Add(lookAgain)
+		return err
+	}
+	return h.graphQL.Gone(err)
 }
 
 // spentUntil reports whether fewer points are left than the query has cost that this is the answer to, and
@@ -215,6 +225,12 @@ func (h *host) odd(err error) *githost.Error {
 		return githost.WrapError(h.name, err)
 	}
 	return githost.NewError(githost.Invalid, h.name, "%w", err)
+}
+
+// isOfTheQuery reports whether a server refuses the query itself, as those do that are no GitHub. There is no code for
+// it that all of them send.
+func isOfTheQuery(p graphql.Problem) bool {
+	return strings.Contains(p.Message, "doesn't exist on type") || strings.Contains(p.Message, "Cannot query field")
 }
 
 func byAlias(problems []graphql.Problem) map[string]graphql.Problem {

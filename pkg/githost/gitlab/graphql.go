@@ -121,6 +121,12 @@ func (h *host) batch(ctx context.Context, want []githost.Wanted, targets []*targ
 func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []rest.Head)) error {
 	text, variables := headsQuery(parts)
 	answer, err := h.graphQL.Ask(ctx, text, variables)
+	if graphql.Absent(err) {
+		h.mu.Lock()
+		h.offers = false // until the next call finds out
+		h.mu.Unlock()
+		return h.graphQL.Gone(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -205,7 +211,7 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 	answer, err := h.graphQL.Ask(ctx, introspection, nil)
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		switch {
-		case e.Status == http.StatusNotFound, e.Status == http.StatusMethodNotAllowed, e.Status == http.StatusGone:
+		case graphql.Absent(err):
 			h.absent = time.Now().Add(lookAgain)
 			return false, nil
 		case ctx.Err() != nil, e.Kind == githost.RateLimited, e.Status == http.StatusUnauthorized,

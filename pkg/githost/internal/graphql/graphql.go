@@ -161,6 +161,18 @@ func tooMuchStatus(e *githost.Error) error {
 	return e
 }
 
+// Absent reports whether an error is that of a server without GraphQL.
+func Absent(err error) bool {
+	e, ok := errors.AsType[*githost.Error](err)
+	return ok && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusGone)
+}
+
+// Gone returns the error of a server that has GraphQL, and answers as one without: it is in trouble, or a proxy before
+// it is, and says nothing about the repositories.
+func (c Client) Gone(err error) *githost.Error {
+	return githost.NewError(githost.Temporary, c.Host, "its GraphQL answered before, and is not there now (%w)", errors.Unwrap(githost.WrapError(c.Host, err)))
+}
+
 // Limited returns the error of a rate limit that an answer tells of with the status of a success.
 func (c Client) Limited(a Answer, p Problem) *githost.Error {
 	e := githost.NewError(githost.RateLimited, c.Host, "asked too often (it says: %.120s)", p.Message)
