@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 func newValidate(o *options) *cobra.Command {
@@ -48,18 +52,11 @@ func runValidate(ctx context.Context, o *options, online bool) error {
 	if err != nil {
 		return usageError{err}
 	}
-	var errs []error
-	for _, run := range runs {
-		pr, err := pipelinerun.Generate(cfg, run)
-		if err == nil {
-			err = pipelinerun.Validate(ctx, pr)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", run.Unit.Label, err))
-		}
+	if err := checkRuns(ctx, cfg, runs); err != nil {
+		return usageError{fmt.Errorf("%s: %w", o.config, err)}
 	}
-	if len(errs) > 0 {
-		return usageError{fmt.Errorf("%s: %w", o.config, errors.Join(errs...))}
+	if ctx.Err() != nil {
+		return errors.New("interrupted before everything was checked")
 	}
 	_, err = fmt.Fprintf(o.Out, "%s: valid: repositories: %d, groups: %d, polled every %.0f s\n",
 		o.config, len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval.Seconds())
@@ -67,4 +64,27 @@ func runValidate(ctx context.Context, o *options, online bool) error {
 		return err
 	}
 	return validateOnline(ctx, o, cfg, log)
+}
+
+// checkRuns says why a cluster would refuse the runs, in their order. Tekton's part of that takes some milliseconds
+// each, so they are spread over the processors.
+func checkRuns(ctx context.Context, cfg *config.Config, runs []plan.Run) error {
+	errs := make([]error, len(runs))
+	var next atomic.Int64
+	var checking sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		checking.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(runs) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				pr, err := pipelinerun.Generate(cfg, runs[i])
+				if err == nil {
+					err = pipelinerun.Validate(ctx, pr)
+				}
+				if err != nil {
+					errs[i] = fmt.Errorf("%s: %w", runs[i].Unit.Label, err)
+				}
+			}
+		})
+	}
+	checking.Wait()
+	return errors.Join(errs...)
 }
