@@ -25,7 +25,7 @@ func (o *options) history(ctx context.Context, f statusFlags, unit string) error
 	if f.local {
 		return usageError{fmt.Errorf("--history goes with a cluster: nothing is deleted on this machine")}
 	}
-	cluster, err := o.statusCluster()
+	cluster, _, err := o.statusCluster()
 	if err != nil {
 		return err
 	}

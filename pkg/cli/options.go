@@ -37,6 +37,7 @@ type options struct {
 	config     string
 	variables  variables
 	namespace  string
+	runs       string // namespace of the PipelineRuns
 	kubeconfig string
 	context    string
 	logFormat  string
@@ -46,7 +47,8 @@ type options struct {
 func (o *options) register(f *pflag.FlagSet) {
 	f.StringVarP(&o.config, "config", "c", "sentry.yaml", "configuration `file`")
 	f.StringVar(&o.variables.dir, "env-dir", "", "`directory` with a file for each variable, such as a mounted Secret, that is looked in before the environment; watch notices changes")
-	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the PipelineRuns and the state (default: global.namespace, then the current one)")
+	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the state, and of the PipelineRuns too where they have none of their own (default: global.namespace, then the current one)")
+	f.StringVar(&o.runs, "run-namespace", "", "namespace of the PipelineRuns (default: global.run_namespace, then that of --namespace)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config, or the pod's service account)")
 	f.StringVar(&o.context, "context", "", "context of the kubeconfig")
 	f.StringVar(&o.logFormat, "log-format", "text", "log lines on stderr: text or json")
@@ -71,6 +73,7 @@ func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error
 		return nil, nil, err
 	}
 	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
+	cfg.Global.RunNamespace = cmp.Or(o.runs, cfg.Global.RunNamespace)
 	return cfg, log, nil
 }
 
@@ -107,14 +110,14 @@ func reader(log *slog.Logger, sweep time.Duration) *githost.Reader {
 	}
 }
 
-// onCluster makes the engine and the store of a cluster.
-func (o *options) onCluster(cfg *config.Config) (*tekton.Engine, *configmap.Store, error) {
+// onCluster connects to the cluster, and makes the engine of the runs there and the store of the state.
+func (o *options) onCluster(cfg *config.Config) (*kube.Cluster, *tekton.Engine, *configmap.Store, error) {
 	cluster, err := o.connect(cfg.Global.Namespace)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	cfg.Global.Namespace = cluster.Namespace
-	return tekton.New(cluster, ""), configmap.New(cluster, ""), nil
+	return cluster, tekton.New(cluster, cfg.Global.RunsIn()), configmap.New(cluster), nil
 }
 
 // onMachine makes the engine and the store of a trial on this machine.

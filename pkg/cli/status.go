@@ -171,26 +171,27 @@ func (o *options) localState(ctx context.Context, path string) (state.Snapshot, 
 }
 
 func (o *options) clusterState(ctx context.Context, runs int) (state.Snapshot, []engine.Run, error) {
-	cluster, err := o.statusCluster()
+	cluster, runsIn, err := o.statusCluster()
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
-	snapshot, err := configmap.New(cluster, "").Load(ctx)
+	snapshot, err := configmap.New(cluster).Load(ctx)
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
-	newest, err := tekton.New(cluster, "").Runs(ctx, runs)
+	newest, err := tekton.New(cluster, runsIn).Runs(ctx, runs)
 	return snapshot, newest, err
 }
 
-// statusCluster connects to where Sentry runs. The configuration is not needed; where there is one, its
-// namespace is what people mean.
-func (o *options) statusCluster() (*kube.Cluster, error) {
-	namespace := ""
+// statusCluster connects to where Sentry runs, and returns where its runs are. The configuration is not needed; where
+// there is one, its namespaces are what people mean.
+func (o *options) statusCluster() (cluster *kube.Cluster, runsIn string, err error) {
+	var global config.Global
 	if cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true}); err == nil {
-		namespace = cfg.Global.Namespace
+		global = cfg.Global
 	}
-	return o.connect(namespace)
+	cluster, err = o.connect(global.Namespace)
+	return cluster, cmp.Or(o.runs, global.RunNamespace), err
 }
 
 func statusOf(snapshot state.Snapshot, runs []engine.Run) status {

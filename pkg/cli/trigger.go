@@ -81,7 +81,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 		}
 		defer func() { err = errors.Join(err, machine.Close()) }()
 		eng, store = machine, states
-	} else if eng, store, err = o.onCluster(cfg); err != nil {
+	} else if _, eng, store, err = o.onCluster(cfg); err != nil {
 		return err
 	}
 	runs, err := manualRuns(ctx, cfg, reader(log, 0), store, log, names, f.branch, word())
@@ -99,7 +99,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 	}
 	for _, name := range started {
 		if f.follow || f.local {
-			errs = append(errs, o.follow(ctx, eng, name, logsCommand(name, cfg.Global.Namespace), f.local))
+			errs = append(errs, o.follow(ctx, eng, name, logsCommand(name, cfg.Global.RunsIn()), f.local))
 		}
 	}
 	return errors.Join(errs...)
@@ -158,7 +158,7 @@ func (o *options) start(ctx context.Context, cfg *config.Config, eng followed, l
 		return err
 	}
 	if !here {
-		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, logsCommand(run.Name, cfg.Global.Namespace))
+		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, logsCommand(run.Name, cfg.Global.RunsIn()))
 	}
 	return nil
 }
@@ -174,7 +174,8 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 		if err != nil {
 			return err
 		}
-		busy := plan.ActiveOf(runs)[run.Unit.Label]
+		// Also those that are held back: who asks for a run by hand is told what stands in its way.
+		busy := plan.ActiveOf(runs, func(plan.Existing) bool { return true })[run.Unit.Label]
 		if len(busy) == 0 {
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/watch"
@@ -70,7 +71,7 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	w.Created = func(ctx context.Context, runs []plan.Run) {
 		for _, run := range runs {
 			if !f.local {
-				fmt.Fprintln(o.Out, logsCommand(run.Name, cfg.Global.Namespace))
+				fmt.Fprintln(o.Out, logsCommand(run.Name, cfg.Global.RunsIn()))
 			}
 		}
 		if err := notify.Created(ctx, hooks, runs); err != nil {
@@ -85,8 +86,12 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 		}
 		defer func() { err = errors.Join(err, eng.Close()) }()
 		machine, w.Engine, w.Store = eng, eng, store
-	} else if w.Engine, w.Store, err = o.onCluster(cfg); err != nil {
-		return err
+	} else {
+		cluster, eng, store, err := o.onCluster(cfg)
+		if err != nil {
+			return err
+		}
+		w.Engine, w.Store, w.Key = eng, store, tekton.Keys(cluster)
 	}
 	if f.once {
 		return runOnce(ctx, w, machine)

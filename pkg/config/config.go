@@ -4,6 +4,7 @@
 package config
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -77,7 +78,8 @@ type Global struct {
 	KeepRuns          int // finished PipelineRuns kept, a unit
 	LogLevel          string
 	Timeout           time.Duration // default of Deploy.Timeout
-	Namespace         string        // "" = the current one
+	Namespace         string        // of the state and, without a RunNamespace, of the runs; "" = the current one
+	RunNamespace      string        // of the PipelineRuns; "" = Namespace
 	ServiceAccount    string
 	Image             string
 	GitImage          string
@@ -85,6 +87,9 @@ type Global struct {
 	OnFirstSeen       OnFirstSeen
 	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
 }
+
+// RunsIn returns the namespace of the PipelineRuns; "" = the current one.
+func (g Global) RunsIn() string { return cmp.Or(g.RunNamespace, g.Namespace) }
 
 // HostType is the kind of server that a repository lives on.
 type HostType string

@@ -105,6 +105,7 @@ func globalFields(g *Global) []field {
 		enum("log_level", &g.LogLevel, "debug", "info", "warn", "error").or("info"),
 		seconds("timeout", &g.Timeout, 1).or("300"),
 		text("namespace", &g.Namespace, wantLabel, isLabel),
+		text("run_namespace", &g.RunNamespace, wantLabel, isLabel),
 		text("service_account", &g.ServiceAccount, wantDNS, isDNSName).or("sentry-deployer"),
 		// This image has kubectl, helm, git and a shell.
 		text("image", &g.Image, wantImage, isImage).or("docker.io/alpine/k8s:1.34.1"),

@@ -41,7 +41,7 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRun"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      run.Name,
-			Namespace: cfg.Global.Namespace,
+			Namespace: cfg.Global.RunsIn(),
 			Labels:    labels(run),
 			Annotations: map[string]string{
 				AnnotationTrigger:    string(trigger),
@@ -55,6 +55,9 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 				PodTemplate:        podTemplate(),
 			},
 		},
+	}
+	if signature := run.Signature(); signature != "" {
+		pr.Annotations[AnnotationSignature] = signature
 	}
 	for _, m := range run.Members {
 		spec, err := deployment(cfg, run, m, deploy.DeepCopy())

@@ -24,6 +24,7 @@ const ManagedBy = "sentry"
 // Annotations of every PipelineRun that Sentry makes.
 const (
 	AnnotationTrigger    = "tekton-sentry.dev/trigger"     // plan.Trigger as JSON
+	AnnotationSignature  = "tekton-sentry.dev/signature"   // plan.Run.Signature; only on a cluster
 	AnnotationConfigHash = "tekton-sentry.dev/config-hash" // config.Config.Hash
 )
 

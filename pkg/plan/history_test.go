@@ -116,7 +116,7 @@ func (w *world) observe() Input {
 // cycle is what watch does, with its accidents.
 func (w *world) cycle() {
 	existing := w.existing()
-	w.stored, _ = Recover(w.stored, existing) // what watch does after calls that failed
+	w.stored, _ = Recover(w.stored, Key{}, existing) // what watch does after calls that failed
 	in := w.observe()
 	p := Make(in)
 	w.sameInOtherOrder(in, p)

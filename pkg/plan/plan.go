@@ -20,6 +20,7 @@ var ErrPending = errors.New("the host has not answered yet")
 type Input struct {
 	Config   *config.Config
 	Snapshot state.Snapshot
+	Key      Key                // behind the names and signatures of runs
 	Observed []repo.Observation // one for each of Config.Repositories, in their order
 	// Fresh says which of Observed were not planned before; nil when all are fresh. Only a fresh answer
 	// counts as one more in which a branch is missing. It matters to who plans several times while the
@@ -79,6 +80,7 @@ type Run struct {
 	LeftOut []string // members never seen, whose head is not known either
 	Cancel  []string // active runs to cancel first (on_busy: cancel); filled by Hold
 	epoch   string
+	key     hiddenKey
 }
 
 // Trigger is why a run exists. As JSON it is the annotation tekton-sentry.dev/trigger.

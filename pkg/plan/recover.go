@@ -3,7 +3,7 @@ package plan
 import (
 	"cmp"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -14,15 +14,20 @@ type Existing struct {
 	Name    string
 	Unit    string  // label of the unit that it says it belongs to
 	Trigger Trigger // why it says it exists; without Refs where it does not say so
-	Active  bool    // it has not finished
+	// Signature is what it says proves that a Sentry made it; see Run.Signature.
+	Signature string
+	Created   time.Time // zero where the engine does not know
+	Active    bool      // it has not finished
+	Pending   bool      // it is held back, and does nothing until somebody lets it go
 }
 
 // ActiveOf returns the names of the runs that have not finished, by their unit's label, in the order of
-// runs: those of people too, such as reruns, for they deploy as well.
-func ActiveOf(runs []Existing) map[string][]string {
+// runs: those of people too, such as reruns, for they deploy as well. Whoever may create runs could keep a
+// unit from ever running by one that is held back, so such a run counts only where it is ours.
+func ActiveOf(runs []Existing, ours func(Existing) bool) map[string][]string {
 	active := make(map[string][]string)
 	for _, r := range runs {
-		if r.Active {
+		if r.Active && (!r.Pending || ours(r)) {
 			active[r.Unit] = append(active[r.Unit], r.Name)
 		}
 	}
@@ -36,10 +41,10 @@ func ActiveOf(runs []Existing) map[string][]string {
 // Without it a change back to the SHA that s remembers would look like no change at all, while the cluster
 // deploys another commit.
 //
-// Only a run of which OwnName holds counts: neither a copy that a person made under another name nor a
-// run from before the state was deleted says anything about s.
-func Recover(s state.Snapshot, runs []Existing) (state.Snapshot, map[string]bool) {
-	runs = slices.DeleteFunc(slices.Clone(runs), func(r Existing) bool { return r.Trigger.Manual != "" || !r.OwnName(s.Epoch) })
+// Only a run that is Ours counts: neither one that somebody else made, nor a copy under another name, nor a run
+// from before the state was deleted says anything about s.
+func Recover(s state.Snapshot, k Key, runs []Existing) (state.Snapshot, map[string]bool) {
+	runs = slices.DeleteFunc(slices.Clone(runs), func(r Existing) bool { return r.Trigger.Manual != "" || !r.Ours(k, s.Epoch) })
 	slices.SortFunc(runs, func(a, b Existing) int {
 		return cmp.Or(cmp.Compare(a.number(), b.number()), cmp.Compare(a.Name, b.Name))
 	})
@@ -68,18 +73,6 @@ func counted(s state.Snapshot, ref repo.Ref) int {
 	return r.Floor
 }
 
-// OwnName reports whether the run has the name that follows from its unit and its trigger under this
-// epoch, and all that the state can hold: then a Sentry on this state made it.
-func (r Existing) OwnName(epoch string) bool {
-	for _, c := range r.Trigger.Refs {
-		_, err := repo.ParseSHA(string(c.New))
-		if c.N != r.number() || c.N < 0 || c.N > maxNumber || c.Repository == "" || err != nil || repo.CheckBranch(c.Branch) != nil {
-			return false
-		}
-	}
-	return len(r.Trigger.Refs) > 0 && strings.HasSuffix(r.Name, "-"+nameHash(epoch, r.Unit, r.Trigger.Manual, r.number()))
-}
-
 // maxNumber bounds what an annotation may raise N to; package state takes a little more.
 const maxNumber = 999_000_000
 
@@ -95,7 +88,7 @@ func (r Existing) number() int {
 func (r Run) After(runs []Existing) Run {
 	last := 0
 	for _, e := range runs {
-		if e.Unit == r.Unit.Label && e.OwnName(r.epoch) {
+		if e.Unit == r.Unit.Label && e.Ours(r.key.get(), r.epoch) {
 			last = max(last, e.number())
 		}
 	}

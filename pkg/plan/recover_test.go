@@ -14,7 +14,7 @@ import (
 // ran returns the run of rag@main with this N and new SHA, as an engine has it.
 func ran(epoch string, n int, digit string) Existing {
 	c := Change{Ref: repo.Ref{Repository: "rag", Branch: "main"}, N: n, New: sha(digit)}
-	return Existing{Name: "rag-main-" + nameHash(epoch, "rag.main", "", n), Unit: "rag.main", Trigger: Trigger{Refs: []Change{c}, Seen: noon}}
+	return Existing{Name: "rag-main-" + Key{}.nameHash(epoch, "rag.main", "", n), Unit: "rag.main", Trigger: Trigger{Refs: []Change{c}, Seen: noon}}
 }
 
 func TestRecover(t *testing.T) {
@@ -56,7 +56,7 @@ func TestRecover(t *testing.T) {
 	for name, tt := range tests {
 		s := remembered(map[string]state.Repository{"rag": tt.was})
 		before := s.Clone()
-		got, news := Recover(s, tt.runs)
+		got, news := Recover(s, Key{}, tt.runs)
 		if want := remembered(map[string]state.Repository{"rag": tt.want}); !got.Equal(want) || !maps.Equal(news, map[string]bool{"rag": true}) && tt.news || len(news) > 0 && !tt.news {
 			t.Errorf("%s: Recover(%+v) = %+v, news of %v, want %+v, news %t", name, tt.runs, got, news, want, tt.news)
 		}
@@ -70,7 +70,7 @@ func TestRecover(t *testing.T) {
 func TestRecoverEndsTheProblem(t *testing.T) {
 	s := remembered(map[string]state.Repository{"rag": known(t, "main", "a", "1")})
 	s.Problems = map[string]state.Problem{"rag.main": {Kind: "create"}, "other": {Kind: "create"}}
-	got, _ := Recover(s, []Existing{ran("e1", 2, "b")})
+	got, _ := Recover(s, Key{}, []Existing{ran("e1", 2, "b")})
 	if names := slices.Collect(maps.Keys(got.Problems)); !slices.Equal(names, []string{"other"}) {
 		t.Errorf("problems of %v are left, want only other's", names)
 	}
@@ -95,8 +95,16 @@ func TestAfter(t *testing.T) {
 }
 
 func TestActiveOf(t *testing.T) {
-	got := ActiveOf([]Existing{{Name: "b", Unit: "u", Active: true}, {Name: "c", Unit: "u"}, {Name: "a", Unit: "u", Active: true}, {Name: "d", Unit: "v", Active: true}})
-	if diff := cmp.Diff(map[string][]string{"u": {"b", "a"}, "v": {"d"}}, got); diff != "" {
+	runs := []Existing{
+		{Name: "b", Unit: "u", Active: true},
+		{Name: "c", Unit: "u"},
+		{Name: "a", Unit: "u", Active: true},
+		{Name: "d", Unit: "v", Active: true},
+		{Name: "held-back", Unit: "w", Active: true, Pending: true},
+		{Name: "held-back-by-us", Unit: "x", Active: true, Pending: true},
+	}
+	got := ActiveOf(runs, func(r Existing) bool { return r.Unit == "x" })
+	if diff := cmp.Diff(map[string][]string{"u": {"b", "a"}, "v": {"d"}, "x": {"held-back-by-us"}}, got); diff != "" {
 		t.Errorf("active (-want +got):\n%s", diff)
 	}
 }

@@ -1,12 +1,9 @@
 package plan
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -22,7 +19,7 @@ func newRun(in Input, unit Unit, trigger Trigger, members []Member, leftOut []st
 	}
 	slices.SortFunc(trigger.Refs, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
 	nameTasks(members)
-	r := Run{Unit: unit, Group: group, Trigger: trigger, Members: members, LeftOut: leftOut, epoch: in.Snapshot.Epoch}
+	r := Run{Unit: unit, Group: group, Trigger: trigger, Members: members, LeftOut: leftOut, epoch: in.Snapshot.Epoch, key: in.Key.hidden()}
 	r.Name = r.name()
 	return r
 }
@@ -31,16 +28,7 @@ func newRun(in Input, unit Unit, trigger Trigger, members []Member, leftOut []st
 // Sentrys that saw different heads want the same name for the unit's next run, and the engine lets only
 // one of them have it.
 func (r Run) name() string {
-	return r.Unit.Prefix + "-" + nameHash(r.epoch, r.Unit.Label, r.Trigger.Manual, r.Trigger.Refs[0].N)
-}
-
-func nameHash(epoch, label, manual string, n int) string {
-	h := sha256.New()
-	// Each part is preceded by its length: no two lists of parts give the same bytes.
-	for _, part := range []string{epoch, label, manual, strconv.Itoa(n)} {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
-	}
-	return hex.EncodeToString(h.Sum(nil))[:10]
+	return r.Unit.Prefix + "-" + r.key.get().nameHash(r.epoch, r.Unit.Label, r.Trigger.Manual, r.Trigger.Refs[0].N)
 }
 
 // Next returns the same run under its next name, with N one higher, for when the name belongs to something
@@ -58,7 +46,7 @@ func (r Run) numbered(n int) Run {
 
 // Existing returns the run as an engine has it that just created it.
 func (r Run) Existing() Existing {
-	return Existing{Name: r.Name, Unit: r.Unit.Label, Trigger: r.Trigger, Active: true}
+	return Existing{Name: r.Name, Unit: r.Unit.Label, Trigger: r.Trigger, Signature: r.Signature(), Active: true}
 }
 
 // Equal reports whether both are the same change. When it was observed is not part of it.

@@ -62,6 +62,12 @@ func refLabel(ref repo.Ref) string {
 	return start + cut(slug(ref.Branch), maxLabel-hashedEnd-len(start)) + ".." + digits(ref.String(), 8)
 }
 
+// isRefLabel reports whether a label is that of a unit that is one ref: its first dot is not one of a pair.
+func isRefLabel(label string) bool {
+	_, rest, dotted := strings.Cut(label, ".")
+	return dotted && !strings.HasPrefix(rest, ".")
+}
+
 // labelStart returns what the label of every unit that is a ref of this repository starts with. A long name
 // is shortened to leave ten characters to the branch.
 func labelStart(repository string) string {

@@ -27,6 +27,7 @@ const (
 // cycle is one RunOnce. One goroutine at a time works on it: the hosts' answers come through steps.
 type cycle struct {
 	*Watcher
+	key      plan.Key
 	stored   state.Snapshot // what the store holds
 	next     state.Snapshot // what it shall hold
 	observed []repo.Observation
@@ -60,6 +61,9 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	c.report.Repositories = len(c.observed)
 	if w.unsure == nil {
 		w.unsure = map[string]bool{}
+	}
+	if err := c.loadKey(ctx); err != nil {
+		return c.report, err
 	}
 	if err := c.load(ctx); err != nil {
 		return c.report, err
@@ -114,6 +118,16 @@ func (c *cycle) work() {
 	}
 }
 
+func (c *cycle) loadKey(ctx context.Context) (err error) {
+	if c.Key == nil {
+		return nil
+	}
+	if c.key, err = c.Key(ctx); err != nil {
+		return fmt.Errorf("find the key that the names of runs follow from: %w", err)
+	}
+	return nil
+}
+
 // load reads the state. A state without an epoch is new: the epoch is written before anything is planned,
 // because the names of runs follow from it and must be the same after a crash.
 func (c *cycle) load(ctx context.Context) error {
@@ -146,7 +160,7 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 	for i, o := range c.observed {
 		fresh[i] = fresh[i] && !o.Cached
 	}
-	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Observed: c.observed, Fresh: fresh, Now: c.Now()})
+	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Key: c.key, Observed: c.observed, Fresh: fresh, Now: c.Now()})
 	c.next = p.Snapshot
 	c.events = append(c.events, p.Events...)
 	// What an earlier answer of this cycle made due was started then.
@@ -182,7 +196,7 @@ func (c *cycle) remember(ctx context.Context) error {
 			return err
 		}
 		c.events = nil
-		c.next, _ = plan.Recover(c.next, c.made)
+		c.next, _ = plan.Recover(c.next, c.key, c.made)
 	}
 	return fmt.Errorf("remember what was done: %w, %d times in a row: do two Sentrys work on one state?", state.ErrConflict, saveTries)
 }
@@ -214,7 +228,7 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	if p.Runs = c.settle(p.Runs, existing); len(p.Runs) == 0 {
 		return nil, nil
 	}
-	p = p.Hold(plan.ActiveOf(existing))
+	p = p.Hold(plan.ActiveOf(existing, c.ours))
 	var ready []plan.Run
 	for _, r := range p.Runs {
 		if len(r.Cancel) == 0 {
@@ -227,6 +241,7 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	}
 	for _, r := range p.Waiting {
 		c.wait(r)
+		c.blame(r, existing)
 	}
 	return ready, nil
 }

@@ -45,7 +45,7 @@ func (c *cycle) recover(ctx context.Context) error {
 // learn adds to the state what the runs say was done beyond it, and returns the repositories of which that
 // is news.
 func (c *cycle) learn(existing []plan.Existing) map[string]bool {
-	next, news := plan.Recover(c.next, existing)
+	next, news := plan.Recover(c.next, c.key, existing)
 	c.next = next
 	if len(news) > 0 {
 		c.made = append(c.made, existing...)
@@ -83,6 +83,32 @@ func (c *cycle) took(ctx context.Context, run plan.Run) (bool, error) {
 		return false, fmt.Errorf("find who has the name %s: %w", run.Name, err)
 	}
 	return slices.ContainsFunc(existing, func(e plan.Existing) bool {
-		return e.Name == run.Name && e.OwnName(c.next.Epoch)
+		return e.Name == run.Name && c.ours(e)
 	}), nil
+}
+
+// ours reports whether a Sentry on this state made the run.
+func (c *cycle) ours(e plan.Existing) bool { return e.Ours(c.key, c.next.Epoch) }
+
+// held is the kind of the problem on a unit whose changes wait for a run that no Sentry made.
+const held = "held"
+
+// blame notes in the state when a change waits for a run that somebody else made, such as a rerun by hand. Nothing
+// says when that one ends, and whoever may create runs could keep a unit waiting by it.
+func (c *cycle) blame(run plan.Run, existing []plan.Existing) {
+	label := run.Unit.Label
+	for _, e := range existing {
+		if !e.Active || e.Pending || e.Unit != label || c.ours(e) {
+			continue
+		}
+		err := fmt.Errorf("a change waits for the run %s, which Sentry did not start: wait for its end, or cancel it", e.Name)
+		if c.next.SetProblem(label, held, err, c.Now()) {
+			c.Log.Warn("a change waits for a run that Sentry did not start", "unit", label, "run", e.Name)
+		}
+		return
+	}
+	if p, ok := c.next.Problems[label]; ok && p.Kind == held {
+		c.next = c.next.Fork()
+		delete(c.next.Problems, label)
+	}
 }

@@ -46,13 +46,14 @@ type Engine interface {
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
-// Watcher is what the loop needs. All fields but Renew must be set.
+// Watcher is what the loop needs. All fields but Renew and Key must be set.
 type Watcher struct {
 	Config  *config.Config
 	Renew   func(*config.Config) *config.Config // returns what Config is to be in the cycle that begins
 	Heads   Heads
 	Store   Store
 	Engine  Engine
+	Key     func(context.Context) (plan.Key, error)    // behind the names of runs, asked for in each cycle; nil is the zero Key
 	Created func(ctx context.Context, runs []plan.Run) // is told of the runs that a cycle created, at its end
 	Log     *slog.Logger
 	Now     func() time.Time

@@ -150,7 +150,10 @@ func (e *engine) Existing(_ context.Context, units []string) ([]plan.Existing, e
 			if err != nil {
 				return nil, err
 			}
-			runs = append(runs, plan.Existing{Name: name, Unit: unit, Trigger: trigger, Active: e.active[name]})
+			runs = append(runs, plan.Existing{
+				Name: name, Unit: unit, Trigger: trigger, Signature: pr.Annotations[pipelinerun.AnnotationSignature],
+				Created: pr.CreationTimestamp.Time, Active: e.active[name], Pending: pr.IsPending(),
+			})
 		}
 	}
 	return runs, nil

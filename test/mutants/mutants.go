@@ -46,13 +46,13 @@ var mutants = []mutant{
 		"./pkg/engine/local", "TestCreateAgain",
 	},
 	{
-		"the number is not in the name", "pkg/plan/run.go",
-		"manual, strconv.Itoa(n)}", "manual, strconv.Itoa(0)}",
+		"the number is not in the name", "pkg/plan/key.go",
+		"manual, strconv.Itoa(n))", "manual, strconv.Itoa(0))",
 		inModel, model,
 	},
 	{
-		"the epoch is not in the name", "pkg/plan/run.go",
-		"[]string{epoch, label,", "[]string{label,",
+		"the epoch is not in the name", "pkg/plan/key.go",
+		"k.digest(10, epoch, label,", "k.digest(10, label,",
 		inModel, model,
 	},
 	{
@@ -108,14 +108,28 @@ var mutants = []mutant{
 	},
 	{
 		"the other Sentry's number is skipped", inRecover,
-		"return e.Name == run.Name && e.OwnName(c.next.Epoch)", "return false",
+		"return e.Name == run.Name && c.ours(e)", "return false",
 		inModel, model,
 	},
 	{
-		"any run is believed", "pkg/plan/recover.go",
-		"return len(r.Trigger.Refs) > 0 && strings.HasSuffix(r.Name, \"-\"+nameHash(epoch, r.Unit, r.Trigger.Manual, r.number()))",
-		"return len(r.Trigger.Refs) > 0 && strings.Contains(r.Name, \"-\")",
+		"any run is believed", "pkg/plan/key.go",
+		"return strings.HasSuffix(r.Name, \"-\"+", "return strings.HasSuffix(r.Name, \"\") || strings.HasSuffix(r.Name, \"-\"+",
 		inModel, model,
+	},
+	{
+		"a run without a signature is believed", "pkg/plan/key.go",
+		"return hmac.Equal([]byte(signature), []byte(r.Signature)) && named(k)", "_ = signature; return named(k)",
+		"./pkg/plan", "TestOurs",
+	},
+	{
+		"a run that somebody holds back keeps its unit waiting", "pkg/plan/recover.go",
+		"(!r.Pending || ours(r))", "(!r.Pending || ours(r) || true)",
+		"./pkg/watch", "TestForgedRuns",
+	},
+	{
+		"the signature is not compared on a cluster", "pkg/engine/tekton/tekton.go",
+		" && pr.Annotations[signature] == existing.Annotations[signature]", " && signature != \"\"",
+		"./pkg/engine/tekton", "TestCreate",
 	},
 	{
 		"a busy unit starts its next run", "pkg/plan/hold.go",
@@ -206,7 +220,7 @@ var mutants = []mutant{
 	},
 	{
 		"the trigger annotation is not compared on a cluster", "pkg/engine/tekton/tekton.go",
-		"if err != nil || !mine.Equal(theirs) {", "if err != nil || !mine.Equal(theirs) && false {",
+		"err == nil && mine.Equal(theirs) && ", "err == nil && (mine.Equal(theirs) || true) && ",
 		inTekton, "TestCreate",
 	},
 	{

@@ -244,7 +244,7 @@ func TestActiveAndPrune(t *testing.T) {
 		if err != nil {
 			t.Errorf("Existing(%v) = %v", units, err)
 		}
-		return plan.ActiveOf(runs)
+		return plan.ActiveOf(runs, func(plan.Existing) bool { return true })
 	}
 	for _, units := range [][]string{{"unit", "unknown"}, nil} {
 		if diff := cmp.Diff(map[string][]string{"unit": {"busy"}}, active(units...)); diff != "" {

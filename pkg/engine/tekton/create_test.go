@@ -31,6 +31,12 @@ func newRun(trigger string) *v1.PipelineRun {
 	}
 }
 
+func signed(signature string) *v1.PipelineRun {
+	pr := newRun(triggerOf("a"))
+	pr.Annotations[pipelinerun.AnnotationSignature] = signature
+	return pr
+}
+
 func TestCreate(t *testing.T) {
 	for name, tt := range map[string]struct {
 		there   *v1.PipelineRun // under the name of the run that is to be made
@@ -43,6 +49,7 @@ func TestCreate(t *testing.T) {
 		"for another commit":        {newRun(triggerOf("b")), false, pipelinerun.ErrNameTaken, nil},
 		"of something else":         {newRun(""), false, pipelinerun.ErrNameTaken, nil},
 		"with an edited annotation": {newRun("{"), false, pipelinerun.ErrNameTaken, nil},
+		"with a wrong signature":    {signed("0"), false, pipelinerun.ErrNameTaken, nil},
 	} {
 		s, c := kubetest.New(t)
 		e := New(c, "")

@@ -79,6 +79,9 @@ func (r *listed) done() bool {
 
 func (r *listed) failed() bool { return r.end().Status == corev1.ConditionFalse }
 
+// pending reports whether somebody holds the run back: its spec.status is PipelineRunPending.
+func (r *listed) pending() bool { return r.end().Reason == v1.PipelineRunReasonPending.String() }
+
 // list returns Sentry's PipelineRuns that match the selector, oldest first.
 func (e *Engine) list(ctx context.Context, selector string) ([]listed, error) {
 	options := metav1.ListOptions{

@@ -2,6 +2,7 @@
 package tekton
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,25 +32,23 @@ const (
 	unitsPerList = 50
 )
 
-// Engine works on the PipelineRuns of one namespace.
+// Engine works on the PipelineRuns of one namespace. What is known of deleted ones is in the namespace of the
+// connection, which may be another one that no run reaches.
 type Engine struct {
 	cluster   *kube.Cluster
 	namespace string
 }
 
-// New returns the engine for the namespace; "" is the cluster connection's.
+// New returns the engine for the PipelineRuns of the namespace; "" is the cluster connection's.
 func New(c *kube.Cluster, namespace string) *Engine {
-	if namespace == "" {
-		namespace = c.Namespace
-	}
-	return &Engine{cluster: c, namespace: namespace}
+	return &Engine{cluster: c, namespace: cmp.Or(namespace, c.Namespace)}
 }
 
 // Namespace is where the engine's PipelineRuns live.
 func (e *Engine) Namespace() string { return e.namespace }
 
-// Create makes the PipelineRun exist. When one of that name exists already, its trigger annotation
-// decides: equal means that an earlier Sentry created this very run (created is false); anything else is
+// Create makes the PipelineRun exist. When one of that name exists already, its trigger and its signature
+// decide: equal ones mean that an earlier Sentry created this very run (created is false); anything else is
 // pipelinerun.ErrNameTaken.
 func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -70,7 +69,9 @@ func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, 
 		return false, err
 	}
 	theirs, err := pipelinerun.TriggerOf(existing)
-	if err != nil || !mine.Equal(theirs) {
+	const signature = pipelinerun.AnnotationSignature
+	same := err == nil && mine.Equal(theirs) && pr.Annotations[signature] == existing.Annotations[signature]
+	if !same {
 		return false, fmt.Errorf("create PipelineRun %s/%s: %w", e.namespace, pr.Name, pipelinerun.ErrNameTaken)
 	}
 	return false, nil
@@ -102,7 +103,10 @@ func (e *Engine) Existing(ctx context.Context, units []string) ([]plan.Existing,
 		}
 		for _, r := range list {
 			// A run that does not say why it exists may be active all the same.
-			runs = append(runs, plan.Existing{Name: r.Metadata.Name, Unit: r.unit(), Trigger: r.trigger(), Active: !r.done()})
+			runs = append(runs, plan.Existing{
+				Name: r.Metadata.Name, Unit: r.unit(), Trigger: r.trigger(), Signature: r.Metadata.Annotations[pipelinerun.AnnotationSignature],
+				Created: r.Metadata.CreationTimestamp, Active: !r.done(), Pending: r.pending(),
+			})
 		}
 	}
 	return runs, nil

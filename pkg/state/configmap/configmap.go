@@ -59,12 +59,9 @@ type Store struct {
 	snapshot *state.Snapshot // what all of that is; nil when it is not known to be
 }
 
-// New returns the store in the namespace; "" is the cluster connection's.
-func New(c *kube.Cluster, namespace string) *Store {
-	if namespace == "" {
-		namespace = c.Namespace
-	}
-	return &Store{cluster: c, namespace: namespace, limit: maxBytes}
+// New returns the store in the namespace of the connection.
+func New(c *kube.Cluster) *Store {
+	return &Store{cluster: c, namespace: c.Namespace, limit: maxBytes}
 }
 
 func nameOf(i int) string { return Name + "-" + strconv.Itoa(i+1) }

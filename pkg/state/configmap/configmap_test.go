@@ -38,7 +38,7 @@ const small = maxBytes / 43
 
 // newStore returns a store of small ConfigMaps.
 func newStore(c *kube.Cluster) *Store {
-	s := New(c, "")
+	s := New(c)
 	s.limit = small
 	return s
 }

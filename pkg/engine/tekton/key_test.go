@@ -1,0 +1,99 @@
+package tekton
+
+import (
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+)
+
+const keyPath = "/api/v1/namespaces/test/secrets/" + KeySecret
+
+func TestKeys(t *testing.T) {
+	for name, before := range map[string]kubetest.Object{
+		"no Secret":    nil,
+		"empty Secret": {"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": KeySecret}},
+	} {
+		server, cluster := kubetest.New(t)
+		if before != nil {
+			server.Put(keyPath, before)
+		}
+		first, err := Keys(cluster)(t.Context())
+		if err != nil || len(first.Secret) != 64 || first.Since.IsZero() {
+			t.Fatalf("%s: key of %d characters since %v, %v", name, len(first.Secret), first.Since, err)
+		}
+		if writes := server.Writes(); len(writes) != 1 {
+			t.Errorf("%s: writes %v, want one", name, writes)
+		}
+		asked := 0
+		server.Fault = func(http.ResponseWriter, *http.Request) bool { asked++; return false }
+		keys := Keys(cluster) // of another process
+		for range 3 {
+			if again, err := keys(t.Context()); err != nil || again.Secret != first.Secret || !again.Since.Equal(first.Since) {
+				t.Errorf("%s: the next Sentry has another key: %v", name, err)
+			}
+		}
+		if asked != 1 {
+			t.Errorf("%s: %d requests for three cycles, want 1", name, asked)
+		}
+	}
+}
+
+// Two Sentrys start at once: both must have the key that is stored.
+func TestKeysOfTwo(t *testing.T) {
+	server, cluster := kubetest.New(t)
+	server.Put(keyPath, kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": KeySecret}})
+	theirs := base64.StdEncoding.EncodeToString([]byte(`{"secret":"` + strings.Repeat("ab", 32) + `","since":"2026-01-01T00:00:00Z"}`))
+	server.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			server.Fault = nil
+			server.Put(keyPath, kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": KeySecret}, "data": kubetest.Object{keyField: theirs}})
+		}
+		return false
+	}
+	key, err := Keys(cluster)(t.Context())
+	if err != nil || key.Secret != strings.Repeat("ab", 32) {
+		t.Errorf("the second one has a key of its own, %v", err)
+	}
+}
+
+func TestKeysRefused(t *testing.T) {
+	data := func(text string) kubetest.Object {
+		return kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": KeySecret}, "data": kubetest.Object{keyField: base64.StdEncoding.EncodeToString([]byte(text))}}
+	}
+	for name, tt := range map[string]struct {
+		secret kubetest.Object
+		status int
+		want   []string
+	}{
+		"forbidden": {nil, http.StatusForbidden, []string{"Secret test/sentry-key", "apply the manifests"}},
+		"no JSON":   {data("hunter2"), 0, []string{"holds no key", "kubectl -n test patch secret sentry-key"}},
+		"short":     {data(`{"secret":"hunter2"}`), 0, []string{"holds no key"}},
+	} {
+		server, cluster := kubetest.New(t)
+		if tt.secret != nil {
+			server.Put(keyPath, tt.secret)
+		}
+		if tt.status != 0 {
+			server.Fault = func(w http.ResponseWriter, _ *http.Request) bool {
+				kubetest.Refuse(w, tt.status, metav1.StatusReasonForbidden, "secrets is forbidden")
+				return true
+			}
+		}
+		keys := Keys(cluster)
+		_, err := keys(t.Context())
+		if err == nil || slices.ContainsFunc(tt.want, func(part string) bool { return !strings.Contains(err.Error(), part) }) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: error %v, want one with %q and not with what the Secret holds", name, err, tt.want)
+		}
+		server.Fault = nil
+		server.Put(keyPath, nil)
+		if _, err := keys(t.Context()); err != nil {
+			t.Errorf("%s: once it is mended: %v", name, err)
+		}
+	}
+}
