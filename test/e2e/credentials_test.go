@@ -12,7 +12,7 @@ import (
 func checkTokenReplaced(t *testing.T, quick *gitRepo) {
 	pods := kubectl(t, "-n", home, "get", "pods", "-l", "app.kubernetes.io/name=sentry", "-o", "name")
 	problem := func() (string, bool) {
-		out := run(t, "", env.sentry, "status", "-n", home)
+		out := run(t, "", env.sentry, "status", "-n", home, "--run-namespace", runsIn)
 		return out, strings.Contains(out, "credential was refused")
 	}
 	setToken(t, strings.Repeat("0", len(env.giteaToken)))
@@ -34,5 +34,7 @@ func checkTokenReplaced(t *testing.T, quick *gitRepo) {
 
 func setToken(t *testing.T, token string) {
 	t.Helper()
-	kubectl(t, "-n", home, "patch", "secret", "sentry-credentials", "--type=merge", "-p", fmt.Sprintf(`{"stringData":{"GITEA_TOKEN":%q}}`, token))
+	for _, ns := range []string{home, runsIn} {
+		kubectl(t, "-n", ns, "patch", "secret", "sentry-credentials", "--type=merge", "-p", fmt.Sprintf(`{"stringData":{"GITEA_TOKEN":%q}}`, token))
+	}
 }

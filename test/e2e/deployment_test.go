@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,12 +13,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"knative.dev/pkg/apis"
 
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
 
-// home is the namespace that the manifests install Sentry into.
-const home = "sentry"
+// The namespaces that the manifests install Sentry into, and that its runs are in.
+const (
+	home   = "sentry"
+	runsIn = "sentry-runs"
+)
+
+// pollerOnly is in the poller's Secret alone, as the credentials of the watched repositories are.
+const pollerOnly = "canary-of-the-poller"
 
 const qaShow = `#!/bin/sh
 for name in REPO PROJECT GROUP REPO_URL BRANCH SHA PREVIOUS_SHA QA_SHA RUN; do
@@ -79,7 +87,7 @@ func TestDeployment(t *testing.T) {
 			sha := app.push(branch, map[string]string{"change": branch})
 			pr := awaitRun(t, "app", sha)
 			if !pr.IsSuccessful() {
-				t.Fatalf("run %s: %+v\n%s", pr.Name, pr.Status.GetCondition(apis.ConditionSucceeded), kubectl(t, "-n", home, "get", "events"))
+				t.Fatalf("run %s: %+v\n%s", pr.Name, pr.Status.GetCondition(apis.ConditionSucceeded), kubectl(t, "-n", runsIn, "get", "events"))
 			}
 			previous := ""
 			if branch == "main" {
@@ -96,7 +104,7 @@ func TestDeployment(t *testing.T) {
 	t.Run("no token anywhere", func(t *testing.T) { checkNoToken(t) })
 	t.Run("killed in the middle", func(t *testing.T) { checkKilled(t, quick) })
 	t.Run("status", func(t *testing.T) {
-		out := run(t, "", env.sentry, "status", "-n", home)
+		out := run(t, "", env.sentry, "status", "-n", home, "--run-namespace", runsIn)
 		for _, want := range []string{"app", "dev-x", "quick", "Succeeded"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("sentry status does not tell %q:\n%s", want, out)
@@ -108,7 +116,7 @@ func TestDeployment(t *testing.T) {
 // installSentry applies the manifests with our image, configuration and a shorter interval.
 func installSentry(t *testing.T, config string) {
 	t.Helper()
-	run(t, "", "kubectl", "delete", "namespace", home, "--ignore-not-found", "--wait")
+	run(t, "", "kubectl", "delete", "namespace", home, runsIn, "--ignore-not-found", "--wait")
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("Sentry's log:\n%s", kubectl(t, "-n", home, "logs", "deployment/sentry", "--tail=100"))
@@ -130,8 +138,13 @@ patches:
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: --interval=2s}
 `, name, tag))
 	kubectl(t, "apply", "-k", dir)
-	kubectl(t, "-n", home, "create", "secret", "generic", "sentry-credentials",
-		"--from-literal=GITEA_USERNAME="+env.giteaUser, "--from-literal=GITEA_TOKEN="+env.giteaToken)
+	for _, ns := range []string{home, runsIn} {
+		secret := []string{"-n", ns, "create", "secret", "generic", "sentry-credentials", "--from-literal=GITEA_USERNAME=" + env.giteaUser, "--from-literal=GITEA_TOKEN=" + env.giteaToken}
+		if ns == home {
+			secret = append(secret, "--from-literal=POLLER_ONLY="+pollerOnly)
+		}
+		kubectl(t, secret...)
+	}
 	kubectl(t, "-n", home, "rollout", "restart", "deployment/sentry")
 	kubectl(t, "-n", home, "rollout", "status", "deployment/sentry", "--timeout=120s")
 }
@@ -164,7 +177,7 @@ func awaitRemembered(t *testing.T, repositories ...string) {
 func runsOf(t *testing.T, repository, sha string) []v1.PipelineRun {
 	t.Helper()
 	var runs []v1.PipelineRun
-	for _, pr := range get[v1.PipelineRunList](t, "-n", home, "pipelineruns", "-l", "app.kubernetes.io/managed-by=sentry").Items {
+	for _, pr := range get[v1.PipelineRunList](t, "-n", runsIn, "pipelineruns", "-l", "app.kubernetes.io/managed-by=sentry").Items {
 		trigger, err := pipelinerun.TriggerOf(&pr)
 		if err != nil {
 			t.Fatalf("%s: %v", pr.Name, err)
@@ -199,7 +212,7 @@ func awaitRun(t *testing.T, repository, sha string) v1.PipelineRun {
 // checkLogs has tkn print the run's logs, which must hold the texts in their order.
 func checkLogs(t *testing.T, name string, want []string) {
 	t.Helper()
-	logs := run(t, "", "tkn", "pipelinerun", "logs", name, "-n", home)
+	logs := run(t, "", "tkn", "pipelinerun", "logs", name, "-n", runsIn)
 	rest := logs
 	for _, text := range want {
 		i := strings.Index(rest, text+"\n")
@@ -216,17 +229,27 @@ func checkLogs(t *testing.T, name string, want []string) {
 
 // checkNoToken looks for the token in everything that people other than the Secret's readers can read.
 func checkNoToken(t *testing.T) {
-	everything := kubectl(t, "-n", home, "get", "pipelineruns,taskruns,pods,configmaps,deployments,events", "-o", "yaml")
+	everything := ""
+	for _, ns := range []string{home, runsIn} {
+		everything += kubectl(t, "-n", ns, "get", "pipelineruns,taskruns,pods,configmaps,deployments,events", "-o", "yaml")
+	}
 	everything += kubectl(t, "-n", home, "logs", "deployment/sentry", "--tail=-1")
-	for _, pod := range get[corev1.PodList](t, "-n", home, "pods", "-l", "tekton.dev/pipelineRun").Items {
-		everything += kubectl(t, "-n", home, "logs", pod.Name, "--all-containers")
+	for _, pod := range get[corev1.PodList](t, "-n", runsIn, "pods", "-l", "tekton.dev/pipelineRun").Items {
+		everything += kubectl(t, "-n", runsIn, "logs", pod.Name, "--all-containers")
 	}
 	if len(everything) < 10_000 {
 		t.Fatalf("only %d bytes to look at; is this the right namespace?", len(everything))
 	}
+	key := get[corev1.Secret](t, "-n", home, "secret", tekton.KeySecret).Data["key.json"]
+	var stored struct{ Secret string }
+	if err := json.Unmarshal(key, &stored); err != nil || len(stored.Secret) < 64 {
+		t.Fatalf("Secret %s holds no key: %v", tekton.KeySecret, err)
+	}
 	for i, line := range strings.Split(everything, "\n") {
-		if strings.Contains(line, env.giteaToken) {
-			t.Errorf("line %d holds the token: %s", i, strings.ReplaceAll(line, env.giteaToken, "TOKEN"))
+		for what, secret := range map[string]string{"token": env.giteaToken, "poller's own secret": pollerOnly, "key": stored.Secret} {
+			if strings.Contains(line, secret) {
+				t.Errorf("line %d holds the %s: %s", i, what, strings.ReplaceAll(line, secret, "…"))
+			}
 		}
 	}
 }

@@ -137,5 +137,9 @@ apiVersion: v1
 kind: Secret
 metadata: {name: sentry-credentials, namespace: %[1]s}
 stringData: {GITEA_USERNAME: %[2]q, GITEA_TOKEN: %[3]q}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: sentry-key, namespace: %[1]s}
 `, name, env.giteaUser, env.giteaToken))
 }

@@ -26,19 +26,27 @@ import (
 // no right beside them.
 var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	"configmaps get": func(ctx context.Context, c *kube.Cluster) error {
-		_, err := configmap.New(c, "").Load(ctx)
+		_, err := configmap.New(c).Load(ctx)
 		return err
 	},
 	"configmaps create": func(ctx context.Context, c *kube.Cluster) error {
-		return configmap.New(c, "").Save(ctx, state.Snapshot{Epoch: "0"})
+		return configmap.New(c).Save(ctx, state.Snapshot{Epoch: "0"})
 	},
 	"configmaps update": func(ctx context.Context, c *kube.Cluster) error {
-		s := configmap.New(c, "")
+		s := configmap.New(c)
 		snapshot, err := s.Load(ctx)
 		if err != nil {
 			return err
 		}
 		return s.Save(ctx, snapshot)
+	},
+	"secrets get": func(ctx context.Context, c *kube.Cluster) error {
+		_, err := tekton.Keys(c)(ctx)
+		return err
+	},
+	"secrets update": func(ctx context.Context, c *kube.Cluster) error {
+		_, err := tekton.Keys(c)(ctx)
+		return err
 	},
 	"pipelineruns create": func(ctx context.Context, c *kube.Cluster) error {
 		_, err := tekton.New(c, "").Create(ctx, pendingRun("new"))
@@ -53,7 +61,7 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	},
 	"pipelineruns list": func(ctx context.Context, c *kube.Cluster) error {
 		runs, err := tekton.New(c, "").Existing(ctx, []string{"unit"})
-		active := plan.ActiveOf(runs)
+		active := plan.ActiveOf(runs, func(plan.Existing) bool { return true })
 		if err == nil && !slices.Contains(active["unit"], "there") {
 			err = fmt.Errorf("active runs %v, want the one that is there", active)
 		}
@@ -124,7 +132,7 @@ func TestEachRightOfThePollerIsNeeded(t *testing.T) {
 	t.Run("nothing else", func(t *testing.T) {
 		p := newPoller(t, "sentry-rbac-else", role)
 		p.account("with", "")
-		for _, right := range []string{"get secrets", "list configmaps", "get configmap/other", "update configmap/other", "update configmap/sentry-state-16", "delete configmap/sentry-state", "create pods", "get taskruns", "update pipelineruns"} {
+		for _, right := range []string{"get secrets", "get secret/sentry-credentials", "create secrets", "update secret/sentry-credentials", "delete secret/sentry-key", "list configmaps", "get configmap/other", "update configmap/other", "update configmap/sentry-state-16", "delete configmap/sentry-state", "create pods", "get taskruns", "update pipelineruns"} {
 			out, err := command(t.Context(), "", "kubectl", append([]string{"auth", "can-i", "-n", p.ns, "--as", "system:serviceaccount:" + p.ns + ":with"}, strings.Fields(right)...)...)
 			if err == nil {
 				t.Errorf("the poller may %s: %s", right, out)
@@ -133,17 +141,28 @@ func TestEachRightOfThePollerIsNeeded(t *testing.T) {
 	})
 }
 
-// pollerRole reads the Role from the manifests.
+// pollerRole reads the poller's Roles from the manifests: that of the runs' namespace and that of its own, as one.
 func pollerRole(t *testing.T) rbacv1.Role {
 	t.Helper()
+	rules := map[string][]rbacv1.PolicyRule{}
 	for doc := range strings.SplitSeq(kubectl(t, "kustomize", "../../manifests"), "\n---\n") {
 		var role rbacv1.Role
 		if err := yaml.Unmarshal([]byte(doc), &role); err == nil && role.Kind == "Role" && role.Name == "sentry" {
-			return role
+			rules[role.Namespace] = role.Rules
 		}
 	}
-	t.Fatal("the manifests hold no Role sentry")
-	return rbacv1.Role{}
+	if len(rules) != 2 || len(rules[runsIn]) == 0 || len(rules[home]) == 0 {
+		t.Fatalf("the manifests hold Roles sentry in %v, want %s and %s", slices.Sorted(maps.Keys(rules)), home, runsIn)
+	}
+	for _, rule := range rules[runsIn] {
+		if slices.Contains(rule.Resources, "secrets") || slices.Contains(rule.Resources, "configmaps") {
+			t.Errorf("the poller may %v where the runs are", rule)
+		}
+	}
+	return rbacv1.Role{
+		TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
+		Rules:    slices.Concat(rules[runsIn], rules[home]),
+	}
 }
 
 func newPoller(t *testing.T, ns string, role rbacv1.Role) *poller {
