@@ -50,6 +50,7 @@ spec:
     volumes: [{name: credentials, secret: {secretName: sentry-credentials}}]
 END
 done
+true
 `
 
 const trustConfig = `
