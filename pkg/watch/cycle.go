@@ -62,10 +62,10 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	if w.unsure == nil {
 		w.unsure = map[string]bool{}
 	}
-	if err := c.loadKey(ctx); err != nil {
+	if err := c.load(ctx); err != nil {
 		return c.report, err
 	}
-	if err := c.load(ctx); err != nil {
+	if err := c.loadKey(ctx); err != nil {
 		return c.report, err
 	}
 	if err := c.recover(ctx); err != nil {
