@@ -82,14 +82,10 @@ func (r Existing) Ours(k Key, epoch string) bool {
 	if !r.sound() {
 		return false
 	}
-	named := func(k Key) bool {
-		return strings.HasSuffix(r.Name, "-"+k.nameHash(epoch, r.Unit, r.Trigger.Manual, r.number()))
+	if k.Secret == "" || r.Created.Before(k.Since) && r.Signature == "" {
+		return strings.HasSuffix(r.Name, "-"+Key{}.nameHash(epoch, r.Unit, r.Trigger.Manual, r.number()))
 	}
-	if k.Secret != "" && r.Created.Before(k.Since) && r.Signature == "" {
-		return named(Key{})
-	}
-	signature := k.sign(epoch, r.Name, r.Unit, r.Trigger)
-	return hmac.Equal([]byte(signature), []byte(r.Signature)) && named(k)
+	return hmac.Equal([]byte(r.Signature), []byte(k.sign(epoch, r.Name, r.Unit, r.Trigger)))
 }
 
 // sound reports whether the state can hold what the run says triggered it, and whether a unit that is one ref was

@@ -54,6 +54,9 @@ func (w *world) deleteRun() {
 	w.tell("somebody deletes %s", r.name)
 }
 
+// forged is the signature of who has no key.
+const forged = "00000000"
+
 // foreign lets somebody else have the name that Sentry is about to use.
 func (w *world) foreign(pr *v1.PipelineRun) {
 	if w.runs[pr.Name] != nil || w.truth.names[pr.Name] {
@@ -63,6 +66,10 @@ func (w *world) foreign(pr *v1.PipelineRun) {
 	r.unlabelled = w.one(2)
 	if w.one(2) {
 		r.anonymous, r.trigger = false, plan.Trigger{Manual: "somebody"}
+	}
+	if w.forgers.IntN(2) == 0 { // who guessed the name may have guessed all else
+		r.anonymous, r.signature = false, forged
+		r.trigger, _ = pipelinerun.TriggerOf(pr)
 	}
 	w.runs[r.name], w.truth.names[r.name] = r, true
 	w.tell("somebody has taken the name %s", r.name)

@@ -31,12 +31,15 @@ type process struct {
 	dead    bool // it does nothing to the world any more
 }
 
+// key gives the key of the installation, which is older than all runs.
+func key(context.Context) (plan.Key, error) { return plan.Key{Secret: "the key of the model"}, nil }
+
 func (w *world) start(name string) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64()))}
 	p.watcher = &watch.Watcher{
-		Config: w.config(), Heads: p, Store: p, Engine: p, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Config: w.config(), Heads: p, Store: p, Engine: p, Key: key, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Created: func(context.Context, []plan.Run) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
 	}
 	w.tell("%s starts", name)
@@ -216,7 +219,7 @@ func (p *process) Create(_ context.Context, pr *v1.PipelineRun) (created bool, e
 		if err != nil {
 			return err
 		}
-		if old.anonymous || !mine.Equal(old.trigger) {
+		if old.anonymous || !mine.Equal(old.trigger) || old.signature != pr.Annotations[pipelinerun.AnnotationSignature] {
 			p.tell("%s: the name %s is taken", p.name, pr.Name)
 			return pipelinerun.ErrNameTaken
 		}
@@ -231,9 +234,9 @@ func (p *process) Existing(_ context.Context, units []string) (runs []plan.Exist
 		for _, name := range slices.Sorted(maps.Keys(p.runs)) {
 			r := p.runs[name]
 			if !r.unlabelled && (len(units) == 0 || slices.Contains(units, r.unit)) {
-				e := plan.Existing{Name: name, Unit: r.unit, Active: r.active}
+				e := plan.Existing{Name: name, Unit: r.unit, Created: time.Now(), Active: r.active}
 				if !r.anonymous {
-					e.Trigger = r.trigger
+					e.Trigger, e.Signature = r.trigger, r.signature
 				}
 				runs = append(runs, e)
 			}
@@ -261,7 +264,9 @@ func (p *process) Prune(_ context.Context, unit string, keep int) error {
 	return p.call("pruning "+unit, p.odds.engine, func() error {
 		var ended []*run
 		for _, r := range p.runs {
-			if r.unit == unit && !r.active && !r.unlabelled && len(r.trigger.Refs) > 0 {
+			// In truth nobody can guess a name that is to come, so that none is pruned before a Sentry wants it.
+			foreign := r.anonymous || r.signature == forged
+			if r.unit == unit && !r.active && !r.unlabelled && !foreign && len(r.trigger.Refs) > 0 {
 				ended = append(ended, r)
 			}
 		}

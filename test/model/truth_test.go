@@ -19,6 +19,7 @@ import (
 type run struct {
 	name, unit string
 	trigger    plan.Trigger
+	signature  string
 	order      int
 	active     bool
 	byHand     bool // a person made it
@@ -78,7 +79,10 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 		return
 	}
 	w.truth.made++
-	r := &run{name: pr.Name, unit: pr.Labels[pipelinerun.LabelUnit], trigger: trigger, order: w.truth.made, active: true}
+	r := &run{
+		name: pr.Name, unit: pr.Labels[pipelinerun.LabelUnit], trigger: trigger, signature: pr.Annotations[pipelinerun.AnnotationSignature],
+		order: w.truth.made, active: true,
+	}
 	var changes []string
 	for _, c := range trigger.Refs {
 		changes = append(changes, fmt.Sprintf("%s #%d %s>%s", c.Ref, c.N, c.Old.Short(), c.New.Short()))

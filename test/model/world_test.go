@@ -25,13 +25,14 @@ type odds struct {
 // world is everything around Sentry. What people and processes do to it happens under mu, at different
 // instants of a fake clock, so that a seed gives one history.
 type world struct {
-	mu   sync.Mutex
-	seed uint64
-	rand *rand.Rand // of the people; processes have their own
-	odds odds
-	calm bool // nothing fails, and nobody does anything
-	told []string
-	bad  string // the first thing that must not be
+	mu      sync.Mutex
+	seed    uint64
+	rand    *rand.Rand // of the people; processes have their own
+	forgers *rand.Rand // of those who make runs that look like Sentry's
+	odds    odds
+	calm    bool // nothing fails, and nobody does anything
+	told    []string
+	bad     string // the first thing that must not be
 
 	urls   map[string]*remote
 	file   file
@@ -72,7 +73,7 @@ var (
 
 func newWorld(seed uint64) *world {
 	w := &world{
-		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), urls: map[string]*remote{}, runs: map[string]*run{}, truth: newTruth(),
+		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), forgers: rand.New(rand.NewPCG(seed, 2)), urls: map[string]*remote{}, runs: map[string]*run{}, truth: newTruth(),
 	}
 	pick := func(of ...int) int { return of[w.rand.IntN(len(of))] }
 	w.odds = odds{
