@@ -27,11 +27,11 @@ func (c *Cluster) EnsureSecret(ctx context.Context, name, key string, create fun
 		case errors.Is(err, ErrConflict):
 			continue
 		case err != nil:
-			return nil, fmt.Errorf("Secret %s/%s: %w", c.Namespace, name, Explain(err))
+			return nil, fmt.Errorf("read or fill Secret %s/%s: %w", c.Namespace, name, Explain(err))
 		}
 		return text, nil
 	}
-	return nil, fmt.Errorf("Secret %s/%s was written by somebody else, %d times in a row", c.Namespace, name, secretTries)
+	return nil, fmt.Errorf("fill Secret %s/%s: it was written by somebody else, %d times in a row", c.Namespace, name, secretTries)
 }
 
 func (c *Cluster) ensureSecret(ctx context.Context, name, key string, create func() []byte) ([]byte, error) {

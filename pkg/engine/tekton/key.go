@@ -47,7 +47,7 @@ func Keys(c *kube.Cluster) func(context.Context) (plan.Key, error) {
 		var stored storedKey
 		if err := json.Unmarshal(text, &stored); err != nil || len(stored.Secret) < 2*keyBytes {
 			// The content is not repeated: it may be the key, with a mistake in it.
-			return plan.Key{}, fmt.Errorf("Secret %s/%s, %s: it holds no key; take that away to have a new one made: kubectl -n %s patch secret %s --type=json -p '[{\"op\":\"remove\",\"path\":\"/data/%s\"}]'",
+			return plan.Key{}, fmt.Errorf("read Secret %s/%s, %s: it holds no key; take that away to have a new one made: kubectl -n %s patch secret %s --type=json -p '[{\"op\":\"remove\",\"path\":\"/data/%s\"}]'",
 				c.Namespace, KeySecret, keyField, c.Namespace, KeySecret, keyField)
 		}
 		key = plan.Key(stored)
