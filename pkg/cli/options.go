@@ -126,7 +126,7 @@ func (o *options) onMachine(cfg *config.Config, stateFile string, log *slog.Logg
 		}
 	}
 	hidden := slices.AppendSeq(credentials(cfg), maps.Keys(o.variables.values))
-	return local.New(local.Options{Out: o.Out, Env: o.variables.environ(), Hidden: hidden, Log: log}), file.New(stateFile), nil
+	return local.New(local.Options{Out: o.Out, Env: o.variables.environ(), Hidden: hidden, Log: log}), file.New(stateFile, log), nil
 }
 
 // credentials returns the names of the variables that hold credentials. In a cluster the commands do not
