@@ -75,7 +75,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 	var eng followed
 	var store watch.Store
 	if f.local {
-		machine, states, err := o.onMachine(cfg, f.state, log)
+		machine, states, err := o.onMachine(ctx, cfg, f.state, log)
 		if err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	}
 	var machine *local.Engine
 	if f.local {
-		eng, store, err := o.onMachine(cfg, f.state, log)
+		eng, store, err := o.onMachine(ctx, cfg, f.state, log)
 		if err != nil {
 			return err
 		}

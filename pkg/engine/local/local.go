@@ -7,7 +7,8 @@
 // resource limits are ignored, and a step may do all that the user may. A task's emptyDir volumes are a
 // new directory, and variables that begin with a volume's mount path begin with that directory instead;
 // a mount path that is written out in a command is not replaced. A process that leaves its process group,
-// as a daemon does, outlives its step.
+// as a daemon does, outlives its step. What an engine leaves whose process was killed, the next one removes:
+// see RemoveLeftovers.
 package local
 
 import (
