@@ -98,6 +98,31 @@ func TestLocalRunIsCleanedUp(t *testing.T) {
 	}
 }
 
+// host is where the tests of several Sentrys have them: one TMPDIR and one home.
+type host struct {
+	*testing.T
+	config, tmp, home string
+}
+
+// sentry returns a command on this machine, and what it will write to stderr.
+func (h host) sentry(args ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.CommandContext(h.Context(), os.Args[0], append(args, "--local", "-c", h.config)...)
+	cmd.Env = append(os.Environ(), "SENTRY_TEST_MAIN=1", "TMPDIR="+h.tmp, "HOME="+h.home, "XDG_STATE_HOME=")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	return cmd, &stderr
+}
+
+// run runs a command to its end, which must be with the exit code, and returns its stderr.
+func (h host) run(code int, args ...string) string {
+	h.Helper()
+	cmd, stderr := h.sentry(args...)
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != code {
+		h.Errorf("sentry %s: %v, want exit code %d\n%s", strings.Join(args, " "), err, code, stderr)
+	}
+	return stderr.String()
+}
+
 // A Sentry that is killed cannot tidy up: the next one does, whatever it is started for.
 func TestNextStartCleansUp(t *testing.T) {
 	ready := filepath.Join(t.TempDir(), "ready")
@@ -105,15 +130,8 @@ func TestNextStartCleansUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, config := serve(t, "echo $$ >"+ready+"; exec sleep 1000")
-	tmp, home := t.TempDir(), t.TempDir()
-	sentry := func(args ...string) (*exec.Cmd, *bytes.Buffer) {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], append(args, "--local", "-c", config)...)
-		cmd.Env = append(os.Environ(), "SENTRY_TEST_MAIN=1", "TMPDIR="+tmp, "HOME="+home)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		return cmd, &stderr
-	}
-	killed, _ := sentry("trigger")
+	h := host{t, config, t.TempDir(), t.TempDir()}
+	killed, _ := h.sentry("trigger")
 	if err := killed.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -128,20 +146,42 @@ func TestNextStartCleansUp(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	_ = killed.Process.Kill()
 	_ = killed.Wait()
-	if left, err := os.ReadDir(tmp); len(left) != 1 || syscall.Kill(pid, 0) != nil {
+	if left, err := os.ReadDir(h.tmp); len(left) != 1 || syscall.Kill(pid, 0) != nil {
 		t.Fatalf("the killed Sentry left %v, %v and process %d is gone: this test shows nothing", left, err, pid)
 	}
-	next, stderr := sentry("watch", "--once")
-	if err := next.Run(); err != nil {
-		t.Errorf("the next start: %v\n%s", err, stderr)
-	}
-	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+	stderr := h.run(0, "watch", "--once")
+	if left, err := os.ReadDir(h.tmp); err != nil || len(left) > 0 {
 		t.Errorf("after the next start there is %v, %v; want nothing", left, err)
 	}
-	if !strings.Contains(stderr.String(), "removed what a Sentry that was killed left") {
+	if !strings.Contains(stderr, "removed what a Sentry that was killed left") {
 		t.Errorf("stderr does not tell what was removed:\n%s", stderr)
 	}
-	if runtime.GOOS == "linux" && !strings.Contains(stderr.String(), "[processes=") {
+	if runtime.GOOS == "linux" && !strings.Contains(stderr, "[processes=") {
 		t.Errorf("stderr does not tell of the processes that were ended:\n%s", stderr)
 	}
+}
+
+// Two that watch with one state would run every commit twice.
+func TestOneWatchAState(t *testing.T) {
+	_, config := serve(t, "true")
+	h := host{t, config, t.TempDir(), t.TempDir()}
+	first, _ := h.sentry("watch")
+	first.Stderr = nil
+	log, err := first.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(log); lines.Scan() && !strings.Contains(lines.Text(), "cycle done"); {
+	}
+	if stderr := h.run(1, "watch", "--once"); !strings.Contains(stderr, fmt.Sprintf("process %d", first.Process.Pid)) {
+		t.Errorf("the second one says %q, want the first one's process %d", stderr, first.Process.Pid)
+	}
+	h.run(0, "status")
+	h.run(0, "trigger")
+	_ = first.Process.Kill()
+	_ = first.Wait()
+	h.run(0, "watch", "--once")
 }

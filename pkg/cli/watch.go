@@ -83,6 +83,11 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 		if err != nil {
 			return err
 		}
+		owner, err := store.Own()
+		if err != nil {
+			return err
+		}
+		defer owner.Unlock()
 		defer func() { err = errors.Join(err, eng.Close()) }()
 		machine, w.Engine, w.Store = eng, eng, store
 	} else if w.Engine, w.Store, err = o.onCluster(cfg); err != nil {

@@ -39,7 +39,7 @@ type Store struct {
 type content [sha256.Size]byte
 
 // New returns the store of the file at path. Nothing is touched before Load or Save. Beside the file
-// there will be path.lock, and path.tmp while it is written.
+// there will be path.lock, path.owner, and path.tmp while it is written.
 func New(path string, log *slog.Logger) *Store { return &Store{path: path, log: log} }
 
 // Load returns the snapshot, or an empty one when there is no file. A file that is not a valid state, an
@@ -79,8 +79,8 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
-		return fmt.Errorf("make the state's directory: %w", err)
+	if err := s.makeDir(); err != nil {
+		return err
 	}
 	lock, err := s.lock(ctx)
 	if err != nil {
@@ -98,6 +98,29 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 		return fmt.Errorf("write the state file: %w", err)
 	}
 	s.loaded, s.snapshot = sha256.Sum256(data), snapshot
+	return nil
+}
+
+// Own keeps every other process from owning the file, until the lock is given back or this process ends. It
+// does not wait. Load and Save need no owner.
+func (s *Store) Own() (*filelock.Lock, error) {
+	if err := s.makeDir(); err != nil {
+		return nil, err
+	}
+	lock, err := filelock.Try(s.path + ".owner")
+	if _, held := errors.AsType[*filelock.HeldError](err); held {
+		return nil, fmt.Errorf("another Sentry watches with the state file %s: %w: end that process, or name another file with --state", s.path, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the state file %s: %w", s.path, err)
+	}
+	return lock, nil
+}
+
+func (s *Store) makeDir() error {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return fmt.Errorf("make the state's directory: %w", err)
+	}
 	return nil
 }
 
