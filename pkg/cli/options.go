@@ -128,7 +128,7 @@ func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile s
 		}
 	}
 	hidden := slices.AppendSeq(credentials(cfg), maps.Keys(o.variables.values))
-	eng := local.New(local.Options{Out: o.Out, Env: o.variables.environ(), Hidden: hidden, Log: log})
+	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.variables.environ(), Hidden: hidden, Log: log})
 	if err := eng.RemoveLeftovers(ctx); err != nil {
 		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
 	}
