@@ -57,7 +57,7 @@ func newOther(t *testing.T, dir, script string) *other {
 	t.Cleanup(func() {
 		o.kill()
 		for _, pid := range o.pids() {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			_ = syscall.Kill(-pid, syscall.SIGKILL) // the group, where it leads one
 		}
 	})
 	for lines := bufio.NewScanner(pipe); lines.Scan(); {
