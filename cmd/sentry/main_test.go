@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,10 +25,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestLocalRunIsCleanedUp ends Sentry in the middle of a local run, in all the ways in which a terminal or a
-// pipe does that: the run must end with it, and its directories must go.
-func TestLocalRunIsCleanedUp(t *testing.T) {
-	root := t.TempDir()
+// serve makes the repository app and a configuration that runs the command for it, and returns the root of
+// the Git server and the configuration file.
+func serve(t *testing.T, command string) (root, config string) {
+	t.Helper()
+	root = t.TempDir()
 	git := exec.CommandContext(t.Context(), "sh", "-c", `git init -q -b main app && cd app &&
 		git -c user.name=T -c user.email=t@example.com commit -q --allow-empty -m first`)
 	git.Dir = root
@@ -35,18 +38,25 @@ func TestLocalRunIsCleanedUp(t *testing.T) {
 	}
 	server := httptest.NewServer(githosttest.GitHandler(root))
 	t.Cleanup(server.Close)
-	config := filepath.Join(root, "sentry.yaml")
+	config = filepath.Join(root, "sentry.yaml")
 	text := fmt.Sprintf(`repositories:
   - name: app
     monitor: {repo_url: "%[1]s/app", repo_type: git, branches: [main]}
     deploy:
       qa_repo_url: %[1]s/app
       repo_type: git
-      commands: ['while :; do echo busy; sleep 0.1; done']
-`, server.URL)
+      commands: [%q]
+`, server.URL, command)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return root, config
+}
+
+// TestLocalRunIsCleanedUp ends Sentry in the middle of a local run, in all the ways in which a terminal or a
+// pipe does that: the run must end with it, and its directories must go.
+func TestLocalRunIsCleanedUp(t *testing.T) {
+	_, config := serve(t, "while :; do echo busy; sleep 0.1; done")
 	for name, end := range map[string]func(*os.Process, io.Closer) error{
 		"Ctrl-C":            func(p *os.Process, _ io.Closer) error { return p.Signal(os.Interrupt) },
 		"SIGTERM":           func(p *os.Process, _ io.Closer) error { return p.Signal(syscall.SIGTERM) },
@@ -86,4 +96,92 @@ func TestLocalRunIsCleanedUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// host is where the tests of several Sentrys have them: one TMPDIR and one home.
+type host struct {
+	*testing.T
+	config, tmp, home string
+}
+
+// sentry returns a command on this machine, and what it will write to stderr.
+func (h host) sentry(args ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.CommandContext(h.Context(), os.Args[0], append(args, "--local", "-c", h.config)...)
+	cmd.Env = append(os.Environ(), "SENTRY_TEST_MAIN=1", "TMPDIR="+h.tmp, "HOME="+h.home, "XDG_STATE_HOME=")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	return cmd, &stderr
+}
+
+// run runs a command to its end, which must be with the exit code, and returns its stderr.
+func (h host) run(code int, args ...string) string {
+	h.Helper()
+	cmd, stderr := h.sentry(args...)
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != code {
+		h.Errorf("sentry %s: %v, want exit code %d\n%s", strings.Join(args, " "), err, code, stderr)
+	}
+	return stderr.String()
+}
+
+// A Sentry that is killed cannot tidy up: the next one does, whatever it is started for.
+func TestNextStartCleansUp(t *testing.T) {
+	ready := filepath.Join(t.TempDir(), "ready")
+	if err := syscall.Mkfifo(ready, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, config := serve(t, "echo $$ >"+ready+"; exec sleep 1000")
+	h := host{t, config, t.TempDir(), t.TempDir()}
+	killed, _ := h.sentry("trigger")
+	if err := killed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	_ = killed.Process.Kill()
+	_ = killed.Wait()
+	if left, err := os.ReadDir(h.tmp); len(left) != 1 || syscall.Kill(pid, 0) != nil {
+		t.Fatalf("the killed Sentry left %v, %v and process %d is gone: this test shows nothing", left, err, pid)
+	}
+	stderr := h.run(0, "watch", "--once")
+	if left, err := os.ReadDir(h.tmp); err != nil || len(left) > 0 {
+		t.Errorf("after the next start there is %v, %v; want nothing", left, err)
+	}
+	if !strings.Contains(stderr, "removed what a Sentry that was killed left") {
+		t.Errorf("stderr does not tell what was removed:\n%s", stderr)
+	}
+	if runtime.GOOS == "linux" && !strings.Contains(stderr, "[processes=") {
+		t.Errorf("stderr does not tell of the processes that were ended:\n%s", stderr)
+	}
+}
+
+// Two that watch with one state would run every commit twice.
+func TestOneWatchAState(t *testing.T) {
+	_, config := serve(t, "true")
+	h := host{t, config, t.TempDir(), t.TempDir()}
+	first, _ := h.sentry("watch")
+	first.Stderr = nil
+	log, err := first.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(log); lines.Scan() && !strings.Contains(lines.Text(), "cycle done"); {
+	}
+	if stderr := h.run(1, "watch", "--once"); !strings.Contains(stderr, fmt.Sprintf("process %d", first.Process.Pid)) {
+		t.Errorf("the second one says %q, want the first one's process %d", stderr, first.Process.Pid)
+	}
+	h.run(0, "status")
+	h.run(0, "trigger")
+	_ = first.Process.Kill()
+	_ = first.Wait()
+	h.run(0, "watch", "--once")
 }

@@ -37,11 +37,12 @@ type trial struct {
 }
 
 func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
-	tr := &trial{T: t, store: file.New(filepath.Join(t.TempDir(), "state.json"))}
+	tr := &trial{T: t}
 	log, err := newLog(&tr.log, "text", slog.LevelInfo)
 	if err != nil {
 		t.Fatal(err)
 	}
+	tr.store = file.New(filepath.Join(t.TempDir(), "state.json"), log)
 	r := reader(log, cfg.Global.Sweep)
 	r.Base = base
 	tr.watcher = &watch.Watcher{Config: cfg, Heads: r, Store: tr.store, Engine: idle{}, Created: func(context.Context, []plan.Run) {},

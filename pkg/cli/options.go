@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -120,8 +121,9 @@ func (o *options) onCluster(cfg *config.Config) (*kube.Cluster, *tekton.Engine, 
 	return cluster, tekton.New(cluster, cfg.Global.RunsIn()), configmap.New(cluster), nil
 }
 
-// onMachine makes the engine and the store of a trial on this machine.
-func (o *options) onMachine(cfg *config.Config, stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
+// onMachine makes the engine and the store of a trial on this machine, and removes what a Sentry left there
+// that was killed.
+func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
 	if stateFile == "" {
 		var err error
 		if stateFile, err = defaultStateFile(o.config); err != nil {
@@ -129,7 +131,11 @@ func (o *options) onMachine(cfg *config.Config, stateFile string, log *slog.Logg
 		}
 	}
 	hidden := slices.AppendSeq(credentials(cfg), maps.Keys(o.variables.values))
-	return local.New(local.Options{Out: o.Out, Env: o.variables.environ(), Hidden: hidden, Log: log}), file.New(stateFile), nil
+	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.variables.environ(), Hidden: hidden, Log: log})
+	if err := eng.RemoveLeftovers(ctx); err != nil {
+		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
+	}
+	return eng, file.New(stateFile, log), nil
 }
 
 // credentials returns the names of the variables that hold credentials. In a cluster the commands do not

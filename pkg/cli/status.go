@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -167,7 +168,7 @@ func (o *options) localState(ctx context.Context, path string) (state.Snapshot, 
 			return state.Snapshot{}, err
 		}
 	}
-	return file.New(path).Load(ctx)
+	return file.New(path, slog.New(slog.DiscardHandler)).Load(ctx)
 }
 
 func (o *options) clusterState(ctx context.Context, runs int) (state.Snapshot, []engine.Run, error) {

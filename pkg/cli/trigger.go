@@ -75,9 +75,9 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 	var eng followed
 	var store watch.Store
 	if f.local {
-		machine, states, err := o.onMachine(cfg, f.state, log)
-		if err != nil {
-			return err
+		machine, states, failed := o.onMachine(ctx, cfg, f.state, log)
+		if failed != nil {
+			return failed
 		}
 		defer func() { err = errors.Join(err, machine.Close()) }()
 		eng, store = machine, states

@@ -16,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -38,8 +39,11 @@ A repository seen for the first time is recorded and nothing runs, unless on_fir
 says so. SIGTERM and Ctrl-C end it with exit code 0 after the cycle in hand.
 
 With --once it does one cycle, for a CronJob or a script, and exits with 1 when a repository
-could not be read or a run could not be made. With --local runs happen on this machine, with
-its git and sh, and the state is a file: to try Sentry without a cluster.`,
+could not be read or a run could not be made.
+
+With --local runs happen on this machine, with its git and sh, and the state is a file: to try
+Sentry without a cluster. Runs that the end of Sentry cuts off are named, the exit code is 1
+then, and the next start deploys what changed again. Only one may watch with a state file.`,
 		Example: `  sentry watch                                 # in the cluster's current namespace
   sentry watch --once -n ci                    # one cycle
   sentry watch --local --interval 5s           # a trial on this machine`,
@@ -80,12 +84,20 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	}
 	var machine *local.Engine
 	if f.local {
-		eng, store, err := o.onMachine(cfg, f.state, log)
-		if err != nil {
+		var store *file.Store
+		if machine, store, err = o.onMachine(ctx, cfg, f.state, log); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, eng.Close()) }()
-		machine, w.Engine, w.Store = eng, eng, store
+		owner, refused := store.Own()
+		if refused != nil {
+			return refused
+		}
+		defer owner.Unlock()
+		defer func() { err = errors.Join(err, leave(machine)) }()
+		if err := takeUp(ctx, machine, store, log); err != nil {
+			return err
+		}
+		w.Engine, w.Store = machine, store
 	} else {
 		cluster, eng, store, err := o.onCluster(cfg)
 		if err != nil {
@@ -127,13 +139,11 @@ func (o *options) renew(cfg *config.Config, log *slog.Logger) *config.Config {
 // runOnce does one cycle, and waits for the runs that it started on this machine.
 func runOnce(ctx context.Context, w *watch.Watcher, machine *local.Engine) error {
 	report, err := w.RunOnce(ctx)
+	if machine != nil {
+		_ = machine.Wait(ctx) // what goes on when ctx ends is cut off, and named then
+	}
 	if err != nil {
 		return err
-	}
-	if machine != nil {
-		if err := machine.Wait(ctx); err != nil {
-			return err
-		}
 	}
 	if report.Failing+report.Problems > 0 {
 		return fmt.Errorf("%d of %d repositories could not be read and %d runs could not be made; see the log above",

@@ -20,6 +20,7 @@ import (
 //	no such branch    | its head           | new branch | run, N=floor+1, no old SHA
 //	SHA               | the same SHA       |            | nothing
 //	SHA, N            | another SHA        | moved      | run, N+1; forwards or back is all the same
+//	SHA, N, redo      | any head           | moved      | run, N+1
 //	SHA, missing once | any head           |            | no longer missing; the SHA as above
 //	SHA               | no such branch     | missing    | remembered as missing once
 //	SHA, missing once | no such branch     | forgotten  | forgotten: only its N stays
@@ -195,7 +196,7 @@ func (p *planner) changes(r *config.Repository, was state.Repository, heads map[
 				})
 			}
 		}
-		if b.SHA != sha {
+		if b.SHA != sha || b.Redo {
 			changes = append(changes, Change{Ref: repo.Ref{Repository: r.Name, Branch: branch}, N: n + 1, Old: b.SHA, New: sha})
 		}
 	}

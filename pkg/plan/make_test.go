@@ -62,6 +62,18 @@ func TestMake(t *testing.T) {
 			events:   []string{"rag first seen > main@aaaaaaa"},
 			next:     func() *state.Repository { r := recorded(known(t, "main", "a", "4")); r.Floor = 4; return &r }(),
 		},
+		"a run was cut off, and the head is the one before it": {
+			was: func() *state.Repository {
+				r := known(t, "main", "a", "3")
+				b := r.Branches["main"]
+				b.Redo = true
+				r.Branches["main"] = b
+				return &r
+			}(),
+			observed: heads("main", "a"),
+			events:   []string{"rag@main moved a>a"},
+			runs:     []string{"rag.main: rag@main#4 a>a | rag=main@a<a*"},
+		},
 		"first failure": {
 			observed: failed("not found", "github.com: not found: 404"),
 			events:   []string{"rag failing > wrapped: github.com: not found: 404"},

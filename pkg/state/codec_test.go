@@ -223,3 +223,16 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// Only a Sentry on one machine writes redo, so it is no part of what every format holds.
+func TestRedoIsKept(t *testing.T) {
+	want := full()
+	want.Repositories["rag"].Branches["main"] = Branch{SHA: shaA, N: 3, Time: noon, Redo: true}
+	data, err := Encode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Decode(data); err != nil || !got.Equal(want) {
+		t.Errorf("Decode(Encode) = %+v, %v; want %+v", got, err, want)
+	}
+}

@@ -57,6 +57,8 @@ type Branch struct {
 	N       int       `json:"n,omitempty"`       // number of its unit's run that it triggered last
 	Time    time.Time `json:"time"`              // when SHA was acted upon
 	Missing int       `json:"missing,omitempty"` // good answers in a row without it
+	// Redo is true when a run of a later SHA was cut off, so that the branch is due even when its head is SHA.
+	Redo bool `json:"redo,omitempty"`
 }
 
 // Forgotten reports whether all that still counts of the branch is its N, until that is in the Floor.
@@ -140,7 +142,7 @@ func (r Repository) equal(o Repository) bool {
 }
 
 func (b Branch) equal(o Branch) bool {
-	return b.SHA == o.SHA && b.N == o.N && b.Missing == o.Missing && b.Time.Equal(o.Time)
+	return b.SHA == o.SHA && b.N == o.N && b.Missing == o.Missing && b.Redo == o.Redo && b.Time.Equal(o.Time)
 }
 
 func (p Problem) equal(o Problem) bool {

@@ -85,6 +85,7 @@ func TestEqual(t *testing.T) {
 		"n":                    {branch(Branch{SHA: shaA, N: 4, Time: noon, Missing: 1}), false},
 		"time":                 {branch(Branch{SHA: shaA, N: 3, Time: noon.Add(1), Missing: 1}), false},
 		"missing":              {branch(Branch{SHA: shaA, N: 3, Time: noon}), false},
+		"redo":                 {branch(Branch{SHA: shaA, N: 3, Time: noon, Missing: 1, Redo: true}), false},
 		"branch gone":          {edit(func(r *Repository) { delete(r.Branches, "main") }), false},
 		"floor":                {edit(func(r *Repository) { r.Floor++ }), false},
 		"unseen":               {edit(func(r *Repository) { r.Unseen = true }), false},

@@ -54,7 +54,7 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 	return &sentry{reader: reader, watcher: &watch.Watcher{
 		Config:  c,
 		Heads:   reader,
-		Store:   file.New(s.state),
+		Store:   file.New(s.state, slog.New(slog.DiscardHandler)),
 		Engine:  engine{},
 		Created: func(context.Context, []plan.Run) {},
 		Log:     slog.New(slog.DiscardHandler),

@@ -29,6 +29,16 @@ var mutants = []mutant{
 		inModel, model,
 	},
 	{
+		"a run that was cut off counts as ended", "pkg/engine/local/run.go",
+		"if !r.schedule.cutOff() {", "if true {",
+		"./pkg/engine/local", "TestJournal",
+	},
+	{
+		"the head before a run that was cut off is not due", "pkg/plan/make.go",
+		"b.SHA != sha || b.Redo {", "b.SHA != sha {",
+		"./pkg/plan", "TestMake",
+	},
+	{
 		"a run that exists already counts as a failure", inCycle,
 		"		if !created {\n			c.Log",
 		"		if !created {\n			c.problem(run, \"create\", errors.New(\"it exists\"))\n			return\n			c.Log",

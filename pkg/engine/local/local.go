@@ -7,12 +7,14 @@
 // resource limits are ignored, and a step may do all that the user may. A task's emptyDir volumes are a
 // new directory, and variables that begin with a volume's mount path begin with that directory instead;
 // a mount path that is written out in a command is not replaced. A process that leaves its process group,
-// as a daemon does, outlives its step.
+// as a daemon does, outlives its step. What an engine leaves whose process was killed, the next one removes:
+// see RemoveLeftovers.
 package local
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,6 +34,9 @@ import (
 type Options struct {
 	// Dir is where the tasks' directories are made; default os.TempDir().
 	Dir string
+	// Journal is a directory, which need not exist, by which the next engine knows the runs of this one, but
+	// those asked for by hand: see Recall. Default none.
+	Journal string
 	// Out gets the steps' output and the ends of tasks and runs, a line at a time; default none.
 	Out io.Writer
 	// Env is the environment, as os.Environ gives it. secretKeyRefs are answered from it by their key.
@@ -51,7 +56,8 @@ type Options struct {
 // Engine runs PipelineRuns in the background, until Close.
 type Engine struct {
 	Options
-	out output
+	out     output
+	journal journal
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -76,7 +82,7 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	e := &Engine{Options: o, out: output{w: o.Out}, secrets: map[string]bool{}}
+	e := &Engine{Options: o, out: output{w: o.Out}, journal: journal{o.Journal}, secrets: map[string]bool{}}
 	for _, name := range o.Hidden {
 		e.secrets[name] = true
 	}
@@ -86,7 +92,8 @@ func New(o Options) *Engine {
 
 // Create starts the run and returns; it goes on after ctx. created is false when a run of this name and
 // trigger is known, as it is until Prune; pipelinerun.ErrNameTaken when the name's trigger is another. The
-// error names all in the run that this engine does not do.
+// error names all in the run that this engine does not do. A run that the journal does not take, as on a full
+// disk, does not start.
 func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error) {
 	pr, err = check(ctx, pr)
 	if err != nil {
@@ -107,10 +114,13 @@ func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, 
 		}
 		return false, nil
 	}
+	r := newRun(pr, trigger)
+	if err := e.journal.begin(r); err != nil {
+		return false, fmt.Errorf("note PipelineRun %s before it starts: %w", pr.Name, err)
+	}
 	for name := range secretsOf(pr) {
 		e.secrets[name] = true
 	}
-	r := newRun(pr, trigger)
 	e.runs = append(e.runs, r)
 	e.running.Go(func() { e.execute(r) })
 	return true, nil
@@ -131,8 +141,7 @@ func (e *Engine) Existing(_ context.Context, units []string) ([]plan.Existing, e
 	var runs []plan.Existing
 	for _, r := range e.runs {
 		if len(units) == 0 || slices.Contains(units, r.unit) {
-			out, _ := r.now()
-			runs = append(runs, plan.Existing{Name: out.Name, Unit: r.unit, Trigger: r.trigger, Active: !out.Done})
+			runs = append(runs, r.existing())
 		}
 	}
 	return runs, nil
@@ -157,6 +166,7 @@ func (e *Engine) Cancel(_ context.Context, name string) error {
 func (e *Engine) Prune(_ context.Context, unit string, keep int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var errs []error
 	drop := map[*run]bool{}
 	kept, failedSeen := map[string]int{}, map[string]bool{} // by unit
 	for _, r := range slices.Backward(e.runs) {
@@ -170,10 +180,11 @@ func (e *Engine) Prune(_ context.Context, unit string, keep int) error {
 			kept[r.unit]++
 		} else if !newestFailed {
 			drop[r] = true
+			errs = append(errs, e.journal.drop(out.Name))
 		}
 	}
 	e.runs = slices.DeleteFunc(e.runs, func(r *run) bool { return drop[r] })
-	return nil
+	return errors.Join(errs...)
 }
 
 // Follow calls progress for each change of the run that it sees, and returns when the run has finished.
@@ -209,6 +220,42 @@ func (e *Engine) Close() error {
 	e.cancel()
 	e.running.Wait()
 	return nil
+}
+
+// CutOff returns the runs that Close ended before their end. It is for after Close.
+func (e *Engine) CutOff() []plan.Existing {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var runs []plan.Existing
+	for _, r := range e.runs {
+		if r.schedule.cutOff() {
+			runs = append(runs, r.existing())
+		}
+	}
+	return runs
+}
+
+// Recall reads the journal of the engines before this one. Their finished runs are known from here on. It
+// returns those that were cut off, by Close or by the end of the process: what they did not finish is to be
+// planned again, and then Forget drops them.
+func (e *Engine) Recall() ([]plan.Existing, error) {
+	runs, cutOff, err := e.journal.read()
+	if err != nil {
+		return nil, fmt.Errorf("read what an earlier Sentry ran: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.runs = append(runs, e.runs...)
+	return cutOff, nil
+}
+
+// Forget drops runs that Recall returned from the journal.
+func (e *Engine) Forget(runs []plan.Existing) error {
+	var errs []error
+	for _, r := range runs {
+		errs = append(errs, e.journal.drop(r.Name))
+	}
+	return errors.Join(errs...)
 }
 
 // secretsOf returns the keys of all secretKeyRefs of the run.

@@ -25,6 +25,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(engineVariable) != "" {
+		becomeEngine()
+	}
 	if os.Getenv(daemonVariable) != "" {
 		becomeDaemon()
 	}

@@ -50,6 +50,12 @@ func newRun(pr *v1.PipelineRun, trigger plan.Trigger) *run {
 	return r
 }
 
+// existing returns the run as the loop knows it.
+func (r *run) existing() plan.Existing {
+	out, _ := r.now()
+	return plan.Existing{Name: out.Name, Unit: r.unit, Trigger: r.trigger, Active: !out.Done}
+}
+
 // now returns how the run reads now, and a channel that is closed when that changes.
 func (r *run) now() (engine.Outcome, <-chan struct{}) {
 	r.mu.Lock()
@@ -143,6 +149,11 @@ func (e *Engine) execute(r *run) {
 		}
 	}
 	out := r.schedule.outcome()
+	if !r.schedule.cutOff() {
+		if err := e.journal.end(out.Name, out.Succeeded); err != nil {
+			e.Log.Error("cannot note that the run has ended: the next start makes it again", "run", out.Name, "err", err)
+		}
+	}
 	e.out.printf("PipelineRun %s: %s: %s", out.Name, out.Reason, out.Message)
 	r.publish()
 }

@@ -147,6 +147,13 @@ func (s *schedule) done() bool {
 	return !slices.ContainsFunc(s.tasks, func(t *task) bool { return !t.done() })
 }
 
+// cutOff reports whether Close ended the run, and not it itself.
+func (s *schedule) cutOff() bool {
+	return s.closed && slices.ContainsFunc(s.tasks, func(t *task) bool {
+		return t.Result == engine.Cancelled || t.skipped == v1.GracefullyCancelledSkip
+	})
+}
+
 // statuses returns the values of $(tasks.NAME.status) and $(tasks.status), without the $( and ).
 func (s *schedule) statuses() map[string]string {
 	statuses := map[string]string{}
@@ -229,7 +236,7 @@ func (s *schedule) outcome() engine.Outcome {
 	}
 	reason := v1.PipelineRunReasonSuccessful
 	switch {
-	case s.closed:
+	case s.cutOff():
 		reason = v1.PipelineRunReasonCancelled
 		out.Message = fmt.Sprintf("PipelineRun %q was cancelled", s.run)
 	case s.timedOut:

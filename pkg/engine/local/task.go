@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"github.com/tektoncd/pipeline/pkg/substitution"
@@ -51,7 +49,7 @@ func (e *Engine) runTask(ctx context.Context, run string, pt v1.PipelineTask, pa
 		return failure("make the task's directory: %v", err)
 	}
 	defer func() {
-		if err := removeAll(sandbox.dir); err != nil {
+		if err := sandbox.remove(); err != nil {
 			e.Log.Warn("a task's directory could not be removed", "run", run, "task", pt.Name, "err", err)
 		}
 	}()
@@ -89,28 +87,6 @@ func stepEnding(ctx context.Context, pt v1.PipelineTask, step v1.Step, status in
 	return end
 }
 
-// sandbox is where a task runs.
-type sandbox struct {
-	spec    v1.TaskSpec
-	dir     string
-	volumes map[string]string // the directories that stand in for the volumes, by name
-}
-
-func (e *Engine) newSandbox(run string, spec v1.TaskSpec) (sandbox, error) {
-	dir, err := os.MkdirTemp(e.Dir, "sentry-"+run+"-*")
-	if err != nil {
-		return sandbox{}, err
-	}
-	s := sandbox{spec: spec, dir: dir, volumes: map[string]string{}}
-	for _, v := range spec.Volumes {
-		s.volumes[v.Name] = filepath.Join(dir, "volumes", v.Name)
-		if err := os.MkdirAll(s.volumes[v.Name], 0o700); err != nil {
-			return sandbox{}, errors.Join(err, os.RemoveAll(dir))
-		}
-	}
-	return s, nil
-}
-
 // runStep runs one step and returns its exit status.
 func (e *Engine) runStep(ctx context.Context, task string, step v1.Step, box sandbox) (int, error) {
 	script := step.Script
@@ -127,7 +103,7 @@ func (e *Engine) runStep(ctx context.Context, task string, step v1.Step, box san
 		args = append(args, expand(a, own))
 	}
 	return process{
-		args: args, env: env, dir: box.dir, grace: e.Grace,
+		args: args, env: append(env, mark(box.dir, session())), dir: box.dir, grace: e.Grace,
 		print: func(r io.Reader) { e.out.copy(r, task, step.Name) },
 	}.run(ctx)
 }
@@ -203,23 +179,4 @@ func resolve(spec v1.TaskSpec, params v1.Params) v1.TaskSpec {
 		}
 	}
 	return resolved
-}
-
-// removeAll removes a directory, also one that holds directories made read-only. A process that is just
-// being killed may still write there, hence the tries.
-func removeAll(dir string) error {
-	var err error
-	for range 100 {
-		if err = os.RemoveAll(dir); err == nil {
-			return nil
-		}
-		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				_ = os.Chmod(path, 0o700) // RemoveAll says what is in the way
-			}
-			return nil
-		})
-		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // nothing tells when the last process is gone
-	}
-	return err
 }

@@ -9,22 +9,28 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/filelock"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
-// retryLock is how long a Save waits between two tries for the lock. Its holder writes one file, which
-// takes milliseconds.
-const retryLock = 10 * time.Millisecond
+// How Save waits for the lock. Its holder writes one file, which takes milliseconds; one that has it for
+// longer hangs, or is not a Sentry.
+const (
+	lockRetry = 10 * time.Millisecond // between two tries
+	lockNews  = time.Second           // then the log says what it waits for
+	lockLimit = 10 * time.Second      // then it gives up
+)
 
 // Store keeps the snapshot in a file. Several processes may use the same file: Save notices what another
 // one wrote. A Store itself is for one goroutine at a time.
 type Store struct {
 	path     string
+	log      *slog.Logger
 	loaded   content // at the last Load or Save
 	snapshot state.Snapshot
 }
@@ -33,8 +39,8 @@ type Store struct {
 type content [sha256.Size]byte
 
 // New returns the store of the file at path. Nothing is touched before Load or Save. Beside the file
-// there will be path.lock, and path.tmp while it is written.
-func New(path string) *Store { return &Store{path: path} }
+// there will be path.lock, path.owner, and path.tmp while it is written.
+func New(path string, log *slog.Logger) *Store { return &Store{path: path, log: log} }
 
 // Load returns the snapshot, or an empty one when there is no file. A file that is not a valid state, an
 // empty one too, is an error. While nobody writes, Load returns the same snapshot again, which must not be changed:
@@ -66,20 +72,21 @@ func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
 
 // Save replaces the file, whose mode becomes 0600, in one step: after a crash it holds the old state or
 // the new one. Missing directories are made with mode 0700. It returns state.ErrConflict, and writes
-// nothing, when the file is not what the last Load or Save left.
+// nothing, when the file is not what the last Load or Save left. It waits 10 s for another process that has
+// the lock, and says so on the log after the first one.
 func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 	data, err := state.Encode(snapshot)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
-		return fmt.Errorf("make the state's directory: %w", err)
+	if err := s.makeDir(); err != nil {
+		return err
 	}
-	unlock, err := lock(ctx, s.path+".lock")
+	lock, err := s.lock(ctx)
 	if err != nil {
 		return fmt.Errorf("lock the state file %s: %w", s.path, err)
 	}
-	defer unlock()
+	defer lock.Unlock()
 	current, err := s.read(io.Discard)
 	if err != nil {
 		return err
@@ -91,6 +98,29 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 		return fmt.Errorf("write the state file: %w", err)
 	}
 	s.loaded, s.snapshot = sha256.Sum256(data), snapshot
+	return nil
+}
+
+// Own keeps every other process from owning the file, until the lock is given back or this process ends. It
+// does not wait. Load and Save need no owner.
+func (s *Store) Own() (*filelock.Lock, error) {
+	if err := s.makeDir(); err != nil {
+		return nil, err
+	}
+	lock, err := filelock.Try(s.path + ".owner")
+	if _, held := errors.AsType[*filelock.HeldError](err); held {
+		return nil, fmt.Errorf("another Sentry watches with the state file %s: %w: end that process, or name another file with --state", s.path, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the state file %s: %w", s.path, err)
+	}
+	return lock, nil
+}
+
+func (s *Store) makeDir() error {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return fmt.Errorf("make the state's directory: %w", err)
+	}
 	return nil
 }
 
@@ -117,27 +147,26 @@ func (s *Store) read(w io.Writer) (content, error) {
 	return content(hash.Sum(nil)), nil
 }
 
-// lock takes the lock file for this process alone. The file stays: removing it would let two processes
-// hold locks on two files of the same name.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
+// lock takes the lock file for this process alone.
+func (s *Store) lock(ctx context.Context) (*filelock.Lock, error) {
+	start, told := time.Now(), false
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil // closing releases it
+		lock, err := filelock.Try(s.path + ".lock")
+		held, isHeld := errors.AsType[*filelock.HeldError](err)
+		if !isHeld {
+			return lock, err
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("%s: %w", path, err)
+		switch waited := time.Since(start); {
+		case waited >= lockLimit:
+			return nil, fmt.Errorf("%w for %s: end that process, or name another file with --state", held, lockLimit)
+		case waited >= lockNews && !told:
+			told = true
+			s.log.Warn("waiting for the lock of the state file", "file", held.Path, "pid", held.PID)
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("%s is held by another process: %w", path, ctx.Err())
-		case <-time.After(retryLock):
+			return nil, fmt.Errorf("%w: %w", held, ctx.Err())
+		case <-time.After(lockRetry):
 		}
 	}
 }

@@ -3,15 +3,19 @@ package file
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/filelock"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -23,6 +27,8 @@ func snapshot(epoch string) state.Snapshot {
 		}},
 	}}
 }
+
+func open(path string) *Store { return New(path, slog.New(slog.DiscardHandler)) }
 
 func load(t *testing.T, s *Store) state.Snapshot {
 	t.Helper()
@@ -42,7 +48,7 @@ func save(t *testing.T, s *Store, snapshot state.Snapshot) {
 
 func TestSaveAndLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "state.json")
-	s := New(path)
+	s := open(path)
 	if got := load(t, s); !got.Equal(state.Snapshot{}) {
 		t.Fatalf("Load without a file = %+v, want an empty snapshot", got)
 	}
@@ -51,7 +57,7 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 	save(t, s, snapshot("e1"))
 	save(t, s, snapshot("e2")) // without a Load in between
-	if got := load(t, New(path)); !got.Equal(snapshot("e2")) {
+	if got := load(t, open(path)); !got.Equal(snapshot("e2")) {
 		t.Errorf("Load = %+v, want %+v", got, snapshot("e2"))
 	}
 	for name, want := range map[string]fs.FileMode{path: 0o600, filepath.Dir(path): 0o700 | fs.ModeDir} {
@@ -69,8 +75,8 @@ func TestSaveNoticesOthers(t *testing.T) {
 		before bool // whether there is a state when ours is loaded
 		other  func(t *testing.T, path string)
 	}{
-		"written for the first time": {false, func(t *testing.T, path string) { s := New(path); load(t, s); save(t, s, snapshot("theirs")) }},
-		"written again":              {true, func(t *testing.T, path string) { s := New(path); load(t, s); save(t, s, snapshot("theirs")) }},
+		"written for the first time": {false, func(t *testing.T, path string) { s := open(path); load(t, s); save(t, s, snapshot("theirs")) }},
+		"written again":              {true, func(t *testing.T, path string) { s := open(path); load(t, s); save(t, s, snapshot("theirs")) }},
 		"deleted": {true, func(t *testing.T, path string) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
@@ -85,7 +91,7 @@ func TestSaveNoticesOthers(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.json")
-			ours := New(path)
+			ours := open(path)
 			if tt.before {
 				save(t, ours, snapshot("before"))
 			}
@@ -105,7 +111,7 @@ func TestSaveNoticesOthers(t *testing.T) {
 // A Load sees what others did, also where it knows the state already.
 func TestLoadNoticesOthers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	ours, theirs := New(path), New(path)
+	ours, theirs := open(path), open(path)
 	load(t, ours)
 	load(t, theirs)
 	for _, epoch := range []string{"e1", "e2"} {
@@ -126,7 +132,7 @@ func TestLoadNoticesOthers(t *testing.T) {
 
 func TestConflictEndsWithLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	ours, theirs := New(path), New(path)
+	ours, theirs := open(path), open(path)
 	load(t, ours)
 	save(t, theirs, snapshot("theirs"))
 	if err := ours.Save(t.Context(), snapshot("ours")); !errors.Is(err, state.ErrConflict) {
@@ -146,7 +152,7 @@ func TestOneWriterWins(t *testing.T) {
 	var ready, done sync.WaitGroup
 	ready.Add(writers)
 	for i := range writers {
-		s := New(path)
+		s := open(path)
 		done.Go(func() {
 			_, err := s.Load(t.Context())
 			ready.Done()
@@ -190,7 +196,7 @@ func TestLoadRefuses(t *testing.T) {
 		if err := tt.make(path); err != nil {
 			t.Fatal(err)
 		}
-		s := New(path)
+		s := open(path)
 		got, err := s.Load(t.Context())
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: Load = %+v, %v, want an error with the path and %q", name, got, err, tt.want)
@@ -203,7 +209,7 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestSaveRefusesInvalid(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	s := New(path)
+	s := open(path)
 	save(t, s, snapshot("e1"))
 	bad := snapshot("e2")
 	bad.Repositories["rag"].Branches["main"] = state.Branch{SHA: "x"}
@@ -221,8 +227,8 @@ func TestSaveAfterCrash(t *testing.T) {
 	if err := os.WriteFile(path+".tmp", []byte("half"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	save(t, New(path), snapshot("e1"))
-	if got := load(t, New(path)); got.Epoch != "e1" {
+	save(t, open(path), snapshot("e1"))
+	if got := load(t, open(path)); got.Epoch != "e1" {
 		t.Errorf("Load = %+v, want e1", got)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
@@ -230,33 +236,79 @@ func TestSaveAfterCrash(t *testing.T) {
 	}
 }
 
-func TestSaveWaitsForTheLock(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.json")
-	unlock, err := lock(t.Context(), path+".lock")
+func lock(t *testing.T, path string) *filelock.Lock {
+	t.Helper()
+	l, err := filelock.Try(path + ".lock")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+func TestSaveWaitsForTheLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	held := lock(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error)
-	go func() { result <- New(path).Save(ctx, snapshot("e1")) }()
+	go func() { result <- open(path).Save(ctx, snapshot("e1")) }()
 	cancel()
-	if err := <-result; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "held by another process") {
+	if err := <-result; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "is held by") {
 		t.Errorf("Save while another holds the lock = %v, want the context's error", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the file was written without the lock: %v", err)
 	}
-	go func() { result <- New(path).Save(t.Context(), snapshot("e2")) }()
-	unlock()
+	go func() { result <- open(path).Save(t.Context(), snapshot("e2")) }()
+	held.Unlock()
 	if err := <-result; err != nil {
 		t.Errorf("Save after the lock was released = %v", err)
 	}
 }
 
+// told is what a log got, and when.
+type told struct {
+	text string
+	at   []time.Time
+}
+
+func (l *told) Write(b []byte) (int, error) {
+	l.text, l.at = l.text+string(b), append(l.at, time.Now())
+	return len(b), nil
+}
+
+// A lock that nobody gives back is told of once, after a second, and costs one Save and not the next.
+func TestSaveGivesUpOnTheLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	held := lock(t, path)
+	var log told
+	s := New(path, slog.New(slog.NewTextHandler(&log, nil)))
+	pid := fmt.Sprint(os.Getpid())
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		err := s.Save(t.Context(), snapshot("e1"))
+		if took := time.Since(start); took < 10*time.Second || took > 11*time.Second {
+			t.Errorf("Save gave up after %s, want 10 s", took)
+		}
+		for _, want := range []string{path, "process " + pid, "--state"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("Save = %v, want an error that names %q", err, want)
+			}
+		}
+		if len(log.at) != 1 || log.at[0].Sub(start).Round(100*time.Millisecond) != time.Second {
+			t.Errorf("the log was written at %v, want once, a second after %v", log.at, start)
+		}
+		if !strings.Contains(log.text, path+".lock") || !strings.Contains(log.text, "pid="+pid) {
+			t.Errorf("the log has %q, want the lock file and the holder's pid", log.text)
+		}
+	})
+	held.Unlock()
+	save(t, s, snapshot("e2"))
+}
+
 func TestLoadHonoursContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := New(filepath.Join(t.TempDir(), "state.json")).Load(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := open(filepath.Join(t.TempDir(), "state.json")).Load(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Load = %v, want %v", err, context.Canceled)
 	}
 }

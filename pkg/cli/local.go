@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/engine/local"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/state/file"
+)
+
+// takeUp makes the engine know the runs of the Sentrys that watched with this state before, and the state
+// forget what was cut off of them: the next cycle finds it due.
+func takeUp(ctx context.Context, eng *local.Engine, store *file.Store, log *slog.Logger) error {
+	cutOff, err := eng.Recall()
+	if err != nil || len(cutOff) == 0 {
+		return err
+	}
+	s, err := store.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("load the state: %w", err)
+	}
+	if next, changed := plan.Reopen(s, cutOff); changed {
+		if err := store.Save(ctx, next); err != nil {
+			return fmt.Errorf("save what is to be deployed again: %w", err)
+		}
+	}
+	for _, r := range cutOff {
+		log.Warn("the run was cut off when Sentry ended; what changed is deployed again", "unit", r.Unit, "run", r.Name)
+	}
+	return eng.Forget(cutOff)
+}
+
+// leave ends the engine, and returns an error that names the runs which had not come to their end.
+func leave(eng *local.Engine) error {
+	err := eng.Close()
+	cutOff := eng.CutOff()
+	if len(cutOff) == 0 {
+		return err
+	}
+	names := make([]string, len(cutOff))
+	for i, r := range cutOff {
+		names[i] = r.Name
+	}
+	return errors.Join(err, fmt.Errorf("cut off, and deployed again by the next start: %s", strings.Join(names, ", ")))
+}
