@@ -131,7 +131,7 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *githost.Reader, 
 		want, index = append(want, m), append(index, i)
 	}
 	for i, o := range hosts.Heads(ctx, want) {
-		observed[index[i]] = o
+		observed[index[i]] = plan.Watched(o)
 	}
 	runs, err := plan.Manual(plan.Input{Config: cfg, Snapshot: snapshot, Observed: observed, Now: time.Now()}, names, branch, word)
 	if err != nil {

@@ -75,7 +75,7 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	c.ask(ctx, want, func(batch map[int]repo.Observation) {
 		answered := make([]bool, len(c.observed))
 		for i, o := range batch {
-			c.observed[i], answered[i] = o, true
+			c.observed[i], answered[i] = plan.Watched(o), true
 			if o.Err != nil || c.Watcher.damaged[c.Config.Repositories[i].Name] {
 				c.report.Failing++
 			}

@@ -13,7 +13,9 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 func TestChangeBecomesOneRun(t *testing.T) {
@@ -382,4 +384,54 @@ func TestRunEndsACycleThatHangs(t *testing.T) {
 			t.Errorf("Run ended %s after the context, want %s", took, shutdownGrace)
 		}
 	})
+}
+
+type noBranch struct{ error }
+
+func (noBranch) ProblemKind() string { return "no branch" }
+
+// empty is a host whose repositories have no branch that is asked for.
+type empty struct{}
+
+func (empty) Each(_ context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	for i := range want {
+		answered(map[int]repo.Observation{i: {Err: noBranch{errors.New("no branch matches")}}})
+	}
+}
+
+// The reader knows only that no branch matches, and not which key of the file says so.
+func TestNoBranchNamesTheKey(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	heads := w.watcher.Heads
+	w.watcher.Heads = empty{}
+	w.cycle()
+	s, _ := w.store.Load(t.Context())
+	if got := s.Repositories["a"].Problem; got == nil || !strings.HasSuffix(got.Message, ": check monitor.branches") {
+		t.Errorf("problem of a watched repository: %+v, want one that names monitor.branches", got)
+	}
+	w.set("a", "main", "1")
+	w.watcher.Heads = heads
+	w.cycle()
+	w.set("a", "main", "2")
+	w.watcher.Heads = oneHost{w, "https://qa.example/x", empty{}}
+	w.cycle()
+	s, _ = w.store.Load(t.Context())
+	if got := s.Problems["a.main"].Message; !strings.Contains(got, "https://qa.example/x") || !strings.Contains(got, "deploy.qa_repo_branch of a") || strings.Contains(got, "monitor") {
+		t.Errorf("problem of a QA branch that is not there: %q, want one that names the QA repository and deploy.qa_repo_branch", got)
+	}
+}
+
+// oneHost answers as host does for one URL.
+type oneHost struct {
+	Heads
+	url  string
+	host Heads
+}
+
+func (h oneHost) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	if len(want) == 1 && want[0].URL == h.url {
+		h.host.Each(ctx, want, answered)
+		return
+	}
+	h.Heads.Each(ctx, want, answered)
 }
