@@ -205,6 +205,11 @@ var mutants = []mutant{
 		inTekton, "TestNothingIsDeletedThatIsNotRemembered",
 	},
 	{
+		"a cancelled run's finally tasks do not run", "pkg/engine/tekton/tekton.go",
+		"v1.PipelineRunSpecStatusCancelledRunFinally)", "v1.PipelineRunSpecStatusCancelled)",
+		inTekton, "TestCancel",
+	},
+	{
 		"the trigger annotation is not compared on a cluster", "pkg/engine/tekton/tekton.go",
 		"if err != nil || !mine.Equal(theirs) {", "if err != nil || !mine.Equal(theirs) && false {",
 		inTekton, "TestCreate",
