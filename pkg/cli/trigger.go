@@ -174,7 +174,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 		if err != nil {
 			return err
 		}
-		busy := plan.ActiveOf(runs)[run.Unit.Label]
+		busy := plan.Names(plan.ActiveOf(runs)[run.Unit.Label])
 		if len(busy) == 0 {
 			return nil
 		}

@@ -75,9 +75,10 @@ type Run struct {
 	Unit    Unit
 	Group   config.Group // the group, or config.Alone()
 	Trigger Trigger
-	Members []Member // one task each, in the order of the file
-	LeftOut []string // members never seen, whose head is not known either
-	Cancel  []string // active runs to cancel first (on_busy: cancel); filled by Hold
+	Members []Member   // one task each, in the order of the file
+	LeftOut []string   // members never seen, whose head is not known either
+	Cancel  []string   // active runs to cancel first (on_busy: cancel); filled by Hold
+	Behind  []Existing // the unit's active runs, which have to end first; filled by Hold
 	epoch   string
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -15,18 +16,28 @@ type Existing struct {
 	Unit    string  // label of the unit that it says it belongs to
 	Trigger Trigger // why it says it exists; without Refs where it does not say so
 	Active  bool    // it has not finished
+	Created time.Time
 }
 
-// ActiveOf returns the names of the runs that have not finished, by their unit's label, in the order of
-// runs: those of people too, such as reruns, for they deploy as well.
-func ActiveOf(runs []Existing) map[string][]string {
-	active := make(map[string][]string)
+// ActiveOf returns the runs that have not finished, by their unit's label, in the order of runs: those of
+// people too, such as reruns, for they deploy as well.
+func ActiveOf(runs []Existing) map[string][]Existing {
+	active := make(map[string][]Existing)
 	for _, r := range runs {
 		if r.Active {
-			active[r.Unit] = append(active[r.Unit], r.Name)
+			active[r.Unit] = append(active[r.Unit], r)
 		}
 	}
 	return active
+}
+
+// Names returns the names of runs, in their order.
+func Names(runs []Existing) []string {
+	names := make([]string, len(runs))
+	for i, r := range runs {
+		names[i] = r.Name
+	}
+	return names
 }
 
 // Recover returns s with what it should remember of the runs, and the repositories of which that is news:

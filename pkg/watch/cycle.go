@@ -344,7 +344,7 @@ func (c *cycle) wait(r plan.Run) {
 	c.report.Waiting++
 	c.waiting[r.Name] = true
 	if !c.Watcher.waiting[r.Name] {
-		c.Log.Info("a change waits for the unit's active run", "unit", r.Unit.Label, "run", r.Name)
+		c.logWaiting(r)
 	}
 }
 

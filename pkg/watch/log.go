@@ -21,6 +21,18 @@ func (c *cycle) logCreated(run plan.Run) {
 	c.Log.Info("created pipeline run", args...)
 }
 
+// logWaiting names the runs that the new one waits for, and when the first of them began.
+func (c *cycle) logWaiting(run plan.Run) {
+	since := run.Behind[0].Created
+	for _, r := range run.Behind {
+		if r.Created.Before(since) {
+			since = r.Created
+		}
+	}
+	c.Log.Info("a change waits for the unit's active run", "unit", run.Unit.Label, "run", run.Name,
+		"active", strings.Join(plan.Names(run.Behind), ", "), "since", since)
+}
+
 // logEvents tells what was noticed; changes that made a run are told by the run.
 func (c *cycle) logEvents() {
 	var failing, recovered groups

@@ -232,7 +232,7 @@ func TestOnBusy(t *testing.T) {
 			w.set("a", "main", "1")
 			w.cycle()
 			w.set("a", "main", "2")
-			w.cycle()
+			first := w.cycle().Created[0]
 			if onBusy != "parallel" {
 				w.set("a", "main", "3")
 				w.cycle()
@@ -248,6 +248,9 @@ func TestOnBusy(t *testing.T) {
 			w.check("after it", want.after)
 			if n := strings.Count(w.log.String(), "a change waits"); onBusy != "parallel" && n != 1 {
 				t.Errorf("the log tells %d times that the unit's next run waits, want once:\n%s", n, &w.log)
+			}
+			if said := fmt.Sprintf("active=%s since=2026-01-01T03:04:05.000Z", first); onBusy != "parallel" && !strings.Contains(w.log.String(), said) {
+				t.Errorf("the log does not say %q of what the change waits for:\n%s", said, &w.log)
 			}
 		})
 	}

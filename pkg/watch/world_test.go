@@ -112,6 +112,9 @@ func (m *memory) Save(_ context.Context, s state.Snapshot) error {
 	return err
 }
 
+// yesterday is when the engine's runs were created.
+var yesterday = time.Date(2026, 1, 1, 3, 4, 5, 0, time.UTC)
+
 // engine keeps PipelineRuns as a cluster does.
 type engine struct {
 	runs      map[string]*v1.PipelineRun
@@ -150,7 +153,7 @@ func (e *engine) Existing(_ context.Context, units []string) ([]plan.Existing, e
 			if err != nil {
 				return nil, err
 			}
-			runs = append(runs, plan.Existing{Name: name, Unit: unit, Trigger: trigger, Active: e.active[name]})
+			runs = append(runs, plan.Existing{Name: name, Unit: unit, Trigger: trigger, Active: e.active[name], Created: yesterday})
 		}
 	}
 	return runs, nil

@@ -110,7 +110,7 @@ func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, 
 	for name := range secretsOf(pr) {
 		e.secrets[name] = true
 	}
-	r := newRun(pr, trigger)
+	r := newRun(pr, trigger, e.Now())
 	e.runs = append(e.runs, r)
 	e.running.Go(func() { e.execute(r) })
 	return true, nil
@@ -132,7 +132,7 @@ func (e *Engine) Existing(_ context.Context, units []string) ([]plan.Existing, e
 	for _, r := range e.runs {
 		if len(units) == 0 || slices.Contains(units, r.unit) {
 			out, _ := r.now()
-			runs = append(runs, plan.Existing{Name: out.Name, Unit: r.unit, Trigger: r.trigger, Active: !out.Done})
+			runs = append(runs, plan.Existing{Name: out.Name, Unit: r.unit, Trigger: r.trigger, Active: !out.Done, Created: r.created})
 		}
 	}
 	return runs, nil

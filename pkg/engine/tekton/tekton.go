@@ -102,7 +102,7 @@ func (e *Engine) Existing(ctx context.Context, units []string) ([]plan.Existing,
 		}
 		for _, r := range list {
 			// A run that does not say why it exists may be active all the same.
-			runs = append(runs, plan.Existing{Name: r.Metadata.Name, Unit: r.unit(), Trigger: r.trigger(), Active: !r.done()})
+			runs = append(runs, plan.Existing{Name: r.Metadata.Name, Unit: r.unit(), Trigger: r.trigger(), Active: !r.done(), Created: r.Metadata.CreationTimestamp})
 		}
 	}
 	return runs, nil
