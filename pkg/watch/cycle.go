@@ -51,6 +51,9 @@ type cycle struct {
 //
 // The error says that the state or the engine failed. A repository that cannot be read or a run that
 // cannot be made is counted in the report, logged when it begins, and tried again in the next cycle.
+//
+// When ctx ends, the cycle begins nothing more: it ends the call in hand, remembers what it did and tells of it. The
+// next cycle, of this process or another one, does the rest.
 func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	start := w.Now()
 	c := &cycle{
@@ -61,10 +64,14 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	if w.unsure == nil {
 		w.unsure = map[string]bool{}
 	}
-	if err := c.load(ctx); err != nil {
-		return c.report, err
+	err := c.load(ctx)
+	if err == nil {
+		err = c.recover(ctx)
 	}
-	if err := c.recover(ctx); err != nil {
+	if c.report.Stopped = ctx.Err() != nil; err != nil && c.report.Stopped {
+		return c.report, nil // nothing was done
+	}
+	if err != nil {
 		return c.report, err
 	}
 	want := make([]config.Monitor, len(w.Config.Repositories))
@@ -83,13 +90,16 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 		c.plan(ctx, answered)
 	})
 	c.work()
-	remembered := c.remember(ctx)
+	c.report.Stopped = ctx.Err() != nil
+	ending, done := outlasting(ctx)
+	defer done()
+	remembered := c.remember(ending)
 	if remembered != nil {
 		c.doubt()
 		c.errs = append(c.errs, remembered)
 	}
 	if len(c.created) > 0 {
-		c.Created(ctx, c.created)
+		c.Created(ending, c.created)
 	}
 	if remembered == nil { // a run that is deleted before it is remembered would be made again
 		c.prune(ctx)
@@ -98,11 +108,17 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	return c.report, errors.Join(c.errs...)
 }
 
-// ask has the hosts asked in the background; work hands their answers over.
+// ask has the hosts asked in the background; work hands their answers over. What comes after ctx ended is no answer.
 func (c *cycle) ask(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
 	c.asked++
 	go func() {
-		c.Heads.Each(ctx, want, func(batch map[int]repo.Observation) { c.steps <- func() { answered(batch) } })
+		c.Heads.Each(ctx, want, func(batch map[int]repo.Observation) {
+			c.steps <- func() {
+				if ctx.Err() == nil {
+					answered(batch)
+				}
+			}
+		})
 		c.steps <- func() { c.asked-- }
 	}()
 }
@@ -153,7 +169,9 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, answered) })
 	runs, err := c.hold(ctx, p)
 	if err != nil {
-		c.errs = append(c.errs, err)
+		if ctx.Err() == nil {
+			c.errs = append(c.errs, err)
+		}
 		return
 	}
 	c.create(ctx, runs)
@@ -232,8 +250,13 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 }
 
 func (c *cycle) cancel(ctx context.Context, r plan.Run) {
+	call, done := outlasting(ctx)
+	defer done()
 	for _, name := range r.Cancel {
-		if err := c.Engine.Cancel(ctx, name); err != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := c.Engine.Cancel(call, name); err != nil {
 			c.Log.Error("cannot cancel the run that a newer change replaces", "unit", r.Unit.Label, "run", name, "err", err)
 			continue
 		}
@@ -260,18 +283,25 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		c.problem(run, "qa", err)
 		return
 	}
-	// A failed call may have created the run all the same.
-	c.unsure[run.Unit.Label] = true
+	call, done := outlasting(ctx)
+	defer done()
 	for range nameTries {
+		if ctx.Err() != nil {
+			return
+		}
+		// A failed call may have created the run all the same.
+		c.unsure[run.Unit.Label] = true
 		pr, err := pipelinerun.Generate(c.Config, run)
 		if err != nil {
 			c.problem(run, "generate", err)
 			return
 		}
-		created, err := c.Engine.Create(ctx, pr)
+		created, err := c.Engine.Create(call, pr)
 		switch {
+		case err != nil && call.Err() != nil:
+			return // it was cut short: the next start looks
 		case errors.Is(err, pipelinerun.ErrNameTaken):
-			ours, err := c.took(ctx, run)
+			ours, err := c.took(call, run)
 			if err != nil {
 				c.problem(run, "create", err)
 				return
@@ -333,7 +363,9 @@ func (c *cycle) prune(ctx context.Context) {
 		units = []string{""}
 	}
 	for _, unit := range units {
-		if err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns); err != nil {
+		if err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns); ctx.Err() != nil {
+			return
+		} else if err != nil {
 			c.Log.Warn("cannot delete old pipeline runs", "unit", unit, "err", err)
 		}
 	}

@@ -118,6 +118,10 @@ func (g *groups) log(write func(string, ...any), one, many string) {
 // summarize ends the cycle with one line: at info for the first cycle and for one that did something,
 // because somebody who starts Sentry wants to see that it works and what does not.
 func (c *cycle) summarize(ctx context.Context, start time.Time) {
+	if c.report.Stopped {
+		c.Log.Info("stopped before the cycle was done; the next start does the rest", "created", len(c.report.Created))
+		return
+	}
 	level := slog.LevelDebug
 	if c.cycles == 0 || len(c.report.Created) > 0 {
 		level = slog.LevelInfo

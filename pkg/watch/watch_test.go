@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
@@ -340,53 +338,6 @@ func TestProblemOfARefusedRun(t *testing.T) {
 	if p := s.Problems["a.main"]; p.Kind != "create-refused" || !strings.Contains(p.Message, "denied the request") {
 		t.Errorf("problem %+v, want the refusal", p)
 	}
-}
-
-func TestRunFinishesTheCycleInHand(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "repositories:"+entry("a", ""))
-		w.set("a", "main", "1")
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { w.watcher.Run(ctx, time.Minute); close(ended) }()
-		synctest.Wait()
-		w.set("a", "main", "2")
-		slow := make(chan struct{})
-		w.mu.Lock()
-		w.hold["https://qa.example/x"] = slow
-		w.mu.Unlock()
-		time.Sleep(time.Minute + time.Second) // of the bubble's clock: the second cycle is waiting for the QA host
-		cancel()
-		synctest.Wait()
-		select {
-		case <-ended:
-			t.Fatal("Run ended in the middle of a cycle")
-		default:
-		}
-		close(slow)
-		<-ended
-		w.check("the cycle in hand", "a@main=2")
-		if s, _ := w.store.Load(t.Context()); s.Repositories["a"].Branches["main"].N != 1 {
-			t.Errorf("the run was not remembered: %+v", s)
-		}
-	})
-}
-
-func TestRunEndsACycleThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "repositories:"+entry("a", ""))
-		w.hold["https://a.example/x"] = make(chan struct{})
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { w.watcher.Run(ctx, time.Minute); close(ended) }()
-		synctest.Wait()
-		cancel()
-		start := time.Now()
-		<-ended
-		if took := time.Since(start); took != shutdownGrace {
-			t.Errorf("Run ended %s after the context, want %s", took, shutdownGrace)
-		}
-	})
 }
 
 type noBranch struct{ error }

@@ -85,7 +85,10 @@ type memory struct {
 	before        func() // called once at the next Save, before it
 }
 
-func (m *memory) Load(context.Context) (state.Snapshot, error) {
+func (m *memory) Load(ctx context.Context) (state.Snapshot, error) {
+	if ctx.Err() != nil {
+		return state.Snapshot{}, ctx.Err()
+	}
 	m.loaded = string(m.text)
 	if m.text == nil {
 		return state.Snapshot{}, nil
@@ -93,7 +96,10 @@ func (m *memory) Load(context.Context) (state.Snapshot, error) {
 	return state.Decode(m.text)
 }
 
-func (m *memory) Save(_ context.Context, s state.Snapshot) error {
+func (m *memory) Save(ctx context.Context, s state.Snapshot) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if f := m.before; f != nil {
 		m.before = nil
 		f()
@@ -125,7 +131,10 @@ type engine struct {
 	pruned    []string
 }
 
-func (e *engine) Create(_ context.Context, pr *v1.PipelineRun) (bool, error) {
+func (e *engine) Create(ctx context.Context, pr *v1.PipelineRun) (bool, error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	e.calls++
 	if e.fail != nil {
 		if err := e.fail(pr); err != nil {

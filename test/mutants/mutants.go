@@ -24,8 +24,8 @@ const (
 var mutants = []mutant{
 	{
 		"remember before acting", inCycle,
-		"	for range nameTries {\n		pr, err",
-		"	run.Remember(&c.next, c.Now())\n	for range nameTries {\n		pr, err",
+		"	for range nameTries {\n		if ctx",
+		"	run.Remember(&c.next, c.Now())\n	for range nameTries {\n		if ctx",
 		inModel, model,
 	},
 	{
@@ -90,6 +90,16 @@ var mutants = []mutant{
 		"nothing is looked at after the start", inRecover,
 		"all := c.looked.IsZero() || c.Now()", "all := !c.looked.IsZero() && c.Now()",
 		"./pkg/watch", "TestResetAfterARunThatWasNotRemembered",
+	},
+	{
+		"runs are begun after the signal to end", inCycle,
+		"		if ctx.Err() != nil {\n			return\n		}\n		// A failed", "		// A failed",
+		"./pkg/watch", "TestStopBetweenTwoCreations",
+	},
+	{
+		"the signal to end cuts short what remembers the cycle", inCycle,
+		"remembered := c.remember(ending)", "remembered := c.remember(ctx)",
+		"./pkg/watch", "TestStopRemembersBesideACallThatHangs",
 	},
 	{
 		"a failed creation counts as not done", inCycle,
