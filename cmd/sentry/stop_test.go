@@ -17,8 +17,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
 
-// TestStop ends `sentry watch` while it creates many runs: it leaves after the one in hand with exit code 0, and the next
-// one creates the others.
+// TestStop ends `sentry watch` while it creates many runs: it leaves after the one in hand with
+// exit code 0, and the next one creates the others.
 func TestStop(t *testing.T) {
 	const due, until = 60, 20
 	root := t.TempDir()

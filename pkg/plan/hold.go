@@ -13,9 +13,11 @@ import (
 //	------------------------+--------------------+--------------------------+---------
 //	none                    | run                | run                      | run
 //	others                  | moved to Waiting   | run, Cancel names them   | run
+//	a part of what was due  | moved to Waiting   | moved to Waiting         | run
 //	this run itself         | run                | run                      | run
 //
-// A run that is active itself was created before and not remembered: creating it again finds it.
+// A run that is active itself was created before and not remembered: creating it again finds it. What waits for a
+// place is not newer than the part that has one, and would be deployed instead of it if it cancelled it.
 func (p Plan) Hold(active map[string][]Existing) Plan {
 	held := p
 	held.Runs, held.Waiting = nil, slices.Clone(p.Waiting)
@@ -24,7 +26,7 @@ func (p Plan) Hold(active map[string][]Existing) Plan {
 		switch {
 		case len(busy) == 0, slices.Contains(Names(busy), r.Name), r.Group.OnBusy == config.StartAtOnce:
 			held.Runs = append(held.Runs, r)
-		case r.Group.OnBusy == config.CancelOld:
+		case r.Group.OnBusy == config.CancelOld && !slices.ContainsFunc(busy, func(e Existing) bool { return e.Trigger.Waiting > 0 }):
 			r.Cancel, r.Behind = slices.Sorted(slices.Values(Names(busy))), busy
 			held.Runs = append(held.Runs, r)
 		default:

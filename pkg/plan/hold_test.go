@@ -10,7 +10,7 @@ import (
 )
 
 func TestHold(t *testing.T) {
-	const own = "this run itself"
+	const own, part = "this run itself", "a part of what was due"
 	tests := []struct {
 		onBusy config.OnBusy
 		active []string
@@ -25,9 +25,14 @@ func TestHold(t *testing.T) {
 		{config.CancelOld, []string{"old-2", "old-1"}, true, []string{"old-1", "old-2"}},
 		{config.CancelOld, []string{own}, true, nil},
 		{config.CancelOld, []string{"later", own}, true, nil},
+		{config.CancelOld, []string{part}, false, nil},
+		{config.CancelOld, []string{"old", part}, false, nil},
+		{config.CancelOld, []string{own, part}, true, nil},
 		{config.StartAtOnce, nil, true, nil},
 		{config.StartAtOnce, []string{"old"}, true, nil},
 		{config.StartAtOnce, []string{own}, true, nil},
+		{config.StartAtOnce, []string{part}, true, nil},
+		{config.Queue, []string{part}, false, nil},
 	}
 	for _, tt := range tests {
 		c := file(watched(t, "web", "site", "main"), watched(t, "rag", "", "main"))
@@ -41,7 +46,11 @@ func TestHold(t *testing.T) {
 			if name == own {
 				name = p.Runs[0].Name
 			}
-			active["site"] = append(active["site"], Existing{Name: name})
+			e := Existing{Name: name}
+			if name == part {
+				e.Trigger.Waiting = 3
+			}
+			active["site"] = append(active["site"], e)
 		}
 		got := p.Hold(active)
 		if len(p.Runs) != 2 || len(p.Waiting) != 0 || p.Runs[0].Cancel != nil {

@@ -61,7 +61,7 @@ func (r Run) Existing() Existing {
 	return Existing{Name: r.Name, Unit: r.Unit.Label, Trigger: r.Trigger, Active: true}
 }
 
-// Equal reports whether both are the same change. When it was observed is not part of it.
+// Equal reports whether both are the same change. When it was observed, and what waited then, is not part of it.
 func (t Trigger) Equal(o Trigger) bool {
 	return t.Manual == o.Manual && slices.Equal(t.Refs, o.Refs)
 }

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,8 +53,8 @@ type cycle struct {
 // The error says that the state or the engine failed. A repository that cannot be read or a run that
 // cannot be made is counted in the report, logged when it begins, and tried again in the next cycle.
 //
-// When ctx ends, the cycle begins nothing more: it ends the call in hand, remembers what it did and tells of it. The
-// next cycle, of this process or another one, does the rest.
+// When ctx ends, the cycle begins nothing more: it ends the call in hand, remembers what it did and
+// tells of it. The next cycle, of this process or another one, does the rest.
 func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	start := w.Now()
 	c := &cycle{
@@ -108,7 +109,8 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	return c.report, errors.Join(c.errs...)
 }
 
-// ask has the hosts asked in the background; work hands their answers over. What comes after ctx ended is no answer.
+// ask has the hosts asked in the background; work hands their answers over. What comes after ctx
+// ended is no answer.
 func (c *cycle) ask(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
 	c.asked++
 	go func() {
@@ -291,7 +293,7 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		}
 		// A failed call may have created the run all the same.
 		c.unsure[run.Unit.Label] = true
-		pr, err := pipelinerun.Generate(c.Config, run)
+		pr, part, err := pipelinerun.Fit(c.Config, run, cmp.Or(c.MaxMembers, pipelinerun.MaxMembers))
 		if err != nil {
 			c.problem(run, "generate", err)
 			return
@@ -316,20 +318,28 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 			c.problem(run, createKind(err), err)
 			return
 		}
-		run.Remember(&c.next, c.Now())
-		c.made = append(c.made, run.Existing())
-		delete(c.unsure, run.Unit.Label)
-		c.pruning = append(c.pruning, run.Unit.Label)
-		if !created {
-			c.Log.Info("found the pipeline run of an earlier attempt", "unit", run.Unit.Label, "run", run.Name)
-			return
-		}
-		c.report.Created = append(c.report.Created, run.Name)
-		c.created = append(c.created, run)
-		c.logCreated(run)
+		c.exists(part, created)
 		return
 	}
 	c.problem(run, "create", fmt.Errorf("%w, and so are the %d names after it", pipelinerun.ErrNameTaken, nameTries))
+}
+
+// exists notes a run that the engine has, and that this cycle created or found.
+func (c *cycle) exists(run plan.Run, created bool) {
+	run.Remember(&c.next, c.Now())
+	c.made = append(c.made, run.Existing())
+	delete(c.unsure, run.Unit.Label)
+	c.pruning = append(c.pruning, run.Unit.Label)
+	if len(run.NoRoom) > 0 {
+		c.trouble(run, "room", pipelinerun.TooLarge(run.NoRoom), "a pipeline run was made without some of its members")
+	}
+	if !created {
+		c.Log.Info("found the pipeline run of an earlier attempt", "unit", run.Unit.Label, "run", run.Name)
+		return
+	}
+	c.report.Created = append(c.report.Created, run.Name)
+	c.created = append(c.created, run)
+	c.logCreated(run)
 }
 
 // createKind tells apart what may go away by itself from what a person has to mend, so that the one does not
@@ -345,12 +355,16 @@ func createKind(err error) string {
 	return "create-" + k.ProblemKind()
 }
 
-// problem notes why a unit's run was not made. An unchanged kind is not written again: an idle cycle
-// writes nothing.
+// problem notes why a unit's run was not made.
 func (c *cycle) problem(run plan.Run, kind string, err error) {
+	c.trouble(run, kind, err, "no pipeline run was made; it is tried again")
+}
+
+// trouble notes what is wrong with a unit. An unchanged kind is not written again: an idle cycle writes nothing.
+func (c *cycle) trouble(run plan.Run, kind string, err error, message string) {
 	c.report.Problems++
 	if c.next.SetProblem(run.Unit.Label, kind, err, c.Now()) || c.cycles == 0 {
-		c.Log.Error("no pipeline run was made; it is tried again", "unit", run.Unit.Label, "err", err)
+		c.Log.Error(message, "unit", run.Unit.Label, "err", err)
 	}
 }
 

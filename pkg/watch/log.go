@@ -19,6 +19,10 @@ func (c *cycle) logCreated(run plan.Run) {
 		args = append(args, "left_out", run.LeftOut)
 	}
 	c.Log.Info("created pipeline run", args...)
+	if n := run.Trigger.Waiting; n > 0 {
+		c.Log.Info("one run does not hold all changes; the others wait for the unit's next run",
+			"unit", run.Unit.Label, "run", run.Name, "changes", len(run.Trigger.Refs), "waiting", n)
+	}
 }
 
 // logWaiting names the runs that the new one waits for, and when the first of them began.

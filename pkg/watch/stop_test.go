@@ -27,7 +27,8 @@ func (s oneServer) Each(ctx context.Context, want []config.Monitor, answered fun
 	answered(all)
 }
 
-// Of hundreds of runs that are due, none is begun after the signal, and those that were made are remembered.
+// Of hundreds of runs that are due, none is begun after the signal, and those that were made are
+// remembered.
 func TestStopBetweenTwoCreations(t *testing.T) {
 	t.Run("of one server", func(t *testing.T) { stopBetween(t, func(w *world) Heads { return oneServer{w} }) })
 	t.Run("of many servers", func(t *testing.T) { stopBetween(t, func(w *world) Heads { return w }) })
@@ -174,7 +175,8 @@ func TestStopInTheMiddle(t *testing.T) {
 				if took := time.Since(start); took > most {
 					t.Errorf("Run ended %s after the signal, want at most %s", took, most)
 				}
-				// A write that had no answer is the only trouble that is not of the signal's making.
+				// A write that had no answer is the only trouble that is not of the signal's
+				// making.
 				if trouble := strings.Contains(w.log.String(), "ERROR") || strings.Contains(w.log.String(), "WARN"); trouble != (where == "saving") {
 					t.Errorf("the log tells of trouble: %t\n%s", trouble, &w.log)
 				}

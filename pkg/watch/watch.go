@@ -46,7 +46,7 @@ type Engine interface {
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
-// Watcher is what the loop needs. All fields but Renew must be set.
+// Watcher is what the loop needs. All fields but Renew and MaxMembers must be set.
 type Watcher struct {
 	Config  *config.Config
 	Renew   func(*config.Config) *config.Config // returns what Config is to be in the cycle that begins
@@ -57,6 +57,8 @@ type Watcher struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Word    func() string // a random word of at least eight hexadecimal digits
+	// MaxMembers bounds the deployments of one run; 0 is pipelinerun.MaxMembers, and tests want less.
+	MaxMembers int
 
 	cycles  int             // since the start
 	looked  time.Time       // when the runs of all units were looked at

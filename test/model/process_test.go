@@ -40,6 +40,7 @@ func (w *world) start(name string) *process {
 	p.watcher = &watch.Watcher{
 		Config: w.config(), Heads: p, Store: p, Engine: p, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Created: func(context.Context, []plan.Run) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
+		MaxMembers: w.most,
 	}
 	w.tell("%s starts", name)
 	return p
@@ -276,6 +277,9 @@ func (p *process) Cancel(_ context.Context, name string) error {
 	return p.call("cancelling "+name, p.odds.engine, func() error {
 		if r := p.runs[name]; r != nil {
 			p.tell("%s cancels %s", p.name, name)
+			if r.trigger.Waiting > 0 && !r.byHand {
+				p.wrong("%s cancels %s, which is a part, and the rest is not newer", p.name, name)
+			}
 		}
 		return nil
 	})

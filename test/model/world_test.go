@@ -37,6 +37,7 @@ type world struct {
 
 	urls   map[string]*remote
 	file   file
+	most   int            // deployments in one run; 0 is as many as in life
 	stored state.Snapshot // the state; without an epoch when there is none
 	rev    int            // rises with each write of it
 	writes int
@@ -84,6 +85,7 @@ func newWorld(seed uint64) *world {
 	if w.late.IntN(3) == 0 {
 		w.odds.term = 20
 	}
+	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
 	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
 	if w.one(3) {
 		w.file.scope = config.Changed

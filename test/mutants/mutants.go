@@ -10,15 +10,16 @@ type mutant struct {
 }
 
 const (
-	inCycle   = "pkg/watch/cycle.go"
-	inRecover = "pkg/watch/recover.go"
-	inStore   = "pkg/state/configmap/configmap.go"
-	inSplit   = "pkg/state/configmap/split.go"
-	inPrune   = "pkg/engine/tekton/prune.go"
-	inModel   = "./test/model"
-	model     = "TestModel"
-	inStates  = "./pkg/state/configmap"
-	inTekton  = "./pkg/engine/tekton"
+	inCycle     = "pkg/watch/cycle.go"
+	inRecover   = "pkg/watch/recover.go"
+	inStore     = "pkg/state/configmap/configmap.go"
+	inSplit     = "pkg/state/configmap/split.go"
+	inPlanSplit = "pkg/plan/split.go"
+	inPrune     = "pkg/engine/tekton/prune.go"
+	inModel     = "./test/model"
+	model       = "TestModel"
+	inStates    = "./pkg/state/configmap"
+	inTekton    = "./pkg/engine/tekton"
 )
 
 var mutants = []mutant{
@@ -30,8 +31,8 @@ var mutants = []mutant{
 	},
 	{
 		"a run that exists already counts as a failure", inCycle,
-		"		if !created {\n			c.Log",
-		"		if !created {\n			c.problem(run, \"create\", errors.New(\"it exists\"))\n			return\n			c.Log",
+		"	if !created {\n		c.Log",
+		"	if !created {\n		c.problem(run, \"create\", errors.New(\"it exists\"))\n		return\n		c.Log",
 		"./pkg/watch", "TestRunThatExistsIsRemembered",
 	},
 	{
@@ -131,6 +132,31 @@ var mutants = []mutant{
 		"a busy unit starts its next run", "pkg/plan/hold.go",
 		"case len(busy) == 0, ", "case len(busy) >= 0, ",
 		inModel, model,
+	},
+	{
+		"what has no place in a run counts as done", inPlanSplit,
+		"		if placed[c.Ref] {", "		if placed[c.Ref] || true {",
+		inModel, model,
+	},
+	{
+		"the rest cancels the part before it", "pkg/plan/hold.go",
+		"return e.Trigger.Waiting > 0 }", "return false }",
+		inModel, model,
+	},
+	{
+		"a member's thousand branches go before another's change", inPlanSplit,
+		"			cmp.Compare(round[a.Ref()], round[b.Ref()]),\n", "",
+		"./pkg/watch", "TestThousandBranchesOfOneMember",
+	},
+	{
+		"who was served a moment ago is served first", inPlanSplit,
+		"			cmp.Compare(served[a.Repository.Name], served[b.Repository.Name]),\n", "",
+		"./pkg/plan", "TestPartsAreAll",
+	},
+	{
+		"a run is as large as it gets", "pkg/pipelinerun/fit.go",
+		"if err != nil || size <= MaxSize {\n		return pr, part, err\n	}\n	places", "if err != nil || size > 0 {\n		return pr, part, err\n	}\n	places",
+		"./pkg/watch", "TestThousandBranchesOfOneMember",
 	},
 	{
 		"the state is written over another's", "pkg/state/file/file.go",
