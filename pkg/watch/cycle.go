@@ -291,21 +291,23 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		if ctx.Err() != nil {
 			return
 		}
-		// A failed call may have created the run all the same.
-		c.unsure[run.Unit.Label] = true
 		pr, part, err := pipelinerun.Fit(c.Config, run, cmp.Or(c.MaxMembers, pipelinerun.MaxMembers))
 		if err != nil {
 			c.problem(run, "generate", err)
 			return
 		}
+		// A failed call may have created the run all the same.
+		c.unsure[run.Unit.Label] = true
 		created, err := c.Engine.Create(call, pr)
 		switch {
 		case err != nil && call.Err() != nil:
 			return // it was cut short: the next start looks
 		case errors.Is(err, pipelinerun.ErrNameTaken):
 			ours, err := c.took(call, run)
-			if err != nil {
+			if err != nil && call.Err() == nil {
 				c.problem(run, "create", err)
+			}
+			if err != nil {
 				return
 			}
 			if ours {

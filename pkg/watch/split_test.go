@@ -34,7 +34,7 @@ func (w *world) deployed() (refs map[string]int, largest *v1.PipelineRun) {
 // other, and the change of another member is in the first of them.
 func TestThousandBranchesOfOneMember(t *testing.T) {
 	const many = 1500
-	for _, options := range []string{"on_busy: queue", "on_busy: cancel", "on_busy: parallel", "on_busy: cancel, deploy: changed", "execution_strategy: sequential"} {
+	for _, options := range []string{"execution_strategy: sequential", "on_busy: cancel", "on_busy: parallel, deploy: changed"} {
 		t.Run(options, func(t *testing.T) {
 			yaml := "groups: {g: {" + options + "}}\nrepositories:" + entry("a", "group: g") + entry("b", "group: g") + entry("c", "group: g")
 			w := newWorld(t, yaml)

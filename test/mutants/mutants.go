@@ -94,7 +94,7 @@ var mutants = []mutant{
 	},
 	{
 		"runs are begun after the signal to end", inCycle,
-		"		if ctx.Err() != nil {\n			return\n		}\n		// A failed", "		// A failed",
+		"		if ctx.Err() != nil {\n			return\n		}\n		pr, part", "		pr, part",
 		"./pkg/watch", "TestStopBetweenTwoCreations",
 	},
 	{

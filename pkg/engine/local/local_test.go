@@ -244,6 +244,11 @@ func TestActiveAndPrune(t *testing.T) {
 		if err != nil {
 			t.Errorf("Existing(%v) = %v", units, err)
 		}
+		for _, r := range runs {
+			if r.Created.IsZero() {
+				t.Errorf("Existing(%v) does not tell when %s was created", units, r.Name)
+			}
+		}
 		return plan.Names(plan.ActiveOf(runs)["unit"])
 	}
 	for _, units := range [][]string{{"unit", "unknown"}, nil} {
