@@ -39,7 +39,8 @@ still deployed by it.
 
 A repository of a group that is named by itself is deployed alone, in the group's turn. While
 the unit's earlier run is active, on_busy decides: queue refuses, cancel cancels it first and
-waits for its end, parallel starts at once.
+waits for its end, parallel starts at once. A group that is too large for one PipelineRun is
+refused: name some of its members.
 
 With --follow it prints what the tasks do until the run ends, and exits with 1 when it failed.
 With --local the commands run on this machine, with its git and sh: to debug them.`,
@@ -131,7 +132,7 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *githost.Reader, 
 		want, index = append(want, m), append(index, i)
 	}
 	for i, o := range hosts.Heads(ctx, want) {
-		observed[index[i]] = o
+		observed[index[i]] = plan.Watched(o)
 	}
 	runs, err := plan.Manual(plan.Input{Config: cfg, Snapshot: snapshot, Observed: observed, Now: time.Now()}, names, branch, word)
 	if err != nil {
@@ -151,6 +152,9 @@ func (o *options) start(ctx context.Context, cfg *config.Config, eng followed, l
 		return err
 	}
 	pr, err := pipelinerun.Generate(cfg, run)
+	if err == nil {
+		err = pipelinerun.CheckSize(pr)
+	}
 	if err != nil {
 		return err
 	}
@@ -175,7 +179,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 			return err
 		}
 		// Also those that are held back: who asks for a run by hand is told what stands in its way.
-		busy := plan.ActiveOf(runs, func(plan.Existing) bool { return true })[run.Unit.Label]
+		busy := plan.Names(plan.ActiveOf(runs, func(plan.Existing) bool { return true })[run.Unit.Label])
 		if len(busy) == 0 {
 			return nil
 		}

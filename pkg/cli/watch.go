@@ -36,7 +36,8 @@ func newWatch(o *options) *cobra.Command {
 for each unit (a group, or a branch of a repository without one) in which something changed.
 
 A repository seen for the first time is recorded and nothing runs, unless on_first_seen
-says so. SIGTERM and Ctrl-C end it with exit code 0 after the cycle in hand.
+says so. SIGTERM and Ctrl-C end it with exit code 0 after the run that is being created: what
+was done is remembered, and the next start does the rest.
 
 With --once it does one cycle, for a CronJob or a script, and exits with 1 when a repository
 could not be read or a run could not be made.
@@ -144,6 +145,9 @@ func runOnce(ctx context.Context, w *watch.Watcher, machine *local.Engine) error
 	}
 	if err != nil {
 		return err
+	}
+	if report.Stopped {
+		return fmt.Errorf("interrupted before the cycle was done, with %d runs created; the next one does the rest", len(report.Created))
 	}
 	if report.Failing+report.Problems > 0 {
 		return fmt.Errorf("%d of %d repositories could not be read and %d runs could not be made; see the log above",

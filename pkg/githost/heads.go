@@ -55,7 +55,7 @@ func CollectHeads(host string, patterns repo.Patterns, answered iter.Seq2[string
 	case skipped > 0:
 		return failed(NewError(NoBranch, host, "%d branches match %.150s, and none has a name that Git allows", skipped, patterns))
 	}
-	return failed(NewError(NoBranch, host, "no branch matches %.200s: check monitor.branches", patterns))
+	return failed(NewError(NoBranch, host, "no branch matches %.200s", patterns))
 }
 
 // exactNames returns how many different names match the patterns, 0 when that is not known.

@@ -37,7 +37,7 @@ func Validate(ctx context.Context, pr *v1.PipelineRun) error {
 	if pr.Spec.PipelineSpec == nil {
 		return fmt.Errorf("PipelineRun %s has no pipelineSpec", pr.Name)
 	}
-	errs := []error{checkSize(pr), checkMetadata(pr), checkTaskRunSpecs(pr)}
+	errs := []error{CheckSize(pr), checkMetadata(pr), checkTaskRunSpecs(pr)}
 	tasks := slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally)
 	levels := []string{tektonconfig.BetaAPIFields, tektonconfig.StableAPIFields}
 	for i := range tasks {
@@ -78,7 +78,8 @@ func askTekton(ctx context.Context, pr *v1.PipelineRun, level string) error {
 	return nil
 }
 
-func checkSize(pr *v1.PipelineRun) error {
+// CheckSize says why a cluster would take the PipelineRun, or not, and then hang: the bounds of a whole run.
+func CheckSize(pr *v1.PipelineRun) error {
 	members := 0
 	for _, t := range pr.Spec.PipelineSpec.Tasks {
 		if t.Name != GateTask {

@@ -47,6 +47,12 @@ func describe(run plan.Run) string {
 		who = "Triggered by hand"
 	}
 	text := fmt.Sprintf("%s at %s: %s.", who, run.Trigger.Seen.UTC().Format(time.RFC3339), list(changes, listed))
+	if n := run.Trigger.Waiting; n > 0 {
+		text += fmt.Sprintf(" One run does not hold all: %d more wait for the next.", n)
+	}
+	if len(run.NoRoom) > 0 {
+		text += " Left out, since the run would be too large: " + list(run.NoRoom, listed) + "."
+	}
 	if len(run.LeftOut) > 0 {
 		text += " Left out, since their branches could never be read: " + list(run.LeftOut, listed) + "."
 	}

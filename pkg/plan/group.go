@@ -43,10 +43,11 @@ func (p *planner) group(indices []int) (Run, bool) {
 	var leftOut []string
 	first := &p.Config.Repositories[indices[0]]
 	scope := p.Config.Groups[first.Group].Deploy
-	last := 0 // N of any run that a member was in
+	last, served := 0, make(map[string]int) // N of any run that a member was in, and of each member's own
 	for _, i := range indices {
 		r := &p.Config.Repositories[i]
-		last = max(last, highest(p.Snapshot.Repositories[r.Name]))
+		served[r.Name] = highest(p.Snapshot.Repositories[r.Name])
+		last = max(last, served[r.Name])
 		if errors.Is(p.failure(i), ErrPending) {
 			return Run{}, false
 		}
@@ -70,7 +71,9 @@ func (p *planner) group(indices []int) (Run, bool) {
 	for i := range trigger.Refs {
 		trigger.Refs[i].N = last + 1
 	}
-	return newRun(p.Input, UnitOf(first, ""), trigger, members, leftOut), true
+	run := newRun(p.Input, UnitOf(first, ""), trigger, members, leftOut)
+	run.turns = turns(members, served)
+	return run, true
 }
 
 func changed(r *config.Repository, c Change) Member {

@@ -120,10 +120,10 @@ func (w *world) cycle() {
 	in := w.observe()
 	p := Make(in)
 	w.sameInOtherOrder(in, p)
-	active := map[string][]string{}
+	active := map[string][]Existing{}
 	for _, r := range p.Runs {
 		if w.chance(20) {
-			active[r.Unit.Label] = []string{"another"}
+			active[r.Unit.Label] = []Existing{{Name: "another"}}
 		}
 	}
 	p = p.Hold(active)

@@ -6,28 +6,31 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
-// Hold looks at the runs that have not finished, by their unit's label, and returns the plan with what
+// Hold looks at the runs that have not finished, by their unit's label as ActiveOf gives them, and returns the plan with what
 // on_busy makes of it:
 //
 //	active runs of the unit | queue              | cancel                   | parallel
 //	------------------------+--------------------+--------------------------+---------
 //	none                    | run                | run                      | run
 //	others                  | moved to Waiting   | run, Cancel names them   | run
+//	a part of what was due  | moved to Waiting   | moved to Waiting         | run
 //	this run itself         | run                | run                      | run
 //
-// A run that is active itself was created before and not remembered: creating it again finds it.
-func (p Plan) Hold(active map[string][]string) Plan {
+// A run that is active itself was created before and not remembered: creating it again finds it. What waits for a
+// place is not newer than the part that has one, and would be deployed instead of it if it cancelled it.
+func (p Plan) Hold(active map[string][]Existing) Plan {
 	held := p
 	held.Runs, held.Waiting = nil, slices.Clone(p.Waiting)
 	for _, r := range p.Runs {
 		busy := active[r.Unit.Label]
 		switch {
-		case len(busy) == 0, slices.Contains(busy, r.Name), r.Group.OnBusy == config.StartAtOnce:
+		case len(busy) == 0, slices.Contains(Names(busy), r.Name), r.Group.OnBusy == config.StartAtOnce:
 			held.Runs = append(held.Runs, r)
-		case r.Group.OnBusy == config.CancelOld:
-			r.Cancel = slices.Sorted(slices.Values(busy))
+		case r.Group.OnBusy == config.CancelOld && !slices.ContainsFunc(busy, func(e Existing) bool { return e.Trigger.Waiting > 0 }):
+			r.Cancel, r.Behind = slices.Sorted(slices.Values(Names(busy))), busy
 			held.Runs = append(held.Runs, r)
 		default:
+			r.Behind = busy
 			held.Waiting = append(held.Waiting, r)
 		}
 	}

@@ -298,6 +298,18 @@ func problemKind(err error) string {
 	return "temporary"
 }
 
+// noBranch is the kind of a repository that answers, and has no branch that was asked for.
+const noBranch = "no branch"
+
+// Watched returns the observation of a watched repository: package githost reads QA repositories too, and so
+// does not know which key of the file chose the branches.
+func Watched(o repo.Observation) repo.Observation {
+	if o.Err != nil && problemKind(o.Err) == noBranch {
+		o.Err = fmt.Errorf("%w: check monitor.branches", o.Err)
+	}
+	return o
+}
+
 // dropUnconfigured shrinks what is remembered of repositories that are not in the configuration to their
 // highest N. When one of them comes back it is seen for the first time, and never plans the name of an
 // earlier run.

@@ -76,18 +76,22 @@ type Run struct {
 	Unit    Unit
 	Group   config.Group // the group, or config.Alone()
 	Trigger Trigger
-	Members []Member // one task each, in the order of the file
-	LeftOut []string // members never seen, whose head is not known either
-	Cancel  []string // active runs to cancel first (on_busy: cancel); filled by Hold
+	Members []Member   // one task each, in the order of the file
+	LeftOut []string   // members never seen, whose head is not known either
+	NoRoom  []string   // refs that are left out since a run cannot hold them; filled by Split
+	Cancel  []string   // active runs to cancel first (on_busy: cancel); filled by Hold
+	Behind  []Existing // the unit's active runs, which have to end first; filled by Hold
+	turns   []repo.Ref // of the members, in the order in which they get a place
 	epoch   string
 	key     hiddenKey
 }
 
 // Trigger is why a run exists. As JSON it is the annotation tekton-sentry.dev/trigger.
 type Trigger struct {
-	Refs   []Change  `json:"refs"`             // sorted by ref
-	Seen   time.Time `json:"seen"`             // when the change was observed
-	Manual string    `json:"manual,omitempty"` // a random word for `sentry trigger`
+	Refs    []Change  `json:"refs"`              // sorted by ref
+	Seen    time.Time `json:"seen"`              // when the change was observed
+	Manual  string    `json:"manual,omitempty"`  // a random word for `sentry trigger`
+	Waiting int       `json:"waiting,omitempty"` // changes of the unit that had no place in the run; see Run.Split
 }
 
 // Change is one ref that moved.

@@ -21,17 +21,26 @@ type Existing struct {
 	Pending   bool      // it is held back, and does nothing until somebody lets it go
 }
 
-// ActiveOf returns the names of the runs that have not finished, by their unit's label, in the order of
+// ActiveOf returns the runs that have not finished, by their unit's label, in the order of
 // runs: those of people too, such as reruns, for they deploy as well. Whoever may create runs could keep a
 // unit from ever running by one that is held back, so such a run counts only where it is ours.
-func ActiveOf(runs []Existing, ours func(Existing) bool) map[string][]string {
-	active := make(map[string][]string)
+func ActiveOf(runs []Existing, ours func(Existing) bool) map[string][]Existing {
+	active := make(map[string][]Existing)
 	for _, r := range runs {
 		if r.Active && (!r.Pending || ours(r)) {
-			active[r.Unit] = append(active[r.Unit], r.Name)
+			active[r.Unit] = append(active[r.Unit], r)
 		}
 	}
 	return active
+}
+
+// Names returns the names of runs, in their order.
+func Names(runs []Existing) []string {
+	names := make([]string, len(runs))
+	for i, r := range runs {
+		names[i] = r.Name
+	}
+	return names
 }
 
 // Recover returns s with what it should remember of the runs, and the repositories of which that is news:

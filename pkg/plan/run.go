@@ -49,7 +49,7 @@ func (r Run) Existing() Existing {
 	return Existing{Name: r.Name, Unit: r.Unit.Label, Trigger: r.Trigger, Signature: r.Signature(), Active: true}
 }
 
-// Equal reports whether both are the same change. When it was observed is not part of it.
+// Equal reports whether both are the same change. When it was observed, and what waited then, is not part of it.
 func (t Trigger) Equal(o Trigger) bool {
 	return t.Manual == o.Manual && slices.Equal(t.Refs, o.Refs)
 }
@@ -97,10 +97,10 @@ func (r Run) Pin(heads []repo.Observation) (Run, error) {
 		sha, ok := o.Heads[d.Branch]
 		switch {
 		case failed != nil:
+		case o.Err == nil && !ok, o.Err != nil && problemKind(o.Err) == noBranch:
+			failed = fmt.Errorf("the QA repository %s has no branch %q: check deploy.qa_repo_branch of %s", d.URL, d.Branch, r.Members[i].Repository.Name)
 		case o.Err != nil:
 			failed = fmt.Errorf("read branch %q of the QA repository %s: %w", d.Branch, d.URL, o.Err)
-		case !ok:
-			failed = fmt.Errorf("the QA repository %s has no branch %q: check deploy.qa_repo_branch of %s", d.URL, d.Branch, r.Members[i].Repository.Name)
 		}
 		pinned.Members[i].QASHA = sha
 	})

@@ -235,6 +235,7 @@ func TestQAAndPin(t *testing.T) {
 		want string
 	}{
 		"cannot be read": {3, repo.Observation{Err: down}, `read branch "main" of the QA repository https://h/other: down`},
+		"the host says that there is no such branch": {1, failed("no branch", "no branch matches v1.*"), `the QA repository https://h/qa has no branch "v1.*": check deploy.qa_repo_branch of b`},
 		"no such branch": {1, heads("main", "1"), `the QA repository https://h/qa has no branch "v1.*": check deploy.qa_repo_branch of b`},
 	} {
 		bad := append([]repo.Observation(nil), good...)
@@ -243,7 +244,7 @@ func TestQAAndPin(t *testing.T) {
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%s: Pin = %v, want %q", name, err, tt.want)
 		}
-		if tt.o.Err != nil && !errors.Is(err, down) {
+		if errors.Is(tt.o.Err, down) && !errors.Is(err, down) {
 			t.Errorf("%s: the cause is not in %v", name, err)
 		}
 		if got.Unit.Label != "g" || got.Members[0].QASHA != "" {

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,9 @@ type cycle struct {
 //
 // The error says that the state or the engine failed. A repository that cannot be read or a run that
 // cannot be made is counted in the report, logged when it begins, and tried again in the next cycle.
+//
+// When ctx ends, the cycle begins nothing more: it ends the call in hand, remembers what it did and
+// tells of it. The next cycle, of this process or another one, does the rest.
 func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	start := w.Now()
 	c := &cycle{
@@ -62,13 +66,17 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	if w.unsure == nil {
 		w.unsure = map[string]bool{}
 	}
-	if err := c.load(ctx); err != nil {
-		return c.report, err
+	err := c.load(ctx)
+	if err == nil {
+		err = c.loadKey(ctx)
 	}
-	if err := c.loadKey(ctx); err != nil {
-		return c.report, err
+	if err == nil {
+		err = c.recover(ctx)
 	}
-	if err := c.recover(ctx); err != nil {
+	if c.report.Stopped = ctx.Err() != nil; err != nil && c.report.Stopped {
+		return c.report, nil // nothing was done
+	}
+	if err != nil {
 		return c.report, err
 	}
 	want := make([]config.Monitor, len(w.Config.Repositories))
@@ -79,7 +87,7 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	c.ask(ctx, want, func(batch map[int]repo.Observation) {
 		answered := make([]bool, len(c.observed))
 		for i, o := range batch {
-			c.observed[i], answered[i] = o, true
+			c.observed[i], answered[i] = plan.Watched(o), true
 			if o.Err != nil || c.Watcher.damaged[c.Config.Repositories[i].Name] {
 				c.report.Failing++
 			}
@@ -87,13 +95,16 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 		c.plan(ctx, answered)
 	})
 	c.work()
-	remembered := c.remember(ctx)
+	c.report.Stopped = ctx.Err() != nil
+	ending, done := outlasting(ctx)
+	defer done()
+	remembered := c.remember(ending)
 	if remembered != nil {
 		c.doubt()
 		c.errs = append(c.errs, remembered)
 	}
 	if len(c.created) > 0 {
-		c.Created(ctx, c.created)
+		c.Created(ending, c.created)
 	}
 	if remembered == nil { // a run that is deleted before it is remembered would be made again
 		c.prune(ctx)
@@ -102,11 +113,18 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	return c.report, errors.Join(c.errs...)
 }
 
-// ask has the hosts asked in the background; work hands their answers over.
+// ask has the hosts asked in the background; work hands their answers over. What comes after ctx
+// ended is no answer.
 func (c *cycle) ask(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
 	c.asked++
 	go func() {
-		c.Heads.Each(ctx, want, func(batch map[int]repo.Observation) { c.steps <- func() { answered(batch) } })
+		c.Heads.Each(ctx, want, func(batch map[int]repo.Observation) {
+			c.steps <- func() {
+				if ctx.Err() == nil {
+					answered(batch)
+				}
+			}
+		})
 		c.steps <- func() { c.asked-- }
 	}()
 }
@@ -167,7 +185,9 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, answered) })
 	runs, err := c.hold(ctx, p)
 	if err != nil {
-		c.errs = append(c.errs, err)
+		if ctx.Err() == nil {
+			c.errs = append(c.errs, err)
+		}
 		return
 	}
 	c.create(ctx, runs)
@@ -241,14 +261,19 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	}
 	for _, r := range p.Waiting {
 		c.wait(r)
-		c.blame(r, existing)
+		c.blame(r)
 	}
 	return ready, nil
 }
 
 func (c *cycle) cancel(ctx context.Context, r plan.Run) {
+	call, done := outlasting(ctx)
+	defer done()
 	for _, name := range r.Cancel {
-		if err := c.Engine.Cancel(ctx, name); err != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := c.Engine.Cancel(call, name); err != nil {
 			c.Log.Error("cannot cancel the run that a newer change replaces", "unit", r.Unit.Label, "run", name, "err", err)
 			continue
 		}
@@ -275,20 +300,29 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		c.problem(run, "qa", err)
 		return
 	}
-	// A failed call may have created the run all the same.
-	c.unsure[run.Unit.Label] = true
+	call, done := outlasting(ctx)
+	defer done()
 	for range nameTries {
-		pr, err := pipelinerun.Generate(c.Config, run)
+		if ctx.Err() != nil {
+			return
+		}
+		pr, part, err := pipelinerun.Fit(c.Config, run, cmp.Or(c.MaxMembers, pipelinerun.MaxMembers))
 		if err != nil {
 			c.problem(run, "generate", err)
 			return
 		}
-		created, err := c.Engine.Create(ctx, pr)
+		// A failed call may have created the run all the same.
+		c.unsure[run.Unit.Label] = true
+		created, err := c.Engine.Create(call, pr)
 		switch {
+		case err != nil && call.Err() != nil:
+			return // it was cut short: the next start looks
 		case errors.Is(err, pipelinerun.ErrNameTaken):
-			ours, err := c.took(ctx, run)
-			if err != nil {
+			ours, err := c.took(call, run)
+			if err != nil && call.Err() == nil {
 				c.problem(run, "create", err)
+			}
+			if err != nil {
 				return
 			}
 			if ours {
@@ -301,20 +335,28 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 			c.problem(run, createKind(err), err)
 			return
 		}
-		run.Remember(&c.next, c.Now())
-		c.made = append(c.made, run.Existing())
-		delete(c.unsure, run.Unit.Label)
-		c.pruning = append(c.pruning, run.Unit.Label)
-		if !created {
-			c.Log.Info("found the pipeline run of an earlier attempt", "unit", run.Unit.Label, "run", run.Name)
-			return
-		}
-		c.report.Created = append(c.report.Created, run.Name)
-		c.created = append(c.created, run)
-		c.logCreated(run)
+		c.exists(part, created)
 		return
 	}
 	c.problem(run, "create", fmt.Errorf("%w, and so are the %d names after it", pipelinerun.ErrNameTaken, nameTries))
+}
+
+// exists notes a run that the engine has, and that this cycle created or found.
+func (c *cycle) exists(run plan.Run, created bool) {
+	run.Remember(&c.next, c.Now())
+	c.made = append(c.made, run.Existing())
+	delete(c.unsure, run.Unit.Label)
+	c.pruning = append(c.pruning, run.Unit.Label)
+	if len(run.NoRoom) > 0 {
+		c.trouble(run, "room", pipelinerun.TooLarge(run.NoRoom), "a pipeline run was made without some of its members")
+	}
+	if !created {
+		c.Log.Info("found the pipeline run of an earlier attempt", "unit", run.Unit.Label, "run", run.Name)
+		return
+	}
+	c.report.Created = append(c.report.Created, run.Name)
+	c.created = append(c.created, run)
+	c.logCreated(run)
 }
 
 // createKind tells apart what may go away by itself from what a person has to mend, so that the one does not
@@ -330,12 +372,16 @@ func createKind(err error) string {
 	return "create-" + k.ProblemKind()
 }
 
-// problem notes why a unit's run was not made. An unchanged kind is not written again: an idle cycle
-// writes nothing.
+// problem notes why a unit's run was not made.
 func (c *cycle) problem(run plan.Run, kind string, err error) {
+	c.trouble(run, kind, err, "no pipeline run was made; it is tried again")
+}
+
+// trouble notes what is wrong with a unit. An unchanged kind is not written again: an idle cycle writes nothing.
+func (c *cycle) trouble(run plan.Run, kind string, err error, message string) {
 	c.report.Problems++
 	if c.next.SetProblem(run.Unit.Label, kind, err, c.Now()) || c.cycles == 0 {
-		c.Log.Error("no pipeline run was made; it is tried again", "unit", run.Unit.Label, "err", err)
+		c.Log.Error(message, "unit", run.Unit.Label, "err", err)
 	}
 }
 
@@ -348,7 +394,9 @@ func (c *cycle) prune(ctx context.Context) {
 		units = []string{""}
 	}
 	for _, unit := range units {
-		if err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns); err != nil {
+		if err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns); ctx.Err() != nil {
+			return
+		} else if err != nil {
 			c.Log.Warn("cannot delete old pipeline runs", "unit", unit, "err", err)
 		}
 	}
@@ -359,7 +407,7 @@ func (c *cycle) wait(r plan.Run) {
 	c.report.Waiting++
 	c.waiting[r.Name] = true
 	if !c.Watcher.waiting[r.Name] {
-		c.Log.Info("a change waits for the unit's active run", "unit", r.Unit.Label, "run", r.Name)
+		c.logWaiting(r)
 	}
 }
 

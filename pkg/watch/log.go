@@ -19,6 +19,22 @@ func (c *cycle) logCreated(run plan.Run) {
 		args = append(args, "left_out", run.LeftOut)
 	}
 	c.Log.Info("created pipeline run", args...)
+	if n := run.Trigger.Waiting; n > 0 {
+		c.Log.Info("one run does not hold all changes; the others wait for the unit's next run",
+			"unit", run.Unit.Label, "run", run.Name, "changes", len(run.Trigger.Refs), "waiting", n)
+	}
+}
+
+// logWaiting names the runs that the new one waits for, and when the first of them began.
+func (c *cycle) logWaiting(run plan.Run) {
+	since := run.Behind[0].Created
+	for _, r := range run.Behind {
+		if r.Created.Before(since) {
+			since = r.Created
+		}
+	}
+	c.Log.Info("a change waits for the unit's active run", "unit", run.Unit.Label, "run", run.Name,
+		"active", strings.Join(plan.Names(run.Behind), ", "), "since", since)
 }
 
 // logEvents tells what was noticed; changes that made a run are told by the run.
@@ -106,6 +122,10 @@ func (g *groups) log(write func(string, ...any), one, many string) {
 // summarize ends the cycle with one line: at info for the first cycle and for one that did something,
 // because somebody who starts Sentry wants to see that it works and what does not.
 func (c *cycle) summarize(ctx context.Context, start time.Time) {
+	if c.report.Stopped {
+		c.Log.Info("stopped before the cycle was done; the next start does the rest", "created", len(c.report.Created))
+		return
+	}
 	level := slog.LevelDebug
 	if c.cycles == 0 || len(c.report.Created) > 0 {
 		level = slog.LevelInfo

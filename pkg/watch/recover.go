@@ -95,10 +95,10 @@ const held = "held"
 
 // blame notes in the state when a change waits for a run that somebody else made, such as a rerun by hand. Nothing
 // says when that one ends, and whoever may create runs could keep a unit waiting by it.
-func (c *cycle) blame(run plan.Run, existing []plan.Existing) {
+func (c *cycle) blame(run plan.Run) {
 	label := run.Unit.Label
-	for _, e := range existing {
-		if !e.Active || e.Pending || e.Unit != label || c.ours(e) {
+	for _, e := range run.Behind {
+		if c.ours(e) {
 			continue
 		}
 		err := fmt.Errorf("a change waits for the run %s, which Sentry did not start: wait for its end, or cancel it", e.Name)

@@ -46,7 +46,7 @@ type Engine interface {
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
-// Watcher is what the loop needs. All fields but Renew and Key must be set.
+// Watcher is what the loop needs. All fields but Renew, Key and MaxMembers must be set.
 type Watcher struct {
 	Config  *config.Config
 	Renew   func(*config.Config) *config.Config // returns what Config is to be in the cycle that begins
@@ -58,6 +58,8 @@ type Watcher struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Word    func() string // a random word of at least eight hexadecimal digits
+	// MaxMembers bounds the deployments of one run; 0 is pipelinerun.MaxMembers, and tests want less.
+	MaxMembers int
 
 	cycles  int             // since the start
 	looked  time.Time       // when the runs of all units were looked at
@@ -74,36 +76,19 @@ type Report struct {
 	Waiting      int      // runs that are due while their unit is busy
 	Problems     int      // units whose run could not be made
 	Wrote        int      // writes of the state
+	Stopped      bool     // the context ended before all was looked at and made
 }
 
-// shutdownGrace is how long the cycle in hand may go on after the context ended. It is less than the 30 s
-// that Kubernetes gives a pod by default.
-const shutdownGrace = 20 * time.Second
-
-// Run runs a cycle at once and then one every interval, until ctx ends; the cycle in hand is finished
-// first. A cycle that fails is logged, and tried again at its next turn.
+// Run runs a cycle at once and then one every interval, until ctx ends and with it the cycle in hand. A cycle
+// that fails is logged, and tried again at its next turn.
 func (w *Watcher) Run(ctx context.Context, interval time.Duration) {
-	// A cycle outlives ctx by the grace: a run that was created is remembered too.
-	working, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	unregister := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(shutdownGrace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			stop()
-		case <-working.Done():
-		}
-	})
-	defer unregister()
-
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
 		if w.Renew != nil {
 			w.Config = w.Renew(w.Config)
 		}
-		if _, err := w.RunOnce(working); err != nil {
+		if _, err := w.RunOnce(ctx); err != nil {
 			w.Log.Error("the cycle failed; it is tried again at the next interval", "err", err)
 		}
 		select {

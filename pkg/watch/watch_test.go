@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 func TestChangeBecomesOneRun(t *testing.T) {
@@ -230,7 +230,7 @@ func TestOnBusy(t *testing.T) {
 			w.set("a", "main", "1")
 			w.cycle()
 			w.set("a", "main", "2")
-			w.cycle()
+			first := w.cycle().Created[0]
 			if onBusy != "parallel" {
 				w.set("a", "main", "3")
 				w.cycle()
@@ -246,6 +246,9 @@ func TestOnBusy(t *testing.T) {
 			w.check("after it", want.after)
 			if n := strings.Count(w.log.String(), "a change waits"); onBusy != "parallel" && n != 1 {
 				t.Errorf("the log tells %d times that the unit's next run waits, want once:\n%s", n, &w.log)
+			}
+			if said := fmt.Sprintf("active=%s since=2026-01-01T03:04:05.000Z", first); onBusy != "parallel" && !strings.Contains(w.log.String(), said) {
+				t.Errorf("the log does not say %q of what the change waits for:\n%s", said, &w.log)
 			}
 		})
 	}
@@ -337,49 +340,52 @@ func TestProblemOfARefusedRun(t *testing.T) {
 	}
 }
 
-func TestRunFinishesTheCycleInHand(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "repositories:"+entry("a", ""))
-		w.set("a", "main", "1")
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { w.watcher.Run(ctx, time.Minute); close(ended) }()
-		synctest.Wait()
-		w.set("a", "main", "2")
-		slow := make(chan struct{})
-		w.mu.Lock()
-		w.hold["https://qa.example/x"] = slow
-		w.mu.Unlock()
-		time.Sleep(time.Minute + time.Second) // of the bubble's clock: the second cycle is waiting for the QA host
-		cancel()
-		synctest.Wait()
-		select {
-		case <-ended:
-			t.Fatal("Run ended in the middle of a cycle")
-		default:
-		}
-		close(slow)
-		<-ended
-		w.check("the cycle in hand", "a@main=2")
-		if s, _ := w.store.Load(t.Context()); s.Repositories["a"].Branches["main"].N != 1 {
-			t.Errorf("the run was not remembered: %+v", s)
-		}
-	})
+type noBranch struct{ error }
+
+func (noBranch) ProblemKind() string { return "no branch" }
+
+// empty is a host whose repositories have no branch that is asked for.
+type empty struct{}
+
+func (empty) Each(_ context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	for i := range want {
+		answered(map[int]repo.Observation{i: {Err: noBranch{errors.New("no branch matches")}}})
+	}
 }
 
-func TestRunEndsACycleThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "repositories:"+entry("a", ""))
-		w.hold["https://a.example/x"] = make(chan struct{})
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { w.watcher.Run(ctx, time.Minute); close(ended) }()
-		synctest.Wait()
-		cancel()
-		start := time.Now()
-		<-ended
-		if took := time.Since(start); took != shutdownGrace {
-			t.Errorf("Run ended %s after the context, want %s", took, shutdownGrace)
-		}
-	})
+// The reader knows only that no branch matches, and not which key of the file says so.
+func TestNoBranchNamesTheKey(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	heads := w.watcher.Heads
+	w.watcher.Heads = empty{}
+	w.cycle()
+	s, _ := w.store.Load(t.Context())
+	if got := s.Repositories["a"].Problem; got == nil || !strings.HasSuffix(got.Message, ": check monitor.branches") {
+		t.Errorf("problem of a watched repository: %+v, want one that names monitor.branches", got)
+	}
+	w.set("a", "main", "1")
+	w.watcher.Heads = heads
+	w.cycle()
+	w.set("a", "main", "2")
+	w.watcher.Heads = oneHost{w, "https://qa.example/x", empty{}}
+	w.cycle()
+	s, _ = w.store.Load(t.Context())
+	if got := s.Problems["a.main"].Message; !strings.Contains(got, "https://qa.example/x") || !strings.Contains(got, "deploy.qa_repo_branch of a") || strings.Contains(got, "monitor") {
+		t.Errorf("problem of a QA branch that is not there: %q, want one that names the QA repository and deploy.qa_repo_branch", got)
+	}
+}
+
+// oneHost answers as host does for one URL.
+type oneHost struct {
+	Heads
+	url  string
+	host Heads
+}
+
+func (h oneHost) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	if len(want) == 1 && want[0].URL == h.url {
+		h.host.Each(ctx, want, answered)
+		return
+	}
+	h.Heads.Each(ctx, want, answered)
 }

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,10 @@ type memory struct {
 	before        func() // called once at the next Save, before it
 }
 
-func (m *memory) Load(context.Context) (state.Snapshot, error) {
+func (m *memory) Load(ctx context.Context) (state.Snapshot, error) {
+	if ctx.Err() != nil {
+		return state.Snapshot{}, ctx.Err()
+	}
 	m.loaded = string(m.text)
 	if m.text == nil {
 		return state.Snapshot{}, nil
@@ -93,7 +97,10 @@ func (m *memory) Load(context.Context) (state.Snapshot, error) {
 	return state.Decode(m.text)
 }
 
-func (m *memory) Save(_ context.Context, s state.Snapshot) error {
+func (m *memory) Save(ctx context.Context, s state.Snapshot) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if f := m.before; f != nil {
 		m.before = nil
 		f()
@@ -112,6 +119,9 @@ func (m *memory) Save(_ context.Context, s state.Snapshot) error {
 	return err
 }
 
+// yesterday is when the engine's runs were created.
+var yesterday = time.Date(2026, 1, 1, 3, 4, 5, 0, time.UTC)
+
 // engine keeps PipelineRuns as a cluster does.
 type engine struct {
 	runs      map[string]*v1.PipelineRun
@@ -122,7 +132,10 @@ type engine struct {
 	pruned    []string
 }
 
-func (e *engine) Create(_ context.Context, pr *v1.PipelineRun) (bool, error) {
+func (e *engine) Create(ctx context.Context, pr *v1.PipelineRun) (bool, error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	e.calls++
 	if e.fail != nil {
 		if err := e.fail(pr); err != nil {
@@ -152,7 +165,7 @@ func (e *engine) Existing(_ context.Context, units []string) ([]plan.Existing, e
 			}
 			runs = append(runs, plan.Existing{
 				Name: name, Unit: unit, Trigger: trigger, Signature: pr.Annotations[pipelinerun.AnnotationSignature],
-				Created: pr.CreationTimestamp.Time, Active: e.active[name], Pending: pr.IsPending(),
+				Created: cmp.Or(pr.CreationTimestamp.Time, yesterday), Active: e.active[name], Pending: pr.IsPending(),
 			})
 		}
 	}

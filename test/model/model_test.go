@@ -82,7 +82,11 @@ func (w *world) recovery(sentrys []*process) {
 		p = w.start("sentry")
 	}
 	w.tell("from here on nothing fails and nobody does anything")
-	for i := range 6 {
+	cycles := 6
+	if w.most > 0 {
+		cycles += len(w.file.entries) * len(branches) / w.most // of one group, and all changed
+	}
+	for i := range cycles {
 		p.cycle()
 		w.progress(true)
 		time.Sleep(time.Minute)

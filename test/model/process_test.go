@@ -25,10 +25,12 @@ type process struct {
 	*world
 	name    string
 	rand    *rand.Rand
+	late    *rand.Rand // as the world's
 	watcher *watch.Watcher
-	rev     int  // of the state that was loaded
-	fuse    int  // calls until the process dies; 0 = it does not
-	dead    bool // it does nothing to the world any more
+	rev     int             // of the state that was loaded
+	fuse    int             // calls until the process dies; 0 = it does not
+	dead    bool            // it does nothing to the world any more
+	ctx     context.Context // of the cycle: ends with SIGTERM
 }
 
 // key gives the key of the installation, which is older than all runs.
@@ -37,10 +39,11 @@ func key(context.Context) (plan.Key, error) { return plan.Key{Secret: "the key o
 func (w *world) start(name string) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64()))}
+	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64())), late: rand.New(rand.NewPCG(w.seed, w.late.Uint64()))}
 	p.watcher = &watch.Watcher{
 		Config: w.config(), Heads: p, Store: p, Engine: p, Key: key, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Created: func(context.Context, []plan.Run) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
+		MaxMembers: w.most,
 	}
 	w.tell("%s starts", name)
 	return p
@@ -52,11 +55,29 @@ func (p *process) cycle() watch.Report {
 	if !p.calm && p.rand.IntN(100) < p.odds.crash {
 		p.fuse = 1 + p.rand.IntN(14)
 	}
-	report, err := p.watcher.RunOnce(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p.ctx = ctx
+	if after, ok := p.termAfter(); ok {
+		defer time.AfterFunc(after, cancel).Stop()
+	}
+	report, err := p.watcher.RunOnce(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if ctx.Err() != nil {
+		p.tell("%s is told to end, and does", p.name)
+		defer func() { p.dead = true }()
+	}
 	p.tell("%s: cycle done: created %v, waiting %d, problems %d, error %v", p.name, report.Created, report.Waiting, report.Problems, err)
 	return report
+}
+
+// termAfter says when in the cycle SIGTERM comes, if it does.
+func (p *process) termAfter() (time.Duration, bool) {
+	if p.calm || p.late.IntN(100) >= p.odds.term {
+		return 0, false
+	}
+	return time.Duration(1 + p.late.Int64N(int64(12*time.Second))), true
 }
 
 var (
@@ -205,6 +226,11 @@ func (p *process) Save(_ context.Context, s state.Snapshot) error {
 
 // Create implements watch.Engine as engine/tekton does it.
 func (p *process) Create(_ context.Context, pr *v1.PipelineRun) (created bool, err error) {
+	if p.ctx.Err() != nil {
+		p.mu.Lock()
+		p.wrong("%s begins to create %s after it was told to end", p.name, pr.Name)
+		p.mu.Unlock()
+	}
 	err = p.call("creating "+pr.Name, p.odds.engine, func() error {
 		if !p.calm && p.rand.IntN(100) < p.odds.foreign {
 			p.foreign(pr)
@@ -254,6 +280,9 @@ func (p *process) Cancel(_ context.Context, name string) error {
 	return p.call("cancelling "+name, p.odds.engine, func() error {
 		if r := p.runs[name]; r != nil {
 			p.tell("%s cancels %s", p.name, name)
+			if r.trigger.Waiting > 0 && !r.byHand {
+				p.wrong("%s cancels %s, which is a part, and the rest is not newer", p.name, name)
+			}
 		}
 		return nil
 	})

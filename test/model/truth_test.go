@@ -98,10 +98,16 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 			w.wrong("%s starts while %s of its unit is active", r.name, o.name)
 		}
 	}
+	if n := len(pr.Spec.PipelineSpec.Tasks); w.most > 0 && n > w.most {
+		w.wrong("%s has %d deployments, want at most %d", r.name, n, w.most)
+	}
 	if group.Strategy == config.Sequential {
 		w.checkOrder(p, pr)
 	}
 	for _, c := range trigger.Refs {
+		if !hasTask(pr, c) {
+			w.wrong("%s has no task for %s at %s, which triggers it", r.name, c.Ref, c.New.Short())
+		}
 		w.checkChange(r, c)
 		w.truth.ran[c.Ref] = append(w.truth.ran[c.Ref], change{c, r.unit})
 		w.truth.now[c.Ref] = c.New
@@ -133,6 +139,15 @@ func (w *world) checkChange(r *run, c plan.Change) {
 			w.wrong("%s is run %d of its unit for %s, which had run %d", r.name, c.N, c.Ref, o.N)
 		}
 	}
+}
+
+// hasTask reports whether a task of the run deploys the change.
+func hasTask(pr *v1.PipelineRun, c plan.Change) bool {
+	facts := fmt.Sprintf("export SENTRY_BRANCH='%s'\nexport SENTRY_SHA='%s'\n", c.Branch, c.New)
+	return slices.ContainsFunc(pr.Spec.PipelineSpec.Tasks, func(t v1.PipelineTask) bool {
+		script := t.TaskSpec.Steps[1].Script
+		return strings.Contains(script, "export SENTRY_REPO='"+c.Repository+"'\n") && strings.Contains(script, facts)
+	})
 }
 
 // checkOrder checks that the members of a sequential group follow each other in the order of the file.

@@ -20,6 +20,7 @@ type odds struct {
 	crash               int // a cycle ends in the middle
 	twins               int // two Sentrys have a cycle at the same time
 	edit, wipe, foreign int // the file is edited, the state deleted, a name taken
+	term                int // a cycle is told to end in the middle
 }
 
 // world is everything around Sentry. What people and processes do to it happens under mu, at different
@@ -29,6 +30,7 @@ type world struct {
 	seed    uint64
 	rand    *rand.Rand // of the people; processes have their own
 	forgers *rand.Rand // of those who make runs that look like Sentry's
+	late    *rand.Rand // of what was added later: the stories of the seeds stay as they are without it
 	odds    odds
 	calm    bool // nothing fails, and nobody does anything
 	told    []string
@@ -36,6 +38,7 @@ type world struct {
 
 	urls   map[string]*remote
 	file   file
+	most   int            // deployments in one run; 0 is as many as in life
 	stored state.Snapshot // the state; without an epoch when there is none
 	rev    int            // rises with each write of it
 	writes int
@@ -73,13 +76,17 @@ var (
 
 func newWorld(seed uint64) *world {
 	w := &world{
-		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), forgers: rand.New(rand.NewPCG(seed, 2)), urls: map[string]*remote{}, runs: map[string]*run{}, truth: newTruth(),
+		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), late: rand.New(rand.NewPCG(seed, 2)), forgers: rand.New(rand.NewPCG(seed, 3)), urls: map[string]*remote{}, runs: map[string]*run{}, truth: newTruth(),
 	}
 	pick := func(of ...int) int { return of[w.rand.IntN(len(of))] }
 	w.odds = odds{
 		host: pick(0, 5, 25), engine: pick(0, 5, 25), store: pick(0, 5, 25), crash: pick(0, 10, 40),
 		twins: pick(0, 0, 60), edit: pick(0, 10, 25), wipe: pick(0, 0, 5), foreign: pick(0, 5),
 	}
+	if w.late.IntN(3) == 0 {
+		w.odds.term = 20
+	}
+	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
 	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
 	if w.one(3) {
 		w.file.scope = config.Changed

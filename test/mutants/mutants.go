@@ -10,22 +10,23 @@ type mutant struct {
 }
 
 const (
-	inCycle   = "pkg/watch/cycle.go"
-	inRecover = "pkg/watch/recover.go"
-	inStore   = "pkg/state/configmap/configmap.go"
-	inSplit   = "pkg/state/configmap/split.go"
-	inPrune   = "pkg/engine/tekton/prune.go"
-	inModel   = "./test/model"
-	model     = "TestModel"
-	inStates  = "./pkg/state/configmap"
-	inTekton  = "./pkg/engine/tekton"
+	inCycle     = "pkg/watch/cycle.go"
+	inRecover   = "pkg/watch/recover.go"
+	inStore     = "pkg/state/configmap/configmap.go"
+	inSplit     = "pkg/state/configmap/split.go"
+	inPlanSplit = "pkg/plan/split.go"
+	inPrune     = "pkg/engine/tekton/prune.go"
+	inModel     = "./test/model"
+	model       = "TestModel"
+	inStates    = "./pkg/state/configmap"
+	inTekton    = "./pkg/engine/tekton"
 )
 
 var mutants = []mutant{
 	{
 		"remember before acting", inCycle,
-		"	for range nameTries {\n		pr, err",
-		"	run.Remember(&c.next, c.Now())\n	for range nameTries {\n		pr, err",
+		"	for range nameTries {\n		if ctx",
+		"	run.Remember(&c.next, c.Now())\n	for range nameTries {\n		if ctx",
 		inModel, model,
 	},
 	{
@@ -40,8 +41,8 @@ var mutants = []mutant{
 	},
 	{
 		"a run that exists already counts as a failure", inCycle,
-		"		if !created {\n			c.Log",
-		"		if !created {\n			c.problem(run, \"create\", errors.New(\"it exists\"))\n			return\n			c.Log",
+		"	if !created {\n		c.Log",
+		"	if !created {\n		c.problem(run, \"create\", errors.New(\"it exists\"))\n		return\n		c.Log",
 		"./pkg/watch", "TestRunThatExistsIsRemembered",
 	},
 	{
@@ -102,6 +103,16 @@ var mutants = []mutant{
 		"./pkg/watch", "TestResetAfterARunThatWasNotRemembered",
 	},
 	{
+		"runs are begun after the signal to end", inCycle,
+		"		if ctx.Err() != nil {\n			return\n		}\n		pr, part", "		pr, part",
+		"./pkg/watch", "TestStopBetweenTwoCreations",
+	},
+	{
+		"the signal to end cuts short what remembers the cycle", inCycle,
+		"remembered := c.remember(ending)", "remembered := c.remember(ctx)",
+		"./pkg/watch", "TestStopRemembersBesideACallThatHangs",
+	},
+	{
 		"a failed creation counts as not done", inCycle,
 		"c.unsure[run.Unit.Label] = true", "c.unsure[run.Unit.Label] = false; delete(c.unsure, run.Unit.Label)",
 		"./pkg/watch", "TestResetAfterALostAnswer",
@@ -140,6 +151,31 @@ var mutants = []mutant{
 		"a busy unit starts its next run", "pkg/plan/hold.go",
 		"case len(busy) == 0, ", "case len(busy) >= 0, ",
 		inModel, model,
+	},
+	{
+		"what has no place in a run counts as done", inPlanSplit,
+		"		if placed[c.Ref] {", "		if placed[c.Ref] || true {",
+		inModel, model,
+	},
+	{
+		"the rest cancels the part before it", "pkg/plan/hold.go",
+		"return e.Trigger.Waiting > 0 }", "return false }",
+		inModel, model,
+	},
+	{
+		"a member's thousand branches go before another's change", inPlanSplit,
+		"			cmp.Compare(round[a.Ref()], round[b.Ref()]),\n", "",
+		"./pkg/watch", "TestThousandBranchesOfOneMember",
+	},
+	{
+		"who was served a moment ago is served first", inPlanSplit,
+		"			cmp.Compare(served[a.Repository.Name], served[b.Repository.Name]),\n", "",
+		"./pkg/plan", "TestPartsAreAll",
+	},
+	{
+		"a run is as large as it gets", "pkg/pipelinerun/fit.go",
+		"if err != nil || size <= MaxSize {\n		return pr, part, err\n	}\n	places", "if err != nil || size > 0 {\n		return pr, part, err\n	}\n	places",
+		"./pkg/watch", "TestThousandBranchesOfOneMember",
 	},
 	{
 		"the state is written over another's", "pkg/state/file/file.go",
@@ -222,6 +258,11 @@ var mutants = []mutant{
 		"a run is deleted that is not in the history", inPrune,
 		"if err := e.remember(ctx, past); err != nil {", "if err := e.remember(ctx, past); err != nil && false {",
 		inTekton, "TestNothingIsDeletedThatIsNotRemembered",
+	},
+	{
+		"a cancelled run's finally tasks do not run", "pkg/engine/tekton/tekton.go",
+		"v1.PipelineRunSpecStatusCancelledRunFinally)", "v1.PipelineRunSpecStatusCancelled)",
+		inTekton, "TestCancel",
 	},
 	{
 		"the trigger annotation is not compared on a cluster", "pkg/engine/tekton/tekton.go",

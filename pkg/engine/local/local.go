@@ -114,7 +114,7 @@ func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, 
 		}
 		return false, nil
 	}
-	r := newRun(pr, trigger)
+	r := newRun(pr, trigger, e.Now())
 	if err := e.journal.begin(r); err != nil {
 		return false, fmt.Errorf("note PipelineRun %s before it starts: %w", pr.Name, err)
 	}

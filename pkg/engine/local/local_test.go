@@ -242,15 +242,20 @@ func TestActiveAndPrune(t *testing.T) {
 	gate := filepath.Join(tr.t.TempDir(), "go")
 	tr.create(pipelineRun("busy", shell("a", "until [ -e "+gate+" ]; do sleep 0.01; done")))
 
-	active := func(units ...string) map[string][]string {
+	active := func(units ...string) []string {
 		runs, err := tr.Existing(ctx, units)
 		if err != nil {
 			t.Errorf("Existing(%v) = %v", units, err)
 		}
-		return plan.ActiveOf(runs, func(plan.Existing) bool { return true })
+		for _, r := range runs {
+			if r.Created.IsZero() {
+				t.Errorf("Existing(%v) does not tell when %s was created", units, r.Name)
+			}
+		}
+		return plan.Names(plan.ActiveOf(runs, func(plan.Existing) bool { return true })["unit"])
 	}
 	for _, units := range [][]string{{"unit", "unknown"}, nil} {
-		if diff := cmp.Diff(map[string][]string{"unit": {"busy"}}, active(units...)); diff != "" {
+		if diff := cmp.Diff([]string{"busy"}, active(units...)); diff != "" {
 			t.Errorf("active of %v (-want +got):\n%s", units, diff)
 		}
 	}
@@ -263,7 +268,7 @@ func TestActiveAndPrune(t *testing.T) {
 	if err := tr.Prune(ctx, "", 2); err != nil { // of all units: nothing more is beyond that
 		t.Fatalf("Prune of all = %v", err)
 	}
-	if active := active("unit"); len(active["unit"]) != 1 {
+	if active := active("unit"); len(active) != 1 {
 		t.Errorf("after Prune active are %v; want busy still", active)
 	}
 	// The newest finished one, the newest failed one, and what is of another unit stay.

@@ -28,6 +28,7 @@ type run struct {
 	pr       *v1.PipelineRun
 	unit     string
 	trigger  plan.Trigger
+	created  time.Time
 	schedule *schedule
 	cancel   chan struct{} // capacity one: a wish that execute reads
 
@@ -36,9 +37,9 @@ type run struct {
 	changed chan struct{} // closed at the next change
 }
 
-func newRun(pr *v1.PipelineRun, trigger plan.Trigger) *run {
+func newRun(pr *v1.PipelineRun, trigger plan.Trigger, created time.Time) *run {
 	r := &run{
-		pr: pr, unit: pr.Labels[pipelinerun.LabelUnit], trigger: trigger,
+		pr: pr, unit: pr.Labels[pipelinerun.LabelUnit], trigger: trigger, created: created,
 		schedule: newSchedule(pr.Name, pr.Spec.PipelineSpec),
 		cancel:   make(chan struct{}, 1), changed: make(chan struct{}),
 	}
@@ -53,7 +54,7 @@ func newRun(pr *v1.PipelineRun, trigger plan.Trigger) *run {
 // existing returns the run as the loop knows it.
 func (r *run) existing() plan.Existing {
 	out, _ := r.now()
-	return plan.Existing{Name: out.Name, Unit: r.unit, Trigger: r.trigger, Active: !out.Done}
+	return plan.Existing{Name: out.Name, Unit: r.unit, Trigger: r.trigger, Created: r.created, Active: !out.Done}
 }
 
 // now returns how the run reads now, and a channel that is closed when that changes.

@@ -2,6 +2,7 @@ package tekton
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -105,7 +106,15 @@ func TestCancel(t *testing.T) {
 			putRun(s, "a", "run", "2026-01-01T00:00:00Z", tt.status)
 		}
 		s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Method != http.MethodPatch || tt.code == 0 {
+			if r.Method != http.MethodPatch {
+				return false
+			}
+			// Only this status lets a cancelled run's finally tasks run.
+			body, err := io.ReadAll(r.Body)
+			if want := `{"spec":{"status":"CancelledRunFinally"}}`; err != nil || string(body) != want {
+				t.Errorf("a run that is %s is patched with %s, %v, want %s", name, body, err, want)
+			}
+			if tt.code == 0 {
 				return false
 			}
 			kubetest.Refuse(w, tt.code, metav1.StatusReasonUnknown, "no")

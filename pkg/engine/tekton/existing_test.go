@@ -44,6 +44,9 @@ func TestExisting(t *testing.T) {
 		var got []string
 		for _, r := range runs {
 			got = append(got, fmt.Sprintf("%s %s %d %v", r.Name, r.Unit, len(r.Trigger.Refs), r.Active))
+			if r.Name == "a4" && r.Created.Format(time.RFC3339) != "2026-01-01T00:04:00Z" {
+				t.Errorf("%s was created at %s, want what the list says", r.Name, r.Created)
+			}
 		}
 		if err != nil || !slices.Equal(got, tt.want) {
 			t.Errorf("Existing(%q), %v\n got %q\nwant %q", tt.units, err, got, tt.want)

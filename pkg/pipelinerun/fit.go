@@ -1,0 +1,118 @@
+package pipelinerun
+
+import (
+	"encoding/json"
+	"fmt"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// Fit returns the PipelineRun of a pinned run, or of as much of it as one PipelineRun holds: so
+// many deployments at most, and MaxSize. The run that it returns says what that is, what waits and
+// what is left out. It fails as Generate does, and when no change has room, as each of them is too
+// large by itself.
+func Fit(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.Run, error) {
+	part := run.Split(most, nil)
+	pr, size, err := sized(cfg, part)
+	if err != nil || size <= MaxSize {
+		return pr, part, err
+	}
+	places, large, err := places(pr, part, size)
+	if err != nil {
+		return nil, run, err
+	}
+	// What the run says of itself varies with its members: seldom there is one place less.
+	for ; places > 0; places-- {
+		part = run.Split(places, large)
+		if len(part.Trigger.Refs) == 0 {
+			break
+		}
+		if pr, size, err = sized(cfg, part); err != nil || size <= MaxSize {
+			return pr, part, err
+		}
+	}
+	var refs []string
+	for _, c := range run.Split(most, nil).Trigger.Refs {
+		refs = append(refs, c.Ref.String())
+	}
+	return nil, run, TooLarge(refs)
+}
+
+// TooLarge says which refs have no room in a PipelineRun.
+func TooLarge(refs []string) error {
+	return fmt.Errorf("a PipelineRun holds at most %d deployments and %d KiB, and has no room for %s: move commands into scripts of the QA repository, or split the group",
+		MaxMembers, MaxSize>>10, list(refs, listed))
+}
+
+// sized returns the PipelineRun of a run, and how many bytes of JSON it has.
+func sized(cfg *config.Config, run plan.Run) (*v1.PipelineRun, int, error) {
+	pr, err := Generate(cfg, run)
+	if err != nil {
+		return nil, 0, err
+	}
+	text, err := json.Marshal(pr)
+	if err != nil {
+		return nil, 0, fmt.Errorf("encode run %s: %w", run.Name, err)
+	}
+	return pr, len(text), nil
+}
+
+// places returns how many of the run's members, by turn, have room in a PipelineRun, and which have
+// none even alone.
+func places(pr *v1.PipelineRun, run plan.Run, size int) (int, map[repo.Ref]bool, error) {
+	own, err := ownSizes(pr, run)
+	if err != nil {
+		return 0, nil, err
+	}
+	room := MaxSize - size // what all members share
+	for _, n := range own {
+		room += n
+	}
+	places, large := 0, make(map[repo.Ref]bool)
+	left := room
+	for _, m := range run.Turns() {
+		n := own[m.Ref()]
+		if n > room {
+			large[m.Ref()] = true
+			continue
+		}
+		if left -= n; left < 0 {
+			break
+		}
+		places++
+	}
+	return places, large, nil
+}
+
+// ownSizes returns how many bytes each member adds to the PipelineRun: its task, and its change in
+// the trigger.
+func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
+	tasks := make(map[string]int)
+	for _, t := range pr.Spec.PipelineSpec.Tasks {
+		text, err := json.Marshal(t)
+		if err != nil {
+			return nil, fmt.Errorf("encode task %s: %w", t.Name, err)
+		}
+		tasks[t.Name] = len(text)
+	}
+	own := make(map[repo.Ref]int)
+	for _, m := range run.Members {
+		own[m.Ref()] = tasks[m.Task]
+	}
+	for _, c := range run.Trigger.Refs {
+		text, err := json.Marshal(c)
+		if err != nil {
+			return nil, fmt.Errorf("encode the change of %s: %w", c.Ref, err)
+		}
+		quoted, err := json.Marshal(string(text)) // as in the annotation
+		if err != nil {
+			return nil, fmt.Errorf("encode the change of %s: %w", c.Ref, err)
+		}
+		own[c.Ref] += len(quoted)
+	}
+	return own, nil
+}
