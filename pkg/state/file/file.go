@@ -68,6 +68,7 @@ func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
 // the new one. Missing directories are made with mode 0700. It returns state.ErrConflict, and writes
 // nothing, when the file is not what the last Load or Save left.
 func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
+	snapshot = snapshot.Sound()
 	data, err := state.Encode(snapshot)
 	if err != nil {
 		return err
