@@ -80,8 +80,8 @@ func (r Existing) OwnName(epoch string) bool {
 	return len(r.Trigger.Refs) > 0 && strings.HasSuffix(r.Name, "-"+nameHash(epoch, r.Unit, r.Trigger.Manual, r.number()))
 }
 
-// maxNumber bounds what an annotation may raise N to; package state takes a little more.
-const maxNumber = 999_000_000
+// maxNumber bounds what an annotation may raise N to.
+const maxNumber = state.MaxNumber
 
 func (r Existing) number() int {
 	if len(r.Trigger.Refs) == 0 {
