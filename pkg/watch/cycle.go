@@ -76,11 +76,13 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 		answered := make([]bool, len(c.observed))
 		for i, o := range batch {
 			c.observed[i], answered[i] = o, true
-			if o.Err != nil || c.Watcher.damaged[c.Config.Repositories[i].Name] {
+		}
+		c.plan(ctx, answered)
+		for i := range batch {
+			if c.failing(i) != "" {
 				c.report.Failing++
 			}
 		}
-		c.plan(ctx, answered)
 	})
 	c.work()
 	remembered := c.remember(ctx)
@@ -173,6 +175,9 @@ func (c *cycle) remember(ctx context.Context) error {
 			c.report.Wrote++
 			c.logEvents()
 			return nil
+		}
+		if errors.Is(err, state.ErrTooLarge) {
+			c.rememberRuns(ctx, err)
 		}
 		if !errors.Is(err, state.ErrConflict) {
 			return fmt.Errorf("remember what was done: %w", err)
