@@ -256,8 +256,8 @@ func TestNumbersThatEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			said := func(name string) string {
-				if n > state.MaxNumber {
-					return s.Repositories[name].Problem.Message
+				if p := s.Repositories[name].Problem; p != nil {
+					return p.Message
 				}
 				return s.Problems[map[string]string{"far": "far.main", "web": "site"}[name]].Message
 			}
