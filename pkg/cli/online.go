@@ -15,6 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -135,9 +136,17 @@ func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.
 func observe(ctx context.Context, r *githost.Reader, looks []look) {
 	for i, seen := range r.Heads(ctx, monitorsOf(looks)) {
 		if looks[i].Heads == nil {
-			looks[i].Observation = seen
+			looks[i].see(seen)
 		}
 	}
+}
+
+// see keeps what was found. More branches than are followed are an error, as they are to `sentry watch`.
+func (l *look) see(o repo.Observation) {
+	if o.Err == nil && l.key == "monitor" {
+		o.Err = plan.CheckHeads(o.Heads)
+	}
+	l.Observation = o
 }
 
 // late reports whether there was no time for some watched repositories.
@@ -225,6 +234,12 @@ func kindOf(err error) string {
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		return string(e.Kind)
 	}
+	if e, ok := errors.AsType[interface {
+		error
+		ProblemKind() string
+	}](err); ok {
+		return e.ProblemKind()
+	}
 	return string(githost.Temporary)
 }
 
@@ -242,7 +257,7 @@ func mend(l look) string {
 	e, _ := errors.AsType[*githost.Error](l.Err)
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](l.Err)
 	switch kind := githost.Kind(kindOf(l.Err)); {
-	case badCertificate || e != nil && e.Status == http.StatusProxyAuthRequired:
+	case badCertificate || e != nil && e.Status == http.StatusProxyAuthRequired || e == nil && kind != githost.Temporary:
 		return "" // it says so itself
 	case kind == githost.Denied:
 		return token + " that is valid and may read this repository"

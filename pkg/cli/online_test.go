@@ -4,11 +4,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // What mends an error names the place in sentry.yaml, and does not contradict what the error says itself.
@@ -40,5 +42,22 @@ func TestMend(t *testing.T) {
 		if got := mend(l); !strings.HasPrefix(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
+	}
+}
+
+// What `sentry watch` would not follow is found before it watches; a QA repository may have as many branches as it likes.
+func TestOnlineFindsTooManyBranches(t *testing.T) {
+	heads := map[string]repo.SHA{}
+	for i := range 20_000 {
+		heads[fmt.Sprintf("branch-%d", i)] = repo.SHA(strings.Repeat("a", 40))
+	}
+	l := look{key: "monitor"}
+	l.see(repo.Observation{Heads: heads})
+	if l.Err == nil || kindOf(l.Err) != "too many branches" || !strings.Contains(l.Err.Error(), "20000 branches match") || mend(l) != "" {
+		t.Errorf("%v, kind %q, remedy %q, want an error that says how many, and what to do", l.Err, kindOf(l.Err), mend(l))
+	}
+	l = look{key: "deploy"}
+	if l.see(repo.Observation{Heads: heads}); l.Err != nil {
+		t.Errorf("a QA repository: %v", l.Err)
 	}
 }

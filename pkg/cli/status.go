@@ -48,6 +48,11 @@ kept as it stands and nothing runs for the repository. Mend the entry where it i
 the ConfigMap sentry-state or one numbered after it, or delete it: then the repository counts
 as seen for the first time.
 
+One of kind "too many branches" means that the repository has more than the state holds for
+one: it is as it was until 'branches' is narrowed. A problem on "the state" means that all
+repositories together have: runs are remembered, and nothing else is saved. One on NAME.* is
+that of further branches of a repository, of which twenty have a line of their own.
+
 With --history it shows the runs that keep_runs has deleted, newest first, of one unit or of
 all: when, what triggered them, how they ended, how long they took and which members failed.`,
 		Example: `  sentry status -n sentry

@@ -138,7 +138,7 @@ func TestFitOfHostileNames(t *testing.T) {
 	hostile := strings.Repeat("<&>'", 60)
 	in := plan.Input{Config: cfg, Snapshot: state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{"a": {Branches: map[string]state.Branch{"main": {SHA: sha0}}}}}}
 	heads := map[string]repo.SHA{}
-	for i := range 400 {
+	for i := range 300 {
 		heads[fmt.Sprintf("%03d%s", i, hostile)] = sha1
 	}
 	in.Observed = []repo.Observation{{Heads: heads}}
@@ -150,8 +150,8 @@ func TestFitOfHostileNames(t *testing.T) {
 	if err != nil || len(text) > MaxSize || len(text) < MaxSize/2 {
 		t.Errorf("%d deployments, %d bytes, %v, want at most %d and not less than half", len(part.Members), len(text), err, MaxSize)
 	}
-	if len(part.Members)+part.Trigger.Waiting != 400 {
-		t.Errorf("%d deployments and %d waiting, want 400 in all", len(part.Members), part.Trigger.Waiting)
+	if len(part.Members)+part.Trigger.Waiting != 300 {
+		t.Errorf("%d deployments and %d waiting, want 300 in all", len(part.Members), part.Trigger.Waiting)
 	}
 	t.Logf("%d deployments, %d bytes", len(part.Members), len(text))
 }

@@ -26,9 +26,13 @@ const uid int64 = 65532
 const verdictTimeout = 5 * time.Minute
 
 // Generate returns the PipelineRun of a pinned run. It fails on what no PipelineRun can hold: text that
-// is not UTF-8 or holds NUL, and a token that is written out in the configuration. Validate says whether
+// is not UTF-8 or holds NUL, and a token that is written out in the configuration; and on what the state could
+// not remember. Validate says whether
 // Tekton would take the result.
 func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
+	if err := run.CheckNumber(); err != nil {
+		return nil, err
+	}
 	deploy, err := deployTask()
 	if err != nil {
 		return nil, fmt.Errorf("the embedded deploy.yaml: %w", err)

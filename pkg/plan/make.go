@@ -33,6 +33,13 @@ import (
 //	problem           | error of another   | failing    | the problem is remembered
 //	problem           | heads              | recovered  | no problem; the heads as above
 //	SHA               | not configured     |            | only the highest N stays, as the floor
+//	anything          | more heads than    | failing    | as an error
+//	                  | its share holds    |            |
+//	as much as its    | other heads that   | failing    | as heads, without new branches until those that are
+//	share holds       | its share holds    |            | missing are forgotten
+//
+// A repository's share of the state is what state.Repository.Fits says. It counts all that the entry would hold: what
+// is observed, and what is remembered beside it, also of branches that are missing or forgotten.
 //
 // A ref for which a run follows stays in Plan.Snapshot as it was: Run.Remember advances it once the run
 // exists. Until then every plan finds the change again and gives its run the same name.
@@ -130,7 +137,7 @@ func (p *planner) failure(i int) error {
 	case len(o.Heads) == 0:
 		return errNoHeads
 	}
-	return nil
+	return share(p.Snapshot.Repositories[p.Config.Repositories[i].Name], p.Observed[i].Heads)
 }
 
 // look plans one repository.
@@ -138,17 +145,21 @@ func (p *planner) look(i int) {
 	r := &p.Config.Repositories[i]
 	was, known := p.Snapshot.Repositories[r.Name]
 	was.Unseen = was.Unseen || !known
-	if err := p.failure(i); err != nil {
-		if !errors.Is(err, ErrPending) {
-			p.fail(r, was, err)
-		}
+	err := p.failure(i)
+	if err != nil && !errors.Is(err, ErrPending) {
+		p.fail(r, was, err)
+	}
+	if err != nil && !crowded(err) {
 		return
 	}
-	if was.Problem != nil {
+	if err == nil && was.Problem != nil {
 		p.edit(r.Name, func(now *state.Repository) { now.Problem = nil })
 		p.notice(Recovered, repo.Ref{Repository: r.Name}, "", "", was.Problem.Kind)
 	}
 	changes, found := p.changes(r, was, p.Observed[i].Heads)
+	if err != nil {
+		changes = slices.DeleteFunc(changes, func(c Change) bool { return c.Old == "" })
+	}
 	if was.Unseen {
 		// From here on the repository is a known one, whether or not its first runs come about.
 		p.edit(r.Name, func(now *state.Repository) { now.Unseen = false })
@@ -375,7 +386,7 @@ func (p *planner) dropProblems(runs []Run) {
 	}
 	open := make(map[string]bool) // labels, and starts of labels up to the first dot
 	for _, r := range runs {
-		open[r.Unit.Label] = true
+		open[r.Unit.Label], open[state.More(r.Unit.Label)] = true, true
 	}
 	for i := range p.Config.Repositories {
 		r := &p.Config.Repositories[i]

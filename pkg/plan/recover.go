@@ -82,8 +82,8 @@ func counted(s state.Snapshot, ref repo.Ref) int {
 	return r.Floor
 }
 
-// maxNumber bounds what an annotation may raise N to; package state takes a little more.
-const maxNumber = 999_000_000
+// maxNumber bounds what an annotation may raise N to.
+const maxNumber = state.MaxNumber
 
 func (r Existing) number() int {
 	if len(r.Trigger.Refs) == 0 {

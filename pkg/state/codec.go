@@ -21,8 +21,8 @@ const (
 	parts = 2 // one of several documents; see Top and Part
 )
 
-// maxCount bounds the counters, so that adding to what was read cannot overflow.
-const maxCount = 1_000_000_000
+// MaxNumber bounds the numbers of runs: one a second reaches it in 31 years. An entry with a higher one is damaged.
+const MaxNumber = 999_000_000
 
 // remedy ends the errors about a state that cannot be read, since guessing would lose or repeat runs.
 const remedy = "restore it from a backup, or delete it: then every repository counts as seen for the first time"
@@ -33,18 +33,16 @@ type document struct {
 	Snapshot
 }
 
-// Encode returns s as JSON with sorted keys: equal snapshots give equal bytes. It fails on what Decode
-// would refuse, so that nothing is stored that cannot be read again; the error names the entry.
+// Encode returns s as JSON with sorted keys: equal snapshots give equal bytes. It fails with ErrTooLarge on what
+// Decode would refuse. An entry that Decode sets aside is written as it is, and costs no other one its place.
 func Encode(s Snapshot) ([]byte, error) {
-	if err := check(s); err != nil {
-		return nil, fmt.Errorf("encode the state: %w", err)
-	}
 	data, err := s.append(fmt.Appendf(make([]byte, 0, s.size()), `{"version":%d`, whole))
 	if err != nil {
 		return nil, fmt.Errorf("encode the state: %w", err)
 	}
 	if len(data) > MaxSize {
-		return nil, fmt.Errorf("encode the state: %d bytes, want at most %d: watch fewer branches, or split the configuration between two Sentries", len(data), MaxSize)
+		return nil, fmt.Errorf("%w: it takes %d bytes, want at most %d: watch fewer branches, or split the configuration between two Sentries; the largest repositories are %s",
+			ErrTooLarge, len(data), MaxSize, Largest(s, 3))
 	}
 	return data, nil
 }
@@ -156,23 +154,6 @@ func formatOf(data []byte) (int, error) {
 	return v.Version, nil
 }
 
-// check returns the first invalid entry in sorted order.
-func check(s Snapshot) error {
-	for _, name := range slices.Sorted(maps.Keys(s.Repositories)) {
-		r := s.Repositories[name]
-		if r.Damaged != nil {
-			continue
-		}
-		if name == "" {
-			return errors.New("a repository without a name")
-		}
-		if err := r.check(); err != nil {
-			return fmt.Errorf("repository %.80q: %w", name, err)
-		}
-	}
-	return nil
-}
-
 func (r Repository) check() error {
 	if err := checkCount("floor", r.Floor); err != nil {
 		return err
@@ -199,8 +180,8 @@ func (b Branch) check() error {
 }
 
 func checkCount(key string, n int) error {
-	if n < 0 || n > maxCount {
-		return fmt.Errorf("%s is %d, want 0 to %d", key, n, maxCount)
+	if n < 0 || n > MaxNumber {
+		return fmt.Errorf("%s is %d, want 0 to %d", key, n, MaxNumber)
 	}
 	return nil
 }

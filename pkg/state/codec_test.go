@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 const golden = `{"version":1,"epoch":"e1","repositories":{` +
@@ -42,13 +43,52 @@ func TestEncodeEmpty(t *testing.T) {
 	}
 }
 
-func TestEncodeRefuses(t *testing.T) {
-	s := full()
-	s.Repositories["rag"].Branches["x"] = Branch{SHA: "xyz"}
-	data, err := Encode(s)
-	want := `encode the state: repository "rag": branch "x": sha: object name of 3 characters, want 40 or 64 hexadecimal digits`
-	if data != nil || err == nil || err.Error() != want {
-		t.Errorf("Encode = %q, %v, want error %q", data, err, want)
+// An entry that is none costs that entry: it is written as it is, and read as damaged. Sound tells beforehand.
+func TestEncodeOfAnInvalidEntry(t *testing.T) {
+	never := time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	tests := map[string]struct {
+		name    string
+		r       Repository
+		problem string // "" for what can be written
+	}{
+		"n":           {"bad", Repository{Branches: map[string]Branch{"main": {SHA: shaA, N: 1_000_000_000}}}, "n is 1000000000, want 0 to 999000000"},
+		"floor":       {"bad", Repository{Floor: -1}, "floor is -1"},
+		"SHA":         {"bad", Repository{Branches: map[string]Branch{"main": {SHA: "xyz"}}}, "object name of 3 characters"},
+		"branch":      {"bad", Repository{Branches: map[string]Branch{"a..b": {SHA: shaA}}}, "it contains"},
+		"no UTF-8":    {"bad", Repository{Branches: map[string]Branch{"a\xffb..": {SHA: shaA}}}, "it contains"},
+		"unseen":      {"bad", Repository{Unseen: true, Branches: map[string]Branch{"main": {SHA: shaA}}}, "it is unseen and has branches"},
+		"no name":     {"", Repository{Floor: 1}, "without a name"},
+		"branch time": {"bad", Repository{Branches: map[string]Branch{"main": {SHA: shaA, Time: never}}}, ""},
+		"problem":     {"bad", Repository{Problem: &Problem{Since: never, Message: "\xff\x00"}}, ""},
+	}
+	for name, tt := range tests {
+		s := full()
+		s.Repositories[tt.name] = tt.r
+		for what, s := range map[string]Snapshot{"as it is": s, "sound": s.Sound()} {
+			data, err := Encode(s)
+			if err != nil {
+				t.Errorf("%s, %s: Encode: %v", name, what, err)
+				continue
+			}
+			back, err := Decode(data)
+			if err != nil {
+				t.Fatalf("%s, %s: Decode(%s): %v", name, what, data, err)
+			}
+			entry := back.Repositories[tt.name]
+			if tt.problem != "" && (entry.Damaged == nil || !strings.Contains(entry.Problem.Message, tt.problem)) || tt.problem == "" && entry.Damaged != nil {
+				t.Errorf("%s, %s: read back as %+v, want damaged with %q", name, what, entry, tt.problem)
+			}
+			if what == "sound" && tt.problem != "" && !back.Equal(s) {
+				t.Errorf("%s: read back as %+v, want what was said to be written: %+v", name, back, s)
+			}
+			delete(back.Repositories, tt.name)
+			if !back.Equal(full()) {
+				t.Errorf("%s, %s: the other entries are %+v, want them as they were", name, what, back)
+			}
+		}
+	}
+	if s := full(); !s.Sound().Equal(s) {
+		t.Error("a sound snapshot changes")
 	}
 }
 
@@ -105,7 +145,7 @@ func TestDecodeSetsDamagedEntriesAside(t *testing.T) {
 		"bad branch":        {replace(`"main"`, `"ma..in"`), `repository "rag": branch "ma..in" is not a branch name: it contains ..`},
 		"empty branch":      {replace(`"main"`, `""`), `repository "rag": branch "" is not a branch name: it is empty`},
 		"nameless":          {replace(`"gone"`, `""`), "a repository without a name"},
-		"negative n":        {replace(`"n":3`, `"n":-3`), `repository "rag": branch "main": n is -3, want 0 to 1000000000`},
+		"negative n":        {replace(`"n":3`, `"n":-3`), `repository "rag": branch "main": n is -3, want 0 to 999000000`},
 		"huge n":            {replace(`"n":3`, `"n":9223372036854775807`), `branch "main": n is 9223372036854775807`},
 		"negative missing":  {replace(`"missing":1`, `"missing":-1`), `branch "main": missing is -1`},
 		"negative floor":    {replace(`"floor":2`, `"floor":-2`), `repository "gone": floor is -2`},

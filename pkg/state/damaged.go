@@ -5,18 +5,67 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 )
 
 // plainRepository is a Repository that is encoded by its fields alone.
 type plainRepository Repository
 
-// MarshalJSON returns a damaged entry as it was found.
+// MarshalJSON returns a damaged entry as it was found. It does not fail: one entry would cost all others their place.
 func (r Repository) MarshalJSON() ([]byte, error) {
 	if r.Damaged != nil {
 		return r.Damaged, nil
 	}
-	return json.Marshal(plainRepository(r))
+	text, err := json.Marshal(plainRepository(r))
+	if err != nil {
+		text, err = json.Marshal(plainRepository(r.timely()))
+	}
+	return text, err
+}
+
+// timely returns the entry without the times that package json cannot write, which is all that it cannot.
+func (r Repository) timely() Repository {
+	r.Branches = maps.Clone(r.Branches)
+	for name, b := range r.Branches {
+		b.Time = writable(b.Time)
+		r.Branches[name] = b
+	}
+	if r.Problem != nil {
+		p := *r.Problem
+		p.Since = writable(p.Since)
+		r.Problem = &p
+	}
+	return r
+}
+
+// writable returns t, or no time where package json cannot write it.
+func writable(t time.Time) time.Time {
+	if _, err := t.MarshalJSON(); err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// Sound returns s as it will be read when it was written: with the entries set aside that Decode sets aside.
+// Planning makes no such entry. If it did, that entry's repository would stop, and no other.
+func (s Snapshot) Sound() Snapshot {
+	bad := make(map[string]Repository)
+	for name, r := range s.Repositories {
+		if r.Damaged != nil || name != "" && r.check() == nil {
+			continue
+		}
+		var entry Repository
+		_ = entry.UnmarshalJSON(encoded(r)) // takes anything
+		bad[name] = entry
+	}
+	if len(bad) == 0 {
+		return s
+	}
+	setAside(bad)
+	sound := s.Fork()
+	maps.Copy(sound.Repositories, bad)
+	return sound
 }
 
 // UnmarshalJSON takes anything: what is not a valid entry becomes a damaged one.
@@ -83,13 +132,15 @@ func setAsideFor(text json.RawMessage, why error) Repository {
 
 // setAside marks the entries under a name that no repository can have.
 func setAside(repositories map[string]Repository) {
-	r, ok := repositories[""]
-	if !ok || r.Damaged != nil {
-		return
+	if r, ok := repositories[""]; ok && r.Damaged == nil {
+		repositories[""] = setAsideFor(asWritten(encoded(r)), errors.New("a repository without a name"))
 	}
+}
+
+func encoded(r Repository) []byte {
 	text, err := json.Marshal(r)
 	if err != nil {
-		text = []byte(`{}`) // unreachable: it was decoded just now
+		return []byte(`{}`) // unreachable: see MarshalJSON
 	}
-	repositories[""] = setAsideFor(asWritten(text), errors.New("a repository without a name"))
+	return text
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 )
 
 // Top is the first document of a snapshot that is stored in several. It alone says what counts: Parts names
@@ -43,12 +44,8 @@ type furtherDocument struct {
 	Further
 }
 
-// Name returns the name of a part, which follows from its content, and its size in bytes. It fails on what
-// cannot be stored.
+// Name returns the name of a part, which follows from its content, and its size in bytes.
 func (p Part) Name() (name string, size int, err error) {
-	if err := check(Snapshot{Repositories: p.Repositories}); err != nil {
-		return "", 0, fmt.Errorf("encode the state: %w", err)
-	}
 	text, err := json.Marshal(p)
 	if err != nil {
 		return "", 0, fmt.Errorf("encode the state: %w", err)
@@ -61,9 +58,6 @@ func (p Part) Name() (name string, size int, err error) {
 func (t Top) Encode() ([]byte, error) {
 	if len(t.Parts) == 0 && t.Moving == "" {
 		return Encode(t.over(nil))
-	}
-	if err := check(t.over(nil)); err != nil {
-		return nil, fmt.Errorf("encode the state: %w", err)
 	}
 	return json.Marshal(topDocument{parts, t})
 }
@@ -125,19 +119,36 @@ func (t Top) over(parts []Part) Snapshot {
 	return s
 }
 
-// Split returns s in n parts, by a hash of each name. Where an entry is matters to nobody: reading does not
-// look for it in a certain place.
-func Split(s Snapshot, n int) []Part {
-	split := make([]Part, n)
-	for name, r := range s.Repositories {
-		p := &split[place(name, n)]
-		p.Repositories = joined(p.Repositories, map[string]Repository{name: r})
+// Split returns s in n parts of at most room bytes. An entry lies in the part that a hash of its name chooses, or
+// in the emptiest where that one is full: reading does not look for it in a certain place. An entry for which no part
+// has room is in none; left says that one of them fits an empty part.
+func Split(s Snapshot, n, room int) (split []Part, left bool) {
+	split = make([]Part, n)
+	used := make([]int, n)
+	room -= len(`{"repositories":{},"problems":{}}`)
+	choose := func(e sized) (*Part, bool) {
+		i := place(e.name, n)
+		if used[i]+e.size > room {
+			i = slices.Index(used, slices.Min(used))
+		}
+		if used[i]+e.size > room {
+			left = left || e.size <= room
+			return nil, false
+		}
+		used[i] += e.size
+		return &split[i], true
 	}
-	for unit, problem := range s.Problems {
-		p := &split[place(unit, n)]
-		p.Problems = joined(p.Problems, map[string]Problem{unit: problem})
+	for _, e := range bySize(s.Repositories) {
+		if p, ok := choose(e); ok {
+			p.Repositories = joined(p.Repositories, map[string]Repository{e.name: s.Repositories[e.name]})
+		}
 	}
-	return split
+	for _, e := range bySize(s.Problems) {
+		if p, ok := choose(e); ok {
+			p.Problems = joined(p.Problems, map[string]Problem{e.name: s.Problems[e.name]})
+		}
+	}
+	return split, left
 }
 
 func place(name string, n int) int {

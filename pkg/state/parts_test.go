@@ -21,7 +21,7 @@ func many(n int) Snapshot {
 func TestPartsAndTopAreTheSnapshot(t *testing.T) {
 	old := many(200)
 	for n := 1; n <= 4; n++ {
-		parts := Split(old, n)
+		parts, _ := Split(old, n, 1<<20)
 		smallest := len(old.Repositories)
 		for _, p := range parts {
 			smallest = min(smallest, len(p.Repositories))
@@ -73,7 +73,8 @@ func TestTopThatIsAllIsTheFirstFormat(t *testing.T) {
 func TestNameFollowsFromTheContent(t *testing.T) {
 	name := func(s Snapshot) string {
 		t.Helper()
-		n, _, err := Split(s, 1)[0].Name()
+		parts, _ := Split(s, 1, 1<<20)
+		n, _, err := parts[0].Name()
 		if err != nil {
 			t.Fatal(err)
 		}

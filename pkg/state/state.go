@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -21,13 +22,17 @@ import (
 // load it again and plan again.
 var ErrConflict = errors.New("the state was written by somebody else since it was read")
 
+// ErrTooLarge is returned by a store's Save, before anything is written, for a snapshot that is larger than what
+// the store holds.
+var ErrTooLarge = errors.New("the state is too large to be saved")
+
 // Snapshot is everything that Sentry remembers.
 type Snapshot struct {
 	// Epoch is a random word made when the state is first written. Run names are derived from it too, so
 	// that a state that was deleted by hand never plans the name of a run from before.
 	Epoch        string                `json:"epoch,omitempty"`
 	Repositories map[string]Repository `json:"repositories,omitempty"` // by name
-	// Problems are what currently keeps a unit from running, by the unit's label.
+	// Problems are what currently keeps a unit from running, by the unit's label, by More or by Whole.
 	Problems map[string]Problem `json:"problems,omitempty"`
 }
 
@@ -74,7 +79,7 @@ func (r Repository) Branch(name string) (Branch, bool) {
 
 // Problem is an error that lasts. It is written when it comes, changes its kind and goes, never in between.
 type Problem struct {
-	Kind    string    `json:"kind"`    // one of the error kinds of package githost, or "create", "qa"
+	Kind    string    `json:"kind"`    // one of the error kinds of package githost, or "create", "qa" and more
 	Message string    `json:"message"` // one line, no secrets
 	Since   time.Time `json:"since"`
 }
@@ -85,14 +90,25 @@ const maxMessage = 300
 // NewProblem returns the problem of that kind. The message becomes one line of printable characters of at
 // most 300 bytes, whatever a server put into it.
 func NewProblem(kind, message string, since time.Time) Problem {
-	return Problem{Kind: kind, Message: oneLine(message), Since: since.UTC().Round(0)}
+	return Problem{Kind: kind, Message: oneLine(message), Since: writable(since.UTC().Round(0))}
 }
 
+// Whole is what stands for a unit's label in the problem that the state is not saved. No unit has such a label.
+const Whole = "the state"
+
 // SetProblem notes what keeps a unit from running, and reports whether that is news: another problem of the
-// same kind stays as it was first written, so that a failure that lasts is not written every cycle.
+// same kind stays as it was first written, so that a failure that lasts is not written every cycle. Beyond
+// twenty units of one repository all others have one problem together: see More.
 func (s *Snapshot) SetProblem(unit, kind string, err error, now time.Time) bool {
-	if old, ok := s.Problems[unit]; ok && old.Kind == kind {
+	old, ok := s.Problems[unit]
+	if ok && old.Kind == kind {
 		return false
+	}
+	if !ok && s.full(unit) {
+		unit, err = More(unit), fmt.Errorf("more branches, one of them: %w", err)
+		if _, ok := s.Problems[unit]; ok {
+			return false
+		}
 	}
 	s.Problems = maps.Clone(s.Problems) // whoever shares the map with another snapshot keeps that one as it is
 	if s.Problems == nil {

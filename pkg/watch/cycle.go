@@ -88,11 +88,13 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 		answered := make([]bool, len(c.observed))
 		for i, o := range batch {
 			c.observed[i], answered[i] = plan.Watched(o), true
-			if o.Err != nil || c.Watcher.damaged[c.Config.Repositories[i].Name] {
+		}
+		c.plan(ctx, answered)
+		for i := range batch {
+			if c.failing(i) != "" {
 				c.report.Failing++
 			}
 		}
-		c.plan(ctx, answered)
 	})
 	c.work()
 	c.report.Stopped = ctx.Err() != nil
@@ -207,6 +209,9 @@ func (c *cycle) remember(ctx context.Context) error {
 			c.report.Wrote++
 			c.logEvents()
 			return nil
+		}
+		if errors.Is(err, state.ErrTooLarge) {
+			c.rememberRuns(ctx, err)
 		}
 		if !errors.Is(err, state.ErrConflict) {
 			return fmt.Errorf("remember what was done: %w", err)

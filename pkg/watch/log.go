@@ -132,9 +132,10 @@ func (c *cycle) summarize(ctx context.Context, start time.Time) {
 	}
 	if c.cycles == 0 {
 		var failing groups
-		for i, o := range c.observed {
-			if o.Err != nil {
-				failing.add(c.Config.Repositories[i].Name, o.Err.Error())
+		for i := range c.observed {
+			name := c.Config.Repositories[i].Name
+			if why := c.failing(i); why != "" && !c.Watcher.damaged[name] { // of which logDamaged tells
+				failing.add(name, why)
 			}
 		}
 		failing.log(c.Log.Warn, "cannot read the repository", "cannot read the repositories")

@@ -208,6 +208,46 @@ var mutants = []mutant{
 		"./pkg/state", "TestDecodeSetsDamagedEntriesAside",
 	},
 	{
+		"an entry that cannot be read again counts as saved", "pkg/state/file/file.go",
+		"	snapshot = snapshot.Sound()\n", "",
+		"./pkg/state/file", "TestSaveOfAnInvalidEntry",
+	},
+	{
+		"a run is made whose number the state cannot hold", "pkg/plan/number.go",
+		"if n <= state.MaxNumber {", "if true {",
+		"./pkg/watch", "TestNumbersThatEnd",
+	},
+	{
+		"a repository may take all of the state", "pkg/plan/share.go",
+		"if was.Fits(heads) {", "if true {",
+		"./pkg/watch", "TestTooManyBranchesCostTheirRepository",
+	},
+	{
+		"new branches do not wait for room", "pkg/plan/make.go",
+		"return c.Old == \"\" })", "return false })",
+		"./pkg/plan", "TestShareUnderChurn",
+	},
+	{
+		"branches that are gone keep their room", "pkg/plan/make.go",
+		"if err != nil && !crowded(err) {", "if err != nil {",
+		"./pkg/plan", "TestShareUnderChurn",
+	},
+	{
+		"a part of the state is full, and its entries have no other", "pkg/state/parts.go",
+		"i = slices.Index(used, slices.Min(used))", "_ = slices.Min(used)",
+		inStates, "TestLargeRepositoriesBesideMany",
+	},
+	{
+		"an entry that is larger than a part is in none", inSplit,
+		"top := state.Over(snapshot, parts)", "top := state.Top{Epoch: snapshot.Epoch}",
+		inStates, "TestEntryLargerThanAPart",
+	},
+	{
+		"a state that is too large remembers no run", inCycle,
+		"c.rememberRuns(ctx, err)", "_ = ctx",
+		"./pkg/watch", "TestStateThatIsTooLarge",
+	},
+	{
 		"a part of the state that cannot be decoded counts as empty", inStore,
 		"return nil, state.Part{}, s.unreadable(nameOf(i), err)", "return nil, state.Part{}, nil",
 		inStates, "TestLoadRefuses",

@@ -4,13 +4,13 @@
 //
 // The first ConfigMap alone says what counts, so that whatever a Save changes counts at once or not at all.
 // It holds what changed lately, over parts that lie in the further ones; a Save writes it alone, until it
-// would pass 900 KiB. Then the whole snapshot is split anew, in this order:
+// would pass 900 KiB. Then the whole snapshot is split anew, but for entries that fit no further one, in this order:
 //
 //	write                                      | after a crash there
 //	-------------------------------------------+--------------------------------------------------
 //	first: as it was, with a word `moving`     | nothing has changed
 //	further: the new part, beside the old one  | the first names the old parts: nothing has changed
-//	first: names the new parts, holds nothing  | done
+//	first: names the new parts                 | done
 //
 // The word makes every other writer's copy of the first out of date before a further one is touched. Who
 // was about to name parts that now get replaced is refused.
@@ -40,9 +40,8 @@ const (
 	maxFurther = 15
 )
 
-// errTooLarge comes before anything was written.
-var errTooLarge = fmt.Errorf("the state does not fit %d ConfigMaps of %d KiB: watch fewer branches, or split sentry.yaml over two namespaces",
-	maxFurther+1, maxBytes>>10)
+// noteRoom is what the first ConfigMap may take more where it says that the state is too large: 300 bytes at least.
+const noteRoom = 4 << 10
 
 // Store keeps the snapshot in the ConfigMap sentry-state and those after it. It is not safe for concurrent use.
 type Store struct {
@@ -168,8 +167,9 @@ func (s *Store) unreadable(name string, err error) error {
 }
 
 // Save replaces what the last Load returned, or state.ErrConflict when the state changed, appeared or
-// went since.
+// went since. It is state.ErrTooLarge, before anything is written, when all ConfigMaps together have no room for it.
 func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
+	snapshot = snapshot.Sound()
 	s.snapshot = nil // until all of it is written
 	err := s.save(ctx, snapshot)
 	if err == nil {
@@ -195,10 +195,18 @@ func (s *Store) save(ctx context.Context, snapshot state.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if len(text) <= s.limit {
+	if len(text) <= s.room(snapshot) {
 		return s.saveTop(ctx, top, s.further, s.parts)
 	}
 	return s.split(ctx, snapshot)
+}
+
+// room is what the first ConfigMap may take, in bytes.
+func (s *Store) room(snapshot state.Snapshot) int {
+	if _, ok := snapshot.Problems[state.Whole]; ok {
+		return s.limit + noteRoom
+	}
+	return s.limit
 }
 
 // saveTop writes the first ConfigMap, after which the parts are what counts beside it.

@@ -76,7 +76,7 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 		{10, 0, 1},    // and back into one
 		{130, 4, 6},   // over what was left behind
 		{130, 4, 1},   // (the store does not compare; its caller does)
-		{400, 11, 13}, // from few to many
+		{400, 10, 12}, // from few to many
 	} {
 		server.Writes()
 		want := sized(step.n, "a")
@@ -96,7 +96,7 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 	}
 	server.Writes()
 	s, _ := load(t, c)
-	if err := s.Save(t.Context(), sized(1200, "a")); !errors.Is(err, errTooLarge) || len(server.Writes()) > 0 {
+	if err := s.Save(t.Context(), sized(1200, "a")); !errors.Is(err, state.ErrTooLarge) || len(server.Writes()) > 0 {
 		t.Errorf("more than all ConfigMaps hold: %v, want a refusal before anything is written", err)
 	}
 }

@@ -3,6 +3,8 @@ package configmap
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
+	"math"
 	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -14,9 +16,18 @@ func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	documents, err := s.documents(snapshot.Epoch, parts, names)
+	documents, err := s.documents(snapshot, parts, names)
 	if err != nil {
 		return err
+	}
+	top := state.Over(snapshot, parts)
+	top.Parts = names
+	text, err := top.Encode()
+	if err != nil {
+		return err
+	}
+	if len(text) > s.room(snapshot) {
+		return tooLarge(snapshot)
 	}
 	// What lies beyond the known ones is from a state that was deleted or shrank. It has to be read before
 	// the word is written, so that whoever writes it after that is noticed.
@@ -41,35 +52,39 @@ func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
 			return err
 		}
 	}
-	top := state.Top{Epoch: snapshot.Epoch, Parts: names}
 	return s.saveTop(ctx, top, further[:len(parts)], parts)
 }
 
-// fit splits the snapshot in at least n parts that are not too large, or says that it cannot.
+// fit splits the snapshot in at least n parts. What they have no room for is left to the first ConfigMap.
 func (s *Store) fit(snapshot state.Snapshot, n int) ([]state.Part, []string, error) {
-	_, total, err := state.Split(snapshot, 1)[0].Name()
+	half := s.limit/2 - 1024 // for the document around it
+	whole, _ := state.Split(snapshot, 1, math.MaxInt)
+	_, total, err := whole[0].Name()
 	if err != nil {
 		return nil, nil, err
 	}
-	for n = max(n, total/(s.limit/2)+1); n <= maxFurther; n++ {
-		parts, names, large := state.Split(snapshot, n), make([]string, n), false
-		for i, p := range parts {
-			name, size, err := p.Name()
-			if err != nil {
-				return nil, nil, err
-			}
-			names[i], large = name, large || size > s.limit/2-1024 // for the document around it
-		}
-		if !large {
-			return parts, names, nil
+	n = min(max(n, total/(s.limit/2)+1), maxFurther)
+	parts, left := state.Split(snapshot, n, half)
+	for ; left && n < maxFurther; n++ {
+		parts, left = state.Split(snapshot, n+1, half)
+	}
+	names := make([]string, n)
+	for i, p := range parts {
+		if names[i], _, err = p.Name(); err != nil {
+			return nil, nil, err
 		}
 	}
-	return nil, nil, errTooLarge
+	return parts, names, nil
+}
+
+func tooLarge(snapshot state.Snapshot) error {
+	return fmt.Errorf("%w: it does not fit %d ConfigMaps of %d KiB; watch fewer branches, or split sentry.yaml over two namespaces. The largest repositories are %s",
+		state.ErrTooLarge, maxFurther+1, maxBytes>>10, state.Largest(snapshot, 3))
 }
 
 // documents returns what the further ConfigMaps have to hold; nil for one that holds it already, of which
 // the part keeps its name.
-func (s *Store) documents(epoch string, parts []state.Part, names []string) ([][]byte, error) {
+func (s *Store) documents(snapshot state.Snapshot, parts []state.Part, names []string) ([][]byte, error) {
 	documents := make([][]byte, len(parts))
 	for i := range names {
 		holds := map[string]state.Part{}
@@ -90,12 +105,12 @@ func (s *Store) documents(epoch string, parts []state.Part, names []string) ([][
 			holds[old] = s.parts[i]
 		}
 		holds[names[i]] = parts[i]
-		text, err := state.Further{Epoch: epoch, Parts: holds}.Encode()
+		text, err := state.Further{Epoch: snapshot.Epoch, Parts: holds}.Encode()
 		if err != nil {
 			return nil, err
 		}
 		if len(text) > s.limit {
-			return nil, errTooLarge
+			return nil, tooLarge(snapshot)
 		}
 		documents[i] = text
 	}

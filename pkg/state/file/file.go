@@ -75,6 +75,7 @@ func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
 // nothing, when the file is not what the last Load or Save left. It waits 10 s for another process that has
 // the lock, and says so on the log after the first one.
 func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
+	snapshot = snapshot.Sound()
 	data, err := state.Encode(snapshot)
 	if err != nil {
 		return err

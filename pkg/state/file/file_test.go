@@ -207,17 +207,22 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-func TestSaveRefusesInvalid(t *testing.T) {
+// An entry that cannot be read again stops its repository from then on, and costs the others nothing.
+func TestSaveOfAnInvalidEntry(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	s := open(path)
 	save(t, s, snapshot("e1"))
 	bad := snapshot("e2")
-	bad.Repositories["rag"].Branches["main"] = state.Branch{SHA: "x"}
-	if err := s.Save(t.Context(), bad); err == nil || !strings.Contains(err.Error(), `branch "main"`) {
-		t.Errorf("Save of an invalid SHA = %v, want an error that names the branch", err)
-	}
-	if got := load(t, s); got.Epoch != "e1" {
-		t.Errorf("Load = %+v, want the state from before", got)
+	bad.Repositories["bad"] = state.Repository{Branches: map[string]state.Branch{"main": {SHA: "x"}}}
+	save(t, s, bad)
+	for what, s := range map[string]*Store{"that saved": s, "of a later start": open(path)} {
+		got := load(t, s)
+		if r := got.Repositories["bad"]; r.Damaged == nil || !strings.Contains(r.Problem.Message, `branch "main"`) {
+			t.Errorf("the store %s: %+v, want a damaged entry that names the branch", what, r)
+		}
+		if delete(got.Repositories, "bad"); !got.Equal(snapshot("e2")) {
+			t.Errorf("the store %s: %+v, want the other entries as they were saved", what, got)
+		}
 	}
 }
 

@@ -1,0 +1,54 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// tooMany stands for branches that take more than a repository's share of the state.
+type tooMany struct {
+	heads int
+	gone  int // remembered, and not among the heads; 0 when the heads alone are too many
+}
+
+func (e tooMany) Error() string {
+	const bound = state.MaxRepository >> 10
+	if e.gone > 0 {
+		return fmt.Sprintf("%d branches, and %d that are gone or not configured any more, take more than the %d KiB of the state that a repository may have: "+
+			"new branches wait until those are forgotten, which takes three good answers", e.heads, e.gone, bound)
+	}
+	return fmt.Sprintf("%d branches match, which take more than the %d KiB of the state that a repository may have: narrow monitor.branches", e.heads, bound)
+}
+
+func (tooMany) ProblemKind() string { return "too many branches" }
+
+// CheckHeads returns an error when the heads alone are more than what is remembered of one repository: it would not be
+// followed.
+func CheckHeads(heads map[string]repo.SHA) error { return share(state.Repository{}, heads) }
+
+// share returns a tooMany when the heads, or they beside what is remembered, are beyond the repository's share.
+func share(was state.Repository, heads map[string]repo.SHA) error {
+	if was.Fits(heads) {
+		return nil
+	}
+	if !(state.Repository{}).Fits(heads) {
+		return tooMany{heads: len(heads)}
+	}
+	gone := 0
+	for branch := range was.Branches {
+		if _, ok := heads[branch]; !ok {
+			gone++
+		}
+	}
+	return tooMany{len(heads), gone}
+}
+
+// crowded reports whether err is only about branches that are soon forgotten: the heads can be acted upon, but for
+// those of new branches.
+func crowded(err error) bool {
+	e, ok := errors.AsType[tooMany](err)
+	return ok && e.gone > 0
+}

@@ -1,0 +1,158 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// hostile is what a branch name may hold that is written longer than it is.
+var hostile = []string{"a", "<", "&", "\"", "\u2028", "日", "\U0001f600", "$", "'"}
+
+func hostileName(r *rand.Rand, i int) string {
+	name := fmt.Sprintf("b%d-", i)
+	for length := r.IntN(255); ; {
+		next := name + hostile[r.IntN(len(hostile))]
+		if len(next) > length {
+			return name
+		}
+		name = next
+	}
+}
+
+// What fits stays within the share however it is written later: with the highest numbers, the longest times, missing.
+func TestWhatFitsIsWithinTheShare(t *testing.T) {
+	for seed := range uint64(10) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		names, sha := make([]string, 4_000), []repo.SHA{shaA, shaA + "0123456789abcdef01234567"}[seed%2]
+		for i := range names {
+			names[i] = hostileName(r, i)
+			if err := repo.CheckBranch(names[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The first n branches, of which every other one is a head, the rest is only remembered.
+		first := sort.Search(len(names), func(n int) bool {
+			was, heads := Repository{Branches: map[string]Branch{}}, map[string]repo.SHA{}
+			for i, name := range names[:n] {
+				if i%2 == 0 {
+					heads[name] = sha
+				}
+				if i%2 == 1 || i%4 == 0 {
+					was.Branches[name] = Branch{SHA: sha}
+				}
+			}
+			return !was.Fits(heads)
+		})
+		size := func(n int) int {
+			entry := Repository{
+				Branches: map[string]Branch{}, Floor: MaxNumber,
+				Problem: &Problem{Kind: "too many branches", Message: strings.Repeat("<", 300), Since: noon.Add(1)},
+			}
+			for _, name := range names[:n] {
+				entry.Branches[name] = Branch{SHA: sha, N: MaxNumber, Time: noon.Add(123_456_789), Missing: 2}
+			}
+			return bySize(map[string]Repository{strings.Repeat("n", 63): entry})[0].size
+		}
+		if got := size(first - 1); got > MaxRepository || got < MaxRepository*98/100 {
+			t.Errorf("seed %d: %d branches fit, which take %d bytes, want hardly less than %d", seed, first-1, got, MaxRepository)
+		}
+	}
+}
+
+func TestTheShareInBranches(t *testing.T) {
+	for length, want := range map[int]int{20: 3_200, 60: 2_500, 250: 1_200} {
+		heads := map[string]repo.SHA{}
+		for i := range want * 11 / 10 {
+			name := fmt.Sprintf("%d-", i)
+			heads[name+strings.Repeat("x", length-len(name))] = shaA
+			if i == want*97/100 && !(Repository{}).Fits(heads) {
+				t.Errorf("%d branches of %d bytes do not fit, and the documentation says some %d", i, length, want)
+			}
+		}
+		if (Repository{}).Fits(heads) {
+			t.Errorf("%d branches of %d bytes fit, and the documentation says some %d", len(heads), length, want)
+		}
+	}
+}
+
+// One repository's units cannot fill the state with what is wrong with them.
+func TestProblemsOfManyUnits(t *testing.T) {
+	var s Snapshot
+	news := 0
+	for range 3 {
+		for i := range 5_000 {
+			if s.SetProblem(fmt.Sprintf("web.branch-%d", i), "qa", errors.New("the QA repository cannot be read"), noon) {
+				news++
+			}
+		}
+	}
+	if len(s.Problems) != maxProblems+1 || news != maxProblems+1 {
+		t.Errorf("%d problems, %d of them news, want %d and one for all others", len(s.Problems), news, maxProblems)
+	}
+	if p := s.Problems["web.*"]; p.Kind != "qa" || p.Message != "more branches, one of them: the QA repository cannot be read" {
+		t.Errorf("the one for all others is %+v", p)
+	}
+	for _, unit := range []string{"web-2.main", "site", "site..01234567", "we.b"} {
+		if !s.SetProblem(unit, "qa", errors.New("no"), noon) || s.Problems[unit].Message != "no" {
+			t.Errorf("the problem of %s is lost among another repository's", unit)
+		}
+	}
+	if s.SetProblem("web.branch-9999", "create", errors.New("down"), noon) {
+		t.Error("the one for all others is written again for each kind: that is news in every cycle")
+	}
+	if !s.SetProblem("web.branch-1", "create", errors.New("down"), noon.Add(time.Hour)) {
+		t.Error("one that is listed keeps an old problem")
+	}
+}
+
+// However large some entries are, what fits the parts together is placed, and nothing is lost or in two of them.
+func TestSplitPlacesLargeEntries(t *testing.T) {
+	sized := func(name string, size int) Repository {
+		r := Repository{Branches: map[string]Branch{}}
+		for i := 0; size > 0; i++ {
+			branch := fmt.Sprintf("%s-%d", name, i)
+			r.Branches[branch] = Branch{SHA: shaA, Time: noon}
+			size -= len(branch) + len(`"":{"sha":"","time":"2026-03-01T12:00:00Z"},`) + 40
+		}
+		return r
+	}
+	const room, n = 10_000, 10
+	s := Snapshot{Repositories: map[string]Repository{"huge": sized("huge", room+1)}, Problems: map[string]Problem{}}
+	for i := range n {
+		s.Repositories[fmt.Sprintf("large-%d", i)] = sized("l", room*8/10)
+	}
+	for i := range n * 8 { // in the room that is left
+		s.Repositories[fmt.Sprintf("small-%d", i)] = sized("s", 1)
+	}
+	parts, left := Split(s, n, room)
+	if left {
+		t.Error("an entry is left over, want room for all but the huge one")
+	}
+	for i, p := range parts {
+		if _, size, err := p.Name(); err != nil || size > room {
+			t.Errorf("part %d has %d bytes, %v, want at most %d", i, size, err, room)
+		}
+	}
+	top := Over(s, parts)
+	if got := slices.Collect(maps.Keys(top.Repositories)); !slices.Equal(got, []string{"huge"}) {
+		t.Errorf("in no part: %v, want the huge one alone", got)
+	}
+	if !top.With(parts).Equal(s) {
+		t.Error("the parts and the top are not what was split")
+	}
+	if _, left := Split(s, n-1, room); !left {
+		t.Error("ten large ones fit nine parts")
+	}
+	if got := Largest(s, 2); got != "huge 10 KiB, large-0 8 KiB" {
+		t.Errorf("Largest = %q", got)
+	}
+}
