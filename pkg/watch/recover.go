@@ -89,26 +89,3 @@ func (c *cycle) took(ctx context.Context, run plan.Run) (bool, error) {
 
 // ours reports whether a Sentry on this state made the run.
 func (c *cycle) ours(e plan.Existing) bool { return e.Ours(c.key, c.next.Epoch) }
-
-// held is the kind of the problem on a unit whose changes wait for a run that no Sentry made.
-const held = "held"
-
-// blame notes in the state when a change waits for a run that somebody else made, such as a rerun by hand. Nothing
-// says when that one ends, and whoever may create runs could keep a unit waiting by it.
-func (c *cycle) blame(run plan.Run) {
-	label := run.Unit.Label
-	for _, e := range run.Behind {
-		if c.ours(e) {
-			continue
-		}
-		err := fmt.Errorf("a change waits for the run %s, which Sentry did not start: wait for its end, or cancel it", e.Name)
-		if c.next.SetProblem(label, held, err, c.Now()) {
-			c.Log.Warn("a change waits for a run that Sentry did not start", "unit", label, "run", e.Name)
-		}
-		return
-	}
-	if p, ok := c.next.Problems[label]; ok && p.Kind == held {
-		c.next = c.next.Fork()
-		delete(c.next.Problems, label)
-	}
-}

@@ -1,0 +1,90 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tekton-sentry/sentry/pkg/plan"
+)
+
+// hold returns the runs whose unit is not busy, and cancels what on_busy: cancel replaces. The engine is
+// asked only when something is due, so that an idle cycle sends it nothing.
+func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
+	if len(p.Runs) == 0 {
+		return nil, nil
+	}
+	units := make([]string, len(p.Runs))
+	for i, r := range p.Runs {
+		units[i] = r.Unit.Label
+	}
+	existing, err := c.Engine.Existing(ctx, units)
+	if err != nil {
+		return nil, fmt.Errorf("find the runs of the units that are due: %w", err)
+	}
+	if p.Runs = c.settle(p.Runs, existing); len(p.Runs) == 0 {
+		return nil, nil
+	}
+	p = p.Hold(plan.ActiveOf(existing, c.ours))
+	var ready []plan.Run
+	for _, r := range p.Runs {
+		if len(r.Cancel) == 0 {
+			ready = append(ready, r)
+			continue
+		}
+		// The new run starts when the old one has ended, in a later cycle: two must not deploy at once.
+		c.cancel(ctx, r)
+		p.Waiting = append(p.Waiting, r)
+	}
+	for _, r := range p.Waiting {
+		c.wait(r)
+		c.blame(r)
+	}
+	return ready, nil
+}
+
+func (c *cycle) cancel(ctx context.Context, r plan.Run) {
+	call, done := outlasting(ctx)
+	defer done()
+	for _, name := range r.Cancel {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := c.Engine.Cancel(call, name); err != nil {
+			c.Log.Error("cannot cancel the run that a newer change replaces", "unit", r.Unit.Label, "run", name, "err", err)
+			continue
+		}
+		c.Log.Info("cancelled the run that a newer change replaces", "unit", r.Unit.Label, "run", name)
+	}
+}
+
+// wait notes a run that waits for its unit; the log tells it once.
+func (c *cycle) wait(r plan.Run) {
+	c.report.Waiting++
+	c.waiting[r.Name] = true
+	if !c.Watcher.waiting[r.Name] {
+		c.logWaiting(r)
+	}
+}
+
+// held is the kind of the problem on a unit whose changes wait for a run that was started by hand.
+const held = "held"
+
+// blame notes in the state when a change waits for a run that no `sentry watch` made, such as a rerun by hand. Nothing
+// says when that one ends, and whoever may create runs could keep a unit waiting by it.
+func (c *cycle) blame(run plan.Run) {
+	label := run.Unit.Label
+	for _, e := range run.Behind {
+		if c.ours(e) {
+			continue
+		}
+		err := fmt.Errorf("a change waits for the run %s, which was started by hand: wait for its end, or cancel it", e.Name)
+		if c.next.SetProblem(label, held, err, c.Now()) {
+			c.Log.Warn("a change waits for a run that was started by hand", "unit", label, "run", e.Name)
+		}
+		return
+	}
+	if p, ok := c.next.Problems[label]; ok && p.Kind == held {
+		c.next = c.next.Fork()
+		delete(c.next.Problems, label)
+	}
+}
