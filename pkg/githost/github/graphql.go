@@ -105,7 +105,7 @@ func (r *reading) ask(ctx context.Context, batch []int) error {
 			return nil
 		}
 		answer, err := r.host.send(ctx, headsRequest(pending), headFragment, func(alias string, v *jsonstream.Reader) {
-			if i := numbered(alias, "r", len(pending)); i >= 0 && !pending[i].said.told {
+			if i := graphql.Numbered(alias, "r", len(pending)); i >= 0 && !pending[i].said.told {
 				pending[i].read(v)
 			}
 		})
@@ -118,16 +118,6 @@ func (r *reading) ask(ctx context.Context, batch []int) error {
 		pending = r.take(answer, pending)
 	}
 	return nil
-}
-
-// numbered returns the number behind the letter of an alias, -1 unless it is one of so many, from 0.
-func numbered(alias, letter string, many int) int {
-	number, ok := strings.CutPrefix(alias, letter)
-	i, err := strconv.Atoi(number)
-	if !ok || err != nil || i < 0 || i >= many {
-		return -1
-	}
-	return i
 }
 
 // take takes what an answer says of each target, and returns those of which another page follows.

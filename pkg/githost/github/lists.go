@@ -106,7 +106,7 @@ func (h *host) fill(ctx context.Context, lists []*list, budget int) error {
 func (h *host) nextPage(ctx context.Context, lists []*list) (more []*list, err error) {
 	pages := make([]listPage, len(lists))
 	answer, err := h.send(ctx, listsRequest(lists), "", func(alias string, v *jsonstream.Reader) {
-		if i := numbered(alias, "o", len(pages)); i >= 0 && !pages[i].told {
+		if i := graphql.Numbered(alias, "o", len(pages)); i >= 0 && !pages[i].told {
 			pages[i] = lists[i].read(v)
 		}
 	})

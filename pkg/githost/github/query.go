@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -168,7 +169,7 @@ func (t *target) readFields(v *jsonstream.Reader) (more bool, err error) {
 		case field == "refs" && t.exact == nil:
 			next, listed, wrong = t.readRefs(v)
 		default:
-			if k := numbered(field, "h", len(t.exact)); k >= 0 && !answered[k] {
+			if k := graphql.Numbered(field, "h", len(t.exact)); k >= 0 && !answered[k] {
 				answered[k] = true
 				wrong = t.readExact(v, t.exact[k])
 			}

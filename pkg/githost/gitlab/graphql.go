@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -127,8 +126,7 @@ func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []r
 	text, variables := headsQuery(parts)
 	answers := make([]partAnswer, len(parts))
 	answer, err := h.graphQL.Ask(ctx, text, variables, func(alias string, v *jsonstream.Reader) {
-		i, err := strconv.Atoi(strings.TrimPrefix(alias, "p"))
-		if err == nil && i >= 0 && i < len(parts) && !answers[i].told {
+		if i := graphql.Numbered(alias, "p", len(parts)); i >= 0 && !answers[i].told {
 			answers[i] = parts[i].read(v)
 		}
 	})
@@ -269,6 +267,9 @@ func find(v *jsonstream.Reader, field, arg string) argument {
 	return a
 }
 
+// maxArgs is how many arguments of a field are looked at. The most that GitLab has is fifty.
+const maxArgs = 1_000
+
 // described reads the description of a field, and returns its name and whether it has an argument.
 func described(v *jsonstream.Reader, arg string) (name string, has bool) {
 	for part := range v.Fields() {
@@ -276,7 +277,10 @@ func described(v *jsonstream.Reader, arg string) (name string, has bool) {
 		case "name":
 			name = v.Text()
 		case "args":
-			for range v.Items() {
+			for i := range v.Items() {
+				if i == maxArgs {
+					break
+				}
 				for part := range v.Fields() {
 					has = part == "name" && v.Text() == arg || has
 				}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
@@ -160,7 +159,7 @@ func (p part) readNode(v *jsonstream.Reader) node {
 			n.path = strings.ToLower(v.Text())
 		case "repository":
 			for alias := range v.Fields() {
-				if k, err := strconv.Atoi(strings.TrimPrefix(alias, "b")); err == nil && k >= 0 && k < len(p.names) {
+				if k := graphql.Numbered(alias, "b", len(p.names)); k >= 0 {
 					n.commits[k] = readCommit(v)
 				}
 			}

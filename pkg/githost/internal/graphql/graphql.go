@@ -75,6 +75,19 @@ func (p Problem) Alias() string {
 	return alias
 }
 
+// Numbered returns the number behind the letter of an alias, -1 unless it is one of so many, from 0.
+func Numbered(alias, letter string, many int) int {
+	number, ok := strings.CutPrefix(alias, letter)
+	if !ok {
+		return -1
+	}
+	i, err := strconv.Atoi(number)
+	if err != nil || i < 0 || i >= many {
+		return -1
+	}
+	return i
+}
+
 // Concerns reports whether a problem below an outermost field with a list of nodes is one of the node at an index, or
 // of all of them.
 func (p Problem) Concerns(node int) bool {
