@@ -65,8 +65,8 @@ func (h *Heads) Add(branch, name string) bool {
 	case len(h.heads) == maxHeads:
 		return h.fail(NewError(TooLarge, h.host, "more than %d branches match: narrow monitor.branches", maxHeads))
 	case !h.room.take(cost):
-		return h.fail(NewError(TooLarge, h.host, "more than %d branches match, and there is no room for more "+
-			"beside those of the host's other repositories: narrow monitor.branches", len(h.heads)))
+		return h.fail(NewError(TooLarge, h.host, "more branches match than there is room for beside those of the host's "+
+			"other repositories: narrow monitor.branches"))
 	}
 	h.taken += cost
 	h.heads[branch] = sha

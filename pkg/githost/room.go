@@ -7,10 +7,10 @@ import (
 
 const (
 	// maxRoom is how many bytes the heads of all endpoints may take, beside roomOfOne for each repository: those of
-	// 130,000 branches with names of 60 bytes, as many as a state can hold.
-	maxRoom = 24 << 20
-	// minRoom is what an endpoint has of it at least, however many there are: one repository of 5,000 such branches.
-	minRoom = 1 << 20
+	// 180,000 branches with names of 60 bytes, more than a state can hold.
+	maxRoom = 32 << 20
+	// minRoom is what an endpoint has of it at least, however many there are: two repositories of 5,000 such branches.
+	minRoom = 2 << 20
 	// roomOfOne is what each repository adds to its endpoint's room: that of eighty branches.
 	roomOfOne = 16 << 10
 	// headCost is what a head takes beside its branch's name: the SHA, two string headers, and its part of the map.
