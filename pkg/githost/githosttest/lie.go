@@ -16,6 +16,7 @@ type LieKind string
 // The lies. All but the pages, the headers and the refusals go on until the client goes away.
 const (
 	ManyBranches LieKind = "many branches" // of names that match .*, each once
+	Crowd        LieKind = "crowd"         // of 2,000 such branches, and an end: what only a patient liar sends
 	ManyPages    LieKind = "many pages"    // of a hundred branches each; over Git one answer
 	LongName     LieKind = "long name"     // of 40 MiB; over Git, lines of 60 kB
 	LongNumber   LieKind = "long number"
@@ -30,7 +31,7 @@ const (
 )
 
 // Lies are all of them.
-var Lies = []LieKind{ManyBranches, ManyPages, LongName, LongNumber, Wide, Deep, Packed, Drip, WideHeader, LongRefusal, Problems, Attributes}
+var Lies = []LieKind{ManyBranches, Crowd, ManyPages, LongName, LongNumber, Wide, Deep, Packed, Drip, WideHeader, LongRefusal, Problems, Attributes}
 
 // Lie puts a lie before next. What the client asks before it asks for heads is answered by next.
 func Lie(kind LieKind, next http.Handler) http.Handler {
@@ -82,6 +83,8 @@ func (l lie) tell(kind LieKind) {
 	switch kind {
 	case ManyBranches:
 		l.branches(l.w, "")
+	case Crowd:
+		l.list(0, 2_000, `],"pageInfo":{"hasNextPage":false}}}}}`)
 	case ManyPages:
 		l.page()
 	case LongName:
@@ -146,15 +149,25 @@ func (l lie) page() {
 	l.w.Header().Set("X-Next-Page", fmt.Sprint(number))
 	l.w.Header().Set("Link", fmt.Sprintf(`<http://%s%s?page=%d>; rel="next"`, l.req.Host, l.req.URL.Path, number))
 	l.w.Header().Set("ETag", fmt.Sprintf(`"%d"`, number))
-	items := make([]string, 100)
+	l.list(number/1000*100, 100, fmt.Sprintf(`],"pageInfo":{"hasNextPage":true,"endCursor":"%d"}}}}}`, number))
+}
+
+// list is a whole answer of n branches. end is that of GraphQL.
+func (l lie) list(first, n int, end string) {
+	items := make([]string, n)
 	for i := range items {
-		items[i] = strings.TrimSuffix(l.branch(number/1000*100+i, ""), ",")
+		items[i] = l.branch(first+i, "")
 	}
-	end := "]"
-	if l.graphQL {
-		end = fmt.Sprintf(`],"pageInfo":{"hasNextPage":true,"endCursor":"%d"}}}}}`, number)
+	text := strings.Join(items, "")
+	switch {
+	case l.git:
+		text += "0000"
+	case l.graphQL:
+		text = strings.TrimSuffix(text, ",") + end
+	default:
+		text = strings.TrimSuffix(text, ",") + "]"
 	}
-	_, _ = io.WriteString(l.w, l.start+strings.Join(items, ",")+end)
+	_, _ = io.WriteString(l.w, l.start+text)
 }
 
 // endless goes on with a unit up to a size; over Git, with lines of 60 kB.
