@@ -257,7 +257,7 @@ func mend(l look) string {
 	e, _ := errors.AsType[*githost.Error](l.Err)
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](l.Err)
 	switch kind := githost.Kind(kindOf(l.Err)); {
-	case badCertificate || e != nil && e.Status == http.StatusProxyAuthRequired || e == nil && kind != githost.Temporary:
+	case badCertificate || kind == githost.TooLarge || e != nil && e.Status == http.StatusProxyAuthRequired || e == nil && kind != githost.Temporary:
 		return "" // it says so itself
 	case kind == githost.Denied:
 		return token + " that is valid and may read this repository"

@@ -25,6 +25,7 @@ func TestMend(t *testing.T) {
 		"no token":          {"deploy", "", &githost.Error{Kind: githost.Denied, Status: 401, Err: errors.New("x")}, "give deploy.auth a token that is valid"},
 		"gone":              {"deploy", "HUB", &githost.Error{Kind: githost.NotFound, Status: 404, Err: errors.New("x")}, "correct deploy.qa_repo_url or deploy.repo_type, or put a token into HUB"},
 		"no branch":         {"deploy", "", &githost.Error{Kind: githost.NoBranch, Err: errors.New("x")}, "correct deploy.qa_repo_branch"},
+		"too many branches": {"monitor", "", &githost.Error{Kind: githost.TooLarge, Err: errors.New("x")}, ""},
 		"login page":        {"monitor", "", &githost.Error{Kind: githost.Invalid, Err: errors.New("x")}, "correct monitor.repo_type"},
 		"other GraphQL":     {"monitor", "", &githost.Error{Kind: githost.Temporary, Status: 200, Err: errors.New("x")}, "the host is reached: see whether monitor.repo_type"},
 		"502":               {"monitor", "", &githost.Error{Kind: githost.Temporary, Status: 502, Err: errors.New("x")}, "the host is reached, and its trouble"},

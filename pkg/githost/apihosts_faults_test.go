@@ -149,12 +149,13 @@ func TestAPIHostsEndlessPages(t *testing.T) {
 		open     githost.Open
 		perPage  int
 		requests int
+		kind     githost.Kind
 		want     string
 	}{
-		{github.Open, 0, 1000, "do not end after 1000 pages"},
-		{gitlab.Open, 0, 1000, "do not end after 1000 pages"},
-		{github.Open, 5000, 21, "more than 100000 branches"},
-		{gitlab.Open, 5000, 21, "more than 100000 branches"},
+		{github.Open, 0, 1000, githost.Invalid, "do not end after 1000 pages"},
+		{gitlab.Open, 0, 1000, githost.Invalid, "do not end after 1000 pages"},
+		{github.Open, 5000, 21, githost.TooLarge, "more than 100000 branches"},
+		{gitlab.Open, 5000, 21, githost.TooLarge, "more than 100000 branches"},
 	} {
 		requests := 0
 		origin := serveAPI(t, restOnly(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -169,7 +170,7 @@ func TestAPIHostsEndlessPages(t *testing.T) {
 			_, _ = fmt.Fprintf(w, "[%s]", strings.Join(items, ","))
 		})))
 		got := openAPI(t, c.open, origin, "", goodToken).Heads(t.Context(), []githost.Wanted{{URL: origin + "/team/app", Patterns: apiPatterns(t, "main")}})
-		if e := apiError(t, got[0]); e.Kind != githost.Invalid || !strings.Contains(e.Error(), c.want) || requests != c.requests {
+		if e := apiError(t, got[0]); e.Kind != c.kind || !strings.Contains(e.Error(), c.want) || requests != c.requests {
 			t.Errorf("%d branches a page without an end: %v after %d requests, want %q after %d", c.perPage, e, requests, c.want, c.requests)
 		}
 	}

@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	// maxBody bounds an answer in bytes, after decompression. A page of any API is below 1 MiB; the
-	// advertisement of a repository with half a million refs is about 40 MiB.
+	// maxBody bounds an answer in bytes, after decompression. None is kept in memory, so this is about time. A page of
+	// any API is below 1 MiB; the advertisement of a repository with half a million refs is about 40 MiB.
 	maxBody = 64 << 20
+	// maxHeader bounds the header of an answer in bytes. Each line takes a hundred bytes and more to keep.
+	maxHeader = 32 << 10
 	// maxRedirects is how many redirects are followed, all within one origin.
 	maxRedirects = 5
 )
@@ -35,7 +37,7 @@ func NewTransport() *http.Transport {
 		MaxConnsPerHost:        16,
 		MaxIdleConnsPerHost:    16,
 		IdleConnTimeout:        5 * time.Minute,
-		MaxResponseHeaderBytes: 1 << 20,
+		MaxResponseHeaderBytes: maxHeader,
 	}
 }
 

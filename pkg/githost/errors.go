@@ -15,6 +15,7 @@ const (
 	Denied      Kind = "denied"       // the credential is missing, wrong or lacks a right
 	RateLimited Kind = "rate limited" // not before Until
 	NoBranch    Kind = "no branch"    // the repository answers, and no branch matches
+	TooLarge    Kind = "too large"    // the repository answers, and more than Sentry keeps of one
 	Invalid     Kind = "invalid"      // the server's answer makes no sense: not this kind of server?
 	Temporary   Kind = "temporary"    // down, slow, cut short, 5xx
 )

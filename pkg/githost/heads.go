@@ -1,17 +1,16 @@
 package githost
 
 import (
-	"iter"
+	"context"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// maxHeads bounds the branches of one repository that are watched. It is far above what anybody means;
-// a server that invents branches must not fill the memory.
-const maxHeads = 100_000
+// maxHeads bounds the branches of one repository that are watched: twice as many as the state keeps of one. A server
+// that invents branches must not fill the memory.
+const maxHeads = 10_000
 
-// CollectHeads makes an observation of the (branch, object name) pairs that a server answered for one
-// repository. The server is not trusted:
+// Heads collects the heads that a server answers for one repository, one at a time. The server is not trusted:
 //
 //   - A branch that does not match is passed over, whatever was asked for.
 //   - A branch whose name Git would not allow, or that is over 255 bytes or not UTF-8, is passed over: it
@@ -19,43 +18,92 @@ const maxHeads = 100_000
 //     other branches.
 //   - A matching branch whose object name is malformed, or that is answered twice with different object
 //     names, fails the whole repository as Invalid: an answer that lies in one place is not trusted in another.
+//   - More matching branches than 10,000, or than there is room for beside those of the endpoint's other
+//     repositories, fail it as TooLarge.
 //   - No branch left is an error of kind NoBranch that names the patterns.
-//
-// Reading stops early at an error, and when all patterns are exact names that were found.
-func CollectHeads(host string, patterns repo.Patterns, answered iter.Seq2[string, string]) repo.Observation {
-	enough := exactNames(patterns)
-	heads := make(map[string]repo.SHA)
-	skipped := 0
-	for branch, name := range answered {
-		if !patterns.Match(branch) {
-			continue
-		}
-		if repo.CheckBranch(branch) != nil {
-			skipped++
-			continue
-		}
-		sha, err := repo.ParseSHA(name)
-		if err != nil {
-			return failed(NewError(Invalid, host, "it answers for branch %.80q: %w", branch, err))
-		}
-		if old, twice := heads[branch]; twice && old != sha {
-			return failed(NewError(Invalid, host, "it answers branch %.80q twice, at %s and at %s", branch, old, sha))
-		}
-		heads[branch] = sha
-		if len(heads) > maxHeads {
-			return failed(NewError(Invalid, host, "more than %d branches match: narrow monitor.branches", maxHeads))
-		}
-		if len(heads) == enough {
-			break
-		}
+type Heads struct {
+	host     string
+	patterns repo.Patterns
+	room     *room
+	taken    int // of room, in bytes
+	heads    map[string]repo.SHA
+	enough   int // how many heads are all that match; 0 = not known
+	skipped  int
+	err      *Error
+}
+
+// NewHeads returns a Heads without heads. The context is that of Host.Heads.
+func NewHeads(ctx context.Context, host string, patterns repo.Patterns) *Heads {
+	return &Heads{host: host, patterns: patterns, room: roomOf(ctx), enough: exactNames(patterns), heads: make(map[string]repo.SHA)}
+}
+
+// Add adds a branch and its object name, and reports whether there is a use for more: not after an error, and not
+// when all patterns are exact names that were found.
+func (h *Heads) Add(branch, name string) bool {
+	if h.err != nil {
+		return false
 	}
+	if !h.patterns.Match(branch) {
+		return true
+	}
+	if repo.CheckBranch(branch) != nil {
+		h.skipped++
+		return true
+	}
+	sha, err := repo.ParseSHA(name)
+	if err != nil {
+		return h.fail(NewError(Invalid, h.host, "it answers for branch %.80q: %w", branch, err))
+	}
+	if old, twice := h.heads[branch]; twice {
+		if old != sha {
+			return h.fail(NewError(Invalid, h.host, "it answers branch %.80q twice, at %s and at %s", branch, old, sha))
+		}
+		return true
+	}
+	cost := Cost(branch)
 	switch {
-	case len(heads) > 0:
-		return repo.Observation{Heads: heads}
-	case skipped > 0:
-		return failed(NewError(NoBranch, host, "%d branches match %.150s, and none has a name that Git allows", skipped, patterns))
+	case len(h.heads) == maxHeads:
+		return h.fail(NewError(TooLarge, h.host, "more than %d branches match: narrow monitor.branches", maxHeads))
+	case !h.room.take(cost):
+		return h.fail(NewError(TooLarge, h.host, "more branches match than there is room for beside those of the host's "+
+			"other repositories: narrow monitor.branches"))
 	}
-	return failed(NewError(NoBranch, host, "no branch matches %.200s", patterns))
+	h.taken += cost
+	h.heads[branch] = sha
+	return len(h.heads) != h.enough
+}
+
+func (h *Heads) fail(err *Error) bool {
+	h.Drop()
+	h.err = err
+	return false
+}
+
+// Err returns the error that made all further heads useless, nil while there is none.
+func (h *Heads) Err() error {
+	if h.err == nil {
+		return nil // and not an error that holds nil
+	}
+	return h.err
+}
+
+// Drop forgets the heads, of an answer that counts as none.
+func (h *Heads) Drop() {
+	h.room.give(h.taken)
+	h.taken, h.heads, h.skipped, h.err = 0, make(map[string]repo.SHA), 0, nil
+}
+
+// Observation returns what was collected, or the error that it makes.
+func (h *Heads) Observation() repo.Observation {
+	switch {
+	case h.err != nil:
+		return failed(h.err)
+	case len(h.heads) > 0:
+		return repo.Observation{Heads: h.heads}
+	case h.skipped > 0:
+		return failed(NewError(NoBranch, h.host, "%d branches match %.150s, and none has a name that Git allows", h.skipped, h.patterns))
+	}
+	return failed(NewError(NoBranch, h.host, "no branch matches %.200s", h.patterns))
 }
 
 // exactNames returns how many different names match the patterns, 0 when that is not known.

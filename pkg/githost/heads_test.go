@@ -40,7 +40,19 @@ func pairs(texts ...string) iter.Seq2[string, string] {
 	}
 }
 
-func TestCollectHeads(t *testing.T) {
+// collect collects heads until there is no use for more.
+func collect(t *testing.T, ps repo.Patterns, answered iter.Seq2[string, string]) repo.Observation {
+	t.Helper()
+	h := NewHeads(t.Context(), "h", ps)
+	for branch, name := range answered {
+		if !h.Add(branch, name) {
+			break
+		}
+	}
+	return h.Observation()
+}
+
+func TestHeads(t *testing.T) {
 	long := "dev-" + strings.Repeat("x", 252)
 	for _, test := range []struct {
 		entries  []string
@@ -60,7 +72,7 @@ func TestCollectHeads(t *testing.T) {
 		{[]string{"dev.*"}, []string{"dev-x", sha1, "dev-x", sha2}, nil, `h: invalid: it answers branch "dev-x" twice, at ` + sha1 + " and at " + sha2},
 		{[]string{"main", "dev.*"}, nil, nil, "h: no branch: no branch matches main, dev.*"},
 	} {
-		got := CollectHeads("h", patterns(t, test.entries...), pairs(test.answered...))
+		got := collect(t, patterns(t, test.entries...), pairs(test.answered...))
 		if diff := cmp.Diff(test.want, got.Heads); diff != "" {
 			t.Errorf("%q of %.80q: (-want +got)\n%s", test.entries, test.answered, diff)
 		}
@@ -70,18 +82,18 @@ func TestCollectHeads(t *testing.T) {
 	}
 }
 
-func TestCollectHeadsStopsEarly(t *testing.T) {
+func TestHeadsStopEarly(t *testing.T) {
 	read := 0
 	endless := func(yield func(string, string) bool) {
 		for yield(fmt.Sprintf("dev-%d", read), sha1) {
 			read++
 		}
 	}
-	if got := CollectHeads("h", patterns(t, "dev-3", "dev-1"), endless); len(got.Heads) != 2 || read != 3 {
+	if got := collect(t, patterns(t, "dev-3", "dev-1"), endless); len(got.Heads) != 2 || read != 3 {
 		t.Errorf("exact names: got %v after %d branches, want both after 3", got, read)
 	}
 	read = 0
-	if got := CollectHeads("h", patterns(t, "dev.*"), endless); got.Err == nil || !strings.Contains(got.Err.Error(), "more than 100000 branches") || read > 100_000 {
+	if got := collect(t, patterns(t, "dev.*"), endless); got.Err == nil || !strings.Contains(got.Err.Error(), "too large: more than 10000 branches") || read > 10_000 {
 		t.Errorf("endless branches: got error %v after %d", got.Err, read)
 	}
 }

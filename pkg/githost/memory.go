@@ -17,7 +17,8 @@ const forgetAfter = time.Hour
 
 // memory is what an endpoint remembers of one repository from round to round.
 type memory struct {
-	heads []head    // of the last look; nil when it failed
+	heads []head    // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
+	cost  int       // of heads, in bytes
 	err   *Error    // of the last look
 	read  time.Time // when the look that gave heads began
 	tried time.Time // when the last look began
@@ -28,7 +29,7 @@ type memory struct {
 	wanted time.Time // when a caller last asked for it; of who holds Reader.mu
 }
 
-// head is one branch, in less memory than a map takes: there may be 100,000 of them.
+// head is one branch, in less memory than a map takes.
 type head struct {
 	branch unique.Handle[string]
 	sha    repo.SHA
@@ -62,13 +63,23 @@ func (r *Reader) forget(now time.Time) {
 	})
 }
 
-// remember keeps a good answer of a look that began at that time. Its strings may be parts of a long text.
-func (m *memory) remember(heads map[string]repo.SHA, began time.Time) {
+// remember keeps a good answer of a look that began at that time, if its heads take no more than so many bytes: a
+// repository whose heads are not kept is read again the next time. Its strings may be parts of a long text.
+func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) {
 	m.err, m.retry, m.late, m.read = nil, backoff{}, false, began
 	if m.knows(heads) {
 		return
 	}
-	m.heads = make([]head, 0, len(heads))
+	m.heads, m.cost = nil, 0
+	cost := 0
+	for branch := range heads {
+		cost += Cost(branch)
+	}
+	if cost > room {
+		m.read = time.Time{}
+		return
+	}
+	m.heads, m.cost = make([]head, 0, len(heads)), cost
 	for branch, sha := range heads {
 		m.heads = append(m.heads, head{unique.Make(branch), repo.SHA(strings.Clone(string(sha)))})
 	}
@@ -89,7 +100,7 @@ func (m *memory) knows(heads map[string]repo.SHA) bool {
 // fail keeps the error of a look that began at that time. alone says that it is the repository's own, so
 // that it is asked less often. A repository without a matching branch answers as well as any other.
 func (m *memory) fail(err *Error, began time.Time, alone bool) {
-	m.heads, m.err = nil, err
+	m.heads, m.cost, m.err = nil, 0, err
 	if alone && err.Kind != NoBranch {
 		m.retry.fail(began)
 		if err.Until.After(m.retry.until) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -72,6 +71,7 @@ type batch struct {
 	known    map[*memory]int // index in want
 	asked    []asked         // in the order of the caller's list
 	few      bool            // read without a hint
+	room     *room
 }
 
 // asked says that entry index of the caller's list is want[at]: equal repositories are asked for once.
@@ -80,7 +80,8 @@ type asked struct{ index, at int }
 // Heads returns one observation for each of want, in their order. It asks all endpoints at the same time,
 // each once for the same URL and patterns. An endpoint that has not returned within Timeout costs its own
 // repositories an error of kind Temporary and the others nothing. Every error is an *Error with its Host
-// set, one line, without the credential it was made with.
+// set, one line, without the credential it was made with. Nobody may change the heads: entries of want that are the
+// same repository share them.
 func (r *Reader) Heads(ctx context.Context, want []config.Monitor) []repo.Observation {
 	answers := make([]repo.Observation, len(want))
 	r.Each(ctx, want, func(some map[int]repo.Observation) {
@@ -145,6 +146,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 	}
 	for _, b := range order {
 		b.endpoint.forget(now)
+		b.room = newRoom(len(order), len(b.want))
 		b.few = len(b.want) <= fewRepositories || 2*len(b.want) < len(b.endpoint.memory)
 	}
 	r.forget(now)
@@ -188,17 +190,11 @@ func spelling(kind config.HostType, repoURL string) string {
 	return path
 }
 
-// spread returns the answers to b.want by the index in the caller's list. No two share their heads.
+// spread returns the answers to b.want by the index in the caller's list. Equal repositories share their heads.
 func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
 	some := make(map[int]repo.Observation, len(b.asked))
-	given := make([]bool, len(answers))
 	for _, a := range b.asked {
-		o := answers[a.at]
-		if given[a.at] {
-			o.Heads = maps.Clone(o.Heads)
-		}
-		given[a.at] = true
-		some[a.index] = o
+		some[a.index] = answers[a.at]
 	}
 	return some
 }

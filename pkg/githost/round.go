@@ -22,7 +22,7 @@ const fewRepositories = 3
 // has the endpoint's turn.
 func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 	e, began := b.endpoint, time.Now()
-	ctx = withGate(ctx, e.gate)
+	ctx = withRoom(withGate(ctx, e.gate), b.room)
 	answers := make([]repo.Observation, len(b.want))
 	err := e.gate.standing(began)
 	if err == nil && e.odd.holds(began) {
@@ -45,6 +45,7 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 			late++
 		case changed != nil && !changed[i] && m.good() && !m.late && !m.due(began, r.Sweep):
 			answers[i] = m.recall()
+			b.room.give(-m.cost)
 			cached++
 		default:
 			read = append(read, i)
@@ -190,6 +191,10 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 	e := b.endpoint
 	_, hints := r.hints(e)
 	read, limited, slow := false, false, 0
+	room := b.room.size
+	for _, m := range b.memory {
+		room -= m.cost
+	}
 	for turn, i := range indexes {
 		m := b.memory[i]
 		// What was under way when the time was up may be well: the host is slow. It comes first the next time too.
@@ -202,7 +207,9 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 			if !hints {
 				heads = nil // nobody will ask for them
 			}
-			m.remember(heads, began)
+			room += m.cost
+			m.remember(heads, began, room)
+			room -= m.cost
 			read = true
 			continue
 		}

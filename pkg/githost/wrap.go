@@ -15,6 +15,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 )
 
 // maxText bounds the text of an error's cause in bytes.
@@ -103,9 +105,9 @@ func explain(err error) (Kind, string) {
 		return Temporary, "no such host: check the URL's host name, and DNS"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return Temporary, "the answer was cut short"
-	case errors.As(err, &syntax):
+	case errors.As(err, &syntax), errors.Is(err, jsonstream.ErrSyntax):
 		return Invalid, "the answer is not JSON: is this the right type of host?"
-	case errors.As(err, &shape):
+	case errors.As(err, &shape), errors.Is(err, jsonstream.ErrShape):
 		return Invalid, "the answer is JSON of another shape than expected: is this the right type of host?"
 	}
 	return Temporary, err.Error()

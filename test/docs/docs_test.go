@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -155,5 +156,41 @@ func TestMakeTargetsExist(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The program must collect its garbage before the kernel ends it: GOMEMLIMIT lies below the memory limit, with room for
+// what Go does not count, and leaves it most of that.
+func TestMemoryLimitOfTheDeployment(t *testing.T) {
+	var deployment struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Containers []struct {
+						Env       []struct{ Name, Value string }
+						Resources struct{ Limits struct{ Memory string } }
+					}
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, filepath.Join(root, "manifests/deployment.yaml"))), &deployment); err != nil {
+		t.Fatal(err)
+	}
+	container := deployment.Spec.Template.Spec.Containers[0]
+	goal := ""
+	for _, v := range container.Env {
+		if v.Name == "GOMEMLIMIT" {
+			goal = v.Value
+		}
+	}
+	limit, inMi := strings.CutSuffix(container.Resources.Limits.Memory, "Mi")
+	soft, inMiB := strings.CutSuffix(goal, "MiB")
+	hard, err := strconv.Atoi(limit)
+	if !inMi || err != nil {
+		t.Fatalf("the memory limit is %q, want it in Mi", container.Resources.Limits.Memory)
+	}
+	if n, err := strconv.Atoi(soft); !inMiB || err != nil || n < hard*80/100 || n > hard*90/100 {
+		t.Errorf("GOMEMLIMIT is %q with a limit of %d Mi, want 80 to 90 percent of it, in MiB", goal, hard)
 	}
 }

@@ -314,4 +314,14 @@ var mutants = []mutant{
 		"next == \"\"", "next == next",
 		inTekton, "TestExistingOfMany",
 	},
+	{
+		"a host has all the memory that there is for heads", "pkg/githost/room.go",
+		"max(minRoom, maxRoom/max(1, endpoints))", "maxRoom",
+		"./pkg/githost", "TestRoomOfManyHosts",
+	},
+	{
+		"a text of an answer is kept as long as it is", "pkg/githost/internal/jsonstream/jsonstream.go",
+		"keep = keep && len(r.text) < maxText", "keep = keep && true",
+		"./pkg/githost/internal/jsonstream", "TestEndlessIsBounded",
+	},
 }

@@ -12,6 +12,7 @@ package github
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -61,7 +63,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	base.Path += "/"
 	// go-github leaves the bodies of errors open, and with them a goroutine for the client's timeout.
 	name := strings.ToLower(base.Host)
-	untimed := rest.Bounded(client, name)
+	untimed := rest.Bounded(client)
 	untimed.Timeout = 0
 	return &host{base: base, name: name, client: untimed, limit: client.Timeout, token: token,
 		graphQL: graphql.Client{URL: graphQLURL(base), Host: name, Token: token, HTTP: client},
@@ -119,31 +121,31 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	if err != nil {
 		return repo.Observation{Err: githost.NewError(githost.Invalid, h.name, "%w", err)}
 	}
-	var heads []rest.Head
+	heads := githost.NewHeads(ctx, h.name, w.Patterns)
 	for _, prefix := range rest.Prefixes(w.Patterns) {
-		some, err := h.matching(ctx, owner, name, prefix)
-		if err != nil {
+		if err := h.matching(ctx, owner, name, prefix, w.Patterns, heads); err != nil {
+			heads.Drop()
 			return repo.Observation{Err: err}
 		}
-		heads = append(heads, some...)
 	}
-	return githost.CollectHeads(h.name, w.Patterns, rest.Pairs(heads))
+	return heads.Observation()
 }
 
-// matching returns the branches that begin with prefix. GitHub answers all of them at once, whatever
+// matching reads the branches that begin with prefix. GitHub answers all of them at once, whatever
 // per_page says; a server that does make pages is followed.
-func (h *host) matching(ctx context.Context, owner, name, prefix string) ([]rest.Head, error) {
+func (h *host) matching(ctx context.Context, owner, name, prefix string, patterns repo.Patterns, heads *githost.Heads) error {
 	path := fmt.Sprintf("repos/%s/%s/git/matching-refs/heads/%s", url.PathEscape(owner), url.PathEscape(name), escape(prefix))
-	return h.memory.Read(ctx, h.name, path, 0, func(ctx context.Context, number int, etag string) (rest.Page, error) {
+	asked := rest.Request{Host: h.name, Name: path, Patterns: patterns}
+	return h.memory.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
 		query := "?per_page=100"
 		if number > 1 {
 			query += fmt.Sprintf("&page=%d", number)
 		}
-		return h.page(ctx, path+query, etag)
+		return h.page(ctx, path+query, etag, add)
 	})
 }
 
-func (h *host) page(ctx context.Context, path, etag string) (rest.Page, error) {
+func (h *host) page(ctx context.Context, path, etag string, add func(rest.Head) error) (rest.Page, error) {
 	ctx, cancel := h.limited(githost.WithResource(ctx, requestsResource))
 	defer cancel() // also closes what was left open
 	// A client for each request: go-github's refuses further calls on its own account when it believes
@@ -160,8 +162,7 @@ func (h *host) page(ctx context.Context, path, etag string) (rest.Page, error) {
 	if etag != "" {
 		req.Header.Set("If-None-Match", etag)
 	}
-	var refs []*gogithub.Reference
-	resp, err := client.Do(ctx, req, &refs)
+	resp, err := client.Do(ctx, req, rest.Stream(func(v *jsonstream.Reader) error { return h.refs(v, add) }))
 	switch {
 	case resp == nil:
 		return rest.Page{}, rest.Failed(ctx, h.name, err)
@@ -171,19 +172,39 @@ func (h *host) page(ctx context.Context, path, etag string) (rest.Page, error) {
 		return rest.Page{}, h.refused(resp.Response)
 	case err != nil:
 		return rest.Page{}, rest.Failed(ctx, h.name, err)
-	case refs == nil:
-		return rest.Page{}, githost.NewError(githost.Invalid, h.name, "the answer is empty: is this a GitHub?")
 	}
-	page := rest.Page{Next: resp.NextPage, ETag: resp.Header.Get("ETag")}
-	for _, ref := range refs {
-		if ref.GetRef() == "" {
-			return rest.Page{}, rest.Nameless(h.name)
+	return rest.Page{Next: resp.NextPage, ETag: resp.Header.Get("ETag")}, nil
+}
+
+// refs reads a list of refs, and adds those that are branches.
+func (h *host) refs(v *jsonstream.Reader, add func(rest.Head) error) error {
+	if v.IsNull() || errors.Is(v.Err(), jsonstream.ErrShort) {
+		return githost.NewError(githost.Invalid, h.name, "the answer is empty: is this a GitHub?")
+	}
+	for range v.Items() {
+		var ref, sha string
+		for field := range v.Fields() {
+			switch field {
+			case "ref":
+				ref = v.Text()
+			case "object":
+				for field := range v.Fields() {
+					if field == "sha" {
+						sha = v.Text()
+					}
+				}
+			}
 		}
-		if branch, ok := strings.CutPrefix(ref.GetRef(), "refs/heads/"); ok {
-			page.Heads = append(page.Heads, rest.Head{Branch: branch, Name: ref.GetObject().GetSHA()})
+		if err := rest.CheckItem(v, h.name, ref); err != nil {
+			return err
+		}
+		if branch, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
+			if err := add(rest.Head{Branch: branch, Name: sha}); err != nil {
+				return err
+			}
 		}
 	}
-	return page, nil
+	return v.End()
 }
 
 func (h *host) limited(ctx context.Context) (context.Context, context.CancelFunc) {

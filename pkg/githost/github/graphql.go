@@ -2,15 +2,16 @@ package github
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -89,19 +90,29 @@ func (r *reading) ask(ctx context.Context, batch []int) error {
 	pending := make([]*target, 0, len(batch))
 	for _, i := range batch {
 		t := *r.targets[i] // a batch that was too much is read again, from the start
+		t.heads = githost.NewHeads(ctx, r.host.name, r.want[i].Patterns)
 		pending = append(pending, &t)
 	}
+	all := pending
 	for number := 1; len(pending) > 0; number++ {
 		if number > maxPages {
 			r.host.remember(func() {
 				for _, t := range pending {
+					t.heads.Drop()
 					r.host.large[t.path()] = true
 				}
 			})
 			return nil
 		}
-		answer, err := r.host.send(ctx, headsRequest(pending), headFragment)
+		answer, err := r.host.send(ctx, headsRequest(pending), headFragment, func(alias string, v *jsonstream.Reader) {
+			if i := graphql.Numbered(alias, "r", len(pending)); i >= 0 && !pending[i].said.told {
+				pending[i].read(v)
+			}
+		})
 		if err != nil {
+			for _, t := range all {
+				t.heads.Drop()
+			}
 			return err
 		}
 		pending = r.take(answer, pending)
@@ -109,50 +120,58 @@ func (r *reading) ask(ctx context.Context, batch []int) error {
 	return nil
 }
 
-// take reads what an answer says of each target, and returns those of which another page follows.
+// take takes what an answer says of each target, and returns those of which another page follows.
 func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 	h := r.host
 	problems := byAlias(answer.Problems)
 	var more []*target
 	for k, t := range asked {
-		alias := fmt.Sprintf("r%d", k)
-		text := answer.Data[alias]
-		switch problem, ok := problems[alias]; {
-		case ok:
-			r.answers[t.index] = repo.Observation{Err: h.refusal(problem)}
-			continue
-		case len(text) == 0 || string(text) == "null":
-			r.answers[t.index] = repo.Observation{Err: githost.NewError(githost.Temporary, h.name, "the answer leaves this repository out")}
+		s := t.said
+		t.said = said{}
+		problem, refused := problems[fmt.Sprintf("r%d", k)]
+		var err *githost.Error
+		switch {
+		case refused:
+			err = h.refusal(problem)
+		case !s.told || s.null:
+			err = githost.NewError(githost.Temporary, h.name, "the answer leaves this repository out")
+		case s.err != nil:
+			err = h.odd(s.err)
+		case s.more && t.heads.Err() == nil:
+			more = append(more, t)
 			continue
 		}
-		next, err := t.read(text)
-		switch {
-		case err != nil:
-			r.answers[t.index] = repo.Observation{Err: h.odd(err)}
-		case next:
-			more = append(more, t)
-		default:
-			w := r.want[t.index]
-			o := githost.CollectHeads(h.name, w.Patterns, rest.Pairs(t.heads))
-			r.answers[t.index] = o
-			if o.Err == nil {
-				h.saw(w, t, servedAt(answer.Header))
-			}
+		if err != nil {
+			t.heads.Drop()
+			r.answers[t.index] = repo.Observation{Err: err}
+			continue
+		}
+		o := t.heads.Observation()
+		r.answers[t.index] = o
+		if o.Err == nil {
+			h.saw(r.want[t.index], t, servedAt(answer.Header))
 		}
 	}
 	return more
 }
 
-// send asks a query, and makes errors of problems that are not those of a single field.
-func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.Answer, error) {
+// send asks a query, whose answer field reads, and makes errors of problems that are not those of a single field.
+func (h *host) send(ctx context.Context, r *request, fragments string, field graphql.Field) (graphql.Answer, error) {
 	ctx = githost.WithResource(ctx, pointsResource)
-	answer, err := h.graphQL.Ask(ctx, r.text(fragments), r.variables)
+	var left points
+	answer, err := h.graphQL.Ask(ctx, r.text(fragments), r.variables, func(alias string, v *jsonstream.Reader) {
+		if alias == "rateLimit" {
+			left = readPoints(v)
+			return
+		}
+		field(alias, v)
+	})
 	if err != nil {
 		return answer, h.missing(err)
 	}
 	h.remember(func() { h.spoke = time.Now() })
-	if until, spent := spentUntil(answer.Data["rateLimit"]); spent {
-		githost.Spent(ctx, until)
+	if left.told && left.remaining < max(1, left.cost) {
+		githost.Spent(ctx, left.resetAt)
 	}
 	for _, p := range answer.Problems {
 		switch {
@@ -167,7 +186,7 @@ func (h *host) send(ctx context.Context, r *request, fragments string) (graphql.
 		case p.Alias() != "":
 		case p.Type == "FORBIDDEN" || p.Type == "INSUFFICIENT_SCOPES":
 			return answer, h.refusal(p)
-		case p.Extensions.Code != "" || isOfTheQuery(p):
+		case p.Code != "" || isOfTheQuery(p):
 			return answer, githost.NewError(githost.Invalid, h.name, "it does not understand the query (it says: %.120s)", p.Message)
 		default: // "Something went wrong": it ran out of time, or has a fault
 			return answer, fmt.Errorf("%w: %w", graphql.ErrTooMuch, h.refusal(p))
@@ -191,18 +210,32 @@ func (h *host) missing(err error) error {
 	return h.graphQL.Gone(err)
 }
 
-// spentUntil reports whether fewer points are left than the query has cost that this is the answer to, and
-// until when. GitHub Enterprise answers null where nothing is limited.
-func spentUntil(rateLimit json.RawMessage) (time.Time, bool) {
-	var said struct {
-		Cost      int       `json:"cost"`
-		Remaining *int      `json:"remaining"`
-		ResetAt   time.Time `json:"resetAt"`
+// points are what an answer says that is left. GitHub Enterprise answers null where nothing is limited.
+type points struct {
+	told, odd       bool
+	cost, remaining int
+	resetAt         time.Time
+}
+
+// readPoints reads the points, which are not told when they make no sense.
+func readPoints(v *jsonstream.Reader) (p points) {
+	for field := range v.Fields() {
+		var err error
+		switch field {
+		case "cost":
+			p.cost, err = strconv.Atoi(v.Scalar())
+		case "remaining":
+			p.remaining, err = strconv.Atoi(v.Scalar())
+			p.told = err == nil
+		case "resetAt":
+			p.resetAt, err = readTime(v)
+		}
+		if err != nil {
+			p.odd = true
+		}
 	}
-	if json.Unmarshal(rateLimit, &said) != nil || said.Remaining == nil {
-		return time.Time{}, false
-	}
-	return said.ResetAt, *said.Remaining < max(1, said.Cost)
+	p.told = p.told && !p.odd && v.Shape() == nil
+	return p
 }
 
 // refusal makes an error of a problem.
@@ -221,7 +254,7 @@ func (h *host) refusal(p graphql.Problem) *githost.Error {
 
 // odd makes an error of an answer that cannot be read.
 func (h *host) odd(err error) *githost.Error {
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+	if errors.Is(err, jsonstream.ErrShape) {
 		return githost.WrapError(h.name, err)
 	}
 	return githost.NewError(githost.Invalid, h.name, "%w", err)

@@ -3,7 +3,6 @@ package github
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 )
 
 const (
@@ -104,18 +104,22 @@ func (h *host) fill(ctx context.Context, lists []*list, budget int) error {
 
 // nextPage reads the next page of each list, and returns those of which another one is needed.
 func (h *host) nextPage(ctx context.Context, lists []*list) (more []*list, err error) {
-	answer, err := h.send(ctx, listsRequest(lists), "")
+	pages := make([]listPage, len(lists))
+	answer, err := h.send(ctx, listsRequest(lists), "", func(alias string, v *jsonstream.Reader) {
+		if i := graphql.Numbered(alias, "o", len(pages)); i >= 0 && !pages[i].told {
+			pages[i] = lists[i].read(v)
+		}
+	})
 	if err != nil {
 		return nil, githost.WrapError(h.name, err)
 	}
 	problems := byAlias(answer.Problems)
 	for i, l := range lists {
-		alias := fmt.Sprintf("o%d", i)
-		if _, refused := problems[alias]; refused {
+		if _, refused := problems[fmt.Sprintf("o%d", i)]; refused {
 			l.at = time.Time{} // its repositories are read, and say themselves what is wrong
 			continue
 		}
-		next, err := l.read(answer, answer.Data[alias])
+		next, err := l.take(pages[i], servedAt(answer.Header))
 		if err != nil {
 			return nil, h.odd(err)
 		}
@@ -141,51 +145,98 @@ func listsRequest(lists []*list) *request {
 	return r
 }
 
-// read takes a page, and returns whether another one is needed.
-func (l *list) read(answer graphql.Answer, text json.RawMessage) (bool, error) {
-	var owner *struct {
-		Repositories struct {
-			Nodes []*struct {
-				NameWithOwner string    `json:"nameWithOwner"`
-				PushedAt      time.Time `json:"pushedAt"`
-			} `json:"nodes"`
-			PageInfo page `json:"pageInfo"`
-		} `json:"repositories"`
+// listPage is what an answer says of a list.
+type listPage struct {
+	told, null bool
+	oldest     time.Time            // the oldest push
+	pushes     map[string]time.Time // of those repositories that are wanted
+	page       page
+	err        error
+}
+
+// read reads a page.
+func (l *list) read(v *jsonstream.Reader) listPage {
+	p := listPage{told: true, pushes: make(map[string]time.Time)}
+	if v.IsNull() {
+		p.null = true
+		return p
 	}
-	if len(text) == 0 {
-		return false, fmt.Errorf("the answer leaves out an owner")
-	}
-	if err := json.Unmarshal(text, &owner); err != nil || owner == nil {
-		return false, err
-	}
-	if l.after == "" {
-		l.at = servedAt(answer.Header)
-	}
-	for _, n := range owner.Repositories.Nodes {
-		// An empty repository was never pushed to, and may stand anywhere.
-		if n == nil || n.PushedAt.IsZero() {
+	for field := range v.Fields() {
+		if field != "repositories" {
 			continue
 		}
-		if l.oldest.IsZero() || n.PushedAt.Before(l.oldest) {
-			l.oldest = n.PushedAt
-		}
-		name := strings.ToLower(n.NameWithOwner)
-		if e, wanted := l.entries[name]; wanted {
-			e.at = maxTime(e.at, n.PushedAt)
-			l.entries[name] = e
+		for field := range v.Fields() {
+			switch field {
+			case "nodes":
+				for range v.Items() {
+					p.add(v, l)
+				}
+			case "pageInfo":
+				p.page = readPage(v)
+			}
 		}
 	}
-	next := owner.Repositories.PageInfo
-	l.whole = next.HasNextPage == nil || !*next.HasNextPage
+	if err := v.Shape(); err != nil {
+		p.err = err
+	}
+	return p
+}
+
+// add reads a repository of a list.
+func (p *listPage) add(v *jsonstream.Reader, l *list) {
+	var name string
+	var pushed time.Time
+	for field := range v.Fields() {
+		var err error
+		switch field {
+		case "nameWithOwner":
+			name = strings.ToLower(v.Text())
+		case "pushedAt":
+			pushed, err = readTime(v)
+		}
+		p.err = cmp.Or(p.err, err)
+	}
+	// An empty repository was never pushed to, and may stand anywhere.
+	if pushed.IsZero() {
+		return
+	}
+	if p.oldest.IsZero() || pushed.Before(p.oldest) {
+		p.oldest = pushed
+	}
+	if _, wanted := l.entries[name]; wanted {
+		p.pushes[name] = maxTime(p.pushes[name], pushed)
+	}
+}
+
+// take takes a page that was served at a time, and returns whether another one is needed.
+func (l *list) take(p listPage, at time.Time) (bool, error) {
+	switch {
+	case !p.told:
+		return false, fmt.Errorf("the answer leaves out an owner")
+	case p.err != nil || p.null:
+		return false, p.err
+	}
+	if l.after == "" {
+		l.at = at
+	}
+	if !p.oldest.IsZero() && (l.oldest.IsZero() || p.oldest.Before(l.oldest)) {
+		l.oldest = p.oldest
+	}
+	for name, pushed := range p.pushes {
+		e := l.entries[name]
+		e.at = maxTime(e.at, pushed)
+		l.entries[name] = e
+	}
+	l.whole = !p.page.next
 	l.open = 0
 	for _, e := range l.entries {
 		if e.at.IsZero() && !l.reaches(e.floor) {
 			l.open += e.wants
 		}
 	}
-	if l.whole || l.open == 0 || next.EndCursor == "" || next.EndCursor == l.after {
+	if l.whole || l.open == 0 || p.page.cursor == "" || p.page.cursor == l.after {
 		return false, nil
 	}
-	l.after = next.EndCursor
+	l.after = p.page.cursor
 	return true, nil
 }

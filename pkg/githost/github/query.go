@@ -1,12 +1,15 @@
 package github
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -22,7 +25,15 @@ type target struct {
 
 	canonical string // owner/name as the server writes it: where a renamed repository is now
 	pushed    time.Time
-	heads     []rest.Head
+	heads     *githost.Heads
+	said      said
+}
+
+// said is what an answer says of a target.
+type said struct {
+	told, null bool
+	more       bool // another page follows
+	err        error
 }
 
 // newTarget returns what to ask for a repository, and false when its patterns name more branches than is
@@ -98,100 +109,164 @@ func headsRequest(targets []*target) *request {
 	return r
 }
 
-type ref struct {
-	Prefix string `json:"prefix"`
-	Name   string `json:"name"`
-	Target struct {
-		OID string `json:"oid"`
-	} `json:"target"`
-}
-
+// page is what a page says of the next one.
 type page struct {
-	HasNextPage *bool  `json:"hasNextPage"` // nil when it was left out
-	EndCursor   string `json:"endCursor"`
+	told, next bool // hasNextPage, where it was not left out
+	cursor     string
 }
 
-// read takes what a server says of the repository, and returns whether another page follows.
-func (t *target) read(text json.RawMessage) (more bool, err error) {
-	var said struct {
-		NameWithOwner string    `json:"nameWithOwner"`
-		PushedAt      time.Time `json:"pushedAt"` // zero for null: nothing was pushed yet
-		Refs          *struct {
-			Nodes    []*ref `json:"nodes"`
-			PageInfo page   `json:"pageInfo"`
-		} `json:"refs"`
+func readPage(v *jsonstream.Reader) (p page) {
+	for field := range v.Fields() {
+		switch field {
+		case "hasNextPage":
+			next := v.Scalar()
+			p.told, p.next = next == "true" || next == "false", next == "true"
+		case "endCursor":
+			p.cursor = v.Text()
+		}
 	}
-	if err := json.Unmarshal(text, &said); err != nil {
-		return false, err
+	return p
+}
+
+// readTime reads a time, zero for null.
+func readTime(v *jsonstream.Reader) (time.Time, error) {
+	text := v.Text()
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, fmt.Errorf("the time %.40q is none", text)
+	}
+	return t, nil
+}
+
+// read takes what a server says of the repository.
+func (t *target) read(v *jsonstream.Reader) {
+	t.said = said{told: true}
+	if v.IsNull() {
+		t.said.null = true
+		return
+	}
+	t.said.more, t.said.err = t.readFields(v)
+	if err := v.Shape(); err != nil {
+		t.said.err = err
+	}
+}
+
+func (t *target) readFields(v *jsonstream.Reader) (more bool, err error) {
+	var canonical string
+	var pushed time.Time // zero: nothing was pushed yet
+	var next page
+	listed, answered := false, make([]bool, len(t.exact))
+	for field := range v.Fields() {
+		var wrong error
+		switch {
+		case field == "nameWithOwner":
+			canonical = strings.ToLower(v.Text())
+		case field == "pushedAt":
+			pushed, wrong = readTime(v)
+		case field == "refs" && t.exact == nil:
+			next, listed, wrong = t.readRefs(v)
+		default:
+			if k := graphql.Numbered(field, "h", len(t.exact)); k >= 0 && !answered[k] {
+				answered[k] = true
+				wrong = t.readExact(v, t.exact[k])
+			}
+		}
+		err = cmp.Or(err, wrong)
 	}
 	if t.canonical == "" { // of later pages it may tell of a push that the first did not show
-		t.canonical, t.pushed = strings.ToLower(said.NameWithOwner), said.PushedAt
+		t.canonical, t.pushed = canonical, pushed
 	}
-	if t.exact != nil {
-		return false, t.readExact(text)
-	}
-	if said.Refs == nil || said.Refs.Nodes == nil {
+	switch {
+	case err != nil:
+		return false, err
+	case t.exact != nil:
+		if k := slices.Index(answered, false); k >= 0 {
+			err = fmt.Errorf("the answer leaves out branch %.80q", t.exact[k])
+		}
+		return false, err
+	case !listed:
 		return false, fmt.Errorf("the answer holds no refs")
-	}
-	for _, r := range said.Refs.Nodes {
-		if err := t.add(r); err != nil {
-			return false, err
-		}
-	}
-	switch next := said.Refs.PageInfo.HasNextPage; {
-	case next == nil:
+	case !next.told:
 		return false, fmt.Errorf("the answer does not say whether there are more branches")
-	case !*next:
+	case !next.next:
 		return false, nil
+	case next.cursor == "" || next.cursor == t.after:
+		return false, fmt.Errorf("the page after %.40q is followed by itself", t.after)
 	}
-	if next := said.Refs.PageInfo.EndCursor; next != "" && next != t.after {
-		t.after = next
-		return true, nil
-	}
-	return false, fmt.Errorf("the page after %.40q is followed by itself", t.after)
+	t.after = next.cursor
+	return true, nil
 }
 
-func (t *target) readExact(text json.RawMessage) error {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
-		return err
+// readRefs reads a page of branches.
+func (t *target) readRefs(v *jsonstream.Reader) (next page, listed bool, err error) {
+	for field := range v.Fields() {
+		switch field {
+		case "nodes":
+			if v.IsNull() {
+				continue
+			}
+			listed = true
+			for range v.Items() {
+				if err != nil {
+					continue
+				}
+				name, oid := readRef(v)
+				if err = checkRef(name); err != nil {
+					continue
+				}
+				if branch, ok := strings.CutPrefix(name, headsPrefix); ok {
+					t.heads.Add(branch, oid)
+				}
+			}
+		case "pageInfo":
+			next = readPage(v)
+		}
 	}
-	for k, branch := range t.exact {
-		answer, ok := fields[fmt.Sprintf("h%d", k)]
-		if !ok {
-			return fmt.Errorf("the answer leaves out branch %.80q", branch)
-		}
-		var r *ref // nil: no such branch
-		if err := json.Unmarshal(answer, &r); err != nil {
-			return err
-		}
-		if r == nil {
-			continue
-		}
-		if err := r.check(); err != nil {
-			return err
-		}
-		// GitHub falls back on other refs that end alike when there is no branch of that name.
-		if r.Prefix+r.Name == headsPrefix+branch {
-			t.heads = append(t.heads, rest.Head{Branch: branch, Name: r.Target.OID})
-		}
-	}
-	return nil
+	return next, listed, err
 }
 
-func (t *target) add(r *ref) error {
-	if err := r.check(); err != nil {
-		return err
+// readExact reads a branch that was asked for by name, null where there is none.
+func (t *target) readExact(v *jsonstream.Reader, branch string) error {
+	if v.IsNull() {
+		return nil
 	}
-	if branch, ok := strings.CutPrefix(r.Prefix+r.Name, headsPrefix); ok {
-		t.heads = append(t.heads, rest.Head{Branch: branch, Name: r.Target.OID})
+	name, oid := readRef(v)
+	// GitHub falls back on other refs that end alike when there is no branch of that name.
+	if name == headsPrefix+branch {
+		t.heads.Add(branch, oid)
 	}
-	return nil
+	return checkRef(name)
 }
 
-// check fails for a ref of which the answer does not say which it is: a branch that is passed over counts as deleted.
-func (r *ref) check() error {
-	if r == nil || r.Prefix == "" || r.Name == "" {
+// readRef reads a ref, and returns its full name, "" when it does not say all of it.
+func readRef(v *jsonstream.Reader) (name, oid string) {
+	var prefix string
+	for field := range v.Fields() {
+		switch field {
+		case "prefix":
+			prefix = v.Text()
+		case "name":
+			name = v.Text()
+		case "target":
+			for field := range v.Fields() {
+				if field == "oid" {
+					oid = v.Text()
+				}
+			}
+		}
+	}
+	if prefix == "" || name == "" {
+		return "", oid
+	}
+	return prefix + name, oid
+}
+
+// checkRef fails for a ref of which the answer does not say which it is: a branch that is passed over counts as deleted.
+func checkRef(name string) error {
+	if name == "" {
 		return fmt.Errorf("the answer holds a branch without its name")
 	}
 	return nil

@@ -28,6 +28,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -68,7 +69,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	}
 	c, err := gogitlab.NewAuthSourceClient(gogitlab.Unauthenticated{},
 		gogitlab.WithBaseURL(api.Base.String()),
-		gogitlab.WithHTTPClient(rest.Bounded(client, api.Host())),
+		gogitlab.WithHTTPClient(rest.Bounded(client)),
 		gogitlab.WithoutRetries(), // the client given retries
 		gogitlab.WithCustomLimiter(unlimited{}))
 	if err != nil {
@@ -123,17 +124,19 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	}
 	path := "projects/" + gogitlab.PathEscape(project) + "/repository/branches"
 	filter := serverRegex(w.Patterns)
-	heads, err := h.memory.Read(ctx, h.api.Host(), path+" "+filter, perPage,
-		func(ctx context.Context, number int, etag string) (rest.Page, error) {
-			return h.page(ctx, path, filter, number, etag)
-		})
+	heads := githost.NewHeads(ctx, h.api.Host(), w.Patterns)
+	asked := rest.Request{Host: h.api.Host(), Name: path + " " + filter, Size: perPage, Patterns: w.Patterns}
+	err = h.memory.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
+		return h.page(ctx, path, filter, number, etag, add)
+	})
 	if err != nil {
+		heads.Drop()
 		return repo.Observation{Err: err}
 	}
-	return githost.CollectHeads(h.api.Host(), w.Patterns, rest.Pairs(heads))
+	return heads.Observation()
 }
 
-func (h *host) page(ctx context.Context, path, filter string, number int, etag string) (rest.Page, error) {
+func (h *host) page(ctx context.Context, path, filter string, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
 	opts := gogitlab.ListBranchesOptions{ListOptions: gogitlab.ListOptions{PerPage: perPage, Page: int64(number)}}
 	if filter != "" {
 		opts.Regex = &filter
@@ -150,36 +153,57 @@ func (h *host) page(ctx context.Context, path, filter string, number int, etag s
 	if err != nil {
 		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
 	}
-	var branches []struct {
-		Name   string `json:"name"`
-		Commit struct {
-			ID string `json:"id"`
-		} `json:"commit"`
-	}
-	resp, err := h.client.Do(req, &branches)
+	branches := 0
+	resp, err := h.client.Do(req, rest.Stream(func(v *jsonstream.Reader) error {
+		return h.branches(v, func(head rest.Head) error {
+			branches++
+			return add(head)
+		})
+	}))
 	switch {
 	case resp == nil:
 		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
-	case resp.StatusCode == http.StatusNotModified: // err is io.EOF: there was no body to decode
+	case resp.StatusCode == http.StatusNotModified: // err is that there was no body
 		return rest.Page{Unchanged: true}, nil
 	case resp.StatusCode != http.StatusOK:
 		return rest.Page{}, githost.StatusError(h.api.Host(), resp.Response, bodyOf(err))
 	case err != nil:
 		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
-	case branches == nil:
-		return rest.Page{}, githost.NewError(githost.Invalid, h.api.Host(), "the answer is empty: is this a GitLab?")
 	}
 	page := rest.Page{ETag: resp.Header.Get("ETag"), Next: int(resp.NextPage)}
-	if _, told := resp.Header["X-Next-Page"]; !told && len(branches) >= perPage {
+	if _, told := resp.Header["X-Next-Page"]; !told && branches >= perPage {
 		page.Next = number + 1 // some proxy took the header away
 	}
-	for _, b := range branches {
-		if b.Name == "" {
-			return rest.Page{}, rest.Nameless(h.api.Host())
-		}
-		page.Heads = append(page.Heads, rest.Head{Branch: b.Name, Name: b.Commit.ID})
-	}
 	return page, nil
+}
+
+// branches reads a list of branches, and adds them.
+func (h *host) branches(v *jsonstream.Reader, add func(rest.Head) error) error {
+	if v.IsNull() {
+		return githost.NewError(githost.Invalid, h.api.Host(), "the answer is empty: is this a GitLab?")
+	}
+	for range v.Items() {
+		var head rest.Head
+		for field := range v.Fields() {
+			switch field {
+			case "name":
+				head.Branch = v.Text()
+			case "commit":
+				for field := range v.Fields() {
+					if field == "id" {
+						head.Name = v.Text()
+					}
+				}
+			}
+		}
+		if err := rest.CheckItem(v, h.api.Host(), head.Branch); err != nil {
+			return err
+		}
+		if err := add(head); err != nil {
+			return err
+		}
+	}
+	return v.End()
 }
 
 // bodyOf returns what the library has read of an answer that it calls an error.

@@ -3,7 +3,6 @@ package gitlab
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -94,7 +94,11 @@ func (h *host) batch(ctx context.Context, want []githost.Wanted, targets []*targ
 		Take: func(queue []int, size int) int { return fitting(pick(queue[:min(size, len(queue))]), size) },
 		Ask: func(batch []int) error {
 			return h.ask(ctx, split(pick(batch)), func(t *target, heads []rest.Head) {
-				answers[t.index] = githost.CollectHeads(h.api.Host(), want[t.index].Patterns, rest.Pairs(heads))
+				collected := githost.NewHeads(ctx, h.api.Host(), want[t.index].Patterns)
+				for _, head := range heads {
+					collected.Add(head.Branch, head.Name)
+				}
+				answers[t.index] = collected.Observation()
 			})
 		},
 		Fail: func(failed []int, err *githost.Error) {
@@ -120,7 +124,12 @@ func (h *host) batch(ctx context.Context, want []githost.Wanted, targets []*targ
 // ask asks for parts, and hands over what was answered.
 func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []rest.Head)) error {
 	text, variables := headsQuery(parts)
-	answer, err := h.graphQL.Ask(ctx, text, variables)
+	answers := make([]partAnswer, len(parts))
+	answer, err := h.graphQL.Ask(ctx, text, variables, func(alias string, v *jsonstream.Reader) {
+		if i := graphql.Numbered(alias, "p", len(parts)); i >= 0 && !answers[i].told {
+			answers[i] = parts[i].read(v)
+		}
+	})
 	if graphql.Absent(err) {
 		h.mu.Lock()
 		h.offers = false // until the next call finds out
@@ -137,14 +146,13 @@ func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []r
 		switch {
 		case githost.LimitText(p.Message):
 			return h.graphQL.Limited(answer, p)
-		case p.Alias() == "" || len(answer.Data) == 0:
+		case p.Alias() == "" || !answer.Data:
 			return h.problem(p)
 		}
 		partial[p.Alias()] = append(partial[p.Alias()], p)
 	}
 	for i, p := range parts {
-		alias := fmt.Sprintf("p%d", i)
-		heads, err := readPart(answer.Data[alias], p, partial[alias])
+		heads, err := p.heads(answers[i], partial[fmt.Sprintf("p%d", i)])
 		if err != nil {
 			return h.odd(err)
 		}
@@ -185,7 +193,7 @@ func (h *host) problem(p graphql.Problem) error {
 }
 
 func (h *host) odd(err error) error {
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+	if errors.Is(err, jsonstream.ErrShape) {
 		return githost.WrapError(h.api.Host(), err)
 	}
 	return githost.NewError(githost.Invalid, h.api.Host(), "%w", err)
@@ -208,7 +216,15 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 	case h.offers:
 		return true, nil
 	}
-	answer, err := h.graphQL.Ask(ctx, introspection, nil)
+	var commit, projects argument
+	answer, err := h.graphQL.Ask(ctx, introspection, nil, func(alias string, v *jsonstream.Reader) {
+		switch alias {
+		case "repository":
+			commit = find(v, "commit", "ref")
+		case "query":
+			projects = find(v, "projects", "fullPaths")
+		}
+	})
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		switch {
 		case graphql.Absent(err):
@@ -221,37 +237,55 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 		h.rests = maxRests
 		return false, nil // REST says what is wrong
 	}
-	repository, first := fields(answer.Data["repository"])
-	query, second := fields(answer.Data["query"])
-	if !first || !second || len(answer.Problems) > 0 {
+	if !commit.told || !projects.told || len(answer.Problems) > 0 {
 		h.rests = maxRests
 		return false, nil
 	}
-	h.offers = slices.Contains(repository["commit"], "ref") && slices.Contains(query["projects"], "fullPaths")
+	h.offers = commit.offered && projects.offered
 	if !h.offers {
 		h.absent = time.Now().Add(lookAgain)
 	}
 	return h.offers, nil
 }
 
-// fields reads the description of a type: the names of the arguments, by the name of the field.
-func fields(text json.RawMessage) (map[string][]string, bool) {
-	var described *struct {
-		Fields []struct {
-			Name string
-			Args []struct{ Name string }
+// argument is what the description of a type says of an argument of one of its fields.
+type argument struct{ told, offered bool }
+
+// find reads the description of a type.
+func find(v *jsonstream.Reader, field, arg string) argument {
+	a := argument{told: !v.IsNull()}
+	for part := range v.Fields() {
+		if part != "fields" {
+			continue
+		}
+		for range v.Items() {
+			name, args := described(v, arg)
+			a.offered = a.offered || name == field && args
 		}
 	}
-	if json.Unmarshal(text, &described) != nil || described == nil {
-		return nil, false
-	}
-	found := make(map[string][]string)
-	for _, f := range described.Fields {
-		args := []string{}
-		for _, a := range f.Args {
-			args = append(args, a.Name)
+	a.told = a.told && v.Shape() == nil
+	return a
+}
+
+// maxArgs is how many arguments of a field are looked at. The most that GitLab has is fifty.
+const maxArgs = 1_000
+
+// described reads the description of a field, and returns its name and whether it has an argument.
+func described(v *jsonstream.Reader, arg string) (name string, has bool) {
+	for part := range v.Fields() {
+		switch part {
+		case "name":
+			name = v.Text()
+		case "args":
+			for i := range v.Items() {
+				if i == maxArgs {
+					break
+				}
+				for part := range v.Fields() {
+					has = part == "name" && v.Text() == arg || has
+				}
+			}
 		}
-		found[f.Name] = args
 	}
-	return found, true
+	return name, has
 }

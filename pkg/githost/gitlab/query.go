@@ -1,13 +1,13 @@
 package gitlab
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -115,41 +115,91 @@ func headsQuery(parts []part) (string, map[string]any) {
 	return "query(" + declared.String() + "){" + fields.String() + "}", variables
 }
 
-// readPart returns, by the path in lower case, the heads that an answer to a part holds. A project is left
-// out when it is missing in the answer, may not be read, has a problem, or has none of the branches: a GitLab whose
-// repositories are out of reach answers so, too.
-func readPart(text json.RawMessage, p part, problems []graphql.Problem) (map[string][]rest.Head, error) {
-	var said *struct {
-		Nodes []*struct {
-			FullPath   string                     `json:"fullPath"`
-			Repository map[string]json.RawMessage `json:"repository"`
-		} `json:"nodes"`
-	}
-	if len(text) == 0 {
-		return nil, fmt.Errorf("the answer leaves projects out")
-	}
-	if err := json.Unmarshal(text, &said); err != nil || said == nil {
-		return nil, err
-	}
-	heads := make(map[string][]rest.Head)
-	for i, n := range said.Nodes {
-		if n == nil || slices.ContainsFunc(problems, func(p graphql.Problem) bool { return p.Concerns(i) }) {
+// partAnswer is what an answer says of a part.
+type partAnswer struct {
+	told  bool
+	nodes []node
+	err   error
+}
+
+// node is what it says of a project.
+type node struct {
+	path    string
+	commits []commit // of each branch of the part
+}
+
+type commit struct {
+	found bool
+	sha   string
+}
+
+// read reads what an answer says of a part. More projects than were asked for are passed over.
+func (p part) read(v *jsonstream.Reader) partAnswer {
+	answer := partAnswer{told: true}
+	for field := range v.Fields() {
+		if field != "nodes" {
 			continue
 		}
-		for k, name := range p.names {
-			var commit *struct {
-				SHA string `json:"sha"`
+		for i := range v.Items() {
+			if i == len(p.targets) {
+				break
 			}
-			answer, ok := n.Repository[fmt.Sprintf("b%d", k)]
-			if !ok {
-				continue
+			answer.nodes = append(answer.nodes, p.readNode(v))
+		}
+	}
+	answer.err = v.Shape()
+	return answer
+}
+
+func (p part) readNode(v *jsonstream.Reader) node {
+	n := node{commits: make([]commit, len(p.names))}
+	for field := range v.Fields() {
+		switch field {
+		case "fullPath":
+			n.path = strings.ToLower(v.Text())
+		case "repository":
+			for alias := range v.Fields() {
+				if k := graphql.Numbered(alias, "b", len(p.names)); k >= 0 {
+					n.commits[k] = readCommit(v)
+				}
 			}
-			if err := json.Unmarshal(answer, &commit); err != nil {
-				return nil, err
-			}
-			if commit != nil {
-				at := strings.ToLower(n.FullPath)
-				heads[at] = append(heads[at], rest.Head{Branch: name, Name: commit.SHA})
+		}
+	}
+	return n
+}
+
+// maxSHA bounds what is kept of an object name, in bytes: one more than any has.
+const maxSHA = 65
+
+func readCommit(v *jsonstream.Reader) (c commit) {
+	c.found = !v.IsNull()
+	for field := range v.Fields() {
+		if field == "sha" {
+			sha := v.Text()
+			c.sha = strings.Clone(sha[:min(len(sha), maxSHA)])
+		}
+	}
+	return c
+}
+
+// heads returns, by the path in lower case, the heads that an answer to a part holds. A project is left
+// out when it is missing in the answer, may not be read, has a problem, or has none of the branches: a GitLab whose
+// repositories are out of reach answers so, too.
+func (p part) heads(answer partAnswer, problems []graphql.Problem) (map[string][]rest.Head, error) {
+	if !answer.told {
+		return nil, fmt.Errorf("the answer leaves projects out")
+	}
+	if answer.err != nil {
+		return nil, answer.err
+	}
+	heads := make(map[string][]rest.Head)
+	for i, n := range answer.nodes {
+		if slices.ContainsFunc(problems, func(p graphql.Problem) bool { return p.Concerns(i) }) {
+			continue
+		}
+		for k, c := range n.commits {
+			if c.found {
+				heads[n.path] = append(heads[n.path], rest.Head{Branch: p.names[k], Name: c.sha})
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package gitproto_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -67,8 +68,16 @@ func TestManyRefs(t *testing.T) {
 		h := open(t, s, "", "")
 		for _, n := range []int{1, 3_000, 100_000} {
 			url := fmt.Sprintf("%s/%d", s.URL, n)
-			if got := heads(t, h, wanted(t, url, ".*")); len(got) != n {
-				t.Errorf("repository of %d branches: got %d", n, len(got))
+			pattern, want := ".*", n
+			if n == 100_000 {
+				pattern, want = "topic/.9.*", 10_000
+				o := h.Heads(t.Context(), []githost.Wanted{wanted(t, url, ".*")})[0]
+				if e, ok := errors.AsType[*githost.Error](o.Err); !ok || e.Kind != githost.TooLarge {
+					t.Errorf("repository of %d branches: got %v, want an error of kind %q", n, o.Err, githost.TooLarge)
+				}
+			}
+			if got := heads(t, h, wanted(t, url, pattern)); len(got) != want {
+				t.Errorf("repository of %d branches: got %d of %s, want %d", n, len(got), pattern, want)
 			}
 			if got := heads(t, h, wanted(t, url, "main")); len(got) != 1 {
 				t.Errorf("repository of %d branches: got %d heads of main, want 1", n, len(got))

@@ -37,7 +37,7 @@ func (h *host) lsRefs(ctx context.Context, r route, patterns repo.Patterns) repo
 	defer resp.Body.Close()
 	packets := newPktReader(resp.Body)
 	defer packets.release()
-	return h.collect(patterns, func(yield func(ref, name string) bool) error {
+	return h.collect(ctx, patterns, func(yield func(ref, name string) bool) error {
 		return readLsRefs(packets, yield)
 	})
 }
@@ -66,7 +66,7 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	packets := newPktReader(resp.Body)
 	defer packets.release()
 	var a advert
-	answer := h.collect(patterns, func(yield func(ref, name string) bool) error {
+	answer := h.collect(ctx, patterns, func(yield func(ref, name string) bool) error {
 		var err error
 		a, err = readAdvert(packets, yield)
 		return err
@@ -143,18 +143,17 @@ func isDumb(text []byte) bool {
 
 // collect makes an observation of the refs that read yields. An error of read is the repository's: an
 // incomplete answer is never a partial result.
-func (h *host) collect(patterns repo.Patterns, read func(yield func(ref, name string) bool) error) repo.Observation {
-	var err error
-	answer := githost.CollectHeads(h.name, patterns, func(yield func(branch, name string) bool) {
-		err = read(func(ref, name string) bool {
-			branch, ok := strings.CutPrefix(ref, headsPrefix)
-			return !ok || yield(branch, name)
-		})
+func (h *host) collect(ctx context.Context, patterns repo.Patterns, read func(yield func(ref, name string) bool) error) repo.Observation {
+	heads := githost.NewHeads(ctx, h.name, patterns)
+	err := read(func(ref, name string) bool {
+		branch, ok := strings.CutPrefix(ref, headsPrefix)
+		return !ok || heads.Add(branch, name)
 	})
 	if err != nil {
+		heads.Drop()
 		return h.failed(err)
 	}
-	return answer
+	return heads.Observation()
 }
 
 // failed makes an observation of anything that went wrong on the way to the heads.

@@ -17,6 +17,8 @@ const (
 	// maxRefs bounds the refs that are read of one answer. The largest public repositories have about
 	// half a million.
 	maxRefs = 1_000_000
+	// maxSaid bounds what is kept of an ERR packet, in bytes, beyond what is shown of it.
+	maxSaid = 1 << 10
 	// usualAnswer is the buffer that an answer starts with, in bytes: the heads of a few branches.
 	usualAnswer = 1 << 10
 )
@@ -68,6 +70,9 @@ func newPktReader(r io.Reader) *pktReader {
 
 func (p *pktReader) release() {
 	p.r.Reset(nil)
+	if cap(p.buf) > usualAnswer {
+		p.buf = nil // one odd line must not stay for ever
+	}
 	pktReaders.Put(p)
 }
 
@@ -109,7 +114,7 @@ func (p *pktReader) next() (pkt, error) {
 	}
 	text := strings.TrimSuffix(string(line), "\n")
 	if said, ok := strings.CutPrefix(text, "ERR "); ok {
-		return pkt{}, remoteError(said)
+		return pkt{}, remoteError(strings.Clone(said[:min(len(said), maxSaid)]))
 	}
 	return pkt{kind: data, line: text}, nil
 }

@@ -60,12 +60,22 @@ func readLsRefs(p *pktReader, yield func(ref, name string) bool) error {
 			return notGit("a ref reads %.80q", line.line)
 		}
 		// Attributes such as symref-target may follow the name; a ref holds no space.
-		ref, _, _ := strings.Cut(rest, " ")
+		ref, _, more := strings.Cut(rest, " ")
+		if more {
+			ref, name = alone(ref, name)
+		}
 		if !yield(ref, name) {
 			p.rest()
 			return nil
 		}
 	}
+}
+
+// alone returns a ref and its object name as parts of a text that holds nothing else: whoever keeps them keeps no
+// line of 64 KiB with them.
+func alone(ref, name string) (string, string) {
+	text := name + ref
+	return text[len(name):], text[:len(name)]
 }
 
 const (
@@ -158,6 +168,9 @@ func readRefs(p *pktReader, line pkt, yield func(ref, name string) bool) error {
 		name, ref, ok := strings.Cut(text, " ")
 		if line.kind != data || !ok || strings.Trim(name, "0123456789abcdef") != "" && name != "shallow" {
 			return notGit("a ref reads %.80q", text)
+		}
+		if n == 0 {
+			ref, name = alone(ref, name)
 		}
 		if name != "shallow" && !yield(ref, name) {
 			p.rest()

@@ -12,21 +12,26 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 )
 
 const (
 	// maxAnswer bounds an answer in bytes: a hundred repositories with a hundred branches each, whose
-	// names have the 255 bytes that are allowed, and room to spare. Four answers are read at once.
+	// names have the 255 bytes that are allowed, and room to spare.
 	maxAnswer = 8 << 20
-	// maxValues bounds the JSON values of an answer, of which such branches have fifty thousand. A value can take
-	// two bytes to send and a hundred to keep.
-	maxValues = 250_000
+	// maxProblems bounds those of an answer: more than one for each of a hundred repositories.
+	maxProblems = 1_000
+	// maxText bounds what is kept of each text of a problem, in bytes, beyond what is shown of it.
+	maxText = 300
+	// maxPath bounds the steps of a problem's path, beyond those that are looked at.
+	maxPath = 8
 	// maxRefusal is how much is read of an answer that is no success.
-	maxRefusal = 64 << 10
+	maxRefusal = 16 << 10
 )
 
 // ErrTooMuch is in the chain of an error that a query for fewer repositories may not have: the server ran
@@ -41,21 +46,24 @@ type Client struct {
 	HTTP  *http.Client
 }
 
-// Answer is what a server says to a query. It may hold data and problems at once.
+// Answer is what a server says to a query beside the data. It may hold data and problems at once.
 type Answer struct {
-	Data     map[string]json.RawMessage // by alias of the outermost fields
 	Problems []Problem
 	Header   http.Header
+	Data     bool // there is any
+	told     bool // if only that there is none
 }
+
+// Field reads the value of an outermost field, by its alias. Whatever is wrong with that value alone is for it to
+// remember: the answer is read on.
+type Field func(alias string, v *jsonstream.Reader)
 
 // Problem is one entry of an answer's "errors".
 type Problem struct {
-	Type       string `json:"type"` // GitHub's: NOT_FOUND, FORBIDDEN, RATE_LIMITED, …
-	Message    string `json:"message"`
-	Path       []any  `json:"path"` // of the field that is missing for it; empty when it is of the whole query
-	Extensions struct {
-		Code string `json:"code"` // of a query that the server does not understand
-	} `json:"extensions"`
+	Type    string // GitHub's: NOT_FOUND, FORBIDDEN, RATE_LIMITED, …
+	Message string
+	Path    []any  // of the field that is missing for it, texts and numbers; empty when it is of the whole query
+	Code    string // of a query that the server does not understand
 }
 
 // Alias returns the alias of the outermost field that a problem is of, "" when it is of the whole query.
@@ -67,22 +75,35 @@ func (p Problem) Alias() string {
 	return alias
 }
 
+// Numbered returns the number behind the letter of an alias, -1 unless it is one of so many, from 0.
+func Numbered(alias, letter string, many int) int {
+	number, ok := strings.CutPrefix(alias, letter)
+	if !ok {
+		return -1
+	}
+	i, err := strconv.Atoi(number)
+	if err != nil || i < 0 || i >= many {
+		return -1
+	}
+	return i
+}
+
 // Concerns reports whether a problem below an outermost field with a list of nodes is one of the node at an index, or
 // of all of them.
 func (p Problem) Concerns(node int) bool {
 	if len(p.Path) < 3 || p.Path[1] != "nodes" {
 		return true
 	}
-	at, ok := p.Path[2].(float64)
-	return !ok || int(at) == node
+	at, ok := p.Path[2].(int)
+	return !ok || at == node
 }
 
-// Ask sends a query. What came from outside of the program belongs into variables, never into query. An
+// Ask sends a query, and has field read the data as it comes. What came from outside of the program belongs into variables, never into query. An
 // error has an *githost.Error in its chain; it has ErrTooMuch there, too, where a smaller query may do.
-// An answer that holds problems is no error.
+// An answer that holds problems is no error. With an error, what field has read is of no use.
 //
 // The client does not retry: it would send again what took the server too long.
-func (c Client) Ask(ctx context.Context, query string, variables map[string]any) (Answer, error) {
+func (c Client) Ask(ctx context.Context, query string, variables map[string]any, field Field) (Answer, error) {
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {
 		return Answer{}, githost.WrapError(c.Host, err)
@@ -106,37 +127,92 @@ func (c Client) Ask(ctx context.Context, query string, variables map[string]any)
 		start, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
 		return Answer{}, tooMuchStatus(githost.StatusError(c.Host, resp, start))
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return Answer{}, c.failed(ctx, err)
-	}
-	if len(text) > maxAnswer || rest.Values(text) > maxValues {
-		return Answer{}, fmt.Errorf("%w: %w", ErrTooMuch,
-			githost.NewError(githost.Invalid, c.Host, "its GraphQL answer is larger than %d MiB, or has more than %d values", maxAnswer>>20, maxValues))
-	}
-	return c.read(resp.Header, text)
+	return c.read(ctx, resp, field)
 }
 
-func (c Client) read(header http.Header, text []byte) (Answer, error) {
-	var said struct {
-		Data   map[string]json.RawMessage `json:"data"`
-		Errors []Problem                  `json:"errors"`
-	}
-	if err := json.Unmarshal(text, &said); err != nil {
-		if e, ok := errors.AsType[*json.SyntaxError](err); ok && e.Offset >= int64(len(text)) {
-			err = io.ErrUnexpectedEOF
+func (c Client) read(ctx context.Context, resp *http.Response, field Field) (Answer, error) {
+	body := &io.LimitedReader{R: resp.Body, N: maxAnswer + 1}
+	v := jsonstream.New(body)
+	answer := Answer{Header: resp.Header}
+	for part := range v.Fields() {
+		switch part {
+		case "data":
+			answer.told = !v.IsNull()
+			for alias := range v.Fields() {
+				answer.Data = true
+				field(alias, v)
+			}
+		case "errors":
+			if err := c.problems(v, &answer); err != nil {
+				return Answer{}, err
+			}
 		}
-		return Answer{}, githost.WrapError(c.Host, err)
 	}
-	if said.Data == nil && len(said.Errors) == 0 {
+	err := v.End()
+	switch {
+	case body.N == 0:
+		return Answer{}, c.tooMuch("larger than %d MiB", maxAnswer>>20)
+	case err != nil:
+		return Answer{}, c.failed(ctx, err)
+	case !answer.told && len(answer.Problems) == 0:
 		return Answer{}, githost.NewError(githost.Invalid, c.Host, "the answer is not GraphQL: is this the right type of host?")
 	}
-	for i := range said.Errors {
-		if c.Token != "" {
-			said.Errors[i].Message = strings.ReplaceAll(said.Errors[i].Message, c.Token, "[redacted]")
+	return answer, nil
+}
+
+func (c Client) problems(v *jsonstream.Reader, answer *Answer) error {
+	for range v.Items() {
+		if len(answer.Problems) == maxProblems {
+			return c.tooMuch("full of more than %d problems", maxProblems)
+		}
+		var p Problem
+		for field := range v.Fields() {
+			switch field {
+			case "type":
+				p.Type = c.short(v)
+			case "message":
+				p.Message = c.short(v)
+			case "path":
+				p.Path = c.path(v)
+			case "extensions":
+				for field := range v.Fields() {
+					if field == "code" {
+						p.Code = c.short(v)
+					}
+				}
+			}
+		}
+		answer.Problems = append(answer.Problems, p)
+	}
+	return nil
+}
+
+func (c Client) path(v *jsonstream.Reader) (steps []any) {
+	for i := range v.Items() {
+		switch {
+		case i == maxPath:
+			return steps
+		case v.IsText():
+			steps = append(steps, c.short(v))
+		default:
+			n, _ := strconv.Atoi(v.Scalar())
+			steps = append(steps, n)
 		}
 	}
-	return Answer{Data: said.Data, Problems: said.Errors, Header: header}, nil
+	return steps
+}
+
+// short reads the beginning of a text, without the credential.
+func (c Client) short(v *jsonstream.Reader) string {
+	text := v.Text()
+	if c.Token != "" {
+		text = strings.ReplaceAll(text, c.Token, "[redacted]")
+	}
+	return strings.Clone(text[:min(len(text), maxText)])
+}
+
+func (c Client) tooMuch(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrTooMuch, githost.NewError(githost.Invalid, c.Host, "its GraphQL answer is "+format, args...))
 }
 
 // failed makes an error of a request without an answer. A server that took too long may answer less in

@@ -108,30 +108,64 @@ func TestEachSurvivesAPanic(t *testing.T) {
 	}
 }
 
+// room is how many branches named "b0" and so on a Memory keeps, outside of a Reader.
+var room = githost.Room(context.Background()) / githost.Cost("b00000")
+
+// pageOf is an answer of so many branches, which all match.
+func pageOf(t *testing.T, m *Memory, name string, branches int, fetch func(etag string) Page) repo.Observation {
+	t.Helper()
+	request := Request{Host: "h", Name: name, Patterns: patterns(t, "b.*")}
+	heads := githost.NewHeads(t.Context(), "h", request.Patterns)
+	err := m.Read(t.Context(), request, heads, func(_ context.Context, _ int, etag string, add func(Head) error) (Page, error) {
+		page := fetch(etag)
+		for i := range branches {
+			if page.Unchanged {
+				break
+			}
+			if err := add(Head{fmt.Sprintf("b%05d", i), strings.Repeat("1", 40)}); err != nil {
+				return Page{}, err
+			}
+		}
+		return page, nil
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return heads.Observation()
+}
+
 // What does not fit is forgotten, which costs a full answer and never a wrong one.
 func TestMemoryForgets(t *testing.T) {
+	const large = 9_000
 	var m Memory
 	var etags []string
 	read := func(request string, branches int) {
-		heads, err := m.Read(t.Context(), "h", request, 0, func(_ context.Context, _ int, etag string) (Page, error) {
+		o := pageOf(t, &m, request, branches, func(etag string) Page {
 			etags = append(etags, etag)
-			if etag != "" {
-				return Page{Unchanged: true}, nil
-			}
-			return Page{ETag: request, Heads: make([]Head, branches)}, nil
+			return Page{ETag: request, Unchanged: etag != ""}
 		})
-		if err != nil || len(heads) != branches {
-			t.Errorf("%s: %d heads and error %v, want %d", request, len(heads), err, branches)
+		if len(o.Heads) != branches {
+			t.Errorf("%s: %d heads and error %v, want %d", request, len(o.Heads), o.Err, branches)
 		}
 	}
+	fit := room / large
 	for range 2 {
-		read("a", maxBranches)
-		read("b", maxBranches)
+		for i := range fit {
+			read(fmt.Sprint(i), large)
+		}
 	}
-	read("c", 1)
-	read("a", maxBranches)
-	read("c", 1)
-	if want := []string{"", "", "a", "b", "", "", "c"}; !slices.Equal(etags, want) {
+	read("one more", large)
+	read("small", 1)
+	read("0", large)
+	read("small", 1)
+	var want []string
+	for range fit {
+		want = append(want, "")
+	}
+	for i := range fit {
+		want = append(want, fmt.Sprint(i))
+	}
+	if want = append(want, "", "", "", "small"); !slices.Equal(etags, want) {
 		t.Errorf("asked with ETags %q, want %q", etags, want)
 	}
 }
@@ -140,43 +174,58 @@ func TestMemoryForgets(t *testing.T) {
 func TestMemoryCountsOnce(t *testing.T) {
 	var m Memory
 	etag := ""
-	for _, name := range []string{"kept", "v1", "v2", "v3", "v4", "kept"} {
-		request, branches := "changing", maxBranches
-		if name == "kept" {
-			request, branches = name, 1
-		}
-		_, err := m.Read(t.Context(), "h", request, 0, func(_ context.Context, _ int, sent string) (Page, error) {
+	keep := func(request, version string, branches int) {
+		pageOf(t, &m, request, branches, func(sent string) Page {
 			etag = sent
-			return Page{ETag: name, Heads: make([]Head, branches)}, nil
+			return Page{ETag: version}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
-	if etag != "kept" {
-		t.Errorf("after another request's answer changed four times, a small one is asked again with ETag %q, want %q", etag, "kept")
+	keep("small", "kept", 1)
+	for version := range 2 * room / 9_000 {
+		keep("changing", fmt.Sprint(version), 9_000)
+	}
+	if keep("small", "kept", 1); etag != "kept" {
+		t.Errorf("after another request's answer changed many times, a small one is asked again with ETag %q, want %q", etag, "kept")
 	}
 }
 
 // An answer without an ETag replaces one with it: the old one is not trusted again.
 func TestMemoryWithoutETag(t *testing.T) {
 	var m Memory
-	answers := []Page{{ETag: "e", Heads: make([]Head, 3)}, {Heads: make([]Head, 2)}, {Heads: make([]Head, 1)}}
 	var etags []string
-	for _, page := range answers {
-		heads, err := m.Read(t.Context(), "h", "r", 0, func(_ context.Context, _ int, etag string) (Page, error) {
+	for branches, answered := range []string{"e", "", ""} {
+		o := pageOf(t, &m, "r", 1+branches, func(etag string) Page {
 			etags = append(etags, etag)
-			return page, nil
+			return Page{ETag: answered}
 		})
-		if err != nil || len(heads) != len(page.Heads) {
-			t.Errorf("%d heads and error %v, want %d", len(heads), err, len(page.Heads))
+		if len(o.Heads) != 1+branches {
+			t.Errorf("%v, want %d heads", o, 1+branches)
 		}
 	}
 	if want := []string{"", "e", ""}; !slices.Equal(etags, want) {
 		t.Errorf("asked with ETags %q, want %q", etags, want)
 	}
 	broken := errors.New("broken")
-	if _, err := m.Read(t.Context(), "h", "r", 0, func(context.Context, int, string) (Page, error) { return Page{}, broken }); !errors.Is(err, broken) {
+	err := m.Read(t.Context(), Request{Name: "r"}, githost.NewHeads(t.Context(), "h", nil),
+		func(context.Context, int, string, func(Head) error) (Page, error) { return Page{}, broken })
+	if !errors.Is(err, broken) {
 		t.Errorf("Read = %v, want what fetch gave", err)
+	}
+}
+
+// The same text may be an exact name and an expression: what is kept for one is nothing for the other.
+func TestMemoryTellsPatternsApart(t *testing.T) {
+	var m Memory
+	for _, ps := range []repo.Patterns{patterns(t, "b.*"), {repo.ExactPattern("b.*")}} {
+		err := m.Read(t.Context(), Request{Name: "r", Patterns: ps}, githost.NewHeads(t.Context(), "h", ps),
+			func(_ context.Context, _ int, etag string, _ func(Head) error) (Page, error) {
+				if etag != "" {
+					t.Errorf("%v: asked with the ETag of another question", ps)
+				}
+				return Page{ETag: "e"}, nil
+			})
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -1,0 +1,64 @@
+package githost
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+const (
+	// maxRoom is how many bytes the heads of all endpoints may take, beside roomOfOne for each repository: those of
+	// 180,000 branches with names of 60 bytes, more than a state can hold.
+	maxRoom = 32 << 20
+	// minRoom is what an endpoint has of it at least, however many there are: two repositories of 5,000 such branches.
+	minRoom = 2 << 20
+	// roomOfOne is what each repository adds to its endpoint's room: that of eighty branches.
+	roomOfOne = 16 << 10
+	// headCost is what a head takes beside its branch's name: the SHA, two string headers, and its part of the map.
+	headCost = 128
+)
+
+// room is how much memory the heads of an endpoint may take in one call of the Reader. It follows from the
+// configuration alone, so that no host can take the room of another one.
+type room struct {
+	size int
+	left atomic.Int64
+}
+
+// newRoom returns the room of an endpoint with so many repositories, one of so many endpoints.
+func newRoom(endpoints, repositories int) *room {
+	r := &room{size: max(minRoom, maxRoom/max(1, endpoints)) + roomOfOne*repositories}
+	r.left.Store(int64(r.size))
+	return r
+}
+
+// take takes n bytes, and reports whether they were there.
+func (r *room) take(n int) bool {
+	if r.left.Add(int64(-n)) >= 0 {
+		return true
+	}
+	r.give(n)
+	return false
+}
+
+// give gives n bytes back. What is taken without asking is a gift of less than nothing.
+func (r *room) give(n int) { r.left.Add(int64(n)) }
+
+type roomKey struct{}
+
+func withRoom(ctx context.Context, r *room) context.Context {
+	return context.WithValue(ctx, roomKey{}, r)
+}
+
+// roomOf returns the room of the endpoint that is read with a context, and one of its own where no Reader reads.
+func roomOf(ctx context.Context) *room {
+	if r, ok := ctx.Value(roomKey{}).(*room); ok {
+		return r
+	}
+	return newRoom(1, 0)
+}
+
+// Room returns how many bytes of heads a Host may keep from call to call, as Cost counts them.
+func Room(ctx context.Context) int { return roomOf(ctx).size }
+
+// Cost returns how many bytes the head of a branch takes, about.
+func Cost(branch string) int { return headCost + len(branch) }
