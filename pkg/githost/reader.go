@@ -156,9 +156,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 func (b *batch) add(index int, w Wanted, now time.Time, key []byte) []byte {
 	key = strconv.AppendQuote(key, spelling(b.endpoint.Type, w.URL))
 	for _, p := range w.Patterns {
-		_, exact := p.Exact()
-		key = strconv.AppendBool(append(key, ' '), exact)
-		key = strconv.AppendQuote(append(key, ' '), p.String())
+		key = p.AppendKey(append(key, ' '))
 	}
 	m := b.endpoint.memory[string(key)]
 	if m == nil {
