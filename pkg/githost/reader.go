@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -307,7 +306,7 @@ func (r *Reader) log() *slog.Logger {
 // endpoint's credential, whoever made it.
 func (e *endpoint) tidy(err error) *Error {
 	clean := *WrapError(e.name, err)
-	clean.Err = &told{text: oneLine(hide(clean.Err.Error(), e.secrets()...)), cause: errors.Unwrap(clean.Err)}
+	clean.Err = &told{text: oneLine(config.Redact(clean.Err.Error(), e.secrets()...)), cause: errors.Unwrap(clean.Err)}
 	return &clean
 }
 
@@ -321,7 +320,7 @@ func (e *endpoint) secrets() []string {
 		// Some hosts take a token as the user name. A name beside a token is no secret.
 		return []string{user, basicToken(user, "")}
 	}
-	return []string{basicToken(cmp.Or(user, "git"), token), token, url.QueryEscape(token), url.PathEscape(token)}
+	return []string{basicToken(cmp.Or(user, "git"), token), token}
 }
 
 // Host returns host[:port] of the endpoint's origin, for Error.Host.

@@ -12,8 +12,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 )
@@ -132,9 +132,7 @@ func (c Client) read(header http.Header, text []byte) (Answer, error) {
 		return Answer{}, githost.NewError(githost.Invalid, c.Host, "the answer is not GraphQL: is this the right type of host?")
 	}
 	for i := range said.Errors {
-		if c.Token != "" {
-			said.Errors[i].Message = strings.ReplaceAll(said.Errors[i].Message, c.Token, "[redacted]")
-		}
+		said.Errors[i].Message = config.Redact(said.Errors[i].Message, c.Token)
 	}
 	return Answer{Data: said.Data, Problems: said.Errors, Header: header}, nil
 }
