@@ -42,7 +42,7 @@ its git and sh, and the state is a file: to try Sentry without a cluster.`,
 		Example: `  sentry watch                                 # in the cluster's current namespace
   sentry watch --once -n ci                    # one cycle
   sentry watch --local --interval 5s           # a trial on this machine`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runWatch(cmd.Context(), o, f) },
 	}
 	cmd.Flags().BoolVar(&f.once, "once", false, "do one cycle and exit")
