@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
@@ -36,6 +39,8 @@ func (e usageError) Unwrap() error { return e.error }
 // Main runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage or invalid configuration.
 func Main(ctx context.Context, args []string, s Streams) int {
 	s.Err = screen{s.Err}
+	// Libraries log what servers send, with credentials that it repeats; net/http, what nobody asked for.
+	log.SetOutput(io.Discard)
 	root := newRoot(s)
 	args, err := modernize(args)
 	if err == nil {
@@ -82,7 +87,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	}
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{flagError(err)} })
 	root.SetHelpCommand(newHelp())
 	o.register(root.PersistentFlags())
 	root.AddCommand(newWatch(o), newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
@@ -106,6 +111,31 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("unknown command %q%s", strings.Join(args, " "), hint)}
 }
 
+// flagError says what a flag wants instead of what it was given, in other words than Go's.
+func flagError(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	want := map[string]string{"int": "a number", "bool": "true or false", "duration": "a time such as 30s or 5m"}[invalid.GetFlag().Value.Type()]
+	if want == "" {
+		return err
+	}
+	return fmt.Errorf("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), want)
+}
+
+// noArgs refuses arguments. One that is a file is the configuration, which has a flag.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if ext := filepath.Ext(args[0]); ext == ".yaml" || ext == ".yml" {
+		hint = fmt.Sprintf("; did you mean -c %s?", args[0])
+	}
+	return usageError{fmt.Errorf("%s takes no arguments, and is given %q%s", cmd.CommandPath(), args, hint)}
+}
+
 // usageArgs makes a command's complaint about its arguments a usage error.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
@@ -116,9 +146,12 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// modernize translates the older form `sentry -action=watch -config=FILE -verbose`, which people's manifests
+// modernize translates --version and -version to the command, and the older form `sentry -action=watch -config=FILE -verbose`, which people's manifests
 // still hold, to `sentry watch --config=FILE --verbose`. Anything else is returned as it is.
 func modernize(args []string) ([]string, error) {
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-version") {
+		return []string{"version"}, nil
+	}
 	old := false
 	for _, a := range args {
 		name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log"
 	"net/http/httptest"
 	"os"
 	"os/signal"
@@ -191,5 +192,18 @@ func TestEveryFlagIsExplained(t *testing.T) {
 		if !slices.Contains([]string{"sentry", "version", "completion", "help"}, c.Name()) && c.Example == "" {
 			t.Errorf("%s has no example", c.CommandPath())
 		}
+	}
+}
+
+// net/http logs what a server sends without being asked, which may be a credential that it repeats.
+func TestLibrariesLogNothing(t *testing.T) {
+	var logged, out bytes.Buffer
+	log.SetOutput(&logged)
+	if code := Main(t.Context(), []string{"version"}, Streams{&out, &out}); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, &out)
+	}
+	log.Print("Unsolicited response received on idle HTTP channel starting with T0ps3cret")
+	if logged.Len() > 0 {
+		t.Errorf("a library's own log line is written: %s", &logged)
 	}
 }

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +39,8 @@ func newRender(o *options) *cobra.Command {
 the Git hosts; the cluster is not asked.
 
 With --offline nothing is asked at all: the revisions are made up, a branch pattern is
-represented by a name that it matches, and credentials need not be set.`,
+represented by a name that it matches, and credentials need not be set. Where no such name is
+found, the branch is called "placeholder", and a warning says so.`,
 		Example: `  sentry render --offline | kubectl create --dry-run=server -f -
   sentry render rag-service --branch dev-x`,
 		Args:              usageArgs(cobra.ArbitraryArgs),
@@ -60,25 +65,30 @@ func runRender(ctx context.Context, o *options, f renderFlags, names []string) e
 	var runs []plan.Run
 	if f.offline {
 		runs, err = offlineRuns(cfg, names, f.branch)
+		if f.branch == "" {
+			logPlaceholders(log, cfg, runs)
+		}
 	} else {
 		runs, err = manualRuns(ctx, cfg, reader(log, 0), nil, log, names, f.branch, "")
 	}
 	if err != nil {
 		return err
 	}
+	var refused []error // the other runs are printed all the same
 	for _, run := range runs {
 		pr, err := pipelinerun.Generate(cfg, run)
-		if err != nil {
-			return err
+		if err == nil {
+			err = pipelinerun.Validate(ctx, pr)
 		}
-		if err := pipelinerun.Validate(ctx, pr); err != nil {
-			return fmt.Errorf("%s: %w", run.Name, err)
+		if err != nil {
+			refused = append(refused, fmt.Errorf("%s: %w", run.Name, err))
+			continue
 		}
 		if err := o.print(pr, f.output); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(refused...)
 }
 
 // print writes one object: YAML documents after a separator each, JSON objects one after the other.
@@ -96,23 +106,22 @@ func (o *options) print(pr *v1.PipelineRun, format string) error {
 	return err
 }
 
-// offlineRuns plans with made-up revisions.
+// placeholder stands for a branch's name where none is found that a repository's patterns match.
+const placeholder = "placeholder"
+
+// offlineRuns plans with made-up revisions and, where no branch is given, an example of one.
 func offlineRuns(cfg *config.Config, names []string, branch string) ([]plan.Run, error) {
+	imagined := *cfg
+	imagined.Repositories = slices.Clone(cfg.Repositories)
 	observed := make([]repo.Observation, len(cfg.Repositories))
-	for i, r := range cfg.Repositories {
-		heads := map[string]repo.SHA{}
-		for _, p := range r.Monitor.Branches {
-			if name, ok := example(p); ok {
-				heads[name] = madeUp(r.Name, name)
-			}
-		}
-		if branch != "" {
-			heads[branch] = madeUp(r.Name, branch)
-		}
-		observed[i].Heads = heads
+	for i := range imagined.Repositories {
+		r := &imagined.Repositories[i]
+		name := cmp.Or(branch, example(r.Monitor.Branches))
+		r.Monitor.Branches = repo.Patterns{repo.ExactPattern(name)}
+		observed[i].Heads = map[string]repo.SHA{name: madeUp(r.Name, name)}
 	}
 	// The epoch of the design's clock: offline output must be the same every time.
-	runs, err := plan.Manual(plan.Input{Config: cfg, Observed: observed, Now: time.Unix(0, 0).UTC()}, names, branch, "")
+	runs, err := plan.Manual(plan.Input{Config: &imagined, Observed: observed, Now: time.Unix(0, 0).UTC()}, names, branch, "")
 	if err != nil {
 		return nil, err
 	}
@@ -129,21 +138,33 @@ func offlineRuns(cfg *config.Config, names []string, branch string) ([]plan.Run,
 	return runs, nil
 }
 
+// example returns a name that one of the patterns matches, or the placeholder.
+func example(patterns repo.Patterns) string {
+	for _, p := range patterns {
+		if name, ok := p.Example(); ok {
+			return name
+		}
+	}
+	return placeholder
+}
+
+// logPlaceholders says of which members the branch's name is no example.
+func logPlaceholders(log *slog.Logger, cfg *config.Config, runs []plan.Run) {
+	for _, run := range runs {
+		for _, m := range run.Members {
+			if m.Branch != placeholder {
+				continue
+			}
+			if r, _ := cfg.Lookup(m.Repository.Name); !r.Monitor.Branches.Match(placeholder) {
+				log.Warn("no branch name was found that the patterns match: another stands for it",
+					"repo", r.Name, "patterns", r.Monitor.Branches, "branch", placeholder)
+			}
+		}
+	}
+}
+
 // madeUp is a stand-in for a head: the same for the same words, and no commit of anybody's.
 func madeUp(words ...string) repo.SHA {
 	sum := sha1.Sum([]byte("made up by sentry render --offline\x00" + strings.Join(words, "\x00")))
 	return repo.SHA(hex.EncodeToString(sum[:]))
-}
-
-// example returns a branch name that the pattern matches, made from its literal start.
-func example(p repo.Pattern) (string, bool) {
-	if name, ok := p.Exact(); ok {
-		return name, true
-	}
-	for _, end := range []string{"", "x", "1", "-x", "/x", "1.0", "-1", "main", "1.0.0", "v1.0.0"} {
-		if name := p.Prefix() + end; p.Match(name) && repo.CheckBranch(name) == nil {
-			return name, true
-		}
-	}
-	return "", false
 }

@@ -138,10 +138,12 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *githost.Reader, 
 	if err != nil {
 		return nil, err
 	}
+	errs := make([]error, len(runs))
 	for i := range runs {
-		if runs[i], err = runs[i].Pin(hosts.Heads(ctx, runs[i].QA())); err != nil {
-			return nil, err
-		}
+		runs[i], errs[i] = runs[i].Pin(hosts.Heads(ctx, runs[i].QA()))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return runs, nil
 }

@@ -35,7 +35,7 @@ something is deployed. Exit code 1 when a repository cannot be read.`,
 		Example: `  sentry validate
   sentry validate --online
   GITHUB_TOKEN=x GITLAB_TOKEN=x sentry validate -c deploy/sentry.yaml`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runValidate(cmd.Context(), o, online) },
 	}
 	cmd.Flags().BoolVar(&online, "online", false, "read every repository, and predict what watching costs")

@@ -48,7 +48,7 @@ then, and the next start deploys what changed again. Only one may watch with a s
 		Example: `  sentry watch                                 # in the cluster's current namespace
   sentry watch --once -n ci                    # one cycle
   sentry watch --local --interval 5s           # a trial on this machine`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runWatch(cmd.Context(), o, f) },
 	}
 	cmd.Flags().BoolVar(&f.once, "once", false, "do one cycle and exit")

@@ -66,13 +66,14 @@ func (d *decoder) checkMember(c *Config, r *Repository, path string) {
 		d.fail(path+".group", "names no group of this file; %s", want)
 		return
 	}
-	timeout := r.Deploy.Timeout
+	timeout, from := r.Deploy.Timeout, path+".deploy.timeout"
 	if timeout == 0 {
-		timeout = c.Global.Timeout
+		timeout, from = c.Global.Timeout, "global.timeout"
 	}
 	if g.GlobalTimeout > 0 && timeout > g.GlobalTimeout {
-		d.warn(path+".deploy.timeout", "is %d seconds, and the group %s ends after its global_timeout of %d; want it smaller",
-			int(timeout.Seconds()), g.Name, int(g.GlobalTimeout.Seconds()))
+		d.warn(path+".deploy.timeout", "is %s seconds, and the group %s ends after its global_timeout of %s; want it smaller",
+			d.shown(from, timeout.Seconds()), d.shown(path+".group", g.Name),
+			d.shown(joinKey("groups", g.Name)+".global_timeout", g.GlobalTimeout.Seconds()))
 	}
 }
 
@@ -90,7 +91,7 @@ func (d *decoder) checkGroup(path string, g Group, members int) {
 
 func (d *decoder) checkSource(path, urlKey string, s *Source) {
 	if s.URL != "" && !d.failed[path+"."+urlKey] && !d.failed[path+".repo_type"] {
-		key, err := checkHost(s)
+		key, err := d.checkHost(path, urlKey, s)
 		if key == "" {
 			key = urlKey
 		}

@@ -36,14 +36,18 @@ type decoder struct {
 	lines    map[string]int  // where each key path is in the file
 	failed   map[string]bool // paths with an error, whose values mean nothing
 	unset    []unsetVariable
-	bytes    int // that were read
-	most     int // that may be
-	parts    *chunked
+	// expanded are the values with variables in them, as they are written, by key path: what a message may show.
+	expanded map[string]string
+	// impossible is whether an entry of branches matches no name that Git allows. Many repositories have the same.
+	impossible map[string]bool
+	bytes      int // that were read
+	most       int // that may be
+	parts      *chunked
 }
 
 // newDecoder returns the decoder of a file of that size.
 func newDecoder(opts Options, size int) *decoder {
-	return &decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, failed: map[string]bool{}}
+	return &decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, failed: map[string]bool{}, expanded: map[string]string{}, impossible: map[string]bool{}}
 }
 
 type unsetVariable struct {
@@ -236,6 +240,9 @@ func (d *decoder) value(path string, n *yaml.Node, want string, secret bool) (Va
 		return Value{}, false
 	}
 	value, unset, err := expand(text, d.opts.LookupEnv)
+	if !secret && hasReference(text) {
+		d.expanded[path] = text
+	}
 	if secret {
 		want = "one line; a Secret made with printf has no line break at its end, one made with echo has"
 	}
@@ -258,13 +265,22 @@ func (d *decoder) value(path string, n *yaml.Node, want string, secret bool) (Va
 	return Value{}, false
 }
 
-// mismatch says that v is not what is wanted. It repeats what stands in the file, not what came from a variable.
-func (d *decoder) mismatch(path string, v Value, want string) {
-	if hasReference(v.text) {
-		d.fail(path, "is something else once %.60q is expanded; want %s", v.text, want)
+// mismatch says that the value at path is not what is wanted.
+func (d *decoder) mismatch(path, value, want string) {
+	if text, ok := d.expanded[path]; ok {
+		d.fail(path, "is something else once %.60q is expanded; want %s", text, want)
 	} else {
-		d.fail(path, "is %.60q; want %s", v.value, want)
+		d.fail(path, "is %.60q; want %s", value, want)
 	}
+}
+
+// shown returns the value at path for a message: as it is written, where a variable is in it, since no message
+// repeats what a variable holds.
+func (d *decoder) shown(path string, value any) string {
+	if text, ok := d.expanded[path]; ok {
+		return fmt.Sprintf("%.60s", text)
+	}
+	return fmt.Sprint(value)
 }
 
 // reportUnset makes one error for each variable that is not set, at the first place that needs it.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -133,7 +134,7 @@ func text[T ~string](key string, p *T, want string, ok func(string) bool) field 
 			switch {
 			case !fine:
 			case !ok(v.value):
-				d.mismatch(path, v, want)
+				d.mismatch(path, v.value, want)
 			default:
 				*p = T(v.value)
 			}
@@ -214,7 +215,7 @@ func secondsOrZero(key string, p *time.Duration, low, high int) field {
 			switch {
 			case !ok:
 			case 0 < i && i < low:
-				d.fail(path, "is \"%d\"; want %s", i, want)
+				d.mismatch(path, strconv.Itoa(i), want)
 			default:
 				*p = time.Duration(i) * time.Second
 			}
@@ -228,7 +229,7 @@ func boolean(key string, p *bool) field {
 			switch {
 			case !ok:
 			case v.value != "true" && v.value != "false":
-				d.mismatch(path, v, "true or false")
+				d.mismatch(path, v.value, "true or false")
 			default:
 				*p = v.value == "true"
 			}

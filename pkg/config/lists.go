@@ -18,7 +18,7 @@ func (d *decoder) number(path string, n *yaml.Node, want string, low, high int) 
 	}
 	i, err := strconv.Atoi(v.value)
 	if err != nil || i < low || i > high {
-		d.mismatch(path, v, want)
+		d.mismatch(path, v.value, want)
 		return 0, false
 	}
 	return i, true
@@ -77,10 +77,10 @@ func (d *decoder) branches(path string, n *yaml.Node) repo.Patterns {
 		if !ok {
 			return
 		}
-		if first, twice := seen[p.String()]; twice {
+		if first, twice := seen[v.value]; twice {
 			d.fail(path, "repeats entry [%d] of the list; want each branch once", first)
 		}
-		seen[p.String()] = len(seen)
+		seen[v.value] = len(seen)
 		patterns = append(patterns, p)
 	})
 	return patterns
@@ -92,9 +92,20 @@ func (d *decoder) pattern(path string, v Value) (repo.Pattern, bool) {
 	p, err := repo.ParsePattern(v.value)
 	switch {
 	case err == nil:
+		none, known := d.impossible[v.value]
+		if !known {
+			none = p.Impossible()
+			d.impossible[v.value] = none
+		}
+		if none {
+			d.warn(path, "matches no name that Git allows for a branch; want %s", want)
+		}
+		if hasReference(v.text) {
+			p = p.As(v.text)
+		}
 		return p, true
 	case hasReference(v.text):
-		d.mismatch(path, v, want) // the error repeats the entry, and that came from a variable
+		d.mismatch(path, v.value, want) // the error repeats the entry, and that came from a variable
 	default:
 		d.fail(path, "%v; want %s", err, want)
 	}

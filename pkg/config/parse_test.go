@@ -19,7 +19,7 @@ import (
 
 var compare = cmp.Options{
 	cmp.AllowUnexported(Value{}),
-	cmp.Comparer(func(a, b repo.Pattern) bool { return a.String() == b.String() }),
+	cmp.Comparer(func(a, b repo.Pattern) bool { return repo.Patterns{a}.Key() == repo.Patterns{b}.Key() }),
 }
 
 func patterns(t *testing.T, entries ...string) repo.Patterns {
@@ -238,7 +238,7 @@ repositories:
     deploy: {qa_repo_url: https://gitlab.com/qa/pipelines, commands: [./run]}
   - name: web
     group: row
-    monitor: {repo_url: https://github.com/company/web, branches: [main], auth: {token: "${MISSING:-gt-s3cr3t}"}}
+    monitor: {repo_url: https://github.com/company/web, branches: [main, '.*\.lock', '(x ){0,9}y?'], auth: {token: "${MISSING:-gt-s3cr3t}"}}
     deploy:
       qa_repo_url: http://git.example.com/qa/pipelines
       repo_type: gitea
@@ -261,6 +261,7 @@ repositories:
 		":7: repositories[0].monitor.repo_url: the token travels unencrypted over http; want https",
 		":8: repositories[0].deploy.timeout: is 300 seconds, and the group row ends after its global_timeout of 100; want it smaller",
 		":11: repositories[1].monitor.auth.token: the token, or a part of it, stands in this file; want ${NAME} and the token in the environment",
+		":11: repositories[1].monitor.branches[1]: matches no name that Git allows for a branch; want an exact branch name, or a Go regular expression that matches the whole name, such as dev.*",
 		":13: repositories[1].deploy.qa_repo_url: the token travels unencrypted over http; want https",
 		":17: repositories[1].deploy.timeout: is 101 seconds, and the group row ends after its global_timeout of 100; want it smaller",
 	}

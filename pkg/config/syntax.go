@@ -131,10 +131,10 @@ func repositoryURL(s string) (string, error) {
 var knownHosts = map[string]HostType{"github.com": GitHub, "gitlab.com": GitLab}
 
 // checkHost derives the host type where it is not told and checks the URL's path against it.
-func checkHost(s *Source) (key string, err error) {
+func (d *decoder) checkHost(path, urlKey string, s *Source) (key string, err error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("is not well-formed; want %s", wantRepo) // the error repeats it
 	}
 	known := knownHosts[u.Hostname()]
 	switch {
@@ -143,7 +143,8 @@ func checkHost(s *Source) (key string, err error) {
 	case s.Type == "":
 		s.Type = known
 	case known != "" && s.Type != known && s.Type != Git:
-		return "repo_type", fmt.Errorf("is %q, and %s is not; want %s", s.Type, u.Hostname(), known)
+		return "repo_type", fmt.Errorf("is %q, and %s is not; want %s",
+			d.shown(path+".repo_type", s.Type), d.shown(path+"."+urlKey, u.Hostname()), known)
 	}
 	parts := strings.Count(u.Path, "/")
 	switch {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,9 +157,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 func (b *batch) add(index int, w Wanted, now time.Time, key []byte) []byte {
 	key = strconv.AppendQuote(key, spelling(b.endpoint.Type, w.URL))
 	for _, p := range w.Patterns {
-		_, exact := p.Exact()
-		key = strconv.AppendBool(append(key, ' '), exact)
-		key = strconv.AppendQuote(append(key, ' '), p.String())
+		key = p.AppendKey(append(key, ' '))
 	}
 	m := b.endpoint.memory[string(key)]
 	if m == nil {
@@ -305,7 +302,7 @@ func (r *Reader) log() *slog.Logger {
 // endpoint's credential, whoever made it.
 func (e *endpoint) tidy(err error) *Error {
 	clean := *WrapError(e.name, err)
-	clean.Err = &told{text: oneLine(hide(clean.Err.Error(), e.secrets()...)), cause: errors.Unwrap(clean.Err)}
+	clean.Err = &told{text: oneLine(config.Redact(clean.Err.Error(), e.secrets()...)), cause: errors.Unwrap(clean.Err)}
 	return &clean
 }
 
@@ -319,7 +316,7 @@ func (e *endpoint) secrets() []string {
 		// Some hosts take a token as the user name. A name beside a token is no secret.
 		return []string{user, basicToken(user, "")}
 	}
-	return []string{basicToken(cmp.Or(user, "git"), token), token, url.QueryEscape(token), url.PathEscape(token)}
+	return []string{basicToken(cmp.Or(user, "git"), token), token}
 }
 
 // Host returns host[:port] of the endpoint's origin, for Error.Host.

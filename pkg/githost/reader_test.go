@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -256,6 +257,26 @@ func TestReaderTellsSpellings(t *testing.T) {
 		slices.Sort(n.asked)
 		if diff := cmp.Diff(want, n.asked); diff != "" {
 			t.Errorf("%s: asked (-want +got)\n%s", kind, diff)
+		}
+	}
+}
+
+// A server may echo the credential in other letters, encoded, or where our own bound cuts it off.
+func TestReaderHidesCredentialsHoweverTheyAreWritten(t *testing.T) {
+	const token = "gh-S3cret/Tok3n+of=ours"
+	echoes := []string{token, strings.ToUpper(token), strings.ToLower(token), url.QueryEscape(token), strings.ToLower(url.PathEscape(token)),
+		url.QueryEscape(url.QueryEscape(token)), fmt.Sprintf("%q", strings.ReplaceAll(token, "/", `\/`)), strings.Repeat("x", maxText-len("…")-12) + token}
+	for _, echo := range echoes {
+		n := newNetwork(map[string]hostFunc{"https://leaks.example": func(context.Context, []Wanted) []repo.Observation {
+			return []repo.Observation{{Err: NewError(Invalid, "leaks.example", "%s", echo)}}
+		}})
+		got := texts(t, n.Heads(t.Context(), []config.Monitor{monitor(t, config.Git, "https://leaks.example/1", token, "main")}))
+		if plain := strings.ToLower(got[0]); strings.Contains(plain, "s3cret") || strings.Contains(plain, "tok3n") || !strings.Contains(plain, "[redacted]") {
+			t.Errorf("a server that says %q gives the error %q", echo, got[0])
+		}
+		resp := &http.Response{StatusCode: 403, Header: http.Header{"Content-Type": {"text/plain"}}, Request: &http.Request{Header: http.Header{"Private-Token": {token}}}}
+		if text := strings.ToLower(StatusError("h", resp, []byte("no: "+echo)).Error()); strings.Contains(text, "s3cret") || strings.Contains(text, "tok3n") {
+			t.Errorf("a server that answers %q gives the error %q", echo, text)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
 // maxUntil bounds how long a server's word can keep us from asking again. GitHub's limits reset within
@@ -81,7 +83,7 @@ func quote(resp *http.Response, body []byte) string {
 	case "text/plain":
 		text = string(body)
 	}
-	text = oneLine(hide(text, secretsOf(resp)...))
+	text = oneLine(config.Redact(text, secretsOf(resp)...))
 	if text == "" {
 		return ""
 	}
@@ -120,16 +122,6 @@ func secretsOf(resp *http.Response) []string {
 		}
 	}
 	return secrets
-}
-
-// hide replaces secrets in text.
-func hide(text string, secrets ...string) string {
-	for _, s := range secrets {
-		if s != "" {
-			text = strings.ReplaceAll(text, s, "[redacted]")
-		}
-	}
-	return text
 }
 
 // basicToken is what HTTP Basic makes of a credential.

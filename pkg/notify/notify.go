@@ -4,12 +4,13 @@ package notify
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -44,7 +45,8 @@ func NewClient() *http.Client {
 }
 
 // Created POSTs each run to each webhook of its members once, some at a time and all within ten seconds: what
-// is not told by then is an error. Errors name the host only: a webhook's URL is commonly a secret by itself.
+// is not told by then is an error. Errors name the host and nothing that it said: a webhook's URL is commonly a secret
+// by itself, and receivers repeat it.
 func Created(ctx context.Context, client *http.Client, runs []plan.Run) error {
 	ctx, cancel := context.WithTimeout(ctx, allTimeout)
 	defer cancel()
@@ -93,11 +95,7 @@ func post(ctx context.Context, client *http.Client, target string, body []byte) 
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		// A url.Error quotes the whole URL.
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err
-		}
-		return fmt.Errorf("%s: %w", req.URL.Host, err)
+		return fmt.Errorf("%s: %s", req.URL.Host, explain(err))
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4096) // a short answer read to its end keeps the connection
@@ -105,4 +103,30 @@ func post(ctx context.Context, client *http.Client, target string, body []byte) 
 		return fmt.Errorf("%s answered %d", req.URL.Host, resp.StatusCode)
 	}
 	return nil
+}
+
+// explain says why there is no answer, in words of this machine: what a receiver or a proxy sent is in no error of the
+// network below HTTP, and most others quote it.
+func explain(err error) string {
+	var (
+		timeout net.Error
+		network *net.OpError
+		cert    *tls.CertificateVerificationError
+		record  tls.RecordHeaderError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "interrupted before it answered"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "no answer in time"
+	case errors.As(err, &cert):
+		return "its certificate is not accepted: is its authority in the file that SSL_CERT_FILE names?"
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return "it does not speak TLS at this port: is the URL an http:// one?"
+	case errors.As(err, &network):
+		return network.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ended the connection without an answer"
+	}
+	return "what it or a proxy answered is no HTTP (it is not shown, as it may hold the URL)"
 }

@@ -1,10 +1,15 @@
 package notify
 
 import (
+	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -96,4 +101,70 @@ type hanging struct{}
 func (hanging) RoundTrip(req *http.Request) (*http.Response, error) {
 	<-req.Context().Done()
 	return nil, req.Context().Err()
+}
+
+// TestNothingThatAReceiverSaysIsRepeated holds the secret of a webhook's URL out of the error, whatever the receiver,
+// or a proxy before it, makes of it.
+func TestNothingThatAReceiverSaysIsRepeated(t *testing.T) {
+	const secret = "T0ps3cret"
+	for name, answer := range map[string]string{
+		"no HTTP":                  "%s\r\n\r\n",
+		"a status that is none":    "HTTP/1.1 x%s y\r\n\r\n",
+		"a protocol that is none":  "HTTP/%s 200 OK\r\n\r\n",
+		"a header that is none":    "HTTP/1.1 200 OK\r\n%s\r\n\r\n",
+		"a length that is none":    "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
+		"an unknown encoding":      "HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n",
+		"a redirect to nonsense":   "HTTP/1.1 302 Found\r\nLocation: :%%zz%s\r\nContent-Length: 0\r\n\r\n",
+		"a redirect":               "HTTP/1.1 302 Found\r\nLocation: /%s\r\nContent-Length: 0\r\n\r\n",
+		"an error that tells":      "HTTP/1.1 500 %s\r\nContent-Length: 0\r\n\r\n",
+		"nothing":                  "",
+		"a header that is too big": "HTTP/1.1 200 OK\r\nX: %s" + strings.Repeat("x", 11<<20),
+	} {
+		for _, echo := range []string{secret, strings.ToUpper(secret), strings.ToLower(secret), "%540ps3cret", base64.StdEncoding.EncodeToString([]byte(secret))} {
+			server := speaks(t, strings.ReplaceAll(strings.ReplaceAll(answer, "%s", echo), "%%", "%"))
+			run := plan.Run{Members: []plan.Member{member("a", "http://"+server+"/"+secret+"?key="+secret)}}
+			err := Created(t.Context(), NewClient(), []plan.Run{run})
+			if err == nil {
+				t.Errorf("%s: no error", name)
+				continue
+			}
+			if text := err.Error(); strings.Contains(strings.ToLower(text), "0ps3cret") || strings.Contains(text, echo) || !strings.Contains(text, server) {
+				t.Errorf("%s, with %q in it, gives an error that repeats it or names no host:\n%s", name, echo, text)
+			}
+		}
+	}
+}
+
+// A proxy is named by a URL, which may hold a password.
+func TestProxyIsNotRepeated(t *testing.T) {
+	client := NewClient()
+	client.Transport = &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
+		return nil, fmt.Errorf("invalid proxy address %q", "http://me:T0ps3cret@%zz")
+	}}
+	err := Created(t.Context(), client, []plan.Run{{Members: []plan.Member{member("a", "http://hook.example/x")}}})
+	if err == nil || strings.Contains(err.Error(), "T0ps3cret") {
+		t.Errorf("got %v, want an error without the proxy's password", err)
+	}
+}
+
+// speaks returns the address of a server that answers every connection's request with a text.
+func speaks(t *testing.T, answer string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+			_, _ = io.WriteString(c, answer)
+			_ = c.Close()
+		}
+	}()
+	return l.Addr().String()
 }

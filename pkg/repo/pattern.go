@@ -1,19 +1,22 @@
 package repo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"strconv"
 	"strings"
 )
 
 // Pattern chooses branches: one exact name, or a regular expression (Go's RE2 syntax) that must match
 // the whole name. The zero Pattern matches nothing.
 type Pattern struct {
-	text   string
-	prefix string
-	re     *regexp.Regexp // nil for an exact name
+	text    string
+	written string // "" for text
+	prefix  string
+	re      *regexp.Regexp // nil for an exact name
 }
 
 // ParsePattern reads one entry of `branches`. An entry in which the only special character is a dot
@@ -39,7 +42,11 @@ func ParsePattern(entry string) (Pattern, error) {
 		}
 		return Pattern{}, fmt.Errorf("regular expression %.80q: %w", entry, err)
 	}
-	re, err := regexp.Compile(`^(?:` + parsed.String() + `)$`)
+	whole := entry
+	if strings.Contains(entry, `\Q`) { // which, without \E, would quote the end of ours
+		whole = parsed.String() // takes milliseconds for a class such as [^/]
+	}
+	re, err := regexp.Compile(`^(?:` + whole + `)$`)
 	if err != nil {
 		return Pattern{}, fmt.Errorf("regular expression %.80q: %w", entry, err)
 	}
@@ -70,8 +77,19 @@ func (p Pattern) Exact() (string, bool) { return p.text, p.re == nil && p.text !
 // be asked for refs under it; what it answers must be matched again.
 func (p Pattern) Prefix() string { return p.prefix }
 
-// String returns the entry as it was written.
-func (p Pattern) String() string { return p.text }
+// As returns the pattern with the text that its entry was expanded from, which is how it is printed.
+func (p Pattern) As(written string) Pattern {
+	p.written = written
+	return p
+}
+
+// String returns the entry as it was written: it is for people, and may be the same for patterns that differ.
+func (p Pattern) String() string { return cmp.Or(p.written, p.text) }
+
+// AppendKey appends a text to b that only patterns have that match the same.
+func (p Pattern) AppendKey(b []byte) []byte {
+	return strconv.AppendQuote(strconv.AppendBool(b, p.re == nil), p.text)
+}
 
 // Patterns are the branches of a repository that are watched, in the order of the file.
 type Patterns []Pattern
@@ -90,7 +108,16 @@ func (ps Patterns) Match(branch string) bool {
 func (ps Patterns) String() string {
 	texts := make([]string, len(ps))
 	for i, p := range ps {
-		texts[i] = p.text
+		texts[i] = p.String()
 	}
 	return strings.Join(texts, ", ")
+}
+
+// Key returns a text that only patterns have that match the same.
+func (ps Patterns) Key() string {
+	var key []byte
+	for _, p := range ps {
+		key = p.AppendKey(append(key, ' '))
+	}
+	return string(key)
 }

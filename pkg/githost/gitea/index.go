@@ -42,14 +42,7 @@ func newIndex() index {
 }
 
 // keyOf tells apart what Heads is asked for: the same text may be an exact name and an expression.
-func keyOf(w githost.Wanted) string {
-	key := strconv.Quote(w.URL)
-	for _, p := range w.Patterns {
-		_, exact := p.Exact()
-		key += " " + strconv.FormatBool(exact) + strconv.Quote(p.String())
-	}
-	return key
-}
+func keyOf(w githost.Wanted) string { return strconv.Quote(w.URL) + w.Patterns.Key() }
 
 // seek makes repositories that were not looked for yet looked for, from the list's first page. Those that are not
 // wanted any more are forgotten once they are the larger part.

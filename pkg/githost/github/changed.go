@@ -26,7 +26,7 @@ type sighting struct {
 	verified  time.Time // when it was last known to be unchanged since
 }
 
-func sightingKey(w githost.Wanted) string { return w.URL + "\n" + w.Patterns.String() }
+func sightingKey(w githost.Wanted) string { return w.URL + "\n" + w.Patterns.Key() }
 
 // saw keeps what the answer that held a repository's heads says of its last push.
 func (h *host) saw(w githost.Wanted, t *target, at time.Time) {

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
@@ -204,10 +205,7 @@ func (c Client) path(v *jsonstream.Reader) (steps []any) {
 
 // short reads the beginning of a text, without the credential.
 func (c Client) short(v *jsonstream.Reader) string {
-	text := v.Text()
-	if c.Token != "" {
-		text = strings.ReplaceAll(text, c.Token, "[redacted]")
-	}
+	text := config.Redact(v.Text(), c.Token)
 	return strings.Clone(text[:min(len(text), maxText)])
 }
 
