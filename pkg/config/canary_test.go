@@ -82,9 +82,9 @@ func canaryWith(t *testing.T, section string, f field, text string) []byte {
 	}
 	at := file
 	for name := range strings.SplitSeq(section, ".") {
-		switch {
-		case name == "":
-		case name == "repositories[]":
+		switch name {
+		case "":
+		case "repositories[]":
 			at = file["repositories"].([]any)[0].(map[string]any)
 		default:
 			if name == "NAME" {

@@ -250,10 +250,10 @@ func (s *search) after(tail string, c rune) string {
 // tailOf returns a short name for all that begin branch names and may go on as name may, and whose last character
 // is of the same kind for \b. There are some twenty.
 func tailOf(name string) string {
-	if name == "@" || strings.HasPrefix("HEAD", name) {
+	if name == "@" || begins("HEAD", name) {
 		return name
 	}
-	if dot := strings.LastIndexByte(name, '.'); dot >= 0 && strings.HasPrefix(".lock", name[dot:]) {
+	if dot := strings.LastIndexByte(name, '.'); dot >= 0 && begins(".lock", name[dot:]) {
 		return "x" + name[dot:]
 	}
 	switch last, _ := utf8.DecodeLastRuneInString(name); {
@@ -264,6 +264,8 @@ func tailOf(name string) string {
 	}
 	return "x!"
 }
+
+func begins(word, start string) bool { return word[:min(len(start), len(word))] == start }
 
 // class returns the characters to try for a class.
 func (s *search) class(re *syntax.Regexp) []rune {
