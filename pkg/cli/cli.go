@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
@@ -85,6 +86,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetHelpCommand(newHelp())
 	o.register(root.PersistentFlags())
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return noEmptyFlags(cmd.Flags()) }
 	root.AddCommand(newWatch(o), newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
 	root.InitDefaultCompletionCmd()
 	return root
@@ -104,6 +106,18 @@ func unknownCommand(root *cobra.Command, args []string) error {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return usageError{fmt.Errorf("unknown command %q%s", strings.Join(args, " "), hint)}
+}
+
+// noEmptyFlags refuses `--branch "$BRANCH"` with BRANCH empty: the default that a flag which is left out has was hardly
+// meant.
+func noEmptyFlags(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Value.String() == "" {
+			errs = append(errs, usageError{fmt.Errorf("--%s is empty; want a value, or leave it out", f.Name)})
+		}
+	})
+	return errors.Join(errs...)
 }
 
 // usageArgs makes a command's complaint about its arguments a usage error.
@@ -151,8 +165,10 @@ func modernize(args []string) ([]string, error) {
 		}
 	}
 	switch action {
-	case "watch", "trigger", "validate":
+	case "watch", "validate":
 		return append([]string{action}, rest...), nil
+	case "trigger": // it has never taken names
+		return append([]string{action, "--all"}, rest...), nil
 	}
 	return nil, usageError{fmt.Errorf("-action=%s: want watch, trigger or validate", action)}
 }

@@ -163,7 +163,7 @@ func TestModernize(t *testing.T) {
 	for in, want := range map[string]string{
 		"watch --once":                            "watch --once",
 		"-action=watch -config=/etc/sentry.yaml":  "watch --config=/etc/sentry.yaml",
-		"-action trigger -config x.yaml -verbose": "trigger --config=x.yaml --verbose",
+		"-action trigger -config x.yaml -verbose": "trigger --all --config=x.yaml --verbose",
 		"--verbose=false --action=validate":       "validate --verbose=false",
 		"-config=a=b -action=watch":               "watch --config=a=b",
 		"trigger action":                          "trigger action",

@@ -38,7 +38,7 @@ With --offline nothing is asked at all: the revisions are made up, a branch patt
 represented by a name that it matches, and credentials need not be set.`,
 		Example: `  sentry render --offline | kubectl create --dry-run=server -f -
   sentry render rag-service --branch dev-x`,
-		Args:              usageArgs(cobra.ArbitraryArgs),
+		Args:              usageArgs(func(_ *cobra.Command, names []string) error { return someNames(names, len(names) == 0) }),
 		ValidArgsFunction: o.completeNames,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runRender(cmd.Context(), o, f, args) },
 	}
