@@ -24,6 +24,7 @@ const (
 
 // Streams are where output goes.
 type Streams struct {
+	In  io.Reader // the configuration, with --config -; nil for none
 	Out io.Writer // data
 	Err io.Writer // logs, progress, errors
 }
@@ -37,6 +38,9 @@ func (e usageError) Unwrap() error { return e.error }
 // Main runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage or invalid configuration.
 func Main(ctx context.Context, args []string, s Streams) int {
 	s.Err = screen{s.Err}
+	if s.In == nil {
+		s.In = strings.NewReader("")
+	}
 	root := newRoot(s)
 	args, err := modernize(args)
 	if err == nil {
