@@ -66,7 +66,7 @@ func TestLocalRunIsCleanedUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tmp := t.TempDir()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "trigger", "--local", "-c", config)
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "trigger", "app", "--local", "-c", config)
 			cmd.Env = append(os.Environ(), "SENTRY_TEST_MAIN=1", "TMPDIR="+tmp, "HOME="+t.TempDir())
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
@@ -131,7 +131,7 @@ func TestNextStartCleansUp(t *testing.T) {
 	}
 	_, config := serve(t, "echo $$ >"+ready+"; exec sleep 1000")
 	h := host{t, config, t.TempDir(), t.TempDir()}
-	killed, _ := h.sentry("trigger")
+	killed, _ := h.sentry("trigger", "--all")
 	if err := killed.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestOneWatchAState(t *testing.T) {
 		t.Errorf("the second one says %q, want the first one's process %d", stderr, first.Process.Pid)
 	}
 	h.run(0, "status")
-	h.run(0, "trigger")
+	h.run(0, "trigger", "--all")
 	_ = first.Process.Kill()
 	_ = first.Wait()
 	h.run(0, "watch", "--once")

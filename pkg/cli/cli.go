@@ -26,6 +26,7 @@ const (
 
 // Streams are where output goes.
 type Streams struct {
+	In  io.Reader // the configuration, with --config -; nil for none
 	Out io.Writer // data
 	Err io.Writer // logs, progress, errors
 }
@@ -41,6 +42,9 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	s.Err = screen{s.Err}
 	// Libraries log what servers send, with credentials that it repeats; net/http, what nobody asked for.
 	log.SetOutput(io.Discard)
+	if s.In == nil {
+		s.In = strings.NewReader("")
+	}
 	root := newRoot(s)
 	args, err := modernize(args)
 	if err == nil {
@@ -90,6 +94,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{flagError(err)} })
 	root.SetHelpCommand(newHelp())
 	o.register(root.PersistentFlags())
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return noEmptyFlags(cmd.Flags()) }
 	root.AddCommand(newWatch(o), newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
 	root.InitDefaultCompletionCmd()
 	return root
@@ -134,6 +139,18 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		hint = fmt.Sprintf("; did you mean -c %s?", args[0])
 	}
 	return usageError{fmt.Errorf("%s takes no arguments, and is given %q%s", cmd.CommandPath(), args, hint)}
+}
+
+// noEmptyFlags refuses `--branch "$BRANCH"` with BRANCH empty: the default that a flag which is left out has was hardly
+// meant.
+func noEmptyFlags(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Value.String() == "" {
+			errs = append(errs, usageError{fmt.Errorf("--%s is empty; want a value, or leave it out", f.Name)})
+		}
+	})
+	return errors.Join(errs...)
 }
 
 // usageArgs makes a command's complaint about its arguments a usage error.
@@ -184,8 +201,10 @@ func modernize(args []string) ([]string, error) {
 		}
 	}
 	switch action {
-	case "watch", "trigger", "validate":
+	case "watch", "validate":
 		return append([]string{action}, rest...), nil
+	case "trigger": // it has never taken names
+		return append([]string{action, "--all"}, rest...), nil
 	}
 	return nil, usageError{fmt.Errorf("-action=%s: want watch, trigger or validate", action)}
 }

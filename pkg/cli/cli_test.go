@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"sentry": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			code := Main(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr})
+			code := Main(ctx, os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 			stop()
 			os.Exit(code)
 		},
@@ -164,7 +164,7 @@ func TestModernize(t *testing.T) {
 	for in, want := range map[string]string{
 		"watch --once":                            "watch --once",
 		"-action=watch -config=/etc/sentry.yaml":  "watch --config=/etc/sentry.yaml",
-		"-action trigger -config x.yaml -verbose": "trigger --config=x.yaml --verbose",
+		"-action trigger -config x.yaml -verbose": "trigger --all --config=x.yaml --verbose",
 		"--verbose=false --action=validate":       "validate --verbose=false",
 		"-config=a=b -action=watch":               "watch --config=a=b",
 		"trigger action":                          "trigger action",
@@ -199,7 +199,7 @@ func TestEveryFlagIsExplained(t *testing.T) {
 func TestLibrariesLogNothing(t *testing.T) {
 	var logged, out bytes.Buffer
 	log.SetOutput(&logged)
-	if code := Main(t.Context(), []string{"version"}, Streams{&out, &out}); code != exitDone {
+	if code := Main(t.Context(), []string{"version"}, Streams{nil, &out, &out}); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, &out)
 	}
 	log.Print("Unsolicited response received on idle HTTP channel starting with T0ps3cret")

@@ -302,16 +302,46 @@ func troubles(accounts []*account) []*trouble {
 	return all
 }
 
-// report tells what is wrong and how to mend it.
-func report(o *options, log *slog.Logger, accounts []*account) error {
-	for _, l := range allLooks(accounts) {
+// named is how many repositories with the same trouble are named; of the others it is said how many there are.
+const named = 3
+
+// logUnmatched warns of patterns that match no branch: once of each, however many repositories have it.
+func logUnmatched(log *slog.Logger, looks []look) {
+	missed := make(map[string][]string) // repositories by pattern
+	watched := make(map[string]int)
+	var patterns []string
+	for _, l := range looks {
+		if l.Err != nil {
+			continue
+		}
 		for _, p := range l.monitor.Branches {
-			if l.Err == nil && l.count(p) == 0 {
-				log.Warn("a pattern matches no branch: is it spelt right?", "repo", l.name, "pattern", p.String(), "matched", len(l.Heads))
+			text := p.String()
+			watched[text]++
+			if l.count(p) > 0 {
+				continue
 			}
+			if missed[text] == nil {
+				patterns = append(patterns, text)
+			}
+			missed[text] = append(missed[text], l.name)
 		}
 	}
-	const named = 3
+	for _, p := range patterns {
+		names := strings.Join(missed[p][:min(named, len(missed[p]))], ", ")
+		if more := len(missed[p]) - named; more > 0 {
+			names += fmt.Sprintf(" and %d more", more)
+		}
+		if n := watched[p] - len(missed[p]); n > 0 {
+			log.Warn("a pattern matches no branch of some repositories that have it", "repo", names, "pattern", p, "elsewhere", n)
+		} else {
+			log.Warn("a pattern matches no branch: is it spelt right?", "repo", names, "pattern", p)
+		}
+	}
+}
+
+// report tells what is wrong and how to mend it.
+func report(o *options, log *slog.Logger, accounts []*account) error {
+	logUnmatched(log, allLooks(accounts))
 	out, failed := screen{o.Out}, 0
 	for _, t := range troubles(accounts) {
 		failed += len(t.looks)

@@ -46,7 +46,7 @@ type options struct {
 }
 
 func (o *options) register(f *pflag.FlagSet) {
-	f.StringVarP(&o.config, "config", "c", "sentry.yaml", "configuration `file`")
+	f.StringVarP(&o.config, "config", "c", "sentry.yaml", "configuration `file`; - is standard input")
 	f.StringVar(&o.variables.dir, "env-dir", "", "`directory` with a file for each variable, such as a mounted Secret, that is looked in before the environment; watch notices changes")
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the state, and of the PipelineRuns too where they have none of their own (default: global.namespace, then the current one)")
 	f.StringVar(&o.runs, "run-namespace", "", "namespace of the PipelineRuns (default: global.run_namespace, then that of --namespace)")
@@ -83,11 +83,25 @@ func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
 		return nil, err
 	}
 	opts.LookupEnv = o.variables.lookup
+	if o.config == standardInput {
+		return config.Read(o.In, o.configName(), opts)
+	}
 	cfg, err := config.Load(o.config, opts)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; name another file with --config", err)
 	}
 	return cfg, err
+}
+
+// standardInput is the configuration file that is read from standard input.
+const standardInput = "-"
+
+// configName is what messages call the configuration file.
+func (o *options) configName() string {
+	if o.config == standardInput {
+		return "<stdin>"
+	}
+	return o.config
 }
 
 // connect connects to the cluster that the flags and the kubeconfig name.
@@ -152,6 +166,9 @@ func credentials(cfg *config.Config) []string {
 
 // defaultStateFile is one file for each configuration file, below the XDG state directory.
 func defaultStateFile(configFile string) (string, error) {
+	if configFile == standardInput {
+		return "", usageError{errors.New("a configuration from standard input has no state file of its own; name one with --state")}
+	}
 	abs, err := filepath.Abs(configFile)
 	if err != nil {
 		return "", fmt.Errorf("find the state file: %w", err)
@@ -185,6 +202,9 @@ func logsCommand(name, namespace string) string {
 
 // completeNames completes the names of repositories and groups from the configuration.
 func (o *options) completeNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if o.config == standardInput { // it is the shell's
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
 	cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

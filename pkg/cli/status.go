@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -61,6 +62,8 @@ all: when, what triggered them, how they ended, how long they took and which mem
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
+			case slices.Contains(args, ""):
+				return usageError{errors.New("the unit's name is empty; leave it out for all units")}
 			case f.past:
 				return o.history(cmd.Context(), f, strings.Join(args, ""))
 			case len(args) > 0:

@@ -22,6 +22,7 @@ import (
 )
 
 type triggerFlags struct {
+	all    bool
 	branch string
 	follow bool
 	local  bool
@@ -31,11 +32,11 @@ type triggerFlags struct {
 func newTrigger(o *options) *cobra.Command {
 	var f triggerFlags
 	cmd := &cobra.Command{
-		Use:   "trigger [NAME…]",
+		Use:   "trigger {NAME… | --all}",
 		Short: "Deploy repositories or groups now, changed or not",
-		Long: `Create a PipelineRun for each named repository or group, or for all of them, at the current
-heads. What 'sentry watch' remembers is not touched: a change that it has not seen yet is
-still deployed by it.
+		Long: `Create a PipelineRun for each named repository or group, or for everything with --all, at the
+current heads. What 'sentry watch' remembers is not touched: a change that it has not seen yet
+is still deployed by it.
 
 A repository of a group that is named by itself is deployed alone, in the group's turn. While
 the unit's earlier run is active, on_busy decides: queue refuses, cancel cancels it first and
@@ -46,16 +47,31 @@ With --follow it prints what the tasks do until the run ends, and exits with 1 w
 With --local the commands run on this machine, with its git and sh: to debug them.`,
 		Example: `  sentry trigger rag-service                   # its first configured branch
   sentry trigger rag-service --branch dev-x --follow
-  sentry trigger ai-blueprints --local         # a whole group, here`,
-		Args:              usageArgs(cobra.ArbitraryArgs),
+  sentry trigger ai-blueprints --local         # a whole group, here
+  sentry trigger --all                         # everything`,
+		Args:              usageArgs(func(_ *cobra.Command, names []string) error { return someNames(names, f.all) }),
 		ValidArgsFunction: o.completeNames,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runTrigger(cmd.Context(), o, f, args) },
 	}
+	cmd.Flags().BoolVar(&f.all, "all", false, "deploy all repositories and groups")
 	cmd.Flags().StringVarP(&f.branch, "branch", "b", "", "branch to deploy (default: the first configured one)")
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "print progress until the run ends; exit with 1 when it failed")
 	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster, and wait for their end")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` to take the previous SHAs from")
 	return cmd
+}
+
+// someNames refuses a command line that may deploy more than was meant: `trigger $NAME`, where NAME is empty.
+func someNames(names []string, all bool) error {
+	switch {
+	case slices.Contains(names, ""):
+		return errors.New("a name is empty; want that of a repository or a group")
+	case len(names) > 0 && all:
+		return errors.New("--all goes without names")
+	case len(names) == 0 && !all:
+		return errors.New("want the names of repositories or groups, or --all for everything")
+	}
+	return nil
 }
 
 // followed is an engine that can tell how its runs go.

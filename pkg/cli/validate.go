@@ -53,13 +53,13 @@ func runValidate(ctx context.Context, o *options, online bool) error {
 		return usageError{err}
 	}
 	if err := checkRuns(ctx, cfg, runs); err != nil {
-		return usageError{fmt.Errorf("%s: %w", o.config, err)}
+		return usageError{fmt.Errorf("%s: %w", o.configName(), err)}
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was checked")
 	}
 	_, err = fmt.Fprintf(o.Out, "%s: valid: repositories: %d, groups: %d, polled every %.0f s\n",
-		o.config, len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval.Seconds())
+		o.configName(), len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval.Seconds())
 	if err != nil || !online {
 		return err
 	}

@@ -75,7 +75,7 @@ func repositoryFields(r *Repository) []field {
 				read: func(d *decoder, path string, n *yaml.Node) { r.Monitor.Branches = d.branches(path, n) }}.must(),
 		)...).must(),
 		section("deploy", append(sourceFields(&r.Deploy.Source, "qa_repo_url"),
-			text("qa_repo_branch", &r.Deploy.Branch, "a branch name", isBranch).or("main"),
+			branch("qa_repo_branch", &r.Deploy.Branch).or("main"),
 			text("project_name", &r.Deploy.Project, wantLabel, isLabel),
 			field{key: "commands", kind: "list", want: wantCommands,
 				read: func(d *decoder, path string, n *yaml.Node) { r.Deploy.Commands = d.commands(path, n) }}.must(),
@@ -139,6 +139,18 @@ func text[T ~string](key string, p *T, want string, ok func(string) bool) field 
 				*p = T(v.value)
 			}
 		}}
+}
+
+func branch(key string, p *string) field {
+	f := text(key, p, "a branch name", isBranch)
+	read := f.read
+	f.read = func(d *decoder, path string, n *yaml.Node) {
+		read(d, path, n)
+		if *p != "" {
+			d.checkMeant(path, Value{n.Value, *p})
+		}
+	}
+	return f
 }
 
 // address reads a URL, which is never repeated in an error: it may hold a password.

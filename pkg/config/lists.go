@@ -82,6 +82,7 @@ func (d *decoder) branches(path string, n *yaml.Node) repo.Patterns {
 		}
 		seen[v.value] = len(seen)
 		patterns = append(patterns, p)
+		d.checkMeant(path, v)
 	})
 	return patterns
 }

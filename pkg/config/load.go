@@ -36,8 +36,13 @@ func Load(path string, opts Options) (*Config, error) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	defer f.Close()
+	return Read(f, path, opts)
+}
+
+// Read reads the file that r gives; messages call it name. Its errors are those of Load.
+func Read(r io.Reader, name string, opts Options) (*Config, error) {
 	// One byte more than is allowed tells a file that is too large.
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
@@ -45,12 +50,12 @@ func Load(path string, opts Options) (*Config, error) {
 	var es Errors
 	if errors.As(err, &es) {
 		for i := range es {
-			es[i].File = path
+			es[i].File = name
 		}
 		return nil, es
 	}
 	for i := range c.Warnings {
-		c.Warnings[i].File = path
+		c.Warnings[i].File = name
 	}
 	return c, nil
 }

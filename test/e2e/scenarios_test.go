@@ -44,7 +44,7 @@ func TestScenarios(t *testing.T) {
 				defer func() { <-limit }()
 				file := filepath.Join(t.TempDir(), "sentry.yaml")
 				write(t, file, string(c.Config(place)))
-				out := run(t, "", env.sentry, "trigger", "-c", file, "-n", ns)
+				out := run(t, "", env.sentry, "trigger", "--all", "-c", file, "-n", ns)
 				match := createdLine.FindStringSubmatch(out)
 				if match == nil {
 					t.Fatalf("sentry trigger says no name:\n%s", out)
