@@ -58,7 +58,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 		})),
 		fill(deploy, placeFacts, facts("export ", [][2]string{
 			{"SENTRY_REPO", m.Repository.Name},
-			{"SENTRY_PROJECT", d.Project},
+			{"SENTRY_PROJECT_NAME", d.Project},
 			{"SENTRY_GROUP", run.Group.Name},
 			{"SENTRY_REPO_URL", m.Repository.Monitor.URL},
 			{"SENTRY_BRANCH", m.Branch},

@@ -28,7 +28,7 @@ const (
 const pollerOnly = "canary-of-the-poller"
 
 const qaShow = `#!/bin/sh
-for name in REPO PROJECT GROUP REPO_URL BRANCH SHA PREVIOUS_SHA QA_SHA RUN; do
+for name in REPO PROJECT_NAME GROUP REPO_URL BRANCH SHA PREVIOUS_SHA QA_SHA RUN; do
   eval "printf 'FACT %s=%s\n' $name \"\$SENTRY_$name\""
 done
 test -z "${SENTRY_GIT_TOKEN:-}" && test -z "${GITEA_TOKEN:-}" && echo "no token in sight"
@@ -94,7 +94,7 @@ func TestDeployment(t *testing.T) {
 				previous = first
 			}
 			checkLogs(t, pr.Name, []string{
-				"FACT REPO=app", "FACT PROJECT=shop", "FACT GROUP=", "FACT REPO_URL=" + app.url, "FACT BRANCH=" + branch,
+				"FACT REPO=app", "FACT PROJECT_NAME=shop", "FACT GROUP=", "FACT REPO_URL=" + app.url, "FACT BRANCH=" + branch,
 				"FACT SHA=" + sha, "FACT PREVIOUS_SHA=" + previous, "FACT QA_SHA=" + qa.git("rev-parse", "HEAD"), "FACT RUN=" + pr.Name,
 				"no token in sight", "from one shell, in ci", "applied-by-a-deployment",
 			})

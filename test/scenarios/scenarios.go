@@ -178,7 +178,7 @@ func oneShell(ok, failed engine.Result) Case {
 			{"stops", []string{"true", "false", "true"}, 0},
 			{"stops-inside", []string{"true\nfalse\ntrue", "true"}, 0},
 			{"told", []string{
-				`test "$SENTRY_REPO" = told`, `test "$SENTRY_GROUP" = one-shell`, `test "$SENTRY_PROJECT" = told`, `test "$SENTRY_BRANCH" = main`,
+				`test "$SENTRY_REPO" = told`, `test "$SENTRY_GROUP" = one-shell`, `test "$SENTRY_PROJECT_NAME" = told`, `test "$SENTRY_BRANCH" = main`,
 				`test -n "$SENTRY_REPO_URL"`, `test -n "$SENTRY_RUN"`, `test ${#SENTRY_SHA} = 40`, `test ${#SENTRY_QA_SHA} = 40`,
 				`test "$(cat .git/HEAD)" = "$SENTRY_QA_SHA"`,
 			}, 0},
