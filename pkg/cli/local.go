@@ -23,7 +23,9 @@ func takeUp(ctx context.Context, eng *local.Engine, store *file.Store, log *slog
 	if err != nil {
 		return fmt.Errorf("load the state: %w", err)
 	}
-	if next, changed := plan.Reopen(s, cutOff); changed {
+	// A run that is cut off before the state knows it has begun all the same.
+	known, news := plan.Recover(s, plan.Key{}, cutOff)
+	if next, changed := plan.Reopen(known, cutOff); changed || len(news) > 0 {
 		if err := store.Save(ctx, next); err != nil {
 			return fmt.Errorf("save what is to be deployed again: %w", err)
 		}

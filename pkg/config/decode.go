@@ -302,7 +302,7 @@ func (d *decoder) reportUnset() {
 		}
 		want := fmt.Sprintf("a value in the environment of Sentry, or a default: ${%s:-…}", name)
 		if first.secret {
-			want = "a value in the environment of Sentry; on a cluster, add the key to the Secret that global.credentials_secret names"
+			want = "a value in the environment of Sentry; on a cluster, add the key to the Secret that is mounted into its pod"
 		}
 		if n := len(places[name]); n > 1 {
 			more = fmt.Sprintf(" (needed at %d places)", n)

@@ -134,7 +134,7 @@ func TestFileTooLarge(t *testing.T) {
 // TestReferenceExampleListsMissingVariables is what who starts with the example sees first.
 func TestReferenceExampleListsMissingVariables(t *testing.T) {
 	_, err := Load("../../examples/sentry.yaml", Options{LookupEnv: nothingSet})
-	const hint = "is not set; want a value in the environment of Sentry; on a cluster, add the key to the Secret that global.credentials_secret names"
+	const hint = "is not set; want a value in the environment of Sentry; on a cluster, add the key to the Secret that is mounted into its pod"
 	want := strings.Join([]string{
 		"../../examples/sentry.yaml:19: repositories[0].monitor.auth.token: the variable GITHUB_TOKEN " + hint,
 		"../../examples/sentry.yaml:19: repositories[0].monitor.auth.username: the variable GITHUB_USERNAME " + hint,

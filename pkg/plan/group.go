@@ -72,7 +72,7 @@ func (p *planner) group(indices []int) (Run, bool) {
 		trigger.Refs[i].N = last + 1
 	}
 	run := newRun(p.Input, UnitOf(first, ""), trigger, members, leftOut)
-	run.turns = turns(members, served)
+	run.turns = turns(members, served, func(ref repo.Ref) int { return p.Snapshot.Repositories[ref.Repository].Branches[ref.Branch].N })
 	return run, true
 }
 

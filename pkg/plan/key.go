@@ -18,8 +18,8 @@ import (
 // the epoch alone then, and no run is signed.
 type Key struct {
 	Secret string // random, of at least 32 bytes
-	// Since is when the key was made, by the clock of the Sentry that made it. Runs that were created before are
-	// believed by their names alone, as they cannot be signed: an older Sentry may have made them.
+	// Since is when the key was made, by the clock of the Sentry that made it. In a state that is older, runs that were
+	// created before are believed by their names alone: a Sentry that could not sign may have made them.
 	Since time.Time
 }
 
@@ -39,6 +39,17 @@ func (h hiddenKey) get() Key {
 		return Key{}
 	}
 	return h()
+}
+
+// keyed begins each epoch that was made beside a key. The epoch of an older Sentry is hexadecimal digits.
+const keyed = "k"
+
+// Epoch returns the epoch of a new state, from a random word. None of its runs is older than the key.
+func (k Key) Epoch(word string) string {
+	if k.Secret == "" {
+		return word
+	}
+	return keyed + word
 }
 
 // digest returns the first n hexadecimal digits of the keyed hash of the parts.
@@ -82,7 +93,8 @@ func (r Existing) Ours(k Key, epoch string) bool {
 	if !r.sound() {
 		return false
 	}
-	if k.Secret == "" || r.Created.Before(k.Since) && r.Signature == "" {
+	older := r.Created.Before(k.Since) && r.Signature == "" && !strings.HasPrefix(epoch, keyed)
+	if k.Secret == "" || older {
 		return strings.HasSuffix(r.Name, "-"+Key{}.nameHash(epoch, r.Unit, r.Trigger.Manual, r.number()))
 	}
 	return hmac.Equal([]byte(r.Signature), []byte(k.sign(epoch, r.Name, r.Unit, r.Trigger)))

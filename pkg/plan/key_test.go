@@ -73,6 +73,15 @@ func TestOurs(t *testing.T) {
 			t.Errorf("%s: Ours = %t, want %t: %+v", name, got, tt.want, tt.run)
 		}
 	}
+	replaced := Key{Secret: key.Secret, Since: noon.Add(time.Hour)} // a new key, and a run from before it
+	if r := made(Key{}, 2); !r.Ours(replaced, "e1") {
+		t.Error("a run of an older Sentry is not ours")
+	}
+	unsigned := signedAs("rag.main", "rag", "main", 2)
+	unsigned.Name, unsigned.Signature = "rag-main-"+Key{}.nameHash(key.Epoch("e1"), "rag.main", "", 2), ""
+	if unsigned.Ours(replaced, key.Epoch("e1")) {
+		t.Error("a run that is not signed is ours in a state that was made beside a key")
+	}
 	if made(key, 2).Ours(key, "e2") {
 		t.Error("a run from before the state was deleted is ours")
 	}

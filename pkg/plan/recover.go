@@ -60,7 +60,7 @@ func Recover(s state.Snapshot, k Key, runs []Existing) (state.Snapshot, map[stri
 	var news map[string]bool
 	for _, r := range runs {
 		for _, c := range r.Trigger.Refs {
-			if c.N <= counted(s, c.Ref) {
+			if c.N <= counted(s, c.Ref) || s.Repositories[c.Repository].Damaged != nil {
 				continue
 			}
 			if news == nil {

@@ -66,6 +66,14 @@ func TestRecover(t *testing.T) {
 	}
 }
 
+// What is remembered of a repository and cannot be read is left as it is.
+func TestRecoverOfADamagedEntry(t *testing.T) {
+	s := remembered(map[string]state.Repository{"rag": {Damaged: []byte(`"?"`)}})
+	if got, news := Recover(s, Key{}, []Existing{ran("e1", 2, "b")}); len(news) > 0 || len(got.Repositories["rag"].Branches) > 0 {
+		t.Errorf("Recover gives a damaged entry branches: %+v, news of %v", got, news)
+	}
+}
+
 // A problem of a unit that turns out to have its run is none any more.
 func TestRecoverEndsTheProblem(t *testing.T) {
 	s := remembered(map[string]state.Repository{"rag": known(t, "main", "a", "1")})

@@ -7,6 +7,19 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
+// A run that is cut off before the state knew it has begun all the same: its branch may go back meanwhile.
+func TestReopenOfWhatIsRecovered(t *testing.T) {
+	r := ran("e1", 2, "b")
+	r.Trigger.Refs[0].Old = sha("a")
+	s := remembered(map[string]state.Repository{"rag": {Branches: map[string]state.Branch{"main": {SHA: sha("a"), N: 1, Time: noon}}}})
+	s, news := Recover(s, Key{}, []Existing{r})
+	s, changed := Reopen(s, []Existing{r})
+	p := Make(Input{Config: file(watched(t, "rag", "", "main")), Snapshot: s, Observed: []repo.Observation{heads("main", "a")}, Now: noon})
+	if len(news) != 1 || !changed || len(p.Runs) != 1 {
+		t.Errorf("news %v, changed %v, %d runs, want one for the commit that the branch went back to", news, changed, len(p.Runs))
+	}
+}
+
 func TestReopen(t *testing.T) {
 	cut := func(epoch string, n int, before, digit string) Existing {
 		r := ran(epoch, n, digit)

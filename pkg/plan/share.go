@@ -23,7 +23,13 @@ func (e tooMany) Error() string {
 	return fmt.Sprintf("%d branches match, which take more than the %d KiB of the state that a repository may have: narrow monitor.branches", e.heads, bound)
 }
 
-func (tooMany) ProblemKind() string { return "too many branches" }
+// ProblemKind tells both cases apart, since a problem keeps its words while its kind is the same.
+func (e tooMany) ProblemKind() string {
+	if e.gone > 0 {
+		return "no room for new branches"
+	}
+	return "too many branches"
+}
 
 // CheckHeads returns an error when the heads alone are more than what is remembered of one repository: it would not be
 // followed.

@@ -58,6 +58,9 @@ func TestShare(t *testing.T) {
 		"new branches wait until those are forgotten, which takes three good answers"
 	failing := func(r state.Repository, message string, since time.Time) state.Repository {
 		r.Problem = &state.Problem{Kind: "too many branches", Message: message, Since: since}
+		if message == beside {
+			r.Problem.Kind = "no room for new branches"
+		}
 		return r
 	}
 	few := state.Repository{Branches: rememberedAs(3, 0, "main", "dev"), Floor: 1}
@@ -97,8 +100,8 @@ func TestShare(t *testing.T) {
 		},
 		"others in place of many, and known ones moved": {
 			new(failing(full, "of then", morning)), merged(headsOf("b", kept...), headsOf("a", branches(240, 360)...)),
-			failing(state.Repository{Branches: merged(rememberedAs(3, 0, kept...), rememberedAs(3, 1, gone...))}, "of then", morning),
-			[]string{"moved", "missing"}, 120,
+			failing(state.Repository{Branches: merged(rememberedAs(3, 0, kept...), rememberedAs(3, 1, gone...))}, beside, noon),
+			[]string{"failing", "moved", "missing"}, 120,
 		},
 		"forgotten ones still take their room": {
 			&state.Repository{Branches: merged(rememberedAs(3, 0, kept...), rememberedAs(7, 2, gone...))},

@@ -16,11 +16,13 @@ func (m Member) Ref() repo.Ref { return repo.Ref{Repository: m.Repository.Name, 
 // waiting. The first changes come in the order in which their repositories were last served, and
 // else in that of the file.
 //
-// Of one repository the branches that moved go before the new ones: there may be thousands of
-// these.
-func turns(members []Member, served map[string]int) []repo.Ref {
+// Of one repository the branches that moved go before the new ones, as there may be thousands of
+// these, and the one first that ran longest ago, by the number of its run.
+func turns(members []Member, served map[string]int, ran func(repo.Ref) int) []repo.Ref {
 	order := slices.Clone(members)
-	slices.SortStableFunc(order, func(a, b Member) int { return compareBools(a.Previous == "", b.Previous == "") })
+	slices.SortStableFunc(order, func(a, b Member) int {
+		return cmp.Or(compareBools(a.Previous == "", b.Previous == ""), cmp.Compare(ran(a.Ref()), ran(b.Ref())))
+	})
 	round, seen := make(map[repo.Ref]int), make(map[string]int)
 	for _, m := range order {
 		round[m.Ref()] = seen[m.Repository.Name]

@@ -110,6 +110,31 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// Branches that move again and again do not keep another one of their repository waiting.
+func TestPartsServeBranchesInTurn(t *testing.T) {
+	c := file(watched(t, "web", "site", "main", "a.*"))
+	busy := []string{"a-1", "a-2", "a-3", "a-4"}
+	in := Input{Config: c, Now: noon, Snapshot: remembered(map[string]state.Repository{"web": known(t, append([]string{"main", "0", "1"}, "a-1", "0", "1", "a-2", "0", "1", "a-3", "0", "1", "a-4", "0", "1")...)})}
+	for i := range 4 {
+		digit := string("12345"[i])
+		moved := []string{"main", "1"}
+		for _, branch := range busy {
+			moved = append(moved, branch, digit)
+		}
+		in.Observed = []repo.Observation{heads(moved...)}
+		p := Make(in)
+		if len(p.Runs) == 0 {
+			t.Fatal("nothing is due")
+		}
+		part := p.Runs[0].Split(3, nil)
+		part.Remember(&p.Snapshot, noon)
+		in.Snapshot = p.Snapshot
+	}
+	if got := in.Snapshot.Repositories["web"].Branches["main"]; got.SHA != sha("1") {
+		t.Errorf("after four runs main is at %s, and waits behind branches that move in each of them", got.SHA.Short())
+	}
+}
+
 // However small the parts are, each change is in one of them, and a member's change waits for the
 // others' first ones only.
 func TestPartsAreAll(t *testing.T) {

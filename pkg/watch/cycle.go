@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -31,6 +33,7 @@ type cycle struct {
 	key      plan.Key
 	stored   state.Snapshot // what the store holds
 	next     state.Snapshot // what it shall hold
+	saved    bool           // the store holds the runs of this cycle
 	observed []repo.Observation
 	report   Report
 	created  []plan.Run
@@ -108,7 +111,7 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	if len(c.created) > 0 {
 		c.Created(ending, c.created)
 	}
-	if remembered == nil { // a run that is deleted before it is remembered would be made again
+	if c.saved { // a run that is deleted before it is remembered would be made again
 		c.prune(ctx)
 	}
 	c.summarize(ctx, start)
@@ -157,7 +160,10 @@ func (c *cycle) load(ctx context.Context) error {
 			return fmt.Errorf("load the state: %w", err)
 		}
 		if s.Epoch == "" {
-			s.Epoch = c.Word()
+			if err := c.loadKey(ctx); err != nil {
+				return err
+			}
+			s.Epoch = c.key.Epoch(c.Word())
 			err := c.Store.Save(ctx, s)
 			if errors.Is(err, state.ErrConflict) {
 				continue
@@ -201,11 +207,13 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 func (c *cycle) remember(ctx context.Context) error {
 	for range saveTries {
 		if c.next.Equal(c.stored) {
+			c.saved = true
 			c.logEvents()
 			return nil
 		}
 		err := c.Store.Save(ctx, c.next)
 		if err == nil {
+			c.saved = true
 			c.report.Wrote++
 			c.logEvents()
 			return nil
@@ -249,6 +257,11 @@ func (c *cycle) create(ctx context.Context, runs []plan.Run) {
 	})
 }
 
+// fit returns the PipelineRun of the run, or of as much of it as one holds.
+func (c *cycle) fit(run plan.Run) (*v1.PipelineRun, plan.Run, error) {
+	return pipelinerun.Fit(c.Config, run, cmp.Or(c.MaxMembers, pipelinerun.MaxMembers))
+}
+
 func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observation) {
 	run, err := run.Pin(qa)
 	if err != nil {
@@ -261,7 +274,7 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		if ctx.Err() != nil {
 			return
 		}
-		pr, part, err := pipelinerun.Fit(c.Config, run, cmp.Or(c.MaxMembers, pipelinerun.MaxMembers))
+		pr, part, err := c.fit(run)
 		if err != nil {
 			c.problem(run, "generate", err)
 			return

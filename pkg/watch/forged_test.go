@@ -111,6 +111,20 @@ func TestForgedRuns(t *testing.T) {
 			t.Errorf("a run of somebody else's that is held back: %+v, want the change deployed", report)
 		}
 	})
+	t.Run("a copy of an old run that is held back", func(t *testing.T) {
+		w := begin(t)
+		w.set("a", "main", "2")
+		w.cycle()
+		for _, pr := range w.engine.runs {
+			pr.Spec.Status = v1.PipelineRunSpecStatusPending // as it was, under its name and with its signature
+		}
+		w.set("a", "main", "3")
+		w.cycle()
+		s, _ := w.store.Load(t.Context())
+		if p := s.Problems["a.main"]; p.Kind != held {
+			t.Errorf("problem of a.main is %+v, want that it is held up", p)
+		}
+	})
 	t.Run("one that runs on and on", func(t *testing.T) {
 		w := begin(t)
 		name := w.forge("", "a", 1, "3").Name
@@ -129,7 +143,13 @@ func TestForgedRuns(t *testing.T) {
 		if n := strings.Count(w.log.String(), "level=WARN"); n != 1 || !strings.Contains(w.log.String(), name) {
 			t.Errorf("the log has %d warnings, want one that names %s:\n%s", n, name, &w.log)
 		}
-		w.cycle() // the forged run is gone
+		second := w.forge("", "a", 2, "4").Name
+		w.cycle()
+		if s, _ = w.store.Load(t.Context()); !strings.Contains(s.Problems["a.main"].Message, second) {
+			t.Errorf("problem of a.main is %+v, want one that names %s, which holds it now", s.Problems["a.main"], second)
+		}
+		delete(w.engine.runs, second)
+		w.cycle() // no forged run is left
 		if s, _ = w.store.Load(t.Context()); len(s.Problems) != 0 || deployed(w) != "a@main=2 b@main=2" {
 			t.Errorf("after the end of the forged run: problems %v, deployed %q", s.Problems, deployed(w))
 		}

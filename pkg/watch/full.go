@@ -24,13 +24,15 @@ func (c *cycle) failing(i int) string {
 // the error: whether any of this is saved changes nothing about it.
 func (c *cycle) rememberRuns(ctx context.Context, why error) {
 	runs, _ := plan.Recover(c.stored, c.key, c.made)
-	for _, next := range []state.Snapshot{runs, c.stored} {
+	for i, next := range []state.Snapshot{runs, c.stored} {
 		next.SetProblem(state.Whole, "too large", why, c.Now())
 		if next.Equal(c.stored) {
+			c.saved = i == 0
 			return
 		}
 		if err := c.Store.Save(ctx, next); err == nil {
 			c.report.Wrote++
+			c.saved = i == 0
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -25,19 +26,24 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 		return nil, nil
 	}
 	p = p.Hold(plan.ActiveOf(existing, c.ours))
+	for _, r := range p.Waiting {
+		c.wait(r)
+		c.blame(r)
+	}
 	var ready []plan.Run
 	for _, r := range p.Runs {
 		if len(r.Cancel) == 0 {
 			ready = append(ready, r)
 			continue
 		}
+		// What cannot be made replaces nothing.
+		if _, _, err := c.fit(r); err != nil {
+			c.problem(r, "generate", err)
+			continue
+		}
 		// The new run starts when the old one has ended, in a later cycle: two must not deploy at once.
 		c.cancel(ctx, r)
-		p.Waiting = append(p.Waiting, r)
-	}
-	for _, r := range p.Waiting {
 		c.wait(r)
-		c.blame(r)
 	}
 	return ready, nil
 }
@@ -66,25 +72,34 @@ func (c *cycle) wait(r plan.Run) {
 	}
 }
 
-// held is the kind of the problem on a unit whose changes wait for a run that was started by hand.
+// held is the kind of the problem on a unit whose changes wait for a run that was started or is held back by hand.
 const held = "held"
 
 // blame notes in the state when a change waits for a run that no `sentry watch` made, such as a rerun by hand. Nothing
 // says when that one ends, and whoever may create runs could keep a unit waiting by it.
 func (c *cycle) blame(run plan.Run) {
 	label := run.Unit.Label
+	old, known := c.next.Problems[label]
 	for _, e := range run.Behind {
-		if c.ours(e) {
+		if c.ours(e) && !e.Pending {
 			continue
 		}
-		err := fmt.Errorf("a change waits for the run %s, which was started by hand: wait for its end, or cancel it", e.Name)
+		if known && old.Kind == held && !strings.Contains(old.Message, " "+e.Name+",") {
+			c.forget(label) // of another run than this one
+		}
+		err := fmt.Errorf("a change waits for the run %s, which was started or is held back by hand: wait for its end, or cancel it", e.Name)
 		if c.next.SetProblem(label, held, err, c.Now()) {
-			c.Log.Warn("a change waits for a run that was started by hand", "unit", label, "run", e.Name)
+			c.Log.Warn("a change waits for a run that was started or is held back by hand", "unit", label, "run", e.Name)
 		}
 		return
 	}
-	if p, ok := c.next.Problems[label]; ok && p.Kind == held {
-		c.next = c.next.Fork()
-		delete(c.next.Problems, label)
+	if known && old.Kind == held {
+		c.forget(label)
 	}
+}
+
+// forget takes the problem of a unit away.
+func (c *cycle) forget(unit string) {
+	c.next = c.next.Fork()
+	delete(c.next.Problems, unit)
 }

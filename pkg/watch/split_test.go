@@ -125,6 +125,27 @@ func TestPartsOutliveTheProcess(t *testing.T) {
 	}
 }
 
+// A change that no run holds replaces no run that is there.
+func TestWhatCannotBeMadeCancelsNothing(t *testing.T) {
+	huge := strings.Replace(entry("a", "group: g"), `["true"]`, "["+strings.TrimSuffix(strings.Repeat(`"x",`, 20_000), ",")+"]", 1)
+	w := newWorld(t, "groups: {g: {on_busy: cancel}}\nrepositories:"+huge+entry("b", "group: g"))
+	for _, digit := range []string{"1", "2"} {
+		w.set("a", "main", digit)
+		w.set("b", "main", digit)
+		w.cycle()
+	}
+	w.check("beside a member that is too large", "b@main=2")
+	for range 2 {
+		if report := w.cycle(); len(w.engine.cancelled) > 0 || report.Problems != 1 {
+			t.Fatalf("report %+v, cancelled %v, want a problem and no run cancelled for what cannot be made", report, w.engine.cancelled)
+		}
+	}
+	w.set("b", "main", "3")
+	if w.cycle(); len(w.engine.cancelled) != 1 {
+		t.Errorf("cancelled %v, want the run that a newer change of b replaces", w.engine.cancelled)
+	}
+}
+
 // A member that no run holds is a problem that is told, and the others go on.
 func TestMemberThatIsTooLarge(t *testing.T) {
 	huge := strings.Replace(entry("a", "group: g"), `["true"]`, "["+strings.TrimSuffix(strings.Repeat(`"x",`, 20_000), ",")+"]", 1)
