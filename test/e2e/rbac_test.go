@@ -147,12 +147,12 @@ func pollerRole(t *testing.T) rbacv1.Role {
 	rules := map[string][]rbacv1.PolicyRule{}
 	for doc := range strings.SplitSeq(kubectl(t, "kustomize", "../../manifests"), "\n---\n") {
 		var role rbacv1.Role
-		if err := yaml.Unmarshal([]byte(doc), &role); err == nil && role.Kind == "Role" && role.Name == "sentry" {
+		if err := yaml.Unmarshal([]byte(doc), &role); err == nil && role.Kind == "Role" && role.Name == role.Namespace {
 			rules[role.Namespace] = role.Rules
 		}
 	}
 	if len(rules) != 2 || len(rules[runsIn]) == 0 || len(rules[home]) == 0 {
-		t.Fatalf("the manifests hold Roles sentry in %v, want %s and %s", slices.Sorted(maps.Keys(rules)), home, runsIn)
+		t.Fatalf("the manifests hold the poller's Roles in %v, want %s and %s", slices.Sorted(maps.Keys(rules)), home, runsIn)
 	}
 	for _, rule := range rules[runsIn] {
 		if slices.Contains(rule.Resources, "secrets") || slices.Contains(rule.Resources, "configmaps") {

@@ -1,0 +1,37 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestComponents builds each variant that the manifests offer.
+func TestComponents(t *testing.T) {
+	whole := kubectl(t, "kustomize", "../../manifests")
+	for component, tt := range map[string]struct{ gone, stays string }{
+		"one-namespace":            {"namespace: sentry-runs\n|--run-namespace", "name: sentry-runs\n"},
+		"deployer-without-secrets": {"  - configmaps\n  - secrets\n", "  - configmaps\n"},
+	} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS("../../manifests")); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "kustomization.yaml")
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, file, string(text)+"components: ["+component+"]\n")
+		built := kubectl(t, "kustomize", dir)
+		for gone := range strings.SplitSeq(tt.gone, "|") {
+			if !strings.Contains(whole, gone) || strings.Contains(built, gone) {
+				t.Errorf("with the component %s, %q is there still, or never was:\n%s", component, gone, built)
+			}
+		}
+		if !strings.Contains(built, tt.stays) {
+			t.Errorf("with the component %s, %q is gone:\n%s", component, tt.stays, built)
+		}
+	}
+}
