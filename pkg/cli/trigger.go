@@ -38,6 +38,7 @@ func newTrigger(o *options) *cobra.Command {
 current heads. What 'sentry watch' remembers is not touched: a change that it has not seen yet
 is still deployed by it.
 
+A name may also be a unit's, as status and the logs have it: rag-service.dev-x is that branch.
 A repository of a group that is named by itself is deployed alone, in the group's turn. While
 the unit's earlier run is active, on_busy decides: queue refuses, cancel cancels it first and
 waits for its end, parallel starts at once. A group that is too large for one PipelineRun is
@@ -47,6 +48,7 @@ With --follow it prints what the tasks do until the run ends, and exits with 1 w
 With --local the commands run on this machine, with its git and sh: to debug them.`,
 		Example: `  sentry trigger rag-service                   # its first configured branch
   sentry trigger rag-service --branch dev-x --follow
+  sentry trigger rag-service.dev-x             # the same branch, as the unit that it is
   sentry trigger ai-blueprints --local         # a whole group, here
   sentry trigger --all                         # everything`,
 		Args:              usageArgs(func(_ *cobra.Command, names []string) error { return someNames(names, f.all) }),
@@ -137,13 +139,18 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *githost.Reader, 
 	var index []int
 	for i, r := range cfg.Repositories {
 		observed[i].Err = plan.ErrPending
-		if len(names) > 0 && !slices.Contains(names, r.Name) && !slices.Contains(names, r.Group) {
+		branches, asked := plan.Asked(&r, names)
+		if !asked {
 			continue
 		}
-		m := r.Monitor
 		if branch != "" {
+			branches = append(branches, branch)
+		}
+		m := r.Monitor
+		m.Branches = slices.Clone(m.Branches)
+		for _, b := range branches {
 			// A branch that is named need not match what is watched.
-			m.Branches = append(slices.Clone(m.Branches), repo.ExactPattern(branch))
+			m.Branches = append(m.Branches, repo.ExactPattern(b))
 		}
 		want, index = append(want, m), append(index, i)
 	}

@@ -86,6 +86,20 @@ func Nearest(key string, known []string) string {
 	return best
 }
 
+// Nearby returns those of known that are like key in half of their letters: at most three, the nearest first.
+func Nearby(key string, known []string) []string {
+	key = key[:min(len(key), 80)]
+	var near []string
+	far := make(map[string]int)
+	for _, k := range known {
+		if far[k] = distance(key, k); 2*far[k] <= max(len(key), len(k)) {
+			near = append(near, k)
+		}
+	}
+	slices.SortStableFunc(near, func(a, b string) int { return cmp.Compare(far[a], far[b]) })
+	return near[:min(len(near), 3)]
+}
+
 // distance is the number of bytes to insert, delete or replace to make b of a (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,8 +12,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// Manual makes the runs of `sentry trigger`: each named repository, and all members of each named group, at
-// its current head; no names mean everything. A name that both a repository and a group have is the
+// Manual makes the runs of `sentry trigger`: each named repository, all members of each named group, and each
+// unit that is one branch, at its current head; no names mean everything. A name that both a repository and a group have is the
 // repository: that is the smaller deed, and the group's members can still be named. Members of one group
 // are one run of the group's unit, with only the members that were named.
 //
@@ -32,13 +33,19 @@ func Manual(in Input, names []string, branch, word string) ([]Run, error) {
 	}
 	var drafts []*draft
 	groups := make(map[string]*draft)
+	taken := make(map[repo.Ref]bool)
 	var errs []error
-	for _, i := range chosen {
-		m, err := asked(in, i, branch)
+	for _, c := range chosen {
+		m, err := asked(in, c, branch)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
+		ref := repo.Ref{Repository: m.Repository.Name, Branch: m.Branch}
+		if taken[ref] {
+			continue
+		}
+		taken[ref] = true
 		d := groups[m.Repository.Group]
 		if m.Repository.Group == "" || d == nil {
 			d = &draft{unit: UnitOf(m.Repository, m.Branch)}
@@ -62,13 +69,51 @@ func Manual(in Input, names []string, branch, word string) ([]Run, error) {
 	return runs, nil
 }
 
-// asked returns the member for a repository that was asked for by hand.
-func asked(in Input, i int, branch string) (Member, error) {
-	r, o := &in.Config.Repositories[i], in.Observed[i]
-	if o.Err != nil {
-		return Member{}, fmt.Errorf("cannot read the branches of %s: %w", r.Name, o.Err)
+// Asked reports whether names, of which none means everything, ask for the repository, and returns the branches that
+// they name as units: these need not match what is watched.
+func Asked(r *config.Repository, names []string) (branches []string, ok bool) {
+	ok = len(names) == 0
+	for _, name := range names {
+		ok = ok || name == r.Name || name == r.Group || mayBeUnit(r, name)
+		if branch, plain := strings.CutPrefix(name, r.Name+"."); plain && r.Group == "" && unitIs(r, branch, name) {
+			branches = append(branches, branch)
+		}
 	}
-	if branch == "" {
+	return branches, ok
+}
+
+// mayBeUnit reports whether label is that of a branch of r, as far as that can be told without the branches.
+func mayBeUnit(r *config.Repository, label string) bool {
+	return r.Group == "" && strings.Contains(label, ".") &&
+		(strings.HasPrefix(label, r.Name+".") || strings.HasPrefix(label, labelStart(r.Name)))
+}
+
+func unitIs(r *config.Repository, branch, label string) bool {
+	return branch != "" && UnitOf(r, branch).Label == label
+}
+
+// choice is a repository that was asked for by hand.
+type choice struct {
+	repository int    // its index
+	unit       string // label of the unit that was named instead; "" = the repository or its group was
+}
+
+// asked returns the member for a repository that was asked for by hand.
+func asked(in Input, c choice, branch string) (Member, error) {
+	r, o := &in.Config.Repositories[c.repository], in.Observed[c.repository]
+	switch {
+	case c.unit != "" && branch != "":
+		return Member{}, fmt.Errorf("%q names a branch itself: name %s, or leave --branch out", c.unit, r.Name)
+	case o.Err != nil:
+		return Member{}, fmt.Errorf("cannot read the branches of %s: %w", r.Name, o.Err)
+	case c.unit != "":
+		branches := slices.Sorted(maps.Keys(o.Heads))
+		i := slices.IndexFunc(branches, func(b string) bool { return unitIs(r, b, c.unit) })
+		if i < 0 {
+			return Member{}, fmt.Errorf("%s has no branch whose unit is %.80q", r.Name, c.unit)
+		}
+		branch = branches[i]
+	case branch == "":
 		first, ok := firstBranch(r.Monitor.Branches, o.Heads)
 		if !ok {
 			return Member{}, fmt.Errorf("%s has no branch that matches %s: check monitor.branches", r.Name, r.Monitor.Branches)
@@ -83,8 +128,8 @@ func asked(in Input, i int, branch string) (Member, error) {
 	return Member{Repository: r, Branch: branch, SHA: sha, Previous: was.SHA, Changed: sha != was.SHA}, nil
 }
 
-// choose returns the indices of the repositories that names mean, in the order of the file.
-func choose(c *config.Config, names []string) ([]int, error) {
+// choose returns what names mean, in the order of the file.
+func choose(c *config.Config, names []string) ([]choice, error) {
 	known := make(map[string][]int)
 	for i, r := range c.Repositories {
 		if r.Group != "" {
@@ -94,28 +139,49 @@ func choose(c *config.Config, names []string) ([]int, error) {
 	for i, r := range c.Repositories {
 		known[r.Name] = []int{i}
 	}
-	var chosen []int
+	var chosen []choice
 	var unknown []string
 	for _, name := range names {
-		indices, ok := known[name]
-		if !ok {
-			hint := ""
-			if near := config.Nearest(name, slices.Sorted(maps.Keys(known))); near != "" {
-				hint = fmt.Sprintf(" (did you mean %q?)", near)
+		if indices, ok := known[name]; ok {
+			for _, i := range indices {
+				chosen = append(chosen, choice{repository: i})
 			}
-			unknown = append(unknown, fmt.Sprintf("%.80q%s", name, hint))
+			continue
 		}
-		chosen = append(chosen, indices...)
+		i := slices.IndexFunc(c.Repositories, func(r config.Repository) bool { return mayBeUnit(&r, name) })
+		if i >= 0 {
+			chosen = append(chosen, choice{i, name})
+			continue
+		}
+		unknown = append(unknown, fmt.Sprintf("%.80q%s", name, hint(c, name, slices.Sorted(maps.Keys(known)))))
 	}
 	if len(unknown) > 0 {
 		slices.Sort(unknown)
-		return nil, fmt.Errorf("no repository or group is named %s", strings.Join(slices.Compact(unknown), ", "))
+		return nil, fmt.Errorf("no repository, group or unit is named %s", strings.Join(slices.Compact(unknown), ", "))
 	}
 	if len(names) == 0 {
 		for i := range c.Repositories {
-			chosen = append(chosen, i)
+			chosen = append(chosen, choice{repository: i})
 		}
 	}
-	slices.Sort(chosen)
+	slices.SortFunc(chosen, func(a, b choice) int {
+		return cmp.Or(cmp.Compare(a.repository, b.repository), cmp.Compare(a.unit, b.unit))
+	})
 	return slices.Compact(chosen), nil
+}
+
+// hint says which of the known names was probably meant.
+func hint(c *config.Config, name string, known []string) string {
+	if before, branch, dotted := strings.Cut(name, "."); dotted {
+		if r, ok := c.Lookup(before); ok && r.Group != "" {
+			return fmt.Sprintf(" (did you mean %q, or %q with --branch %.80q?)", r.Group, r.Name, branch)
+		}
+	}
+	if near := config.Nearest(name, known); near != "" {
+		return fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	if near := config.Nearby(name, known); len(near) > 0 {
+		return fmt.Sprintf(" (there is %s)", strings.Join(near, ", "))
+	}
+	return ""
 }

@@ -21,7 +21,7 @@ func manualInput(t *testing.T) Input {
 		Snapshot: remembered(map[string]state.Repository{"rag": known(t, "main", "a", "4"), "web": known(t, "main", "b", "2")}),
 		Observed: []repo.Observation{
 			heads("main", "a", "dev", "d"), heads("main", "c", "dev", "e"), failed("denied", "401"),
-			heads("main", "1"), heads("main", "2"), heads("main", "3"),
+			heads("main", "1"), heads("main", "2", "feat/x", "7"), heads("main", "3"),
 		},
 		Now: noon,
 	}
@@ -49,6 +49,9 @@ func TestManual(t *testing.T) {
 		"in the order of the file":        {[]string{"site", "rag"}, "", []string{rag, site}},
 		"a repository named like a group": {[]string{"both"}, "", []string{both}},
 		"that group's member":             {[]string{"x"}, "", []string{x}},
+		"a unit":                          {[]string{"rag.main"}, "", []string{rag}},
+		"a unit and its repository":       {[]string{"rag.dev", "rag", "rag.main"}, "", []string{rag, "rag.dev: rag@dev#0 >d | rag=dev@d<*"}},
+		"a unit with a hash":              {[]string{"both.feat-x..ef5413e5"}, "", []string{"both.feat-x..ef5413e5: both@feat/x#0 >7 | both=feat/x@7<*"}},
 		"a branch that is not watched":    {[]string{"rag", "web"}, "dev", []string{"rag.dev: rag@dev#0 >d | rag=dev@d<*", "site: web@dev#0 >e | web=dev@e<*"}},
 	}
 	for name, tt := range tests {
@@ -104,7 +107,12 @@ func TestManualRefuses(t *testing.T) {
 		want   string
 	}{
 		"unknown": {[]string{"zzz", "wb", "rag", "sites", "zzz", "\x1b[31m"}, "",
-			`no repository or group is named "\x1b[31m", "sites" (did you mean "site"?), "wb" (did you mean "web"?), "zzz"`},
+			`no repository, group or unit is named "\x1b[31m", "sites" (did you mean "site"?), "wb" (did you mean "web"?), "zzz"`},
+		"like others":               {[]string{"rug", "wxy"}, "", `no repository, group or unit is named "rug" (did you mean "rag"?), "wxy"`},
+		"like short ones":           {[]string{"dx"}, "", `no repository, group or unit is named "dx" (there is db, x)`},
+		"a member's branch":         {[]string{"web.main"}, "", `no repository, group or unit is named "web.main" (did you mean "site", or "web" with --branch "main"?)`},
+		"a unit that is not there":  {[]string{"rag.gone"}, "", `rag has no branch whose unit is "rag.gone"`},
+		"a unit and a branch":       {[]string{"rag.main"}, "dev", `"rag.main" names a branch itself: name rag, or leave --branch out`},
 		"heads that cannot be read": {[]string{"down", "rag"}, "", "cannot read the branches of down: wrapped: 401"},
 		"no such branch":            {[]string{"site"}, "dev", `db has no branch "dev"`},
 		"both":                      {[]string{"down", "db"}, "dev", "cannot read the branches of down: wrapped: 401\ndb has no branch \"dev\""},
