@@ -205,6 +205,7 @@ func TestStateThatIsTooLarge(t *testing.T) {
 	w.start(config(n))
 	w.watcher.Store = store
 	w.set("a", "main", "2")
+	w.engine.pruned = nil
 	for range 2 {
 		_, err := w.watcher.RunOnce(t.Context())
 		if !errors.Is(err, state.ErrTooLarge) || !strings.Contains(err.Error(), "repositories are full-1") || !strings.Contains(err.Error(), "watch fewer branches") {
@@ -219,6 +220,9 @@ func TestStateThatIsTooLarge(t *testing.T) {
 		}
 	}
 	w.check("while the state is too large", "a@main=2")
+	if len(w.engine.pruned) == 0 {
+		t.Error("no runs are pruned while the state is too large, though it has them")
+	}
 	w.set("b", "main", "2")
 	w.start(config(2))
 	w.watcher.Store = store
