@@ -100,7 +100,6 @@ func parseTask(text []byte) (*v1.TaskSpec, error) {
 
 func labels(run plan.Run) map[string]string {
 	l := map[string]string{
-		LabelPipeline:  "sentry-" + run.Unit.Label,
 		LabelManagedBy: ManagedBy,
 		LabelUnit:      run.Unit.Label,
 	}

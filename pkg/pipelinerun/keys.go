@@ -10,11 +10,11 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
-// Labels of every PipelineRun that Sentry makes. Tekton copies them to the TaskRuns and pods.
+// Labels of every PipelineRun that Sentry makes. Tekton copies them to the TaskRuns and pods. There is no
+// tekton.dev/pipeline: of an embedded pipeline Tekton's controller writes the run's own name there.
 const (
-	LabelPipeline   = "tekton.dev/pipeline" // "sentry-" and the unit's label: what `tkn pipelinerun list`, metrics and pruners group by
 	LabelManagedBy  = "app.kubernetes.io/managed-by"
-	LabelUnit       = "tekton-sentry.dev/unit"       // plan.Unit.Label
+	LabelUnit       = "tekton-sentry.dev/unit"       // plan.Unit.Label: what lists, filters and pruners go by
 	LabelRepository = "tekton-sentry.dev/repository" // only where all members are of one repository
 )
 

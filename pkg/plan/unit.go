@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// maxLabel bounds a unit's label: "sentry-" and the label are one label value, of at most 63 characters.
+	// maxLabel bounds a unit's label: a label value has at most 63 characters. It leaves room for "sentry-",
+	// which stood before it once: labels, and the names made of them, have to stay as they are.
 	maxLabel = 63 - len("sentry-")
 	// maxPrefix bounds the readable start of a run's name, so that <run>-<task>-pod seldom passes the 63
 	// characters beyond which Tekton replaces the end by a hash.
