@@ -65,7 +65,8 @@ func Redact(text string, secrets ...string) string {
 	return b.String()
 }
 
-// maxLayers is how often a text may be encoded.
+// maxLayers is how often a text may be encoded. A secret that reads as encoded itself, such as one with many
+// backslashes, counts with its own layers.
 const maxLayers = 8
 
 // fold returns s in lower case, decoded or not, and where in s each of its bytes comes from, with the end of s last.

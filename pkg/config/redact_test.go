@@ -43,12 +43,27 @@ func TestRedact(t *testing.T) {
 }
 
 // However a secret is written, it is not in the text any more.
+// layers returns how often a text reads as encoded.
+func layers(text string) int {
+	n := 0
+	for raw := []byte(text); ; n++ {
+		next, _ := unescape(raw, make([]int, len(raw)))
+		if len(next) == len(raw) {
+			return n
+		}
+		raw = next
+	}
+}
+
 func FuzzRedact(f *testing.F) {
 	for _, s := range []string{"hush-hush", "%41%42", `\x41\u0042`, "é…", "\xff\\", "+ +", "%2525"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, secret string) {
 		secret = secret[:min(len(secret), 300)]
+		if layers(secret) >= maxLayers {
+			t.Skip("a secret that reads as encoded so often is not promised to be found encoded once more")
+		}
 		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), strings.ToUpper(url.PathEscape(secret))} {
 			got := Redact("it says: "+form+" and more", secret)
 			if len(secret) > 4 && (!strings.Contains(got, redacted) || strings.Contains(strings.ReplaceAll(got, redacted, ""), form)) {
