@@ -62,7 +62,7 @@ func FuzzRedact(f *testing.F) {
 	f.Fuzz(func(t *testing.T, secret string) {
 		secret = secret[:min(len(secret), 300)]
 		if layers(secret) >= maxLayers {
-			t.Skip("a secret that reads as encoded so often is not promised to be found encoded once more")
+			return // it is not promised to be found where it is encoded once more
 		}
 		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), strings.ToUpper(url.PathEscape(secret))} {
 			got := Redact("it says: "+form+" and more", secret)
