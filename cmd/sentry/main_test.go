@@ -179,6 +179,17 @@ func TestOneWatchAState(t *testing.T) {
 	if stderr := h.run(1, "watch", "--once"); !strings.Contains(stderr, fmt.Sprintf("process %d", first.Process.Pid)) {
 		t.Errorf("the second one says %q, want the first one's process %d", stderr, first.Process.Pid)
 	}
+	states, err := filepath.Glob(filepath.Join(h.home, ".local", "state", "sentry", "*.json"))
+	if err != nil || len(states) != 1 {
+		t.Fatalf("state files %v, %v, want one", states, err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(states[0], link); err != nil {
+		t.Fatal(err)
+	}
+	if stderr := h.run(1, "watch", "--once", "--state", link); !strings.Contains(stderr, fmt.Sprintf("process %d", first.Process.Pid)) {
+		t.Errorf("by a link, the second one says %q, want the first one's process %d", stderr, first.Process.Pid)
+	}
 	h.run(0, "status")
 	h.run(0, "trigger", "--all")
 	_ = first.Process.Kill()

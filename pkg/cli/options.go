@@ -145,6 +145,7 @@ func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile s
 		}
 	}
 	hidden := slices.AppendSeq(credentials(cfg), maps.Keys(o.variables.values))
+	stateFile = behindLinks(stateFile)
 	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.variables.environ(), Hidden: hidden, Log: log})
 	if err := eng.RemoveLeftovers(ctx); err != nil {
 		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
@@ -162,6 +163,15 @@ func credentials(cfg *config.Config) []string {
 		}
 	}
 	return names
+}
+
+// followed returns where a link to a state file leads, so that the locks and the journal beside the file are the same by
+// whatever name it is given.
+func behindLinks(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path // it is still to be made
 }
 
 // defaultStateFile is one file for each configuration file, below the XDG state directory.
