@@ -297,30 +297,6 @@ func (p *planner) fail(r *config.Repository, was state.Repository, err error) {
 	p.notice(Failing, repo.Ref{Repository: r.Name}, "", "", problem.Message)
 }
 
-// problemKind returns the kind that an error says it has by a method ProblemKind, "" when it is no problem of the
-// repository. Everything else may go away by itself.
-func problemKind(err error) string {
-	if k, ok := errors.AsType[interface {
-		error
-		ProblemKind() string
-	}](err); ok {
-		return k.ProblemKind()
-	}
-	return "temporary"
-}
-
-// noBranch is the kind of a repository that answers, and has no branch that was asked for.
-const noBranch = "no branch"
-
-// Watched returns the observation of a watched repository: package githost reads QA repositories too, and so
-// does not know which key of the file chose the branches.
-func Watched(o repo.Observation) repo.Observation {
-	if o.Err != nil && problemKind(o.Err) == noBranch {
-		o.Err = fmt.Errorf("%w: check monitor.branches", o.Err)
-	}
-	return o
-}
-
 // dropUnconfigured shrinks what is remembered of repositories that are not in the configuration to their
 // highest N. When one of them comes back it is seen for the first time, and never plans the name of an
 // earlier run.
