@@ -165,7 +165,7 @@ func credentials(cfg *config.Config) []string {
 	return names
 }
 
-// followed returns where a link to a state file leads, so that the locks and the journal beside the file are the same by
+// behindLinks returns where a link to a state file leads, so that the locks and the journal beside the file are the same by
 // whatever name it is given.
 func behindLinks(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {

@@ -71,9 +71,6 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	}
 	err := c.load(ctx)
 	if err == nil {
-		err = c.loadKey(ctx)
-	}
-	if err == nil {
 		err = c.recover(ctx)
 	}
 	if c.report.Stopped = ctx.Err() != nil; err != nil && c.report.Stopped {
@@ -159,10 +156,10 @@ func (c *cycle) load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("load the state: %w", err)
 		}
+		if err := c.loadKey(ctx); err != nil {
+			return err
+		}
 		if s.Epoch == "" {
-			if err := c.loadKey(ctx); err != nil {
-				return err
-			}
 			s.Epoch = c.key.Epoch(c.Word())
 			err := c.Store.Save(ctx, s)
 			if errors.Is(err, state.ErrConflict) {
