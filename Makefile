@@ -39,12 +39,7 @@ mutants: ## build faults in, one at a time: a test must notice each
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
-	@for file in $$(grep -rl --include='*_test.go' '^func Fuzz' pkg tekton | sort); do \
-	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do \
-	    echo "== $$target ($$(dirname $$file))"; \
-	    $(GO) test ./$$(dirname $$file) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
-	  done; \
-	done
+	@GO=$(GO) test/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
 bench: ## what cycles cost, beside other ways of polling: the tables of docs/performance.md
