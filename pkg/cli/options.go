@@ -27,6 +27,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
@@ -83,7 +84,7 @@ func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
 	if _, err := o.variables.read(); err != nil {
 		return nil, err
 	}
-	opts.LookupEnv = o.variables.lookup
+	opts.LookupEnv, opts.Hosts = o.variables.lookup, hosts.All.Config()
 	if o.config == standardInput {
 		return config.Read(o.In, o.configName(), opts)
 	}

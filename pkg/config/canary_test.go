@@ -115,7 +115,7 @@ func messagesOf(t *testing.T, file []byte, canary string) []string {
 	variables := map[string]string{"CANARY": canary, "TOKEN": "t", "B": "b"}
 	lookup := func(name string) (string, bool) { v, ok := variables[name]; return v, ok }
 	var messages []string
-	c, err := Parse(file, Options{LookupEnv: lookup})
+	c, err := Parse(file, Options{Hosts: Known, LookupEnv: lookup})
 	var es Errors
 	if errors.As(err, &es) {
 		for _, e := range es {

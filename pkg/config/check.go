@@ -12,10 +12,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/spelling"
 )
 
-// defaultUsername is sent with a token where none is given. A Git server needs some user name; GitHub,
-// GitLab and Gitea look only at the token.
-const defaultUsername = "git"
-
 // check sees to what concerns more than one key, and fills in the defaults that follow from others.
 func (t *tables) check(d *schema.Decoder, c *Config) {
 	c.Global.TmpDir = path.Clean(c.Global.TmpDir)
@@ -95,7 +91,7 @@ func checkGroup(d *schema.Decoder, path string, g Group, members int) {
 
 func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) {
 	if s.URL != "" && !d.Failed(path+"."+urlKey) && !d.Failed(path+".repo_type") {
-		key, err := t.checkHost(d, path, urlKey, s)
+		key, err := t.host(d, path, urlKey, s)
 		if key == "" {
 			key = urlKey
 		}
@@ -122,7 +118,7 @@ func checkDeployAuth(d *schema.Decoder, path string, a *Auth) {
 	}
 	switch u := a.Username; {
 	case !u.IsSet():
-		a.Username = secret.New(defaultUsername, defaultUsername)
+		a.Username = secret.New(DefaultUsername, DefaultUsername)
 	case secret.HasReference(u.Text()) && u.Variable() == "":
 		d.Fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which the clone step takes from the Secret that global.credentials_secret names")
 	}

@@ -17,7 +17,7 @@ import (
 func sameInChunks(t *testing.T, data []byte, whole *Config, wholeErr error) bool {
 	t.Helper()
 	var c *Config
-	warnings, err, ok := schema.DecodeChunks(data, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root) })
+	warnings, err, ok := schema.DecodeChunks(data, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, Known) })
 	if !ok {
 		return false
 	}

@@ -100,17 +100,6 @@ type Global struct {
 // RunsIn returns the namespace of the PipelineRuns; "" = the current one.
 func (g Global) RunsIn() string { return cmp.Or(g.RunNamespace, g.Namespace) }
 
-// HostType is the kind of server that a repository lives on.
-type HostType string
-
-// The host types. Git is any server that speaks the Git protocol over HTTP.
-const (
-	GitHub HostType = "github"
-	GitLab HostType = "gitlab"
-	Gitea  HostType = "gitea"
-	Git    HostType = "git"
-)
-
 // Strategy says how the members of a group run.
 type Strategy string
 

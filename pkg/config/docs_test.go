@@ -28,8 +28,8 @@ func sections() map[string][]schema.Field {
 		}
 	}
 	add("groups.NAME", groupFields(&Group{}))
-	add("", newTables().file(&Config{}))
-	r := newTables().repository(&Repository{})
+	add("", newTables(Known).file(&Config{}))
+	r := newTables(Known).repository(&Repository{})
 	all["repositories[]"] = r
 	for _, f := range r {
 		if f.Fields != nil {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -45,9 +46,10 @@ const (
 type tables struct {
 	// impossible is whether an entry of branches matches no name that Git allows. Many repositories have the same.
 	impossible map[string]bool
+	hosts      hosts
 }
 
-func newTables() *tables { return &tables{impossible: make(map[string]bool)} }
+func newTables(known []Host) *tables { return &tables{make(map[string]bool), known} }
 
 func (t *tables) file(c *Config) []schema.Field {
 	return []schema.Field{
@@ -94,9 +96,10 @@ func (t *tables) repository(r *Repository) []schema.Field {
 }
 
 func (t *tables) source(s *Source, urlKey string) []schema.Field {
+	types := t.hosts.names()
 	return []schema.Field{
 		schema.Address(urlKey, &s.URL, wantRepo, repositoryURL).Must(),
-		schema.Enum("repo_type", &s.Type, GitHub, GitLab, Gitea, Git).Or(""),
+		schema.Text("repo_type", &s.Type, schema.OneOf(types), func(s string) bool { return slices.Contains(types, s) }),
 		schema.Address("api_url", &s.APIURL, wantAPI, apiURL),
 		schema.Section("auth",
 			schema.Secret("username", &s.Auth.Username, wantUsername),

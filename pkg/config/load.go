@@ -12,13 +12,15 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
-// Options say where variables come from.
+// Options say where variables come from, and what kinds of hosts there are.
 type Options struct {
 	// LookupEnv returns a variable, and whether it is set; nil = os.LookupEnv.
 	LookupEnv func(string) (string, bool)
 	// AllowUnsetAuth lets variables in auth and webhook_url be unset or empty, for whoever only wants to
 	// see what would be made and needs no credential for that.
 	AllowUnsetAuth bool
+	// Hosts are the kinds of hosts that there are. Package hosts lists them.
+	Hosts []Host
 }
 
 // Load reads the file at path. What is wrong in the file is an Errors that names the file; any other
@@ -56,7 +58,7 @@ func Read(r io.Reader, name string, opts Options) (*Config, error) {
 // Parse reads data, one YAML document. Its error is always an Errors: all that is wrong.
 func Parse(data []byte, opts Options) (*Config, error) {
 	var c *Config
-	warnings, err := schema.Decode(data, opts.schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root) })
+	warnings, err := schema.Decode(data, opts.schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, opts.Hosts) })
 	return finish(c, data, warnings, err)
 }
 
@@ -68,9 +70,9 @@ func (o Options) schema() schema.Options {
 }
 
 // read reads the tree of a file.
-func read(d *schema.Decoder, root *yaml.Node) *Config {
+func read(d *schema.Decoder, root *yaml.Node, known []Host) *Config {
 	var c Config
-	t := newTables()
+	t := newTables(known)
 	d.Section("", root, t.file(&c))
 	t.check(d, &c)
 	return &c

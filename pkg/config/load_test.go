@@ -40,7 +40,7 @@ func lookup(name string) (string, bool) { v, ok := environment[name]; return v, 
 
 func nothingSet(string) (string, bool) { return "", false }
 
-func options() Options { return Options{LookupEnv: lookup} }
+func options() Options { return Options{Hosts: Known, LookupEnv: lookup} }
 
 // TestBad reads each NAME.yaml of the archives and compares all that is said of it with NAME.want.
 func TestBad(t *testing.T) {
@@ -135,7 +135,7 @@ func TestFileTooLarge(t *testing.T) {
 
 // TestReferenceExampleListsMissingVariables is what who starts with the example sees first.
 func TestReferenceExampleListsMissingVariables(t *testing.T) {
-	_, err := Load("../../examples/sentry.yaml", Options{LookupEnv: nothingSet})
+	_, err := Load("../../examples/sentry.yaml", Options{Hosts: Known, LookupEnv: nothingSet})
 	const hint = "is not set; want a value in the environment of Sentry; on a cluster, add the key to the Secret that is mounted into its pod"
 	want := strings.Join([]string{
 		"../../examples/sentry.yaml:19: repositories[0].monitor.auth.token: the variable GITHUB_TOKEN " + hint,

@@ -65,7 +65,7 @@ func TestWarningsOfBranches(t *testing.T) {
     monitor: {repo_url: https://github.com/company/web, branches: ["feature/.*"]}
     deploy: {qa_repo_url: https://gitlab.com/qa/pipelines, qa_repo_branch: "${ODD}", commands: [./run]}
 `
-	c, err := Parse([]byte(data), Options{LookupEnv: func(string) (string, bool) { return "refs/heads/s3cr3t", true }})
+	c, err := Parse([]byte(data), Options{Hosts: Known, LookupEnv: func(string) (string, bool) { return "refs/heads/s3cr3t", true }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ var defaultGlobal = Global{
 
 func TestDefaults(t *testing.T) {
 	data := minimal("")
-	got, err := Parse(data, Options{LookupEnv: nothingSet})
+	got, err := Parse(data, Options{Hosts: Known, LookupEnv: nothingSet})
 	if err != nil {
 		t.Fatalf("Parse(%s) =\n%v", data, err)
 	}
@@ -206,7 +206,7 @@ func TestAliasBombs(t *testing.T) {
 }
 
 func TestAllowUnsetAuth(t *testing.T) {
-	opts := Options{LookupEnv: nothingSet, AllowUnsetAuth: true}
+	opts := Options{Hosts: Known, LookupEnv: nothingSet, AllowUnsetAuth: true}
 	c, err := Load("../../examples/sentry.yaml", opts)
 	if err != nil {
 		t.Fatalf("the reference example without variables: %v", err)
@@ -222,7 +222,7 @@ func TestAllowUnsetAuth(t *testing.T) {
 
 func TestLookupEnvIsTheEnvironment(t *testing.T) {
 	t.Setenv("SENTRY_TEST_INTERVAL", "75")
-	c, err := Parse(minimal("polling_interval: ${SENTRY_TEST_INTERVAL}"), Options{})
+	c, err := Parse(minimal("polling_interval: ${SENTRY_TEST_INTERVAL}"), Options{Hosts: Known})
 	if err != nil || c.PollingInterval != 75*time.Second {
 		t.Errorf("got %v, %v, want 75s from the environment", c, err)
 	}

@@ -20,7 +20,7 @@ repositories:
 `
 	env := map[string]string{"WHO": "bot", "READ": "r1", "CLONE": "c1", "HOOK": "h1"}
 	lookup := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
-	old, err := Parse([]byte(file), Options{LookupEnv: lookup})
+	old, err := Parse([]byte(file), Options{Hosts: Known, LookupEnv: lookup})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -102,6 +101,8 @@ func plainURL(s, want string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
+	case u.User != nil && !strings.Contains(u.User.String(), ":"):
+		return "", errors.New("holds a user name; want it in auth.username (a token: in auth.token), and the URL without what stands before the @")
 	case u.User != nil:
 		return "", errors.New("holds credentials; want them in auth, and the URL without what stands before the @")
 	case strings.Contains(s, "?"):
@@ -126,33 +127,4 @@ func repositoryURL(s string) (string, error) {
 		err = fmt.Errorf("names a host and no repository on it; want %s", wantRepo)
 	}
 	return plain, err
-}
-
-// knownHosts are the public hosts whose type needs not be told.
-var knownHosts = map[string]HostType{"github.com": GitHub, "gitlab.com": GitLab}
-
-// checkHost derives the host type where it is not told and checks the URL's path against it.
-func (t *tables) checkHost(d *schema.Decoder, path, urlKey string, s *Source) (key string, err error) {
-	u, err := url.Parse(s.URL)
-	if err != nil {
-		return "", fmt.Errorf("is not well-formed; want %s", wantRepo) // the error repeats it
-	}
-	known := knownHosts[u.Hostname()]
-	switch {
-	case s.Type == "" && known == "":
-		return "repo_type", errors.New("is missing; want github, gitlab, gitea or git (any server): the host's name does not tell")
-	case s.Type == "":
-		s.Type = known
-	case known != "" && s.Type != known && s.Type != Git:
-		return "repo_type", fmt.Errorf("is %q, and %s is not; want %s",
-			d.Shown(path+".repo_type", s.Type), d.Shown(path+"."+urlKey, u.Hostname()), known)
-	}
-	parts := strings.Count(u.Path, "/")
-	switch {
-	case s.Type == GitHub && parts != 2:
-		return "", errors.New("is not of the form https://HOST/OWNER/REPOSITORY, as on GitHub; want that, without what follows the repository's name")
-	case (s.Type == GitLab || s.Type == Gitea) && (parts < 2 || strings.Contains(u.Path, "/-/")):
-		return "", errors.New("is not of the form https://HOST/OWNER/REPOSITORY; want that, without what follows the repository's name")
-	}
-	return "", nil
 }

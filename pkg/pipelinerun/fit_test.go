@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -28,7 +29,7 @@ func groupRun(t *testing.T, options string, news map[string]int, commands map[st
     deploy: {qa_repo_url: "https://qa.example/x", repo_type: git, commands: [%[2]s]}
 `, name, commands[name])
 	}
-	cfg, err := config.Parse([]byte(yaml), config.Options{})
+	cfg, err := config.Parse([]byte(yaml), hosts.Options(nil))
 	if err != nil {
 		t.Fatal(err)
 	}

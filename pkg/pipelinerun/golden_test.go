@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -48,6 +49,7 @@ func readGolden(t *testing.T, file string) golden {
 		parts[f.Name] = f.Data
 	}
 	cfg, err := config.Parse(parts["config.yaml"], config.Options{
+		Hosts:     hosts.All.Config(),
 		LookupEnv: func(name string) (string, bool) { return secretMark + name, true },
 	})
 	if err != nil {

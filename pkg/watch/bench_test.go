@@ -11,6 +11,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -90,7 +91,7 @@ func BenchmarkCycle(b *testing.B) {
 		fmt.Fprintf(&yaml, "- name: app-%04d\n  monitor: {repo_url: https://git.example/team/app-%04d, branches: [main], repo_type: git}\n"+
 			"  deploy: {qa_repo_url: https://git.example/qa, repo_type: git, commands: [\"true\"]}\n", i, i)
 	}
-	cfg, err := config.Parse([]byte(yaml.String()), config.Options{})
+	cfg, err := config.Parse([]byte(yaml.String()), hosts.Options(nil))
 	if err != nil {
 		b.Fatal(err)
 	}

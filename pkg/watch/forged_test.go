@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -23,7 +24,7 @@ func (w *world) forge(group, repository string, n int, digit string) *v1.Pipelin
 	if group != "" {
 		yaml = "groups: {" + group + ": {}}\nrepositories:" + entry(repository, "group: "+group)
 	}
-	cfg, err := config.Parse([]byte(yaml), config.Options{})
+	cfg, err := config.Parse([]byte(yaml), hosts.Options(nil))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -207,7 +208,7 @@ func newWorld(t *testing.T, yaml string) *world {
 // start replaces the Watcher, as a restart of the process with this configuration does.
 func (w *world) start(yaml string) {
 	w.t.Helper()
-	cfg, err := config.Parse([]byte(yaml), config.Options{})
+	cfg, err := config.Parse([]byte(yaml), hosts.Options(nil))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/watch"
@@ -87,7 +88,7 @@ func configuration(s settings) (*config.Config, error) {
 		return nil, err
 	}
 	defer os.Remove(path)
-	return config.Load(path, config.Options{LookupEnv: func(string) (string, bool) { return token, true }})
+	return config.Load(path, config.Options{Hosts: hosts.All.Config(), LookupEnv: func(string) (string, bool) { return token, true }})
 }
 
 func writeConfiguration(s settings) (string, error) {

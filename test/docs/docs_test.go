@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 )
 
 const root = "../.."
@@ -57,7 +58,7 @@ func checkYAML(t *testing.T, where, text string) {
 	if _, ok := value["repositories"]; !ok || value["kind"] != nil {
 		return
 	}
-	if _, err := config.Parse([]byte(text), config.Options{LookupEnv: everySet}); err != nil {
+	if _, err := config.Parse([]byte(text), config.Options{Hosts: hosts.All.Config(), LookupEnv: everySet}); err != nil {
 		t.Errorf("%s: as sentry.yaml: %v", where, err)
 	}
 }

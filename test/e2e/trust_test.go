@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -174,7 +175,7 @@ func (f forger) forge(group string, n int, sha string, edit func(*v1.PipelineRun
 	if group != "" {
 		text = "groups: {" + group + ": {}}\n" + strings.Replace(text, "  - name: quick\n", "  - name: quick\n    group: "+group+"\n", 1)
 	}
-	cfg, err := config.Parse([]byte(text), config.Options{LookupEnv: func(string) (string, bool) { return "x", true }})
+	cfg, err := config.Parse([]byte(text), config.Options{Hosts: hosts.All.Config(), LookupEnv: func(string) (string, bool) { return "x", true }})
 	if err != nil {
 		f.t.Fatal(err)
 	}

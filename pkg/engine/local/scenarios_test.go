@@ -15,6 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -84,7 +85,7 @@ func qaServer(t *testing.T) (url string, head repo.SHA) {
 // planned returns the PipelineRun that follows when every watched repository's main has moved.
 func planned(t *testing.T, text []byte, qaHead repo.SHA) *v1.PipelineRun {
 	t.Helper()
-	cfg, err := config.Parse(text, config.Options{})
+	cfg, err := config.Parse(text, hosts.Options(nil))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

@@ -1,0 +1,103 @@
+package githost
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+)
+
+// Driver is all that Sentry knows of a kind of host. Its package has one, and package hosts lists them.
+type Driver struct {
+	config.Host
+	Open Open
+	// TokenAlone is for hosts that are not sent a user name beside a token: it is the same account with any name.
+	TokenAlone bool
+	// DotGit is for hosts that may have two repositories of which one is called as the other, with .git at its end.
+	DotGit bool
+	// Budgets are what the host counts. A request draws on the one whose Draws reports so, and else on the one without Draws.
+	Budgets []Budget
+	About   About
+}
+
+// About is what the documentation says of a kind, a cell of its tables each.
+type About struct {
+	Servers    string // what servers these are
+	API        string // where the API is without an api_url
+	Credential string // how a credential is sent
+}
+
+// Budget is something that a host counts for each credential, or at least answers for each.
+type Budget struct {
+	Unit    string                                             // what is counted, such as "points"
+	Draws   func(*http.Request) bool                           // nil = what draws on no other does
+	Limit   func(token bool) int                               // what the host documents, an hour; nil = not known
+	Told    func(http.Header) int                              // what an answer says of the limit, an hour; 0 = nothing; nil = no answer does
+	Free304 bool                                               // with a token, an answer that nothing has changed is not counted
+	Price   func(io.ReadCloser, func(price int)) io.ReadCloser // finds what an answer's request cost, as it is read; nil = one each
+	Sweep   func(Sweep) float64                                // what the sweep costs an hour, beside hints; nil = nothing
+}
+
+// Sweep is the reading of every repository within some time, an equal part of them in each cycle, where hints
+// tell which to read sooner.
+type Sweep struct {
+	Repositories int
+	All          float64 // what reading all of them counted
+	Cycles       float64 // an hour
+	Sweeps       float64 // an hour
+}
+
+// Whole is the price of a sweep in which each repository costs as much as in a look at all.
+func Whole(s Sweep) float64 { return s.All * s.Sweeps }
+
+// GitProtocol is the Budget of Git's own protocol, which servers limit apart from their APIs, if at all.
+var GitProtocol = Budget{Unit: "git requests", Draws: func(req *http.Request) bool {
+	return strings.HasSuffix(req.URL.Path, "/git-upload-pack") || strings.HasSuffix(req.URL.Path, "/info/refs")
+}}
+
+// BudgetOf returns the index of the budget that a request draws on.
+func (d Driver) BudgetOf(req *http.Request) int {
+	rest := 0
+	for i, b := range d.Budgets {
+		switch {
+		case b.Draws == nil:
+			rest = i
+		case b.Draws(req):
+			return i
+		}
+	}
+	return rest
+}
+
+// Key returns what tells a repository's URL from others of its endpoint, however the host is written.
+func (d Driver) Key(repoURL string) string {
+	_, path, _ := strings.Cut(repoURL, "://")
+	_, path, _ = strings.Cut(path, "/")
+	if !d.DotGit {
+		path = strings.TrimSuffix(path, ".git")
+	}
+	return path
+}
+
+// Drivers are those of several kinds.
+type Drivers []Driver
+
+// Of returns the kind of a type, and whether there is one.
+func (ds Drivers) Of(t config.HostType) (Driver, bool) {
+	for _, d := range ds {
+		if d.Type == t {
+			return d, true
+		}
+	}
+	return Driver{}, false
+}
+
+// Config returns what a configuration has to know of them.
+func (ds Drivers) Config() []config.Host {
+	hosts := make([]config.Host, len(ds))
+	for i, d := range ds {
+		hosts[i] = d.Host
+	}
+	return hosts
+}
