@@ -19,6 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -76,7 +77,7 @@ func newServer(t *testing.T, user, secret string) *server {
 	s.SetToken(token)
 	var err error
 	s.host, err = gitea.Open(githost.Endpoint{Type: config.Gitea, Origin: origin, Auth: config.Auth{
-		Username: config.NewValue("${U}", user), Token: config.NewValue("${T}", secret)}}, githost.NewClient(s, "test", 0))
+		Username: config.NewValue("${U}", user), Token: config.NewValue("${T}", secret)}}, transport.NewClient(s, "test", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
