@@ -44,26 +44,34 @@ func graph(t *testing.T) map[string]listed {
 
 // May not link these prefixes, directly or through anything else.
 var mustNotLink = map[string][]string{
-	"pkg/repo":             {module, kubernetes, tekton, "net/http"},
-	"pkg/secret":           {module, kubernetes, tekton, "net/http"},
-	"pkg/spelling":         {module, kubernetes, tekton, "net/http"},
-	"pkg/config/schema":    {module + "pkg/repo", kubernetes, tekton, "net/http"},
-	"pkg/config":           {kubernetes, tekton, "net/http"},
-	"pkg/state":            {kubernetes, tekton, "net/http"},
-	"pkg/state/file":       {kubernetes, tekton, "net/http"},
-	"pkg/plan":             {kubernetes, tekton, "net/http", "os/exec"},
-	"pkg/githost":          {kubernetes, tekton, module + "pkg/plan", module + "pkg/watch"},
-	"pkg/githost/github":   {kubernetes, tekton},
-	"pkg/githost/gitlab":   {kubernetes, tekton},
-	"pkg/githost/gitea":    {kubernetes, tekton},
-	"pkg/githost/gitproto": {kubernetes, tekton},
-	"pkg/pipelinerun":      {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
-	"pkg/watch":            {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube", module + "pkg/state/"},
-	"pkg/engine/local":     {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
-	"cmd/sentry":           {module + "pkg/githost/githosttest", "testing"},
+	"pkg/repo":              {module, kubernetes, tekton, "net/http"},
+	"pkg/secret":            {module, kubernetes, tekton, "net/http"},
+	"pkg/spelling":          {module, kubernetes, tekton, "net/http"},
+	"pkg/config/schema":     {module + "pkg/repo", kubernetes, tekton, "net/http"},
+	"pkg/config":            {kubernetes, tekton, "net/http"},
+	"pkg/state":             {kubernetes, tekton, "net/http"},
+	"pkg/state/file":        {kubernetes, tekton, "net/http"},
+	"pkg/plan":              {kubernetes, tekton, "net/http", "os/exec"},
+	"pkg/githost":           {kubernetes, tekton, module + "pkg/plan", module + "pkg/watch", githost + "/transport", githost + "/poller", githost + "/git"},
+	"pkg/githost/breaker":   {module, kubernetes, tekton, "net/http"},
+	"pkg/githost/transport": append([]string{kubernetes, tekton, module + "pkg/plan", module + "pkg/watch", githost + "/poller"}, hosts...),
+	"pkg/githost/poller":    append([]string{kubernetes, tekton, module + "pkg/plan", module + "pkg/watch"}, hosts...),
+	"pkg/githost/github":    {kubernetes, tekton, githost + "/poller", githost + "/git"},
+	"pkg/githost/gitlab":    {kubernetes, tekton, githost + "/poller", githost + "/git"},
+	"pkg/githost/gitea":     {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab"},
+	"pkg/githost/gitproto":  {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea"},
+	"pkg/pipelinerun":       {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
+	"pkg/watch":             {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube", module + "pkg/state/"},
+	"pkg/engine/local":      {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
+	"cmd/sentry":            {module + "pkg/githost/githosttest", "testing"},
 }
 
 const kubernetes, tekton = "k8s.io/", "github.com/tektoncd/"
+
+const githost = module + "pkg/githost"
+
+// hosts are the packages that speak to one kind of server each.
+var hosts = []string{githost + "/github", githost + "/gitlab", githost + "/gitea", githost + "/gitproto"}
 
 func TestWhoMayLinkWhat(t *testing.T) {
 	packages := graph(t)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -44,7 +46,7 @@ func validateOnline(ctx context.Context, o *options, cfg *config.Config, log *sl
 	accounts := accountsOf(cfg)
 	var wait sync.WaitGroup
 	for _, a := range accounts {
-		wait.Go(func() { a.read(ctx, githost.NewTransport(), cfg, log) })
+		wait.Go(func() { a.read(ctx, transport.NewTransport(), cfg, log) })
 	}
 	wait.Wait()
 	if ctx.Err() != nil {
@@ -133,7 +135,7 @@ func (a *account) read(ctx context.Context, base http.RoundTripper, cfg *config.
 }
 
 // observe reads repositories, and keeps what an earlier look found.
-func observe(ctx context.Context, r *githost.Reader, looks []look) {
+func observe(ctx context.Context, r *poller.Reader, looks []look) {
 	for i, seen := range r.Heads(ctx, monitorsOf(looks)) {
 		if looks[i].Heads == nil {
 			looks[i].see(seen)

@@ -28,6 +28,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
@@ -114,8 +115,8 @@ func (o *options) connect(namespace string) (*kube.Cluster, error) {
 }
 
 // reader returns the reader of all kinds of Git hosts. sweep is global.sweep; 0 for one that reads only once.
-func reader(log *slog.Logger, sweep time.Duration) *githost.Reader {
-	return &githost.Reader{
+func reader(log *slog.Logger, sweep time.Duration) *poller.Reader {
+	return &poller.Reader{
 		Open: map[config.HostType]githost.Open{
 			config.GitHub: github.Open,
 			config.GitLab: gitlab.Open,

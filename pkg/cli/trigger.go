@@ -13,7 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
-	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -125,7 +125,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 }
 
 // manualRuns plans the runs that `trigger` creates and `render` prints, with their QA revisions.
-func manualRuns(ctx context.Context, cfg *config.Config, hosts *githost.Reader, store watch.Store, log *slog.Logger, names []string, branch, word string) ([]plan.Run, error) {
+func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, store watch.Store, log *slog.Logger, names []string, branch, word string) ([]plan.Run, error) {
 	snapshot := state.Snapshot{}
 	if store != nil {
 		var err error

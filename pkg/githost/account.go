@@ -2,6 +2,7 @@ package githost
 
 import (
 	"cmp"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/url"
@@ -25,7 +26,7 @@ func AccountOf(s config.Source) Account {
 	if err != nil || u.Host == "" {
 		return Account{}
 	}
-	a := Account{s.Type, originOf(u), s.APIURL, s.Auth.Username.Reveal(), s.Auth.Token.Reveal()}
+	a := Account{s.Type, OriginOf(u), s.APIURL, s.Auth.Username.Reveal(), s.Auth.Token.Reveal()}
 	switch {
 	case a.token == "":
 	case s.Type == config.GitHub || s.Type == config.GitLab:
@@ -45,7 +46,8 @@ func (a Account) Host() string {
 // Format hides the credential, whatever verb of package fmt is used.
 func (a Account) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.Origin) }
 
-func (a Account) hasCredential() bool { return a.username != "" || a.token != "" }
+// HasCredential reports whether requests carry a credential.
+func (a Account) HasCredential() bool { return a.username != "" || a.token != "" }
 
 // CredentialOf names a credential without telling it: $NAME for the variable that holds it, "as written", or "none".
 func CredentialOf(a config.Auth) string {
@@ -58,4 +60,43 @@ func CredentialOf(a config.Auth) string {
 		return "$" + user.Variable()
 	}
 	return "as written"
+}
+
+// Host returns host[:port] of the endpoint's origin, for Error.Host.
+func (e Endpoint) Host() string {
+	_, host, _ := strings.Cut(e.Origin, "://")
+	return host
+}
+
+// Secrets returns the texts that would give the endpoint's credential away.
+func (e Endpoint) Secrets() []string {
+	user, token := e.Auth.Username.Reveal(), e.Auth.Token.Reveal()
+	switch {
+	case token == "" && user == "":
+		return nil
+	case token == "":
+		// Some hosts take a token as the user name. A name beside a token is no secret.
+		return []string{user, basicToken(user, "")}
+	}
+	return []string{basicToken(cmp.Or(user, "git"), token), token}
+}
+
+// basicToken is what HTTP Basic makes of a credential.
+func basicToken(user, password string) string {
+	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+}
+
+// OriginOf returns scheme://host[:port] in lower case, without the port that the scheme has anyway.
+func OriginOf(u *url.URL) string { return strings.ToLower(u.Scheme) + "://" + HostOf(u) }
+
+// HostOf returns host[:port] in lower case, without the port that the scheme has anyway.
+func HostOf(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	switch strings.ToLower(u.Scheme) {
+	case "https":
+		return strings.TrimSuffix(host, ":443")
+	case "http":
+		return strings.TrimSuffix(host, ":80")
+	}
+	return host
 }

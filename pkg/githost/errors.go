@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // Kind says what a caller can do about an error.
@@ -23,9 +25,30 @@ const (
 // ErrAddress is in the chain of an *Error about a repository whose URL cannot be one of its host: nothing was asked.
 var ErrAddress = errors.New("not the address of a repository")
 
-// NotAsked returns err for a repository that was not asked for because of it. Such a repository is late, and comes
-// first in the next cycle.
-func NotAsked(err *Error) *Error { return notAsked(err) }
+// ErrNotAsked is in the chain of an *Error that stands for a request that was not sent.
+var ErrNotAsked = errors.New("not asked")
+
+// NotAsked returns err for a request that was not sent because of it. Its repository is late, and comes first in the
+// next cycle.
+func NotAsked(err *Error) *Error {
+	same := *err
+	same.Err = &told{text: err.Err.Error(), cause: ErrNotAsked}
+	return &same
+}
+
+// Senseless reports whether an observation is of an answer that makes no sense, so that others of the same host
+// may make none either.
+func Senseless(o repo.Observation) bool {
+	e, ok := errors.AsType[*Error](o.Err)
+	return ok && (e.Kind == Invalid || e.Kind == Temporary) && !errors.Is(e, ErrNotAsked) && !errors.Is(e, ErrAddress)
+}
+
+// Unasked reports whether an observation stands for a request that was not sent, because of a limit or of others that
+// failed, or that was cut off at the end of the time for all.
+func Unasked(o repo.Observation) bool { return errors.Is(o.Err, ErrNotAsked) }
+
+// Failed returns the observation that an error makes.
+func Failed(err *Error) repo.Observation { return repo.Observation{Err: err} }
 
 // Error is why a repository's heads could not be read. Its text is one line of at most a few hundred
 // printable bytes and holds no secret.

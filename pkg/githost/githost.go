@@ -1,7 +1,7 @@
-// Package githost reads the heads of branches from Git hosts, in batches. A Reader groups the wanted
-// repositories by server and credential and asks all servers at the same time, each within its own
-// deadline, so that a server that is down or slow costs only its own repositories. The sub-packages
-// speak to one kind of server each; githosttest is a server for tests.
+// Package githost is the contract between what polls Git hosts and what speaks to one kind of them: what is wanted,
+// what a Host answers, and the kinds of errors. Package transport above it is the HTTP client of all hosts, and package
+// poller above that asks them in batches. The packages github, gitlab, gitea and gitproto speak to one kind of
+// server each; githosttest is a server for tests.
 package githost
 
 import (

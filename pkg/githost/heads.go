@@ -24,7 +24,7 @@ const maxHeads = 10_000
 type Heads struct {
 	host     string
 	patterns repo.Patterns
-	room     *room
+	room     *Room
 	taken    int // of room, in bytes
 	heads    map[string]repo.SHA
 	enough   int // how many heads are all that match; 0 = not known
@@ -34,7 +34,7 @@ type Heads struct {
 
 // NewHeads returns a Heads without heads. The context is that of Host.Heads.
 func NewHeads(ctx context.Context, host string, patterns repo.Patterns) *Heads {
-	return &Heads{host: host, patterns: patterns, room: roomOf(ctx), enough: exactNames(patterns), heads: make(map[string]repo.SHA)}
+	return &Heads{host: host, patterns: patterns, room: RoomOf(ctx), enough: exactNames(patterns), heads: make(map[string]repo.SHA)}
 }
 
 // Add adds a branch and its object name, and reports whether there is a use for more: not after an error, and not
@@ -64,7 +64,7 @@ func (h *Heads) Add(branch, name string) bool {
 	switch {
 	case len(h.heads) == maxHeads:
 		return h.fail(NewError(TooLarge, h.host, "more than %d branches match: narrow monitor.branches", maxHeads))
-	case !h.room.take(cost):
+	case !h.room.Take(cost):
 		return h.fail(NewError(TooLarge, h.host, "more branches match than there is room for beside those of the host's "+
 			"other repositories: narrow monitor.branches"))
 	}
@@ -89,7 +89,7 @@ func (h *Heads) Err() error {
 
 // Drop forgets the heads, of an answer that counts as none.
 func (h *Heads) Drop() {
-	h.room.give(h.taken)
+	h.room.Give(h.taken)
 	h.taken, h.heads, h.skipped, h.err = 0, make(map[string]repo.SHA), 0, nil
 }
 
@@ -97,13 +97,13 @@ func (h *Heads) Drop() {
 func (h *Heads) Observation() repo.Observation {
 	switch {
 	case h.err != nil:
-		return failed(h.err)
+		return Failed(h.err)
 	case len(h.heads) > 0:
 		return repo.Observation{Heads: h.heads}
 	case h.skipped > 0:
-		return failed(NewError(NoBranch, h.host, "%d branches match %.150s, and none has a name that Git allows", h.skipped, h.patterns))
+		return Failed(NewError(NoBranch, h.host, "%d branches match %.150s, and none has a name that Git allows", h.skipped, h.patterns))
 	}
-	return failed(NewError(NoBranch, h.host, "no branch matches %.200s", h.patterns))
+	return Failed(NewError(NoBranch, h.host, "no branch matches %.200s", h.patterns))
 }
 
 // exactNames returns how many different names match the patterns, 0 when that is not known.
@@ -118,5 +118,3 @@ func exactNames(patterns repo.Patterns) int {
 	}
 	return len(names)
 }
-
-func failed(err *Error) repo.Observation { return repo.Observation{Err: err} }

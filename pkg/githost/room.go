@@ -17,48 +17,49 @@ const (
 	headCost = 128
 )
 
-// room is how much memory the heads of an endpoint may take in one call of the Reader. It follows from the
+// Room is how much memory the heads of an endpoint may take in one call of the Reader. It follows from the
 // configuration alone, so that no host can take the room of another one.
-type room struct {
+type Room struct {
 	size int
 	left atomic.Int64
 }
 
-// newRoom returns the room of an endpoint with so many repositories, one of so many endpoints.
-func newRoom(endpoints, repositories int) *room {
-	r := &room{size: max(minRoom, maxRoom/max(1, endpoints)) + roomOfOne*repositories}
+// NewRoom returns the room of an endpoint with so many repositories, one of so many endpoints.
+func NewRoom(endpoints, repositories int) *Room {
+	r := &Room{size: max(minRoom, maxRoom/max(1, endpoints)) + roomOfOne*repositories}
 	r.left.Store(int64(r.size))
 	return r
 }
 
-// take takes n bytes, and reports whether they were there.
-func (r *room) take(n int) bool {
+// Take takes n bytes, and reports whether they were there.
+func (r *Room) Take(n int) bool {
 	if r.left.Add(int64(-n)) >= 0 {
 		return true
 	}
-	r.give(n)
+	r.Give(n)
 	return false
 }
 
-// give gives n bytes back. What is taken without asking is a gift of less than nothing.
-func (r *room) give(n int) { r.left.Add(int64(n)) }
+// Give gives n bytes back. What is taken without asking is a gift of less than nothing.
+func (r *Room) Give(n int) { r.left.Add(int64(n)) }
 
 type roomKey struct{}
 
-func withRoom(ctx context.Context, r *room) context.Context {
+// WithRoom returns the context of a call of Host.Heads that has this room.
+func WithRoom(ctx context.Context, r *Room) context.Context {
 	return context.WithValue(ctx, roomKey{}, r)
 }
 
-// roomOf returns the room of the endpoint that is read with a context, and one of its own where no Reader reads.
-func roomOf(ctx context.Context) *room {
-	if r, ok := ctx.Value(roomKey{}).(*room); ok {
+// RoomOf returns the room of the endpoint that is read with a context, and one of its own where no Reader reads.
+func RoomOf(ctx context.Context) *Room {
+	if r, ok := ctx.Value(roomKey{}).(*Room); ok {
 		return r
 	}
-	return newRoom(1, 0)
+	return NewRoom(1, 0)
 }
 
-// Room returns how many bytes of heads a Host may keep from call to call, as Cost counts them.
-func Room(ctx context.Context) int { return roomOf(ctx).size }
+// Size returns how many bytes of heads a Host may keep from call to call, as Cost counts them.
+func (r *Room) Size() int { return r.size }
 
 // Cost returns how many bytes the head of a branch takes, about.
 func Cost(branch string) int { return headCost + len(branch) }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // maxText bounds the text of an error's cause in bytes.
@@ -35,7 +36,7 @@ func (t *told) Unwrap() error { return t.cause }
 // put into the arguments.
 func NewError(kind Kind, host, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Kind: kind, Host: host, Err: &told{text: oneLine(err.Error()), cause: errors.Unwrap(err)}}
+	return &Error{Kind: kind, Host: host, Err: &told{text: OneLine(err.Error()), cause: errors.Unwrap(err)}}
 }
 
 // WithTimeout is context.WithTimeout with a cause that says which host gave no answer, and within what
@@ -54,6 +55,19 @@ func (s slow) Error() string {
 
 // Unwrap lets errors.Is find what a context ends with.
 func (slow) Unwrap() error { return context.DeadlineExceeded }
+
+// TimeLimit returns the time of WithTimeout that was up for err.
+func TimeLimit(err error) (time.Duration, bool) {
+	limit, ok := errors.AsType[slow](err)
+	return time.Duration(limit), ok
+}
+
+// Redact makes an *Error of err for a host: it has one line, and none of these secrets in it.
+func Redact(host string, err error, secrets ...string) *Error {
+	clean := *WrapError(host, err)
+	clean.Err = &told{text: OneLine(secret.Redact(clean.Err.Error(), secrets...)), cause: errors.Unwrap(clean.Err)}
+	return &clean
+}
 
 // WrapError makes an *Error of what an HTTP request, or reading its answer, failed with. An *Error
 // anywhere in err's chain is returned as it is, so wrapping twice does no harm. Anything unknown is
@@ -76,7 +90,7 @@ func WrapError(host string, err error) *Error {
 		err = u.Err
 	}
 	kind, text := explain(err)
-	return &Error{Kind: kind, Host: host, Err: &told{text: oneLine(text), cause: err}}
+	return &Error{Kind: kind, Host: host, Err: &told{text: OneLine(text), cause: err}}
 }
 
 func explain(err error) (Kind, string) {
@@ -113,9 +127,9 @@ func explain(err error) (Kind, string) {
 	return Temporary, err.Error()
 }
 
-// oneLine makes text from outside fit for a log line: printable characters only, single spaces, at most
+// OneLine makes text from outside fit for a log line: printable characters only, single spaces, at most
 // maxText bytes.
-func oneLine(s string) string {
+func OneLine(s string) string {
 	if len(s) > 8*maxText {
 		s = s[:8*maxText]
 	}

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 )
 
 // measurement is what one way of polling cost one process.
@@ -42,8 +42,8 @@ type cost struct {
 	Wall     time.Duration
 }
 
-// poller does cycles. Each returns how many repositories it found changed.
-type poller interface {
+// way is a way to poll: it does cycles. Each returns how many repositories it found changed.
+type way interface {
 	cycle(ctx context.Context) (changed int, err error)
 }
 
@@ -51,7 +51,7 @@ const (
 	sentryWay   = "sentry"
 	getWay      = "conditional GET a branch"
 	advertWay   = "advertisement a repository"
-	parallelism = 16 // of the other ways: as many connections as githost.NewTransport makes
+	parallelism = 16 // of the other ways: as many connections as transport.NewTransport makes
 )
 
 // ways returns how a host can be polled, ours first.
@@ -70,13 +70,13 @@ func ways(host config.HostType) []string {
 func measure(ctx context.Context, s settings) (measurement, error) {
 	m := measurement{Host: s.host, N: s.n, Way: s.role}
 	var bytes atomic.Int64
-	transport := githost.NewTransport()
-	dial := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+	base := transport.NewTransport()
+	dial := base.DialContext
+	base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
 		return &countedConn{c, &bytes}, err
 	}
-	p, err := newPoller(s, transport)
+	p, err := newWay(s, base)
 	if err != nil {
 		return m, err
 	}
@@ -179,7 +179,7 @@ func profiled(s settings, idle bool, cycle func() (int, error)) (int, error) {
 	return changed, pprof.Lookup("allocs").WriteTo(allocs, 0)
 }
 
-func newPoller(s settings, transport http.RoundTripper) (poller, error) {
+func newWay(s settings, transport http.RoundTripper) (way, error) {
 	switch s.role {
 	case sentryWay:
 		return newSentry(s, transport)

@@ -42,7 +42,7 @@ func newGetter(s settings, transport http.RoundTripper) *getter {
 	return g
 }
 
-// cycle implements poller.
+// cycle implements way.
 func (g *getter) cycle(ctx context.Context) (int, error) {
 	return each(ctx, len(g.urls), func(i int) (bool, error) {
 		header := g.header
@@ -84,7 +84,7 @@ func newAdvertised(s settings, transport http.RoundTripper) *advertised {
 	return a
 }
 
-// cycle implements poller.
+// cycle implements way.
 func (a *advertised) cycle(ctx context.Context) (int, error) {
 	return each(ctx, len(a.urls), func(i int) (bool, error) {
 		resp, body, err := get(ctx, &a.client, a.urls[i], nil)

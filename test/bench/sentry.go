@@ -22,6 +22,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/watch"
@@ -31,7 +32,7 @@ import (
 // creates is thrown away, and what it remembers goes into a file.
 type sentry struct {
 	watcher *watch.Watcher
-	reader  *githost.Reader
+	reader  *poller.Reader
 	began   time.Time // when the first cycle did
 }
 
@@ -45,7 +46,7 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 	if err != nil {
 		return nil, err
 	}
-	reader := &githost.Reader{
+	reader := &poller.Reader{
 		Open: map[config.HostType]githost.Open{
 			config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
 		},
@@ -64,7 +65,7 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 	}}, nil
 }
 
-// cycle implements poller: every repository is a unit of its own, so a run is a repository that changed.
+// cycle implements way: every repository is a unit of its own, so a run is a repository that changed.
 func (s *sentry) cycle(ctx context.Context) (int, error) {
 	// Cycles are less than a minute apart. For each to have the part of the sweep that a cycle a minute has,
 	// the sweep is as much shorter.

@@ -25,7 +25,7 @@ import (
 type troubled struct {
 	t        *testing.T
 	ns, file string
-	poller   *poller
+	poller   *pollerAccount
 	proxy    *apiProxy
 	repos    map[string]*gitRepo // by unit: one, two
 }
@@ -36,7 +36,7 @@ func newTroubled(t *testing.T, ns string) *troubled {
 	giteaCredentials(t)
 	s := &troubled{
 		t: t, ns: ns, file: filepath.Join(t.TempDir(), "sentry.yaml"), proxy: newAPIProxy(t, 1, time.Millisecond),
-		poller: &poller{t: t, ns: ns, role: pollerRole(t)}, repos: map[string]*gitRepo{},
+		poller: &pollerAccount{t: t, ns: ns, role: pollerRole(t)}, repos: map[string]*gitRepo{},
 	}
 	config := "groups: {one: {execution_strategy: parallel, on_busy: parallel}, two: {execution_strategy: parallel, on_busy: parallel}}\nrepositories:\n"
 	for _, unit := range []string{"one", "two"} {

@@ -14,6 +14,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -38,10 +40,10 @@ func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
 // none for heads; whatever git does to a branch is read by the first cycle after the list shows it, and of that
 // repository alone.
 func TestGiteaIdle(t *testing.T) {
-	transport := githost.NewTransport()
-	t.Cleanup(transport.CloseIdleConnections)
-	count := &counter{next: transport}
-	reader := &githost.Reader{Open: map[config.HostType]githost.Open{config.Gitea: gitea.Open}, Base: count, Sweep: 10_000 * time.Hour}
+	base := transport.NewTransport()
+	t.Cleanup(base.CloseIdleConnections)
+	count := &counter{next: base}
+	reader := &poller.Reader{Open: map[config.HostType]githost.Open{config.Gitea: gitea.Open}, Base: count, Sweep: 10_000 * time.Hour}
 	client, err := sdk.NewClient(env.giteaURL, sdk.SetToken(env.giteaToken), sdk.SetGiteaVersion(""), sdk.SetContext(t.Context()))
 	if err != nil {
 		t.Fatal(err)

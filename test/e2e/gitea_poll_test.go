@@ -15,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -27,10 +28,10 @@ func TestGiteaPolling(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := githost.NewTransport()
-	t.Cleanup(transport.CloseIdleConnections)
+	base := transport.NewTransport()
+	t.Cleanup(base.CloseIdleConnections)
 	host, err := gitea.Open(githost.Endpoint{Type: config.Gitea, Origin: origin.Scheme + "://" + origin.Host,
-		Auth: config.Auth{Token: secret.New("${T}", env.giteaToken)}}, githost.NewClient(transport, "e2e", time.Minute))
+		Auth: config.Auth{Token: secret.New("${T}", env.giteaToken)}}, transport.NewClient(base, "e2e", time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,8 +97,8 @@ func pendingRun(name string) *v1.PipelineRun {
 	}
 }
 
-// poller is one account with the poller's Role, in a namespace with a state and some runs.
-type poller struct {
+// pollerAccount is one account with the poller's Role, in a namespace with a state and some runs.
+type pollerAccount struct {
 	t    *testing.T
 	ns   string
 	role rbacv1.Role
@@ -165,10 +165,10 @@ func pollerRole(t *testing.T) rbacv1.Role {
 	}
 }
 
-func newPoller(t *testing.T, ns string, role rbacv1.Role) *poller {
+func newPoller(t *testing.T, ns string, role rbacv1.Role) *pollerAccount {
 	t.Helper()
 	namespace(t, ns)
-	p := &poller{t: t, ns: ns, role: role}
+	p := &pollerAccount{t: t, ns: ns, role: role}
 	there := pendingRun("there")
 	p.create(there)
 	if strings.HasSuffix(ns, "configmaps-update") {
@@ -191,7 +191,7 @@ func newPoller(t *testing.T, ns string, role rbacv1.Role) *poller {
 	return p
 }
 
-func (p *poller) create(pr *v1.PipelineRun) {
+func (p *pollerAccount) create(pr *v1.PipelineRun) {
 	p.t.Helper()
 	text, err := yaml.Marshal(pr)
 	if err != nil {
@@ -202,7 +202,7 @@ func (p *poller) create(pr *v1.PipelineRun) {
 
 // account makes a ServiceAccount with the Role less one right, and connects as it. The API server learns of
 // Roles with a delay, so it waits until the account has a right that it must have.
-func (p *poller) account(name, less string) *kube.Cluster {
+func (p *pollerAccount) account(name, less string) *kube.Cluster {
 	p.t.Helper()
 	role := p.role.DeepCopy()
 	role.Name, role.Namespace = name, p.ns
@@ -240,7 +240,7 @@ subjects: [{kind: ServiceAccount, name: %[2]s, namespace: %[1]s}]
 }
 
 // connect makes a connection with a token of the account instead of the administrator's credential.
-func (p *poller) connect(name string) *kube.Cluster {
+func (p *pollerAccount) connect(name string) *kube.Cluster {
 	p.t.Helper()
 	token := strings.TrimSpace(kubectl(p.t, "-n", p.ns, "create", "token", name))
 	file := p.t.TempDir() + "/kubeconfig"

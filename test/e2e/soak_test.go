@@ -112,7 +112,7 @@ func newSoak(t *testing.T, ns string) *soak {
 	t.Helper()
 	namespace(t, ns)
 	giteaCredentials(t)
-	p := &poller{t: t, ns: ns, role: pollerRole(t)}
+	p := &pollerAccount{t: t, ns: ns, role: pollerRole(t)}
 	p.account("soak", "")
 	s := &soak{
 		t: t, ns: ns, file: filepath.Join(t.TempDir(), "sentry.yaml"),

@@ -317,7 +317,7 @@ var mutants = []mutant{
 	{
 		"a host has all the memory that there is for heads", "pkg/githost/room.go",
 		"max(minRoom, maxRoom/max(1, endpoints))", "maxRoom",
-		"./pkg/githost", "TestRoomOfManyHosts",
+		"./pkg/githost/poller", "TestRoomOfManyHosts",
 	},
 	{
 		"a text of an answer is kept as long as it is", "pkg/githost/internal/jsonstream/jsonstream.go",

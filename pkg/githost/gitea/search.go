@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 )
 
 // list is a page of the server's repositories, in the order of their last change, newest first.
@@ -49,7 +50,7 @@ func (h *host) search(ctx context.Context, page, limit int) (list, error) {
 		if err != nil {
 			body, _ = json.Marshal(map[string]string{"message": err.Error()}) // what the library made of the answer
 		}
-		return list{}, githost.StatusError(h.api.Host(), resp.Response, body)
+		return list{}, transport.StatusError(h.api.Host(), resp.Response, body)
 	case err != nil && ctx.Err() != nil:
 		return list{}, rest.Failed(ctx, h.api.Host(), err)
 	case err != nil:

@@ -27,6 +27,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -146,7 +147,7 @@ func (h *host) matching(ctx context.Context, owner, name, prefix string, pattern
 }
 
 func (h *host) page(ctx context.Context, path, etag string, add func(rest.Head) error) (rest.Page, error) {
-	ctx, cancel := h.limited(githost.WithResource(ctx, requestsResource))
+	ctx, cancel := h.limited(transport.WithResource(ctx, requestsResource))
 	defer cancel() // also closes what was left open
 	// A client for each request: go-github's refuses further calls on its own account when it believes
 	// that a limit is used up, with answers that no server gave.
@@ -219,7 +220,7 @@ func (h *host) limited(ctx context.Context) (context.Context, context.CancelFunc
 func (h *host) refused(resp *http.Response) error {
 	body, _ := io.ReadAll(resp.Body) // go-github has read it, and put it back
 	if resp.StatusCode != http.StatusConflict {
-		return githost.StatusError(h.name, resp, body)
+		return transport.StatusError(h.name, resp, body)
 	}
 	if strings.Contains(strings.ToLower(string(body)), "empty") {
 		return nil

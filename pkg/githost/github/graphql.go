@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -157,7 +158,7 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 
 // send asks a query, whose answer field reads, and makes errors of problems that are not those of a single field.
 func (h *host) send(ctx context.Context, r *request, fragments string, field graphql.Field) (graphql.Answer, error) {
-	ctx = githost.WithResource(ctx, pointsResource)
+	ctx = transport.WithResource(ctx, pointsResource)
 	var left points
 	answer, err := h.graphQL.Ask(ctx, r.text(fragments), r.variables, func(alias string, v *jsonstream.Reader) {
 		if alias == "rateLimit" {
@@ -171,13 +172,13 @@ func (h *host) send(ctx context.Context, r *request, fragments string, field gra
 	}
 	h.remember(func() { h.spoke = time.Now() })
 	if left.told && left.remaining < max(1, left.cost) {
-		githost.Spent(ctx, left.resetAt)
+		transport.Spent(ctx, left.resetAt)
 	}
 	for _, p := range answer.Problems {
 		switch {
-		case p.Type == "RATE_LIMITED" || p.Type == "RATE_LIMIT" || p.Alias() == "" && githost.LimitText(p.Message):
+		case p.Type == "RATE_LIMITED" || p.Type == "RATE_LIMIT" || p.Alias() == "" && transport.LimitText(p.Message):
 			e := h.graphQL.Limited(answer, p)
-			if strings.HasPrefix(p.Type, "RATE_LIMIT") && !githost.SecondaryLimit(p.Message) {
+			if strings.HasPrefix(p.Type, "RATE_LIMIT") && !transport.SecondaryLimit(p.Message) {
 				e.Resource = pointsResource
 			}
 			return answer, e

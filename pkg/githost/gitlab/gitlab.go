@@ -30,6 +30,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -166,7 +167,7 @@ func (h *host) page(ctx context.Context, path, filter string, number int, etag s
 	case resp.StatusCode == http.StatusNotModified: // err is that there was no body
 		return rest.Page{Unchanged: true}, nil
 	case resp.StatusCode != http.StatusOK:
-		return rest.Page{}, githost.StatusError(h.api.Host(), resp.Response, bodyOf(err))
+		return rest.Page{}, transport.StatusError(h.api.Host(), resp.Response, bodyOf(err))
 	case err != nil:
 		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
 	}

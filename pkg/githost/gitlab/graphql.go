@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -144,7 +145,7 @@ func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []r
 	partial := make(map[string][]graphql.Problem)
 	for _, p := range answer.Problems {
 		switch {
-		case githost.LimitText(p.Message):
+		case transport.LimitText(p.Message):
 			return h.graphQL.Limited(answer, p)
 		case p.Alias() == "" || !answer.Data:
 			return h.problem(p)

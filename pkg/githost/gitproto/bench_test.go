@@ -10,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -53,7 +54,7 @@ func BenchmarkHeads(b *testing.B) {
 	}
 	answer = append(answer, "0000"...)
 	e := githost.Endpoint{Type: config.Git, Origin: "https://git.example", Auth: config.Auth{Token: secret.New("secret", "secret")}}
-	h, err := Open(e, githost.NewClient(answer, "1", 0))
+	h, err := Open(e, transport.NewClient(answer, "1", 0))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -25,7 +26,7 @@ const (
 // lsRefs asks for the branches by protocol version 2, without asking first whether the server speaks it.
 func (h *host) lsRefs(ctx context.Context, r route, patterns repo.Patterns) repo.Observation {
 	body := lsRefsRequest(r.format, prefixesOf(patterns))
-	req, err := http.NewRequestWithContext(githost.ReadOnly(ctx), http.MethodPost, r.base+uploadPack, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(transport.ReadOnly(ctx), http.MethodPost, r.base+uploadPack, bytes.NewReader(body))
 	if err != nil {
 		return h.failed(err)
 	}
@@ -128,7 +129,7 @@ func (h *host) do(req *http.Request, want string) (*http.Response, error) {
 	start = start[:n]
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return nil, githost.StatusError(h.name, resp, start)
+		return nil, transport.StatusError(h.name, resp, start)
 	case want == typeAdvert && isDumb(start):
 		return nil, errDumb
 	}

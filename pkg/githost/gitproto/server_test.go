@@ -19,6 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -61,13 +62,13 @@ func (s *server) asked() []string {
 
 func open(t *testing.T, s *server, user, token string) githost.Host {
 	t.Helper()
-	transport := githost.NewTransport()
-	t.Cleanup(transport.CloseIdleConnections)
+	base := transport.NewTransport()
+	t.Cleanup(base.CloseIdleConnections)
 	h, err := gitproto.Open(githost.Endpoint{
 		Type:   config.Git,
 		Origin: s.URL,
 		Auth:   config.Auth{Username: secret.New("${U}", user), Token: secret.New("${T}", token)},
-	}, githost.NewClient(transport, "test", 0))
+	}, transport.NewClient(base, "test", 0))
 	if err != nil {
 		t.Fatal(err)
 	}

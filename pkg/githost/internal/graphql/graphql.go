@@ -18,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -109,7 +110,7 @@ func (c Client) Ask(ctx context.Context, query string, variables map[string]any,
 	if err != nil {
 		return Answer{}, githost.WrapError(c.Host, err)
 	}
-	req, err := http.NewRequestWithContext(githost.ForMany(ctx), http.MethodPost, c.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(transport.ForMany(ctx), http.MethodPost, c.URL, bytes.NewReader(body))
 	if err != nil {
 		return Answer{}, githost.WrapError(c.Host, err)
 	}
@@ -126,7 +127,7 @@ func (c Client) Ask(ctx context.Context, query string, variables map[string]any,
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		start, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-		return Answer{}, tooMuchStatus(githost.StatusError(c.Host, resp, start))
+		return Answer{}, tooMuchStatus(transport.StatusError(c.Host, resp, start))
 	}
 	return c.read(ctx, resp, field)
 }
@@ -250,7 +251,7 @@ func (c Client) Gone(err error) *githost.Error {
 // Limited returns the error of a rate limit that an answer tells of with the status of a success.
 func (c Client) Limited(a Answer, p Problem) *githost.Error {
 	e := githost.NewError(githost.RateLimited, c.Host, "asked too often (it says: %.120s)", p.Message)
-	told := githost.StatusError(c.Host, &http.Response{StatusCode: http.StatusTooManyRequests, Header: a.Header}, nil)
+	told := transport.StatusError(c.Host, &http.Response{StatusCode: http.StatusTooManyRequests, Header: a.Header}, nil)
 	e.Until, e.Status = told.Until, http.StatusOK
 	return e
 }

@@ -106,7 +106,7 @@ func (m *Memory) page(ctx context.Context, r Request, key pageKey, heads *githos
 	case err != nil:
 		return known{}, err
 	case !now.Unchanged:
-		m.keep(key, now, githost.Room(ctx))
+		m.keep(key, now, githost.RoomOf(ctx).Size())
 		return now, nil
 	case before.ETag == "":
 		return known{}, githost.NewError(githost.Invalid, r.Host, "it answers \"unchanged\" to a first question: is a proxy in between?")

@@ -109,7 +109,7 @@ func TestEachSurvivesAPanic(t *testing.T) {
 }
 
 // room is how many branches named "b0" and so on a Memory keeps, outside of a Reader.
-var room = githost.Room(context.Background()) / githost.Cost("b00000")
+var room = githost.RoomOf(context.Background()).Size() / githost.Cost("b00000")
 
 // pageOf is an answer of so many branches, which all match.
 func pageOf(t *testing.T, m *Memory, name string, branches int, fetch func(etag string) Page) repo.Observation {

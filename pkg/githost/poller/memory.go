@@ -1,0 +1,147 @@
+package poller
+
+import (
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unique"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// forgetAfter is how long a repository that nobody asks for is remembered. It is longer than the longest wait, so
+// that one that is left out for a while is asked no more often for it.
+const forgetAfter = time.Hour
+
+// memory is what an endpoint remembers of one repository from round to round.
+type memory struct {
+	heads []head          // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
+	cost  int             // of heads, in bytes
+	err   *githost.Error  // of the last look
+	read  time.Time       // when the look that gave heads began
+	tried time.Time       // when the last look began
+	retry breaker.Backoff // of a repository that fails while others answer
+	late  bool            // it was due in the last round, and time or budget did not suffice
+	phase uint64          // when in a sweep it has its turn
+
+	wanted time.Time // when a caller last asked for it; of who holds Reader.mu
+}
+
+// head is one branch, in less memory than a map takes.
+type head struct {
+	branch unique.Handle[string]
+	sha    repo.SHA
+}
+
+func newMemory(key []byte) *memory {
+	h := fnv.New64a()
+	_, _ = h.Write(key)
+	return &memory{phase: h.Sum64()}
+}
+
+// forget drops what was not asked for lately, a few times in that time. It is called with Reader.mu held.
+func (e *endpoint) forget(now time.Time) {
+	if now.Sub(e.cleared) < forgetAfter/4 {
+		return
+	}
+	e.cleared = now
+	maps.DeleteFunc(e.memory, func(_ string, m *memory) bool { return now.Sub(m.wanted) > forgetAfter })
+}
+
+// forget drops endpoints that were not asked for lately, such as those of a token that was replaced: some live for
+// an hour. It is called with r.mu held.
+func (r *Reader) forget(now time.Time) {
+	maps.DeleteFunc(r.endpoints, func(_ githost.Account, e *endpoint) bool {
+		if now.Sub(e.wanted) <= forgetAfter {
+			return false
+		}
+		e.client.CloseIdleConnections()
+		r.order = slices.DeleteFunc(r.order, func(other *endpoint) bool { return other == e })
+		return true
+	})
+}
+
+// remember keeps a good answer of a look that began at that time, if its heads take no more than so many bytes: a
+// repository whose heads are not kept is read again the next time. Its strings may be parts of a long text.
+func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) {
+	m.err, m.retry, m.late, m.read = nil, breaker.Backoff{}, false, began
+	if m.knows(heads) {
+		return
+	}
+	m.heads, m.cost = nil, 0
+	cost := 0
+	for branch := range heads {
+		cost += githost.Cost(branch)
+	}
+	if cost > room {
+		m.read = time.Time{}
+		return
+	}
+	m.heads, m.cost = make([]head, 0, len(heads)), cost
+	for branch, sha := range heads {
+		m.heads = append(m.heads, head{unique.Make(branch), repo.SHA(strings.Clone(string(sha)))})
+	}
+}
+
+func (m *memory) knows(heads map[string]repo.SHA) bool {
+	if len(m.heads) != len(heads) {
+		return false
+	}
+	for _, h := range m.heads {
+		if heads[h.branch.Value()] != h.sha {
+			return false
+		}
+	}
+	return true
+}
+
+// fail keeps the error of a look that began at that time. alone says that it is the repository's own, so
+// that it is asked less often. A repository without a matching branch answers as well as any other.
+func (m *memory) fail(err *githost.Error, began time.Time, alone bool) {
+	m.heads, m.cost, m.err = nil, 0, err
+	if alone && err.Kind != githost.NoBranch {
+		m.retry.Fail(began)
+		if err.Until.After(m.retry.Until) {
+			m.retry.Until = err.Until
+		}
+	}
+}
+
+// good reports whether the last look gave heads.
+func (m *memory) good() bool { return m.err == nil && !m.read.IsZero() }
+
+// due reports whether a sweep of that length has come to the repository since it was read: each has its
+// turn at another moment of the sweep. It comes once within every sweep.
+func (m *memory) due(now time.Time, sweep time.Duration) bool {
+	since := time.Duration((uint64(now.UnixNano()) - m.phase%uint64(sweep)) % uint64(sweep))
+	return m.read.Before(now.Add(-since))
+}
+
+// recall returns what is remembered of the heads, or of their absence.
+func (m *memory) recall() repo.Observation {
+	if m.err != nil {
+		return repo.Observation{Err: m.err, Cached: true}
+	}
+	heads := make(map[string]repo.SHA, len(m.heads))
+	for _, h := range m.heads {
+		heads[h.branch.Value()] = h.sha
+	}
+	return repo.Observation{Heads: heads, Cached: true}
+}
+
+// order compares two repositories by what is to be read first: who failed comes after the others, because the first
+// answers tell whether host and credential are good. In both, who waits the longest comes first, so that
+// each has its turn on a host that is tried with one repository at a time.
+func (m *memory) order(other *memory) int {
+	if failing := m.err != nil; failing != (other.err != nil) {
+		if failing {
+			return 1
+		}
+		return -1
+	}
+	return m.tried.Compare(other.tried)
+}

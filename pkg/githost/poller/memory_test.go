@@ -1,0 +1,72 @@
+package poller
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// What is not asked for any more is forgotten after an hour, and what is asked for now and then is not.
+func TestForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, r, want := hinting(t, 300, 15*time.Minute)
+		r.Heads(t.Context(), want)
+		remembered := func() int { return len(r.order[0].memory) }
+		for minute := range 80 {
+			time.Sleep(time.Minute)
+			r.Heads(t.Context(), want[:100])
+			if minute%50 == 0 {
+				r.Heads(t.Context(), want[100:110])
+			}
+			if n := remembered(); minute < 55 && n != 300 {
+				t.Fatalf("minute %d: %d repositories are remembered, want all 300 for an hour", minute, n)
+			}
+		}
+		if n := remembered(); n != 110 {
+			t.Errorf("%d repositories are remembered, want the 100 that are asked for and 10 that were lately", n)
+		}
+		h.asked = 0
+		r.Heads(t.Context(), want)
+		if h.asked < 190 {
+			t.Errorf("%d were read when all are wanted again, want those that were forgotten", h.asked)
+		}
+	})
+}
+
+// A token that is replaced is forgotten an hour later, with all that was known by it.
+func TestForgetsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newInternet(map[string]func(*http.Request) (*http.Response, error){"a.example": status(200)})
+		r, _ := plain(t, net, "token-0", 3, "a.example")
+		for hour := range 24 {
+			_, want := plain(t, net, fmt.Sprint("token-", hour), 3, "a.example")
+			minutes(t, 60, r, want, func(minute int, got []repo.Observation) {
+				if n := len(r.Stats()); n > 3 || got[0].Err != nil {
+					t.Fatalf("hour %d, minute %d: %d endpoints, %v, want those of this and the last hour", hour, minute, n, got[0])
+				}
+			})
+		}
+		if s := r.Stats(); len(s) != 2 && len(s) != 1 || s[len(s)-1].Requests != 180 {
+			t.Errorf("at the end: %+v, want the last with 180 requests", s)
+		}
+	})
+}
+
+// With one repository at a time, each has its turn: a broken one does not keep the others from being found well.
+func TestOrder(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	wrong := githost.NewError(githost.Temporary, "h", "x")
+	sorted := []*memory{{tried: now}, {tried: now.Add(1)}, {err: wrong}, {err: wrong, tried: now}, {err: wrong, tried: now.Add(1)}}
+	for i, a := range sorted {
+		for j, b := range sorted {
+			if got := a.order(b); (got < 0) != (i < j) || (got > 0) != (i > j) {
+				t.Errorf("order of %d and %d: got %d", i, j, got)
+			}
+		}
+	}
+}

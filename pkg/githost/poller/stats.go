@@ -1,0 +1,102 @@
+package poller
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+)
+
+// EndpointStats is what became of one endpoint since the Reader was made.
+type EndpointStats struct {
+	Type   config.HostType
+	Host   string // host[:port]
+	Cached int    // observations that the host's hints made needless to read
+	Late   int    // observations that limits, backoff or time kept from being read
+	transport.Status
+}
+
+// Stats returns the counts of all endpoints, in the order in which they were first asked.
+func (r *Reader) Stats() []EndpointStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]EndpointStats, len(r.order))
+	for i, e := range r.order {
+		all[i] = e.stats()
+	}
+	return all
+}
+
+// stats is called with r.mu held.
+func (e *endpoint) stats() EndpointStats {
+	s := EndpointStats{Type: e.Type, Host: e.name, Cached: e.cached, Late: e.late, Status: e.gate.Status()}
+	if whole := s.Why != nil && s.Resource == ""; !whole && e.silent.Holds(time.Now()) {
+		s.Until, s.Why, s.Resource = e.silent.Until, e.silent.err, ""
+	}
+	return s
+}
+
+// count adds to the counts of an endpoint.
+func (r *Reader) count(e *endpoint, cached, late int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.cached += cached
+	e.late += late
+}
+
+// logRound tells at debug level what became of an endpoint since before.
+func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failures int, took time.Duration) {
+	after := r.statsOf(e)
+	args := []any{"host", e.name, "repositories", repositories, "cached", after.Cached - before.Cached, "late", after.Late - before.Late,
+		"failed", failures, "requests", after.Requests - before.Requests, "took", took}
+	if !after.Until.IsZero() {
+		args = append(args, after.wait()...)
+	}
+	if after.Why != nil && (before.Why == nil || before.Resource != after.Resource) {
+		e.logSilence(r.log(), after)
+	}
+	r.log().Debug("asked for heads", args...)
+	r.logHour(e)
+}
+
+// logSilence tells that an endpoint is not asked any more, and why.
+func (e *endpoint) logSilence(log *slog.Logger, s EndpointStats) {
+	args := []any{"host", e.name, "credential", githost.CredentialOf(e.Auth), "err", e.tidy(s.Why)}
+	if s.Revoked {
+		log.Error("the credential is not sent again until it is another one", args...)
+		return
+	}
+	log.Warn("the host is not asked for a while", append(args, s.wait()...)...)
+}
+
+// wait returns, for the log, until when what is not asked.
+func (s EndpointStats) wait() []any {
+	if s.Resource == "" {
+		return []any{"until", s.Until}
+	}
+	return []any{"until", s.Until, "resource", s.Resource}
+}
+
+// logHour tells once an hour what an endpoint was asked since the last time, so that the log of any day says what
+// Sentry costs a host and what came late.
+func (r *Reader) logHour(e *endpoint) {
+	r.mu.Lock()
+	now, before, since := e.stats(), e.told, e.toldAt
+	due := time.Since(since) >= time.Hour
+	if due {
+		e.told, e.toldAt = now, time.Now()
+	}
+	r.mu.Unlock()
+	if due && !since.IsZero() {
+		r.log().Info("asked in the last hour", "host", e.name, "credential", githost.CredentialOf(e.Auth), "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
+			"cached", now.Cached-before.Cached, "late", now.Late-before.Late)
+	}
+}
+
+func (r *Reader) statsOf(e *endpoint) EndpointStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return e.stats()
+}

@@ -1,0 +1,151 @@
+// Package transport is the HTTP client that all hosts share: it retries, bounds what is read, and sends each request of an
+// endpoint through the budget of that endpoint, its Gate.
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+)
+
+const (
+	// maxBody bounds an answer in bytes, after decompression. None is kept in memory, so this is about time. A page of
+	// any API is below 1 MiB; the advertisement of a repository with half a million refs is about 40 MiB.
+	maxBody = 64 << 20
+	// maxHeader bounds the header of an answer in bytes. Each line takes a hundred bytes and more to keep.
+	maxHeader = 32 << 10
+	// maxRedirects is how many redirects are followed, all within one origin.
+	maxRedirects = 5
+)
+
+// NewTransport returns the connections that a client of a Git host uses: proxies from HTTPS_PROXY,
+// HTTP_PROXY and NO_PROXY, TLS 1.2 or newer, connections kept for the next cycle. A private CA is trusted
+// the way every Go program does it: SSL_CERT_FILE names a PEM file and SSL_CERT_DIR a directory, and both
+// are read once, when the program first needs them.
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  quietProxy(http.ProxyFromEnvironment),
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  20 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxConnsPerHost:        16,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        5 * time.Minute,
+		MaxResponseHeaderBytes: maxHeader,
+	}
+}
+
+// quietProxy keeps a malformed proxy address, which may hold a password, out of the error.
+func quietProxy(find func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		u, err := find(req)
+		if err != nil {
+			return nil, errors.New("the proxy address in HTTPS_PROXY or HTTP_PROXY is not a URL")
+		}
+		return u, nil
+	}
+}
+
+// NewClient returns the client that a Host gets. On top of base it sends User-Agent: sentry/<version>;
+// retries reads (see ReadOnly); fails an answer that is larger than 64 MiB after decompression; follows
+// at most five redirects, and none that leads to another origin or would turn a POST into a GET. timeout
+// bounds one request with its retries and redirects; 0 leaves that to the context. A credential is never
+// sent to another origin than the one that was asked.
+func NewClient(base http.RoundTripper, version string, timeout time.Duration) *http.Client {
+	return &http.Client{
+		Transport:     &retry{next: &polite{next: base, agents: []string{"sentry/" + version}}},
+		CheckRedirect: checkRedirect,
+		Timeout:       timeout,
+	}
+}
+
+// polite names us to the server and bounds what it answers.
+type polite struct {
+	next   http.RoundTripper
+	agents []string // one
+}
+
+func (p *polite) RoundTrip(req *http.Request) (*http.Response, error) {
+	named := *req // a whole clone costs more than all else that is ours in a request
+	named.Header = maps.Clone(req.Header)
+	named.Header["User-Agent"] = p.agents
+	resp, err := p.next.RoundTrip(&named)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = &bounded{body: resp.Body, host: githost.HostOf(req.URL), left: maxBody}
+	return resp, nil
+}
+
+// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
+func (p *polite) CloseIdleConnections() { closeIdle(p.next) }
+
+func closeIdle(rt http.RoundTripper) {
+	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// bounded fails once more than left bytes were read. It counts what the transport has decompressed, so
+// a small answer that unpacks to gigabytes ends here too.
+type bounded struct {
+	body io.ReadCloser
+	host string
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, githost.NewError(githost.Invalid, b.host, "the answer is larger than %d MiB", maxBody>>20)
+	}
+	// One byte more than allowed tells an answer of exactly the limit from a larger one.
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.body.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return n - 1, githost.NewError(githost.Invalid, b.host, "the answer is larger than %d MiB", maxBody>>20)
+	}
+	return n, err
+}
+
+func (b *bounded) Close() error { return b.body.Close() }
+
+// checkRedirect decides about the request that would follow a redirect. Its errors are *Error, which
+// WrapError finds again inside of what http.Client returns.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	first := via[0]
+	host := githost.HostOf(first.URL)
+	target := redirectTarget(req.URL)
+	switch {
+	case githost.OriginOf(req.URL) != githost.OriginOf(first.URL):
+		return githost.NewError(githost.Invalid, host, "%s redirects to %s: set repo_url to %s (or api_url, for an API) if you trust it",
+			host, githost.HostOf(req.URL), target)
+	case req.Method != first.Method:
+		return githost.NewError(githost.Invalid, host, "%s redirects a %s to %s: set repo_url to it", host, first.Method, target)
+	case len(via) > maxRedirects:
+		return githost.NewError(githost.Invalid, host, "%s redirects more than %d times", host, maxRedirects)
+	}
+	return nil
+}
+
+// redirectTarget returns the URL that the user would write to go where a redirect leads: without user,
+// query and the parts of the Git protocol.
+func redirectTarget(u *url.URL) string {
+	path := u.EscapedPath()
+	for _, end := range []string{"/info/refs", "/git-upload-pack"} {
+		path = strings.TrimSuffix(path, end)
+	}
+	return githost.OriginOf(u) + path
+}

@@ -1,0 +1,140 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+)
+
+const (
+	// maxAttempts is how often a request is sent at most.
+	maxAttempts = 3
+	// firstBackoff is the upper bound of the wait after the first attempt; it doubles with each.
+	firstBackoff = 500 * time.Millisecond
+	// maxWait is the longest wait that a server may ask for within a request. A longer one is the
+	// caller's to honour.
+	maxWait = 10 * time.Second
+)
+
+type readOnlyKey struct{}
+
+// ReadOnly returns a context that marks the POST requests made with it as reads, such as a GraphQL query
+// or ls-refs: sending one again does no harm, so the client may retry it. GET requests need no mark.
+func ReadOnly(ctx context.Context) context.Context {
+	return context.WithValue(ctx, readOnlyKey{}, true)
+}
+
+type forManyKey struct{}
+
+// ForMany returns a context that marks the requests made with it as ones for many repositories at once, so that
+// what becomes of them is never the affair of a single one.
+func ForMany(ctx context.Context) context.Context {
+	return context.WithValue(ctx, forManyKey{}, true)
+}
+
+func isForMany(ctx context.Context) bool { return ctx.Value(forManyKey{}) != nil }
+
+// retry sends a read again, three times in all, when the connection fails, on 502, 503 and 504, and on
+// 429 and 403 whose Retry-After is at most ten seconds. It waits with exponential backoff and full
+// jitter, and never beyond the context's deadline. A request that timed out is not sent again: a server
+// that hangs would hang again.
+type retry struct{ next http.RoundTripper }
+
+// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
+func (r *retry) CloseIdleConnections() { closeIdle(r.next) }
+
+func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		resp, err := r.next.RoundTrip(req)
+		if attempt == maxAttempts || !repeatable(req) {
+			return resp, err
+		}
+		wait, again := pause(resp, err, attempt)
+		if !again || !fits(req.Context(), wait) {
+			return resp, err
+		}
+		next := req.Clone(req.Context())
+		if req.GetBody != nil {
+			body, bodyErr := req.GetBody()
+			if bodyErr != nil {
+				return resp, err
+			}
+			next.Body = body
+		}
+		if resp != nil {
+			discard(resp)
+		}
+		if err := sleep(req.Context(), wait); err != nil {
+			return nil, err
+		}
+		req = next
+	}
+}
+
+// repeatable reports whether a request may be sent again.
+func repeatable(req *http.Request) bool {
+	switch req.Method {
+	case http.MethodGet, http.MethodHead:
+		return req.Body == nil || req.GetBody != nil
+	case http.MethodPost:
+		return req.Context().Value(readOnlyKey{}) != nil && req.GetBody != nil
+	}
+	return false
+}
+
+// pause returns how long to wait before the next attempt, and whether there should be one.
+func pause(resp *http.Response, err error, attempt int) (time.Duration, bool) {
+	backoff := rand.N(firstBackoff << (attempt - 1))
+	if err != nil {
+		var timeout net.Error
+		if errors.Is(err, githost.ErrNotAsked) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+			errors.As(err, &timeout) && timeout.Timeout() {
+			return 0, false
+		}
+		return backoff, githost.WrapError("", err).Kind == githost.Temporary
+	}
+	now := time.Now()
+	until, told := parseWait(resp.Header.Get("Retry-After"), now)
+	asked := max(0, until.Sub(now))
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusForbidden:
+		return asked + backoff, told && asked <= maxWait
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if !told {
+			return backoff, true
+		}
+		return asked + backoff, asked <= maxWait
+	}
+	return 0, false
+}
+
+// fits reports whether a wait ends before the context does.
+func fits(ctx context.Context, wait time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() == nil && (!ok || time.Now().Add(wait).Before(deadline))
+}
+
+// discard ends an answer that nobody reads. A short rest is read, so that the connection can be used again.
+func discard(resp *http.Response) {
+	if n := resp.ContentLength; n >= 0 && n <= 64<<10 {
+		_, _ = io.CopyN(io.Discard, resp.Body, n)
+	}
+	_ = resp.Body.Close()
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
