@@ -61,7 +61,8 @@ var mustNotLink = map[string][]string{
 	"pkg/githost/gitea":     {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab"},
 	"pkg/githost/gitproto":  {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea"},
 	"pkg/pipelinerun":       {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
-	"pkg/watch":             {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube", module + "pkg/state/"},
+	"pkg/engine":            {kubernetes, tekton, "net/http", "os/exec"},
+	"pkg/watch":             {kubernetes, tekton, module + "pkg/githost", module + "pkg/engine/", module + "pkg/pipelinerun", module + "pkg/kube", module + "pkg/state/"},
 	"pkg/engine/local":      {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
 	"cmd/sentry":            {module + "pkg/githost/githosttest", "testing"},
 }

@@ -11,9 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
@@ -23,10 +22,13 @@ import (
 // idle is an engine that has nothing to do.
 type idle struct{}
 
-func (idle) Create(context.Context, *v1.PipelineRun) (bool, error)       { return true, nil }
-func (idle) Existing(context.Context, []string) ([]plan.Existing, error) { return nil, nil }
-func (idle) Cancel(context.Context, string) error                        { return nil }
-func (idle) Prune(context.Context, string, int) error                    { return nil }
+func (idle) Create(_ context.Context, _ *config.Config, run plan.Run) (engine.Made, error) {
+	return engine.Made{Run: run}, nil
+}
+func (idle) Check(*config.Config, plan.Run) error                 { return nil }
+func (idle) Runs(context.Context, []string) ([]engine.Run, error) { return nil, nil }
+func (idle) Cancel(context.Context, string) error                 { return nil }
+func (idle) Prune(context.Context, string, int) error             { return nil }
 
 // trial is `sentry watch` on a host in memory, once a minute.
 type trial struct {

@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -107,12 +106,28 @@ type runLine struct {
 	Ended   *time.Time `json:"ended,omitempty"`
 }
 
-func lineOf(r engine.Run) runLine {
-	s := runLine{Name: r.Name, Unit: r.Unit, Reason: cmp.Or(r.Reason, "Pending"), Created: r.Created}
-	if !r.Ended.IsZero() {
-		s.Ended = &r.Ended
+// newestRuns returns a line for each of the newest runs, newest first, at most so many.
+func newestRuns(ctx context.Context, eng *tekton.Engine, most int) ([]runLine, error) {
+	runs, err := eng.Runs(ctx, nil)
+	if err != nil {
+		return nil, err
 	}
-	return s
+	runs = runs[len(runs)-min(len(runs), max(0, most)):]
+	var lines []runLine
+	for _, r := range slices.Backward(runs) {
+		line := runLine{Name: r.Name, Unit: cmp.Or(r.Unit, "-"), Reason: cmp.Or(r.Reason, "Pending"), Created: r.Created}
+		if !r.Active {
+			ended, err := eng.Ended(ctx, r.Name)
+			if err != nil {
+				return nil, err
+			}
+			if !ended.IsZero() {
+				line.Ended = &ended
+			}
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
 }
 
 func runStatus(ctx context.Context, o *options, f statusFlags) error {
@@ -123,7 +138,7 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
 	}
 	var snapshot state.Snapshot
-	var runs []engine.Run
+	var runs []runLine
 	var err error
 	if f.local {
 		snapshot, err = o.localState(ctx, f.state)
@@ -179,7 +194,7 @@ func (o *options) localState(ctx context.Context, path string) (state.Snapshot, 
 	return file.New(path, slog.New(slog.DiscardHandler)).Load(ctx)
 }
 
-func (o *options) clusterState(ctx context.Context, runs int) (state.Snapshot, []engine.Run, error) {
+func (o *options) clusterState(ctx context.Context, runs int) (state.Snapshot, []runLine, error) {
 	cluster, runsIn, err := o.statusCluster()
 	if err != nil {
 		return state.Snapshot{}, nil, err
@@ -188,7 +203,7 @@ func (o *options) clusterState(ctx context.Context, runs int) (state.Snapshot, [
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
-	newest, err := tekton.New(cluster, runsIn).Runs(ctx, runs)
+	newest, err := newestRuns(ctx, tekton.New(cluster, runsIn), runs)
 	return snapshot, newest, err
 }
 
@@ -203,8 +218,8 @@ func (o *options) statusCluster() (cluster *kube.Cluster, runsIn string, err err
 	return cluster, cmp.Or(o.runs, global.RunNamespace), err
 }
 
-func statusOf(snapshot state.Snapshot, runs []engine.Run) status {
-	s := status{Branches: []branchStatus{}, Problems: []problemStatus{}, Runs: []runLine{}}
+func statusOf(snapshot state.Snapshot, runs []runLine) status {
+	s := status{Branches: []branchStatus{}, Problems: []problemStatus{}, Runs: append([]runLine{}, runs...)}
 	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
 		r := snapshot.Repositories[name]
 		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
@@ -218,9 +233,6 @@ func statusOf(snapshot state.Snapshot, runs []engine.Run) status {
 	}
 	for _, unit := range slices.Sorted(maps.Keys(snapshot.Problems)) {
 		s.Problems = append(s.Problems, problemStatus{unit, snapshot.Problems[unit]})
-	}
-	for _, r := range runs {
-		s.Runs = append(s.Runs, lineOf(r))
 	}
 	return s
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -176,14 +175,7 @@ func (o *options) start(ctx context.Context, cfg *config.Config, eng followed, l
 	if err := makeWay(ctx, eng, log, run); err != nil {
 		return err
 	}
-	pr, err := pipelinerun.Generate(cfg, run)
-	if err == nil {
-		err = pipelinerun.CheckSize(pr)
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := eng.Create(ctx, pr); err != nil {
+	if _, err := eng.Create(ctx, cfg, run); err != nil {
 		return err
 	}
 	if !here {
@@ -199,12 +191,12 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 	}
 	cancelled := map[string]bool{}
 	for {
-		runs, err := eng.Existing(ctx, []string{run.Unit.Label})
+		runs, err := eng.Runs(ctx, []string{run.Unit.Label})
 		if err != nil {
 			return err
 		}
 		// Also those that are held back: who asks for a run by hand is told what stands in its way.
-		busy := plan.Names(plan.ActiveOf(runs, func(plan.Existing) bool { return true })[run.Unit.Label])
+		busy := plan.Names(plan.ActiveOf(engine.Existing(runs), func(plan.Existing) bool { return true })[run.Unit.Label])
 		if len(busy) == 0 {
 			return nil
 		}

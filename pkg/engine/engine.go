@@ -1,9 +1,25 @@
-// Package engine holds what the engines have in common: how a run ended. The engines are in
-// engine/tekton, which creates PipelineRuns on a cluster, and engine/local, which runs the same
-// objects' steps as processes on this machine.
+// Package engine holds what the engines have in common: what they made of a planned run, and how a
+// run ended. The engines are in engine/tekton, which creates PipelineRuns on a cluster, and
+// engine/local, which runs the same objects' steps as processes on this machine.
 package engine
 
-import "time"
+import (
+	"errors"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/plan"
+)
+
+// ErrNameTaken says that a run's name belongs to something that another trigger made. Tekton adopts
+// TaskRuns by name, so the name must not be used again: plan with the next N.
+var ErrNameTaken = errors.New("the name belongs to a PipelineRun with another trigger")
+
+// Made is what an engine made of a planned run.
+type Made struct {
+	Run     plan.Run // as much of it as one run holds
+	Existed bool     // an earlier attempt had made it
+	NoRoom  error    // why Run.NoRoom is left out; nil where nothing is
+}
 
 // Outcome is how a run ended, told the same way by every engine.
 type Outcome struct {
@@ -38,10 +54,21 @@ const (
 	Skipped   Result = "Skipped"
 )
 
-// Run is one of Sentry's runs as a listing shows it; its Outcome has no Tasks.
+// Run is one of an engine's runs, as a list has it.
 type Run struct {
-	Outcome
-	Unit    string // the unit's label
-	Created time.Time
-	Ended   time.Time // zero while it is active
+	plan.Existing
+	Succeeded bool
+	Reason    string // as in Outcome; "" before the engine has looked at the run
+}
+
+// Failed reports whether the run has ended, and not well.
+func (r Run) Failed() bool { return !r.Active && !r.Succeeded }
+
+// Existing returns the runs as package plan knows them.
+func Existing(runs []Run) []plan.Existing {
+	existing := make([]plan.Existing, len(runs))
+	for i, r := range runs {
+		existing[i] = r.Existing
+	}
+	return existing
 }

@@ -11,11 +11,41 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
+// unfit is why no PipelineRun can be made of a run.
+type unfit struct{ error }
+
+func (u unfit) Unwrap() error { return u.error }
+
+// ProblemKind returns the kind as the state remembers it.
+func (unfit) ProblemKind() string { return plan.CannotGenerate }
+
 // Fit returns the PipelineRun of a pinned run, or of as much of it as one PipelineRun holds: so
 // many deployments at most, and MaxSize. The run that it returns says what that is, what waits and
-// what is left out. It fails as Generate does, and when no change has room, as each of them is too
-// large by itself.
+// what is left out. A run that was asked for by hand is made as a whole, or not.
+//
+// It fails as Generate does, and when no change has room, as each of them is too large by itself.
+// The error's ProblemKind is plan.CannotGenerate.
 func Fit(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.Run, error) {
+	fit := fitPart
+	if run.Trigger.Manual != "" {
+		fit = fitWhole
+	}
+	pr, part, err := fit(cfg, run, most)
+	if err != nil {
+		return nil, run, unfit{err}
+	}
+	return pr, part, nil
+}
+
+func fitWhole(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.Run, error) {
+	pr, err := Generate(cfg, run)
+	if err == nil {
+		err = checkSize(pr, most)
+	}
+	return pr, run, err
+}
+
+func fitPart(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.Run, error) {
 	part := run.Split(most, nil)
 	pr, size, err := sized(cfg, part)
 	if err != nil || size <= MaxSize {
@@ -42,8 +72,11 @@ func Fit(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.Run,
 	return nil, run, TooLarge(refs)
 }
 
-// TooLarge says which refs have no room in a PipelineRun.
+// TooLarge says which refs have no room in a PipelineRun; nil for none.
 func TooLarge(refs []string) error {
+	if len(refs) == 0 {
+		return nil
+	}
 	return fmt.Errorf("a PipelineRun holds at most %d deployments and %d KiB, and has no room for %s: move commands into scripts of the QA repository, or split the group",
 		MaxMembers, MaxSize>>10, list(refs, listed))
 }

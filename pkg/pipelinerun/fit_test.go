@@ -2,6 +2,7 @@ package pipelinerun
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -130,6 +131,20 @@ func TestFit(t *testing.T) {
 				t.Errorf("the description does not say truly what is left out: %s", text)
 			}
 		})
+	}
+}
+
+// What was asked for by hand is made as a whole or not, and why not is the same kind of problem as that of a change.
+func TestFitOfWhatWasAskedFor(t *testing.T) {
+	cfg, run := groupRun(t, "deploy: changed", map[string]int{"a": 3}, map[string]string{"a": `"true"`})
+	run.Trigger.Manual = "0123abcd"
+	if _, part, err := Fit(cfg, run, 3); err != nil || len(part.Members) != 3 {
+		t.Errorf("with room for all: %d members, %v, want 3", len(part.Members), err)
+	}
+	_, _, err := Fit(cfg, run, 2)
+	kind, ok := errors.AsType[unfit](err)
+	if !ok || kind.ProblemKind() != plan.CannotGenerate || !strings.Contains(err.Error(), "3 deployments in one run, and Tekton's scheduler takes at most 2") {
+		t.Errorf("without: %v, want what the bound is", err)
 	}
 }
 

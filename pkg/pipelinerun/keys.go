@@ -2,7 +2,6 @@ package pipelinerun
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -36,10 +35,6 @@ const (
 	CloneStep   = "clone"
 	DeployStep  = "deploy"
 )
-
-// ErrNameTaken says that a PipelineRun's name belongs to one that another trigger made. Tekton adopts
-// TaskRuns by name, so the name must not be used again: plan with the next N.
-var ErrNameTaken = errors.New("the name belongs to a PipelineRun with another trigger")
 
 // TriggerOf returns why a PipelineRun of Sentry's exists, from its annotation.
 func TriggerOf(pr *v1.PipelineRun) (plan.Trigger, error) {

@@ -19,6 +19,12 @@ func problemKind(err error) string {
 	return "temporary"
 }
 
+// Kinds of a unit's problems that lie in the run itself, whatever the cluster says.
+const (
+	CannotGenerate = "generate" // no PipelineRun can be made of it
+	NoRoom         = "room"     // one was made without some members, which no PipelineRun holds
+)
+
 // noBranch is the kind of a repository that answers, and has no branch that was asked for.
 const noBranch = "no branch"
 

@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -25,8 +24,8 @@ const (
 // fleet is 1,000 units on one server that answers at once, and an engine that keeps 10,000 finished runs.
 type fleet struct {
 	pushes [benchUnits]int
-	runs   map[string][]plan.Existing // by unit
-	all    []plan.Existing
+	runs   map[string][]engine.Run // by unit
+	all    []engine.Run
 	record bool // whether runs that are created enter the history
 }
 
@@ -45,25 +44,28 @@ func (f *fleet) Each(_ context.Context, want []config.Monitor, answered func(map
 }
 
 // Create implements Engine.
-func (f *fleet) Create(_ context.Context, pr *v1.PipelineRun) (bool, error) {
+func (f *fleet) Create(_ context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
+	_, part, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
+	if err != nil {
+		return engine.Made{}, err
+	}
 	if f.record {
-		trigger, err := pipelinerun.TriggerOf(pr)
-		if err != nil {
-			return false, err
-		}
-		unit := pr.Labels[pipelinerun.LabelUnit]
-		f.runs[unit] = append(f.runs[unit], plan.Existing{Name: pr.Name, Unit: unit, Trigger: trigger})
+		unit := run.Unit.Label
+		f.runs[unit] = append(f.runs[unit], engine.Run{Existing: plan.Existing{Name: run.Name, Unit: unit, Trigger: part.Trigger}})
 		f.all = append(f.all, f.runs[unit][len(f.runs[unit])-1])
 	}
-	return true, nil
+	return engine.Made{Run: part}, nil
 }
 
-// Existing implements Engine.
-func (f *fleet) Existing(_ context.Context, units []string) ([]plan.Existing, error) {
+// Check implements Engine.
+func (f *fleet) Check(*config.Config, plan.Run) error { return nil }
+
+// Runs implements Engine.
+func (f *fleet) Runs(_ context.Context, units []string) ([]engine.Run, error) {
 	if len(units) == 0 {
 		return f.all, nil
 	}
-	var runs []plan.Existing
+	var runs []engine.Run
 	for _, unit := range units {
 		runs = append(runs, f.runs[unit]...)
 	}
@@ -95,7 +97,7 @@ func BenchmarkCycle(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := &fleet{runs: make(map[string][]plan.Existing), record: true}
+	f := &fleet{runs: make(map[string][]engine.Run), record: true}
 	w := &Watcher{Config: cfg, Heads: f, Store: &memory{}, Engine: f, Created: func(context.Context, []plan.Run) {},
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, Word: func() string { return "0123abcd" }}
 	cycle := func(want int) {

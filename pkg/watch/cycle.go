@@ -1,17 +1,14 @@
 package watch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -254,11 +251,6 @@ func (c *cycle) create(ctx context.Context, runs []plan.Run) {
 	})
 }
 
-// fit returns the PipelineRun of the run, or of as much of it as one holds.
-func (c *cycle) fit(run plan.Run) (*v1.PipelineRun, plan.Run, error) {
-	return pipelinerun.Fit(c.Config, run, cmp.Or(c.MaxMembers, pipelinerun.MaxMembers))
-}
-
 func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observation) {
 	run, err := run.Pin(qa)
 	if err != nil {
@@ -271,18 +263,16 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		if ctx.Err() != nil {
 			return
 		}
-		pr, part, err := c.fit(run)
-		if err != nil {
-			c.problem(run, "generate", err)
-			return
+		made, err := c.Engine.Create(call, c.Config, run)
+		kind := createKind(err)
+		if err != nil && kind != plan.CannotGenerate {
+			// A failed call may have created the run all the same.
+			c.unsure[run.Unit.Label] = true
 		}
-		// A failed call may have created the run all the same.
-		c.unsure[run.Unit.Label] = true
-		created, err := c.Engine.Create(call, pr)
 		switch {
 		case err != nil && call.Err() != nil:
 			return // it was cut short: the next start looks
-		case errors.Is(err, pipelinerun.ErrNameTaken):
+		case errors.Is(err, engine.ErrNameTaken):
 			ours, err := c.took(call, run)
 			if err != nil && call.Err() == nil {
 				c.problem(run, "create", err)
@@ -297,25 +287,26 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 			run = run.Next()
 			continue
 		case err != nil:
-			c.problem(run, createKind(err), err)
+			c.problem(run, kind, err)
 			return
 		}
-		c.exists(part, created)
+		c.exists(made)
 		return
 	}
-	c.problem(run, "create", fmt.Errorf("%w, and so are the %d names after it", pipelinerun.ErrNameTaken, nameTries))
+	c.problem(run, "create", fmt.Errorf("%w, and so are the %d names after it", engine.ErrNameTaken, nameTries))
 }
 
 // exists notes a run that the engine has, and that this cycle created or found.
-func (c *cycle) exists(run plan.Run, created bool) {
+func (c *cycle) exists(made engine.Made) {
+	run := made.Run
 	run.Remember(&c.next, c.Now())
 	c.made = append(c.made, run.Existing())
 	delete(c.unsure, run.Unit.Label)
 	c.pruning = append(c.pruning, run.Unit.Label)
-	if len(run.NoRoom) > 0 {
-		c.trouble(run, "room", pipelinerun.TooLarge(run.NoRoom), "a pipeline run was made without some of its members")
+	if made.NoRoom != nil {
+		c.trouble(run, plan.NoRoom, made.NoRoom, "a pipeline run was made without some of its members")
 	}
-	if !created {
+	if made.Existed {
 		c.Log.Info("found the pipeline run of an earlier attempt", "unit", run.Unit.Label, "run", run.Name)
 		return
 	}
@@ -333,6 +324,9 @@ func createKind(err error) string {
 	}](err)
 	if !ok || k.ProblemKind() == "temporary" {
 		return "create"
+	}
+	if k.ProblemKind() == plan.CannotGenerate {
+		return plan.CannotGenerate
 	}
 	return "create-" + k.ProblemKind()
 }

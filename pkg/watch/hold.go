@@ -18,7 +18,7 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	for i, r := range p.Runs {
 		units[i] = r.Unit.Label
 	}
-	existing, err := c.Engine.Existing(ctx, units)
+	existing, err := c.existing(ctx, units)
 	if err != nil {
 		return nil, fmt.Errorf("find the runs of the units that are due: %w", err)
 	}
@@ -37,8 +37,8 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 			continue
 		}
 		// What cannot be made replaces nothing.
-		if _, _, err := c.fit(r); err != nil {
-			c.problem(r, "generate", err)
+		if err := c.Engine.Check(c.Config, r); err != nil {
+			c.problem(r, plan.CannotGenerate, err)
 			continue
 		}
 		// The new run starts when the old one has ended, in a later cycle: two must not deploy at once.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
@@ -28,7 +29,7 @@ func (c *cycle) recover(ctx context.Context) error {
 	if !all {
 		units = slices.Sorted(maps.Keys(c.unsure))
 	}
-	existing, err := c.Engine.Existing(ctx, units)
+	existing, err := c.existing(ctx, units)
 	if err != nil {
 		return fmt.Errorf("find the runs that an earlier cycle may have made: %w", err)
 	}
@@ -40,6 +41,12 @@ func (c *cycle) recover(ctx context.Context) error {
 		c.Log.Info("found runs that the state does not know; remembering them", "repos", slices.Sorted(maps.Keys(news)))
 	}
 	return nil
+}
+
+// existing returns the units' runs that the engine has; no units mean all.
+func (c *cycle) existing(ctx context.Context, units []string) ([]plan.Existing, error) {
+	runs, err := c.Engine.Runs(ctx, units)
+	return engine.Existing(runs), err
 }
 
 // learn adds to the state what the runs say was done beyond it, and returns the repositories of which that
@@ -78,7 +85,7 @@ func (c *cycle) settle(runs []plan.Run, existing []plan.Existing) []plan.Run {
 // took reports whether the run's name belongs to a run that another Sentry made on this state, and not to
 // something foreign.
 func (c *cycle) took(ctx context.Context, run plan.Run) (bool, error) {
-	existing, err := c.Engine.Existing(ctx, []string{run.Unit.Label})
+	existing, err := c.existing(ctx, []string{run.Unit.Label})
 	if err != nil {
 		return false, fmt.Errorf("find who has the name %s: %w", run.Name, err)
 	}

@@ -8,13 +8,13 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
-	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 )
 
 // blind is an engine whose list does not show what was created a moment ago.
-type blind struct{ *engine }
+type blind struct{ *cluster }
 
-func (blind) Existing(context.Context, []string) ([]plan.Existing, error) { return nil, nil }
+func (blind) Runs(context.Context, []string) ([]engine.Run, error) { return nil, nil }
 
 func TestRunThatExistsIsRemembered(t *testing.T) {
 	yaml := "repositories:" + entry("a", "")

@@ -91,7 +91,7 @@ func TestThousandBranchesOfOneMember(t *testing.T) {
 func TestPartsOutliveTheProcess(t *testing.T) {
 	yaml := "groups: {g: {on_busy: cancel, deploy: changed}}\nrepositories:" + entry("a", "group: g") + entry("b", "group: g")
 	w := newWorld(t, yaml)
-	w.watcher.MaxMembers = 2
+	w.engine.most = 2
 	w.set("a", "main", "1")
 	w.set("b", "main", "1")
 	w.cycle()
@@ -102,7 +102,7 @@ func TestPartsOutliveTheProcess(t *testing.T) {
 	w.cycleThatIsNotSaved()
 	w.check("the first part", "a@dev-0=2 b@main=2")
 	w.start(yaml)
-	w.watcher.MaxMembers = 2
+	w.engine.most = 2
 	w.set("b", "main", "3")
 	w.cycle()
 	w.check("while it is active, and a member changes again", "a@dev-0=2 b@main=2")

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -93,7 +94,7 @@ func stopBetween(t *testing.T, hosts func(*world) Heads) {
 
 // hung is an engine and a store some of whose calls have no answer.
 type hung struct {
-	*engine
+	*cluster
 	*memory
 	where string
 }
@@ -106,26 +107,26 @@ func (h hung) at(ctx context.Context, where string) error {
 	return ctx.Err()
 }
 
-func (h hung) Create(ctx context.Context, pr *v1.PipelineRun) (bool, error) {
-	created, err := h.engine.Create(ctx, pr) // it is done, and nobody is told
-	if hang := h.at(ctx, "creating"); hang != nil && strings.HasPrefix(pr.Name, "b-") {
-		return false, hang
+func (h hung) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
+	made, err := h.cluster.Create(ctx, cfg, run) // it is done, and nobody is told
+	if hang := h.at(ctx, "creating"); hang != nil && strings.HasPrefix(run.Name, "b-") {
+		return engine.Made{}, hang
 	}
-	return created, err
+	return made, err
 }
 
-func (h hung) Existing(ctx context.Context, units []string) ([]plan.Existing, error) {
+func (h hung) Runs(ctx context.Context, units []string) ([]engine.Run, error) {
 	if err := h.at(ctx, "listing"); err != nil {
 		return nil, err
 	}
-	return h.engine.Existing(ctx, units)
+	return h.cluster.Runs(ctx, units)
 }
 
 func (h hung) Prune(ctx context.Context, unit string, keep int) error {
 	if err := h.at(ctx, "pruning"); err != nil {
 		return err
 	}
-	return h.engine.Prune(ctx, unit, keep)
+	return h.cluster.Prune(ctx, unit, keep)
 }
 
 func (h hung) Load(ctx context.Context) (state.Snapshot, error) {

@@ -1,5 +1,5 @@
-// Package watch is the loop: read heads, plan, generate, create, remember. It declares the small
-// interfaces that it needs and knows neither Git hosts nor engines.
+// Package watch is the loop: read heads, plan, create, remember. It declares the small interfaces
+// that it needs and knows neither Git hosts nor what engines make of a run.
 package watch
 
 import (
@@ -7,9 +7,8 @@ import (
 	"log/slog"
 	"time"
 
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -31,14 +30,17 @@ type Store interface {
 	Save(ctx context.Context, s state.Snapshot) error
 }
 
-// Engine runs PipelineRuns.
+// Engine runs what was planned. enginetest.Test is its contract.
 type Engine interface {
-	// Create makes the run exist. created is false when a run of this name and trigger existed;
-	// pipelinerun.ErrNameTaken when the name belongs to something else.
-	Create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error)
-	// Existing returns the units' runs that there are, also those that have finished or that people made, by
-	// unit label; no units mean all.
-	Existing(ctx context.Context, units []string) ([]plan.Existing, error)
+	// Create makes the pinned run exist, or as much of it as one run holds. engine.ErrNameTaken
+	// says that its name belongs to something else. An error whose ProblemKind is
+	// plan.CannotGenerate says that nothing was tried; any other leaves open whether it exists.
+	Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error)
+	// Check says why Create would make nothing of the run, whatever the cluster says.
+	Check(cfg *config.Config, run plan.Run) error
+	// Runs returns the units' runs that there are, oldest first, also those that have finished or
+	// that people made, by unit label; no units mean all.
+	Runs(ctx context.Context, units []string) ([]engine.Run, error)
 	// Cancel ends a run and lets its finally tasks run. A run that is gone or finished is no error.
 	Cancel(ctx context.Context, name string) error
 	// Prune deletes a unit's finished runs beyond the newest keep, but never its newest failed one; the
@@ -46,7 +48,7 @@ type Engine interface {
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
-// Watcher is what the loop needs. All fields but Renew, Key and MaxMembers must be set.
+// Watcher is what the loop needs. All fields but Renew and Key must be set.
 type Watcher struct {
 	Config  *config.Config
 	Renew   func(*config.Config) *config.Config // returns what Config is to be in the cycle that begins
@@ -58,8 +60,6 @@ type Watcher struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Word    func() string // a random word of at least eight hexadecimal digits
-	// MaxMembers bounds the deployments of one run; 0 is pipelinerun.MaxMembers, and tests want less.
-	MaxMembers int
 
 	cycles  int             // since the start
 	looked  time.Time       // when the runs of all units were looked at

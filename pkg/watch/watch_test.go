@@ -12,7 +12,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -107,7 +107,7 @@ func TestNameOfSomethingElse(t *testing.T) {
 	var first string
 	w.engine.fail = func(pr *v1.PipelineRun) error {
 		first, w.engine.fail = pr.Name, nil
-		return pipelinerun.ErrNameTaken
+		return engine.ErrNameTaken
 	}
 	w.cycle()
 	w.check("the name was taken", "a@main=2")

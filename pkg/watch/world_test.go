@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -34,7 +35,7 @@ type world struct {
 	hold    map[string]chan struct{}       // by URL: answers only after this is closed
 	cached  bool                           // whether answers are those of an earlier look
 	store   *memory
-	engine  *engine
+	engine  *cluster
 	created []string
 	log     bytes.Buffer
 	watcher *Watcher
@@ -123,8 +124,9 @@ func (m *memory) Save(ctx context.Context, s state.Snapshot) error {
 // yesterday is when the engine's runs were created.
 var yesterday = time.Date(2026, 1, 1, 3, 4, 5, 0, time.UTC)
 
-// engine keeps PipelineRuns as a cluster does.
-type engine struct {
+// cluster is an engine that keeps PipelineRuns as a cluster does.
+type cluster struct {
+	most      int // members of a run; 0 = pipelinerun.MaxMembers
 	runs      map[string]*v1.PipelineRun
 	active    map[string]bool
 	fail      func(*v1.PipelineRun) error
@@ -133,52 +135,63 @@ type engine struct {
 	pruned    []string
 }
 
-func (e *engine) Create(ctx context.Context, pr *v1.PipelineRun) (bool, error) {
+func (e *cluster) Check(cfg *config.Config, run plan.Run) error {
+	_, _, err := pipelinerun.Fit(cfg, run, cmp.Or(e.most, pipelinerun.MaxMembers))
+	return err
+}
+
+func (e *cluster) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
 	if ctx.Err() != nil {
-		return false, ctx.Err()
+		return engine.Made{}, ctx.Err()
 	}
+	pr, part, err := pipelinerun.Fit(cfg, run, cmp.Or(e.most, pipelinerun.MaxMembers))
+	if err != nil {
+		return engine.Made{}, err
+	}
+	made := engine.Made{Run: part, NoRoom: pipelinerun.TooLarge(part.NoRoom)}
 	e.calls++
 	if e.fail != nil {
 		if err := e.fail(pr); err != nil {
-			return false, err
+			return engine.Made{}, err
 		}
 	}
 	if old, ok := e.runs[pr.Name]; ok {
 		theirs, err := pipelinerun.TriggerOf(old)
 		mine, _ := pipelinerun.TriggerOf(pr)
 		if err != nil || !mine.Equal(theirs) {
-			return false, pipelinerun.ErrNameTaken
+			return engine.Made{}, engine.ErrNameTaken
 		}
-		return false, nil
+		made.Existed = true
+		return made, nil
 	}
 	e.runs[pr.Name], e.active[pr.Name] = pr, true
-	return true, nil
+	return made, nil
 }
 
-func (e *engine) Existing(_ context.Context, units []string) ([]plan.Existing, error) {
+func (e *cluster) Runs(_ context.Context, units []string) ([]engine.Run, error) {
 	e.calls++
-	var runs []plan.Existing
+	var runs []engine.Run
 	for name, pr := range e.runs {
 		if unit := pr.Labels[pipelinerun.LabelUnit]; len(units) == 0 || slices.Contains(units, unit) {
 			trigger, err := pipelinerun.TriggerOf(pr)
 			if err != nil {
 				return nil, err
 			}
-			runs = append(runs, plan.Existing{
+			runs = append(runs, engine.Run{Existing: plan.Existing{
 				Name: name, Unit: unit, Trigger: trigger, Signature: pr.Annotations[pipelinerun.AnnotationSignature],
 				Created: cmp.Or(pr.CreationTimestamp.Time, yesterday), Active: e.active[name], Pending: pr.IsPending(),
-			})
+			}})
 		}
 	}
 	return runs, nil
 }
 
-func (e *engine) Cancel(_ context.Context, name string) error {
+func (e *cluster) Cancel(_ context.Context, name string) error {
 	e.cancelled = append(e.cancelled, name)
 	return nil
 }
 
-func (e *engine) Prune(_ context.Context, unit string, keep int) error {
+func (e *cluster) Prune(_ context.Context, unit string, keep int) error {
 	e.pruned = append(e.pruned, fmt.Sprintf("%s keep %d", unit, keep))
 	return nil
 }
@@ -198,7 +211,7 @@ func newWorld(t *testing.T, yaml string) *world {
 	w := &world{
 		t: t, heads: map[string]map[string]repo.SHA{}, hold: map[string]chan struct{}{},
 		store:  &memory{},
-		engine: &engine{runs: map[string]*v1.PipelineRun{}, active: map[string]bool{}},
+		engine: &cluster{runs: map[string]*v1.PipelineRun{}, active: map[string]bool{}},
 	}
 	w.set("qa", "main", "f")
 	w.start(yaml)

@@ -13,9 +13,8 @@ import (
 	"strings"
 	"time"
 
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
@@ -23,6 +22,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/watch"
@@ -57,7 +57,7 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 		Config:  c,
 		Heads:   reader,
 		Store:   file.New(s.state, slog.New(slog.DiscardHandler)),
-		Engine:  engine{},
+		Engine:  ends{},
 		Created: func(context.Context, []plan.Run) {},
 		Log:     slog.New(slog.DiscardHandler),
 		Now:     time.Now,
@@ -124,22 +124,23 @@ func printConfiguration(s settings, out io.Writer) error {
 	return w.Flush()
 }
 
-// engine is a watch.Engine whose runs end at once.
-type engine struct{}
+// ends is a watch.Engine whose runs end at once.
+type ends struct{}
 
 // Create implements watch.Engine.
-func (engine) Create(_ context.Context, pr *v1.PipelineRun) (bool, error) {
-	if pr.Name == "" {
-		return false, errors.New("a run without a name")
-	}
-	return true, nil
+func (ends) Create(_ context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
+	_, part, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
+	return engine.Made{Run: part}, err
 }
 
-// Existing implements watch.Engine.
-func (engine) Existing(context.Context, []string) ([]plan.Existing, error) { return nil, nil }
+// Check implements watch.Engine.
+func (ends) Check(*config.Config, plan.Run) error { return nil }
+
+// Runs implements watch.Engine.
+func (ends) Runs(context.Context, []string) ([]engine.Run, error) { return nil, nil }
 
 // Cancel implements watch.Engine.
-func (engine) Cancel(context.Context, string) error { return nil }
+func (ends) Cancel(context.Context, string) error { return nil }
 
 // Prune implements watch.Engine.
-func (engine) Prune(context.Context, string, int) error { return nil }
+func (ends) Prune(context.Context, string, int) error { return nil }

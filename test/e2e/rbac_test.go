@@ -14,10 +14,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
@@ -49,26 +52,30 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		return err
 	},
 	"pipelineruns create": func(ctx context.Context, c *kube.Cluster) error {
-		_, err := tekton.New(c, "").Create(ctx, pendingRun("new"))
+		cfg, run := plannedRun(2)
+		_, err := tekton.New(c, "").Create(ctx, cfg, run)
 		return err
 	},
 	"pipelineruns get": func(ctx context.Context, c *kube.Cluster) error {
-		created, err := tekton.New(c, "").Create(ctx, pendingRun("there"))
-		if err == nil && created {
+		cfg, run := plannedRun(1)
+		made, err := tekton.New(c, "").Create(ctx, cfg, run)
+		if err == nil && !made.Existed {
 			err = fmt.Errorf("it was not there")
 		}
 		return err
 	},
 	"pipelineruns list": func(ctx context.Context, c *kube.Cluster) error {
-		runs, err := tekton.New(c, "").Existing(ctx, []string{"unit"})
-		active := plan.Names(plan.ActiveOf(runs, func(plan.Existing) bool { return true })["unit"])
-		if err == nil && !slices.Contains(active, "there") {
+		_, run := plannedRun(1)
+		runs, err := tekton.New(c, "").Runs(ctx, []string{run.Unit.Label})
+		active := plan.Names(plan.ActiveOf(engine.Existing(runs), func(plan.Existing) bool { return true })[run.Unit.Label])
+		if err == nil && !slices.Contains(active, run.Name) {
 			err = fmt.Errorf("active runs %v, want the one that is there", active)
 		}
 		return err
 	},
 	"pipelineruns patch": func(ctx context.Context, c *kube.Cluster) error {
-		return tekton.New(c, "").Cancel(ctx, "there")
+		_, run := plannedRun(1)
+		return tekton.New(c, "").Cancel(ctx, run.Name)
 	},
 	"pipelineruns delete": func(ctx context.Context, c *kube.Cluster) error {
 		return tekton.New(c, "").Prune(ctx, "finished", 1)
@@ -76,6 +83,32 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	"taskruns list": func(ctx context.Context, c *kube.Cluster) error {
 		return tekton.New(c, "").Prune(ctx, "finished", 1)
 	},
+}
+
+// plannedRun is the run of a unit's n-th change.
+func plannedRun(n int) (*config.Config, plan.Run) {
+	const text = `repositories:
+  - name: app
+    monitor: {repo_url: "https://a.example/app", branches: [main], repo_type: git}
+    deploy: {qa_repo_url: "https://a.example/qa", repo_type: git, commands: ["true"]}
+`
+	cfg, err := config.Parse([]byte(text), config.Options{})
+	if err != nil {
+		panic(err)
+	}
+	sha := func(n int) repo.SHA { return repo.SHA(fmt.Sprintf("%040x", n+1)) }
+	in := plan.Input{
+		Config: cfg,
+		Snapshot: state.Snapshot{Epoch: "0", Repositories: map[string]state.Repository{
+			"app": {Branches: map[string]state.Branch{"main": {SHA: sha(n - 1), N: n - 1}}},
+		}},
+		Observed: []repo.Observation{{Heads: map[string]repo.SHA{"main": sha(n)}}},
+	}
+	run, err := plan.Make(in).Runs[0].Pin([]repo.Observation{{Heads: map[string]repo.SHA{"main": sha(n)}}})
+	if err != nil {
+		panic(err)
+	}
+	return cfg, run
 }
 
 // pendingRun is a run that Tekton does not start.
@@ -169,7 +202,12 @@ func newPoller(t *testing.T, ns string, role rbacv1.Role) *pollerAccount {
 	t.Helper()
 	namespace(t, ns)
 	p := &pollerAccount{t: t, ns: ns, role: role}
-	there := pendingRun("there")
+	cfg, run := plannedRun(1)
+	there, err := pipelinerun.Generate(cfg, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there.Spec.Status = v1.PipelineRunSpecStatusPending
 	p.create(there)
 	if strings.HasSuffix(ns, "configmaps-update") {
 		apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\n", configmap.Name, ns))

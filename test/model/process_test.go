@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -43,7 +45,6 @@ func (w *world) start(name string) *process {
 	p.watcher = &watch.Watcher{
 		Config: w.config(), Heads: p, Store: p, Engine: p, Key: key, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Created: func(context.Context, []plan.Run) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
-		MaxMembers: w.most,
 	}
 	w.tell("%s starts", name)
 	return p
@@ -225,19 +226,24 @@ func (p *process) Save(_ context.Context, s state.Snapshot) error {
 }
 
 // Create implements watch.Engine as engine/tekton does it.
-func (p *process) Create(_ context.Context, pr *v1.PipelineRun) (created bool, err error) {
+func (p *process) Create(_ context.Context, cfg *config.Config, run plan.Run) (made engine.Made, err error) {
+	pr, part, err := p.fit(cfg, run)
+	if err != nil {
+		return engine.Made{}, err
+	}
 	if p.ctx.Err() != nil {
 		p.mu.Lock()
 		p.wrong("%s begins to create %s after it was told to end", p.name, pr.Name)
 		p.mu.Unlock()
 	}
+	made = engine.Made{Run: part, Existed: true, NoRoom: pipelinerun.TooLarge(part.NoRoom)}
 	err = p.call("creating "+pr.Name, p.odds.engine, func() error {
 		if !p.calm && p.rand.IntN(100) < p.odds.foreign {
 			p.foreign(pr)
 		}
 		old, ok := p.runs[pr.Name]
 		if !ok {
-			created = true
+			made.Existed = false
 			p.create(p, pr)
 			return nil
 		}
@@ -247,15 +253,28 @@ func (p *process) Create(_ context.Context, pr *v1.PipelineRun) (created bool, e
 		}
 		if old.anonymous || !mine.Equal(old.trigger) || old.signature != pr.Annotations[pipelinerun.AnnotationSignature] {
 			p.tell("%s: the name %s is taken", p.name, pr.Name)
-			return pipelinerun.ErrNameTaken
+			return engine.ErrNameTaken
 		}
 		return nil
 	})
-	return created && err == nil, err
+	if err != nil {
+		return engine.Made{}, err
+	}
+	return made, nil
 }
 
-// Existing implements watch.Engine.
-func (p *process) Existing(_ context.Context, units []string) (runs []plan.Existing, err error) {
+func (p *process) fit(cfg *config.Config, run plan.Run) (*v1.PipelineRun, plan.Run, error) {
+	return pipelinerun.Fit(cfg, run, cmp.Or(p.most, pipelinerun.MaxMembers))
+}
+
+// Check implements watch.Engine.
+func (p *process) Check(cfg *config.Config, run plan.Run) error {
+	_, _, err := p.fit(cfg, run)
+	return err
+}
+
+// Runs implements watch.Engine.
+func (p *process) Runs(_ context.Context, units []string) (runs []engine.Run, err error) {
 	err = p.call(fmt.Sprintf("listing the runs of %v", units), p.odds.engine, func() error {
 		for _, name := range slices.Sorted(maps.Keys(p.runs)) {
 			r := p.runs[name]
@@ -264,7 +283,7 @@ func (p *process) Existing(_ context.Context, units []string) (runs []plan.Exist
 				if !r.anonymous {
 					e.Trigger, e.Signature = r.trigger, r.signature
 				}
-				runs = append(runs, e)
+				runs = append(runs, engine.Run{Existing: e})
 			}
 		}
 		return nil

@@ -41,8 +41,8 @@ var mutants = []mutant{
 	},
 	{
 		"a run that exists already counts as a failure", inCycle,
-		"	if !created {\n		c.Log",
-		"	if !created {\n		c.problem(run, \"create\", errors.New(\"it exists\"))\n		return\n		c.Log",
+		"	if made.Existed {\n		c.Log",
+		"	if made.Existed {\n		c.problem(run, \"create\", errors.New(\"it exists\"))\n		return\n		c.Log",
 		"./pkg/watch", "TestRunThatExistsIsRemembered",
 	},
 	{
@@ -104,7 +104,7 @@ var mutants = []mutant{
 	},
 	{
 		"runs are begun after the signal to end", inCycle,
-		"		if ctx.Err() != nil {\n			return\n		}\n		pr, part", "		pr, part",
+		"		if ctx.Err() != nil {\n			return\n		}\n		made, err", "		made, err",
 		"./pkg/watch", "TestStopBetweenTwoCreations",
 	},
 	{
@@ -312,7 +312,7 @@ var mutants = []mutant{
 	{
 		"a list of runs ends with its first page", "pkg/engine/tekton/list.go",
 		"next == \"\"", "next == next",
-		inTekton, "TestExistingOfMany",
+		inTekton, "TestRunsOfMany",
 	},
 	{
 		"a host has all the memory that there is for heads", "pkg/githost/room.go",

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 )
 
@@ -74,7 +75,7 @@ func TestCreateRefuses(t *testing.T) {
 			task := &pr.Spec.PipelineSpec.Tasks[0]
 			test.change(parts{pr, task, &task.TaskSpec.TaskSpec, &task.TaskSpec.Steps[0]})
 			tr := newTrial(t)
-			created, err := tr.Create(context.Background(), pr)
+			created, err := local.Start(tr.Engine, context.Background(), pr)
 			if created || err == nil || err.Error() != test.want {
 				t.Errorf("Create() = %v, %v\nwant false, %s", created, err, test.want)
 			}

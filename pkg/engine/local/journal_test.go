@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -78,16 +79,16 @@ func TestJournal(t *testing.T) {
 	if !slices.Equal(cut, []string{"slow"}) {
 		t.Errorf("Recall returns %v, want slow", cut)
 	}
-	runs, err := second.Existing(ctx, nil)
-	if got := names(runs); !slices.Equal(got, []string{"bad", "good", "slower"}) || err != nil {
-		t.Errorf("Existing() = %v, %v; want the finished runs, oldest first", got, err)
+	runs, err := second.Runs(ctx, nil)
+	if got := names(engine.Existing(runs)); !slices.Equal(got, []string{"bad", "good", "slower"}) || err != nil {
+		t.Errorf("Runs() = %v, %v; want the finished runs, oldest first", got, err)
 	}
 	for _, r := range runs {
 		if r.Active || r.Unit != "unit" || len(r.Trigger.Refs) != 1 {
 			t.Errorf("the next engine knows the run as %+v", r)
 		}
 	}
-	if created, err := second.Create(ctx, ofAChange("good", "09", "echo again")); created || err != nil {
+	if created, err := local.Start(second.Engine, ctx, ofAChange("good", "09", "echo again")); created || err != nil {
 		t.Errorf("Create of a run that the engine before made = %v, %v; want false", created, err)
 	}
 	if err := second.Forget([]plan.Existing{{Name: "slow"}}); err != nil {
@@ -109,7 +110,7 @@ func TestNothingRunsWithoutItsEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	mark := filepath.Join(t.TempDir(), "ran")
-	if created, err := tr.Create(t.Context(), ofAChange("run", "01", "touch "+mark)); created || err == nil || !strings.Contains(err.Error(), journal) {
+	if created, err := local.Start(tr.Engine, t.Context(), ofAChange("run", "01", "touch "+mark)); created || err == nil || !strings.Contains(err.Error(), journal) {
 		t.Errorf("Create = %v, %v; want an error that names the journal", created, err)
 	}
 	tr.Close()

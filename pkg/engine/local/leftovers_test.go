@@ -29,7 +29,7 @@ func becomeEngine() {
 	dir := os.Getenv(engineVariable)
 	os.Unsetenv(engineVariable) // or the daemon that a step starts would be one too
 	e := local.New(local.Options{Dir: dir, Out: os.Stdout, Env: os.Environ()})
-	if _, err := e.Create(context.Background(), pipelineRun("run", shell("a", os.Getenv(scriptVariable)))); err != nil {
+	if _, err := local.Start(e, context.Background(), pipelineRun("run", shell("a", os.Getenv(scriptVariable)))); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}

@@ -25,6 +25,7 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -90,11 +91,29 @@ func New(o Options) *Engine {
 	return e
 }
 
-// Create starts the run and returns; it goes on after ctx. created is false when a run of this name and
-// trigger is known, as it is until Prune; pipelinerun.ErrNameTaken when the name's trigger is another. The
-// error names all in the run that this engine does not do. A run that the journal does not take, as on a full
-// disk, does not start.
-func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error) {
+// Create starts the run, or as much of it as one PipelineRun holds, and returns; it goes on after ctx.
+func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
+	pr, part, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
+	if err != nil {
+		return engine.Made{}, err
+	}
+	created, err := e.create(ctx, pr)
+	if err != nil {
+		return engine.Made{}, err
+	}
+	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.TooLarge(part.NoRoom)}, nil
+}
+
+// Check says why no PipelineRun can be made of the run.
+func (e *Engine) Check(cfg *config.Config, run plan.Run) error {
+	_, _, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
+	return err
+}
+
+// create starts the run and returns. created is false when a run of this name and trigger is known, as it is
+// until Prune; engine.ErrNameTaken when the name's trigger is another. The error names all in the run that this
+// engine does not do. A run that the journal does not take, as on a full disk, does not start.
+func (e *Engine) create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error) {
 	pr, err = check(ctx, pr)
 	if err != nil {
 		return false, err
@@ -110,7 +129,7 @@ func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, 
 	}
 	if known := e.find(pr.Name); known != nil {
 		if !known.trigger.Equal(trigger) {
-			return false, fmt.Errorf("PipelineRun %s: %w", pr.Name, pipelinerun.ErrNameTaken)
+			return false, fmt.Errorf("PipelineRun %s: %w", pr.Name, engine.ErrNameTaken)
 		}
 		return false, nil
 	}
@@ -134,14 +153,15 @@ func (e *Engine) find(name string) *run {
 	return nil
 }
 
-// Existing returns the units' runs of this engine, oldest first; no units mean all.
-func (e *Engine) Existing(_ context.Context, units []string) ([]plan.Existing, error) {
+// Runs returns the units' runs of this engine, oldest first; no units mean all.
+func (e *Engine) Runs(_ context.Context, units []string) ([]engine.Run, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var runs []plan.Existing
+	var runs []engine.Run
 	for _, r := range e.runs {
 		if len(units) == 0 || slices.Contains(units, r.unit) {
-			runs = append(runs, r.existing())
+			out, _ := r.now()
+			runs = append(runs, engine.Run{Existing: r.existing(), Succeeded: out.Succeeded, Reason: out.Reason})
 		}
 	}
 	return runs, nil

@@ -88,7 +88,7 @@ func (tr *trial) run(pr *v1.PipelineRun) engine.Outcome {
 
 func (tr *trial) create(pr *v1.PipelineRun) {
 	tr.t.Helper()
-	if created, err := tr.Create(context.Background(), pr); err != nil || !created {
+	if created, err := local.Start(tr.Engine, context.Background(), pr); err != nil || !created {
 		tr.t.Fatalf("Create(%s) = %v, %v; want true", pr.Name, created, err)
 	}
 }
@@ -199,16 +199,16 @@ func TestCreateAgain(t *testing.T) {
 	tr.create(pr)
 	later := pr.DeepCopy()
 	later.Annotations[pipelinerun.AnnotationTrigger] = `{"refs":null,"seen":"2027-01-02T03:04:05Z","manual":"run"}`
-	if created, err := tr.Create(ctx, later); created || err != nil {
+	if created, err := local.Start(tr.Engine, ctx, later); created || err != nil {
 		t.Errorf("Create of the same run, seen later = %v, %v; want false, nil", created, err)
 	}
 	tr.end("run")
-	if created, err := tr.Create(ctx, pr); created || err != nil {
+	if created, err := local.Start(tr.Engine, ctx, pr); created || err != nil {
 		t.Errorf("Create of the same run, finished = %v, %v; want false, nil", created, err)
 	}
 	other := pr.DeepCopy()
 	other.Annotations[pipelinerun.AnnotationTrigger] = `{"refs":null,"seen":"2026-01-02T03:04:05Z","manual":"other"}`
-	if _, err := tr.Create(ctx, other); !errors.Is(err, pipelinerun.ErrNameTaken) {
+	if _, err := local.Start(tr.Engine, ctx, other); !errors.Is(err, engine.ErrNameTaken) {
 		t.Errorf("Create with another trigger = %v; want ErrNameTaken", err)
 	}
 	if got := strings.Count(tr.out.String(), "PipelineRun run:"); got != 1 {
@@ -221,7 +221,7 @@ func TestCreateAgain(t *testing.T) {
 		t.Errorf("Cancel of an unknown run = %v, want nil", err)
 	}
 	tr.Close()
-	if _, err := tr.Create(ctx, pipelineRun("late", shell("a", "true"))); err == nil {
+	if _, err := local.Start(tr.Engine, ctx, pipelineRun("late", shell("a", "true"))); err == nil {
 		t.Error("Create after Close gave no error")
 	}
 }
@@ -243,24 +243,24 @@ func TestActiveAndPrune(t *testing.T) {
 	tr.create(pipelineRun("busy", shell("a", "until [ -e "+gate+" ]; do sleep 0.01; done")))
 
 	active := func(units ...string) []string {
-		runs, err := tr.Existing(ctx, units)
+		runs, err := tr.Runs(ctx, units)
 		if err != nil {
-			t.Errorf("Existing(%v) = %v", units, err)
+			t.Errorf("Runs(%v) = %v", units, err)
 		}
 		for _, r := range runs {
 			if r.Created.IsZero() {
-				t.Errorf("Existing(%v) does not tell when %s was created", units, r.Name)
+				t.Errorf("Runs(%v) does not tell when %s was created", units, r.Name)
 			}
 		}
-		return plan.Names(plan.ActiveOf(runs, func(plan.Existing) bool { return true })["unit"])
+		return plan.Names(plan.ActiveOf(engine.Existing(runs), func(plan.Existing) bool { return true })["unit"])
 	}
 	for _, units := range [][]string{{"unit", "unknown"}, nil} {
 		if diff := cmp.Diff([]string{"busy"}, active(units...)); diff != "" {
 			t.Errorf("active of %v (-want +got):\n%s", units, diff)
 		}
 	}
-	if runs, err := tr.Existing(ctx, []string{"another"}); len(runs) != 1 || runs[0].Name != "other" || runs[0].Active || runs[0].Trigger.Manual != "other" || err != nil {
-		t.Errorf("Existing(another) = %+v, %v; want the finished run other with its trigger", runs, err)
+	if runs, err := tr.Runs(ctx, []string{"another"}); len(runs) != 1 || runs[0].Name != "other" || runs[0].Active || runs[0].Trigger.Manual != "other" || err != nil {
+		t.Errorf("Runs(another) = %+v, %v; want the finished run other with its trigger", runs, err)
 	}
 	if err := tr.Prune(ctx, "unit", 1); err != nil {
 		t.Fatalf("Prune() = %v", err)

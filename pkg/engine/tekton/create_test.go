@@ -11,6 +11,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -47,20 +48,20 @@ func TestCreate(t *testing.T) {
 	}{
 		"none":                      {nil, true, nil, []string{"POST run"}},
 		"of an earlier attempt":     {newRun(triggerOf("a")), false, nil, nil},
-		"for another commit":        {newRun(triggerOf("b")), false, pipelinerun.ErrNameTaken, nil},
-		"of something else":         {newRun(""), false, pipelinerun.ErrNameTaken, nil},
-		"with an edited annotation": {newRun("{"), false, pipelinerun.ErrNameTaken, nil},
-		"with a wrong signature":    {signed("0"), false, pipelinerun.ErrNameTaken, nil},
+		"for another commit":        {newRun(triggerOf("b")), false, engine.ErrNameTaken, nil},
+		"of something else":         {newRun(""), false, engine.ErrNameTaken, nil},
+		"with an edited annotation": {newRun("{"), false, engine.ErrNameTaken, nil},
+		"with a wrong signature":    {signed("0"), false, engine.ErrNameTaken, nil},
 	} {
 		s, c := kubetest.New(t)
 		e := New(c, "")
 		if tt.there != nil {
-			if _, err := e.Create(t.Context(), tt.there); err != nil {
+			if _, err := e.create(t.Context(), tt.there); err != nil {
 				t.Fatal(err)
 			}
 			s.Writes()
 		}
-		created, err := e.Create(t.Context(), newRun(triggerOf("a")))
+		created, err := e.create(t.Context(), newRun(triggerOf("a")))
 		if writes := s.Writes(); created != tt.created || !errors.Is(err, tt.want) || !slices.Equal(writes, tt.writes) {
 			t.Errorf("where there is a run %s: created %v, %v, writes %v, want %v, %v, %v", name, created, err, writes, tt.created, tt.want, tt.writes)
 		}
@@ -71,7 +72,7 @@ func TestCreate(t *testing.T) {
 func TestCreateThatIsInDoubt(t *testing.T) {
 	s, c := kubetest.New(t)
 	e := New(c, "")
-	if _, err := e.Create(t.Context(), newRun(triggerOf("a"))); err != nil {
+	if _, err := e.create(t.Context(), newRun(triggerOf("a"))); err != nil {
 		t.Fatal(err)
 	}
 	s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
@@ -81,8 +82,8 @@ func TestCreateThatIsInDoubt(t *testing.T) {
 		kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcd is away")
 		return true
 	}
-	created, err := e.Create(t.Context(), newRun(triggerOf("a")))
-	if created || !kube.IsTemporary(err) || errors.Is(err, pipelinerun.ErrNameTaken) || !strings.Contains(err.Error(), "PipelineRun test/run") {
+	created, err := e.create(t.Context(), newRun(triggerOf("a")))
+	if created || !kube.IsTemporary(err) || errors.Is(err, engine.ErrNameTaken) || !strings.Contains(err.Error(), "PipelineRun test/run") {
 		t.Errorf("a run that exists and cannot be read: %v, %v, want a temporary error on it", created, err)
 	}
 }

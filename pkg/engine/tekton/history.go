@@ -54,7 +54,7 @@ type history struct {
 // pastOf says what is to be remembered of a run that is about to be deleted.
 func (e *Engine) pastOf(ctx context.Context, r listed) (Past, error) {
 	p := Past{Name: r.Metadata.Name, Unit: r.unit(), Created: r.Metadata.CreationTimestamp.UTC(), Reason: r.end().Reason}
-	ended, err := e.ended(ctx, p.Name)
+	ended, err := e.Ended(ctx, p.Name)
 	if err != nil {
 		return Past{}, err
 	}

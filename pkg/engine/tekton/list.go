@@ -79,6 +79,18 @@ func (r *listed) done() bool {
 
 func (r *listed) failed() bool { return r.end().Status == corev1.ConditionFalse }
 
+// run returns the run as the loop knows it. One that does not say why it exists may be active all the same.
+func (r *listed) run() engine.Run {
+	end := r.end()
+	return engine.Run{
+		Existing: plan.Existing{
+			Name: r.Metadata.Name, Unit: r.unit(), Trigger: r.trigger(), Signature: r.Metadata.Annotations[pipelinerun.AnnotationSignature],
+			Created: r.Metadata.CreationTimestamp, Active: !r.done(), Pending: r.pending(),
+		},
+		Succeeded: end.Status == corev1.ConditionTrue, Reason: end.Reason,
+	}
+}
+
 // pending reports whether somebody holds the run back: its spec.status is PipelineRunPending.
 func (r *listed) pending() bool { return r.end().Reason == v1.PipelineRunReasonPending.String() }
 
@@ -178,33 +190,8 @@ func decodePage(body []byte) (runs []listed, next string, err error) {
 	return runs, page.Metadata.Continue, nil
 }
 
-// Runs returns the newest of Sentry's runs in the namespace, newest first, at most so many.
-func (e *Engine) Runs(ctx context.Context, most int) ([]engine.Run, error) {
-	list, err := e.list(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	list = list[len(list)-min(len(list), max(0, most)):]
-	runs := make([]engine.Run, 0, len(list))
-	for _, r := range slices.Backward(list) {
-		end := r.end()
-		run := engine.Run{
-			Outcome: engine.Outcome{Name: r.Metadata.Name, Done: r.done(), Succeeded: end.Status == corev1.ConditionTrue, Reason: end.Reason},
-			Unit:    cmp.Or(r.unit(), "-"),
-			Created: r.Metadata.CreationTimestamp,
-		}
-		if run.Done {
-			if run.Ended, err = e.ended(ctx, run.Name); err != nil {
-				return nil, err
-			}
-		}
-		runs = append(runs, run)
-	}
-	return runs, nil
-}
-
-// ended returns when the run ended, which no list tells to the second; zero when it has not, or is gone.
-func (e *Engine) ended(ctx context.Context, name string) (time.Time, error) {
+// Ended returns when the run ended, which no list tells to the second; zero when it has not, or is gone.
+func (e *Engine) Ended(ctx context.Context, name string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	pr, err := e.get(ctx, name)

@@ -159,7 +159,7 @@ func TestTroubleOfTheAPIServer(t *testing.T) {
 			return true
 		}
 		for range 5 {
-			_, err := New(c, "").Existing(t.Context(), []string{"a"})
+			_, err := New(c, "").Runs(t.Context(), []string{"a"})
 			k, ok := errors.AsType[*kube.Error](err)
 			if !ok || k.Kind != tt.kind {
 				t.Errorf("%d: %v, want an error of kind %s", tt.code, err, tt.kind)

@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -47,10 +49,29 @@ func New(c *kube.Cluster, namespace string) *Engine {
 // Namespace is where the engine's PipelineRuns live.
 func (e *Engine) Namespace() string { return e.namespace }
 
-// Create makes the PipelineRun exist. When one of that name exists already, its trigger and its signature
+// Create makes the PipelineRun of the run exist, or of as much of it as one holds.
+func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
+	pr, part, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
+	if err != nil {
+		return engine.Made{}, err
+	}
+	created, err := e.create(ctx, pr)
+	if err != nil {
+		return engine.Made{}, err
+	}
+	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.TooLarge(part.NoRoom)}, nil
+}
+
+// Check says why no PipelineRun can be made of the run.
+func (e *Engine) Check(cfg *config.Config, run plan.Run) error {
+	_, _, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
+	return err
+}
+
+// create makes the PipelineRun exist. When one of that name exists already, its trigger and its signature
 // decide: equal ones mean that an earlier Sentry created this very run (created is false); anything else is
-// pipelinerun.ErrNameTaken.
-func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error) {
+// engine.ErrNameTaken.
+func (e *Engine) create(ctx context.Context, pr *v1.PipelineRun) (created bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err = e.cluster.Tekton.Post().Namespace(e.namespace).Resource(pipelineRuns).Body(pr).Do(ctx).Error()
@@ -72,7 +93,7 @@ func (e *Engine) Create(ctx context.Context, pr *v1.PipelineRun) (created bool, 
 	const signature = pipelinerun.AnnotationSignature
 	same := err == nil && mine.Equal(theirs) && pr.Annotations[signature] == existing.Annotations[signature]
 	if !same {
-		return false, fmt.Errorf("create PipelineRun %s/%s: %w", e.namespace, pr.Name, pipelinerun.ErrNameTaken)
+		return false, fmt.Errorf("create PipelineRun %s/%s: %w", e.namespace, pr.Name, engine.ErrNameTaken)
 	}
 	return false, nil
 }
@@ -86,8 +107,8 @@ func (e *Engine) get(ctx context.Context, name string) (*v1.PipelineRun, error) 
 	return pr, nil
 }
 
-// Existing returns the units' runs that there are, oldest first; no units mean all.
-func (e *Engine) Existing(ctx context.Context, units []string) ([]plan.Existing, error) {
+// Runs returns the units' runs that there are, oldest first; no units mean all.
+func (e *Engine) Runs(ctx context.Context, units []string) ([]engine.Run, error) {
 	selectors := []string{""}
 	if len(units) > 0 {
 		selectors = nil
@@ -95,18 +116,14 @@ func (e *Engine) Existing(ctx context.Context, units []string) ([]plan.Existing,
 			selectors = append(selectors, fmt.Sprintf("%s in (%s)", pipelinerun.LabelUnit, strings.Join(chunk, ",")))
 		}
 	}
-	var runs []plan.Existing
+	var runs []engine.Run
 	for _, selector := range selectors {
 		list, err := e.list(ctx, selector)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range list {
-			// A run that does not say why it exists may be active all the same.
-			runs = append(runs, plan.Existing{
-				Name: r.Metadata.Name, Unit: r.unit(), Trigger: r.trigger(), Signature: r.Metadata.Annotations[pipelinerun.AnnotationSignature],
-				Created: r.Metadata.CreationTimestamp, Active: !r.done(), Pending: r.pending(),
-			})
+			runs = append(runs, r.run())
 		}
 	}
 	return runs, nil

@@ -1,0 +1,4 @@
+package local
+
+// Start starts a PipelineRun that no plan made.
+var Start = (*Engine).create
