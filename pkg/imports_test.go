@@ -60,6 +60,8 @@ var mustNotLink = map[string][]string{
 	"pkg/githost/gitlab":    {kubernetes, tekton, githost + "/poller", githost + "/git"},
 	"pkg/githost/gitea":     {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab"},
 	"pkg/githost/gitproto":  {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea"},
+	"pkg/githost/hosts":     {kubernetes, tekton, githost + "/poller"},
+	"pkg/online":            {kubernetes, tekton, module + "pkg/watch", module + "pkg/cli"},
 	"pkg/pipelinerun":       {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
 	"pkg/watch":             {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube", module + "pkg/state/"},
 	"pkg/engine/local":      {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},

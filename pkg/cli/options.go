@@ -22,13 +22,9 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
-	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
-	"github.com/tekton-sentry/sentry/pkg/githost/github"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
@@ -110,22 +106,13 @@ func (o *options) configName() string {
 // connect connects to the cluster that the flags and the kubeconfig name.
 func (o *options) connect(namespace string) (*kube.Cluster, error) {
 	return kube.Connect(kube.Options{
-		Kubeconfig: o.kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: userAgent(),
+		Kubeconfig: o.kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: transport.UserAgent(version),
 	})
 }
 
 // reader returns the reader of all kinds of Git hosts. sweep is global.sweep; 0 for one that reads only once.
 func reader(log *slog.Logger, sweep time.Duration) *poller.Reader {
-	return &poller.Reader{
-		Open: map[config.HostType]githost.Open{
-			config.GitHub: github.Open,
-			config.GitLab: gitlab.Open,
-			config.Gitea:  gitea.Open,
-			config.Git:    gitproto.Open,
-		},
-		Log:   log,
-		Sweep: sweep,
-	}
+	return &poller.Reader{Hosts: hosts.All, Version: version, Log: log, Sweep: sweep}
 }
 
 // onCluster connects to the cluster, and makes the engine of the runs there and the store of the state.
