@@ -61,6 +61,8 @@ var mustNotLink = map[string][]string{
 	"pkg/githost/gitea":     {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab"},
 	"pkg/githost/gitproto":  {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea"},
 	"pkg/githost/hosts":     {kubernetes, tekton, githost + "/poller"},
+	"pkg/cli/term":          {module, kubernetes, tekton, "net/http"},
+	"pkg/cli/environ":       {module, kubernetes, tekton, "net/http"},
 	"pkg/online":            {kubernetes, tekton, module + "pkg/watch", module + "pkg/cli"},
 	"pkg/pipelinerun":       {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
 	"pkg/watch":             {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube", module + "pkg/state/"},

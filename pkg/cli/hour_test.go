@@ -13,6 +13,7 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -40,7 +41,7 @@ type trial struct {
 
 func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
 	tr := &trial{T: t}
-	log, err := newLog(&tr.log, "text", slog.LevelInfo)
+	log, err := term.NewLog(&tr.log, "text", slog.LevelInfo)
 	if err != nil {
 		t.Fatal(err)
 	}

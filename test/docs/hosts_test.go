@@ -1,16 +1,22 @@
 package docs
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 )
+
+var update = flag.Bool("update", false, "write the tables of hosts")
 
 // TestTablesOfHosts holds the tables that have a row for each kind of host to what their drivers say.
 func TestTablesOfHosts(t *testing.T) {
@@ -27,6 +33,24 @@ func TestTablesOfHosts(t *testing.T) {
 	}
 	compareTable(t, "docs/configuration.md", "| `repo_type` | servers |", kinds)
 	compareTable(t, "docs/polling.md", "| `repo_type` | counted |", budgets)
+	if *update {
+		writeTypes(t)
+	}
+}
+
+// writeTypes writes the range of repo_type, which package config compares as that of any key.
+func writeTypes(t *testing.T) {
+	t.Helper()
+	types := make([]string, len(hosts.All))
+	for i, d := range hosts.All {
+		types[i] = string(d.Type)
+	}
+	page := filepath.Join(root, "docs/configuration.md")
+	row := regexp.MustCompile("(?m)^(\\| `repo_type` \\| string \\| from the host \\| )[^|]*")
+	text := row.ReplaceAllString(read(t, page), "${1}"+schema.OneOf(types)+" ")
+	if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func row(cells ...string) string {
@@ -68,21 +92,25 @@ func limits(b githost.Budget) string {
 // compareTable compares the rows below a table's first line, in their order.
 func compareTable(t *testing.T, page, head string, want []string) {
 	t.Helper()
-	_, rest, found := strings.Cut(read(t, filepath.Join(root, page)), head)
+	text := read(t, filepath.Join(root, page))
+	before, rest, found := strings.Cut(text, head)
 	if !found {
 		t.Fatalf("%s has no table %s", page, head)
 	}
-	var got []string
-	for i, line := range strings.Split(rest, "\n") {
-		if i < 2 { // the rest of the head, and the line below it
-			continue
-		}
-		if !strings.HasPrefix(line, "|") {
-			break
-		}
-		got = append(got, line)
+	lines := strings.SplitAfter(rest, "\n")
+	from, to := 2, 2 // after the rest of the head, and the line below it
+	for to < len(lines) && strings.HasPrefix(lines[to], "|") {
+		to++
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("%s, table %s has\n%s\nwant\n%s", page, head, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	got, wanted := strings.Join(lines[from:to], ""), strings.Join(want, "\n")+"\n"
+	switch {
+	case got == wanted:
+	case *update:
+		text = before + head + strings.Join(lines[:from], "") + wanted + strings.Join(lines[to:], "")
+		if err := os.WriteFile(filepath.Join(root, page), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s, table %s has\n%s\nwant\n%s\n(go test ./test/docs -update writes it)", page, head, got, wanted)
 	}
 }

@@ -4,6 +4,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -189,13 +190,14 @@ func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
 	return some
 }
 
+// unsupported stands for the driver of a type that there is none for.
+var unsupported githost.Driver
+
 // endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be
 // opened is tried again by the next call.
 func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
-	driver := r.Hosts.Of(s.Type)
-	if driver == nil {
-		return nil, githost.NewError(githost.Invalid, "repo_type", "%.40q is not supported", s.Type)
-	}
+	known := r.Hosts.Of(s.Type)
+	driver := cmp.Or(known, &unsupported)
 	account := driver.AccountOf(s)
 	name := account.Host()
 	if name == "" {
@@ -203,6 +205,9 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	}
 	if e, ok := r.endpoints[account]; ok {
 		return e, nil
+	}
+	if known == nil {
+		return nil, githost.NewError(githost.Invalid, name, "repo_type %.40q is not supported", s.Type)
 	}
 	base := r.Base
 	if base == nil {

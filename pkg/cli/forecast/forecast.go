@@ -1,38 +1,34 @@
-package cli
+// Package forecast prints what `sentry validate --online` found, and what it predicts.
+package forecast
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/online"
 )
 
-// validateOnline reads all repositories, watched ones and those of the deployments, prints what it found, and
-// predicts what watching costs. Its error says that some cannot be read.
-func validateOnline(ctx context.Context, o *options, cfg *config.Config, log *slog.Logger) error {
-	accounts := (&online.Survey{Config: cfg, Hosts: hosts.All, Version: version, Log: log}).Read(ctx)
-	if ctx.Err() != nil {
-		return errors.New("interrupted before everything was read")
-	}
+// Print prints what was read, what watching costs, and what is wrong. Its error says that some repositories cannot be
+// read.
+func Print(out io.Writer, accounts []*online.Account, cfg *config.Config, log *slog.Logger) error {
 	looks := online.Looks(accounts)
-	if err := printLooks(o, looks); err != nil {
+	if err := printLooks(out, looks); err != nil {
 		return err
 	}
-	if err := printSpending(o, log, accounts, cfg); err != nil {
+	if err := printSpending(out, log, accounts, cfg); err != nil {
 		return err
 	}
-	return report(o, log, looks)
+	return report(out, log, looks)
 }
 
-func printLooks(o *options, looks []online.Look) error {
-	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', 0)
+func printLooks(out io.Writer, looks []online.Look) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "REPOSITORY\tREAD AS\tURL\tBRANCHES\tPROBLEM")
 	for _, l := range looks {
 		name, problem := l.Name, "-"
@@ -54,14 +50,14 @@ func matches(l online.Look) string {
 	}
 	counts := make([]string, len(l.Monitor.Branches))
 	for i, p := range l.Monitor.Branches {
-		counts[i] = fmt.Sprintf("%s: %d", printable(p.String(), ""), l.Count(p))
+		counts[i] = fmt.Sprintf("%s: %d", term.Printable(p.String(), ""), l.Count(p))
 	}
 	return strings.Join(counts, ", ")
 }
 
 // printSpending prints what an hour costs each account of what its host counts.
-func printSpending(o *options, log *slog.Logger, accounts []*online.Account, cfg *config.Config) error {
-	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', 0)
+func printSpending(out io.Writer, log *slog.Logger, accounts []*online.Account, cfg *config.Config) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nHOST\tCREDENTIAL\tREPOS\tCOUNTED\tFIRST\tIDLE\tRUN\tAN HOUR\tLIMIT\tUSED")
 	for _, a := range accounts {
 		for _, s := range a.Spending(cfg) {
@@ -123,9 +119,10 @@ func logUnmatched(log *slog.Logger, looks []online.Look) {
 }
 
 // report tells what is wrong and how to mend it.
-func report(o *options, log *slog.Logger, looks []online.Look) error {
+func report(out io.Writer, log *slog.Logger, looks []online.Look) error {
 	logUnmatched(log, looks)
-	out, failed := screen{o.Out}, 0
+	failed := 0
+	out = term.Screen{Writer: out}
 	for _, t := range online.Troubles(looks) {
 		failed += len(t.Looks)
 		fmt.Fprintln(out)
