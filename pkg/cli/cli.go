@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
 )
@@ -40,7 +41,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // Main runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage or invalid configuration.
 func Main(ctx context.Context, args []string, s Streams) int {
-	s.Err = screen{s.Err}
+	s.Err = term.Screen{Writer: s.Err}
 	// Libraries log what servers send, with credentials that it repeats; net/http, what nobody asked for.
 	log.SetOutput(io.Discard)
 	if s.In == nil {
@@ -99,6 +100,22 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.AddCommand(newWatch(o), newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
 	root.InitDefaultCompletionCmd()
 	return root
+}
+
+// newHelp is `sentry help COMMAND`, the same as `sentry COMMAND --help`.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), args)
+			}
+			about.InitDefaultHelpFlag() // which the text lists
+			return about.Help()
+		},
+	}
 }
 
 // unknownCommand refuses arguments of the root command: what was meant is a subcommand.

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 )
 
@@ -48,7 +49,7 @@ func historyTable(out io.Writer, past []tekton.Past, now time.Time) error {
 			refs[i] = r.Repository + "/" + r.Branch + "@" + r.SHA.Short()
 		}
 		took := since(p.Created.Add(time.Duration(p.Seconds)*time.Second), p.Created)
-		row(w, p.Name, p.Unit, p.Reason, since(now, p.Created), took,
+		term.Row(w, p.Name, p.Unit, p.Reason, since(now, p.Created), took,
 			cmp.Or(strings.Join(refs, ","), "-"), cmp.Or(strings.Join(p.Failed, ","), "-"))
 	}
 	return w.Flush()

@@ -11,8 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
@@ -41,7 +43,7 @@ type trial struct {
 
 func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
 	tr := &trial{T: t}
-	log, err := newLog(&tr.log, "text", slog.LevelInfo)
+	log, err := term.NewLog(&tr.log, "text", slog.LevelInfo)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,17 +100,17 @@ func TestHourOfTrouble(t *testing.T) {
 func hourOfTrouble(t *testing.T, kind config.HostType, name string) {
 	const n = 40
 	trouble := troubled[name]
-	api, cfg := hostOf(kind, "hush", n)
+	api, cfg := githosttest.Populated(kind, "hush", n)
 	api.SetToken("hush")
 	cfg.Global.Sweep = 15 * time.Minute
 	bad := false
-	tr := newTrial(t, cfg, wire{http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	tr := newTrial(t, cfg, githosttest.Delayed{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if bad {
 			trouble.answer(w, req)
 			return
 		}
 		api.ServeHTTP(w, req)
-	}), 5 * time.Millisecond})
+	}), Latency: 5 * time.Millisecond})
 	if got := tr.minutes(5); len(got.Problems) > 0 || len(got.Branches) != n {
 		t.Fatalf("before: %+v", got)
 	}
@@ -143,8 +145,8 @@ func hourOfTrouble(t *testing.T, kind config.HostType, name string) {
 // written for those that wait, and the log tells of it once an hour.
 func TestHourOfASlowHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, cfg := hostOf(config.Git, "token", 300)
-		tr := newTrial(t, cfg, wire{api, 2 * time.Second})
+		api, cfg := githosttest.Populated(config.Git, "token", 300)
+		tr := newTrial(t, cfg, githosttest.Delayed{Handler: api, Latency: 2 * time.Second})
 		tr.minutes(5) // by then all were read
 		tr.log.Reset()
 		tr.wrote = 0
@@ -153,6 +155,25 @@ func TestHourOfASlowHost(t *testing.T) {
 		}
 		if n := strings.Count(tr.log.String(), "[late="); n != 2 || strings.Count(tr.log.String(), "\n") != 2 {
 			t.Errorf("the log of the next hour is\n%s\nwant a line that tells what is late, and one with the counts of the hour", tr.log.String())
+		}
+	})
+}
+
+// TestUserAgent holds that hosts are told which Sentry asks.
+func TestUserAgent(t *testing.T) {
+	defer func(was string) { version = was }(version)
+	version = "v1.2.3"
+	synctest.Test(t, func(t *testing.T) {
+		api, cfg := githosttest.Populated(config.Git, "token", 1)
+		var agents []string
+		r := reader(slog.New(slog.DiscardHandler), 0)
+		r.Base = githosttest.Delayed{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			agents = append(agents, req.UserAgent())
+			api.ServeHTTP(w, req)
+		})}
+		r.Heads(t.Context(), []config.Monitor{cfg.Repositories[0].Monitor})
+		if len(agents) == 0 || agents[0] != "sentry/v1.2.3" {
+			t.Errorf("the host is asked by %q, want sentry/v1.2.3", agents)
 		}
 	})
 }

@@ -9,26 +9,22 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/environ"
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
-	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
-	"github.com/tekton-sentry/sentry/pkg/githost/github"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
@@ -39,7 +35,7 @@ import (
 type options struct {
 	Streams
 	config     string
-	variables  variables
+	variables  environ.Variables
 	namespace  string
 	runs       string // namespace of the PipelineRuns
 	kubeconfig string
@@ -50,7 +46,7 @@ type options struct {
 
 func (o *options) register(f *pflag.FlagSet) {
 	f.StringVarP(&o.config, "config", "c", "sentry.yaml", "configuration `file`; - is standard input")
-	f.StringVar(&o.variables.dir, "env-dir", "", "`directory` with a file for each variable, such as a mounted Secret, that is looked in before the environment; watch notices changes")
+	f.StringVar(&o.variables.Dir, "env-dir", "", "`directory` with a file for each variable, such as a mounted Secret, that is looked in before the environment; watch notices changes")
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the state, and of the PipelineRuns too where they have none of their own (default: global.namespace, then the current one)")
 	f.StringVar(&o.runs, "run-namespace", "", "namespace of the PipelineRuns (default: global.run_namespace, then that of --namespace)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config, or the pod's service account)")
@@ -72,9 +68,9 @@ func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	log, err := newLog(o.Err, o.logFormat, level)
+	log, err := term.NewLog(o.Err, o.logFormat, level)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, usageError{err}
 	}
 	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
 	cfg.Global.RunNamespace = cmp.Or(o.runs, cfg.Global.RunNamespace)
@@ -82,10 +78,10 @@ func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error
 }
 
 func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
-	if _, err := o.variables.read(); err != nil {
+	if _, err := o.variables.Read(); err != nil {
 		return nil, err
 	}
-	opts.LookupEnv, opts.Hosts = o.variables.lookup, hosts.All.Config()
+	opts.LookupEnv, opts.Hosts = o.variables.Lookup, hosts.All.Config()
 	if o.config == standardInput {
 		return config.Read(o.In, o.configName(), opts)
 	}
@@ -110,22 +106,13 @@ func (o *options) configName() string {
 // connect connects to the cluster that the flags and the kubeconfig name.
 func (o *options) connect(namespace string) (*kube.Cluster, error) {
 	return kube.Connect(kube.Options{
-		Kubeconfig: o.kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: userAgent(),
+		Kubeconfig: o.kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: transport.UserAgent(version),
 	})
 }
 
 // reader returns the reader of all kinds of Git hosts. sweep is global.sweep; 0 for one that reads only once.
 func reader(log *slog.Logger, sweep time.Duration) *poller.Reader {
-	return &poller.Reader{
-		Open: map[config.HostType]githost.Open{
-			config.GitHub: github.Open,
-			config.GitLab: gitlab.Open,
-			config.Gitea:  gitea.Open,
-			config.Git:    gitproto.Open,
-		},
-		Log:   log,
-		Sweep: sweep,
-	}
+	return &poller.Reader{Hosts: hosts.All, Version: version, Log: log, Sweep: sweep}
 }
 
 // onCluster connects to the cluster, and makes the engine of the runs there and the store of the state.
@@ -147,9 +134,9 @@ func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile s
 			return nil, nil, err
 		}
 	}
-	hidden := slices.AppendSeq(credentials(cfg), maps.Keys(o.variables.values))
+	hidden := append(credentials(cfg), o.variables.Names()...)
 	stateFile = behindLinks(stateFile)
-	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.variables.environ(), Hidden: hidden, Log: log})
+	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.variables.Environ(), Hidden: hidden, Log: log})
 	if err := eng.RemoveLeftovers(ctx); err != nil {
 		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
 	}

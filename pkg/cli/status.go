@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/kube"
@@ -168,7 +169,7 @@ func (f statusFlags) check() error {
 // encode prints a value for machines.
 func (o *options) encode(value any, format string) error {
 	var text bytes.Buffer
-	e := json.NewEncoder(screen{&text}) // YAML does not take control characters either
+	e := json.NewEncoder(term.Screen{Writer: &text}) // YAML does not take control characters either
 	e.SetIndent("", "  ")
 	if err := e.Encode(value); err != nil {
 		return err
@@ -241,12 +242,12 @@ func (o *options) table(s status, now time.Time) error {
 	w := tabwriter.NewWriter(o.Out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "REPOSITORY\tBRANCH\tSHA\tRUNS\tAGE")
 	for _, b := range s.Branches {
-		row(w, b.Repository, b.Branch, b.SHA.Short(), b.Runs, since(now, b.Time))
+		term.Row(w, b.Repository, b.Branch, b.SHA.Short(), b.Runs, since(now, b.Time))
 	}
 	if len(s.Problems) > 0 {
 		fmt.Fprintln(w, "\nPROBLEM ON\tKIND\tAGE\tWHAT")
 		for _, p := range s.Problems {
-			row(w, p.On, p.Kind, since(now, p.Since), p.Message)
+			term.Row(w, p.On, p.Kind, since(now, p.Since), p.Message)
 		}
 	}
 	if len(s.Runs) > 0 {
@@ -256,7 +257,7 @@ func (o *options) table(s status, now time.Time) error {
 			if r.Ended != nil {
 				took = since(*r.Ended, r.Created)
 			}
-			row(w, r.Name, r.Unit, r.Reason, since(now, r.Created), took)
+			term.Row(w, r.Name, r.Unit, r.Reason, since(now, r.Created), took)
 		}
 	}
 	return w.Flush()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
@@ -229,7 +230,7 @@ func (o *options) follow(ctx context.Context, eng followed, name, logs string, h
 		for _, t := range out.Tasks {
 			if t.Result != last[t.Name] && !here {
 				last[t.Name] = t.Result
-				fmt.Fprintf(screen{o.Out}, "[%s] %s\n", t.Name, t.Result)
+				fmt.Fprintf(term.Screen{Writer: o.Out}, "[%s] %s\n", t.Name, t.Result)
 			}
 		}
 	})

@@ -10,13 +10,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/forecast"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/online"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 func newValidate(o *options) *cobra.Command {
-	var online bool
+	var askHosts bool
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Check the configuration and every PipelineRun that follows from it",
@@ -36,13 +39,13 @@ something is deployed. Exit code 1 when a repository cannot be read.`,
   sentry validate --online
   GITHUB_TOKEN=x GITLAB_TOKEN=x sentry validate -c deploy/sentry.yaml`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runValidate(cmd.Context(), o, online) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runValidate(cmd.Context(), o, askHosts) },
 	}
-	cmd.Flags().BoolVar(&online, "online", false, "read every repository, and predict what watching costs")
+	cmd.Flags().BoolVar(&askHosts, "online", false, "read every repository, and predict what watching costs")
 	return cmd
 }
 
-func runValidate(ctx context.Context, o *options, online bool) error {
+func runValidate(ctx context.Context, o *options, askHosts bool) error {
 	cfg, log, err := o.load(config.Options{})
 	if err != nil {
 		return err
@@ -60,10 +63,14 @@ func runValidate(ctx context.Context, o *options, online bool) error {
 	}
 	_, err = fmt.Fprintf(o.Out, "%s: valid: repositories: %d, groups: %d, polled every %.0f s\n",
 		o.configName(), len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval.Seconds())
-	if err != nil || !online {
+	if err != nil || !askHosts {
 		return err
 	}
-	return validateOnline(ctx, o, cfg, log)
+	accounts := (&online.Survey{Config: cfg, Hosts: hosts.All, Version: version, Log: log}).Read(ctx)
+	if ctx.Err() != nil {
+		return errors.New("interrupted before everything was read")
+	}
+	return forecast.Print(o.Out, accounts, cfg, log)
 }
 
 // checkRuns says why a cluster would refuse the runs, in their order. Tekton's part of that takes some milliseconds

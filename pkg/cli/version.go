@@ -11,8 +11,6 @@ import (
 // version is set by the linker: -X github.com/tekton-sentry/sentry/pkg/cli.version=v1.2.3
 var version = "dev"
 
-func userAgent() string { return "sentry/" + version }
-
 func newVersion(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",

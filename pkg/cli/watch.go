@@ -121,19 +121,19 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 
 // renew returns the configuration with the credentials of today.
 func (o *options) renew(cfg *config.Config, log *slog.Logger) *config.Config {
-	changed, err := o.variables.read()
+	changed, err := o.variables.Read()
 	if err == nil && !changed {
 		return cfg
 	}
 	renewed := cfg
 	if err == nil {
-		renewed, err = cfg.Renew(o.variables.lookup)
+		renewed, err = cfg.Renew(o.variables.Lookup)
 	}
 	if err != nil {
 		log.Error("the variables cannot be read again; going on with those of before", "err", err)
 		return cfg
 	}
-	log.Info("variables changed; using the new ones", "dir", o.variables.dir)
+	log.Info("variables changed; using the new ones", "dir", o.variables.Dir)
 	return renewed
 }
 

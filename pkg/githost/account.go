@@ -1,7 +1,6 @@
 package githost
 
 import (
-	"cmp"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -20,21 +19,27 @@ type Account struct {
 	username, token string
 }
 
-// AccountOf returns the account that a repository is read with.
-func AccountOf(s config.Source) Account {
+// AccountOf returns the account that a repository is read with, the zero Account where its URL is none.
+func (d *Driver) AccountOf(s config.Source) Account {
 	u, err := url.Parse(s.URL)
 	if err != nil || u.Host == "" {
 		return Account{}
 	}
-	a := Account{s.Type, OriginOf(u), s.APIURL, s.Auth.Username.Reveal(), s.Auth.Token.Reveal()}
-	switch {
-	case a.token == "":
-	case s.Type == config.GitHub || s.Type == config.GitLab:
-		a.username = "" // is not sent beside a token: it is the same budget with any name
-	default:
-		a.username = cmp.Or(a.username, "git") // which is sent, and what a deployment's credential has by default
+	a := Account{Type: s.Type, Origin: OriginOf(u), APIURL: s.APIURL}
+	a.username, a.token = Basic(s.Auth)
+	if d.TokenAlone && a.token != "" {
+		a.username = ""
 	}
 	return a
+}
+
+// Basic returns what HTTP Basic sends of a credential: beside a token, a user name in any case.
+func Basic(a config.Auth) (user, password string) {
+	user, password = a.Username.Reveal(), a.Token.Reveal()
+	if user == "" && password != "" {
+		user = config.DefaultUsername
+	}
+	return user, password
 }
 
 // Host returns host[:port] of the server.
@@ -70,7 +75,7 @@ func (e Endpoint) Host() string {
 
 // Secrets returns the texts that would give the endpoint's credential away.
 func (e Endpoint) Secrets() []string {
-	user, token := e.Auth.Username.Reveal(), e.Auth.Token.Reveal()
+	user, token := Basic(e.Auth)
 	switch {
 	case token == "" && user == "":
 		return nil
@@ -78,7 +83,7 @@ func (e Endpoint) Secrets() []string {
 		// Some hosts take a token as the user name. A name beside a token is no secret.
 		return []string{user, basicToken(user, "")}
 	}
-	return []string{basicToken(cmp.Or(user, "git"), token), token}
+	return []string{basicToken(user, token), token}
 }
 
 // basicToken is what HTTP Basic makes of a credential.

@@ -1,4 +1,4 @@
-package githost
+package githost_test
 
 import (
 	"fmt"
@@ -6,8 +6,12 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
+
+func accountOf(s config.Source) githost.Account { return hosts.All.Of(s.Type).AccountOf(s) }
 
 // Two repositories share an account exactly when the server cannot tell who reads them.
 func TestAccountOf(t *testing.T) {
@@ -36,19 +40,19 @@ func TestAccountOf(t *testing.T) {
 		"Gitea, the usual user name": {source(config.Gitea, url, "", "git", "t"), source(config.Gitea, url, "", "", "t"), true},
 		"Git, the usual user name":   {source(config.Git, url, "", "git", "t"), source(config.Git, url, "", "", "t"), true},
 	} {
-		a, b := AccountOf(test.a), AccountOf(test.b)
+		a, b := accountOf(test.a), accountOf(test.b)
 		if (a == b) != test.same {
 			t.Errorf("%s: the same account: %t, want %t", name, a == b, test.same)
 		}
 	}
-	a := AccountOf(source(config.Git, "https://A.example:443/x", "", "hush1", "hush2"))
+	a := accountOf(source(config.Git, "https://A.example:443/x", "", "hush1", "hush2"))
 	if a.Origin != "https://a.example" || a.Host() != "a.example" {
 		t.Errorf("origin %q, host %q", a.Origin, a.Host())
 	}
 	if text := fmt.Sprintf("%v %+v %#v %s %d", a, a, a, a, a); strings.Contains(text, "hush") {
 		t.Errorf("an account prints its credential: %s", text)
 	}
-	if a := AccountOf(config.Source{URL: "://"}); a != (Account{}) {
+	if a := accountOf(source(config.Git, "://", "", "", "")); a != (githost.Account{}) {
 		t.Errorf("no URL: %+v, want no account", a)
 	}
 }

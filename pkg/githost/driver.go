@@ -57,7 +57,7 @@ var GitProtocol = Budget{Unit: "git requests", Draws: func(req *http.Request) bo
 }}
 
 // BudgetOf returns the index of the budget that a request draws on.
-func (d Driver) BudgetOf(req *http.Request) int {
+func (d *Driver) BudgetOf(req *http.Request) int {
 	rest := 0
 	for i, b := range d.Budgets {
 		switch {
@@ -71,7 +71,7 @@ func (d Driver) BudgetOf(req *http.Request) int {
 }
 
 // Key returns what tells a repository's URL from others of its endpoint, however the host is written.
-func (d Driver) Key(repoURL string) string {
+func (d *Driver) Key(repoURL string) string {
 	_, path, _ := strings.Cut(repoURL, "://")
 	_, path, _ = strings.Cut(path, "/")
 	if !d.DotGit {
@@ -83,14 +83,14 @@ func (d Driver) Key(repoURL string) string {
 // Drivers are those of several kinds.
 type Drivers []Driver
 
-// Of returns the kind of a type, and whether there is one.
-func (ds Drivers) Of(t config.HostType) (Driver, bool) {
-	for _, d := range ds {
-		if d.Type == t {
-			return d, true
+// Of returns the driver of a type, nil where there is none.
+func (ds Drivers) Of(t config.HostType) *Driver {
+	for i := range ds {
+		if ds[i].Type == t {
+			return &ds[i]
 		}
 	}
-	return Driver{}, false
+	return nil
 }
 
 // Config returns what a configuration has to know of them.

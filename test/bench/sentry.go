@@ -15,11 +15,6 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
-	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
-	"github.com/tekton-sentry/sentry/pkg/githost/github"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -47,9 +42,7 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 		return nil, err
 	}
 	reader := &poller.Reader{
-		Open: map[config.HostType]githost.Open{
-			config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
-		},
+		Hosts:   hosts.All,
 		Base:    transport,
 		Timeout: 5 * time.Minute, // simulated latency is not what is measured
 	}

@@ -12,8 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -43,7 +42,7 @@ func TestGiteaIdle(t *testing.T) {
 	base := transport.NewTransport()
 	t.Cleanup(base.CloseIdleConnections)
 	count := &counter{next: base}
-	reader := &poller.Reader{Open: map[config.HostType]githost.Open{config.Gitea: gitea.Open}, Base: count, Sweep: 10_000 * time.Hour}
+	reader := &poller.Reader{Hosts: hosts.All, Base: count, Sweep: 10_000 * time.Hour}
 	client, err := sdk.NewClient(env.giteaURL, sdk.SetToken(env.giteaToken), sdk.SetGiteaVersion(""), sdk.SetContext(t.Context()))
 	if err != nil {
 		t.Fatal(err)

@@ -59,10 +59,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	// Each read has a deadline of its own; the client's would cost a goroutine and a timer a request.
 	untimed := *client
 	untimed.Timeout = 0
-	user, password := e.Auth.Username.Reveal(), e.Auth.Token.Reveal()
-	if user == "" && password != "" {
-		user = "git"
-	}
+	user, password := githost.Basic(e.Auth)
 	h := &host{
 		name:   e.Host(),
 		client: &untimed,

@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
 
@@ -146,7 +147,7 @@ func TestHintsSurviveAFewOthers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const n = 200
 				w := &wire{handler: handlerOf(kind, n+10)}
-				r := &poller.Reader{Open: allHosts, Base: w, Sweep: 24 * time.Hour}
+				r := &poller.Reader{Hosts: hosts.All, Base: w, Sweep: 24 * time.Hour}
 				all := monitorsAt(t, kind, n+10)
 				time.Sleep(time.Hour) // since the last push
 				for range 2 {         // what was pushed to at the same time as the last one is read once more

@@ -18,19 +18,12 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
-	"github.com/tekton-sentry/sentry/pkg/githost/github"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
-
-var allHosts = map[config.HostType]githost.Open{
-	config.GitHub: github.Open, config.GitLab: gitlab.Open, config.Gitea: gitea.Open, config.Git: gitproto.Open,
-}
 
 // wire is a transport to a handler without a network, so that it runs in a bubble of time. It counts what it is
 // asked. The handler can be replaced by a fault.
@@ -123,7 +116,8 @@ func hang(req *http.Request) (*http.Response, error) { //nolint:unparam // as th
 // A host that is no use, whatever it does instead, is asked at most 12 times in an hour for 500 repositories or few,
 // from the start of the program or after it was well; and is read again within eleven minutes when it is back.
 func TestOutagesOfAnHour(t *testing.T) {
-	for kind := range allHosts {
+	for _, driver := range hosts.All {
+		kind := driver.Type
 		for name, fault := range outages {
 			n := 40
 			if name == "502" || name == "garbage" || name == "hangs" || name == "drips" {
@@ -147,7 +141,7 @@ func TestOutagesOfAnHour(t *testing.T) {
 func outage(t *testing.T, kind config.HostType, fault func(*http.Request) (*http.Response, error), n int, wasWell bool, most int) {
 	handler := handlerOf(kind, n)
 	w := &wire{handler: handler}
-	r := &poller.Reader{Open: allHosts, Base: w, Sweep: 15 * time.Minute}
+	r := &poller.Reader{Hosts: hosts.All, Base: w, Sweep: 15 * time.Minute}
 	want := monitorsAt(t, kind, n)
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
@@ -206,7 +200,8 @@ func outage(t *testing.T, kind config.HostType, fault func(*http.Request) (*http
 // A host that failed as a whole is tried with one repository at a time: never the same one, lest the others stay
 // unread when only that one is still broken.
 func TestProbesTakeTurns(t *testing.T) {
-	for kind := range allHosts {
+	for _, driver := range hosts.All {
+		kind := driver.Type
 		for _, name := range []string{"500", "garbage"} {
 			for _, n := range []int{2, 5} {
 				synctest.Test(t, func(t *testing.T) {
@@ -223,7 +218,7 @@ func TestProbesTakeTurns(t *testing.T) {
 						rw.WriteHeader(resp.StatusCode)
 						_, _ = io.Copy(rw, resp.Body)
 					})}
-					r := &poller.Reader{Open: allHosts, Base: w}
+					r := &poller.Reader{Hosts: hosts.All, Base: w}
 					want, minute := monitorsAt(t, kind, n), 0
 					ticker := time.NewTicker(time.Minute)
 					defer ticker.Stop()
@@ -287,7 +282,7 @@ func TestGitHubPoints(t *testing.T) {
 					_, _ = fmt.Fprintf(w, `%s"rateLimit":{"cost":%d,"remaining":%d,"resetAt":%q}%s`, before, c.cost, left,
 						start.Add(10*time.Minute).UTC().Format(time.RFC3339), rest)
 				})}
-				r := &poller.Reader{Open: allHosts, Base: w}
+				r := &poller.Reader{Hosts: hosts.All, Base: w}
 				want := monitorsAt(t, config.GitHub, 300)
 				ticker := time.NewTicker(time.Minute)
 				defer ticker.Stop()
@@ -316,7 +311,8 @@ func TestGitHubPoints(t *testing.T) {
 
 // A repository that makes no sense costs the others of its host nothing, whether the host tells what changed or not.
 func TestOddRepositoryAlone(t *testing.T) {
-	for kind := range allHosts {
+	for _, driver := range hosts.All {
+		kind := driver.Type
 		for _, token := range []string{goodToken, ""} {
 			synctest.Test(t, func(t *testing.T) {
 				const n = 20
@@ -328,7 +324,7 @@ func TestOddRepositoryAlone(t *testing.T) {
 					}
 					api.ServeHTTP(rw, req)
 				})}
-				r := &poller.Reader{Open: allHosts, Base: w, Sweep: 15 * time.Minute}
+				r := &poller.Reader{Hosts: hosts.All, Base: w, Sweep: 15 * time.Minute}
 				want := monitorsAt(t, kind, n)
 				for i := range want {
 					want[i].Auth.Token = secret.New("${T}", token)

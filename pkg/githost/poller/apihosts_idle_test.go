@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -53,7 +54,7 @@ func TestIdleCycleOfAThousand(t *testing.T) {
 					req.Body = io.NopCloser(bytes.NewReader(body))
 					api.ServeHTTP(rw, req)
 				})}
-				r := &poller.Reader{Open: allHosts, Base: w, Sweep: c.sweep}
+				r := &poller.Reader{Hosts: hosts.All, Base: w, Sweep: c.sweep}
 				time.Sleep(time.Hour) // since the last push
 				for cycle := range 4 {
 					w.take()
@@ -79,14 +80,15 @@ func TestIdleCycleOfAThousand(t *testing.T) {
 // A token that is refused is sent three times in all, by every kind of host, from the start or after it was good,
 // however many repositories have it; and the next token is used at once.
 func TestRevokedTokenOfEveryHost(t *testing.T) {
-	for kind := range allHosts {
+	for _, driver := range hosts.All {
+		kind := driver.Type
 		for _, wasGood := range []bool{false, true} {
 			t.Run(fmt.Sprint(kind, "/good before: ", wasGood), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					const n = 300
 					api := handlerOf(kind, n).(*githosttest.API)
 					w := &wire{handler: api}
-					r := &poller.Reader{Open: allHosts, Base: w, Sweep: 15 * time.Minute}
+					r := &poller.Reader{Hosts: hosts.All, Base: w, Sweep: 15 * time.Minute}
 					want := monitorsAt(t, kind, n)
 					cycle := func(kind githost.Kind) {
 						t.Helper()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
 
@@ -51,7 +52,7 @@ func TestLimitsWithoutATime(t *testing.T) {
 			t.Run(fmt.Sprint(name, "/", n), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := &wire{handler: handlerOf(c.kind, n)}
-					r := &poller.Reader{Open: allHosts, Base: w, Sweep: 15 * time.Minute}
+					r := &poller.Reader{Hosts: hosts.All, Base: w, Sweep: 15 * time.Minute}
 					want := monitorsAt(t, c.kind, n)
 					ticker := time.NewTicker(time.Minute)
 					defer ticker.Stop()
@@ -98,7 +99,7 @@ func TestSmallerQueriesInTheSameCycle(t *testing.T) {
 				}
 				api.ServeHTTP(rw, req)
 			})}
-			r := &poller.Reader{Open: allHosts, Base: w, Sweep: sweep}
+			r := &poller.Reader{Hosts: hosts.All, Base: w, Sweep: sweep}
 			for i, o := range r.Heads(t.Context(), monitorsAt(t, config.GitHub, n)) {
 				if o.Err != nil {
 					t.Fatalf("sweep %s, repository %d: %v, want it read by a smaller query", sweep, i, o.Err)
@@ -134,7 +135,7 @@ func TestGraphQLIsLookedForAgain(t *testing.T) {
 						}
 						api.ServeHTTP(rw, req)
 					}), func() bool { return time.Since(start) > 30*time.Minute })}
-					r := &poller.Reader{Open: allHosts, Base: w}
+					r := &poller.Reader{Hosts: hosts.All, Base: w}
 					want := monitorsAt(t, kind, n)
 					for at := time.Duration(0); at < 70*time.Minute; at += interval {
 						for i, o := range r.Heads(t.Context(), want) {
@@ -180,7 +181,7 @@ func graphQLThatGoesAway(t *testing.T, kind config.HostType, away time.Duration)
 		api.ServeHTTP(rw, req)
 	})
 	w := &wire{handler: withoutGraphQL(counted, func() bool { at := time.Since(start); return at < good || at >= good+away })}
-	r := &poller.Reader{Open: allHosts, Base: w}
+	r := &poller.Reader{Hosts: hosts.All, Base: w}
 	failed := 0 // cycles
 	for time.Since(start) < 90*time.Minute {
 		answers := r.Heads(t.Context(), monitorsAt(t, kind, n))

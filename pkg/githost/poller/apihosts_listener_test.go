@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
 
 // Over real connections: a port that is closed, and one where nobody ever answers. Two cycles right after each
 // other send no more than three requests, for the second falls into the first wait.
 func TestListenersThatDoNotAnswer(t *testing.T) {
-	for kind := range allHosts {
+	for _, driver := range hosts.All {
+		kind := driver.Type
 		for _, open := range []bool{false, true} {
 			t.Run(fmt.Sprint(kind, "/open: ", open), func(t *testing.T) {
 				t.Parallel()
@@ -40,7 +42,7 @@ func TestListenersThatDoNotAnswer(t *testing.T) {
 				} else {
 					_ = listener.Close()
 				}
-				r := &poller.Reader{Open: allHosts, Timeout: time.Second, Sweep: time.Minute}
+				r := &poller.Reader{Hosts: hosts.All, Timeout: time.Second, Sweep: time.Minute}
 				defer r.Close()
 				want := monitorsAt(t, kind, 500)
 				for i := range want {

@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
 
@@ -106,7 +107,7 @@ func TestGitHubListsThatAreSlow(t *testing.T) {
 			want[i].URL = "http://github.example/" + path
 		}
 		w := &wire{handler: api}
-		r := &poller.Reader{Open: allHosts, Base: w, Sweep: 24 * time.Hour}
+		r := &poller.Reader{Hosts: hosts.All, Base: w, Sweep: 24 * time.Hour}
 		time.Sleep(time.Minute)
 		r.Heads(t.Context(), want)
 		time.Sleep(time.Minute)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
 
@@ -37,7 +38,7 @@ func TestRepositoryThatIsToWait(t *testing.T) {
 				}
 				api.ServeHTTP(w, req)
 			})}
-			r := &poller.Reader{Open: allHosts, Base: w}
+			r := &poller.Reader{Hosts: hosts.All, Base: w}
 			want := monitorsAt(t, kind, n)
 			ticker := time.NewTicker(time.Minute)
 			defer ticker.Stop()
@@ -72,7 +73,7 @@ func TestMaintenanceInARound(t *testing.T) {
 				}
 				api.ServeHTTP(rw, req)
 			})
-			r := &poller.Reader{Open: allHosts, Base: w}
+			r := &poller.Reader{Hosts: hosts.All, Base: w}
 			want := monitorsAt(t, kind, n)
 			ticker := time.NewTicker(time.Minute)
 			defer ticker.Stop()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -94,7 +95,7 @@ func (s spend) test(t *testing.T) {
 		_, _ = io.WriteString(w, body)
 	})}
 	var log strings.Builder
-	r := &poller.Reader{Open: allHosts, Base: w, Sweep: 15 * time.Minute, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	r := &poller.Reader{Hosts: hosts.All, Base: w, Sweep: 15 * time.Minute, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	want := monitorsAt(t, config.GitHub, n)
 	names := []string{"main"}
 	for k := range 25 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
 
@@ -28,7 +29,7 @@ func TestSlowHostReadsAllInTurn(t *testing.T) {
 		t.Run(string(c.kind), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &wire{handler: handlerOf(c.kind, c.n)}
-				r := &poller.Reader{Open: allHosts, Base: slowly{w, c.took}}
+				r := &poller.Reader{Hosts: hosts.All, Base: slowly{w, c.took}}
 				want := monitorsAt(t, c.kind, c.n)
 				read := make(map[int]int)
 				const cycles = 20

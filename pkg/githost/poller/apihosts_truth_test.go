@@ -15,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -67,7 +68,7 @@ func newTruth(t *testing.T, kind config.HostType, sweep time.Duration, lies bool
 	h := &truth{T: t, kind: kind, sweep: sweep, lies: lies, random: rand.New(rand.NewPCG(uint64(n), uint64(sweep)))}
 	api := handlerOf(kind, n).(*githosttest.API)
 	h.api, h.want = api, monitorsAt(t, kind, n)
-	h.reader = poller.Reader{Open: allHosts, Base: &wire{handler: http.HandlerFunc(h.serve)}, Sweep: sweep}
+	h.reader = poller.Reader{Hosts: hosts.All, Base: &wire{handler: http.HandlerFunc(h.serve)}, Sweep: sweep}
 	for i := range h.want {
 		if i%3 > 0 {
 			h.want[i].Branches = apiPatterns(t, "main", "dev.*")

@@ -26,7 +26,7 @@ func plain(t *testing.T, net *internet, token string, n int, hosts ...string) (*
 			want = append(want, monitor(t, config.Git, fmt.Sprintf("https://%s/%d", host, i), token, "main"))
 		}
 	}
-	return &Reader{Open: map[config.HostType]githost.Open{config.Git: openPlain}, Base: net}, want
+	return &Reader{Hosts: githost.Drivers{driver(config.Git, openPlain)}, Base: net}, want
 }
 
 // minutes calls the Reader once a minute.

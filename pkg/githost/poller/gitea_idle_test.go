@@ -9,6 +9,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
 
@@ -31,7 +32,7 @@ func TestGiteaIdle(t *testing.T) {
 			time.Sleep(time.Hour)
 			api.Push("o/other", "main", shaA)
 			time.Sleep(time.Hour)
-			r := &poller.Reader{Open: allHosts, Base: &wire{handler: api}, Sweep: time.Duration(minutes) * time.Minute}
+			r := &poller.Reader{Hosts: hosts.All, Base: &wire{handler: api}, Sweep: time.Duration(minutes) * time.Minute}
 			ticker := time.NewTicker(time.Minute)
 			defer ticker.Stop()
 			cycle := func() (lists, reads int) {

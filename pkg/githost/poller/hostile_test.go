@@ -16,7 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
-	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -86,7 +86,7 @@ func TestHostileServers(t *testing.T) {
 				healthy.ServeHTTP(w, req)
 			}))
 			defer oneBad.Close()
-			reader := &poller.Reader{Open: map[config.HostType]githost.Open{config.Git: gitproto.Open}, Timeout: test.timeout}
+			reader := &poller.Reader{Hosts: hosts.All, Timeout: test.timeout}
 			defer reader.Close()
 
 			var want []config.Monitor

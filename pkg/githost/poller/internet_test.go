@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -105,4 +107,11 @@ func refused(*http.Request) (*http.Response, error) {
 func hang(req *http.Request) (*http.Response, error) {
 	<-req.Context().Done()
 	return nil, req.Context().Err()
+}
+
+// driver is that of a kind of host, opened by open.
+func driver(kind config.HostType, open githost.Open) githost.Driver {
+	d := *hosts.All.Of(kind)
+	d.Open = open
+	return d
 }

@@ -4,11 +4,11 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,11 +29,11 @@ const grace = time.Second
 // Reader reads the heads of all repositories of a configuration. Set its fields before the first call
 // and not afterwards. It keeps endpoints, with their open connections, from one call to the next.
 type Reader struct {
-	Open    map[config.HostType]githost.Open // how to speak to each type of host
-	Version string                           // of Sentry, for the User-Agent
-	Timeout time.Duration                    // per endpoint and call; 0 = DefaultTimeout
-	Log     *slog.Logger                     // nil = nothing is logged
-	Base    http.RoundTripper                // shared by all endpoints; nil = NewTransport for each
+	Hosts   githost.Drivers   // how to speak to each type of host
+	Version string            // of Sentry, for the User-Agent
+	Timeout time.Duration     // per endpoint and call; 0 = DefaultTimeout
+	Log     *slog.Logger      // nil = nothing is logged
+	Base    http.RoundTripper // shared by all endpoints; nil = NewTransport for each
 	// Sweep is the time within which every repository is read where its Host is a Prefilter. 0 = all are read
 	// every time, and no Prefilter is asked.
 	Sweep time.Duration
@@ -46,6 +46,7 @@ type Reader struct {
 // endpoint is a Host that was opened, and the client it was opened with.
 type endpoint struct {
 	githost.Endpoint
+	driver *githost.Driver
 	name   string // host[:port]
 	host   githost.Host
 	client *http.Client
@@ -159,7 +160,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 // add adds an entry of the caller's list. It makes the key of what is wanted in key, which it returns for the
 // next one: there are 10,000, which are the same every time.
 func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []byte {
-	key = strconv.AppendQuote(key, spelling(b.endpoint.Type, w.URL))
+	key = strconv.AppendQuote(key, b.endpoint.driver.Key(w.URL))
 	for _, p := range w.Patterns {
 		key = p.AppendKey(append(key, ' '))
 	}
@@ -180,17 +181,6 @@ func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []by
 	return key
 }
 
-// spelling returns what tells a repository's URL from others of its endpoint, however the host is written. The servers
-// with an API know a repository by its path without .git; any other may have two repositories that differ by it.
-func spelling(kind config.HostType, repoURL string) string {
-	_, path, _ := strings.Cut(repoURL, "://")
-	_, path, _ = strings.Cut(path, "/")
-	if kind != config.Git {
-		path = strings.TrimSuffix(path, ".git")
-	}
-	return path
-}
-
 // spread returns the answers to b.want by the index in the caller's list. Equal repositories share their heads.
 func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
 	some := make(map[int]repo.Observation, len(b.asked))
@@ -200,10 +190,15 @@ func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
 	return some
 }
 
+// unsupported stands for the driver of a type that there is none for.
+var unsupported githost.Driver
+
 // endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be
 // opened is tried again by the next call.
 func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
-	account := githost.AccountOf(s)
+	known := r.Hosts.Of(s.Type)
+	driver := cmp.Or(known, &unsupported)
+	account := driver.AccountOf(s)
 	name := account.Host()
 	if name == "" {
 		return nil, githost.NewError(githost.Invalid, "repo_url", "it is not a URL of the form https://host/path")
@@ -211,8 +206,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	if e, ok := r.endpoints[account]; ok {
 		return e, nil
 	}
-	open, ok := r.Open[s.Type]
-	if !ok {
+	if known == nil {
 		return nil, githost.NewError(githost.Invalid, name, "repo_type %.40q is not supported", s.Type)
 	}
 	base := r.Base
@@ -222,6 +216,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	gate := transport.NewGate(base, name, account.HasCredential(), r.timeout()/10)
 	e := &endpoint{
 		Endpoint: githost.Endpoint{Type: s.Type, Origin: account.Origin, APIURL: s.APIURL, Auth: s.Auth},
+		driver:   driver,
 		name:     name,
 		client:   transport.NewClient(gate, r.Version, r.timeout()),
 		gate:     gate,
@@ -229,7 +224,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 		memory:   make(map[string]*memory),
 	}
 	var err error
-	if e.host, err = open(e.Endpoint, e.client); err != nil {
+	if e.host, err = driver.Open(e.Endpoint, e.client); err != nil {
 		return nil, e.tidy(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
 	}
 	if r.endpoints == nil {

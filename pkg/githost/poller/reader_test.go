@@ -53,7 +53,7 @@ type network struct {
 
 func newNetwork(hosts map[string]hostFunc) *network {
 	n := &network{hosts: hosts}
-	n.Open = map[config.HostType]githost.Open{config.Git: n.open, config.GitHub: n.open}
+	n.Hosts = githost.Drivers{driver(config.Git, n.open), driver(config.GitHub, n.open)}
 	n.Base = http.NewFileTransport(http.Dir("/nonexistent"))
 	return n
 }

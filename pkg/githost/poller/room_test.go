@@ -44,12 +44,12 @@ func TestRoomOfManyHosts(t *testing.T) {
 	reader := &Reader{
 		Sweep:   time.Hour,
 		Timeout: time.Hour, // nothing here depends on how fast this machine is
-		Open: map[config.HostType]githost.Open{config.Git: func(e githost.Endpoint, _ *http.Client) (githost.Host, error) {
+		Hosts: githost.Drivers{driver(config.Git, func(e githost.Endpoint, _ *http.Client) (githost.Host, error) {
 			if e.Origin == "https://honest.example" {
 				return crowded{5_000}, nil
 			}
 			return crowded{12_000}, nil
-		}},
+		})},
 	}
 	want := []config.Monitor{monitor(t, config.Git, "https://honest.example/x", "", ".*")}
 	for i := range hosts * each {

@@ -64,7 +64,7 @@ func hinting(t *testing.T, n int, sweep time.Duration) (*hintingHost, *Reader, [
 		want = append(want, monitor(t, config.Gitea, url, "", ".*"))
 	}
 	open := func(githost.Endpoint, *http.Client) (githost.Host, error) { return h, nil }
-	return h, &Reader{Open: map[config.HostType]githost.Open{config.Gitea: open}, Sweep: sweep}, want
+	return h, &Reader{Hosts: githost.Drivers{driver(config.Gitea, open)}, Sweep: sweep}, want
 }
 
 func TestSweep(t *testing.T) {

@@ -56,6 +56,9 @@ func quietProxy(find func(*http.Request) (*url.URL, error)) func(*http.Request) 
 	}
 }
 
+// UserAgent is what Sentry calls itself to servers.
+func UserAgent(version string) string { return "sentry/" + version }
+
 // NewClient returns the client that a Host gets. On top of base it sends User-Agent: sentry/<version>;
 // retries reads (see ReadOnly); fails an answer that is larger than 64 MiB after decompression; follows
 // at most five redirects, and none that leads to another origin or would turn a POST into a GET. timeout
@@ -63,7 +66,7 @@ func quietProxy(find func(*http.Request) (*url.URL, error)) func(*http.Request) 
 // sent to another origin than the one that was asked.
 func NewClient(base http.RoundTripper, version string, timeout time.Duration) *http.Client {
 	return &http.Client{
-		Transport:     &retry{next: &polite{next: base, agents: []string{"sentry/" + version}}},
+		Transport:     &retry{next: &polite{next: base, agents: []string{UserAgent(version)}}},
 		CheckRedirect: checkRedirect,
 		Timeout:       timeout,
 	}

@@ -1,4 +1,5 @@
-package cli
+// Package environ is what ${NAME} in the configuration may stand for. It is a leaf.
+package environ
 
 import (
 	"errors"
@@ -17,19 +18,19 @@ const maxVariable = 64 << 10
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// variables are what ${NAME} may stand for: the files of a directory, as a mounted Secret is one, and the
+// Variables are what ${NAME} may stand for: the files of a directory, as a mounted Secret is one, and the
 // environment where there is no such file. Unlike the environment, the files may change while Sentry runs.
-type variables struct {
-	dir    string // "" = there is only the environment
+type Variables struct {
+	Dir    string // "" = there is only the environment
 	values map[string]string
 }
 
-// read reads the directory and reports whether a variable changed. After an error all is as before.
-func (v *variables) read() (changed bool, err error) {
-	if v.dir == "" {
+// Read reads the directory and reports whether a variable changed. After an error all is as before.
+func (v *Variables) Read() (changed bool, err error) {
+	if v.Dir == "" {
 		return false, nil
 	}
-	entries, err := os.ReadDir(v.dir)
+	entries, err := os.ReadDir(v.Dir)
 	if err != nil {
 		return false, fmt.Errorf("read the variables of --env-dir: %w", err)
 	}
@@ -38,7 +39,7 @@ func (v *variables) read() (changed bool, err error) {
 		if !variableName.MatchString(e.Name()) { // in a mounted Secret also ..data and the like
 			continue
 		}
-		path := filepath.Join(v.dir, e.Name())
+		path := filepath.Join(v.Dir, e.Name())
 		switch value, err := readVariable(path); {
 		case errors.Is(err, fs.ErrNotExist): // replaced just now
 		case err != nil:
@@ -71,19 +72,22 @@ func readVariable(path string) (string, error) {
 	return string(text), err
 }
 
-// lookup returns a variable, and whether it is set.
-func (v *variables) lookup(name string) (string, bool) {
+// Lookup returns a variable, and whether it is set.
+func (v *Variables) Lookup(name string) (string, bool) {
 	if value, ok := v.values[name]; ok {
 		return value, true
 	}
 	return os.LookupEnv(name)
 }
 
-// environ returns the environment with the variables of the directory, as os.Environ does.
-func (v *variables) environ() []string {
+// Environ returns the environment with the variables of the directory, as os.Environ does.
+func (v *Variables) Environ() []string {
 	env := os.Environ()
-	for _, name := range slices.Sorted(maps.Keys(v.values)) {
+	for _, name := range v.Names() {
 		env = append(env, name+"="+v.values[name])
 	}
 	return env
 }
+
+// Names returns the names of the variables that the directory has.
+func (v *Variables) Names() []string { return slices.Sorted(maps.Keys(v.values)) }

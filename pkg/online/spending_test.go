@@ -1,7 +1,6 @@
-package cli
+package online
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,24 +11,9 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
-	"github.com/tekton-sentry/sentry/pkg/repo"
-	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
-
-// wire is a transport to a handler without a network, so that it runs in a bubble of time.
-type wire struct {
-	http.Handler
-	latency time.Duration // of the bubble
-}
-
-func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	select {
-	case <-time.After(w.latency):
-	case <-req.Context().Done():
-		return nil, context.Cause(req.Context()) // as net/http does
-	}
-	return githosttest.Answer(w, req), nil
-}
 
 // What is predicted of an hour is what the host counts in an hour of watching.
 func TestPredictionIsWhatAnHourCosts(t *testing.T) {
@@ -55,21 +39,19 @@ func TestPredictionIsWhatAnHourCosts(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s, token %q, %d, every %s, sweep %s", test.kind, test.token, test.n, test.interval, test.sweep), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api, cfg := hostOf(test.kind, test.token, test.n)
+				api, cfg := githosttest.Populated(test.kind, test.token, test.n)
 				cfg.PollingInterval, cfg.Global.Sweep = test.interval, test.sweep
 				time.Sleep(time.Hour) // since the last push
-				accounts := accountsOf(cfg)
+				accounts := survey(cfg, githosttest.Delayed{Handler: api, Latency: 5 * time.Millisecond}, slog.New(slog.DiscardHandler)).Read(t.Context())
 				if len(accounts) != 1 {
 					t.Fatalf("%d accounts, want 1", len(accounts))
 				}
-				accounts[0].read(t.Context(), wire{api, 5 * time.Millisecond}, cfg, slog.New(slog.DiscardHandler))
 				predicted := 0
-				for _, c := range []currency{points, requests, git} {
-					hour, known := accounts[0].anHour(c, cfg)
-					if !known {
-						t.Fatalf("nothing is predicted: %v", accounts[0].watched[0].Err)
+				for _, s := range accounts[0].Spending(cfg) {
+					if !s.Known {
+						t.Fatalf("nothing is predicted: %v", accounts[0].Watched[0].Err)
 					}
-					predicted += hour
+					predicted += s.Hour
 				}
 				if got := hourOf(t, api, cfg); predicted < got*9/10-2 || predicted > got*11/10+2 {
 					t.Errorf("predicted %d an hour, and it was %d", predicted, got)
@@ -79,36 +61,22 @@ func TestPredictionIsWhatAnHourCosts(t *testing.T) {
 	}
 }
 
-// hostOf returns a host, and a configuration of n repositories on it.
-func hostOf(kind config.HostType, token string, n int) (*githosttest.API, *config.Config) {
-	served := kind
-	if kind == config.Git {
-		served = config.Gitea // which serves the Git protocol
-	}
-	api, cfg := githosttest.NewAPI(served), new(config.Config)
-	api.SetToken("token")
-	for i := range n {
-		path := fmt.Sprintf("o/r%d", i)
-		api.Push(path, "main", strings.Repeat("1", 40))
-		time.Sleep(15 * time.Second) // of the bubble: what was pushed to at the same time as the last one is read once more
-		source := config.Source{URL: "http://host.example/" + path, Type: kind, Auth: config.Auth{Token: secret.New("${T}", token)}}
-		cfg.Repositories = append(cfg.Repositories, config.Repository{Name: path, Monitor: config.Monitor{
-			Source: source, Branches: repo.Patterns{repo.ExactPattern("main")}}, Deploy: config.Deploy{Source: source, Branch: "main"}})
-	}
-	return api, cfg
+func survey(cfg *config.Config, base http.RoundTripper, log *slog.Logger) *Survey {
+	return &Survey{Config: cfg, Hosts: hosts.All, Base: base, Log: log}
 }
 
 // What one cycle has no time for is read in the next ones, as watching does, and is told of.
 func TestSlowHostIsReadInSeveralCycles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, cfg := hostOf(config.Git, "token", 300)
+		api, cfg := githosttest.Populated(config.Git, "token", 300)
 		cfg.PollingInterval = time.Minute
 		var log strings.Builder
-		a := accountsOf(cfg)[0]
-		a.qa = a.qa[:1]
-		a.read(t.Context(), wire{api, 2 * time.Second}, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+		s := survey(cfg, githosttest.Delayed{Handler: api, Latency: 2 * time.Second}, slog.New(slog.NewTextHandler(&log, nil)))
+		a := s.accounts()[0]
+		a.QA = a.QA[:1]
+		s.read(t.Context(), a)
 		if a.failed() > 0 {
-			t.Errorf("%d repositories were not read: %v", a.failed(), a.watched[299].Err)
+			t.Errorf("%d repositories were not read: %v", a.failed(), a.Watched[299].Err)
 		}
 		if !strings.Contains(log.String(), "late, and read first in the next") {
 			t.Errorf("the log does not tell that a cycle is too short:\n%s", log.String())
@@ -120,8 +88,7 @@ func TestSlowHostIsReadInSeveralCycles(t *testing.T) {
 // GitHub points, or requests without a token; the others requests.
 func hourOf(t *testing.T, api *githosttest.API, cfg *config.Config) int {
 	t.Helper()
-	r := reader(slog.New(slog.DiscardHandler), cfg.Global.Sweep)
-	r.Base = wire{api, 5 * time.Millisecond}
+	r := &poller.Reader{Hosts: hosts.All, Sweep: cfg.Global.Sweep, Base: githosttest.Delayed{Handler: api, Latency: 5 * time.Millisecond}}
 	cycles := func(d time.Duration) {
 		for began := time.Now(); time.Since(began) < d; {
 			next := time.Now().Add(cfg.PollingInterval)

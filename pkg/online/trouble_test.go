@@ -1,4 +1,4 @@
-package cli
+package online
 
 import (
 	"crypto/tls"
@@ -35,12 +35,12 @@ func TestMend(t *testing.T) {
 		"the proxy's 407":   {"monitor", "HUB", &githost.Error{Kind: githost.Denied, Status: 407, Err: errors.New("x")}, ""},
 		"limited":           {"monitor", "", &githost.Error{Kind: githost.RateLimited, Status: 429, Err: errors.New("x")}, "wait until"},
 	} {
-		l := look{key: test.key}
+		l := Look{Key: test.key}
 		l.Err = test.err
 		if test.variable != "" {
-			l.monitor.Auth.Token = secret.New("${"+test.variable+"}", "hush")
+			l.Monitor.Auth.Token = secret.New("${"+test.variable+"}", "hush")
 		}
-		if got := mend(l); !strings.HasPrefix(got, test.want) || (got == "") != (test.want == "") {
+		if got := l.Remedy(); !strings.HasPrefix(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
@@ -52,12 +52,12 @@ func TestOnlineFindsTooManyBranches(t *testing.T) {
 	for i := range 20_000 {
 		heads[fmt.Sprintf("branch-%d", i)] = repo.SHA(strings.Repeat("a", 40))
 	}
-	l := look{key: "monitor"}
+	l := Look{Key: "monitor"}
 	l.see(repo.Observation{Heads: heads})
-	if l.Err == nil || kindOf(l.Err) != "too many branches" || !strings.Contains(l.Err.Error(), "20000 branches match") || mend(l) != "" {
-		t.Errorf("%v, kind %q, remedy %q, want an error that says how many, and what to do", l.Err, kindOf(l.Err), mend(l))
+	if l.Err == nil || KindOf(l.Err) != "too many branches" || !strings.Contains(l.Err.Error(), "20000 branches match") || l.Remedy() != "" {
+		t.Errorf("%v, kind %q, remedy %q, want an error that says how many, and what to do", l.Err, KindOf(l.Err), l.Remedy())
 	}
-	l = look{key: "deploy"}
+	l = Look{Key: "deploy"}
 	if l.see(repo.Observation{Heads: heads}); l.Err != nil {
 		t.Errorf("a QA repository: %v", l.Err)
 	}

@@ -1,4 +1,6 @@
-package cli
+// Package term is how the command line writes for people: log lines, and texts of others that must not reach a terminal
+// raw. It is a leaf.
+package term
 
 import (
 	"context"
@@ -16,15 +18,15 @@ import (
 // logTime is the timestamp of a log line.
 const logTime = "2006-01-02T15:04:05.000Z07:00"
 
-// newLog returns a logger that writes lines `[time] LEVEL: message [key=value]…`, or JSON.
-func newLog(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
+// NewLog returns a logger that writes lines `[time] LEVEL: message [key=value]…`, or JSON.
+func NewLog(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
 	switch format {
 	case "text":
 		return slog.New(&lineLog{mu: new(sync.Mutex), w: w, level: level}), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
 	}
-	return nil, usageError{fmt.Errorf("--log-format %q: want text or json", format)}
+	return nil, fmt.Errorf("--log-format %q: want text or json", format)
 }
 
 // lineLog is the slog.Handler of the text format. Whatever a value holds, a record is one line.
@@ -41,7 +43,7 @@ func (l *lineLog) Enabled(_ context.Context, level slog.Level) bool { return lev
 
 // Handle implements slog.Handler.
 func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
-	b := fmt.Appendf(nil, "[%s] %s: %s", r.Time.Format(logTime), r.Level, printable(r.Message, ""))
+	b := fmt.Appendf(nil, "[%s] %s: %s", r.Time.Format(logTime), r.Level, Printable(r.Message, ""))
 	b = append(b, l.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
 		b = appendAttr(b, l.prefix, a)
@@ -86,11 +88,11 @@ func appendAttr(b []byte, prefix string, a slog.Attr) []byte {
 	if v.Kind() == slog.KindTime {
 		text = v.Time().UTC().Format(time.RFC3339)
 	}
-	return fmt.Appendf(b, " [%s%s=%s]", prefix, a.Key, printable(text, "[]"))
+	return fmt.Appendf(b, " [%s%s=%s]", prefix, a.Key, Printable(text, "[]"))
 }
 
-// printable returns s as it is, or quoted where it holds something that could break or forge a line.
-func printable(s, special string) string {
+// Printable returns s as it is, or quoted where it holds something that could break or forge a line.
+func Printable(s, special string) string {
 	odd := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
 	if strings.ContainsFunc(s, odd) || strings.ContainsAny(s, special) {
 		return strconv.Quote(s)

@@ -1,4 +1,4 @@
-package cli
+package term
 
 import (
 	"fmt"
@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// screen is a writer that people read in a terminal. What a host or an object of the cluster put into a text
+// Screen is a writer that people read in a terminal. What a host or an object of the cluster put into a text
 // must not move the cursor, clear the screen or turn the line around: all but printable characters and ends of
 // lines is written as \u and four hexadecimal digits, which JSON reads as the same text.
-type screen struct{ io.Writer }
+type Screen struct{ io.Writer }
 
 // Write implements io.Writer.
-func (s screen) Write(b []byte) (int, error) {
+func (s Screen) Write(b []byte) (int, error) {
 	text := string(b)
 	if strings.IndexFunc(text, hidden) < 0 && utf8.ValidString(text) {
 		return s.Writer.Write(b)
@@ -39,13 +39,13 @@ func (s screen) Write(b []byte) (int, error) {
 
 func hidden(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }
 
-// row writes a line of a table, in which no cell can break the line or forge another one.
-func row(w io.Writer, cells ...any) {
+// Row writes a line of a table, in which no cell can break the line or forge another one.
+func Row(w io.Writer, cells ...any) {
 	for i, c := range cells {
 		if i > 0 {
 			fmt.Fprint(w, "\t")
 		}
-		fmt.Fprint(w, printable(fmt.Sprint(c), ""))
+		fmt.Fprint(w, Printable(fmt.Sprint(c), ""))
 	}
 	fmt.Fprintln(w)
 }

@@ -1,4 +1,4 @@
-package cli
+package term
 
 import (
 	"log/slog"
@@ -10,7 +10,7 @@ import (
 // A log line is one line whatever its values hold, and its times are short and in UTC.
 func TestLogLine(t *testing.T) {
 	var out strings.Builder
-	log, err := newLog(&out, "text", slog.LevelInfo)
+	log, err := NewLog(&out, "text", slog.LevelInfo)
 	if err != nil {
 		t.Fatal(err)
 	}

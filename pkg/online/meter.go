@@ -1,0 +1,91 @@
+package online
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+)
+
+// usage is what was spent, by the index of the budget in the driver.
+type usage map[int]spent
+
+// requests returns how many requests were sent, free or not.
+func (u usage) requests() int {
+	n := 0
+	for _, s := range u {
+		n += s.requests
+	}
+	return n
+}
+
+type spent struct {
+	requests int
+	counted  int // against the limit, without requests that are free
+	limit    int // an hour, as the host told; 0 when it did not
+}
+
+// meter counts the requests of one account.
+type meter struct {
+	next   http.RoundTripper
+	driver *githost.Driver
+	token  bool // there is one
+
+	mu    sync.Mutex
+	spent usage
+}
+
+// take returns what was spent since the last call.
+func (m *meter) take() usage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.spent
+	m.spent = nil
+	return s
+}
+
+func (m *meter) add(budget int, more spent) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.spent == nil {
+		m.spent = make(usage)
+	}
+	s := m.spent[budget]
+	s.requests += more.requests
+	s.counted += more.counted
+	if more.limit > 0 {
+		s.limit = more.limit
+	}
+	m.spent[budget] = s
+}
+
+// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
+func (m *meter) CloseIdleConnections() {
+	if c, ok := m.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
+	i := m.driver.BudgetOf(req)
+	budget := &m.driver.Budgets[i]
+	resp, err := m.next.RoundTrip(req)
+	if err != nil {
+		m.add(i, spent{requests: 1, counted: 1})
+		return nil, err
+	}
+	s := spent{requests: 1, counted: 1}
+	if budget.Told != nil {
+		s.limit = budget.Told(resp.Header)
+	}
+	if resp.StatusCode == http.StatusNotModified && budget.Free304 && m.token {
+		s.counted = 0
+	}
+	m.add(i, s)
+	if budget.Price != nil {
+		// Every request costs at least the one that was added; its answer tells what it cost.
+		resp.Body = budget.Price(resp.Body, func(price int) { m.add(i, spent{counted: price - 1}) })
+	}
+	return resp, nil
+}
