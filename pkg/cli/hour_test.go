@@ -14,6 +14,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -50,8 +52,8 @@ func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
 	tr.store = file.New(filepath.Join(t.TempDir(), "state.json"), log)
 	r := reader(log, cfg.Global.Sweep)
 	r.Base = base
-	tr.watcher = &watch.Watcher{Config: cfg, Heads: r, Store: tr.store, Engine: idle{}, Created: func(context.Context, []plan.Run) {},
-		Log: log, Now: time.Now, Word: word}
+	tr.watcher = &watch.Watcher{Config: cfg, Heads: r, Store: tr.store, Engine: idle{},
+		Tell: func(e event.Event) { logsink.Write(log, e) }, Now: time.Now, Word: word}
 	return tr
 }
 
@@ -60,7 +62,7 @@ func (t *trial) minutes(n int) status {
 	t.Helper()
 	for range n {
 		next := time.Now().Add(time.Minute)
-		report, err := t.watcher.RunOnce(t.Context())
+		report, err := t.watcher.RunOnce(t.Context(), watch.Request{})
 		if err != nil {
 			t.Fatal(err)
 		}

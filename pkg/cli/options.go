@@ -42,6 +42,7 @@ type options struct {
 	context    string
 	logFormat  string
 	verbose    bool
+	level      slog.LevelVar // of the log
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -61,20 +62,28 @@ func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Global.LogLevel)); err != nil {
-		return nil, nil, fmt.Errorf("global.log_level: %w", err)
+	if err := o.setLevel(cfg); err != nil {
+		return nil, nil, err
 	}
-	if o.verbose {
-		level = slog.LevelDebug
-	}
-	log, err := term.NewLog(o.Err, o.logFormat, level)
+	log, err := term.NewLog(o.Err, o.logFormat, &o.level)
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
 	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
 	cfg.Global.RunNamespace = cmp.Or(o.runs, cfg.Global.RunNamespace)
 	return cfg, log, nil
+}
+
+// setLevel makes the log write what the configuration and the flags ask for.
+func (o *options) setLevel(cfg *config.Config) error {
+	if o.verbose {
+		o.level.Set(slog.LevelDebug)
+		return nil
+	}
+	if err := o.level.UnmarshalText([]byte(cfg.Global.LogLevel)); err != nil {
+		return fmt.Errorf("global.log_level: %w", err)
+	}
+	return nil
 }
 
 func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
@@ -134,13 +143,17 @@ func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile s
 			return nil, nil, err
 		}
 	}
-	hidden := append(credentials(cfg), o.variables.Names()...)
 	stateFile = behindLinks(stateFile)
-	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.variables.Environ(), Hidden: hidden, Log: log})
+	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.variables.Environ(), Hidden: o.hidden(cfg), Log: log})
 	if err := eng.RemoveLeftovers(ctx); err != nil {
 		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
 	}
 	return eng, file.New(stateFile, log), nil
+}
+
+// hidden returns the names of the variables that no step on this machine inherits.
+func (o *options) hidden(cfg *config.Config) []string {
+	return append(credentials(cfg), o.variables.Names()...)
 }
 
 // credentials returns the names of the variables that hold credentials. In a cluster the commands do not

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -14,9 +16,10 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/event/logsink"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/notify"
-	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -70,78 +73,125 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 		return err
 	}
 	logWarnings(log, cfg)
-	w := &watch.Watcher{Config: cfg, Heads: reader(log, cfg.Global.Sweep), Log: log, Now: time.Now, Word: word}
-	w.Renew = func(cfg *config.Config) *config.Config { return o.renew(cfg, log) }
-	hooks := notify.NewClient()
-	w.Created = func(ctx context.Context, runs []plan.Run) {
-		for _, run := range runs {
-			if !f.local {
-				fmt.Fprintln(o.Out, logsCommand(run.Name, cfg.Global.RunsIn()))
-			}
-		}
-		if err := notify.Created(ctx, hooks, runs); err != nil {
-			log.Warn("a webhook was not told", "err", err)
-		}
-	}
-	var machine *local.Engine
+	w := &watching{options: o, flags: f, log: log, cfg: cfg, reader: reader(log, cfg.Global.Sweep)}
+	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: word}
 	if f.local {
-		var store *file.Store
-		if machine, store, err = o.onMachine(ctx, cfg, f.state, log); err != nil {
-			return err
-		}
-		owner, refused := store.Own()
-		if refused != nil {
-			return refused
-		}
-		defer owner.Unlock()
-		defer func() { err = errors.Join(err, leave(machine)) }()
-		if err := takeUp(ctx, machine, store, log); err != nil {
-			return err
-		}
-		w.Engine, w.Store = machine, store
-	} else {
-		cluster, eng, store, err := o.onCluster(cfg)
+		closed, err := w.onMachine(ctx)
 		if err != nil {
 			return err
 		}
-		w.Engine, w.Store, w.Key = eng, store, tekton.Keys(cluster)
+		defer func() { err = errors.Join(err, closed()) }()
+	} else if err := w.onCluster(); err != nil {
+		return err
 	}
-	if f.once {
-		return runOnce(ctx, w, machine)
+	bus := event.NewBus(log, w.sinks())
+	w.watcher.Tell = bus.Send
+	defer w.tellTheRest(ctx, bus)()
+	return w.run(ctx)
+}
+
+// watching is `sentry watch` at work, with all that follows from the configuration.
+type watching struct {
+	*options
+	flags   watchFlags
+	log     *slog.Logger
+	cfg     *config.Config
+	reader  *poller.Reader
+	machine *local.Engine // nil on a cluster
+	watcher *watch.Watcher
+	file    os.FileInfo // the configuration file as it was last seen
+	ignored string      // the hash of its bytes of which the log said that they are not used
+}
+
+// onMachine gets the engine and the state of a trial on this machine. closed ends them.
+func (w *watching) onMachine(ctx context.Context) (closed func() error, err error) {
+	machine, store, err := w.options.onMachine(ctx, w.cfg, w.flags.state, w.log)
+	if err != nil {
+		return nil, err
 	}
-	interval := cfg.PollingInterval
-	if f.interval != 0 {
-		interval = f.interval
+	owner, err := store.Own()
+	if err != nil {
+		return nil, err
 	}
-	log.Info("watching", "repositories", len(cfg.Repositories), "groups", len(cfg.Groups), "interval", interval)
-	w.Run(ctx, interval)
-	log.Info("stopped")
+	closed = func() error {
+		defer owner.Unlock()
+		return leave(machine)
+	}
+	if err := takeUp(ctx, machine, store, w.log); err != nil {
+		return nil, errors.Join(err, closed())
+	}
+	w.machine, w.watcher.Engine, w.watcher.Store = machine, machine, store
+	return closed, nil
+}
+
+func (w *watching) onCluster() error {
+	cluster, eng, store, err := w.options.onCluster(w.cfg)
+	if err != nil {
+		return err
+	}
+	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster)
 	return nil
 }
 
-// renew returns the configuration with the credentials of today.
-func (o *options) renew(cfg *config.Config, log *slog.Logger) *config.Config {
-	changed, err := o.variables.Read()
-	if err == nil && !changed {
-		return cfg
+// sinks are where the loop's events go, by the names that the log has for them.
+func (w *watching) sinks() map[string]event.Sink {
+	return map[string]event.Sink{
+		"log":         logsink.New(w.log),
+		"webhook_url": notify.Sink(w.log),
+		"output":      w.printCommands,
 	}
-	renewed := cfg
-	if err == nil {
-		renewed, err = cfg.Renew(o.variables.Lookup)
+}
+
+// printCommands prints how to follow each run that was created. On this machine its output is here anyway.
+func (w *watching) printCommands(_ context.Context, events []event.Event) {
+	for _, e := range events {
+		if created, ok := e.(event.RunCreated); ok && w.machine == nil {
+			fmt.Fprintln(w.Out, logsCommand(created.Run.Name, w.cfg.Global.RunsIn()))
+		}
 	}
-	if err != nil {
-		log.Error("the variables cannot be read again; going on with those of before", "err", err)
-		return cfg
+}
+
+// endGrace is how long Sentry takes at most to end after the signal: less than the 30 s that
+// Kubernetes gives a pod by default. The loop needs up to 20 s of it, and what is told the rest.
+const endGrace = 25 * time.Second
+
+// tellTheRest returns what ends the bus: it has ten seconds, but not beyond endGrace after the signal.
+func (w *watching) tellTheRest(signal context.Context, bus *event.Bus) func() {
+	ending, cancel := context.WithCancel(context.WithoutCancel(signal))
+	stop := context.AfterFunc(signal, func() {
+		timer := time.NewTimer(endGrace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-ending.Done():
+		}
+	})
+	return func() {
+		defer stop()
+		defer cancel()
+		ctx, done := context.WithTimeout(ending, 10*time.Second)
+		defer done()
+		bus.Close(ctx)
 	}
-	log.Info("variables changed; using the new ones", "dir", o.variables.Dir)
-	return renewed
+}
+
+func (w *watching) run(ctx context.Context) error {
+	if w.flags.once {
+		return w.runOnce(ctx)
+	}
+	w.log.Info("watching", "repositories", len(w.cfg.Repositories), "groups", len(w.cfg.Groups),
+		"interval", cmp.Or(w.flags.interval, w.cfg.PollingInterval))
+	w.watcher.Run(ctx)
+	w.log.Info("stopped")
+	return nil
 }
 
 // runOnce does one cycle, and waits for the runs that it started on this machine.
-func runOnce(ctx context.Context, w *watch.Watcher, machine *local.Engine) error {
-	report, err := w.RunOnce(ctx)
-	if machine != nil {
-		_ = machine.Wait(ctx) // what goes on when ctx ends is cut off, and named then
+func (w *watching) runOnce(ctx context.Context) error {
+	report, err := w.watcher.RunOnce(ctx, watch.Request{Reason: "--once"})
+	if w.machine != nil {
+		_ = w.machine.Wait(ctx) // what goes on when ctx ends is cut off, and named then
 	}
 	if err != nil {
 		return err
@@ -154,6 +204,59 @@ func runOnce(ctx context.Context, w *watch.Watcher, machine *local.Engine) error
 			report.Failing, report.Repositories, report.Problems)
 	}
 	return nil
+}
+
+// apply makes everything follow from cfg that follows from the configuration. Nothing else copies from it.
+func (w *watching) apply(cfg *config.Config) error {
+	if err := w.setLevel(cfg); err != nil {
+		return err
+	}
+	w.cfg = cfg
+	w.reader.SetSweep(cfg.Global.Sweep)
+	if w.machine != nil {
+		w.machine.Use(w.variables.Environ(), w.hidden(cfg))
+	}
+	w.watcher.Apply(cfg)
+	return nil
+}
+
+// renew takes up what changed since the cycle before: the variables, as credentials expire.
+func (w *watching) renew() {
+	w.lookAtFile()
+	changed, err := w.variables.Read()
+	if err == nil && !changed {
+		return
+	}
+	var renewed *config.Config
+	if err == nil {
+		renewed, err = w.cfg.Renew(w.variables.Lookup)
+	}
+	if err == nil {
+		err = w.apply(renewed)
+	}
+	if err != nil {
+		w.log.Error("the variables cannot be read again; going on with those of before", "err", err)
+		return
+	}
+	w.log.Info("variables changed; using the new ones", "dir", w.variables.Dir)
+}
+
+// lookAtFile says when the configuration file is no longer what Sentry runs with.
+func (w *watching) lookAtFile() {
+	if w.config == standardInput {
+		return
+	}
+	info, err := os.Stat(w.config)
+	if err != nil || !info.Mode().IsRegular() || w.file != nil && os.SameFile(info, w.file) && info.ModTime().Equal(w.file.ModTime()) && info.Size() == w.file.Size() {
+		return
+	}
+	w.file = info
+	hash, err := config.HashFile(w.config)
+	if err != nil || hash == w.cfg.Hash || hash == w.ignored {
+		return
+	}
+	w.ignored = hash
+	w.log.Warn("the configuration file changed, and Sentry goes on with what it said before: restart it to use the new one", "file", w.config)
 }
 
 // logWarnings tells of what is hardly meant so: of each kind the first few places, and how many more there are.

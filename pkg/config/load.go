@@ -34,6 +34,22 @@ func Load(path string, opts Options) (*Config, error) {
 	return Read(f, path, opts)
 }
 
+// HashFile returns the Hash that a configuration read from path would have.
+func HashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read the configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, schema.MaxFile+1))
+	if err != nil {
+		return "", fmt.Errorf("read the configuration: %w", err)
+	}
+	return hash(data), nil
+}
+
+func hash(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data))[:12] }
+
 // Read reads the file that r gives; messages call it name. Its errors are those of Load.
 func Read(r io.Reader, name string, opts Options) (*Config, error) {
 	// One byte more than is allowed tells a file that is too large.
@@ -82,6 +98,6 @@ func finish(c *Config, data []byte, warnings []Warning, err error) (*Config, err
 	if err != nil {
 		return nil, err
 	}
-	c.Warnings, c.Hash = warnings, fmt.Sprintf("%x", sha256.Sum256(data))[:12]
+	c.Warnings, c.Hash = warnings, hash(data)
 	return c, nil
 }

@@ -9,17 +9,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 const (
-	// timeout is that of one notification, allTimeout that of all in a cycle: receivers that hang must not
-	// hold up the polling.
+	// timeout is that of one notification, allTimeout that of all runs that were created meanwhile: receivers
+	// that hang must not keep the others from being told.
 	timeout    = 5 * time.Second
 	allTimeout = 10 * time.Second
 	// atOnce is how many are sent at the same time.
@@ -44,7 +46,23 @@ func NewClient() *http.Client {
 	}
 }
 
-// Created POSTs each run to each webhook of its members once, some at a time and all within ten seconds: what
+// Sink returns the sink that POSTs each run which was created. The log is told of what a receiver did not take.
+func Sink(log *slog.Logger) event.Sink {
+	client := NewClient()
+	return func(ctx context.Context, events []event.Event) {
+		var runs []plan.Run
+		for _, e := range events {
+			if created, ok := e.(event.RunCreated); ok {
+				runs = append(runs, created.Run)
+			}
+		}
+		if err := Created(ctx, client, runs); err != nil {
+			log.Warn("a webhook was not told", "err", err)
+		}
+	}
+}
+
+// Created POSTs each run to each webhook of its members once, some at a time and all of a call within ten seconds: what
 // is not told by then is an error. Errors name the host and nothing that it said: a webhook's URL is commonly a secret
 // by itself, and receivers repeat it.
 func Created(ctx context.Context, client *http.Client, runs []plan.Run) error {

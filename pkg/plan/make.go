@@ -60,6 +60,7 @@ import (
 //	cannot be read  | the same, at the SHA that is remembered      | no task
 //	nothing known   | left out, and the run says so                | no task
 //	no answer yet   | the whole run has to wait for the answer     | the same
+//	not asked       | as if it could not be read                   | no task
 //
 // The first configured branch is the first one, sorted by name, that matches the first entry of `branches`
 // which matches any. Everything comes in the order of the file, refs of one repository sorted by branch.
@@ -146,7 +147,7 @@ func (p *planner) look(i int) {
 	was, known := p.Snapshot.Repositories[r.Name]
 	was.Unseen = was.Unseen || !known
 	err := p.failure(i)
-	if err != nil && !errors.Is(err, ErrPending) {
+	if err != nil && !errors.Is(err, ErrPending) && !errors.Is(err, ErrNotAsked) {
 		p.fail(r, was, err)
 	}
 	if err != nil && !crowded(err) {

@@ -16,6 +16,10 @@ import (
 // not as failing, and its group's run is not planned before all members were looked at.
 var ErrPending = errors.New("the host has not answered yet")
 
+// ErrNotAsked is the Err of a repository that this cycle does not look at. It counts as unchanged and not
+// as failing; what changed in it waits for the next cycle that does.
+var ErrNotAsked = errors.New("the host was not asked in this cycle")
+
 // Input is all that planning depends on.
 type Input struct {
 	Config   *config.Config

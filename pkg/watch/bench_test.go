@@ -3,13 +3,13 @@ package watch
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -98,10 +98,10 @@ func BenchmarkCycle(b *testing.B) {
 		b.Fatal(err)
 	}
 	f := &fleet{runs: make(map[string][]engine.Run), record: true}
-	w := &Watcher{Config: cfg, Heads: f, Store: &memory{}, Engine: f, Created: func(context.Context, []plan.Run) {},
-		Log: slog.New(slog.DiscardHandler), Now: time.Now, Word: func() string { return "0123abcd" }}
+	w := &Watcher{Config: cfg, Heads: f, Store: &memory{}, Engine: f, Tell: func(event.Event) {},
+		Now: time.Now, Word: func() string { return "0123abcd" }}
 	cycle := func(want int) {
-		report, err := w.RunOnce(b.Context())
+		report, err := w.RunOnce(b.Context(), Request{})
 		if err != nil || len(report.Created) != want || report.Failing+report.Problems+report.Waiting > 0 {
 			b.Fatalf("RunOnce = %d runs, %+v, %v, want %d runs", len(report.Created), report, err, want)
 		}

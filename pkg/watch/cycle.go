@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -32,40 +34,37 @@ type cycle struct {
 	next     state.Snapshot // what it shall hold
 	saved    bool           // the store holds the runs of this cycle
 	observed []repo.Observation
-	report   Report
-	created  []plan.Run
+	looking  []int // indices of the repositories that are looked at
+	reason   string
+	report   event.Report
 	made     []plan.Existing // the runs that next knows and stored may not
 	pruning  []string        // labels of the units that got a run
 	waiting  map[string]bool // names of the runs that wait
-	events   []plan.Event
+	noticed  []plan.Event
 	errs     []error
 
 	steps chan func()
 	asked int // questions whose last answer is still to come
 }
 
-// RunOnce does one cycle:
+// RunOnce does one cycle over what the request names, or over everything:
 //   - it loads what is remembered, adds what the engine's runs say was done beyond that, where something may
 //     have been, and asks all hosts for heads;
 //   - as each host answers, it plans what is complete by then, so that a slow host delays only its own;
 //   - it creates the planned runs, and only then remembers what they act upon, in one write at the end;
 //   - it deletes finished runs beyond keep_runs in the units that got a new one, now and then in all.
 //
-// The error says that the state or the engine failed. A repository that cannot be read or a run that
-// cannot be made is counted in the report, logged when it begins, and tried again in the next cycle.
+// A repository that is not looked at counts as unchanged. Where one of its group runs, it is deployed
+// at the commit that was acted upon last, and what changed in it meanwhile waits for the next cycle.
 //
-// When ctx ends, the cycle begins nothing more: it ends the call in hand, remembers what it did and
-// tells of it. The next cycle, of this process or another one, does the rest.
-func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
+// The error says that the state or the engine failed. A repository that cannot be read or a run that
+// cannot be made is counted in the report, told of when it begins, and tried again in the next cycle.
+//
+// When ctx ends, the cycle begins nothing more: it ends the call in hand and remembers what it did.
+// The next cycle, of this process or another one, does the rest.
+func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, error) {
 	start := w.Now()
-	c := &cycle{
-		Watcher: w, observed: make([]repo.Observation, len(w.Config.Repositories)),
-		waiting: map[string]bool{}, steps: make(chan func()),
-	}
-	c.report.Repositories = len(c.observed)
-	if w.unsure == nil {
-		w.unsure = map[string]bool{}
-	}
+	c := w.newCycle(request)
 	err := c.load(ctx)
 	if err == nil {
 		err = c.recover(ctx)
@@ -76,23 +75,7 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 	if err != nil {
 		return c.report, err
 	}
-	want := make([]config.Monitor, len(w.Config.Repositories))
-	for i, r := range w.Config.Repositories {
-		want[i] = r.Monitor
-		c.observed[i].Err = plan.ErrPending
-	}
-	c.ask(ctx, want, func(batch map[int]repo.Observation) {
-		answered := make([]bool, len(c.observed))
-		for i, o := range batch {
-			c.observed[i], answered[i] = plan.Watched(o), true
-		}
-		c.plan(ctx, answered)
-		for i := range batch {
-			if c.failing(i) != "" {
-				c.report.Failing++
-			}
-		}
-	})
+	c.askHosts(ctx)
 	c.work()
 	c.report.Stopped = ctx.Err() != nil
 	ending, done := outlasting(ctx)
@@ -102,14 +85,81 @@ func (w *Watcher) RunOnce(ctx context.Context) (Report, error) {
 		c.doubt()
 		c.errs = append(c.errs, remembered)
 	}
-	if len(c.created) > 0 {
-		c.Created(ending, c.created)
-	}
 	if c.saved { // a run that is deleted before it is remembered would be made again
 		c.prune(ctx)
 	}
-	c.summarize(ctx, start)
+	c.end(start)
 	return c.report, errors.Join(c.errs...)
+}
+
+func (w *Watcher) newCycle(request Request) *cycle {
+	c := &cycle{
+		Watcher: w, observed: make([]repo.Observation, len(w.Config.Repositories)), reason: request.Reason,
+		waiting: map[string]bool{}, steps: make(chan func()),
+	}
+	if w.unsure == nil {
+		w.unsure = map[string]bool{}
+	}
+	whole := len(request.Repositories) == 0
+	for i := range c.observed {
+		if whole || slices.Contains(request.Repositories, w.Config.Repositories[i].Name) {
+			c.looking = append(c.looking, i)
+			c.observed[i].Err = plan.ErrPending
+		} else {
+			c.observed[i].Err = plan.ErrNotAsked
+		}
+	}
+	if !whole { // what waits elsewhere is not looked for, and still waits
+		maps.Copy(c.waiting, w.waiting)
+	}
+	c.report.Repositories = len(c.looking)
+	return c
+}
+
+// askHosts asks for the heads of what the cycle looks at, and plans as the answers come.
+func (c *cycle) askHosts(ctx context.Context) {
+	want := make([]config.Monitor, len(c.looking))
+	for at, i := range c.looking {
+		want[at] = c.Config.Repositories[i].Monitor
+	}
+	c.ask(ctx, want, func(batch map[int]repo.Observation) {
+		answered := make([]bool, len(c.observed))
+		for at, o := range batch {
+			i := c.looking[at]
+			c.observed[i], answered[i] = plan.Watched(o), true
+		}
+		c.plan(ctx, answered)
+		for at := range batch {
+			if c.failing(c.looking[at]) != "" {
+				c.report.Failing++
+			}
+		}
+	})
+}
+
+// end tells that the cycle is done, and keeps what the next one is to know of it.
+func (c *cycle) end(start time.Time) {
+	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.cycles == 0, Took: c.Now().Sub(start)}
+	if !c.report.Stopped {
+		if done.First {
+			done.Unread = c.unread()
+		}
+		c.Watcher.cycles++
+		c.Watcher.waiting = c.waiting
+	}
+	c.Tell(done)
+}
+
+// unread returns the repositories that could not be read, but for those of which damage told.
+func (c *cycle) unread() []event.Failure {
+	var unread []event.Failure
+	for _, i := range c.looking {
+		name := c.Config.Repositories[i].Name
+		if why := c.failing(i); why != "" && !c.Watcher.damaged[name] {
+			unread = append(unread, event.Failure{Repository: name, Message: why})
+		}
+	}
+	return unread
 }
 
 // ask has the hosts asked in the background; work hands their answers over. What comes after ctx
@@ -168,7 +218,7 @@ func (c *cycle) load(ctx context.Context) error {
 			c.report.Wrote++
 		}
 		c.stored, c.next = s, s
-		c.logDamaged()
+		c.tellDamaged()
 		return nil
 	}
 	return fmt.Errorf("load the state: %w, %d times in a row", state.ErrConflict, saveTries)
@@ -182,7 +232,7 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 	}
 	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Key: c.key, Observed: c.observed, Fresh: fresh, Now: c.Now()})
 	c.next = p.Snapshot
-	c.events = append(c.events, p.Events...)
+	c.noticed = append(c.noticed, p.Events...)
 	// What an earlier answer of this cycle made due was started then.
 	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, answered) })
 	runs, err := c.hold(ctx, p)
@@ -202,14 +252,14 @@ func (c *cycle) remember(ctx context.Context) error {
 	for range saveTries {
 		if c.next.Equal(c.stored) {
 			c.saved = true
-			c.logEvents()
+			c.tellNoticed()
 			return nil
 		}
 		err := c.Store.Save(ctx, c.next)
 		if err == nil {
 			c.saved = true
 			c.report.Wrote++
-			c.logEvents()
+			c.tellNoticed()
 			return nil
 		}
 		if errors.Is(err, state.ErrTooLarge) {
@@ -218,11 +268,11 @@ func (c *cycle) remember(ctx context.Context) error {
 		if !errors.Is(err, state.ErrConflict) {
 			return fmt.Errorf("remember what was done: %w", err)
 		}
-		c.Log.Info("another Sentry wrote the state; only the runs of this cycle are added to it")
+		c.Tell(event.OtherSentry{})
 		if err := c.load(ctx); err != nil {
 			return err
 		}
-		c.events = nil
+		c.noticed = nil
 		c.next, _ = plan.Recover(c.next, c.key, c.made)
 	}
 	return fmt.Errorf("remember what was done: %w, %d times in a row: do two Sentrys work on one state?", state.ErrConflict, saveTries)
@@ -281,7 +331,7 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 				return
 			}
 			if ours {
-				c.Log.Info("another Sentry made the unit's next run; looking again in the next cycle", "unit", run.Unit.Label, "run", run.Name)
+				c.Tell(event.OtherSentry{Unit: run.Unit.Label, Name: run.Name})
 				return
 			}
 			run = run.Next()
@@ -304,15 +354,14 @@ func (c *cycle) exists(made engine.Made) {
 	delete(c.unsure, run.Unit.Label)
 	c.pruning = append(c.pruning, run.Unit.Label)
 	if made.NoRoom != nil {
-		c.trouble(run, plan.NoRoom, made.NoRoom, "a pipeline run was made without some of its members")
+		c.trouble(event.UnitFailing{Unit: run.Unit.Label, Kind: plan.NoRoom, Err: made.NoRoom, Made: true})
 	}
 	if made.Existed {
-		c.Log.Info("found the pipeline run of an earlier attempt", "unit", run.Unit.Label, "run", run.Name)
+		c.Tell(event.RunFound{Run: run})
 		return
 	}
 	c.report.Created = append(c.report.Created, run.Name)
-	c.created = append(c.created, run)
-	c.logCreated(run)
+	c.Tell(event.RunCreated{Run: run})
 }
 
 // createKind tells apart what may go away by itself from what a person has to mend, so that the one does not
@@ -333,14 +382,21 @@ func createKind(err error) string {
 
 // problem notes why a unit's run was not made.
 func (c *cycle) problem(run plan.Run, kind string, err error) {
-	c.trouble(run, kind, err, "no pipeline run was made; it is tried again")
+	c.trouble(event.UnitFailing{Unit: run.Unit.Label, Kind: kind, Err: err})
 }
 
 // trouble notes what is wrong with a unit. An unchanged kind is not written again: an idle cycle writes nothing.
-func (c *cycle) trouble(run plan.Run, kind string, err error, message string) {
+func (c *cycle) trouble(e event.UnitFailing) {
 	c.report.Problems++
-	if c.next.SetProblem(run.Unit.Label, kind, err, c.Now()) || c.cycles == 0 {
-		c.Log.Error(message, "unit", run.Unit.Label, "err", err)
+	if c.next.SetProblem(e.Unit, e.Kind, e.Err, c.Now()) || c.cycles == 0 {
+		c.Tell(e)
+	}
+}
+
+// tellNoticed tells what was seen, once it is remembered.
+func (c *cycle) tellNoticed() {
+	if len(c.noticed) > 0 {
+		c.Tell(event.Noticed{Events: c.noticed, First: c.cycles == 0})
 	}
 }
 
@@ -356,13 +412,13 @@ func (c *cycle) prune(ctx context.Context) {
 		if err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns); ctx.Err() != nil {
 			return
 		} else if err != nil {
-			c.Log.Warn("cannot delete old pipeline runs", "unit", unit, "err", err)
+			c.Tell(event.RunsKept{Unit: unit, Err: err})
 		}
 	}
 }
 
-// logDamaged tells of each entry of the state that cannot be read, when it is found.
-func (c *cycle) logDamaged() {
+// tellDamaged tells of each entry of the state that cannot be read, when it is found.
+func (c *cycle) tellDamaged() {
 	damaged := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(c.stored.Repositories)) {
 		r := c.stored.Repositories[name]
@@ -371,7 +427,7 @@ func (c *cycle) logDamaged() {
 		}
 		damaged[name] = true
 		if !c.Watcher.damaged[name] {
-			c.Log.Error("the state of the repository cannot be read", "repo", name, "err", r.Problem.Message)
+			c.Tell(event.StateDamaged{Repository: name, Message: r.Problem.Message})
 		}
 	}
 	c.Watcher.damaged = damaged

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
@@ -55,20 +56,16 @@ func (c *cycle) cancel(ctx context.Context, r plan.Run) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := c.Engine.Cancel(call, name); err != nil {
-			c.Log.Error("cannot cancel the run that a newer change replaces", "unit", r.Unit.Label, "run", name, "err", err)
-			continue
-		}
-		c.Log.Info("cancelled the run that a newer change replaces", "unit", r.Unit.Label, "run", name)
+		c.Tell(event.RunCancelled{Unit: r.Unit.Label, Name: name, Err: c.Engine.Cancel(call, name)})
 	}
 }
 
-// wait notes a run that waits for its unit; the log tells it once.
+// wait notes a run that waits for its unit, and tells it once.
 func (c *cycle) wait(r plan.Run) {
 	c.report.Waiting++
 	c.waiting[r.Name] = true
 	if !c.Watcher.waiting[r.Name] {
-		c.logWaiting(r)
+		c.Tell(event.RunWaiting{Run: r})
 	}
 }
 
@@ -89,7 +86,7 @@ func (c *cycle) blame(run plan.Run) {
 		}
 		err := fmt.Errorf("a change waits for the run %s, which was started or is held back by hand: wait for its end, or cancel it", e.Name)
 		if c.next.SetProblem(label, held, err, c.Now()) {
-			c.Log.Warn("a change waits for a run that was started or is held back by hand", "unit", label, "run", e.Name)
+			c.Tell(event.UnitHeld{Unit: label, Name: e.Name})
 		}
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
@@ -38,7 +39,7 @@ func (c *cycle) recover(ctx context.Context) error {
 	}
 	clear(c.unsure)
 	if news := c.learn(existing); len(news) > 0 {
-		c.Log.Info("found runs that the state does not know; remembering them", "repos", slices.Sorted(maps.Keys(news)))
+		c.Tell(event.RunsLearned{Repositories: slices.Sorted(maps.Keys(news))})
 	}
 	return nil
 }

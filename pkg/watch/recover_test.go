@@ -52,7 +52,7 @@ func TestResetAfterARunThatWasNotRemembered(t *testing.T) {
 		w.cycle()
 		w.set("a", "main", "2")
 		w.store.fails = 1
-		if _, err := w.watcher.RunOnce(t.Context()); err == nil {
+		if _, err := w.watcher.RunOnce(t.Context(), Request{}); err == nil {
 			t.Fatal("a state that cannot be written is no error")
 		}
 		w.finish()
@@ -68,13 +68,12 @@ func TestAnotherSentryTookTheNumber(t *testing.T) {
 	w.set("a", "main", "1")
 	w.cycle()
 	w.set("a", "main", "2")
-	other := *w.watcher
-	other.unsure = nil
+	other := w.another()
 	w.engine.fail = func(*v1.PipelineRun) error {
 		// The other one sees a newer head and is faster; its run is active.
 		w.engine.fail = nil
 		w.set("a", "main", "3")
-		if _, err := other.RunOnce(t.Context()); err != nil {
+		if _, err := other.RunOnce(t.Context(), Request{}); err != nil {
 			t.Error(err)
 		}
 		return nil

@@ -207,7 +207,7 @@ func TestStateThatIsTooLarge(t *testing.T) {
 	w.set("a", "main", "2")
 	w.engine.pruned = nil
 	for range 2 {
-		_, err := w.watcher.RunOnce(t.Context())
+		_, err := w.watcher.RunOnce(t.Context(), Request{})
 		if !errors.Is(err, state.ErrTooLarge) || !strings.Contains(err.Error(), "repositories are full-1") || !strings.Contains(err.Error(), "watch fewer branches") {
 			t.Fatalf("RunOnce: %v, want an error that names the largest and says what to do", err)
 		}

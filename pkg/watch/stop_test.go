@@ -62,7 +62,7 @@ func stopBetween(t *testing.T, hosts func(*world) Heads) {
 			return nil
 		}
 		start := time.Now()
-		w.watcher.Run(ctx, time.Minute)
+		w.watcher.Run(ctx)
 		if took := time.Since(start); took > 0 {
 			t.Errorf("Run ended %s after the signal, want at once", took)
 		}
@@ -148,7 +148,7 @@ func TestStopInTheMiddle(t *testing.T) {
 	yaml := "repositories:" + entry("a", "") + entry("b", "")
 	for where, most := range map[string]time.Duration{
 		"reading a": 0, "reading qa": 0, "loading": 0, "listing": 0, "pruning": 0,
-		"creating": shutdownGrace, "saving": shutdownGrace, "telling": shutdownGrace,
+		"creating": shutdownGrace, "saving": shutdownGrace,
 	} {
 		t.Run(where, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -163,12 +163,11 @@ func TestStopInTheMiddle(t *testing.T) {
 				if host, ok := strings.CutPrefix(where, "reading "); ok {
 					w.hold["https://"+host+".example/x"] = make(chan struct{})
 				}
-				w.watcher.Created = func(ctx context.Context, _ []plan.Run) { _ = h.at(ctx, "telling") }
 				w.log.Reset()
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				ended := make(chan struct{})
-				go func() { w.watcher.Run(ctx, time.Minute); close(ended) }()
+				go func() { w.watcher.Run(ctx); close(ended) }()
 				synctest.Wait() // until it hangs
 				cancel()
 				start := time.Now()
@@ -211,7 +210,7 @@ func TestStopRemembersBesideACallThatHangs(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		ended := make(chan struct{})
-		go func() { w.watcher.Run(ctx, time.Minute); close(ended) }()
+		go func() { w.watcher.Run(ctx); close(ended) }()
 		synctest.Wait()
 		close(slow) // a's run is there, and now b's is being created
 		synctest.Wait()

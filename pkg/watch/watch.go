@@ -3,12 +3,14 @@
 package watch
 
 import (
+	"cmp"
 	"context"
-	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -48,52 +50,67 @@ type Engine interface {
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
-// Watcher is what the loop needs. All fields but Renew and Key must be set.
+// Watcher is what the loop needs. All fields but Before, Every and Key must be set.
 type Watcher struct {
-	Config  *config.Config
-	Renew   func(*config.Config) *config.Config // returns what Config is to be in the cycle that begins
-	Heads   Heads
-	Store   Store
-	Engine  Engine
-	Key     func(context.Context) (plan.Key, error)    // behind the names of runs, asked for in each cycle; nil is the zero Key
-	Created func(ctx context.Context, runs []plan.Run) // is told of the runs that a cycle created, at its end
-	Log     *slog.Logger
-	Now     func() time.Time
-	Word    func() string // a random word of at least eight hexadecimal digits
+	Config *config.Config // at the start; Apply replaces it
+	Before func()         // is called before each cycle of Run, and may call Apply
+	Every  time.Duration  // between the looks at everything, instead of the configuration's polling_interval; 0 = as it says
+	Heads  Heads
+	Store  Store
+	Engine Engine
+	Key    func(context.Context) (plan.Key, error) // behind the names of runs, asked for in each cycle; nil is the zero Key
+	Tell   func(event.Event)                       // is told of everything that happens; must not wait
+	Now    func() time.Time
+	Word   func() string // a random word of at least eight hexadecimal digits
+
+	requests requests
+	applied  atomic.Pointer[config.Config] // what Apply was given, until a cycle begins
 
 	cycles  int             // since the start
 	looked  time.Time       // when the runs of all units were looked at
 	unsure  map[string]bool // labels of units that may have a run which the state does not know
-	waiting map[string]bool // the runs that the log already said are waiting
-	damaged map[string]bool // the repositories whose state the log already said cannot be read
+	waiting map[string]bool // the runs of which it was told that they wait
+	damaged map[string]bool // the repositories of which it was told that their state cannot be read
 }
 
-// Report says what a cycle did.
-type Report struct {
-	Repositories int      // read or tried
-	Failing      int      // of them could not be read
-	Created      []string // names of the runs that were created
-	Waiting      int      // runs that are due while their unit is busy
-	Problems     int      // units whose run could not be made
-	Wrote        int      // writes of the state
-	Stopped      bool     // the context ended before all was looked at and made
+// Apply makes cfg what the next cycle follows, and all after it. It may be called at any time.
+func (w *Watcher) Apply(cfg *config.Config) { w.applied.Store(cfg) }
+
+// follow takes up what Apply was given.
+func (w *Watcher) follow() {
+	if cfg := w.applied.Swap(nil); cfg != nil {
+		w.Config = cfg
+	}
 }
 
-// Run runs a cycle at once and then one every interval, until ctx ends and with it the cycle in hand. A cycle
-// that fails is logged, and tried again at its next turn.
-func (w *Watcher) Run(ctx context.Context, interval time.Duration) {
-	ticker := time.NewTicker(interval)
+// Run runs a cycle at once, one every interval, and one whenever Ask wants it, until ctx ends and
+// with it the cycle in hand. A cycle that fails is told of, and tried again at its next turn.
+func (w *Watcher) Run(ctx context.Context) {
+	everything := Request{Reason: "polling_interval"}
+	w.Ask(everything)
+	ticker := time.NewTicker(w.interval())
 	defer ticker.Stop()
-	for ctx.Err() == nil {
-		if w.Renew != nil {
-			w.Config = w.Renew(w.Config)
-		}
-		if _, err := w.RunOnce(ctx); err != nil {
-			w.Log.Error("the cycle failed; it is tried again at the next interval", "err", err)
-		}
+	for interval := w.interval(); ; {
 		select {
-		case <-ticker.C:
 		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			w.Ask(everything)
+			continue
+		case <-w.requests.wake():
+		}
+		if w.Before != nil {
+			w.Before()
+		}
+		w.follow()
+		if now := w.interval(); now != interval {
+			interval = now
+			ticker.Reset(interval)
+		}
+		if _, err := w.RunOnce(ctx, w.requests.take()); err != nil {
+			w.Tell(event.CycleFailed{Err: err})
 		}
 	}
 }
+
+func (w *Watcher) interval() time.Duration { return cmp.Or(w.Every, w.Config.PollingInterval) }

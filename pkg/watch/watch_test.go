@@ -47,7 +47,7 @@ func TestCrashBetweenCreateAndRemember(t *testing.T) {
 	w.cycle()
 	w.set("a", "main", "2")
 	w.store.fails = 1
-	if _, err := w.watcher.RunOnce(t.Context()); err == nil {
+	if _, err := w.watcher.RunOnce(t.Context(), Request{}); err == nil {
 		t.Fatal("RunOnce: no error although the state could not be written")
 	}
 	w.check("before the restart", "a@main=2")
@@ -178,10 +178,10 @@ func TestAnotherSentry(t *testing.T) {
 	w.set("b", "main", "1")
 	w.cycle()
 	w.set("a", "main", "2")
-	other := *w.watcher
+	other := w.another()
 	w.store.before = func() {
 		// The other one has done the same and remembered it before this one can.
-		if _, err := other.RunOnce(t.Context()); err != nil {
+		if _, err := other.RunOnce(t.Context(), Request{}); err != nil {
 			t.Error(err)
 		}
 		w.set("b", "main", "2")
@@ -278,7 +278,7 @@ func TestNothingIsPrunedThatIsNotRemembered(t *testing.T) {
 	w.cycle()
 	w.set("a", "main", "2")
 	w.engine.pruned, w.store.fails = nil, 1
-	if _, err := w.watcher.RunOnce(t.Context()); err == nil {
+	if _, err := w.watcher.RunOnce(t.Context(), Request{}); err == nil {
 		t.Error("a state that cannot be written is no error")
 	}
 	if len(w.engine.runs) != 1 || w.engine.pruned != nil {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -228,15 +230,22 @@ func (w *world) start(yaml string) {
 	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	w.watcher = &Watcher{
 		Config: cfg, Heads: w, Store: w.store, Engine: w.engine,
-		Created: func(_ context.Context, runs []plan.Run) {
-			for _, run := range runs {
-				w.created = append(w.created, run.Name)
+		Every: time.Minute,
+		Tell: func(e event.Event) {
+			logsink.Write(slog.New(slog.NewTextHandler(&w.log, nil)), e)
+			if created, ok := e.(event.RunCreated); ok {
+				w.created = append(w.created, created.Run.Name)
 			}
 		},
-		Log:  slog.New(slog.NewTextHandler(&w.log, nil)),
 		Now:  func() time.Time { clock = clock.Add(time.Second); return clock },
 		Word: func() string { return "0123abcd" },
 	}
+}
+
+// another returns a second Watcher on the same world.
+func (w *world) another() *Watcher {
+	o := w.watcher
+	return &Watcher{Config: o.Config, Heads: o.Heads, Store: o.Store, Engine: o.Engine, Key: o.Key, Tell: o.Tell, Now: o.Now, Word: o.Word, looked: o.looked}
 }
 
 func (w *world) set(host, branch, digit string) {
@@ -249,9 +258,9 @@ func (w *world) set(host, branch, digit string) {
 	w.heads[url][branch] = repo.SHA(strings.Repeat(digit, 40))
 }
 
-func (w *world) cycle() Report {
+func (w *world) cycle() event.Report {
 	w.t.Helper()
-	report, err := w.watcher.RunOnce(w.t.Context())
+	report, err := w.watcher.RunOnce(w.t.Context(), Request{})
 	if err != nil {
 		w.t.Fatalf("RunOnce: %v", err)
 	}
@@ -262,7 +271,7 @@ func (w *world) cycle() Report {
 func (w *world) cycleThatIsNotSaved() {
 	w.t.Helper()
 	w.store.fails = 1
-	if _, err := w.watcher.RunOnce(w.t.Context()); err == nil {
+	if _, err := w.watcher.RunOnce(w.t.Context(), Request{}); err == nil {
 		w.t.Fatal("a state that cannot be written is no error")
 	}
 }

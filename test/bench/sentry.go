@@ -15,6 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -47,14 +48,13 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 		Timeout: 5 * time.Minute, // simulated latency is not what is measured
 	}
 	return &sentry{reader: reader, watcher: &watch.Watcher{
-		Config:  c,
-		Heads:   reader,
-		Store:   file.New(s.state, slog.New(slog.DiscardHandler)),
-		Engine:  ends{},
-		Created: func(context.Context, []plan.Run) {},
-		Log:     slog.New(slog.DiscardHandler),
-		Now:     time.Now,
-		Word:    func() string { return "0123abcd" },
+		Config: c,
+		Heads:  reader,
+		Store:  file.New(s.state, slog.New(slog.DiscardHandler)),
+		Engine: ends{},
+		Tell:   func(event.Event) {},
+		Now:    time.Now,
+		Word:   func() string { return "0123abcd" },
 	}}, nil
 }
 
@@ -68,7 +68,7 @@ func (s *sentry) cycle(ctx context.Context) (int, error) {
 	case s.reader.Sweep == sweep*time.Minute:
 		s.reader.Sweep = sweep * time.Since(s.began)
 	}
-	report, err := s.watcher.RunOnce(ctx)
+	report, err := s.watcher.RunOnce(ctx, watch.Request{})
 	if err == nil && report.Failing+report.Problems+report.Waiting > 0 {
 		err = fmt.Errorf("%d repositories could not be read, %d runs not made, %d wait", report.Failing, report.Problems, report.Waiting)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -43,15 +43,32 @@ func (w *world) start(name string) *process {
 	defer w.mu.Unlock()
 	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64())), late: rand.New(rand.NewPCG(w.seed, w.late.Uint64()))}
 	p.watcher = &watch.Watcher{
-		Config: w.config(), Heads: p, Store: p, Engine: p, Key: key, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-		Created: func(context.Context, []plan.Run) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
+		Config: w.config(), Heads: p, Store: p, Engine: p, Key: key, Now: time.Now,
+		Tell: func(event.Event) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
 	}
 	w.tell("%s starts", name)
 	return p
 }
 
+// request asks for everything, or now and then for some repositories.
+func (p *process) request() watch.Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var r watch.Request
+	if p.calm || p.parts.IntN(100) >= p.odds.part {
+		return r
+	}
+	for _, e := range p.file.entries {
+		if p.parts.IntN(3) == 0 {
+			r.Repositories = append(r.Repositories, e.name)
+		}
+	}
+	p.tell("%s looks at %q, where that is empty at all", p.name, r.Repositories)
+	return r
+}
+
 // cycle runs RunOnce, which may die at any call.
-func (p *process) cycle() watch.Report {
+func (p *process) cycle() event.Report {
 	p.fuse = 0
 	if !p.calm && p.rand.IntN(100) < p.odds.crash {
 		p.fuse = 1 + p.rand.IntN(14)
@@ -62,7 +79,7 @@ func (p *process) cycle() watch.Report {
 	if after, ok := p.termAfter(); ok {
 		defer time.AfterFunc(after, cancel).Stop()
 	}
-	report, err := p.watcher.RunOnce(ctx)
+	report, err := p.watcher.RunOnce(ctx, p.request())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ctx.Err() != nil {

@@ -21,6 +21,7 @@ type odds struct {
 	twins               int // two Sentrys have a cycle at the same time
 	edit, wipe, foreign int // the file is edited, the state deleted, a name taken
 	term                int // a cycle is told to end in the middle
+	part                int // a cycle looks at some repositories only
 }
 
 // world is everything around Sentry. What people and processes do to it happens under mu, at different
@@ -31,6 +32,7 @@ type world struct {
 	rand    *rand.Rand // of the people; processes have their own
 	forgers *rand.Rand // of those who make runs that look like Sentry's
 	late    *rand.Rand // of what was added later: the stories of the seeds stay as they are without it
+	parts   *rand.Rand // of the cycles that look at a part
 	odds    odds
 	calm    bool // nothing fails, and nobody does anything
 	told    []string
@@ -76,7 +78,8 @@ var (
 
 func newWorld(seed uint64) *world {
 	w := &world{
-		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), late: rand.New(rand.NewPCG(seed, 2)), forgers: rand.New(rand.NewPCG(seed, 3)), urls: map[string]*remote{}, runs: map[string]*run{}, truth: newTruth(),
+		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), late: rand.New(rand.NewPCG(seed, 2)), forgers: rand.New(rand.NewPCG(seed, 3)), parts: rand.New(rand.NewPCG(seed, 4)),
+		urls: map[string]*remote{}, runs: map[string]*run{}, truth: newTruth(),
 	}
 	pick := func(of ...int) int { return of[w.rand.IntN(len(of))] }
 	w.odds = odds{
@@ -86,6 +89,7 @@ func newWorld(seed uint64) *world {
 	if w.late.IntN(3) == 0 {
 		w.odds.term = 20
 	}
+	w.odds.part = []int{0, 0, 40}[w.parts.IntN(3)]
 	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
 	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
 	if w.one(3) {

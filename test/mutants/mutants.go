@@ -41,8 +41,8 @@ var mutants = []mutant{
 	},
 	{
 		"a run that exists already counts as a failure", inCycle,
-		"	if made.Existed {\n		c.Log",
-		"	if made.Existed {\n		c.problem(run, \"create\", errors.New(\"it exists\"))\n		return\n		c.Log",
+		"	if made.Existed {\n		c.Tell",
+		"	if made.Existed {\n		c.problem(run, \"create\", errors.New(\"it exists\"))\n		return\n		c.Tell",
 		"./pkg/watch", "TestRunThatExistsIsRemembered",
 	},
 	{

@@ -19,27 +19,35 @@ import (
 const logTime = "2006-01-02T15:04:05.000Z07:00"
 
 // NewLog returns a logger that writes lines `[time] LEVEL: message [key=value]…`, or JSON.
-func NewLog(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
+func NewLog(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
 	switch format {
 	case "text":
 		return slog.New(&lineLog{mu: new(sync.Mutex), w: w, level: level}), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: withUnit})), nil
 	}
 	return nil, fmt.Errorf("--log-format %q: want text or json", format)
+}
+
+// withUnit writes a duration with its unit, as 812ms, in place of a number of nanoseconds.
+func withUnit(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // lineLog is the slog.Handler of the text format. Whatever a value holds, a record is one line.
 type lineLog struct {
 	mu     *sync.Mutex
 	w      io.Writer
-	level  slog.Level
+	level  slog.Leveler
 	prefix string // of keys, from WithGroup
 	attrs  []byte // rendered
 }
 
 // Enabled implements slog.Handler.
-func (l *lineLog) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level }
+func (l *lineLog) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level.Level() }
 
 // Handle implements slog.Handler.
 func (l *lineLog) Handle(_ context.Context, r slog.Record) error {

@@ -24,7 +24,10 @@ func remap(value string, mounts []mount) string {
 
 // lookup returns the variable's value in the engine's environment.
 func (e *Engine) lookup(name string) (string, bool) {
-	for _, v := range slices.Backward(e.Env) {
+	e.mu.Lock()
+	env := e.Env
+	e.mu.Unlock()
+	for _, v := range slices.Backward(env) {
 		if value, ok := strings.CutPrefix(v, name+"="); ok {
 			return value, true
 		}

@@ -91,6 +91,16 @@ func New(o Options) *Engine {
 	return e
 }
 
+// Use makes env and hidden what later steps get, in place of what they were: see Options.
+func (e *Engine) Use(env, hidden []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.Env = env
+	for _, name := range hidden {
+		e.secrets[name] = true // what was hidden once stays so
+	}
+}
+
 // Create starts the run, or as much of it as one PipelineRun holds, and returns; it goes on after ctx.
 func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
 	pr, part, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)

@@ -115,6 +115,19 @@ func (r *Reader) Each(ctx context.Context, want []config.Monitor, answered func(
 	}
 }
 
+// SetSweep replaces Sweep, for the calls from now on.
+func (r *Reader) SetSweep(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Sweep = d
+}
+
+func (r *Reader) sweep() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Sweep
+}
+
 // Close closes the connections that are kept between calls. The Reader can be used again.
 func (r *Reader) Close() {
 	r.mu.Lock()

@@ -47,7 +47,7 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 		case m.retry.Holds(began):
 			answers[i] = m.recall()
 			late++
-		case changed != nil && !changed[i] && m.good() && !m.late && !m.due(began, r.Sweep):
+		case changed != nil && !changed[i] && m.good() && !m.late && !m.due(began, r.sweep()):
 			answers[i] = m.recall()
 			b.room.Give(-m.cost)
 			cached++
@@ -108,7 +108,7 @@ func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (change
 // hints returns what an endpoint offers to tell changes by, if it is to be used.
 func (r *Reader) hints(e *endpoint) (githost.Prefilter, bool) {
 	p, ok := e.host.(githost.Prefilter)
-	return p, ok && r.Sweep > 0
+	return p, ok && r.sweep() > 0
 }
 
 // read asks the Host for the repositories with these indexes, writes what it gave into answers, and returns

@@ -1,0 +1,102 @@
+// Package event holds what the loop tells the rest of Sentry, and the Bus that takes it to whoever
+// wants to know. The events are values: they link neither a Git host nor a cluster.
+package event
+
+import (
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/plan"
+)
+
+// Event is one thing that the loop did or noticed. The types below are all there are.
+type Event interface{ event() }
+
+// RunCreated says that the engine made a run.
+type RunCreated struct{ Run plan.Run }
+
+// RunFound says that a run which was to be made existed: an earlier attempt had made it.
+type RunFound struct{ Run plan.Run }
+
+// RunWaiting says that a run is due and waits for those in its Behind. It comes once a run.
+type RunWaiting struct{ Run plan.Run }
+
+// RunCancelled says that the active run Name of a unit was cancelled since a newer change replaces
+// it, or, with an Err, that it could not be.
+type RunCancelled struct {
+	Unit, Name string
+	Err        error
+}
+
+// RunsLearned says that the engine had runs which the state did not know. They are remembered now.
+type RunsLearned struct{ Repositories []string }
+
+// RunsKept says that a unit's finished runs beyond keep_runs could not be deleted; Unit "" is all.
+type RunsKept struct {
+	Unit string
+	Err  error
+}
+
+// UnitFailing says that a unit's run could not be made, or was made without some of its members. It
+// comes when the problem begins or changes its kind, and in the first cycle.
+type UnitFailing struct {
+	Unit string
+	Kind string
+	Err  error
+	Made bool // the run was made, without some of its members
+}
+
+// UnitHeld says that a unit's change waits for the run Name, which was started or is held back by hand.
+type UnitHeld struct{ Unit, Name string }
+
+// OtherSentry says that another Sentry works on the same state: it made the unit's run Name, or, where
+// both are "", it wrote the state.
+type OtherSentry struct{ Unit, Name string }
+
+// StateDamaged says that what is remembered of a repository cannot be read. It comes once.
+type StateDamaged struct{ Repository, Message string }
+
+// Noticed is what a cycle saw in the repositories. It comes once what follows from it is remembered.
+type Noticed struct {
+	Events []plan.Event
+	First  bool // in the first cycle, whose end names all that cannot be read
+}
+
+// CycleDone is the end of a cycle.
+type CycleDone struct {
+	Report
+	Reason string // why it was done, for people
+	First  bool
+	Took   time.Duration
+	Unread []Failure // in the first cycle: the repositories that cannot be read, and why
+}
+
+// CycleFailed says that the state or the engine failed, and that the cycle is tried again.
+type CycleFailed struct{ Err error }
+
+// Failure is why a repository counts as unchanged.
+type Failure struct{ Repository, Message string }
+
+// Report says what a cycle did.
+type Report struct {
+	Repositories int      // read or tried
+	Failing      int      // of them could not be read
+	Created      []string // names of the runs that were created
+	Waiting      int      // runs that are due while their unit is busy
+	Problems     int      // units whose run could not be made
+	Wrote        int      // writes of the state
+	Stopped      bool     // the context ended before all was looked at and made
+}
+
+func (RunCreated) event()   {}
+func (RunFound) event()     {}
+func (RunWaiting) event()   {}
+func (RunCancelled) event() {}
+func (RunsLearned) event()  {}
+func (RunsKept) event()     {}
+func (UnitFailing) event()  {}
+func (UnitHeld) event()     {}
+func (OtherSentry) event()  {}
+func (StateDamaged) event() {}
+func (Noticed) event()      {}
+func (CycleDone) event()    {}
+func (CycleFailed) event()  {}

@@ -1,0 +1,225 @@
+// Package logsink writes the loop's events to the log: a line for what a person wants to know.
+package logsink
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+)
+
+// New returns the sink that writes to log.
+func New(log *slog.Logger) event.Sink {
+	return func(_ context.Context, events []event.Event) {
+		for _, e := range events {
+			Write(log, e)
+		}
+	}
+}
+
+// Write writes the lines of one event.
+func Write(log *slog.Logger, e event.Event) {
+	switch e := e.(type) {
+	case event.RunCreated:
+		created(log, e.Run)
+	case event.RunFound:
+		log.Info("found the pipeline run of an earlier attempt", "unit", e.Run.Unit.Label, "run", e.Run.Name)
+	case event.RunWaiting:
+		waiting(log, e.Run)
+	case event.RunCancelled:
+		cancelled(log, e)
+	case event.RunsLearned:
+		log.Info("found runs that the state does not know; remembering them", "repos", e.Repositories)
+	case event.RunsKept:
+		log.Warn("cannot delete old pipeline runs", "unit", e.Unit, "err", e.Err)
+	case event.UnitFailing:
+		message := "no pipeline run was made; it is tried again"
+		if e.Made {
+			message = "a pipeline run was made without some of its members"
+		}
+		log.Error(message, "unit", e.Unit, "err", e.Err)
+	case event.UnitHeld:
+		log.Warn("a change waits for a run that was started or is held back by hand", "unit", e.Unit, "run", e.Name)
+	case event.OtherSentry:
+		otherSentry(log, e)
+	case event.StateDamaged:
+		log.Error("the state of the repository cannot be read", "repo", e.Repository, "err", e.Message)
+	case event.Noticed:
+		noticed(log, e)
+	case event.CycleDone:
+		cycleDone(log, e)
+	case event.CycleFailed:
+		log.Error("the cycle failed; it is tried again at the next interval", "err", e.Err)
+	}
+}
+
+// change is one ref that moved, as a line has it.
+type change struct {
+	Repository string `json:"repo"`
+	Branch     string `json:"branch"`
+	SHA        string `json:"sha"`
+}
+
+// changes are the refs of a run: one value of a line, however many there are.
+type changes []change
+
+// String is the value in a line of text.
+func (c changes) String() string {
+	texts := make([]string, len(c))
+	for i, ref := range c {
+		texts[i] = ref.Repository + "@" + ref.Branch + "=" + ref.SHA
+	}
+	return strings.Join(texts, " ")
+}
+
+func created(log *slog.Logger, run plan.Run) {
+	refs := make(changes, len(run.Trigger.Refs))
+	for i, ref := range run.Trigger.Refs {
+		refs[i] = change{ref.Repository, ref.Branch, ref.New.Short()}
+	}
+	args := []any{"unit", run.Unit.Label, "run", run.Name, "changes", refs}
+	if len(run.LeftOut) > 0 {
+		args = append(args, "left_out", run.LeftOut)
+	}
+	log.Info("created pipeline run", args...)
+	if n := run.Trigger.Waiting; n > 0 {
+		log.Info("one run does not hold all changes; the others wait for the unit's next run",
+			"unit", run.Unit.Label, "run", run.Name, "changes", len(refs), "waiting", n)
+	}
+}
+
+// waiting names the runs that the new one waits for, and when the first of them began.
+func waiting(log *slog.Logger, run plan.Run) {
+	since := run.Behind[0].Created
+	for _, r := range run.Behind {
+		if r.Created.Before(since) {
+			since = r.Created
+		}
+	}
+	log.Info("a change waits for the unit's active run", "unit", run.Unit.Label, "run", run.Name,
+		"active", strings.Join(plan.Names(run.Behind), ", "), "since", since)
+}
+
+func cancelled(log *slog.Logger, e event.RunCancelled) {
+	if e.Err != nil {
+		log.Error("cannot cancel the run that a newer change replaces", "unit", e.Unit, "run", e.Name, "err", e.Err)
+		return
+	}
+	log.Info("cancelled the run that a newer change replaces", "unit", e.Unit, "run", e.Name)
+}
+
+func otherSentry(log *slog.Logger, e event.OtherSentry) {
+	if e.Name == "" {
+		log.Info("another Sentry wrote the state; only the runs of this cycle are added to it")
+		return
+	}
+	log.Info("another Sentry made the unit's next run; looking again in the next cycle", "unit", e.Unit, "run", e.Name)
+}
+
+// noticed tells what was seen; changes that made a run are told by the run.
+func noticed(log *slog.Logger, e event.Noticed) {
+	var failing, recovered groups
+	var seen []plan.Event
+	for _, n := range e.Events {
+		args := []any{"repo", n.Ref.Repository}
+		if n.Ref.Branch != "" {
+			args = append(args, "branch", n.Ref.Branch)
+		}
+		switch n.Kind {
+		case plan.FirstSeen:
+			seen = append(seen, n)
+		case plan.Forgotten:
+			log.Info("branch was deleted: forgotten", append(args, "sha", n.From.Short())...)
+		case plan.Failing:
+			if !e.First { // the end of the first cycle names all that cannot be read
+				failing.add(n.Ref.Repository, n.Detail)
+			}
+		case plan.Recovered:
+			recovered.add(n.Ref.Repository, "")
+		default:
+			log.Debug(string(n.Kind), append(args, "sha", n.To.Short())...)
+		}
+	}
+	firstSeen(log, seen)
+	failing.log(log.Error, "cannot read the repository; its branches count as unchanged", "cannot read the repositories; their branches count as unchanged")
+	recovered.log(log.Info, "the repository can be read again", "the repositories can be read again")
+}
+
+// firstSeen has a line for each repository, or one for many, as at the first start: the others are
+// for debugging then.
+func firstSeen(log *slog.Logger, seen []plan.Event) {
+	const few, message = 20, "first seen: recorded, nothing runs"
+	write := log.Info
+	if len(seen) > few {
+		log.Info(message, "repositories", len(seen))
+		write = log.Debug
+	}
+	for _, e := range seen {
+		write(message, "repo", e.Ref.Repository, "branches", e.Detail)
+	}
+}
+
+// cycleDone ends a cycle with one line: at info for the first cycle and for one that did something,
+// because somebody who starts Sentry wants to see that it works and what does not.
+func cycleDone(log *slog.Logger, e event.CycleDone) {
+	if e.Stopped {
+		log.Info("stopped before the cycle was done; the next start does the rest", "created", len(e.Created))
+		return
+	}
+	var failing groups
+	for _, f := range e.Unread {
+		failing.add(f.Repository, f.Message)
+	}
+	failing.log(log.Warn, "cannot read the repository", "cannot read the repositories")
+	level := slog.LevelDebug
+	if e.First || len(e.Created) > 0 {
+		level = slog.LevelInfo
+	}
+	log.Log(context.Background(), level, "cycle done", "repositories", e.Repositories, "failing", e.Failing,
+		"created", len(e.Created), "waiting", e.Waiting, "problems", e.Problems, "took", e.Took.Round(time.Millisecond))
+}
+
+// groups are repositories by what is wrong with them, so that a host that is down is not told of 500
+// times.
+type groups struct {
+	order []string // of the errors
+	repos map[string][]string
+}
+
+func (g *groups) add(repository, err string) {
+	if g.repos == nil {
+		g.repos = map[string][]string{}
+	}
+	if g.repos[err] == nil {
+		g.order = append(g.order, err)
+	}
+	g.repos[err] = append(g.repos[err], repository)
+}
+
+// log writes a line for each repository of a small group, and one for a large one, which names the
+// first ten.
+func (g *groups) log(write func(string, ...any), one, many string) {
+	const few, named = 3, 10
+	for _, err := range g.order {
+		var args []any
+		if err != "" {
+			args = []any{"err", err}
+		}
+		repos := slices.Sorted(slices.Values(g.repos[err])) // the hosts answer in any order
+		if len(repos) > few {
+			text := strings.Join(repos[:min(named, len(repos))], ", ")
+			if len(repos) > named {
+				text += ", …"
+			}
+			write(many, append([]any{"repositories", len(repos), "repo", text}, args...)...)
+			continue
+		}
+		for _, r := range repos {
+			write(one, append([]any{"repo", r}, args...)...)
+		}
+	}
+}

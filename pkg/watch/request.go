@@ -1,0 +1,78 @@
+package watch
+
+import (
+	"slices"
+	"sync"
+)
+
+// Request asks for a cycle before its time: look at these, because.
+type Request struct {
+	Repositories []string // by name; none are all. Names that are not configured are passed over
+	Reason       string   // for people
+}
+
+// maxAsked bounds the repositories that requests name until the next cycle. Beyond that it looks at
+// all: so a sender that goes wild costs no memory and at most one cycle after the other.
+const maxAsked = 1000
+
+// requests are what the next cycle is to look at. Any number of requests become one.
+type requests struct {
+	mu      sync.Mutex
+	pending bool
+	all     bool
+	names   map[string]bool
+	reason  string
+	signal  chan struct{} // holds one value while there is something pending
+}
+
+// Ask wants a cycle as soon as the one in hand has ended. It may be called at any time and never
+// waits. Requests that come meanwhile become one; its Reason is that of the first one, or of the
+// first one for all.
+func (w *Watcher) Ask(r Request) {
+	q := &w.requests
+	signal := q.wake()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := len(r.Repositories) == 0
+	if !q.pending || all && !q.all {
+		q.reason = r.Reason
+	}
+	q.pending, q.all = true, q.all || all
+	for _, name := range r.Repositories {
+		if q.all = q.all || len(q.names) >= maxAsked; q.all {
+			break
+		}
+		if q.names == nil {
+			q.names = make(map[string]bool)
+		}
+		q.names[name] = true
+	}
+	select {
+	case signal <- struct{}{}:
+	default:
+	}
+}
+
+func (q *requests) wake() chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.signal == nil {
+		q.signal = make(chan struct{}, 1)
+	}
+	return q.signal
+}
+
+// take returns what is pending as one request.
+func (q *requests) take() Request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := Request{Reason: q.reason}
+	if !q.all {
+		for name := range q.names {
+			r.Repositories = append(r.Repositories, name)
+		}
+		slices.Sort(r.Repositories)
+	}
+	q.pending, q.all, q.names, q.reason = false, false, nil, ""
+	return r
+}
