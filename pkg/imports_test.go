@@ -45,6 +45,7 @@ func graph(t *testing.T) map[string]listed {
 // May not link these prefixes, directly or through anything else.
 var mustNotLink = map[string][]string{
 	"pkg/repo":             {module, kubernetes, tekton, "net/http"},
+	"pkg/instance":         {module, kubernetes, tekton, "net/http"},
 	"pkg/config":           {kubernetes, tekton, "net/http"},
 	"pkg/state":            {kubernetes, tekton, "net/http"},
 	"pkg/state/file":       {kubernetes, tekton, "net/http"},

@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
@@ -104,7 +105,7 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 		if err != nil {
 			return err
 		}
-		w.Engine, w.Store, w.Key = eng, store, tekton.Keys(cluster)
+		w.Engine, w.Store, w.Key = eng, store, tekton.Keys(cluster, instance.Instance{Name: cfg.Global.Instance})
 	}
 	if f.once {
 		return runOnce(ctx, w, machine)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/tekton-sentry/sentry/pkg/instance"
 )
 
 const (
@@ -31,6 +33,7 @@ var wantDir = "an absolute path of at most 100 of A-Z a-z 0-9 . _ - and /, not /
 
 const (
 	wantName     = "a DNS label of at most 40 characters: a-z, 0-9 and - inside"
+	wantInstance = "a DNS label of at most 30 characters: a-z, 0-9 and - inside"
 	wantLabel    = "a DNS label of at most 63 characters: a-z, 0-9 and - inside"
 	wantDNS      = "a DNS name: a-z, 0-9, - and . inside, at most 253 characters"
 	wantImage    = "an image reference, such as docker.io/alpine/git:2.49.1"
@@ -107,6 +110,7 @@ func globalFields(g *Global) []field {
 		seconds("timeout", &g.Timeout, 1).or("300"),
 		text("namespace", &g.Namespace, wantLabel, isLabel),
 		text("run_namespace", &g.RunNamespace, wantLabel, isLabel),
+		text("instance", &g.Instance, wantInstance, instance.Valid),
 		text("service_account", &g.ServiceAccount, wantDNS, isDNSName).or("sentry-deployer"),
 		// This image has kubectl, helm, git and a shell.
 		text("image", &g.Image, wantImage, isImage).or("docker.io/alpine/k8s:1.34.1"),
