@@ -60,7 +60,7 @@ var mustNotLink = map[string][]string{
 	"pkg/watch":                {kubernetes, tekton, module + "pkg/githost", module + "pkg/engine/", module + "pkg/pipelinerun", module + "pkg/kube", module + "pkg/state/"},
 	"pkg/engine/local/sandbox": {module + "pkg/engine", kubernetes, tekton, "net/http"},
 	"pkg/engine/local":         {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
-	"cmd/sentry":               {module + "pkg/githost/githosttest", "testing"},
+	"cmd/sentry":               {module + "pkg/githost/githosttest", module + "pkg/engine/enginetest", "testing"},
 }
 
 const kubernetes, tekton = "k8s.io/", "github.com/tektoncd/"
