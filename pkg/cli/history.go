@@ -26,11 +26,11 @@ func (o *options) history(ctx context.Context, f statusFlags, unit string) error
 	if f.local {
 		return usageError{fmt.Errorf("--history goes with a cluster: nothing is deleted on this machine")}
 	}
-	cluster, _, err := o.statusCluster()
+	cluster, _, of, err := o.statusCluster()
 	if err != nil {
 		return err
 	}
-	past, err := tekton.New(cluster, "").History(ctx, unit)
+	past, err := tekton.New(cluster, "", of).History(ctx, unit)
 	if err != nil {
 		return err
 	}

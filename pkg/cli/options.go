@@ -25,6 +25,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
@@ -38,6 +39,7 @@ type options struct {
 	variables  environ.Variables
 	namespace  string
 	runs       string // namespace of the PipelineRuns
+	instance   string
 	kubeconfig string
 	context    string
 	logFormat  string
@@ -50,6 +52,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.variables.Dir, "env-dir", "", "`directory` with a file for each variable, such as a mounted Secret, that is looked in before the environment; watch notices changes")
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the state, and of the PipelineRuns too where they have none of their own (default: global.namespace, then the current one)")
 	f.StringVar(&o.runs, "run-namespace", "", "namespace of the PipelineRuns (default: global.run_namespace, then that of --namespace)")
+	f.StringVar(&o.instance, "instance", "", "name of this Sentry, where several share the namespaces on purpose (default: global.instance, then none)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config, or the pod's service account)")
 	f.StringVar(&o.context, "context", "", "context of the kubeconfig")
 	f.StringVar(&o.logFormat, "log-format", "text", "log lines on stderr: text or json")
@@ -62,6 +65,11 @@ func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
+	of, err := o.instanceOf(cfg.Global)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Global.Instance = of.Name
 	if err := o.setLevel(cfg); err != nil {
 		return nil, nil, err
 	}
@@ -101,6 +109,14 @@ func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
 	return cfg, err
 }
 
+// instanceOf returns which Sentry is meant.
+func (o *options) instanceOf(g config.Global) (instance.Instance, error) {
+	if o.instance != "" && !instance.Valid(o.instance) {
+		return instance.Instance{}, usageError{fmt.Errorf("--instance %.80q: want a DNS label of at most %d characters: a-z, 0-9 and - inside", o.instance, instance.MaxName)}
+	}
+	return instance.Instance{Name: cmp.Or(o.instance, g.Instance)}, nil
+}
+
 // standardInput is the configuration file that is read from standard input.
 const standardInput = "-"
 
@@ -126,12 +142,13 @@ func reader(log *slog.Logger, sweep time.Duration) *poller.Reader {
 
 // onCluster connects to the cluster, and makes the engine of the runs there and the store of the state.
 func (o *options) onCluster(cfg *config.Config) (*kube.Cluster, *tekton.Engine, *configmap.Store, error) {
+	of := instance.Instance{Name: cfg.Global.Instance}
 	cluster, err := o.connect(cfg.Global.Namespace)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	cfg.Global.Namespace = cluster.Namespace
-	return cluster, tekton.New(cluster, cfg.Global.RunsIn()), configmap.New(cluster), nil
+	return cluster, tekton.New(cluster, cfg.Global.RunsIn(), of), configmap.New(cluster, of), nil
 }
 
 // onMachine makes the engine and the store of a trial on this machine, and removes what a Sentry left there

@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -196,27 +197,29 @@ func (o *options) localState(ctx context.Context, path string) (state.Snapshot, 
 }
 
 func (o *options) clusterState(ctx context.Context, runs int) (state.Snapshot, []runLine, error) {
-	cluster, runsIn, err := o.statusCluster()
+	cluster, runsIn, of, err := o.statusCluster()
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
-	snapshot, err := configmap.New(cluster).Load(ctx)
+	snapshot, err := configmap.New(cluster, of).Load(ctx)
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
-	newest, err := newestRuns(ctx, tekton.New(cluster, runsIn), runs)
+	newest, err := newestRuns(ctx, tekton.New(cluster, runsIn, of), runs)
 	return snapshot, newest, err
 }
 
-// statusCluster connects to where Sentry runs, and returns where its runs are. The configuration is not needed; where
-// there is one, its namespaces are what people mean.
-func (o *options) statusCluster() (cluster *kube.Cluster, runsIn string, err error) {
+// statusCluster connects to where Sentry runs, and returns where its runs are and which Sentry is meant. The
+// configuration is not needed; where there is one, its namespaces and its instance are what people mean.
+func (o *options) statusCluster() (cluster *kube.Cluster, runsIn string, of instance.Instance, err error) {
 	var global config.Global
 	if cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true}); err == nil {
 		global = cfg.Global
 	}
-	cluster, err = o.connect(global.Namespace)
-	return cluster, cmp.Or(o.runs, global.RunNamespace), err
+	if of, err = o.instanceOf(global); err == nil {
+		cluster, err = o.connect(global.Namespace)
+	}
+	return cluster, cmp.Or(o.runs, global.RunNamespace), of, err
 }
 
 func statusOf(snapshot state.Snapshot, runs []runLine) status {

@@ -89,6 +89,7 @@ type Global struct {
 	Timeout           time.Duration // default of Deploy.Timeout
 	Namespace         string        // of the state and, without a RunNamespace, of the runs; "" = the current one
 	RunNamespace      string        // of the PipelineRuns; "" = Namespace
+	Instance          string        // tells Sentrys in one namespace apart; "" for the one without a name
 	ServiceAccount    string
 	Image             string
 	GitImage          string

@@ -7,6 +7,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -29,6 +30,7 @@ var wantDir = "an absolute path of at most 100 of A-Z a-z 0-9 . _ - and /, not /
 
 const (
 	wantName     = "a DNS label of at most 40 characters: a-z, 0-9 and - inside"
+	wantInstance = "a DNS label of at most 30 characters: a-z, 0-9 and - inside"
 	wantLabel    = "a DNS label of at most 63 characters: a-z, 0-9 and - inside"
 	wantDNS      = "a DNS name: a-z, 0-9, - and . inside, at most 253 characters"
 	wantImage    = "an image reference, such as docker.io/alpine/git:2.49.1"
@@ -115,6 +117,7 @@ func globalFields(g *Global) []schema.Field {
 		schema.Seconds("timeout", &g.Timeout, 1).Or("300"),
 		schema.Text("namespace", &g.Namespace, wantLabel, isLabel),
 		schema.Text("run_namespace", &g.RunNamespace, wantLabel, isLabel),
+		schema.Text("instance", &g.Instance, wantInstance, instance.Valid),
 		schema.Text("service_account", &g.ServiceAccount, wantDNS, isDNSName).Or("sentry-deployer"),
 		// This image has kubectl, helm, git and a shell.
 		schema.Text("image", &g.Image, wantImage, isImage).Or("docker.io/alpine/k8s:1.34.1"),

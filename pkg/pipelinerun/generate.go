@@ -46,7 +46,7 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      run.Name,
 			Namespace: cfg.Global.RunsIn(),
-			Labels:    labels(run),
+			Labels:    labels(cfg.Global.Instance, run),
 			Annotations: map[string]string{
 				AnnotationTrigger:    string(trigger),
 				AnnotationConfigHash: cfg.Hash,
@@ -98,10 +98,13 @@ func parseTask(text []byte) (*v1.TaskSpec, error) {
 	return &task.Spec, nil
 }
 
-func labels(run plan.Run) map[string]string {
+func labels(instance string, run plan.Run) map[string]string {
 	l := map[string]string{
 		LabelManagedBy: ManagedBy,
 		LabelUnit:      run.Unit.Label,
+	}
+	if instance != "" {
+		l[LabelInstance] = instance
 	}
 	names := map[string]bool{}
 	for _, m := range run.Members {

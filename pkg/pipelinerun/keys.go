@@ -13,6 +13,7 @@ import (
 // tekton.dev/pipeline: of an embedded pipeline Tekton's controller writes the run's own name there.
 const (
 	LabelManagedBy  = "app.kubernetes.io/managed-by"
+	LabelInstance   = "app.kubernetes.io/instance"   // config.Global.Instance; only where that is a name
 	LabelUnit       = "tekton-sentry.dev/unit"       // plan.Unit.Label: what lists, filters and pruners go by
 	LabelRepository = "tekton-sentry.dev/repository" // only where all members are of one repository
 )

@@ -21,6 +21,9 @@ type Key struct {
 	// Since is when the key was made, by the clock of the Sentry that made it. In a state that is older, runs that were
 	// created before are believed by their names alone: a Sentry that could not sign may have made them.
 	Since time.Time
+	// Instance is the name of the Sentry, "" for none. It is in all that follows from the key, so that two Sentrys
+	// that have the same key make different runs.
+	Instance string
 }
 
 // String hides the secret from whoever prints a Key.
@@ -60,6 +63,9 @@ func (k Key) digest(n int, parts ...string) string {
 	} else {
 		h = hmac.New(sha256.New, []byte(k.Secret))
 	}
+	if k.Instance != "" {
+		parts = append(parts, k.Instance)
+	}
 	// Each part is preceded by its length: no two lists of parts give the same bytes.
 	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
@@ -97,7 +103,14 @@ func (r Existing) Ours(k Key, epoch string) bool {
 	if k.Secret == "" || older {
 		return strings.HasSuffix(r.Name, "-"+Key{}.nameHash(epoch, r.Unit, r.Trigger.Manual, r.number()))
 	}
-	return hmac.Equal([]byte(r.Signature), []byte(k.sign(epoch, r.Name, r.Unit, r.Trigger)))
+	// A Sentry that got a name later made runs without it, under the key that it kept.
+	for _, instance := range []string{k.Instance, ""} {
+		k.Instance = instance
+		if hmac.Equal([]byte(r.Signature), []byte(k.sign(epoch, r.Name, r.Unit, r.Trigger))) {
+			return true
+		}
+	}
+	return false
 }
 
 // sound reports whether the state can hold what the run says triggered it, and whether a unit that is one ref was

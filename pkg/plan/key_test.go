@@ -43,6 +43,28 @@ func TestOurs(t *testing.T) {
 		r.Signature = key.sign("e1", r.Name, label, r.Trigger)
 		return r
 	}
+	named := func(k Key, name string) Key {
+		k.Instance = name
+		return k
+	}
+	for name, tt := range map[string]struct {
+		key  Key
+		run  Existing
+		want bool
+	}{
+		"of the instance":                  {named(key, "blue"), made(named(key, "blue"), 2), true},
+		"of another instance":              {named(key, "blue"), made(named(key, "green"), 2), false},
+		"of an instance, and we have none": {key, made(named(key, "blue"), 2), false},
+		"from before we had a name":        {named(key, "blue"), made(key, 2), true},
+		"of another key without a name":    {named(key, "blue"), made(other, 2), false},
+	} {
+		if got := tt.run.Ours(tt.key, "e1"); got != tt.want {
+			t.Errorf("a run %s: Ours %v, want %v", name, got, tt.want)
+		}
+	}
+	if a, b := made(key, 2).Name, made(named(key, "blue"), 2).Name; a == b {
+		t.Errorf("two instances with the same key and state both make %s", a)
+	}
 	for name, tt := range map[string]struct {
 		run  Existing
 		want bool

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -17,13 +18,13 @@ import (
 func (w *world) inCluster() (*kubetest.Server, func() state.Snapshot) {
 	w.t.Helper()
 	server, cluster := kubetest.New(w.t)
-	w.watcher.Store = configmap.New(cluster)
+	w.watcher.Store = configmap.New(cluster, instance.Instance{})
 	return server, func() state.Snapshot { return loaded(w.t, cluster) }
 }
 
 func loaded(t *testing.T, cluster *kube.Cluster) state.Snapshot {
 	t.Helper()
-	s, err := configmap.New(cluster).Load(t.Context())
+	s, err := configmap.New(cluster, instance.Instance{}).Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +126,8 @@ func TestStateFromBeforeTheShare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Put("/api/v1/namespaces/test/configmaps/"+configmap.Name, kubetest.Object{
-		"metadata": kubetest.Object{"name": configmap.Name}, "data": kubetest.Object{"state.json": string(text)},
+	server.Put("/api/v1/namespaces/test/configmaps/"+instance.Instance{}.State(), kubetest.Object{
+		"metadata": kubetest.Object{"name": instance.Instance{}.State()}, "data": kubetest.Object{"state.json": string(text)},
 	})
 	w.set("many", "main", "2")
 	w.cycle()

@@ -16,8 +16,8 @@ import (
 	"knative.dev/pkg/apis"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
-	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
 
 // troubled is a Sentry whose API server can be in trouble, with two units that deploy one repository each.
@@ -96,7 +96,7 @@ func creates(r *http.Request) bool {
 }
 
 func remembers(r *http.Request) bool {
-	return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/"+configmap.Name)
+	return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/"+instance.Instance{}.State())
 }
 
 // answering answers the requests that are meant with an error.
@@ -183,7 +183,7 @@ func TestAPIServerInTrouble(t *testing.T) {
 		}, log: "no pipeline run was made; it is tried again", runs: 1},
 		{name: "somebody else writes the state before", first: once(func(w http.ResponseWriter, r *http.Request) bool {
 			if remembers(r) {
-				_, err := command(s.t.Context(), "", "kubectl", "-n", s.ns, "annotate", "configmap", configmap.Name, "who=somebody-else")
+				_, err := command(s.t.Context(), "", "kubectl", "-n", s.ns, "annotate", "configmap", instance.Instance{}.State(), "who=somebody-else")
 				if err != nil {
 					s.t.Error(err)
 				}
@@ -326,7 +326,7 @@ func TestTokenThatExpires(t *testing.T) {
 	made(s.push("one"))
 	kubectl(t, "-n", s.ns, "delete", "secret", "bound")
 	await(t, time.Minute, "the end of the token", func() (bool, string) {
-		_, err := command(t.Context(), "", "kubectl", "--kubeconfig", kubeconfig, "-n", s.ns, "get", "configmap", configmap.Name)
+		_, err := command(t.Context(), "", "kubectl", "--kubeconfig", kubeconfig, "-n", s.ns, "get", "configmap", instance.Instance{}.State())
 		return strings.Contains(fmt.Sprint(err), "logged in"), fmt.Sprint(err)
 	})
 	sha := s.push("one")

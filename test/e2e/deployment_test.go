@@ -13,9 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"knative.dev/pkg/apis"
 
-	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
-	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
 
 // The namespaces that the manifests install Sentry into, and that its runs are in.
@@ -160,7 +159,7 @@ func write(t *testing.T, path, text string) {
 func awaitRemembered(t *testing.T, repositories ...string) {
 	t.Helper()
 	await(t, time.Minute, "the first look at the repositories", func() (bool, string) {
-		out, err := command(t.Context(), "", "kubectl", "-n", home, "get", "configmap", configmap.Name, "-o", "jsonpath={.data}")
+		out, err := command(t.Context(), "", "kubectl", "-n", home, "get", "configmap", instance.Instance{}.State(), "-o", "jsonpath={.data}")
 		if err != nil {
 			return false, err.Error()
 		}
@@ -240,10 +239,10 @@ func checkNoToken(t *testing.T) {
 	if len(everything) < 10_000 {
 		t.Fatalf("only %d bytes to look at; is this the right namespace?", len(everything))
 	}
-	key := get[corev1.Secret](t, "-n", home, "secret", tekton.KeySecret).Data["key.json"]
+	key := get[corev1.Secret](t, "-n", home, "secret", instance.Instance{}.Key()).Data["key.json"]
 	var stored struct{ Secret string }
 	if err := json.Unmarshal(key, &stored); err != nil || len(stored.Secret) < 64 {
-		t.Fatalf("Secret %s holds no key: %v", tekton.KeySecret, err)
+		t.Fatalf("Secret %s holds no key: %v", instance.Instance{}.Key(), err)
 	}
 	for i, line := range strings.Split(everything, "\n") {
 		for what, secret := range map[string]string{"token": env.giteaToken, "poller's own secret": pollerOnly, "key": stored.Secret} {
@@ -275,7 +274,7 @@ func checkKilled(t *testing.T, quick *gitRepo) {
 		}
 	}
 	await(t, time.Minute, "the last commit to be remembered", func() (bool, string) {
-		out := kubectl(t, "-n", home, "get", "configmap", configmap.Name, "-o", "jsonpath={.data}")
+		out := kubectl(t, "-n", home, "get", "configmap", instance.Instance{}.State(), "-o", "jsonpath={.data}")
 		return strings.Contains(out, shas[len(shas)-1]), out
 	})
 }

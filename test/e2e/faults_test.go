@@ -12,8 +12,8 @@ import (
 	"knative.dev/pkg/apis"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
-	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
 
 // lanesSeconds is the group's global_timeout in TestLanesNeedTheGate, and long how long its lasting member
@@ -164,7 +164,7 @@ func TestNamesAreNotUsedAgain(t *testing.T) {
 	cycle("B back to A", 1)
 	show(b)
 	cycle("A to B once more", 1)
-	kubectl(t, "-n", ns, "delete", "configmap", configmap.Name)
+	kubectl(t, "-n", ns, "delete", "configmap", instance.Instance{}.State())
 	show(a)
 	cycle("first sight of A, after the state was deleted", 0)
 	show(b)

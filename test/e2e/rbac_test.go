@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -29,14 +30,14 @@ import (
 // no right beside them.
 var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	"configmaps get": func(ctx context.Context, c *kube.Cluster) error {
-		_, err := configmap.New(c).Load(ctx)
+		_, err := configmap.New(c, instance.Instance{}).Load(ctx)
 		return err
 	},
 	"configmaps create": func(ctx context.Context, c *kube.Cluster) error {
-		return configmap.New(c).Save(ctx, state.Snapshot{Epoch: "0"})
+		return configmap.New(c, instance.Instance{}).Save(ctx, state.Snapshot{Epoch: "0"})
 	},
 	"configmaps update": func(ctx context.Context, c *kube.Cluster) error {
-		s := configmap.New(c)
+		s := configmap.New(c, instance.Instance{})
 		snapshot, err := s.Load(ctx)
 		if err != nil {
 			return err
@@ -44,21 +45,21 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		return s.Save(ctx, snapshot)
 	},
 	"secrets get": func(ctx context.Context, c *kube.Cluster) error {
-		_, err := tekton.Keys(c)(ctx)
+		_, err := tekton.Keys(c, instance.Instance{})(ctx)
 		return err
 	},
 	"secrets update": func(ctx context.Context, c *kube.Cluster) error {
-		_, err := tekton.Keys(c)(ctx)
+		_, err := tekton.Keys(c, instance.Instance{})(ctx)
 		return err
 	},
 	"pipelineruns create": func(ctx context.Context, c *kube.Cluster) error {
 		cfg, run := plannedRun(2)
-		_, err := tekton.New(c, "").Create(ctx, cfg, run)
+		_, err := tekton.New(c, "", instance.Instance{}).Create(ctx, cfg, run)
 		return err
 	},
 	"pipelineruns get": func(ctx context.Context, c *kube.Cluster) error {
 		cfg, run := plannedRun(1)
-		made, err := tekton.New(c, "").Create(ctx, cfg, run)
+		made, err := tekton.New(c, "", instance.Instance{}).Create(ctx, cfg, run)
 		if err == nil && !made.Existed {
 			err = fmt.Errorf("it was not there")
 		}
@@ -66,7 +67,7 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	},
 	"pipelineruns list": func(ctx context.Context, c *kube.Cluster) error {
 		_, run := plannedRun(1)
-		runs, err := tekton.New(c, "").Runs(ctx, []string{run.Unit.Label})
+		runs, err := tekton.New(c, "", instance.Instance{}).Runs(ctx, []string{run.Unit.Label})
 		active := plan.Names(plan.ActiveOf(engine.Existing(runs), func(plan.Existing) bool { return true })[run.Unit.Label])
 		if err == nil && !slices.Contains(active, run.Name) {
 			err = fmt.Errorf("active runs %v, want the one that is there", active)
@@ -75,13 +76,13 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	},
 	"pipelineruns patch": func(ctx context.Context, c *kube.Cluster) error {
 		_, run := plannedRun(1)
-		return tekton.New(c, "").Cancel(ctx, run.Name)
+		return tekton.New(c, "", instance.Instance{}).Cancel(ctx, run.Name)
 	},
 	"pipelineruns delete": func(ctx context.Context, c *kube.Cluster) error {
-		return tekton.New(c, "").Prune(ctx, "finished", 1)
+		return tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)
 	},
 	"taskruns list": func(ctx context.Context, c *kube.Cluster) error {
-		return tekton.New(c, "").Prune(ctx, "finished", 1)
+		return tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)
 	},
 }
 
@@ -210,7 +211,7 @@ func newPoller(t *testing.T, ns string, role rbacv1.Role) *pollerAccount {
 	there.Spec.Status = v1.PipelineRunSpecStatusPending
 	p.create(there)
 	if strings.HasSuffix(ns, "configmaps-update") {
-		apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\n", configmap.Name, ns))
+		apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\n", instance.Instance{}.State(), ns))
 	}
 	if strings.HasSuffix(ns, "delete") || strings.HasSuffix(ns, "list") {
 		// Two runs that were cancelled before they began: finished, and one more than is kept. The newest

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/test/scenarios"
 )
@@ -27,7 +28,7 @@ func TestScenarios(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs := tekton.New(cluster, "")
+	runs := tekton.New(cluster, "", instance.Instance{})
 	t.Setenv("GITEA_USERNAME", env.giteaUser)
 	t.Setenv("GITEA_TOKEN", env.giteaToken)
 	place := scenarios.Place{

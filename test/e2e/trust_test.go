@@ -15,6 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -160,7 +161,7 @@ func (f forger) state() state.Snapshot {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	s, err := configmap.New(c).Load(f.t.Context())
+	s, err := configmap.New(c, instance.Instance{}).Load(f.t.Context())
 	if err != nil {
 		f.t.Fatal(err)
 	}

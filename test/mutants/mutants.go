@@ -134,7 +134,7 @@ var mutants = []mutant{
 	},
 	{
 		"any run is believed", "pkg/plan/key.go",
-		"return hmac.Equal(", "return true || hmac.Equal(",
+		"if hmac.Equal(", "if true || hmac.Equal(",
 		inModel, model,
 	},
 	{
@@ -249,7 +249,7 @@ var mutants = []mutant{
 	},
 	{
 		"a part of the state that cannot be decoded counts as empty", inStore,
-		"return nil, state.Part{}, s.unreadable(nameOf(i), err)", "return nil, state.Part{}, nil",
+		"return nil, state.Part{}, s.unreadable(s.nameOf(i), err)", "return nil, state.Part{}, nil",
 		inStates, "TestLoadRefuses",
 	},
 	{

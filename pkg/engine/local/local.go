@@ -27,6 +27,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/local/sandbox"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -286,6 +287,12 @@ func (e *Engine) Forget(runs []plan.Existing) error {
 		errs = append(errs, e.journal.drop(r.Name))
 	}
 	return errors.Join(errs...)
+}
+
+// RemoveLeftovers ends what the tasks of engines whose process was killed still run, and removes their
+// directories: see sandbox.RemoveLeftovers.
+func (e *Engine) RemoveLeftovers(ctx context.Context) error {
+	return sandbox.RemoveLeftovers(ctx, e.Dir, e.Grace, e.Log)
 }
 
 // secretsOf returns the keys of all secretKeyRefs of the run.

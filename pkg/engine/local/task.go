@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/local/sandbox"
 )
 
 // preamble is what Tekton puts before a script that names no interpreter.
@@ -44,19 +45,23 @@ func (e *Engine) runTask(ctx context.Context, run string, pt v1.PipelineTask, pa
 				step.Name, ref.Key, ref.Name)
 		}
 	}
-	sandbox, err := e.newSandbox(run, spec)
+	var volumes []string
+	for _, v := range spec.Volumes {
+		volumes = append(volumes, v.Name)
+	}
+	box, err := sandbox.New(e.Dir, run, volumes)
 	if err != nil {
 		return failure("make the task's directory: %v", err)
 	}
 	defer func() {
-		if err := sandbox.remove(); err != nil {
+		if err := box.Remove(); err != nil {
 			e.Log.Warn("a task's directory could not be removed", "run", run, "task", pt.Name, "err", err)
 		}
 	}()
 	for _, step := range spec.Steps {
 		status, err := 0, error(nil)
 		if ctx.Err() == nil {
-			status, err = e.runStep(ctx, pt.Name, step, sandbox)
+			status, err = e.runStep(ctx, pt.Name, spec, step, box)
 		}
 		if err == nil && status == 0 && ctx.Err() == nil {
 			continue
@@ -88,24 +93,24 @@ func stepEnding(ctx context.Context, pt v1.PipelineTask, step v1.Step, status in
 }
 
 // runStep runs one step and returns its exit status.
-func (e *Engine) runStep(ctx context.Context, task string, step v1.Step, box sandbox) (int, error) {
+func (e *Engine) runStep(ctx context.Context, task string, spec v1.TaskSpec, step v1.Step, box sandbox.Sandbox) (int, error) {
 	script := step.Script
 	if !strings.HasPrefix(script, "#!") {
 		script = preamble + script
 	}
-	file := filepath.Join(box.dir, "script")
+	file := filepath.Join(box.Dir, "script")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		return 0, err
 	}
-	env, own := e.stepEnv(vars(box.spec, step), mountsOf(box, step))
+	env, own := e.stepEnv(vars(spec, step), mountsOf(box, spec, step))
 	args := append(interpreter(script), file)
 	for _, a := range step.Args {
 		args = append(args, expand(a, own))
 	}
-	return process{
-		args: args, env: append(env, mark(box.dir, session())), dir: box.dir, grace: e.Grace,
-		print: func(r io.Reader) { e.out.copy(r, task, step.Name) },
-	}.run(ctx)
+	return sandbox.Process{
+		Args: args, Env: append(env, box.Mark()), Dir: box.Dir, Grace: e.Grace,
+		Print: func(r io.Reader) { e.out.copy(r, task, step.Name) },
+	}.Run(ctx)
 }
 
 // interpreter returns what the script's first line names, with its argument: one at most, as for the kernel.
@@ -130,14 +135,14 @@ func vars(spec v1.TaskSpec, step v1.Step) []corev1.EnvVar {
 }
 
 // mountsOf returns what the step mounts, longer paths first: they may lie inside of shorter ones.
-func mountsOf(box sandbox, step v1.Step) []mount {
+func mountsOf(box sandbox.Sandbox, spec v1.TaskSpec, step v1.Step) []mount {
 	declared := step.VolumeMounts
-	if box.spec.StepTemplate != nil {
-		declared = slices.Concat(declared, box.spec.StepTemplate.VolumeMounts)
+	if spec.StepTemplate != nil {
+		declared = slices.Concat(declared, spec.StepTemplate.VolumeMounts)
 	}
 	var mounts []mount
 	for _, m := range declared {
-		if dir, ok := box.volumes[m.Name]; ok {
+		if dir, ok := box.Volumes[m.Name]; ok {
 			mounts = append(mounts, mount{path: strings.TrimRight(m.MountPath, "/"), dir: dir})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -54,7 +55,7 @@ func TestCreate(t *testing.T) {
 		"with a wrong signature":    {signed("0"), false, engine.ErrNameTaken, nil},
 	} {
 		s, c := kubetest.New(t)
-		e := New(c, "")
+		e := New(c, "", instance.Instance{})
 		if tt.there != nil {
 			if _, err := e.create(t.Context(), tt.there); err != nil {
 				t.Fatal(err)
@@ -71,7 +72,7 @@ func TestCreate(t *testing.T) {
 // Neither is the run known to be there, nor that the name is another's: the next cycle asks again.
 func TestCreateThatIsInDoubt(t *testing.T) {
 	s, c := kubetest.New(t)
-	e := New(c, "")
+	e := New(c, "", instance.Instance{})
 	if _, err := e.create(t.Context(), newRun(triggerOf("a"))); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestCancel(t *testing.T) {
 			kubetest.Refuse(w, tt.code, metav1.StatusReasonUnknown, "no")
 			return true
 		}
-		err := New(c, "").Cancel(t.Context(), "run")
+		err := New(c, "", instance.Instance{}).Cancel(t.Context(), "run")
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("a run that is %s: %v, want %q", name, err, tt.want)
 		}

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
@@ -52,7 +53,7 @@ func (s *story) follow(ctx context.Context, t *testing.T) (engine.Outcome, []boo
 	s.server, s.began = server, time.Now()
 	server.Fault = s.fault
 	var done []bool
-	out, err := New(c, "").Follow(ctx, "run", func(o engine.Outcome) { done = append(done, o.Done) })
+	out, err := New(c, "", instance.Instance{}).Follow(ctx, "run", func(o engine.Outcome) { done = append(done, o.Done) })
 	return out, done, time.Since(s.began), err
 }
 

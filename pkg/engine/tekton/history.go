@@ -13,9 +13,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// HistoryName is the ConfigMap that holds what is known of deleted runs; the manifests' Role names it too.
-const HistoryName = "sentry-history"
-
 const (
 	historyKey     = "history.json"
 	historyVersion = 1
@@ -81,7 +78,7 @@ func (e *Engine) pastOf(ctx context.Context, r listed) (Past, error) {
 // History returns what is known of the deleted runs of the unit, or of all units where unit is "", newest
 // first.
 func (e *Engine) History(ctx context.Context, unit string) ([]Past, error) {
-	cm, err := e.cluster.GetConfigMap(ctx, e.cluster.Namespace, HistoryName)
+	cm, err := e.cluster.GetConfigMap(ctx, e.cluster.Namespace, e.of.History())
 	if err != nil || cm == nil {
 		return nil, err
 	}
@@ -97,7 +94,7 @@ func (e *Engine) History(ctx context.Context, unit string) ([]Past, error) {
 // remember adds runs to the history.
 func (e *Engine) remember(ctx context.Context, past []Past) error {
 	for range historyTries {
-		cm, err := e.cluster.GetConfigMap(ctx, e.cluster.Namespace, HistoryName)
+		cm, err := e.cluster.GetConfigMap(ctx, e.cluster.Namespace, e.of.History())
 		if err != nil {
 			return err
 		}
@@ -111,16 +108,16 @@ func (e *Engine) remember(ctx context.Context, past []Past) error {
 		if err != nil {
 			return err
 		}
-		_, err = e.cluster.PutConfigMap(ctx, e.cluster.Namespace, HistoryName, cm, historyKey, text)
+		_, err = e.cluster.PutConfigMap(ctx, e.cluster.Namespace, e.of.History(), cm, historyKey, text)
 		if !errors.Is(err, kube.ErrConflict) {
 			return err
 		}
 	}
-	return fmt.Errorf("write ConfigMap %s/%s: %w, %d times in a row", e.cluster.Namespace, HistoryName, kube.ErrConflict, historyTries)
+	return fmt.Errorf("write ConfigMap %s/%s: %w, %d times in a row", e.cluster.Namespace, e.of.History(), kube.ErrConflict, historyTries)
 }
 
 func (e *Engine) badHistory(err error) error {
-	return fmt.Errorf("ConfigMap %s/%s, key %s: %w; mend it, or delete the ConfigMap to begin a new history", e.cluster.Namespace, HistoryName, historyKey, err)
+	return fmt.Errorf("ConfigMap %s/%s, key %s: %w; mend it, or delete the ConfigMap to begin a new history", e.cluster.Namespace, e.of.History(), historyKey, err)
 }
 
 func decodeHistory(data []byte) ([]Past, error) {

@@ -9,13 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
-
-// KeySecret is the Secret that holds the key behind the names and signatures of runs, in the namespace of the
-// connection. The manifests make it empty, as the poller may fill it and not create Secrets.
-const KeySecret = "sentry-key"
 
 const (
 	keyField = "key.json"
@@ -28,9 +25,11 @@ type storedKey struct {
 	Since  time.Time `json:"since"`
 }
 
-// Keys returns a function that returns the key of this installation. It is made when it is first asked for, and read
-// from the cluster once; an error is tried again at the next call.
-func Keys(c *kube.Cluster) func(context.Context) (plan.Key, error) {
+// Keys returns a function that returns the key of an instance, from its Secret in the namespace of the connection. The
+// manifests make the Secret empty, as the poller may fill it and not create Secrets. The key is made when it is first
+// asked for, and read from the cluster once; an error is tried again at the next call.
+func Keys(c *kube.Cluster, of instance.Instance) func(context.Context) (plan.Key, error) {
+	name := of.Key()
 	var mutex sync.Mutex
 	var key plan.Key
 	return func(ctx context.Context) (plan.Key, error) {
@@ -39,18 +38,18 @@ func Keys(c *kube.Cluster) func(context.Context) (plan.Key, error) {
 		if key.Secret != "" {
 			return key, nil
 		}
-		text, err := c.EnsureSecret(ctx, KeySecret, keyField, newKey)
+		text, err := c.EnsureSecret(ctx, name, keyField, newKey)
 		if err != nil {
 			return plan.Key{}, fmt.Errorf("%w; if it does not exist, make it: kubectl -n %s create secret generic %s; if Sentry may not get and update it, apply the manifests of this version",
-				err, c.Namespace, KeySecret)
+				err, c.Namespace, name)
 		}
 		var stored storedKey
 		if err := json.Unmarshal(text, &stored); err != nil || len(stored.Secret) < 2*keyBytes {
 			// The content is not repeated: it may be the key, with a mistake in it.
 			return plan.Key{}, fmt.Errorf("read Secret %s/%s, %s: it holds no key; take that away to have a new one made: kubectl -n %s patch secret %s --type=json -p '[{\"op\":\"remove\",\"path\":\"/data/%s\"}]'",
-				c.Namespace, KeySecret, keyField, c.Namespace, KeySecret, keyField)
+				c.Namespace, name, keyField, c.Namespace, name, keyField)
 		}
-		key = plan.Key(stored)
+		key = plan.Key{Secret: stored.Secret, Since: stored.Since, Instance: of.Name}
 		return key, nil
 	}
 }

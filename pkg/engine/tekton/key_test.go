@@ -9,21 +9,22 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
 
-const keyPath = "/api/v1/namespaces/test/secrets/" + KeySecret
+var keyPath = "/api/v1/namespaces/test/secrets/" + instance.Instance{}.Key()
 
 func TestKeys(t *testing.T) {
 	for name, before := range map[string]kubetest.Object{
 		"no Secret":    nil,
-		"empty Secret": {"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": KeySecret}},
+		"empty Secret": {"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": instance.Instance{}.Key()}},
 	} {
 		server, cluster := kubetest.New(t)
 		if before != nil {
 			server.Put(keyPath, before)
 		}
-		first, err := Keys(cluster)(t.Context())
+		first, err := Keys(cluster, instance.Instance{})(t.Context())
 		if err != nil || len(first.Secret) != 64 || first.Since.IsZero() {
 			t.Fatalf("%s: key of %d characters since %v, %v", name, len(first.Secret), first.Since, err)
 		}
@@ -32,7 +33,7 @@ func TestKeys(t *testing.T) {
 		}
 		asked := 0
 		server.Fault = func(http.ResponseWriter, *http.Request) bool { asked++; return false }
-		keys := Keys(cluster) // of another process
+		keys := Keys(cluster, instance.Instance{}) // of another process
 		for range 3 {
 			if again, err := keys(t.Context()); err != nil || again.Secret != first.Secret || !again.Since.Equal(first.Since) {
 				t.Errorf("%s: the next Sentry has another key: %v", name, err)
@@ -47,16 +48,16 @@ func TestKeys(t *testing.T) {
 // Two Sentrys start at once: both must have the key that is stored.
 func TestKeysOfTwo(t *testing.T) {
 	server, cluster := kubetest.New(t)
-	server.Put(keyPath, kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": KeySecret}})
+	server.Put(keyPath, kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": instance.Instance{}.Key()}})
 	theirs := base64.StdEncoding.EncodeToString([]byte(`{"secret":"` + strings.Repeat("ab", 32) + `","since":"2026-01-01T00:00:00Z"}`))
 	server.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut {
 			server.Fault = nil
-			server.Put(keyPath, kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": KeySecret}, "data": kubetest.Object{keyField: theirs}})
+			server.Put(keyPath, kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": instance.Instance{}.Key()}, "data": kubetest.Object{keyField: theirs}})
 		}
 		return false
 	}
-	key, err := Keys(cluster)(t.Context())
+	key, err := Keys(cluster, instance.Instance{})(t.Context())
 	if err != nil || key.Secret != strings.Repeat("ab", 32) {
 		t.Errorf("the second one has a key of its own, %v", err)
 	}
@@ -64,7 +65,7 @@ func TestKeysOfTwo(t *testing.T) {
 
 func TestKeysRefused(t *testing.T) {
 	data := func(text string) kubetest.Object {
-		return kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": KeySecret}, "data": kubetest.Object{keyField: base64.StdEncoding.EncodeToString([]byte(text))}}
+		return kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": instance.Instance{}.Key()}, "data": kubetest.Object{keyField: base64.StdEncoding.EncodeToString([]byte(text))}}
 	}
 	for name, tt := range map[string]struct {
 		secret kubetest.Object
@@ -85,7 +86,7 @@ func TestKeysRefused(t *testing.T) {
 				return true
 			}
 		}
-		keys := Keys(cluster)
+		keys := Keys(cluster, instance.Instance{})
 		_, err := keys(t.Context())
 		if err == nil || slices.ContainsFunc(tt.want, func(part string) bool { return !strings.Contains(err.Error(), part) }) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: error %v, want one with %q and not with what the Secret holds", name, err, tt.want)

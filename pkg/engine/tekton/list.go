@@ -94,10 +94,18 @@ func (r *listed) run() engine.Run {
 // pending reports whether somebody holds the run back: its spec.status is PipelineRunPending.
 func (r *listed) pending() bool { return r.end().Reason == v1.PipelineRunReasonPending.String() }
 
-// list returns Sentry's PipelineRuns that match the selector, oldest first.
+// mine selects the runs of the instance among those of all Sentrys in the namespace.
+func (e *Engine) mine() string {
+	if e.of.Name == "" {
+		return "!" + pipelinerun.LabelInstance
+	}
+	return pipelinerun.LabelInstance + "=" + e.of.Name
+}
+
+// list returns the instance's PipelineRuns that match the selector, oldest first.
 func (e *Engine) list(ctx context.Context, selector string) ([]listed, error) {
 	options := metav1.ListOptions{
-		LabelSelector: strings.Trim(pipelinerun.LabelManagedBy+"="+pipelinerun.ManagedBy+","+selector, ","),
+		LabelSelector: strings.Trim(pipelinerun.LabelManagedBy+"="+pipelinerun.ManagedBy+","+e.mine()+","+selector, ","),
 		Limit:         pageSize,
 	}
 	var runs []listed
@@ -111,7 +119,8 @@ func (e *Engine) list(ctx context.Context, selector string) ([]listed, error) {
 		}
 		for _, r := range page {
 			// A selector does not keep a proxy or a webhook from answering with something else.
-			if r.Metadata.Labels[pipelinerun.LabelManagedBy] == pipelinerun.ManagedBy {
+			labels := r.Metadata.Labels
+			if labels[pipelinerun.LabelManagedBy] == pipelinerun.ManagedBy && labels[pipelinerun.LabelInstance] == e.of.Name {
 				runs = append(runs, r)
 			}
 		}

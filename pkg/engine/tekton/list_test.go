@@ -11,6 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
 
@@ -40,7 +41,7 @@ func TestRuns(t *testing.T) {
 			"a2 a 1 false", "b2 b 1 false", "a3 a 1 false", "b3 b 1 false", "a4 a 1 true", "b4 b 1 true",
 		}},
 	} {
-		runs, err := New(c, "").Runs(t.Context(), tt.units)
+		runs, err := New(c, "", instance.Instance{}).Runs(t.Context(), tt.units)
 		var got []string
 		for _, r := range runs {
 			got = append(got, fmt.Sprintf("%s %s %d %v", r.Name, r.Unit, len(r.Trigger.Refs), r.Active))
@@ -60,7 +61,7 @@ func TestRunsWithoutTheColumns(t *testing.T) {
 		s, c := kubetest.New(t)
 		fill(s)
 		s.NoColumn = name
-		runs, err := New(c, "").Runs(t.Context(), nil)
+		runs, err := New(c, "", instance.Instance{}).Runs(t.Context(), nil)
 		active := 0
 		for _, r := range runs {
 			if r.Active {
@@ -84,7 +85,7 @@ func TestOutcomesOfAList(t *testing.T) {
 		}
 		return false
 	}
-	e := New(c, "")
+	e := New(c, "", instance.Instance{})
 	runs, err := e.Runs(t.Context(), []string{"b"})
 	var got []string
 	for _, r := range runs {
@@ -124,7 +125,7 @@ func TestRunsOfMany(t *testing.T) {
 		return false
 	}
 	for _, asked := range [][]string{units, nil} {
-		runs, err := New(c, "").Runs(t.Context(), asked)
+		runs, err := New(c, "", instance.Instance{}).Runs(t.Context(), asked)
 		names := map[string]bool{}
 		for _, r := range runs {
 			names[r.Name] = true
@@ -159,7 +160,7 @@ func TestRunsAreAllOrNothing(t *testing.T) {
 			fault(w)
 			return true
 		}
-		if runs, err := New(c, "").Runs(t.Context(), nil); err == nil || runs != nil || !strings.Contains(err.Error(), "list PipelineRuns in test") {
+		if runs, err := New(c, "", instance.Instance{}).Runs(t.Context(), nil); err == nil || runs != nil || !strings.Contains(err.Error(), "list PipelineRuns in test") {
 			t.Errorf("the second page is %s: %d runs, %v, want an error alone", name, len(runs), err)
 		}
 	}

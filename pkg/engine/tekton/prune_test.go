@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
@@ -48,7 +49,7 @@ func fill(s *kubetest.Server) {
 func TestPruneRemembersWhatItDeletes(t *testing.T) {
 	s, c := kubetest.New(t)
 	fill(s)
-	e := New(c, "")
+	e := New(c, "", instance.Instance{})
 	for range 2 { // the second time there is nothing to do
 		if err := e.Prune(t.Context(), "a", 1); err != nil {
 			t.Fatal(err)
@@ -90,7 +91,7 @@ func TestPruneLeavesWhatIsNotSentrys(t *testing.T) {
 			"status": kubetest.Object{"conditions": []kubetest.Object{{"type": "Succeeded", "status": "True"}}},
 		})
 	}
-	err := New(c, "").Prune(t.Context(), "a", 0)
+	err := New(c, "", instance.Instance{}).Prune(t.Context(), "a", 0)
 	if writes := s.Writes(); err != nil || len(writes) > 0 {
 		t.Errorf("Prune: writes %v, %v, want none", writes, err)
 	}
@@ -106,7 +107,7 @@ func TestNothingIsDeletedThatIsNotRemembered(t *testing.T) {
 		kubetest.Refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, `user cannot create resource "configmaps"`)
 		return true
 	}
-	err := New(c, "").Prune(t.Context(), "", 1)
+	err := New(c, "", instance.Instance{}).Prune(t.Context(), "", 1)
 	if err == nil || !strings.Contains(err.Error(), "no run was deleted") || len(s.Writes()) > 0 {
 		t.Errorf("Prune: %v, want that no run was deleted", err)
 	}
@@ -159,7 +160,7 @@ func TestTroubleOfTheAPIServer(t *testing.T) {
 			return true
 		}
 		for range 5 {
-			_, err := New(c, "").Runs(t.Context(), []string{"a"})
+			_, err := New(c, "", instance.Instance{}).Runs(t.Context(), []string{"a"})
 			k, ok := errors.AsType[*kube.Error](err)
 			if !ok || k.Kind != tt.kind {
 				t.Errorf("%d: %v, want an error of kind %s", tt.code, err, tt.kind)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -34,16 +35,18 @@ const (
 	unitsPerList = 50
 )
 
-// Engine works on the PipelineRuns of one namespace. What is known of deleted ones is in the namespace of the
+// Engine works on the PipelineRuns of one instance in one namespace. What is known of deleted ones is in the namespace of the
 // connection, which may be another one that no run reaches.
 type Engine struct {
 	cluster   *kube.Cluster
 	namespace string
+	of        instance.Instance
 }
 
-// New returns the engine for the PipelineRuns of the namespace; "" is the cluster connection's.
-func New(c *kube.Cluster, namespace string) *Engine {
-	return &Engine{cluster: c, namespace: cmp.Or(namespace, c.Namespace)}
+// New returns the engine for an instance's PipelineRuns in the namespace; "" is the cluster connection's. The
+// configuration that Create gets is the instance's, too.
+func New(c *kube.Cluster, namespace string, of instance.Instance) *Engine {
+	return &Engine{cluster: c, namespace: cmp.Or(namespace, c.Namespace), of: of}
 }
 
 // Namespace is where the engine's PipelineRuns live.

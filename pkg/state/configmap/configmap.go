@@ -24,12 +24,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
-
-// Name is the first ConfigMap's name; the further ones add -1, -2, … The manifests' Role names them too.
-const Name = "sentry-state"
 
 const (
 	key = "state.json"
@@ -43,11 +41,13 @@ const (
 // noteRoom is what the first ConfigMap may take more where it says that the state is too large: 300 bytes at least.
 const noteRoom = 4 << 10
 
-// Store keeps the snapshot in the ConfigMap sentry-state and those after it. It is not safe for concurrent use.
+// Store keeps the snapshot in the ConfigMap that the instance names and those after it. The manifests' Role names
+// them too. It is not safe for concurrent use.
 type Store struct {
 	cluster   *kube.Cluster
 	namespace string
-	limit     int // maxBytes
+	name      string // of the first ConfigMap
+	limit     int    // maxBytes
 
 	// All without the content, which is in what follows.
 	loaded  *corev1.ConfigMap   // the first, as Load found it; nil when there was none
@@ -58,12 +58,13 @@ type Store struct {
 	snapshot *state.Snapshot // what all of that is; nil when it is not known to be
 }
 
-// New returns the store in the namespace of the connection.
-func New(c *kube.Cluster) *Store {
-	return &Store{cluster: c, namespace: c.Namespace, limit: maxBytes}
+// New returns the store of an instance, in the namespace of the connection.
+func New(c *kube.Cluster, of instance.Instance) *Store {
+	return &Store{cluster: c, namespace: c.Namespace, name: of.State(), limit: maxBytes}
 }
 
-func nameOf(i int) string { return Name + "-" + strconv.Itoa(i+1) }
+// nameOf returns the name of a further ConfigMap.
+func (s *Store) nameOf(i int) string { return s.name + "-" + strconv.Itoa(i+1) }
 
 // errMoved says that the first ConfigMap was written while the further ones were read.
 var errMoved = errors.New("the state changed while it was read")
@@ -88,15 +89,15 @@ func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
 			return snapshot, err
 		}
 	}
-	return state.Snapshot{}, fmt.Errorf("read ConfigMap %s/%s: %w again and again: %w", s.namespace, Name, errMoved, state.ErrConflict)
+	return state.Snapshot{}, fmt.Errorf("read ConfigMap %s/%s: %w again and again: %w", s.namespace, s.name, errMoved, state.ErrConflict)
 }
 
 // unchanged reports whether all ConfigMaps are as they were loaded or saved. A person may have edited any of them.
 func (s *Store) unchanged(ctx context.Context) (bool, error) {
 	for i, cm := range append([]*corev1.ConfigMap{s.loaded}, s.further...) {
-		name := Name
+		name := s.name
 		if i > 0 {
-			name = nameOf(i - 1)
+			name = s.nameOf(i - 1)
 		}
 		version, err := s.cluster.ConfigMapVersion(ctx, s.namespace, name)
 		if err != nil || cm == nil || version != cm.ResourceVersion {
@@ -108,23 +109,23 @@ func (s *Store) unchanged(ctx context.Context) (bool, error) {
 
 func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
 	s.loaded, s.top, s.further, s.parts, s.snapshot = nil, state.Top{}, nil, nil, nil
-	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, Name)
+	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, s.name)
 	if err != nil || cm == nil {
 		return state.Snapshot{}, err
 	}
 	var top state.Top
 	if text, ok := cm.Data[key]; ok {
 		if top, err = state.DecodeTop([]byte(text)); err != nil {
-			return state.Snapshot{}, s.unreadable(Name, err)
+			return state.Snapshot{}, s.unreadable(s.name, err)
 		}
 	}
 	if len(top.Parts) > maxFurther {
-		return state.Snapshot{}, s.unreadable(Name, fmt.Errorf("it names %d further ConfigMaps, and there are at most %d", len(top.Parts), maxFurther))
+		return state.Snapshot{}, s.unreadable(s.name, fmt.Errorf("it names %d further ConfigMaps, and there are at most %d", len(top.Parts), maxFurther))
 	}
 	further, parts := make([]*corev1.ConfigMap, len(top.Parts)), make([]state.Part, len(top.Parts))
 	for i, name := range top.Parts {
 		if further[i], parts[i], err = s.part(ctx, i, name, top.Epoch); err != nil {
-			if again, getErr := s.cluster.GetConfigMap(ctx, s.namespace, Name); getErr == nil && (again == nil || again.ResourceVersion != cm.ResourceVersion) {
+			if again, getErr := s.cluster.GetConfigMap(ctx, s.namespace, s.name); getErr == nil && (again == nil || again.ResourceVersion != cm.ResourceVersion) {
 				return state.Snapshot{}, errMoved
 			}
 			return state.Snapshot{}, err
@@ -143,27 +144,27 @@ func bare(cm *corev1.ConfigMap) *corev1.ConfigMap {
 
 // part reads the part that the first ConfigMap names.
 func (s *Store) part(ctx context.Context, i int, name, epoch string) (*corev1.ConfigMap, state.Part, error) {
-	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, nameOf(i))
+	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, s.nameOf(i))
 	if err != nil {
 		return nil, state.Part{}, err
 	}
 	if cm == nil {
 		return nil, state.Part{}, fmt.Errorf("ConfigMap %s/%s does not exist, and %s says that it holds a part of the state: restore it, or delete %s as well to record all heads anew",
-			s.namespace, nameOf(i), Name, Name)
+			s.namespace, s.nameOf(i), s.name, s.name)
 	}
 	f, err := state.DecodeFurther([]byte(cm.Data[key]))
 	if err != nil {
-		return nil, state.Part{}, s.unreadable(nameOf(i), err)
+		return nil, state.Part{}, s.unreadable(s.nameOf(i), err)
 	}
 	part, ok := f.Parts[name]
 	if !ok || f.Epoch != epoch {
-		return nil, state.Part{}, s.unreadable(nameOf(i), fmt.Errorf("it has no part %s of epoch %q, which %s names", name, epoch, Name))
+		return nil, state.Part{}, s.unreadable(s.nameOf(i), fmt.Errorf("it has no part %s of epoch %q, which %s names", name, epoch, s.name))
 	}
 	return bare(cm), part, nil
 }
 
 func (s *Store) unreadable(name string, err error) error {
-	return fmt.Errorf("ConfigMap %s/%s, key %s: %w; mend it, or delete ConfigMap %s to record all heads anew", s.namespace, name, key, err, Name)
+	return fmt.Errorf("ConfigMap %s/%s, key %s: %w; mend it, or delete ConfigMap %s to record all heads anew", s.namespace, name, key, err, s.name)
 }
 
 // Save replaces what the last Load returned, or state.ErrConflict when the state changed, appeared or
@@ -215,7 +216,7 @@ func (s *Store) saveTop(ctx context.Context, top state.Top, further []*corev1.Co
 	if err != nil {
 		return err
 	}
-	saved, err := s.put(ctx, Name, s.loaded, text)
+	saved, err := s.put(ctx, s.name, s.loaded, text)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -38,7 +39,7 @@ const small = maxBytes / 43
 
 // newStore returns a store of small ConfigMaps.
 func newStore(c *kube.Cluster) *Store {
-	s := New(c)
+	s := New(c, instance.Instance{})
 	s.limit = small
 	return s
 }
@@ -58,6 +59,33 @@ func save(t *testing.T, c *kube.Cluster, next state.Snapshot) {
 	s, _ := load(t, c)
 	if err := s.Save(t.Context(), next); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Each instance has a state of its own, in further ConfigMaps too.
+func TestInstances(t *testing.T) {
+	server, c := kubetest.New(t)
+	for i, name := range []string{"", "blue"} {
+		s := New(c, instance.Instance{Name: name})
+		s.limit = small
+		if snapshot, err := s.Load(t.Context()); err != nil || len(snapshot.Repositories) > 0 {
+			t.Errorf("instance %q begins with %d repositories, %v, want none", name, len(snapshot.Repositories), err)
+		}
+		if err := s.Save(t.Context(), sized(120+i, "a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range []string{"", "blue"} {
+		if s, err := New(c, instance.Instance{Name: name}).Load(t.Context()); err != nil || len(s.Repositories) != 120+i {
+			t.Errorf("instance %q has %d repositories, %v, want %d", name, len(s.Repositories), err, 120+i)
+		}
+	}
+	want := []string{
+		"sentry-blue-state", "sentry-blue-state-1", "sentry-blue-state-2", "sentry-blue-state-3",
+		"sentry-state", "sentry-state-1", "sentry-state-2", "sentry-state-3",
+	}
+	if got := server.Names(configMaps); !slices.Equal(got, want) {
+		t.Errorf("ConfigMaps %v, want %v", got, want)
 	}
 }
 
@@ -237,7 +265,7 @@ func TestLoadOfWhatIsKnown(t *testing.T) {
 			}
 		}
 		expect("edited by hand", next)
-		server.Put(configMaps+"/"+Name, nil)
+		server.Put(configMaps+"/"+instance.Instance{}.State(), nil)
 		expect("deleted by hand", state.Snapshot{})
 	}
 }

@@ -33,7 +33,7 @@ func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
 	// the word is written, so that whoever writes it after that is noticed.
 	further := slices.Grow(slices.Clone(s.further), len(parts))[:len(s.further)]
 	for i := len(further); i < len(parts); i++ {
-		cm, err := s.cluster.GetConfigMap(ctx, s.namespace, nameOf(i))
+		cm, err := s.cluster.GetConfigMap(ctx, s.namespace, s.nameOf(i))
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
 		if text == nil {
 			continue
 		}
-		if further[i], err = s.put(ctx, nameOf(i), further[i], text); err != nil {
+		if further[i], err = s.put(ctx, s.nameOf(i), further[i], text); err != nil {
 			return err
 		}
 	}

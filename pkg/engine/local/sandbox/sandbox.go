@@ -1,4 +1,6 @@
-package local
+// Package sandbox is where the tasks of the local engine run: a directory for each, the processes of its steps, and
+// what finds both again when the engine's own process was killed.
+package sandbox
 
 import (
 	"errors"
@@ -7,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/filelock"
 )
@@ -27,47 +27,51 @@ func mark(dir string, session int) string {
 	return fmt.Sprintf("%s=%d:%s", markVariable, session, filepath.Base(dir))
 }
 
-// sandbox is where a task runs.
-type sandbox struct {
-	spec    v1.TaskSpec
-	dir     string
+// Sandbox is where one task runs. The zero Sandbox is none.
+type Sandbox struct {
+	Dir     string
+	Volumes map[string]string // the directories that stand in for the volumes, by name
 	lock    *filelock.Lock
-	volumes map[string]string // the directories that stand in for the volumes, by name
 }
 
-func (e *Engine) newSandbox(run string, spec v1.TaskSpec) (_ sandbox, err error) {
-	dir, err := os.MkdirTemp(e.Dir, sandboxPrefix+run+"-*")
+// New makes a sandbox with these volumes for a task of the run. It must be removed.
+func New(parent, run string, volumes []string) (_ Sandbox, err error) {
+	dir, err := os.MkdirTemp(parent, sandboxPrefix+run+"-*")
 	if err != nil {
-		return sandbox{}, err
+		return Sandbox{}, err
 	}
-	s := sandbox{spec: spec, dir: dir, volumes: map[string]string{}}
+	s := Sandbox{Dir: dir, Volumes: map[string]string{}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.remove())
+			err = errors.Join(err, s.Remove())
 		}
 	}()
 	// The name is there only with the lock: an engine that starts just now must not take this for a leftover.
 	const unnamed = lockFile + ".new"
 	if s.lock, err = filelock.Try(filepath.Join(dir, unnamed)); err != nil {
-		return sandbox{}, err
+		return Sandbox{}, err
 	}
 	if err := os.Rename(filepath.Join(dir, unnamed), filepath.Join(dir, lockFile)); err != nil {
-		return sandbox{}, err
+		return Sandbox{}, err
 	}
-	for _, v := range spec.Volumes {
-		s.volumes[v.Name] = filepath.Join(dir, "volumes", v.Name)
-		if err := os.MkdirAll(s.volumes[v.Name], 0o700); err != nil {
-			return sandbox{}, err
+	for _, name := range volumes {
+		s.Volumes[name] = filepath.Join(dir, "volumes", name)
+		if err := os.MkdirAll(s.Volumes[name], 0o700); err != nil {
+			return Sandbox{}, err
 		}
 	}
 	return s, nil
 }
 
-func (s sandbox) remove() error {
+// Mark is the variable that the environment of the sandbox's processes must have, so that they are found again.
+func (s Sandbox) Mark() string { return mark(s.Dir, session()) }
+
+// Remove removes the sandbox with all that is in it.
+func (s Sandbox) Remove() error {
 	if s.lock != nil {
 		defer s.lock.Unlock()
 	}
-	return removeSandbox(s.dir)
+	return removeSandbox(s.Dir)
 }
 
 // removeSandbox removes the directory. The lock file goes last: by it the rest is found when the process is

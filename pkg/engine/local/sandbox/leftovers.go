@@ -1,9 +1,10 @@
-package local
+package sandbox
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,11 +15,11 @@ import (
 )
 
 // RemoveLeftovers ends what the tasks of engines whose process was killed still run, and removes their
-// directories, which are those in Dir that are this user's, hold a lock file, and have nobody who locks it.
+// directories, which are those in parent that are this user's, hold a lock file, and have nobody who locks it.
 // A step's process is known by its environment, which only Linux shows: elsewhere none is ended. Neither is one
 // that has made itself a session or an environment of its own.
-func (e *Engine) RemoveLeftovers(ctx context.Context) error {
-	dirs, err := filepath.Glob(filepath.Join(globQuote(e.Dir), sandboxPrefix+"*"))
+func RemoveLeftovers(ctx context.Context, parent string, grace time.Duration, log *slog.Logger) error {
+	dirs, err := filepath.Glob(filepath.Join(globQuote(parent), sandboxPrefix+"*"))
 	if err != nil {
 		return err
 	}
@@ -34,9 +35,9 @@ func (e *Engine) RemoveLeftovers(ctx context.Context) error {
 	if len(dead) == 0 {
 		return nil
 	}
-	ended, err := e.endStrays(ctx, dead)
+	ended, err := endStrays(ctx, dead, grace)
 	if ended > 0 {
-		e.Log.Info("ended what the steps of a Sentry that was killed still ran", "processes", ended)
+		log.Info("ended what the steps of a Sentry that was killed still ran", "processes", ended)
 	}
 	if err != nil {
 		return err
@@ -47,7 +48,7 @@ func (e *Engine) RemoveLeftovers(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		e.Log.Info("removed what a Sentry that was killed left", "dir", dir)
+		log.Info("removed what a Sentry that was killed left", "dir", dir)
 	}
 	return errors.Join(errs...)
 }
@@ -91,14 +92,14 @@ const (
 
 // endStrays sends the processes of the sandboxes' steps SIGTERM and, after the grace, SIGKILL. It returns how
 // many there were, when none is left.
-func (e *Engine) endStrays(ctx context.Context, dirs []string) (int, error) {
+func endStrays(ctx context.Context, dirs []string, grace time.Duration) (int, error) {
 	start := time.Now()
 	told := map[int]bool{} // that have got SIGTERM
 	for {
 		found := strays(dirs)
 		waited := time.Since(start)
 		for _, p := range found {
-			if waited >= e.Grace {
+			if waited >= grace {
 				_ = p.Kill() // it may be gone
 			} else if !told[p.Pid] {
 				_ = p.Signal(syscall.SIGTERM)
@@ -109,7 +110,7 @@ func (e *Engine) endStrays(ctx context.Context, dirs []string) (int, error) {
 		switch {
 		case len(found) == 0:
 			return len(told), nil
-		case waited >= e.Grace+strayLimit:
+		case waited >= grace+strayLimit:
 			return len(told), fmt.Errorf("%d processes of a Sentry that was killed do not end", len(found))
 		}
 		select {

@@ -1,4 +1,4 @@
-package local
+package sandbox
 
 import (
 	"context"
@@ -19,25 +19,25 @@ const (
 	maxLate   = 128 << 10              // bytes
 )
 
-// process is one step: an interpreter, in a process group of its own, whose output is passed on.
-type process struct {
-	args  []string // the interpreter's path first
-	env   []string
-	dir   string
-	grace time.Duration   // between SIGTERM and SIGKILL
-	print func(io.Reader) // reads the output to its end
+// Process is one step: an interpreter, in a process group of its own, whose output is passed on.
+type Process struct {
+	Args  []string // the interpreter's path first
+	Env   []string
+	Dir   string
+	Grace time.Duration   // between SIGTERM and SIGKILL
+	Print func(io.Reader) // reads the output to its end
 }
 
-// run runs the process to its end, and returns its exit status as a container's: 128 + n for signal n.
+// Run runs the process to its end, and returns its exit status as a container's: 128 + n for signal n.
 // When ctx ends the group gets SIGTERM, and after the grace SIGKILL. Whatever the group still holds when
 // the process ends is killed, as it would be with a container.
-func (p process) run(ctx context.Context) (int, error) {
+func (p Process) Run(ctx context.Context) (int, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return 0, fmt.Errorf("make a pipe for the output: %w", err)
 	}
 	cmd := &exec.Cmd{
-		Path: p.args[0], Args: p.args, Env: p.env, Dir: p.dir, Stdout: w, Stderr: w,
+		Path: p.Args[0], Args: p.Args, Env: p.Env, Dir: p.Dir, Stdout: w, Stderr: w,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
 	err = cmd.Start()
@@ -49,7 +49,7 @@ func (p process) run(ctx context.Context) (int, error) {
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
-		p.print(&pipe{File: r})
+		p.Print(&pipe{File: r})
 		r.Close()
 	}()
 	err = p.wait(ctx, cmd)
@@ -62,7 +62,7 @@ func (p process) run(ctx context.Context) (int, error) {
 }
 
 // wait returns what cmd.Wait does, when the whole group has been killed.
-func (p process) wait(ctx context.Context, cmd *exec.Cmd) error {
+func (p Process) wait(ctx context.Context, cmd *exec.Cmd) error {
 	signal := func(s syscall.Signal) { _ = syscall.Kill(-cmd.Process.Pid, s) } // there may be nobody left
 	defer signal(syscall.SIGKILL)
 	waited := make(chan error, 1)
@@ -73,7 +73,7 @@ func (p process) wait(ctx context.Context, cmd *exec.Cmd) error {
 	case <-ctx.Done():
 	}
 	signal(syscall.SIGTERM)
-	timer := time.NewTimer(p.grace)
+	timer := time.NewTimer(p.Grace)
 	defer timer.Stop()
 	select {
 	case err := <-waited:
