@@ -117,6 +117,7 @@ func testValidators(t *testing.T) {
 		{repo.Observation{Err: none}, nil},
 		{repo.Observation{Heads: heads, Validator: validator(7)}, validator(7)},
 		{repo.Observation{Err: wrong}, validator(7)},
+		{repo.Observation{Err: wrong, Validator: validator(8)}, validator(8)},
 	} {
 		said = step.said
 		got := n.Heads(t.Context(), want)[0]
