@@ -91,7 +91,7 @@ func (r *reading) ask(ctx context.Context, batch []int) error {
 	pending := make([]*target, 0, len(batch))
 	for _, i := range batch {
 		t := *r.targets[i] // a batch that was too much is read again, from the start
-		t.heads = githost.NewHeads(ctx, r.host.name, r.want[i].Patterns)
+		t.heads = githost.NewHeads(r.host.name, r.want[i])
 		pending = append(pending, &t)
 	}
 	all := pending
@@ -148,10 +148,11 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 			continue
 		}
 		o := t.heads.Observation()
-		r.answers[t.index] = o
 		if o.Err == nil {
-			h.saw(r.want[t.index], t, servedAt(answer.Header))
+			at := servedAt(answer.Header)
+			o.Validator = &sighting{canonical: t.canonical, pushed: t.pushed, read: at, verified: at}
 		}
+		r.answers[t.index] = o
 	}
 	return more
 }

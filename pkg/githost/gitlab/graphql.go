@@ -18,9 +18,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// maxFound bounds the projects of which it is remembered how many branches they have.
-const maxFound = 100_000
-
 const (
 	// maxRests is how many calls of Heads use REST alone after GraphQL answered nothing at all, or nothing that makes
 	// sense. A host that is down is called seldom, and shall not be asked both ways each time.
@@ -41,6 +38,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 			continue
 		}
 		if t, fits := newTarget(i, path, w.Patterns); fits {
+			t.branches = lastOf(w).branches
 			targets = append(targets, t)
 		} else {
 			left = append(left, i)
@@ -95,11 +93,14 @@ func (h *host) batch(ctx context.Context, want []githost.Wanted, targets []*targ
 		Take: func(queue []int, size int) int { return fitting(pick(queue[:min(size, len(queue))]), size) },
 		Ask: func(batch []int) error {
 			return h.ask(ctx, split(pick(batch)), func(t *target, heads []rest.Head) {
-				collected := githost.NewHeads(ctx, h.api.Host(), want[t.index].Patterns)
+				w := want[t.index]
+				collected := githost.NewHeads(h.api.Host(), w)
 				for _, head := range heads {
 					collected.Add(head.Branch, head.Name)
 				}
-				answers[t.index] = collected.Observation()
+				o := collected.Observation()
+				o.Validator = &memory{len(heads), lastOf(w).pages}
+				answers[t.index] = o
 			})
 		},
 		Fail: func(failed []int, err *githost.Error) {
@@ -158,32 +159,14 @@ func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []r
 			return h.odd(err)
 		}
 		for _, t := range p.targets {
-			if found, ok := heads[strings.ToLower(t.path)]; ok && !h.lost(t, len(found)) {
+			// GitLab answers no commit and no error for a branch that it could not look up, and nothing else where there is
+			// none. Where there are fewer than last time, REST tells them apart.
+			if found, ok := heads[strings.ToLower(t.path)]; ok && len(found) >= t.branches {
 				answered(t, found)
 			}
 		}
 	}
 	return nil
-}
-
-// lost reports whether fewer branches of a project were found than it is known to have. GitLab answers no commit and
-// no error for a branch that it could not look up, and nothing else where there is none: REST tells them apart.
-func (h *host) lost(t *target, found int) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	lost := found < h.found[t.key()]
-	if !lost {
-		h.note(t.key(), found)
-	}
-	return lost
-}
-
-// note remembers how many branches a target has. It is called with h.mu held.
-func (h *host) note(key string, found int) {
-	if len(h.found) >= maxFound {
-		clear(h.found)
-	}
-	h.found[key] = found
 }
 
 // problem makes an error of one that the whole query has: most are of its complexity, or of time.

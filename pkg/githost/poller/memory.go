@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"errors"
 	"hash/fnv"
 	"maps"
 	"slices"
@@ -27,6 +28,9 @@ type memory struct {
 	retry breaker.Backoff // of a repository that fails while others answer
 	late  bool            // it was due in the last round, and time or budget did not suffice
 	phase uint64          // when in a sweep it has its turn
+
+	validator     repo.Validator // for the next question; nil when the host gave none, and when there is no room for it
+	validatorCost int            // in bytes
 
 	wanted time.Time // when a caller last asked for it; of who holds Reader.mu
 }
@@ -84,6 +88,21 @@ func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) 
 	m.heads, m.cost = make([]head, 0, len(heads)), cost
 	for branch, sha := range heads {
 		m.heads = append(m.heads, head{unique.Make(branch), repo.SHA(strings.Clone(string(sha)))})
+	}
+}
+
+// validate keeps the validator of an observation, if it takes no more than so many bytes. An error without one, but that
+// of a repository that answers, says nothing about the last one.
+func (m *memory) validate(o repo.Observation, room int) {
+	if e, failed := errors.AsType[*githost.Error](o.Err); o.Validator == nil && failed && e.Kind != githost.NoBranch {
+		return
+	}
+	m.validator, m.validatorCost = o.Validator, 0
+	if o.Validator == nil {
+		return
+	}
+	if m.validatorCost = o.Validator.Cost(); m.validatorCost > room {
+		m.validator, m.validatorCost = nil, 0
 	}
 }
 

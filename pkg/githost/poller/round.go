@@ -26,7 +26,7 @@ const fewRepositories = 3
 // has the endpoint's turn.
 func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 	e, began := b.endpoint, time.Now()
-	ctx = githost.WithRoom(transport.WithGate(ctx, e.gate), b.room)
+	ctx = transport.WithGate(ctx, e.gate)
 	answers := make([]repo.Observation, len(b.want))
 	err := e.gate.Standing(began)
 	if err == nil && e.odd.Holds(began) {
@@ -38,6 +38,9 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 		}
 		r.count(e, 0, len(answers))
 		return answers
+	}
+	for i, m := range b.memory {
+		b.want[i].Validator, b.want[i].Room = m.validator, b.room
 	}
 	changed, odd := r.changed(ctx, b, began)
 	var read []int
@@ -195,9 +198,10 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 	e := b.endpoint
 	_, hints := r.hints(e)
 	read, limited, slow := false, false, 0
-	room := b.room.Size()
+	room, validators := b.room.Size(), b.room.Size() // what is left to keep from one to the next call
 	for _, m := range b.memory {
 		room -= m.cost
+		validators -= m.validatorCost
 	}
 	for turn, i := range indexes {
 		m := b.memory[i]
@@ -206,6 +210,10 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 		if !unasked {
 			m.tried = began.Add(time.Duration(turn)) // the order in which they have their next turn
 		}
+		validators += m.validatorCost
+		m.validate(answers[i], validators)
+		validators -= m.validatorCost
+		answers[i].Validator = nil
 		if answers[i].Err == nil {
 			heads := answers[i].Heads
 			if !hints {
