@@ -44,7 +44,7 @@ func (s *sighting) Cost() int { return 100 + len(s.canonical) }
 // as a push, and without a token it has no such list.
 func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, error) {
 	h.mu.Lock()
-	without := time.Now().Before(h.without) || h.token == ""
+	without := h.withoutGraphQL() || h.token == ""
 	h.mu.Unlock()
 	lists := listsOf(want)
 	if without {

@@ -24,6 +24,7 @@ import (
 	gogithub "github.com/google/go-github/v60/github"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
@@ -42,7 +43,7 @@ type host struct {
 	batches graphql.Batches
 
 	mu      sync.Mutex
-	without time.Time       // until when GraphQL is left alone, for the server has none
+	breaker breaker.Breaker // of GraphQL, which the server may not have
 	spoke   time.Time       // when GraphQL answered last
 	large   map[string]bool // repositories with more branches than GraphQL is good for
 }

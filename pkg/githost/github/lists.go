@@ -121,7 +121,7 @@ func (h *host) nextPage(ctx context.Context, lists []*list) (more []*list, err e
 		}
 		next, err := l.take(pages[i], servedAt(answer.Header))
 		if err != nil {
-			return nil, h.odd(err)
+			return nil, h.unreadable(err)
 		}
 		if next {
 			more = append(more, l)

@@ -22,11 +22,11 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	gogitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
@@ -50,9 +50,10 @@ type host struct {
 	batches graphql.Batches
 
 	mu     sync.Mutex
-	offers bool      // the server's GraphQL answers heads
-	absent time.Time // until when the server is taken to have no such GraphQL
-	rests  int       // calls of Heads that leave GraphQL alone, after it was in trouble
+	offers bool // the server's GraphQL answers heads
+	// breaker is that of such GraphQL, which the server may not have.
+	breaker breaker.Breaker
+	rests   int // calls of Heads that leave GraphQL alone, after it was in trouble
 }
 
 // Open is the githost.Open of GitLab. The API is <origin>/api/v4; for a GitLab below a path, api_url

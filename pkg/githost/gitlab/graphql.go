@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
@@ -156,7 +157,7 @@ func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []r
 	for i, p := range parts {
 		heads, err := p.heads(answers[i], partial[fmt.Sprintf("p%d", i)])
 		if err != nil {
-			return h.odd(err)
+			return h.unreadable(err)
 		}
 		for _, t := range p.targets {
 			// GitLab answers no commit and no error for a branch that it could not look up, and nothing else where there is
@@ -176,7 +177,7 @@ func (h *host) problem(p graphql.Problem) error {
 	return fmt.Errorf("%w: %w", graphql.ErrTooMuch, e)
 }
 
-func (h *host) odd(err error) error {
+func (h *host) unreadable(err error) error {
 	if errors.Is(err, jsonstream.ErrShape) {
 		return githost.WrapError(h.api.Host(), err)
 	}
@@ -192,7 +193,7 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.token == "" || time.Now().Before(h.absent):
+	case h.token == "" || h.breaker.State(time.Now()) == breaker.Open:
 		return false, nil
 	case h.rests > 0:
 		h.rests--
@@ -212,7 +213,7 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		switch {
 		case graphql.Absent(err):
-			h.absent = time.Now().Add(lookAgain)
+			h.breaker.OpenUntil(time.Now().Add(lookAgain), e)
 			return false, nil
 		case ctx.Err() != nil, e.Kind == githost.RateLimited, e.Status == http.StatusUnauthorized,
 			e.Kind == githost.Temporary && e.Status == 0:
@@ -227,7 +228,7 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 	}
 	h.offers = commit.offered && projects.offered
 	if !h.offers {
-		h.absent = time.Now().Add(lookAgain)
+		h.breaker.OpenUntil(time.Now().Add(lookAgain), githost.NewError(githost.Invalid, h.api.Host(), "its GraphQL answers no heads"))
 	}
 	return h.offers, nil
 }

@@ -20,14 +20,14 @@ const forgetAfter = time.Hour
 
 // memory is what an endpoint remembers of one repository from round to round.
 type memory struct {
-	heads []head          // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
-	cost  int             // of heads, in bytes
-	err   *githost.Error  // of the last look
-	read  time.Time       // when the look that gave heads began
-	tried time.Time       // when the last look began
-	retry breaker.Backoff // of a repository that fails while others answer
-	late  bool            // it was due in the last round, and time or budget did not suffice
-	phase uint64          // when in a sweep it has its turn
+	heads   []head          // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
+	cost    int             // of heads, in bytes
+	err     *githost.Error  // of the last look
+	read    time.Time       // when the look that gave heads began
+	tried   time.Time       // when the last look began
+	breaker breaker.Breaker // of a repository that fails while others answer
+	late    bool            // it was due in the last round, and time or budget did not suffice
+	phase   uint64          // when in a sweep it has its turn
 
 	validator     repo.Validator // for the next question; nil when the host gave none, and when there is no room for it
 	validatorCost int            // in bytes
@@ -72,7 +72,8 @@ func (r *Reader) forget(now time.Time) {
 // remember keeps a good answer of a look that began at that time, if its heads take no more than so many bytes: a
 // repository whose heads are not kept is read again the next time. Its strings may be parts of a long text.
 func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) {
-	m.err, m.retry, m.late, m.read = nil, breaker.Backoff{}, false, began
+	m.err, m.late, m.read = nil, false, began
+	m.breaker.Close()
 	if m.knows(heads) {
 		return
 	}
@@ -123,10 +124,7 @@ func (m *memory) knows(heads map[string]repo.SHA) bool {
 func (m *memory) fail(err *githost.Error, began time.Time, alone bool) {
 	m.heads, m.cost, m.err = nil, 0, err
 	if alone && err.Kind != githost.NoBranch {
-		m.retry.Fail(began)
-		if err.Until.After(m.retry.Until) {
-			m.retry.Until = err.Until
-		}
+		m.breaker.Fail(began, err)
 	}
 }
 

@@ -46,23 +46,21 @@ type Reader struct {
 // endpoint is a Host that was opened, and the client it was opened with.
 type endpoint struct {
 	githost.Endpoint
-	driver *githost.Driver
-	name   string // host[:port]
-	host   githost.Host
-	client *http.Client
-	gate   *transport.Gate
-	turn   chan struct{}      // of capacity one, full while the host is asked
-	hint   breaker.Backoff    // of the host's Prefilter; of who has the turn
-	odd    oddity             // of who has the turn
-	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
+	driver    *githost.Driver
+	name      string // host[:port]
+	host      githost.Host
+	client    *http.Client
+	gate      *transport.Gate
+	turn      chan struct{}      // of capacity one, full while the host is asked
+	prefilter breaker.Breaker    // of who has the turn
+	memory    map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
 	slowTold time.Time // when the log said that the host is slow; of who has the turn
 
 	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
 
 	// Of who holds Reader.mu:
-	cached, late int    // see EndpointStats
-	silent       oddity // odd, as of the last round
+	cached, late int // see EndpointStats
 	told         EndpointStats
 	toldAt       time.Time // when the log said told
 }
@@ -225,7 +223,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	}
 	var err error
 	if e.host, err = driver.Open(e.Endpoint, e.client); err != nil {
-		return nil, e.tidy(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
+		return nil, e.redacted(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
 	}
 	if r.endpoints == nil {
 		r.endpoints = make(map[githost.Account]*endpoint)
@@ -252,7 +250,7 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	all := func(err error) []repo.Observation {
 		answers := make([]repo.Observation, len(b.want))
 		for i := range answers {
-			answers[i] = githost.Failed(e.tidy(err))
+			answers[i] = githost.Failed(e.redacted(err))
 		}
 		return answers
 	}
@@ -281,7 +279,7 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	failures := 0
 	for i := range answers {
 		if answers[i].Err != nil {
-			answers[i].Err = e.tidy(answers[i].Err)
+			answers[i].Err = e.redacted(answers[i].Err)
 			failures++
 		}
 	}
@@ -296,6 +294,8 @@ func (r *Reader) log() *slog.Logger {
 	return r.Log
 }
 
-// tidy is the one gate that every error passes: it becomes an *Error with a host, one line, without the
-// endpoint's credential, whoever made it.
-func (e *endpoint) tidy(err error) *githost.Error { return githost.Redact(e.name, err, e.Secrets()...) }
+// redacted is what every error passes: it becomes an *Error with a host, one line, without the endpoint's credential,
+// whoever made it.
+func (e *endpoint) redacted(err error) *githost.Error {
+	return githost.Redact(e.name, err, e.Secrets()...)
+}

@@ -31,11 +31,7 @@ func (r *Reader) Stats() []EndpointStats {
 
 // stats is called with r.mu held.
 func (e *endpoint) stats() EndpointStats {
-	s := EndpointStats{Type: e.Type, Host: e.name, Cached: e.cached, Late: e.late, Status: e.gate.Status()}
-	if whole := s.Why != nil && s.Resource == ""; !whole && e.silent.Holds(time.Now()) {
-		s.Until, s.Why, s.Resource = e.silent.Until, e.silent.err, ""
-	}
-	return s
+	return EndpointStats{Type: e.Type, Host: e.name, Cached: e.cached, Late: e.late, Status: e.gate.Status()}
 }
 
 // count adds to the counts of an endpoint.
@@ -63,7 +59,7 @@ func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failu
 
 // logSilence tells that an endpoint is not asked any more, and why.
 func (e *endpoint) logSilence(log *slog.Logger, s EndpointStats) {
-	args := []any{"host", e.name, "credential", githost.CredentialOf(e.Auth), "err", e.tidy(s.Why)}
+	args := []any{"host", e.name, "credential", githost.CredentialOf(e.Auth), "err", e.redacted(s.Why)}
 	if s.Revoked {
 		log.Error("the credential is not sent again until it is another one", args...)
 		return
