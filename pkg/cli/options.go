@@ -121,8 +121,9 @@ func reader(log *slog.Logger, sweep time.Duration) *poller.Reader {
 			config.Gitea:  gitea.Open,
 			config.Git:    gitproto.Open,
 		},
-		Log:   log,
-		Sweep: sweep,
+		Version: version,
+		Log:     log,
+		Sweep:   sweep,
 	}
 }
 
