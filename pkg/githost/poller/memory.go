@@ -63,7 +63,7 @@ func (r *Reader) forget(now time.Time) {
 		if now.Sub(e.wanted) <= forgetAfter {
 			return false
 		}
-		e.client.CloseIdleConnections()
+		e.closeIdle()
 		r.order = slices.DeleteFunc(r.order, func(other *endpoint) bool { return other == e })
 		return true
 	})

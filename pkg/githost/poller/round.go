@@ -27,11 +27,11 @@ const fewRepositories = 3
 func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 	e, began := b.endpoint, time.Now()
 	answers := make([]repo.Observation, len(b.want))
-	if err := e.gate.Open(began); err != nil {
+	if s := e.gate.Status(); s.Why != nil && s.Resource == "" {
 		for i := range answers {
-			answers[i] = repo.Observation{Err: err, Cached: true}
+			answers[i] = repo.Observation{Err: s.Why, Cached: true}
 		}
-		r.count(e, 0, len(answers))
+		e.late.Add(int64(len(answers)))
 		return answers
 	}
 	for i, m := range b.memory {
@@ -56,7 +56,8 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 	if len(read) > 0 {
 		late += r.read(ctx, b, read, began, probe, answers)
 	}
-	r.count(e, cached, late)
+	e.cached.Add(int64(cached))
+	e.late.Add(int64(late))
 	return answers
 }
 
@@ -147,7 +148,7 @@ func (b *batch) senseless(indexes []int, probe bool, answers []repo.Observation)
 	for _, i := range indexes {
 		switch o := answers[i]; {
 		case githost.Senseless(o):
-			last = b.endpoint.redacted(o.Err)
+			last = githost.WrapError(b.endpoint.name, o.Err)
 			if b.memory[i].err == nil {
 				fresh++
 			}
@@ -177,8 +178,8 @@ func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []r
 	for k, i := range indexes {
 		if fault != nil {
 			answers[i] = githost.Failed(fault)
-		} else {
-			answers[i] = got[k]
+		} else if answers[i] = got[k]; got[k].Err != nil {
+			answers[i].Err = e.redacted(got[k].Err)
 		}
 	}
 	return fault
@@ -217,22 +218,22 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 			read = true
 			continue
 		}
-		err := e.redacted(answers[i].Err)
-		answers[i] = githost.Failed(err)
+		err := *githost.WrapError(e.name, answers[i].Err)
+		answers[i] = githost.Failed(&err)
 		switch {
 		case unasked:
 			if err.Late = timeUp && works && err.Kind == githost.Temporary; err.Late {
 				slow++
 			}
-			answers[i], m.late = repo.Observation{Err: githost.NotAsked(err), Cached: true}, true
+			answers[i], m.late = repo.Observation{Err: githost.NotAsked(&err), Cached: true}, true
 			late++
 			continue
 		case err.Kind == githost.RateLimited:
-			e.gate.Exhaust(err)
-			m.fail(err, began, false)
+			e.gate.Exhaust(&err)
+			m.fail(&err, began, false)
 			limited = true
 		default:
-			m.fail(err, began, works)
+			m.fail(&err, began, works)
 		}
 		m.late = timeUp
 	}

@@ -90,15 +90,6 @@ func (a *agent) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
-func (a *agent) CloseIdleConnections() { closeIdle(a.next) }
-
-func closeIdle(rt http.RoundTripper) {
-	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
-}
-
 // bounded fails once more than left bytes were read. It counts what the transport has decompressed, so
 // a small answer that unpacks to gigabytes ends here too.
 type bounded struct {

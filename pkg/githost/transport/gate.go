@@ -27,10 +27,10 @@ const (
 // spreads the requests of a round, which is what one call of a Reader asks. In a round the first request goes alone, and
 // the others once it was answered; failures end it.
 type Gate struct {
-	next       http.RoundTripper
-	name       string // host[:port]
-	credential bool   // a 401 is about the credential, and not only about a repository
-	patience   time.Duration
+	next     http.RoundTripper
+	name     string   // host[:port]
+	secrets  []string // with any, a 401 is about the credential, and not only about a repository
+	patience time.Duration
 
 	mu   sync.Mutex
 	news chan struct{} // closed when those who wait shall look again; nil when nobody waits
@@ -60,12 +60,10 @@ type round struct {
 	over     *githost.Error // why nothing more is sent
 }
 
-// NewGate returns the budget of an endpoint, with its name host[:port]. credential says that requests carry one, and
-// patience is how long the first request of a round may keep the others waiting before one more goes.
-func NewGate(base http.RoundTripper, name string, credential bool, patience time.Duration) *Gate {
-	g := &Gate{name: name, credential: credential, patience: patience, quotas: make(quotas)}
-	g.next = &meter{base, g}
-	return g
+// NewGate returns the budget of an endpoint. patience is how long the first request of a round may keep the others waiting
+// before one more goes.
+func NewGate(base http.RoundTripper, e githost.Endpoint, patience time.Duration) *Gate {
+	return &Gate{next: base, name: e.Host(), secrets: e.Secrets(), patience: patience, quotas: make(quotas)}
 }
 
 // open returns the breaker that keeps the whole endpoint from being asked, nil when none does.
@@ -74,16 +72,6 @@ func (g *Gate) open(now time.Time) *breaker.Breaker {
 		if b != nil && b.State(now) == breaker.Open {
 			return b
 		}
-	}
-	return nil
-}
-
-// Open returns why the endpoint is not to be asked now, or nil.
-func (g *Gate) Open(now time.Time) *githost.Error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if b := g.open(now); b != nil {
-		return b.Why(now)
 	}
 	return nil
 }
@@ -141,12 +129,15 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := g.next.RoundTrip(req)
+	if err == nil {
+		// A quota is known to be used up before the first request is turned away for it, and before others go.
+		if until, spent := spentUntil(resp.Header, time.Now()); spent {
+			g.Exhaust(spentError(g.name, usedUp(resp), until))
+		}
+	}
 	g.leave(resp, err, isForMany(req.Context()))
 	return resp, err
 }
-
-// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
-func (g *Gate) CloseIdleConnections() { closeIdle(g.next) }
 
 // enter returns when a request may go out, or why it may not.
 func (g *Gate) enter(ctx context.Context) error {
@@ -159,13 +150,7 @@ func (g *Gate) enter(ctx context.Context) error {
 		if wait <= 0 {
 			return nil
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-news:
-		case <-ctx.Done():
-		}
-		timer.Stop()
+		_ = sleep(ctx, wait, news) // what became of the context is for admit to see
 	}
 }
 
@@ -236,7 +221,7 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 	}
 	var said *githost.Error
 	if err != nil {
-		said = githost.WrapError(g.name, err)
+		said = githost.Redact(g.name, err, g.secrets...)
 	} else if resp.StatusCode >= http.StatusBadRequest {
 		said = StatusError(g.name, resp, nil)
 	}
@@ -250,7 +235,7 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 		return
 	case said != nil && said.Kind == githost.RateLimited:
 		g.exhaust(said)
-	case said != nil && said.Status == http.StatusUnauthorized && g.credential:
+	case said != nil && said.Status == http.StatusUnauthorized && len(g.secrets) > 0:
 		g.refuse()
 	default:
 		g.proven, g.refusals = true, 0

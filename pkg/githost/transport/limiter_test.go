@@ -53,7 +53,7 @@ func TestNewsReachWhoWaits(t *testing.T) {
 		"a limit that an answer tells": func(g *Gate) { answer(g, 1, 429, "300") },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g := NewGate(nil, "a.example", false, 0)
+			g := NewGate(nil, githost.Endpoint{Origin: "https://a.example"}, 0)
 			g.Begin(time.Now(), MaxProbes)
 			answer(g, 1, 200, "")
 			g.limiter = limiter{spacing: time.Second, slot: time.Now().Add(time.Minute)}

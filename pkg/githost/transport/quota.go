@@ -11,27 +11,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 )
 
-// meter learns from answers that a quota is used up, before the first request is turned away for it. It is below
-// the gate, which lets others pass once it has an answer.
-type meter struct {
-	next http.RoundTripper
-	gate *Gate
-}
-
-// RoundTrip implements http.RoundTripper.
-func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := m.next.RoundTrip(req)
-	if err == nil {
-		if until, spent := spentUntil(resp.Header, time.Now()); spent {
-			m.gate.Exhaust(spentError(m.gate.name, usedUp(resp), until))
-		}
-	}
-	return resp, err
-}
-
-// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
-func (m *meter) CloseIdleConnections() { closeIdle(m.next) }
-
 // Spent tells the Gate of a Host's client that what the server grants of a resource is used up until then: it is not
 // asked for before, for an hour at most, and what is left of the cycle is late. A time that is over says nothing.
 // Headers that say so need no call: the Gate reads them itself.
@@ -60,11 +39,10 @@ func spentError(host, resource string, until time.Time) *githost.Error {
 // and RateLimit-* of GitLab, which come with good answers, too.
 func spentUntil(h http.Header, now time.Time) (time.Time, bool) {
 	for _, prefix := range []string{"X-RateLimit-", "RateLimit-"} {
-		if h.Get(prefix+"Remaining") != "0" {
-			continue
-		}
-		if until, ok := parseWait(h.Get(prefix+"Reset"), now); ok {
-			return soon(until, now)
+		if h.Get(prefix+"Remaining") == "0" {
+			if until := namedUntil(h, now, prefix+"Reset"); !until.IsZero() {
+				return until, true
+			}
 		}
 	}
 	return time.Time{}, false
