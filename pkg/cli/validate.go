@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/forecast"
+	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/online"
@@ -51,7 +52,7 @@ func runValidate(ctx context.Context, o *options, askHosts bool) error {
 		return err
 	}
 	logWarnings(log, cfg)
-	runs, err := offlineRuns(cfg, nil, "")
+	runs, err := imagine.Runs(cfg, nil, "")
 	if err != nil {
 		return usageError{err}
 	}

@@ -51,9 +51,6 @@ func (a Account) Host() string {
 // Format hides the credential, whatever verb of package fmt is used.
 func (a Account) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.Origin) }
 
-// HasCredential reports whether requests carry a credential.
-func (a Account) HasCredential() bool { return a.username != "" || a.token != "" }
-
 // CredentialOf names a credential without telling it: $NAME for the variable that holds it, "as written", or "none".
 func CredentialOf(a config.Auth) string {
 	switch user, token := a.Username, a.Token; {

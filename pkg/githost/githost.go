@@ -16,13 +16,19 @@ import (
 type Wanted struct {
 	URL      string // as in sentry.yaml: http(s), no credentials
 	Patterns repo.Patterns
+	// Validator is that of the last observation of this URL with these patterns that had one; nil = none.
+	Validator repo.Validator
+	// Room is what the heads may take; nil = as much as if nothing else were read.
+	Room *Room
 }
 
 // Host reads the heads of many repositories of one server with one credential.
 type Host interface {
 	// Heads returns one observation for each wanted repository, in their order: the heads of the
 	// branches that match its patterns, or an error that errors.As finds an *Error in. A repository
-	// none of whose branches match is an error of kind NoBranch, never an empty map.
+	// none of whose branches match is an error of kind NoBranch, never an empty map. With heads, and with NoBranch, the
+	// Validator is the one for the next question, or nil. An error of another kind leaves the last one as it is, unless
+	// it comes with one.
 	Heads(ctx context.Context, want []Wanted) []repo.Observation
 }
 

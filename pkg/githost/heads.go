@@ -1,8 +1,6 @@
 package githost
 
 import (
-	"context"
-
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -32,9 +30,13 @@ type Heads struct {
 	err      *Error
 }
 
-// NewHeads returns a Heads without heads. The context is that of Host.Heads.
-func NewHeads(ctx context.Context, host string, patterns repo.Patterns) *Heads {
-	return &Heads{host: host, patterns: patterns, room: RoomOf(ctx), enough: exactNames(patterns), heads: make(map[string]repo.SHA)}
+// NewHeads returns a Heads without heads, for what is wanted of a host.
+func NewHeads(host string, w Wanted) *Heads {
+	room := w.Room
+	if room == nil {
+		room = NewRoom(1, 0)
+	}
+	return &Heads{host: host, patterns: w.Patterns, room: room, enough: exactNames(w.Patterns), heads: make(map[string]repo.SHA)}
 }
 
 // Add adds a branch and its object name, and reports whether there is a use for more: not after an error, and not

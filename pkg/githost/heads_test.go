@@ -43,7 +43,7 @@ func pairs(texts ...string) iter.Seq2[string, string] {
 // collect collects heads until there is no use for more.
 func collect(t *testing.T, ps repo.Patterns, answered iter.Seq2[string, string]) repo.Observation {
 	t.Helper()
-	h := NewHeads(t.Context(), "h", ps)
+	h := NewHeads("h", Wanted{Patterns: ps})
 	for branch, name := range answered {
 		if !h.Add(branch, name) {
 			break

@@ -1,9 +1,6 @@
 package githost
 
-import (
-	"context"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 const (
 	// maxRoom is how many bytes the heads of all endpoints may take, beside roomOfOne for each repository: those of
@@ -31,6 +28,9 @@ func NewRoom(endpoints, repositories int) *Room {
 	return r
 }
 
+// Size returns how many bytes there are in all.
+func (r *Room) Size() int { return r.size }
+
 // Take takes n bytes, and reports whether they were there.
 func (r *Room) Take(n int) bool {
 	if r.left.Add(int64(-n)) >= 0 {
@@ -42,24 +42,6 @@ func (r *Room) Take(n int) bool {
 
 // Give gives n bytes back. What is taken without asking is a gift of less than nothing.
 func (r *Room) Give(n int) { r.left.Add(int64(n)) }
-
-type roomKey struct{}
-
-// WithRoom returns the context of a call of Host.Heads that has this room.
-func WithRoom(ctx context.Context, r *Room) context.Context {
-	return context.WithValue(ctx, roomKey{}, r)
-}
-
-// RoomOf returns the room of the endpoint that is read with a context, and one of its own where no Reader reads.
-func RoomOf(ctx context.Context) *Room {
-	if r, ok := ctx.Value(roomKey{}).(*Room); ok {
-		return r
-	}
-	return NewRoom(1, 0)
-}
-
-// Size returns how many bytes of heads a Host may keep from call to call, as Cost counts them.
-func (r *Room) Size() int { return r.size }
 
 // Cost returns how many bytes the head of a branch takes, about.
 func Cost(branch string) int { return headCost + len(branch) }

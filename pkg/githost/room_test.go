@@ -8,14 +8,14 @@ import (
 // An answer that counts as none gives its room back.
 func TestRoomIsGivenBack(t *testing.T) {
 	room := NewRoom(1, 0)
-	ctx := WithRoom(t.Context(), room)
+	want := Wanted{Patterns: patterns(t, ".*"), Room: room}
 	for range 1000 {
-		dropped := NewHeads(ctx, "h", patterns(t, ".*"))
+		dropped := NewHeads("h", want)
 		for i := range 1000 {
 			dropped.Add(fmt.Sprint("b", i), sha1)
 		}
 		dropped.Drop()
-		wrong := NewHeads(ctx, "h", patterns(t, ".*"))
+		wrong := NewHeads("h", want)
 		wrong.Add("main", sha1)
 		wrong.Add("dev", "no SHA")
 	}

@@ -65,7 +65,9 @@ func TimeLimit(err error) (time.Duration, bool) {
 // Redact makes an *Error of err for a host: it has one line, and none of these secrets in it.
 func Redact(host string, err error, secrets ...string) *Error {
 	clean := *WrapError(host, err)
-	clean.Err = &told{text: OneLine(secret.Redact(clean.Err.Error(), secrets...)), cause: errors.Unwrap(clean.Err)}
+	if _, ours := clean.Err.(slow); !ours { //nolint:errorlint // as it is, it says that the time was up
+		clean.Err = &told{text: OneLine(secret.Redact(clean.Err.Error(), secrets...)), cause: errors.Unwrap(clean.Err)}
+	}
 	return &clean
 }
 

@@ -54,6 +54,14 @@ type Observation struct {
 	// Cached says that the host was not asked: these are the heads or the error of an earlier look. A branch
 	// that is not in them was not missing once more.
 	Cached bool
+	// Validator is for the next question about the same branches. Whoever reads heads keeps it, and nobody else sees it.
+	Validator Validator
+}
+
+// Validator is what a host wants to be told again with the next question, such as an ETag and what it stands for. It
+// means something to the host alone.
+type Validator interface {
+	Cost() int // bytes that it takes, about
 }
 
 // maxBranch bounds a branch name in bytes. Git's files keep a ref as a path whose parts are file names.

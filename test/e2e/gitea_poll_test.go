@@ -15,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -35,6 +36,7 @@ func TestGiteaPolling(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	host = githosttest.Keep(host)
 	all, err := repo.ParsePattern(".*")
 	if err != nil {
 		t.Fatal(err)

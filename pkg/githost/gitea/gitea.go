@@ -62,8 +62,10 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 	}
 	marks := h.index.marks(asked)
 	for i, o := range h.git.Heads(ctx, asked) {
+		if o.Err == nil {
+			o.Validator = marks[i]
+		}
 		answers[at[i]] = o
-		h.index.note(asked[i], marks[i], o.Err == nil)
 	}
 	return answers
 }

@@ -2,7 +2,6 @@ package gitea
 
 import (
 	"maps"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -10,6 +9,7 @@ import (
 	sdk "code.gitea.io/sdk/gitea"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // repositoriesAPage is how many repositories a long page of the list must be able to save from being read, to be worth
@@ -22,7 +22,7 @@ type index struct {
 	known  map[string]listed // by path; what the list showed last
 	paths  map[int64]string  // of known, by the server's number
 	sought map[string]bool   // paths that were looked for, found or not
-	read   map[string]listed // by key; what was known when the heads were read, where that is sure to cover the read
+	reads  int               // times that everything counted as changed
 	clock  clock
 	over   time.Time // what changed before is in known, by the server's clock
 	next   int       // the page to look for sought repositories on; 0 = done
@@ -36,13 +36,19 @@ type listed struct {
 	tells   bool  // a push moves updated
 }
 
-func newIndex() index {
-	return index{known: make(map[string]listed), paths: make(map[int64]string),
-		sought: make(map[string]bool), read: make(map[string]listed)}
+// mark is what was known of a repository when its heads were read, and their Validator: it is sure to cover the read.
+type mark struct {
+	listed
+	reads int
 }
 
-// keyOf tells apart what Heads is asked for: the same text may be an exact name and an expression.
-func keyOf(w githost.Wanted) string { return strconv.Quote(w.URL) + w.Patterns.Key() }
+// Cost implements repo.Validator.
+func (*mark) Cost() int { return 32 }
+
+func newIndex() index {
+	return index{known: make(map[string]listed), paths: make(map[int64]string),
+		sought: make(map[string]bool)}
+}
 
 // seek makes repositories that were not looked for yet looked for, from the list's first page. Those that are not
 // wanted any more are forgotten once they are the larger part.
@@ -64,15 +70,14 @@ func (x *index) seek(want []githost.Wanted) {
 }
 
 func (x *index) forget(want []githost.Wanted) {
-	paths, keys := make(map[string]bool, len(want)), make(map[string]bool, len(want))
+	paths := make(map[string]bool, len(want))
 	for _, w := range want {
 		path, _ := pathOf(w.URL)
-		paths[path], keys[keyOf(w)] = true, true
+		paths[path] = true
 	}
 	maps.DeleteFunc(x.sought, func(path string, _ bool) bool { return !paths[path] })
 	maps.DeleteFunc(x.known, func(path string, _ listed) bool { return !paths[path] })
 	maps.DeleteFunc(x.paths, func(_ int64, path string) bool { return !paths[path] })
-	maps.DeleteFunc(x.read, func(key string, _ listed) bool { return !keys[key] })
 }
 
 // toLearn returns the page to look for sought repositories on, 0 when that is done.
@@ -113,7 +118,7 @@ func (x *index) hear(l list) (over time.Time) {
 	defer x.mu.Unlock()
 	over, back := x.clock.hear(l)
 	if back {
-		clear(x.read)
+		x.reads++
 	}
 	if back || x.over.IsZero() {
 		x.over = over
@@ -153,39 +158,28 @@ func (x *index) add(repositories []*sdk.Repository) {
 	}
 }
 
-// marks returns what is known of repositories that are about to be read, for note. The zero listed is none:
-// either nothing is known, or the last change is so new that another one of the same second may follow the
-// read, or it is in the future, of a clock that was set back since.
-func (x *index) marks(want []githost.Wanted) []listed {
+// marks returns what is known of repositories that are about to be read, nil where that says nothing: either nothing is
+// known, or a push does not move what is, or the last change is so new that another one of the same second may follow
+// the read, or it is in the future, of a clock that was set back since.
+func (x *index) marks(want []githost.Wanted) []repo.Validator {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	marks := make([]listed, len(want))
+	marks := make([]repo.Validator, len(want))
 	for i, w := range want {
 		path, _ := pathOf(w.URL)
 		l := x.known[path]
-		if !time.Unix(l.updated, 0).Add(overlap).After(x.over) {
-			marks[i] = l
+		if l.tells && !time.Unix(l.updated, 0).Add(overlap).After(x.over) {
+			marks[i] = &mark{l, x.reads}
 		}
 	}
 	return marks
-}
-
-// note remembers that a repository was read after its mark was taken.
-func (x *index) note(w githost.Wanted, mark listed, good bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if good && mark.tells {
-		x.read[keyOf(w)] = mark
-	} else {
-		delete(x.read, keyOf(w))
-	}
 }
 
 // forgetReads makes every repository changed until it is read again.
 func (x *index) forgetReads() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	clear(x.read)
+	x.reads++
 }
 
 // changed compares what is known of repositories with what was known when they were read.
@@ -195,8 +189,8 @@ func (x *index) changed(want []githost.Wanted) []bool {
 	changed := make([]bool, len(want))
 	for i, w := range want {
 		path, _ := pathOf(w.URL)
-		mark, ok := x.read[keyOf(w)]
-		changed[i] = !ok || mark != x.known[path]
+		m, ok := w.Validator.(*mark)
+		changed[i] = !ok || *m != mark{x.known[path], x.reads}
 	}
 	return changed
 }

@@ -24,6 +24,7 @@ import (
 	gogithub "github.com/google/go-github/v60/github"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
@@ -37,16 +38,14 @@ type host struct {
 	client *http.Client
 	limit  time.Duration // of one request; 0 = none
 	token  string
-	memory rest.Memory
 
 	graphQL graphql.Client
 	batches graphql.Batches
 
 	mu      sync.Mutex
-	without time.Time       // until when GraphQL is left alone, for the server has none
+	breaker breaker.Breaker // of GraphQL, which the server may not have
 	spoke   time.Time       // when GraphQL answered last
 	large   map[string]bool // repositories with more branches than GraphQL is good for
-	seen    map[string]sighting
 }
 
 // Open is the githost.Open of GitHub. The API is https://api.github.com for github.com,
@@ -68,7 +67,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	untimed.Timeout = 0
 	return &host{base: base, name: name, client: untimed, limit: client.Timeout, token: token,
 		graphQL: graphql.Client{URL: graphQLURL(base), Host: name, Token: token, HTTP: client},
-		large:   make(map[string]bool), seen: make(map[string]sighting)}, nil
+		large:   make(map[string]bool)}, nil
 }
 
 // graphQLURL returns the endpoint beside a REST API: /api/graphql for an Enterprise server's /api/v3/, and
@@ -122,22 +121,21 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	if err != nil {
 		return repo.Observation{Err: githost.NewError(githost.Invalid, h.name, "%w", err)}
 	}
-	heads := githost.NewHeads(ctx, h.name, w.Patterns)
+	heads, pages := githost.NewHeads(h.name, w), rest.PagesOf(w)
 	for _, prefix := range rest.Prefixes(w.Patterns) {
-		if err := h.matching(ctx, owner, name, prefix, w.Patterns, heads); err != nil {
-			heads.Drop()
-			return repo.Observation{Err: err}
+		if err := h.matching(ctx, owner, name, prefix, w.Patterns, heads, pages); err != nil {
+			return pages.Observation(heads, err)
 		}
 	}
-	return heads.Observation()
+	return pages.Observation(heads, nil)
 }
 
 // matching reads the branches that begin with prefix. GitHub answers all of them at once, whatever
 // per_page says; a server that does make pages is followed.
-func (h *host) matching(ctx context.Context, owner, name, prefix string, patterns repo.Patterns, heads *githost.Heads) error {
+func (h *host) matching(ctx context.Context, owner, name, prefix string, patterns repo.Patterns, heads *githost.Heads, pages *rest.Pages) error {
 	path := fmt.Sprintf("repos/%s/%s/git/matching-refs/heads/%s", url.PathEscape(owner), url.PathEscape(name), escape(prefix))
 	asked := rest.Request{Host: h.name, Name: path, Patterns: patterns}
-	return h.memory.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
+	return pages.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
 		query := "?per_page=100"
 		if number > 1 {
 			query += fmt.Sprintf("&page=%d", number)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
@@ -69,11 +70,14 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 	return answers, left
 }
 
+// withoutGraphQL reports whether the server has none. It is called with h.mu held.
+func (h *host) withoutGraphQL() bool { return h.breaker.State(time.Now()) == breaker.Open }
+
 // byREST reports whether GraphQL is no use for a repository.
 func (h *host) byREST(t *target) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return time.Now().Before(h.without) || t.exact == nil && h.large[t.path()]
+	return h.withoutGraphQL() || t.exact == nil && h.large[t.path()]
 }
 
 func (t *target) path() string { return strings.ToLower(t.owner + "/" + t.name) }
@@ -91,7 +95,7 @@ func (r *reading) ask(ctx context.Context, batch []int) error {
 	pending := make([]*target, 0, len(batch))
 	for _, i := range batch {
 		t := *r.targets[i] // a batch that was too much is read again, from the start
-		t.heads = githost.NewHeads(ctx, r.host.name, r.want[i].Patterns)
+		t.heads = githost.NewHeads(r.host.name, r.want[i])
 		pending = append(pending, &t)
 	}
 	all := pending
@@ -137,7 +141,7 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 		case !s.told || s.null:
 			err = githost.NewError(githost.Temporary, h.name, "the answer leaves this repository out")
 		case s.err != nil:
-			err = h.odd(s.err)
+			err = h.unreadable(s.err)
 		case s.more && t.heads.Err() == nil:
 			more = append(more, t)
 			continue
@@ -148,10 +152,11 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 			continue
 		}
 		o := t.heads.Observation()
-		r.answers[t.index] = o
 		if o.Err == nil {
-			h.saw(r.want[t.index], t, servedAt(answer.Header))
+			at := servedAt(answer.Header)
+			o.Validator = &sighting{canonical: t.canonical, pushed: t.pushed, read: at, verified: at}
 		}
+		r.answers[t.index] = o
 	}
 	return more
 }
@@ -172,7 +177,7 @@ func (h *host) send(ctx context.Context, r *request, fragments string, field gra
 	}
 	h.remember(func() { h.spoke = time.Now() })
 	if left.told && left.remaining < max(1, left.cost) {
-		transport.Spent(ctx, left.resetAt)
+		transport.Spent(h.graphQL.HTTP, pointsResource, left.resetAt)
 	}
 	for _, p := range answer.Problems {
 		switch {
@@ -205,7 +210,7 @@ func (h *host) missing(err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if now := time.Now(); now.Sub(h.spoke) >= lookAgain {
-		h.without = now.Add(lookAgain)
+		h.breaker.OpenUntil(now.Add(lookAgain), githost.WrapError(h.name, err))
 		return err
 	}
 	return h.graphQL.Gone(err)
@@ -213,7 +218,7 @@ func (h *host) missing(err error) error {
 
 // points are what an answer says that is left. GitHub Enterprise answers null where nothing is limited.
 type points struct {
-	told, odd       bool
+	told, wrong     bool
 	cost, remaining int
 	resetAt         time.Time
 }
@@ -232,10 +237,10 @@ func readPoints(v *jsonstream.Reader) (p points) {
 			p.resetAt, err = readTime(v)
 		}
 		if err != nil {
-			p.odd = true
+			p.wrong = true
 		}
 	}
-	p.told = p.told && !p.odd && v.Shape() == nil
+	p.told = p.told && !p.wrong && v.Shape() == nil
 	return p
 }
 
@@ -253,8 +258,8 @@ func (h *host) refusal(p graphql.Problem) *githost.Error {
 	return e
 }
 
-// odd makes an error of an answer that cannot be read.
-func (h *host) odd(err error) *githost.Error {
+// unreadable makes an error of an answer that cannot be read.
+func (h *host) unreadable(err error) *githost.Error {
 	if errors.Is(err, jsonstream.ErrShape) {
 		return githost.WrapError(h.name, err)
 	}

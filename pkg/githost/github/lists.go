@@ -47,7 +47,7 @@ type entry struct {
 }
 
 // add adds what is wanted.
-func (l *list) add(s sighting) {
+func (l *list) add(s *sighting) {
 	e, known := l.entries[s.canonical]
 	if floor := s.floor(); !known || floor.Before(e.floor) {
 		e.floor = floor
@@ -58,7 +58,7 @@ func (l *list) add(s sighting) {
 }
 
 // tells reports whether a repository may have changed.
-func (l *list) tells(s sighting) bool {
+func (l *list) tells(s *sighting) bool {
 	if !s.comparable() || l.at.IsZero() {
 		return true
 	}
@@ -121,7 +121,7 @@ func (h *host) nextPage(ctx context.Context, lists []*list) (more []*list, err e
 		}
 		next, err := l.take(pages[i], servedAt(answer.Header))
 		if err != nil {
-			return nil, h.odd(err)
+			return nil, h.unreadable(err)
 		}
 		if next {
 			more = append(more, l)

@@ -22,11 +22,11 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	gogitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
@@ -45,16 +45,15 @@ type host struct {
 	api    rest.API
 	client *gogitlab.Client
 	token  string
-	memory rest.Memory
 
 	graphQL graphql.Client
 	batches graphql.Batches
 
 	mu     sync.Mutex
-	offers bool           // the server's GraphQL answers heads
-	absent time.Time      // until when the server is taken to have no such GraphQL
-	rests  int            // calls of Heads that leave GraphQL alone, after it was in trouble
-	found  map[string]int // branches that each target had last
+	offers bool // the server's GraphQL answers heads
+	// breaker is that of such GraphQL, which the server may not have.
+	breaker breaker.Breaker
+	rests   int // calls of Heads that leave GraphQL alone, after it was in trouble
 }
 
 // Open is the githost.Open of GitLab. The API is <origin>/api/v4; for a GitLab below a path, api_url
@@ -76,7 +75,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &host{api: api, client: c, token: token, found: make(map[string]int), graphQL: graphql.Client{
+	return &host{api: api, client: c, token: token, graphQL: graphql.Client{
 		URL: graphQLURL(api.Base), Host: api.Host(), Token: token, HTTP: client}}, nil
 }
 
@@ -94,20 +93,26 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 	}
 	for i, o := range rest.Each(ctx, h.api.Host(), others, h.read) {
 		answers[left[i]] = o
-		h.confirm(others[i], o)
 	}
 	return answers
 }
 
-// confirm remembers how many branches a project has, as REST tells.
-func (h *host) confirm(w githost.Wanted, o repo.Observation) {
-	path, _ := h.project(w.URL)
-	if t, ok := newTarget(0, path, w.Patterns); ok && o.Err == nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.note(t.key(), len(o.Heads))
-	}
+// memory is what a project's last answers said, and its Validator.
+type memory struct {
+	branches int // that it had
+	pages    *rest.Pages
 }
+
+// lastOf returns what a project's last answers said.
+func lastOf(w githost.Wanted) memory {
+	if m, ok := w.Validator.(*memory); ok {
+		return *m
+	}
+	return memory{}
+}
+
+// Cost implements repo.Validator.
+func (m *memory) Cost() int { return m.pages.Cost() }
 
 // project returns the full path of a project.
 func (h *host) project(repoURL string) (string, error) {
@@ -125,16 +130,18 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	}
 	path := "projects/" + gogitlab.PathEscape(project) + "/repository/branches"
 	filter := serverRegex(w.Patterns)
-	heads := githost.NewHeads(ctx, h.api.Host(), w.Patterns)
+	heads, last := githost.NewHeads(h.api.Host(), w), lastOf(w)
+	pages := last.pages.Again()
 	asked := rest.Request{Host: h.api.Host(), Name: path + " " + filter, Size: perPage, Patterns: w.Patterns}
-	err = h.memory.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
+	err = pages.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
 		return h.page(ctx, path, filter, number, etag, add)
 	})
-	if err != nil {
-		heads.Drop()
-		return repo.Observation{Err: err}
+	o := pages.Observation(heads, err)
+	if o.Err == nil {
+		last.branches = len(o.Heads)
 	}
-	return heads.Observation()
+	o.Validator = &memory{last.branches, pages}
+	return o
 }
 
 func (h *host) page(ctx context.Context, path, filter string, number int, etag string, add func(rest.Head) error) (rest.Page, error) {

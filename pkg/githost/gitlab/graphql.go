@@ -11,15 +11,13 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
-
-// maxFound bounds the projects of which it is remembered how many branches they have.
-const maxFound = 100_000
 
 const (
 	// maxRests is how many calls of Heads use REST alone after GraphQL answered nothing at all, or nothing that makes
@@ -41,6 +39,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 			continue
 		}
 		if t, fits := newTarget(i, path, w.Patterns); fits {
+			t.branches = lastOf(w).branches
 			targets = append(targets, t)
 		} else {
 			left = append(left, i)
@@ -95,11 +94,14 @@ func (h *host) batch(ctx context.Context, want []githost.Wanted, targets []*targ
 		Take: func(queue []int, size int) int { return fitting(pick(queue[:min(size, len(queue))]), size) },
 		Ask: func(batch []int) error {
 			return h.ask(ctx, split(pick(batch)), func(t *target, heads []rest.Head) {
-				collected := githost.NewHeads(ctx, h.api.Host(), want[t.index].Patterns)
+				w := want[t.index]
+				collected := githost.NewHeads(h.api.Host(), w)
 				for _, head := range heads {
 					collected.Add(head.Branch, head.Name)
 				}
-				answers[t.index] = collected.Observation()
+				o := collected.Observation()
+				o.Validator = &memory{len(heads), lastOf(w).pages}
+				answers[t.index] = o
 			})
 		},
 		Fail: func(failed []int, err *githost.Error) {
@@ -155,35 +157,17 @@ func (h *host) ask(ctx context.Context, parts []part, answered func(*target, []r
 	for i, p := range parts {
 		heads, err := p.heads(answers[i], partial[fmt.Sprintf("p%d", i)])
 		if err != nil {
-			return h.odd(err)
+			return h.unreadable(err)
 		}
 		for _, t := range p.targets {
-			if found, ok := heads[strings.ToLower(t.path)]; ok && !h.lost(t, len(found)) {
+			// GitLab answers no commit and no error for a branch that it could not look up, and nothing else where there is
+			// none. Where there are fewer than last time, REST tells them apart.
+			if found, ok := heads[strings.ToLower(t.path)]; ok && len(found) >= t.branches {
 				answered(t, found)
 			}
 		}
 	}
 	return nil
-}
-
-// lost reports whether fewer branches of a project were found than it is known to have. GitLab answers no commit and
-// no error for a branch that it could not look up, and nothing else where there is none: REST tells them apart.
-func (h *host) lost(t *target, found int) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	lost := found < h.found[t.key()]
-	if !lost {
-		h.note(t.key(), found)
-	}
-	return lost
-}
-
-// note remembers how many branches a target has. It is called with h.mu held.
-func (h *host) note(key string, found int) {
-	if len(h.found) >= maxFound {
-		clear(h.found)
-	}
-	h.found[key] = found
 }
 
 // problem makes an error of one that the whole query has: most are of its complexity, or of time.
@@ -193,7 +177,7 @@ func (h *host) problem(p graphql.Problem) error {
 	return fmt.Errorf("%w: %w", graphql.ErrTooMuch, e)
 }
 
-func (h *host) odd(err error) error {
+func (h *host) unreadable(err error) error {
 	if errors.Is(err, jsonstream.ErrShape) {
 		return githost.WrapError(h.api.Host(), err)
 	}
@@ -209,7 +193,7 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.token == "" || time.Now().Before(h.absent):
+	case h.token == "" || h.breaker.State(time.Now()) == breaker.Open:
 		return false, nil
 	case h.rests > 0:
 		h.rests--
@@ -229,7 +213,7 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 	if e, ok := errors.AsType[*githost.Error](err); ok {
 		switch {
 		case graphql.Absent(err):
-			h.absent = time.Now().Add(lookAgain)
+			h.breaker.OpenUntil(time.Now().Add(lookAgain), e)
 			return false, nil
 		case ctx.Err() != nil, e.Kind == githost.RateLimited, e.Status == http.StatusUnauthorized,
 			e.Kind == githost.Temporary && e.Status == 0:
@@ -244,7 +228,7 @@ func (h *host) offered(ctx context.Context) (bool, error) {
 	}
 	h.offers = commit.offered && projects.offered
 	if !h.offers {
-		h.absent = time.Now().Add(lookAgain)
+		h.breaker.OpenUntil(time.Now().Add(lookAgain), githost.NewError(githost.Invalid, h.api.Host(), "its GraphQL answers no heads"))
 	}
 	return h.offers, nil
 }

@@ -28,11 +28,11 @@ type target struct {
 	path  string   // full path of the project
 	names []string // exact branch names, sorted, each once
 	rank  int      // place of those with the same names in the order of asking
+	// branches is how many were found last time.
+	branches int
 }
 
 func (t *target) set() string { return strings.Join(t.names, "\n") }
-
-func (t *target) key() string { return strings.ToLower(t.path) + "\n" + t.set() }
 
 // newTarget returns what to ask for a project, and false when GraphQL cannot answer its patterns.
 func newTarget(index int, path string, patterns repo.Patterns) (*target, bool) {

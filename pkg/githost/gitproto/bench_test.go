@@ -28,7 +28,7 @@ func BenchmarkManyRefs(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		o := h.collect(b.Context(), repo.Patterns{repo.ExactPattern("main")}, func(yield func(ref, name string) bool) error {
+		o := h.collect(githost.Wanted{Patterns: repo.Patterns{repo.ExactPattern("main")}}, func(yield func(ref, name string) bool) error {
 			_, err := readAdvert(newPktReader(strings.NewReader(text)), yield)
 			return err
 		})

@@ -88,13 +88,13 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 // read asks for one repository, at the URL as written and, where that is not found, with .git at its end.
 func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	if r, ok := h.recall(w.URL); ok && (r.from == "" || h.leads(ctx, r)) {
-		answer, now := h.ask(ctx, r, w.Patterns)
+		answer, now := h.ask(ctx, r, w)
 		h.learn(w.URL, now, answer)
 		return answer
 	}
 	var first repo.Observation
 	for i, base := range spellings(w.URL) {
-		answer, r := h.ask(ctx, route{base: base, dialect: h.spoken()}, w.Patterns)
+		answer, r := h.ask(ctx, route{base: base, dialect: h.spoken()}, w)
 		if kindOf(answer) != githost.NotFound {
 			h.learn(w.URL, r, answer)
 			return answer
@@ -115,16 +115,16 @@ func spellings(url string) []string {
 }
 
 // ask asks by a route and returns the route that should be taken next time.
-func (h *host) ask(ctx context.Context, r route, patterns repo.Patterns) (repo.Observation, route) {
+func (h *host) ask(ctx context.Context, r route, w githost.Wanted) (repo.Observation, route) {
 	var first repo.Observation
 	if r.dialect != v0 && !h.isLost() {
-		if first = h.lsRefs(ctx, r, patterns); !mayBeOlder(r, first) {
+		if first = h.lsRefs(ctx, r, w); !mayBeOlder(r, first) {
 			r.dialect = v2
 			return first, r
 		}
 	}
 	// A server that is no use in general is asked one question from then on, by which any version is found again.
-	answer, r := h.advertised(ctx, r, patterns)
+	answer, r := h.advertised(ctx, r, w)
 	if first.Err != nil && githost.Unasked(answer) {
 		return first, r
 	}

@@ -24,8 +24,8 @@ const (
 )
 
 // lsRefs asks for the branches by protocol version 2, without asking first whether the server speaks it.
-func (h *host) lsRefs(ctx context.Context, r route, patterns repo.Patterns) repo.Observation {
-	body := lsRefsRequest(r.format, prefixesOf(patterns))
+func (h *host) lsRefs(ctx context.Context, r route, w githost.Wanted) repo.Observation {
+	body := lsRefsRequest(r.format, prefixesOf(w.Patterns))
 	req, err := http.NewRequestWithContext(transport.ReadOnly(ctx), http.MethodPost, r.base+uploadPack, bytes.NewReader(body))
 	if err != nil {
 		return h.failed(err)
@@ -38,14 +38,14 @@ func (h *host) lsRefs(ctx context.Context, r route, patterns repo.Patterns) repo
 	defer resp.Body.Close()
 	packets := newPktReader(resp.Body)
 	defer packets.release()
-	return h.collect(ctx, patterns, func(yield func(ref, name string) bool) error {
+	return h.collect(w, func(yield func(ref, name string) bool) error {
 		return readLsRefs(packets, yield)
 	})
 }
 
 // advertised asks for the advertisement, which holds all refs of a version 0 server. A version 2 server
 // says what it can do, and is asked again by what was learnt.
-func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) (repo.Observation, route) {
+func (h *host) advertised(ctx context.Context, r route, w githost.Wanted) (repo.Observation, route) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+infoRefs+"?service=git-upload-pack", nil)
 	if err != nil {
 		return h.failed(err), r
@@ -67,7 +67,7 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	packets := newPktReader(resp.Body)
 	defer packets.release()
 	var a advert
-	answer := h.collect(ctx, patterns, func(yield func(ref, name string) bool) error {
+	answer := h.collect(w, func(yield func(ref, name string) bool) error {
 		var err error
 		a, err = readAdvert(packets, yield)
 		return err
@@ -78,7 +78,7 @@ func (h *host) advertised(ctx context.Context, r route, patterns repo.Patterns) 
 	}
 	_ = resp.Body.Close()
 	r.dialect, r.format = v2, a.format
-	return h.lsRefs(ctx, r, patterns), r
+	return h.lsRefs(ctx, r, w), r
 }
 
 // headers returns what every request has that asks for such an answer, with the credential.
@@ -144,8 +144,8 @@ func isDumb(text []byte) bool {
 
 // collect makes an observation of the refs that read yields. An error of read is the repository's: an
 // incomplete answer is never a partial result.
-func (h *host) collect(ctx context.Context, patterns repo.Patterns, read func(yield func(ref, name string) bool) error) repo.Observation {
-	heads := githost.NewHeads(ctx, h.name, patterns)
+func (h *host) collect(w githost.Wanted, read func(yield func(ref, name string) bool) error) repo.Observation {
+	heads := githost.NewHeads(h.name, w)
 	err := read(func(ref, name string) bool {
 		branch, ok := strings.CutPrefix(ref, headsPrefix)
 		return !ok || heads.Add(branch, name)

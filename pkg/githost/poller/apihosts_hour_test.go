@@ -25,6 +25,9 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
+// served are the kinds that githosttest has servers of.
+var served = []config.HostType{config.GitHub, config.GitLab, config.Gitea, config.Git}
+
 // wire is a transport to a handler without a network, so that it runs in a bubble of time. It counts what it is
 // asked. The handler can be replaced by a fault.
 type wire struct {
@@ -116,8 +119,7 @@ func hang(req *http.Request) (*http.Response, error) { //nolint:unparam // as th
 // A host that is no use, whatever it does instead, is asked at most 12 times in an hour for 500 repositories or few,
 // from the start of the program or after it was well; and is read again within eleven minutes when it is back.
 func TestOutagesOfAnHour(t *testing.T) {
-	for _, driver := range hosts.All {
-		kind := driver.Type
+	for _, kind := range served {
 		for name, fault := range outages {
 			n := 40
 			if name == "502" || name == "garbage" || name == "hangs" || name == "drips" {
@@ -200,8 +202,7 @@ func outage(t *testing.T, kind config.HostType, fault func(*http.Request) (*http
 // A host that failed as a whole is tried with one repository at a time: never the same one, lest the others stay
 // unread when only that one is still broken.
 func TestProbesTakeTurns(t *testing.T) {
-	for _, driver := range hosts.All {
-		kind := driver.Type
+	for _, kind := range served {
 		for _, name := range []string{"500", "garbage"} {
 			for _, n := range []int{2, 5} {
 				synctest.Test(t, func(t *testing.T) {
@@ -311,8 +312,7 @@ func TestGitHubPoints(t *testing.T) {
 
 // A repository that makes no sense costs the others of its host nothing, whether the host tells what changed or not.
 func TestOddRepositoryAlone(t *testing.T) {
-	for _, driver := range hosts.All {
-		kind := driver.Type
+	for _, kind := range served {
 		for _, token := range []string{goodToken, ""} {
 			synctest.Test(t, func(t *testing.T) {
 				const n = 20

@@ -80,8 +80,7 @@ func TestIdleCycleOfAThousand(t *testing.T) {
 // A token that is refused is sent three times in all, by every kind of host, from the start or after it was good,
 // however many repositories have it; and the next token is used at once.
 func TestRevokedTokenOfEveryHost(t *testing.T) {
-	for _, driver := range hosts.All {
-		kind := driver.Type
+	for _, kind := range served {
 		for _, wasGood := range []bool{false, true} {
 			t.Run(fmt.Sprint(kind, "/good before: ", wasGood), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

@@ -15,8 +15,7 @@ import (
 // Over real connections: a port that is closed, and one where nobody ever answers. Two cycles right after each
 // other send no more than three requests, for the second falls into the first wait.
 func TestListenersThatDoNotAnswer(t *testing.T) {
-	for _, driver := range hosts.All {
-		kind := driver.Type
+	for _, kind := range served {
 		for _, open := range []bool{false, true} {
 			t.Run(fmt.Sprint(kind, "/open: ", open), func(t *testing.T) {
 				t.Parallel()

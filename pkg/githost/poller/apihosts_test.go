@@ -54,7 +54,7 @@ func openAPI(t *testing.T, open githost.Open, origin, apiURL, token string) gith
 	if err != nil {
 		t.Fatalf("Open(%s, %q) = %v", origin, apiURL, err)
 	}
-	return h
+	return githosttest.Keep(h)
 }
 
 func serveAPI(t *testing.T, handler http.Handler) string {

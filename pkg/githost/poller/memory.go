@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"errors"
 	"hash/fnv"
 	"maps"
 	"slices"
@@ -19,14 +20,17 @@ const forgetAfter = time.Hour
 
 // memory is what an endpoint remembers of one repository from round to round.
 type memory struct {
-	heads []head          // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
-	cost  int             // of heads, in bytes
-	err   *githost.Error  // of the last look
-	read  time.Time       // when the look that gave heads began
-	tried time.Time       // when the last look began
-	retry breaker.Backoff // of a repository that fails while others answer
-	late  bool            // it was due in the last round, and time or budget did not suffice
-	phase uint64          // when in a sweep it has its turn
+	heads   []head          // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
+	cost    int             // of heads, in bytes
+	err     *githost.Error  // of the last look
+	read    time.Time       // when the look that gave heads began
+	tried   time.Time       // when the last look began
+	breaker breaker.Breaker // of a repository that fails while others answer
+	late    bool            // it was due in the last round, and time or budget did not suffice
+	phase   uint64          // when in a sweep it has its turn
+
+	validator     repo.Validator // for the next question; nil when the host gave none, and when there is no room for it
+	validatorCost int            // in bytes
 
 	wanted time.Time // when a caller last asked for it; of who holds Reader.mu
 }
@@ -59,7 +63,7 @@ func (r *Reader) forget(now time.Time) {
 		if now.Sub(e.wanted) <= forgetAfter {
 			return false
 		}
-		e.client.CloseIdleConnections()
+		e.closeIdle()
 		r.order = slices.DeleteFunc(r.order, func(other *endpoint) bool { return other == e })
 		return true
 	})
@@ -68,7 +72,8 @@ func (r *Reader) forget(now time.Time) {
 // remember keeps a good answer of a look that began at that time, if its heads take no more than so many bytes: a
 // repository whose heads are not kept is read again the next time. Its strings may be parts of a long text.
 func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) {
-	m.err, m.retry, m.late, m.read = nil, breaker.Backoff{}, false, began
+	m.err, m.late, m.read = nil, false, began
+	m.breaker.Close()
 	if m.knows(heads) {
 		return
 	}
@@ -84,6 +89,21 @@ func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) 
 	m.heads, m.cost = make([]head, 0, len(heads)), cost
 	for branch, sha := range heads {
 		m.heads = append(m.heads, head{unique.Make(branch), repo.SHA(strings.Clone(string(sha)))})
+	}
+}
+
+// validate keeps the validator of an observation, if it takes no more than so many bytes. An error without one, but that
+// of a repository that answers, says nothing about the last one.
+func (m *memory) validate(o repo.Observation, room int) {
+	if e, failed := errors.AsType[*githost.Error](o.Err); o.Validator == nil && failed && e.Kind != githost.NoBranch {
+		return
+	}
+	m.validator, m.validatorCost = o.Validator, 0
+	if o.Validator == nil {
+		return
+	}
+	if m.validatorCost = o.Validator.Cost(); m.validatorCost > room {
+		m.validator, m.validatorCost = nil, 0
 	}
 }
 
@@ -104,10 +124,7 @@ func (m *memory) knows(heads map[string]repo.SHA) bool {
 func (m *memory) fail(err *githost.Error, began time.Time, alone bool) {
 	m.heads, m.cost, m.err = nil, 0, err
 	if alone && err.Kind != githost.NoBranch {
-		m.retry.Fail(began)
-		if err.Until.After(m.retry.Until) {
-			m.retry.Until = err.Until
-		}
+		m.breaker.Fail(began, err)
 	}
 }
 

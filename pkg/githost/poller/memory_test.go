@@ -1,12 +1,14 @@
 package poller
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -67,6 +69,65 @@ func TestOrder(t *testing.T) {
 			if got := a.order(b); (got < 0) != (i < j) || (got > 0) != (i > j) {
 				t.Errorf("order of %d and %d: got %d", i, j, got)
 			}
+		}
+	}
+}
+
+// validator is one of so many bytes.
+type validator int
+
+func (v validator) Cost() int { return int(v) }
+
+// A host is told again what it said with the last good answer, as long as there is room for it, whatever failed since.
+func TestValidators(t *testing.T) { synctest.Test(t, testValidators) }
+
+func testValidators(t *testing.T) {
+	room := githost.NewRoom(1, 2).Size()
+	want := []config.Monitor{monitor(t, config.Git, "https://a.example/1", "", "main"), monitor(t, config.Git, "https://a.example/2", "", "main")}
+	wrong := githost.NewError(githost.Temporary, "a.example", "down")
+	none := githost.NewError(githost.NoBranch, "a.example", "none")
+	var said repo.Observation
+	var told repo.Validator
+	n := newNetwork(map[string]hostFunc{"https://a.example": func(ctx context.Context, want []githost.Wanted) []repo.Observation {
+		answers := fixed(ctx, want)
+		for i, w := range want {
+			switch {
+			case w.URL == "https://a.example/1":
+				told, answers[i] = w.Validator, said
+			case w.Validator != nil && w.Validator != validator(room/2):
+				t.Errorf("the other repository is told %v, which it did not say", w.Validator)
+			default:
+				answers[i].Validator = validator(room / 2)
+			}
+		}
+		return answers
+	}})
+	heads := map[string]repo.SHA{"main": sha1}
+	for i, step := range []struct {
+		said repo.Observation
+		told repo.Validator // to the question after it
+	}{
+		{repo.Observation{Heads: heads, Validator: validator(1)}, validator(1)},
+		{repo.Observation{Heads: heads, Validator: validator(room / 4)}, validator(room / 4)},
+		{repo.Observation{Err: none, Validator: validator(3)}, validator(3)},
+		{repo.Observation{Heads: heads, Validator: validator(room)}, nil}, // beside the other's
+		{repo.Observation{Heads: heads, Validator: validator(5)}, validator(5)},
+		{repo.Observation{Heads: heads}, nil},
+		{repo.Observation{Heads: heads, Validator: validator(6)}, validator(6)},
+		{repo.Observation{Err: none}, nil},
+		{repo.Observation{Heads: heads, Validator: validator(7)}, validator(7)},
+		{repo.Observation{Err: wrong}, validator(7)},
+		{repo.Observation{Err: wrong, Validator: validator(8)}, validator(8)},
+	} {
+		said = step.said
+		got := n.Heads(t.Context(), want)[0]
+		if got.Validator != nil {
+			t.Errorf("step %d: the caller sees the validator %v", i, got.Validator)
+		}
+		time.Sleep(2 * time.Minute) // what failed is asked again
+		said = repo.Observation{Heads: heads, Validator: step.told}
+		if n.Heads(t.Context(), want); told != step.told {
+			t.Errorf("step %d: after %v the host is told %v, want %v", i, step.said, told, step.told)
 		}
 	}
 }

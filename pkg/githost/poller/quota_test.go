@@ -74,9 +74,10 @@ func TestQuotaOfGoodAnswers(t *testing.T) {
 func TestSpent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
-		n := newNetwork(map[string]hostFunc{"https://a.example": func(ctx context.Context, want []githost.Wanted) []repo.Observation {
+		var n *network
+		n = newNetwork(map[string]hostFunc{"https://a.example": func(ctx context.Context, want []githost.Wanted) []repo.Observation {
 			if calls++; calls == 1 {
-				transport.Spent(ctx, time.Now().Add(5*time.Minute))
+				transport.Spent(n.client, "", time.Now().Add(5*time.Minute))
 			}
 			return fixed(ctx, want)
 		}})
@@ -89,7 +90,7 @@ func TestSpent(t *testing.T) {
 		if calls != 6 {
 			t.Errorf("asked %d times, want once before and five times after the limit", calls)
 		}
-		transport.Spent(t.Context(), time.Now().Add(time.Hour)) // of no Reader: nothing to tell
+		transport.Spent(http.DefaultClient, "", time.Now().Add(time.Hour)) // of no Reader: nothing to tell
 	})
 }
 

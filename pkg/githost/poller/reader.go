@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -43,28 +44,27 @@ type Reader struct {
 	order     []*endpoint // as they were opened
 }
 
-// endpoint is a Host that was opened, and the client it was opened with.
+// endpoint is a Host that was opened, and what its client sends requests with.
 type endpoint struct {
 	githost.Endpoint
-	driver *githost.Driver
-	name   string // host[:port]
-	host   githost.Host
-	client *http.Client
-	gate   *transport.Gate
-	turn   chan struct{}      // of capacity one, full while the host is asked
-	hint   breaker.Backoff    // of the host's Prefilter; of who has the turn
-	odd    oddity             // of who has the turn
-	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
+	driver    *githost.Driver
+	name      string // host[:port]
+	host      githost.Host
+	base      http.RoundTripper
+	gate      *transport.Gate
+	turn      chan struct{}      // of capacity one, full while the host is asked
+	prefilter breaker.Breaker    // of who has the turn
+	memory    map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
 	slowTold time.Time // when the log said that the host is slow; of who has the turn
 
 	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
 
+	cached, late atomic.Int64 // see EndpointStats
+
 	// Of who holds Reader.mu:
-	cached, late int    // see EndpointStats
-	silent       oddity // odd, as of the last round
-	told         EndpointStats
-	toldAt       time.Time // when the log said told
+	told   EndpointStats
+	toldAt time.Time // when the log said told
 }
 
 // batch is what one call asks one endpoint for.
@@ -133,7 +133,7 @@ func (r *Reader) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.endpoints {
-		e.client.CloseIdleConnections()
+		e.closeIdle()
 	}
 }
 
@@ -226,19 +226,20 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	if base == nil {
 		base = transport.NewTransport()
 	}
-	gate := transport.NewGate(base, name, account.HasCredential(), r.timeout()/10)
+	opened := githost.Endpoint{Type: s.Type, Origin: account.Origin, APIURL: s.APIURL, Auth: s.Auth}
+	gate := transport.NewGate(base, opened, r.timeout()/10)
 	e := &endpoint{
-		Endpoint: githost.Endpoint{Type: s.Type, Origin: account.Origin, APIURL: s.APIURL, Auth: s.Auth},
+		Endpoint: opened,
 		driver:   driver,
 		name:     name,
-		client:   transport.NewClient(gate, r.Version, r.timeout()),
+		base:     base,
 		gate:     gate,
 		turn:     make(chan struct{}, 1),
 		memory:   make(map[string]*memory),
 	}
 	var err error
-	if e.host, err = driver.Open(e.Endpoint, e.client); err != nil {
-		return nil, e.tidy(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
+	if e.host, err = driver.Open(e.Endpoint, transport.NewClient(gate, r.Version, r.timeout())); err != nil {
+		return nil, e.redacted(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
 	}
 	if r.endpoints == nil {
 		r.endpoints = make(map[githost.Account]*endpoint)
@@ -261,18 +262,18 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	e := b.endpoint
 	ctx, cancel := githost.WithTimeout(ctx, e.name, r.timeout())
 	defer cancel()
-	start, before := time.Now(), r.statsOf(e)
+	start, before := time.Now(), e.stats()
 	all := func(err error) []repo.Observation {
 		answers := make([]repo.Observation, len(b.want))
 		for i := range answers {
-			answers[i] = githost.Failed(e.tidy(err))
+			answers[i] = githost.Failed(githost.WrapError(e.name, err))
 		}
 		return answers
 	}
 	select {
 	case e.turn <- struct{}{}:
 	case <-ctx.Done():
-		r.count(e, 0, len(b.want))
+		e.late.Add(int64(len(b.want)))
 		return all(githost.NewError(githost.Temporary, e.name, "still busy with an earlier request: %w", context.Cause(ctx)))
 	}
 	done := make(chan []repo.Observation, 1)
@@ -294,7 +295,6 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	failures := 0
 	for i := range answers {
 		if answers[i].Err != nil {
-			answers[i].Err = e.tidy(answers[i].Err)
 			failures++
 		}
 	}
@@ -309,6 +309,9 @@ func (r *Reader) log() *slog.Logger {
 	return r.Log
 }
 
-// tidy is the one gate that every error passes: it becomes an *Error with a host, one line, without the
-// endpoint's credential, whoever made it.
-func (e *endpoint) tidy(err error) *githost.Error { return githost.Redact(e.name, err, e.Secrets()...) }
+// redacted makes an *Error of what a Host gave, with a host, in one line, without the endpoint's credential.
+func (e *endpoint) redacted(err error) *githost.Error {
+	return githost.Redact(e.name, err, e.Secrets()...)
+}
+
+func (e *endpoint) closeIdle() { (&http.Client{Transport: e.base}).CloseIdleConnections() }

@@ -45,10 +45,11 @@ func fixed(_ context.Context, want []githost.Wanted) []repo.Observation {
 // network is a Reader whose hosts are functions, by origin; all others are fixed. It records what was asked.
 type network struct {
 	Reader
-	hosts map[string]hostFunc
-	mu    sync.Mutex
-	opens []string
-	asked []string
+	hosts  map[string]hostFunc
+	client *http.Client // of the host that was opened last
+	mu     sync.Mutex
+	opens  []string
+	asked  []string
 }
 
 func newNetwork(hosts map[string]hostFunc) *network {
@@ -59,6 +60,7 @@ func newNetwork(hosts map[string]hostFunc) *network {
 }
 
 func (n *network) open(e githost.Endpoint, c *http.Client) (githost.Host, error) {
+	n.client = c
 	n.opens = append(n.opens, fmt.Sprintf("%s %s %s", e.Type, e.Origin, e.APIURL))
 	if e.Origin == "https://broken.example" {
 		return nil, fmt.Errorf("api_url does not suit token %s", e.Auth.Token.Reveal())

@@ -17,10 +17,10 @@ import (
 // crowded answers each repository with so many branches, and says that nothing ever changes.
 type crowded struct{ branches int }
 
-func (c crowded) Heads(ctx context.Context, want []githost.Wanted) []repo.Observation {
+func (c crowded) Heads(_ context.Context, want []githost.Wanted) []repo.Observation {
 	answers := make([]repo.Observation, len(want))
 	for i, w := range want {
-		heads := githost.NewHeads(ctx, "h", w.Patterns)
+		heads := githost.NewHeads("h", w)
 		for n := 0; n < c.branches && heads.Add(fmt.Sprintf("%s-%06d", strings.Repeat("x", 53), n), sha1); n++ {
 		}
 		answers[i] = heads.Observation()

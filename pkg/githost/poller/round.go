@@ -26,25 +26,23 @@ const fewRepositories = 3
 // has the endpoint's turn.
 func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 	e, began := b.endpoint, time.Now()
-	ctx = githost.WithRoom(transport.WithGate(ctx, e.gate), b.room)
 	answers := make([]repo.Observation, len(b.want))
-	err := e.gate.Standing(began)
-	if err == nil && e.odd.Holds(began) {
-		err = e.odd.err
-	}
-	if err != nil {
+	if s := e.gate.Status(); s.Why != nil && s.Resource == "" {
 		for i := range answers {
-			answers[i] = repo.Observation{Err: err, Cached: true}
+			answers[i] = repo.Observation{Err: s.Why, Cached: true}
 		}
-		r.count(e, 0, len(answers))
+		e.late.Add(int64(len(answers)))
 		return answers
 	}
-	changed, odd := r.changed(ctx, b, began)
+	for i, m := range b.memory {
+		b.want[i].Validator, b.want[i].Room = m.validator, b.room
+	}
+	changed, probe := r.changed(ctx, b, began)
 	var read []int
 	cached, late := 0, 0
 	for i, m := range b.memory {
 		switch {
-		case m.retry.Holds(began):
+		case m.breaker.State(began) == breaker.Open:
 			answers[i] = m.recall()
 			late++
 		case changed != nil && !changed[i] && m.good() && !m.late && !m.due(began, r.sweep()):
@@ -56,64 +54,67 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 		}
 	}
 	if len(read) > 0 {
-		late += r.read(ctx, b, read, began, odd, answers)
+		late += r.read(ctx, b, read, began, probe, answers)
 	}
-	r.count(e, cached, late)
+	e.cached.Add(int64(cached))
+	e.late.Add(int64(late))
 	return answers
 }
 
-// changed returns for each of b.want whether its heads may have changed, or nil when all are to be read. odd says that
+// changed returns for each of b.want whether its heads may have changed, or nil when all are to be read. probe says that
 // the host's last answer made no sense, so that it is to be tried with one repository.
-func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (changed []bool, odd bool) {
+func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (changed []bool, probe bool) {
 	e := b.endpoint
-	hints, ok := r.hints(e)
-	if !ok || b.few || e.hint.Holds(began) || e.gate.Ailing() || e.odd.Failures > 0 {
+	prefilter, ok := r.prefilter(e)
+	down, senseless := e.gate.HalfOpen(began)
+	if !ok || b.few || e.prefilter.State(began) == breaker.Open || down || senseless {
 		e.gate.Begin(began, transport.MaxProbes)
-		return nil, e.odd.Failures > 0
+		return nil, senseless
 	}
 	// Hints that fail must not look like a host that does.
 	e.gate.Begin(began, 1)
-	before := r.statsOf(e).Requests
+	before := e.gate.Status().Requests
 	ctx, cancel := githost.WithTimeout(ctx, e.name, r.timeout()/3)
 	defer cancel()
 	var err error
-	if fault := r.survive(e, func() { changed, err = hints.Changed(ctx, b.want) }); fault != nil {
+	if fault := r.survive(e, func() { changed, err = prefilter.Changed(ctx, b.want) }); fault != nil {
 		err = fault
 	}
 	if err == nil && len(changed) != len(b.want) {
 		err = fmt.Errorf("%d hints for %d repositories", len(changed), len(b.want))
 	}
 	if err == nil {
-		e.hint = breaker.Backoff{}
-		if r.statsOf(e).Requests == before { // then the heads are what is asked for first
+		e.prefilter.Close()
+		if e.gate.Status().Requests == before { // then the heads are what is asked for first
 			e.gate.Begin(began, transport.MaxProbes)
 		}
 		return changed, false
 	}
-	clean, asked, probes := e.tidy(err), r.statsOf(e).Requests > before, transport.MaxProbes
+	clean, asked, probes := e.redacted(err), e.gate.Status().Requests > before, transport.MaxProbes
 	if asked {
 		probes--
 	}
-	if clean.Kind != githost.RateLimited {
-		e.hint.Fail(began)
-	} else if asked { // else a limit that is known, and says nothing against the hints
-		e.hint.Fail(began)
-		e.gate.LimitUntil(clean)
+	limited := clean.Kind == githost.RateLimited
+	if !limited || asked { // else a limit that is known, and says nothing against the hints
+		e.prefilter.Fail(began, clean)
+	}
+	if limited && asked {
+		e.gate.Exhaust(clean)
 	}
 	r.log().Debug("the host does not tell what changed; reading all", "host", e.name, "err", clean)
 	e.gate.Begin(began, probes)
 	return nil, clean.Kind == githost.Invalid && githost.Senseless(githost.Failed(clean))
 }
 
-// hints returns what an endpoint offers to tell changes by, if it is to be used.
-func (r *Reader) hints(e *endpoint) (githost.Prefilter, bool) {
+// prefilter returns what an endpoint offers to tell changes by, if it is to be used.
+func (r *Reader) prefilter(e *endpoint) (githost.Prefilter, bool) {
 	p, ok := e.host.(githost.Prefilter)
 	return p, ok && r.sweep() > 0
 }
 
 // read asks the Host for the repositories with these indexes, writes what it gave into answers, and returns
 // how many there was no budget or no time for. Those that failed last time come after the others.
-func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, odd bool, answers []repo.Observation) (late int) {
+func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, probe bool, answers []repo.Observation) (late int) {
 	e := b.endpoint
 	e.gate.SpreadOver(len(indexes))
 	slices.SortStableFunc(indexes, func(i, j int) int { return b.memory[i].order(b.memory[j]) })
@@ -123,7 +124,7 @@ func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.T
 	}
 	var fault *githost.Error
 	probed := 0
-	if odd {
+	if probe {
 		probed = 1
 		fault = r.heads(ctx, b, indexes[:1], answers)
 		if first := answers[indexes[0]]; githost.Senseless(first) {
@@ -134,18 +135,20 @@ func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.T
 		}
 	}
 	fault = cmp.Or(fault, r.heads(ctx, b, indexes[min(probed, failing):failing], answers), r.heads(ctx, b, indexes[max(probed, failing):], answers))
-	works := !e.gate.End() && fault == nil && !r.judge(b, indexes, began, odd, answers)
+	works := !e.gate.End() && fault == nil && !b.senseless(indexes, probe, answers)
 	return r.learn(b, indexes, began, answers, works, ctx.Err() != nil)
 }
 
-// judge finds out whether the host made sense in a round, and reports whether it is taken for one that does not.
-func (r *Reader) judge(b *batch, indexes []int, began time.Time, odd bool, answers []repo.Observation) bool {
-	e, sane, fresh := b.endpoint, false, 0
+// senseless reports whether the host is taken for one whose answers make no sense, after a round in which repositories
+// were read. One repository that breaks must not silence its host: it takes three whose last look was good or that are
+// new, or as many as there are, and none with an answer that makes sense.
+func (b *batch) senseless(indexes []int, probe bool, answers []repo.Observation) bool {
+	sane, fresh := false, 0
 	var last *githost.Error
 	for _, i := range indexes {
 		switch o := answers[i]; {
 		case githost.Senseless(o):
-			last = e.tidy(o.Err)
+			last = githost.WrapError(b.endpoint.name, o.Err)
 			if b.memory[i].err == nil {
 				fresh++
 			}
@@ -153,15 +156,8 @@ func (r *Reader) judge(b *batch, indexes []int, began time.Time, odd bool, answe
 			sane = true
 		}
 	}
-	repositories := len(b.want)
-	if odd {
-		repositories = min(fresh, 1) // a hint made none before
-	}
-	e.odd.judge(began, sane, fresh, repositories, last)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e.silent = e.odd
-	return e.odd.Failures > 0
+	all := probe || fresh >= min(transport.MaxProbes, len(b.want))
+	return b.endpoint.gate.Judge(sane, all, last)
 }
 
 // heads asks the Host for some of b.want and writes what it gave into answers. A fault is of the Host.
@@ -182,8 +178,8 @@ func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []r
 	for k, i := range indexes {
 		if fault != nil {
 			answers[i] = githost.Failed(fault)
-		} else {
-			answers[i] = got[k]
+		} else if answers[i] = got[k]; got[k].Err != nil {
+			answers[i].Err = e.redacted(got[k].Err)
 		}
 	}
 	return fault
@@ -193,11 +189,12 @@ func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []r
 // the host works, so that an error is the repository's own; timeUp that the time was up.
 func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.Observation, works, timeUp bool) (late int) {
 	e := b.endpoint
-	_, hints := r.hints(e)
+	_, hints := r.prefilter(e)
 	read, limited, slow := false, false, 0
-	room := b.room.Size()
+	room, validators := b.room.Size(), b.room.Size() // what is left to keep from one to the next call
 	for _, m := range b.memory {
 		room -= m.cost
+		validators -= m.validatorCost
 	}
 	for turn, i := range indexes {
 		m := b.memory[i]
@@ -206,6 +203,10 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 		if !unasked {
 			m.tried = began.Add(time.Duration(turn)) // the order in which they have their next turn
 		}
+		validators += m.validatorCost
+		m.validate(answers[i], validators)
+		validators -= m.validatorCost
+		answers[i].Validator = nil
 		if answers[i].Err == nil {
 			heads := answers[i].Heads
 			if !hints {
@@ -217,27 +218,27 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 			read = true
 			continue
 		}
-		err := e.tidy(answers[i].Err)
-		answers[i] = githost.Failed(err)
+		err := *githost.WrapError(e.name, answers[i].Err)
+		answers[i] = githost.Failed(&err)
 		switch {
 		case unasked:
 			if err.Late = timeUp && works && err.Kind == githost.Temporary; err.Late {
 				slow++
 			}
-			answers[i], m.late = repo.Observation{Err: githost.NotAsked(err), Cached: true}, true
+			answers[i], m.late = repo.Observation{Err: githost.NotAsked(&err), Cached: true}, true
 			late++
 			continue
 		case err.Kind == githost.RateLimited:
-			e.gate.LimitUntil(err)
-			m.fail(err, began, false)
+			e.gate.Exhaust(&err)
+			m.fail(&err, began, false)
 			limited = true
 		default:
-			m.fail(err, began, works)
+			m.fail(&err, began, works)
 		}
 		m.late = timeUp
 	}
 	if read && !limited {
-		e.gate.Unlimited()
+		e.gate.Grant()
 	}
 	if slow > 0 && began.Sub(e.slowTold) >= time.Hour {
 		e.slowTold = began

@@ -29,26 +29,13 @@ func (r *Reader) Stats() []EndpointStats {
 	return all
 }
 
-// stats is called with r.mu held.
 func (e *endpoint) stats() EndpointStats {
-	s := EndpointStats{Type: e.Type, Host: e.name, Cached: e.cached, Late: e.late, Status: e.gate.Status()}
-	if whole := s.Why != nil && s.Resource == ""; !whole && e.silent.Holds(time.Now()) {
-		s.Until, s.Why, s.Resource = e.silent.Until, e.silent.err, ""
-	}
-	return s
-}
-
-// count adds to the counts of an endpoint.
-func (r *Reader) count(e *endpoint, cached, late int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e.cached += cached
-	e.late += late
+	return EndpointStats{Type: e.Type, Host: e.name, Cached: int(e.cached.Load()), Late: int(e.late.Load()), Status: e.gate.Status()}
 }
 
 // logRound tells at debug level what became of an endpoint since before.
 func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failures int, took time.Duration) {
-	after := r.statsOf(e)
+	after := e.stats()
 	args := []any{"host", e.name, "repositories", repositories, "cached", after.Cached - before.Cached, "late", after.Late - before.Late,
 		"failed", failures, "requests", after.Requests - before.Requests, "took", took}
 	if !after.Until.IsZero() {
@@ -63,7 +50,7 @@ func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failu
 
 // logSilence tells that an endpoint is not asked any more, and why.
 func (e *endpoint) logSilence(log *slog.Logger, s EndpointStats) {
-	args := []any{"host", e.name, "credential", githost.CredentialOf(e.Auth), "err", e.tidy(s.Why)}
+	args := []any{"host", e.name, "credential", githost.CredentialOf(e.Auth), "err", s.Why}
 	if s.Revoked {
 		log.Error("the credential is not sent again until it is another one", args...)
 		return
@@ -93,10 +80,4 @@ func (r *Reader) logHour(e *endpoint) {
 		r.log().Info("asked in the last hour", "host", e.name, "credential", githost.CredentialOf(e.Auth), "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
 			"cached", now.Cached-before.Cached, "late", now.Late-before.Late)
 	}
-}
-
-func (r *Reader) statsOf(e *endpoint) EndpointStats {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return e.stats()
 }

@@ -66,37 +66,28 @@ func UserAgent(version string) string { return "sentry/" + version }
 // sent to another origin than the one that was asked.
 func NewClient(base http.RoundTripper, version string, timeout time.Duration) *http.Client {
 	return &http.Client{
-		Transport:     &retry{next: &polite{next: base, agents: []string{UserAgent(version)}}},
+		Transport:     &retry{next: &agent{next: base, names: []string{UserAgent(version)}}},
 		CheckRedirect: checkRedirect,
 		Timeout:       timeout,
 	}
 }
 
-// polite names us to the server and bounds what it answers.
-type polite struct {
-	next   http.RoundTripper
-	agents []string // one
+// agent names us to the server and bounds what it answers.
+type agent struct {
+	next  http.RoundTripper
+	names []string // one
 }
 
-func (p *polite) RoundTrip(req *http.Request) (*http.Response, error) {
+func (a *agent) RoundTrip(req *http.Request) (*http.Response, error) {
 	named := *req // a whole clone costs more than all else that is ours in a request
 	named.Header = maps.Clone(req.Header)
-	named.Header["User-Agent"] = p.agents
-	resp, err := p.next.RoundTrip(&named)
+	named.Header["User-Agent"] = a.names
+	resp, err := a.next.RoundTrip(&named)
 	if err != nil {
 		return nil, err
 	}
 	resp.Body = &bounded{body: resp.Body, host: githost.HostOf(req.URL), left: maxBody}
 	return resp, nil
-}
-
-// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
-func (p *polite) CloseIdleConnections() { closeIdle(p.next) }
-
-func closeIdle(rt http.RoundTripper) {
-	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
 }
 
 // bounded fails once more than left bytes were read. It counts what the transport has decompressed, so

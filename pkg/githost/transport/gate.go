@@ -1,11 +1,10 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,79 +22,76 @@ const (
 	maxRefusals = 3
 )
 
-// Gate is the budget of an endpoint: every request to it passes here. A round is what one call of the Reader
-// asks. In a round the first request goes alone, and the others once it was answered; failures end it. From
-// round to round a gate remembers when the host may be asked again.
+// Gate is the budget of an endpoint: every request to it passes here. What it does not let through is told by breakers,
+// which last: of the whole endpoint, of its credential, and one for each quota that the server counts. A rate limiter
+// spreads the requests of a round, which is what one call of a Reader asks. In a round the first request goes alone, and
+// the others once it was answered; failures end it.
 type Gate struct {
-	next       http.RoundTripper
-	name       string // host[:port]
-	credential bool   // a 401 is about the credential, and not only about a repository
-	patience   time.Duration
+	next     http.RoundTripper
+	name     string   // host[:port]
+	secrets  []string // with any, a 401 is about the credential, and not only about a repository
+	patience time.Duration
 
 	mu   sync.Mutex
 	news chan struct{} // closed when those who wait shall look again; nil when nobody waits
+	round
+	limiter limiter
 
-	began    time.Time
-	probes   int            // how many requests of this round may fail before one is answered
-	proven   bool           // a good answer came in this round
-	answered int            // requests of this round that got any answer of a host that works
-	failed   int            // requests of this round that did not
-	streak   int            // of them since the last answer
-	flying   int            // requests under way
-	launched time.Time      // the last of them
-	over     *githost.Error // why nothing more is sent in this round
-	pace     pace
-
-	failure  *githost.Error // the last one
-	down     breaker.Backoff
-	limits   limits
-	refusals int // 401 in a row
-	revoked  *githost.Error
+	refused   breaker.Breaker // the credential
+	down      breaker.Breaker
+	senseless breaker.Breaker // it answers nothing that makes sense, as a login page or one of a maintenance
+	quotas    quotas
+	refusals  int            // 401 in a row
+	failure   *githost.Error // the last one
 
 	requests, failures int // since the start
 }
 
-// NewGate returns the budget of an endpoint, with its name host[:port]. credential says that requests carry one, and
-// patience is how long the first request of a round may keep the others waiting before one more goes.
-func NewGate(base http.RoundTripper, name string, credential bool, patience time.Duration) *Gate {
-	g := &Gate{name: name, credential: credential, patience: patience}
-	g.next = &quota{base, g}
-	return g
+// round is what a Gate knows of the round.
+type round struct {
+	began    time.Time
+	probes   int            // how many requests may fail before one is answered
+	proven   bool           // a good answer came
+	answered int            // requests that got any answer of a host that works
+	failed   int            // requests that did not
+	streak   int            // of them since the last answer
+	flying   int            // requests under way
+	launched time.Time      // the last of them
+	over     *githost.Error // why nothing more is sent
 }
 
-// Standing returns why the endpoint is not to be asked now, or nil.
-func (g *Gate) Standing(now time.Time) *githost.Error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch {
-	case g.revoked != nil:
-		return g.revoked
-	case g.limits[""].Holds(now):
-		return g.limits[""].err
-	case g.down.Holds(now):
-		return g.failure
+// NewGate returns the budget of an endpoint. patience is how long the first request of a round may keep the others waiting
+// before one more goes.
+func NewGate(base http.RoundTripper, e githost.Endpoint, patience time.Duration) *Gate {
+	return &Gate{next: base, name: e.Host(), secrets: e.Secrets(), patience: patience, quotas: make(quotas)}
+}
+
+// open returns the breaker that keeps the whole endpoint from being asked, nil when none does.
+func (g *Gate) open(now time.Time) *breaker.Breaker {
+	for _, b := range []*breaker.Breaker{&g.refused, g.quotas[""], &g.down, &g.senseless} {
+		if b != nil && b.State(now) == breaker.Open {
+			return b
+		}
 	}
 	return nil
 }
 
-// Ailing reports whether the host failed as a whole when it was asked last.
-func (g *Gate) Ailing() bool {
+// HalfOpen reports whether a host that is to be asked was down when it was asked last, or made no sense.
+func (g *Gate) HalfOpen(now time.Time) (down, senseless bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.down.Failures > 0
+	return g.down.State(now) != breaker.Closed, g.senseless.State(now) != breaker.Closed
 }
 
-// Begin begins a round that is over once so many requests failed and none was answered. A host that failed
-// as a whole before gets one.
+// Begin begins a round that is over once so many requests failed and none was answered. A host that was down gets one.
 func (g *Gate) Begin(now time.Time, probes int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.down.Failures > 0 {
+	if g.down.State(now) != breaker.Closed {
 		probes = 1
 	}
-	g.began, g.probes = now, probes
-	g.proven, g.answered, g.failed, g.streak, g.over = false, 0, 0, 0, nil
-	g.pace.spreadOver(0)
+	g.round = round{began: now, probes: probes, flying: g.flying, launched: g.launched}
+	g.limiter.spreadOver(0)
 }
 
 // End ends a round and reports whether the host failed as a whole in it.
@@ -105,8 +101,23 @@ func (g *Gate) End() bool {
 	if g.answered > 0 || g.failed == 0 {
 		return false
 	}
-	g.down.Fail(g.began)
+	g.down.Fail(g.began, g.failure)
 	return true
+}
+
+// Judge reports whether the host is taken for one that makes no sense: it opens for err, the last answer without sense, if
+// all say so that were asked, or if it was so before. Such a host is as good as down.
+func (g *Gate) Judge(sane, all bool, err *githost.Error) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := g.senseless.State(g.began) != breaker.Closed
+	switch {
+	case sane:
+		g.senseless.Close()
+	case err != nil && (all || before):
+		g.senseless.Fail(g.began, err)
+	}
+	return g.senseless.State(g.began) != breaker.Closed
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -118,12 +129,15 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := g.next.RoundTrip(req)
+	if err == nil {
+		// A quota is known to be used up before the first request is turned away for it, and before others go.
+		if until, spent := spentUntil(resp.Header, time.Now()); spent {
+			g.Exhaust(spentError(g.name, usedUp(resp), until))
+		}
+	}
 	g.leave(resp, err, isForMany(req.Context()))
 	return resp, err
 }
-
-// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
-func (g *Gate) CloseIdleConnections() { closeIdle(g.next) }
 
 // enter returns when a request may go out, or why it may not.
 func (g *Gate) enter(ctx context.Context) error {
@@ -136,13 +150,7 @@ func (g *Gate) enter(ctx context.Context) error {
 		if wait <= 0 {
 			return nil
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-news:
-		case <-ctx.Done():
-		}
-		timer.Stop()
+		_ = sleep(ctx, wait, news) // what became of the context is for admit to see
 	}
 }
 
@@ -152,19 +160,15 @@ func (g *Gate) admit(ctx context.Context, turn *time.Time) (time.Duration, <-cha
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	limit := g.limits.of(resourceOf(ctx))
-	if wait := limit.Until.Sub(now); wait > 0 && wait <= maxWait && fits(ctx, wait) {
+	quota := g.quotas.of(resourceOf(ctx))
+	if wait := quota.Until().Sub(now); wait > 0 && wait <= maxWait && fits(ctx, wait) {
 		return wait, g.awaited(), nil
 	}
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return 0, nil, githost.WrapError(g.name, context.Cause(ctx))
-	case g.revoked != nil:
-		return 0, nil, g.revoked
-	case limit.Holds(now):
-		return 0, nil, limit.err
-	case g.over != nil:
-		return 0, nil, g.over
+	}
+	if err := cmp.Or(g.refused.Why(now), quota.Why(now), g.over); err != nil {
+		return 0, nil, err
 	}
 	if !g.proven && g.flying > 0 {
 		wait := g.patience - now.Sub(g.launched)
@@ -176,7 +180,7 @@ func (g *Gate) admit(ctx context.Context, turn *time.Time) (time.Duration, <-cha
 		}
 	}
 	if turn.IsZero() {
-		*turn = g.pace.take(now)
+		*turn = g.limiter.take(now)
 	}
 	if wait := turn.Sub(now); wait > 0 {
 		return wait, g.awaited(), nil
@@ -217,7 +221,7 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 	}
 	var said *githost.Error
 	if err != nil {
-		said = githost.WrapError(g.name, err)
+		said = githost.Redact(g.name, err, g.secrets...)
 	} else if resp.StatusCode >= http.StatusBadRequest {
 		said = StatusError(g.name, resp, nil)
 	}
@@ -226,19 +230,19 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 		g.fails(said)
 		// Once the host is proven, one repository that is to wait is no maintenance; failures in a row are.
 		if !said.Until.IsZero() && (!g.proven || many || g.over != nil) {
-			g.limitLocked(said)
+			g.exhaust(said)
 		}
 		return
 	case said != nil && said.Kind == githost.RateLimited:
-		g.limitLocked(said)
-	case said != nil && said.Status == http.StatusUnauthorized && g.credential:
-		g.refused()
+		g.exhaust(said)
+	case said != nil && said.Status == http.StatusUnauthorized && len(g.secrets) > 0:
+		g.refuse()
 	default:
 		g.proven, g.refusals = true, 0
 	}
 	g.answered++
 	g.streak = 0
-	g.down = breaker.Backoff{}
+	g.down.Close()
 }
 
 func (g *Gate) fails(err *githost.Error) {
@@ -252,14 +256,15 @@ func (g *Gate) fails(err *githost.Error) {
 	}
 }
 
-// refused counts a 401. Beside good answers it is about a repository.
-func (g *Gate) refused() {
+// refuse counts a 401. Beside good answers it is about a repository.
+func (g *Gate) refuse() {
 	g.failures++
 	g.refusals++
 	if g.refusals >= maxRefusals && !g.proven {
-		g.revoked = githost.NewError(githost.Denied, g.name, "HTTP 401: the credential was refused %d times in a row and is not sent again: "+
+		err := githost.NewError(githost.Denied, g.name, "HTTP 401: the credential was refused %d times in a row and is not sent again: "+
 			"put a valid one into auth or the Secret that it comes from (without --env-dir: and restart Sentry)", maxRefusals)
-		g.revoked.Status = http.StatusUnauthorized
+		err.Status = http.StatusUnauthorized
+		g.refused.Trip(err)
 	}
 }
 
@@ -277,20 +282,14 @@ type Status struct {
 func (g *Gate) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := Status{Requests: g.requests, Failures: g.failures, Revoked: g.revoked != nil}
-	switch now := time.Now(); {
-	case s.Revoked:
-		s.Why = g.revoked
-	case g.limits[""].Holds(now):
-		s.Until, s.Why = g.limits[""].Until, g.limits[""].err
-	case g.down.Holds(now):
-		s.Until, s.Why = g.down.Until, g.failure
-	default:
-		for _, resource := range slices.Sorted(maps.Keys(g.limits)) {
-			if l := g.limits[resource]; l.Holds(now) && l.Until.After(s.Until) {
-				s.Until, s.Why, s.Resource = l.Until, l.err, resource
-			}
-		}
+	now := time.Now()
+	s := Status{Requests: g.requests, Failures: g.failures, Revoked: g.refused.State(now) == breaker.Open}
+	b := g.open(now)
+	if b == nil {
+		s.Resource, b = g.quotas.longest(now)
+	}
+	if b != nil {
+		s.Until, s.Why = b.Until(), b.Why(now)
 	}
 	return s
 }

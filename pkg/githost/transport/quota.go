@@ -2,48 +2,26 @@ package transport
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 )
 
-// quota learns from answers that a limit is used up, before the first request is turned away for it. It is below
-// the gate, which lets others pass once it has an answer.
-type quota struct {
-	next http.RoundTripper
-	gate *Gate
-}
-
-// RoundTrip implements http.RoundTripper.
-func (q *quota) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := q.next.RoundTrip(req)
-	if err == nil {
-		if until, spent := spentUntil(resp.Header, time.Now()); spent {
-			q.gate.LimitUntil(spentError(q.gate.name, usedUp(resp), until))
-		}
+// Spent tells the Gate of a Host's client that what the server grants of a resource is used up until then: it is not
+// asked for before, for an hour at most, and what is left of the cycle is late. A time that is over says nothing.
+// Headers that say so need no call: the Gate reads them itself.
+func Spent(c *http.Client, resource string, until time.Time) {
+	r, _ := c.Transport.(*retry)
+	if r == nil {
+		return
 	}
-	return resp, err
-}
-
-// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
-func (q *quota) CloseIdleConnections() { closeIdle(q.next) }
-
-type gateKey struct{}
-
-// WithGate makes Spent reach a gate.
-func WithGate(ctx context.Context, g *Gate) context.Context {
-	return context.WithValue(ctx, gateKey{}, g)
-}
-
-// Spent tells the Reader that called a Host with this context that what the server grants this credential is used
-// up until then: it is not asked before, for an hour at most, and what is left of the cycle is late. With a
-// context of WithResource that is so for the requests of this resource alone.
-// A time that is over says nothing. Headers that say so need no call: the Reader reads them itself.
-func Spent(ctx context.Context, until time.Time) {
-	g, ok := ctx.Value(gateKey{}).(*Gate)
+	g, ok := r.next.(*agent).next.(*Gate)
 	if until, spent := soon(until, time.Now()); ok && spent {
-		g.LimitUntil(spentError(g.name, resourceOf(ctx), until))
+		g.Exhaust(spentError(g.name, resource, until))
 	}
 }
 
@@ -61,11 +39,10 @@ func spentError(host, resource string, until time.Time) *githost.Error {
 // and RateLimit-* of GitLab, which come with good answers, too.
 func spentUntil(h http.Header, now time.Time) (time.Time, bool) {
 	for _, prefix := range []string{"X-RateLimit-", "RateLimit-"} {
-		if h.Get(prefix+"Remaining") != "0" {
-			continue
-		}
-		if until, ok := parseWait(h.Get(prefix+"Reset"), now); ok {
-			return soon(until, now)
+		if h.Get(prefix+"Remaining") == "0" {
+			if until := namedUntil(h, now, prefix+"Reset"); !until.IsZero() {
+				return until, true
+			}
 		}
 	}
 	return time.Time{}, false
@@ -77,4 +54,92 @@ func soon(until, now time.Time) (time.Time, bool) {
 		until = latest
 	}
 	return until, until.After(now)
+}
+
+type resourceKey struct{}
+
+// WithResource returns a context that marks the requests made with it as those of a resource that the server
+// counts apart from its others: "core" and "graphql" are GitHub's names, as they stand in X-RateLimit-Resource. When
+// it is used up, requests of other resources go on. A request without a mark is of all that the server has.
+func WithResource(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, resourceKey{}, name)
+}
+
+func resourceOf(ctx context.Context) string {
+	name, _ := ctx.Value(resourceKey{}).(string)
+	return name
+}
+
+// usedUp returns the resource of which an answer's headers say that nothing is left, "" when they name none, or
+// another one than was asked for: a server could invent as many as it likes.
+func usedUp(resp *http.Response) string {
+	if resp.Request == nil || resp.Header.Get("X-RateLimit-Remaining") != "0" {
+		return ""
+	}
+	if name := resourceOf(resp.Request.Context()); name == resp.Header.Get("X-RateLimit-Resource") {
+		return name
+	}
+	return ""
+}
+
+// quotas are those of an endpoint, by resource; "" is all.
+type quotas map[string]*breaker.Breaker
+
+// noQuota is never used up.
+var noQuota breaker.Breaker
+
+// of returns the quota that keeps the requests of a resource back the longest.
+func (q quotas) of(resource string) *breaker.Breaker {
+	longest := &noQuota
+	for _, name := range []string{"", resource} {
+		if b := q[name]; b != nil && b.Until().After(longest.Until()) {
+			longest = b
+		}
+	}
+	return longest
+}
+
+// longest returns the quota that is used up the longest, nil when none is.
+func (q quotas) longest(now time.Time) (resource string, longest *breaker.Breaker) {
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if b := q[name]; b.State(now) == breaker.Open && (longest == nil || b.Until().After(longest.Until())) {
+			resource, longest = name, b
+		}
+	}
+	return resource, longest
+}
+
+// Exhaust keeps what err limits from being asked for before the time that it names. Where it names none, that
+// doubles from time to time; so it does where that time is over, such as by a clock that is ahead.
+func (g *Gate) Exhaust(err *githost.Error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !err.Until.After(time.Now()) {
+		unnamed := *err
+		unnamed.Until = time.Time{}
+		err = &unnamed
+	}
+	g.exhaust(err)
+}
+
+func (g *Gate) exhaust(err *githost.Error) {
+	defer g.wake()
+	b := g.quotas[err.Resource]
+	if b == nil {
+		b = &breaker.Breaker{}
+		g.quotas[err.Resource] = b
+	}
+	if !err.Until.IsZero() {
+		b.OpenUntil(err.Until, err)
+	} else if b.State(time.Now()) != breaker.Open {
+		b.Fail(g.began, err)
+	}
+}
+
+// Grant closes the quotas that are half-open, after a round in which the host told of none.
+func (g *Gate) Grant() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(g.quotas, func(_ string, b *breaker.Breaker) bool { return b.State(now) != breaker.Open })
 }

@@ -46,9 +46,6 @@ func isForMany(ctx context.Context) bool { return ctx.Value(forManyKey{}) != nil
 // that hangs would hang again.
 type retry struct{ next http.RoundTripper }
 
-// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
-func (r *retry) CloseIdleConnections() { closeIdle(r.next) }
-
 func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		resp, err := r.next.RoundTrip(req)
@@ -70,7 +67,7 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 		if resp != nil {
 			discard(resp)
 		}
-		if err := sleep(req.Context(), wait); err != nil {
+		if err := sleep(req.Context(), wait, nil); err != nil {
 			return nil, err
 		}
 		req = next
@@ -128,11 +125,14 @@ func discard(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// sleep waits for so long, for news, or for the end of the context, of which it returns the cause.
+func sleep(ctx context.Context, d time.Duration, news <-chan struct{}) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
+	case <-news:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

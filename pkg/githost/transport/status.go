@@ -29,9 +29,7 @@ func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 	switch s := resp.StatusCode; {
 	case s == http.StatusTooManyRequests, s == http.StatusForbidden && (saysLimit(resp.Header) || LimitText(string(body))):
 		kind, hint = githost.RateLimited, "asked too often"
-		if at, told := limitedUntil(resp.Header, time.Now()); told {
-			until = at
-		}
+		until = namedUntil(resp.Header, time.Now(), "Retry-After", "X-RateLimit-Reset", "RateLimit-Reset")
 		// GitHub sends Retry-After for secondary limits, which are of all resources.
 		if resp.Header.Get("Retry-After") == "" && !SecondaryLimit(string(body)) {
 			resource = usedUp(resp)
@@ -50,12 +48,7 @@ func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 		kind, hint = githost.NotFound, "no such repository, or this credential may not see it"
 	case s >= 500, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
 		kind, hint = githost.Temporary, "the server has a problem"
-		now := time.Now()
-		if at, told := parseWait(resp.Header.Get("Retry-After"), now); told {
-			if at, ahead := soon(at, now); ahead {
-				until = at
-			}
-		}
+		until = namedUntil(resp.Header, time.Now(), "Retry-After")
 	}
 	e := githost.NewError(kind, host, "HTTP %d: %s%s", resp.StatusCode, hint, quote(resp, body))
 	e.Status, e.Until, e.Resource = resp.StatusCode, until, resource
@@ -146,22 +139,19 @@ func says(text string, phrases ...string) bool {
 	return slices.ContainsFunc(phrases, func(said string) bool { return strings.Contains(text, said) })
 }
 
-// limitedUntil returns when a server wants to be asked again, at most maxUntil from now: Retry-After as
-// seconds or a date (RFC 9110, 10.2.3), or the X-RateLimit-Reset and RateLimit-Reset headers of the hosts.
-func limitedUntil(h http.Header, now time.Time) (time.Time, bool) {
-	until, ok := parseWait(h.Get("Retry-After"), now)
-	for _, name := range []string{"X-RateLimit-Reset", "RateLimit-Reset"} {
-		if !ok {
-			until, ok = parseWait(h.Get(name), now)
+// namedUntil returns when a server wants to be asked again, by the first of these headers that says so, at most maxUntil
+// from now; zero when none does, or the time is over: Retry-After as seconds or a date (RFC 9110, 10.2.3), or
+// X-RateLimit-Reset and RateLimit-Reset of the hosts.
+func namedUntil(h http.Header, now time.Time, names ...string) time.Time {
+	for _, name := range names {
+		if at, ok := parseWait(h.Get(name), now); ok {
+			if until, ahead := soon(at, now); ahead {
+				return until
+			}
+			break
 		}
 	}
-	if !ok || until.Before(now) {
-		return now, ok
-	}
-	if latest := now.Add(maxUntil); until.After(latest) {
-		until = latest
-	}
-	return until, true
+	return time.Time{}
 }
 
 func parseWait(value string, now time.Time) (time.Time, bool) {

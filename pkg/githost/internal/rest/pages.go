@@ -3,8 +3,6 @@ package rest
 import (
 	"cmp"
 	"context"
-	"strconv"
-	"sync"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
@@ -32,31 +30,69 @@ type Page struct {
 // error of add is its own.
 type Fetch func(ctx context.Context, number int, etag string, add func(Head) error) (Page, error)
 
-// Memory keeps the last answers that carried an ETag, so that asking again costs a 304. The zero Memory
-// is ready to use.
-type Memory struct {
-	mu    sync.Mutex
-	pages map[pageKey]known
-	cost  int // of all heads, in bytes
-}
-
-type pageKey struct {
-	request string
-	number  int
+// Pages are the answers of one repository that carried an ETag, so that asking again costs a 304. They are its
+// Validator.
+type Pages struct {
+	before, now []known
 }
 
 // known is a page with the heads that may be wanted.
 type known struct {
 	Page
+	request  string
+	number   int
 	heads    []Head
 	cost     int // of heads, in bytes
 	branches int // that the page has, wanted or not
 }
 
+// PagesOf returns what was answered before for what is wanted.
+func PagesOf(w githost.Wanted) *Pages {
+	p, _ := w.Validator.(*Pages)
+	return p.Again()
+}
+
+// Again returns the pages for the next question.
+func (p *Pages) Again() *Pages {
+	if p == nil {
+		return &Pages{}
+	}
+	return &Pages{before: p.now}
+}
+
+// Cost implements repo.Validator.
+func (p *Pages) Cost() int {
+	if p == nil {
+		return 0
+	}
+	cost := 0
+	for _, k := range p.now {
+		cost += len(k.ETag) + k.cost
+	}
+	return cost
+}
+
+// Observation returns what was collected of all pages, or why it was not.
+func (p *Pages) Observation(heads *githost.Heads, err error) repo.Observation {
+	if err == nil {
+		o := heads.Observation()
+		o.Validator = p
+		return o
+	}
+	heads.Drop()
+	// What was not answered anew is asked for with the old ETags again.
+	for _, k := range p.before {
+		if _, ok := find(p.now, k.request, k.number); !ok {
+			p.now = append(p.now, k)
+		}
+	}
+	return repo.Observation{Err: err, Validator: p}
+}
+
 // Request is what is asked for of one repository.
 type Request struct {
 	Host     string
-	Name     string // what tells it from others
+	Name     string // what tells it from others of the repository
 	Size     int    // how many branches a full page has, 0 when the host answers in one
 	Patterns repo.Patterns
 }
@@ -65,11 +101,10 @@ type Request struct {
 //
 // An ETag is made of a page's body alone, so a full last page does not change when a page after it
 // appears: such a page is followed by another request.
-func (m *Memory) Read(ctx context.Context, r Request, heads *githost.Heads, fetch Fetch) error {
+func (p *Pages) Read(ctx context.Context, r Request, heads *githost.Heads, fetch Fetch) error {
 	number, branches := 1, 0
 	for range maxPages {
-		key := pageKey{r.key(), number}
-		page, err := m.page(ctx, r, key, heads, fetch)
+		page, err := p.page(ctx, r, number, heads, fetch)
 		if err != nil {
 			return err
 		}
@@ -88,11 +123,11 @@ func (m *Memory) Read(ctx context.Context, r Request, heads *githost.Heads, fetc
 }
 
 // page reads a page into heads.
-func (m *Memory) page(ctx context.Context, r Request, key pageKey, heads *githost.Heads, fetch Fetch) (known, error) {
-	before := m.recall(key)
-	var now known
+func (p *Pages) page(ctx context.Context, r Request, number int, heads *githost.Heads, fetch Fetch) (known, error) {
+	before, _ := find(p.before, r.Name, number)
+	now := known{request: r.Name, number: number}
 	var err error
-	now.Page, err = fetch(ctx, key.number, before.ETag, func(h Head) error {
+	now.Page, err = fetch(ctx, number, before.ETag, func(h Head) error {
 		if now.branches++; now.branches > maxBranches {
 			return githost.NewError(githost.TooLarge, r.Host, "more than %d branches: narrow monitor.branches", maxBranches)
 		}
@@ -106,13 +141,16 @@ func (m *Memory) page(ctx context.Context, r Request, key pageKey, heads *githos
 	case err != nil:
 		return known{}, err
 	case !now.Unchanged:
-		m.keep(key, now, githost.RoomOf(ctx).Size())
+		if now.ETag != "" {
+			p.now = append(p.now, now)
+		}
 		return now, nil
 	case before.ETag == "":
 		return known{}, githost.NewError(githost.Invalid, r.Host, "it answers \"unchanged\" to a first question: is a proxy in between?")
 	}
+	p.now = append(p.now, before)
 	if before.Next == 0 && r.Size > 0 && before.branches >= r.Size {
-		before.Next = key.number + 1
+		before.Next = number + 1
 	}
 	for _, h := range before.heads {
 		heads.Add(h.Branch, h.Name)
@@ -120,36 +158,13 @@ func (m *Memory) page(ctx context.Context, r Request, key pageKey, heads *githos
 	return before, heads.Err()
 }
 
-// key names what is asked for and what is kept of it. The same text may be an exact name and an expression.
-func (r Request) key() string {
-	key := strconv.Quote(r.Name)
-	for _, p := range r.Patterns {
-		_, exact := p.Exact()
-		key += " " + strconv.FormatBool(exact) + strconv.Quote(p.String())
+func find(pages []known, request string, number int) (known, bool) {
+	for _, k := range pages {
+		if k.request == request && k.number == number {
+			return k, true
+		}
 	}
-	return key
-}
-
-func (m *Memory) recall(key pageKey) known {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.pages[key]
-}
-
-// keep keeps a page. All take at most so many bytes: when that is not enough, they are forgotten.
-func (m *Memory) keep(key pageKey, page known, room int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.cost -= m.pages[key].cost
-	delete(m.pages, key)
-	if page.ETag == "" || page.cost > room {
-		return
-	}
-	if m.pages == nil || m.cost+page.cost > room {
-		m.pages, m.cost = make(map[pageKey]known), 0
-	}
-	m.pages[key] = page
-	m.cost += page.cost
+	return known{}, false
 }
 
 // CheckItem returns what is wrong with an item of a list that was just read, and gave a branch this name. One that is

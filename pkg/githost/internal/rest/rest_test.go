@@ -108,124 +108,79 @@ func TestEachSurvivesAPanic(t *testing.T) {
 	}
 }
 
-// room is how many branches named "b0" and so on a Memory keeps, outside of a Reader.
-var room = githost.RoomOf(context.Background()).Size() / githost.Cost("b00000")
-
-// pageOf is an answer of so many branches, which all match.
-func pageOf(t *testing.T, m *Memory, name string, branches int, fetch func(etag string) Page) repo.Observation {
+// ask reads a request of one page, as the next question about the same repository.
+func ask(t *testing.T, w *githost.Wanted, request string, fetch func(etag string, add func(Head) error) (Page, error)) repo.Observation {
 	t.Helper()
-	request := Request{Host: "h", Name: name, Patterns: patterns(t, "b.*")}
-	heads := githost.NewHeads(t.Context(), "h", request.Patterns)
-	err := m.Read(t.Context(), request, heads, func(_ context.Context, _ int, etag string, add func(Head) error) (Page, error) {
-		page := fetch(etag)
-		for i := range branches {
-			if page.Unchanged {
-				break
-			}
-			if err := add(Head{fmt.Sprintf("b%05d", i), strings.Repeat("1", 40)}); err != nil {
-				return Page{}, err
-			}
-		}
-		return page, nil
-	})
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return heads.Observation()
-}
-
-// What does not fit is forgotten, which costs a full answer and never a wrong one.
-func TestMemoryForgets(t *testing.T) {
-	const large = 9_000
-	var m Memory
-	var etags []string
-	read := func(request string, branches int) {
-		o := pageOf(t, &m, request, branches, func(etag string) Page {
-			etags = append(etags, etag)
-			return Page{ETag: request, Unchanged: etag != ""}
+	pages, heads := PagesOf(*w), githost.NewHeads("h", *w)
+	err := pages.Read(t.Context(), Request{Host: "h", Name: request, Patterns: w.Patterns}, heads,
+		func(_ context.Context, _ int, etag string, add func(Head) error) (Page, error) {
+			return fetch(etag, add)
 		})
-		if len(o.Heads) != branches {
-			t.Errorf("%s: %d heads and error %v, want %d", request, len(o.Heads), o.Err, branches)
-		}
-	}
-	fit := room / large
-	for range 2 {
-		for i := range fit {
-			read(fmt.Sprint(i), large)
-		}
-	}
-	read("one more", large)
-	read("small", 1)
-	read("0", large)
-	read("small", 1)
-	var want []string
-	for range fit {
-		want = append(want, "")
-	}
-	for i := range fit {
-		want = append(want, fmt.Sprint(i))
-	}
-	if want = append(want, "", "", "", "small"); !slices.Equal(etags, want) {
-		t.Errorf("asked with ETags %q, want %q", etags, want)
-	}
+	o := pages.Observation(heads, err)
+	w.Validator = o.Validator
+	return o
 }
 
-// An answer that replaces another takes its room.
-func TestMemoryCountsOnce(t *testing.T) {
-	var m Memory
-	etag := ""
-	keep := func(request, version string, branches int) {
-		pageOf(t, &m, request, branches, func(sent string) Page {
-			etag = sent
-			return Page{ETag: version}
-		})
-	}
-	keep("small", "kept", 1)
-	for version := range 2 * room / 9_000 {
-		keep("changing", fmt.Sprint(version), 9_000)
-	}
-	if keep("small", "kept", 1); etag != "kept" {
-		t.Errorf("after another request's answer changed many times, a small one is asked again with ETag %q, want %q", etag, "kept")
-	}
-}
+const sha = "1111111111111111111111111111111111111111"
 
-// An answer without an ETag replaces one with it: the old one is not trusted again.
-func TestMemoryWithoutETag(t *testing.T) {
-	var m Memory
+// What is unchanged is answered from the validator, and an answer without an ETag replaces one with it: the old one is
+// not trusted again.
+func TestPages(t *testing.T) {
+	want := githost.Wanted{Patterns: patterns(t, "b.*")}
 	var etags []string
-	for branches, answered := range []string{"e", "", ""} {
-		o := pageOf(t, &m, "r", 1+branches, func(etag string) Page {
+	for i, page := range []Page{{ETag: "e"}, {Unchanged: true}, {}, {ETag: "f"}, {Unchanged: true}} {
+		branches := i
+		if page.Unchanged {
+			branches--
+		}
+		o := ask(t, &want, "r", func(etag string, add func(Head) error) (Page, error) {
 			etags = append(etags, etag)
-			return Page{ETag: answered}
+			for n := range 1 + i {
+				if page.Unchanged {
+					break
+				}
+				if err := add(Head{fmt.Sprint("b", n), sha}); err != nil {
+					return Page{}, err
+				}
+			}
+			return page, add(Head{"other", sha})
 		})
 		if len(o.Heads) != 1+branches {
-			t.Errorf("%v, want %d heads", o, 1+branches)
+			t.Errorf("question %d: %v, want %d heads", i, o, 1+branches)
 		}
 	}
-	if want := []string{"", "e", ""}; !slices.Equal(etags, want) {
+	if want := []string{"", "e", "e", "", "f"}; !slices.Equal(etags, want) {
 		t.Errorf("asked with ETags %q, want %q", etags, want)
 	}
-	broken := errors.New("broken")
-	err := m.Read(t.Context(), Request{Name: "r"}, githost.NewHeads(t.Context(), "h", nil),
-		func(context.Context, int, string, func(Head) error) (Page, error) { return Page{}, broken })
-	if !errors.Is(err, broken) {
-		t.Errorf("Read = %v, want what fetch gave", err)
+	if cost := want.Validator.Cost(); cost < githost.Cost("b0")*4 || cost > githost.Cost("b0")*6 {
+		t.Errorf("four heads that match cost %d bytes", cost)
 	}
 }
 
-// The same text may be an exact name and an expression: what is kept for one is nothing for the other.
-func TestMemoryTellsPatternsApart(t *testing.T) {
-	var m Memory
-	for _, ps := range []repo.Patterns{patterns(t, "b.*"), {repo.ExactPattern("b.*")}} {
-		err := m.Read(t.Context(), Request{Name: "r", Patterns: ps}, githost.NewHeads(t.Context(), "h", ps),
-			func(_ context.Context, _ int, etag string, _ func(Head) error) (Page, error) {
-				if etag != "" {
-					t.Errorf("%v: asked with the ETag of another question", ps)
-				}
-				return Page{ETag: "e"}, nil
-			})
-		if err != nil {
-			t.Error(err)
+// A repository of several requests of which one fails asks the next time by all ETags, the old and the new.
+func TestPagesAfterAnError(t *testing.T) {
+	want := githost.Wanted{Patterns: patterns(t, "b.*")}
+	broken := errors.New("broken")
+	for cycle, sent := range []map[string]string{{"a": "", "b": ""}, {"a": "a0", "b": "b0"}, {"a": "a1", "b": "b0"}} {
+		pages, heads := PagesOf(want), githost.NewHeads("h", want)
+		var failed error
+		for _, request := range []string{"a", "b"} {
+			err := pages.Read(t.Context(), Request{Name: request, Patterns: want.Patterns}, heads,
+				func(_ context.Context, _ int, etag string, _ func(Head) error) (Page, error) {
+					if etag != sent[request] {
+						t.Errorf("cycle %d: %s is asked for with ETag %q, want %q", cycle, request, etag, sent[request])
+					}
+					if cycle == 1 && request == "b" {
+						return Page{}, broken
+					}
+					return Page{ETag: fmt.Sprint(request, cycle)}, nil
+				})
+			failed = errors.Join(failed, err)
 		}
+		o := pages.Observation(heads, failed)
+		if errors.Is(o.Err, broken) != (cycle == 1) {
+			t.Errorf("cycle %d: %v", cycle, o.Err)
+		}
+		want.Validator = o.Validator
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestTurns(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, n := range []int{1000, 10_000, 50_000} {
-		var p pace
+		var p limiter
 		p.spreadOver(n)
 		some := max(burst, n*int(shortest/time.Millisecond)/int(spread/time.Millisecond))
 		at := make(map[time.Time]int)
@@ -47,16 +47,16 @@ func TestNewsReachWhoWaits(t *testing.T) {
 		"a limit": func(g *Gate) {
 			err := githost.NewError(githost.RateLimited, "a.example", "points")
 			err.Until = time.Now().Add(time.Hour)
-			g.LimitUntil(err)
+			g.Exhaust(err)
 		},
 		"a host that went down":        func(g *Gate) { answer(g, maxStreak, 0, "") },
 		"a limit that an answer tells": func(g *Gate) { answer(g, 1, 429, "300") },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g := &Gate{name: "a.example"}
+			g := NewGate(nil, githost.Endpoint{Origin: "https://a.example"}, 0)
 			g.Begin(time.Now(), MaxProbes)
 			answer(g, 1, 200, "")
-			g.pace = pace{spacing: time.Second, slot: time.Now().Add(time.Minute)}
+			g.limiter = limiter{spacing: time.Second, slot: time.Now().Add(time.Minute)}
 			left := make(chan error)
 			go func() { left <- g.enter(t.Context()) }()
 			synctest.Wait()

@@ -18,25 +18,25 @@ const (
 	shortest = 128 * time.Millisecond
 )
 
-// pace gives each request of a round its own time to go.
-type pace struct {
+// limiter is a rate limiter: it gives each request of a round its own time to go.
+type limiter struct {
 	spacing time.Duration // on average, from one request to the next
 	slot    time.Time     // of the next request, without the burst
 }
 
 // spreadOver spreads so many requests.
-func (p *pace) spreadOver(requests int) {
-	p.spacing = spread / time.Duration(max(slowestRound, requests))
+func (l *limiter) spreadOver(requests int) {
+	l.spacing = spread / time.Duration(max(slowestRound, requests))
 }
 
 // take returns when the next request may go. That may be before now.
-func (p *pace) take(now time.Time) time.Time {
-	if p.slot.Before(now) {
-		p.slot = now
+func (l *limiter) take(now time.Time) time.Time {
+	if l.slot.Before(now) {
+		l.slot = now
 	}
-	tick := max(burst*p.spacing, shortest)
-	at := p.slot.Add(-tick)
-	p.slot = p.slot.Add(p.spacing/2 + rand.N(p.spacing))
+	tick := max(burst*l.spacing, shortest)
+	at := l.slot.Add(-tick)
+	l.slot = l.slot.Add(l.spacing/2 + rand.N(l.spacing))
 	if !at.After(now) {
 		return at
 	}
@@ -47,5 +47,5 @@ func (p *pace) take(now time.Time) time.Time {
 func (g *Gate) SpreadOver(repositories int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pace.spreadOver(repositories)
+	g.limiter.spreadOver(repositories)
 }
