@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts/hoststest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -80,11 +81,7 @@ func TestPredictionIsWhatAnHourCosts(t *testing.T) {
 
 // hostOf returns a host, and a configuration of n repositories on it.
 func hostOf(kind config.HostType, token string, n int) (*githosttest.API, *config.Config) {
-	served := kind
-	if kind == config.Git {
-		served = config.Gitea // which serves the Git protocol
-	}
-	api, cfg := githosttest.NewAPI(served), new(config.Config)
+	api, cfg := hoststest.New(kind), new(config.Config)
 	api.SetToken("token")
 	for i := range n {
 		path := fmt.Sprintf("o/r%d", i)

@@ -47,6 +47,7 @@ type Reader struct {
 type endpoint struct {
 	githost.Endpoint
 	name      string // host[:port]
+	redactor  githost.Redactor
 	host      githost.Host
 	client    *http.Client
 	gate      *transport.Gate
@@ -226,6 +227,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 		turn:     make(chan struct{}, 1),
 		memory:   make(map[string]*memory),
 	}
+	e.redactor.Host, e.redactor.Secrets = name, e.Secrets()
 	var err error
 	if e.host, err = open(e.Endpoint, e.client); err != nil {
 		return nil, e.redacted(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
@@ -301,6 +303,4 @@ func (r *Reader) log() *slog.Logger {
 
 // redacted is what every error passes: it becomes an *Error with a host, one line, without the endpoint's credential,
 // whoever made it.
-func (e *endpoint) redacted(err error) *githost.Error {
-	return githost.Redact(e.name, err, e.Secrets()...)
-}
+func (e *endpoint) redacted(err error) *githost.Error { return e.redactor.Redact(err) }
