@@ -19,8 +19,8 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
 
@@ -115,7 +115,7 @@ contexts: [{name: c, context: {cluster: c, namespace: test}}]}`, url)
 type clusterKey struct{}
 
 func newGitHub() *githosttest.API {
-	a := githosttest.NewAPI(config.GitHub)
+	a := githubtest.New()
 	a.SetToken("hush1")
 	for i, branch := range []string{"main", "dev-a", "dev-b"} {
 		a.Push("team/app", branch, strings.Repeat(fmt.Sprint(i+1), 40))

@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts/hoststest"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
@@ -102,7 +103,7 @@ func TestHourOfTrouble(t *testing.T) {
 func hourOfTrouble(t *testing.T, kind config.HostType, name string) {
 	const n = 40
 	trouble := troubled[name]
-	api, cfg := githosttest.Populated(kind, "hush", n)
+	api, cfg := hoststest.Populated(kind, "hush", n)
 	api.SetToken("hush")
 	cfg.Global.Sweep = 15 * time.Minute
 	bad := false
@@ -147,7 +148,7 @@ func hourOfTrouble(t *testing.T, kind config.HostType, name string) {
 // written for those that wait, and the log tells of it once an hour.
 func TestHourOfASlowHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, cfg := githosttest.Populated(config.Git, "token", 300)
+		api, cfg := hoststest.Populated(config.Git, "token", 300)
 		tr := newTrial(t, cfg, githosttest.Delayed{Handler: api, Latency: 2 * time.Second})
 		tr.minutes(5) // by then all were read
 		tr.log.Reset()
@@ -166,7 +167,7 @@ func TestUserAgent(t *testing.T) {
 	defer func(was string) { version = was }(version)
 	version = "v1.2.3"
 	synctest.Test(t, func(t *testing.T) {
-		api, cfg := githosttest.Populated(config.Git, "token", 1)
+		api, cfg := hoststest.Populated(config.Git, "token", 1)
 		var agents []string
 		r := reader(slog.New(slog.DiscardHandler), 0)
 		r.Base = githosttest.Delayed{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

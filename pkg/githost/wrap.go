@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -62,13 +63,30 @@ func TimeLimit(err error) (time.Duration, bool) {
 	return time.Duration(limit), ok
 }
 
-// Redact makes an *Error of err for a host: it has one line, and none of these secrets in it.
-func Redact(host string, err error, secrets ...string) *Error {
-	clean := *WrapError(host, err)
-	if _, ours := clean.Err.(slow); !ours { //nolint:errorlint // as it is, it says that the time was up
-		clean.Err = &told{text: OneLine(secret.Redact(clean.Err.Error(), secrets...)), cause: errors.Unwrap(clean.Err)}
+// Redactor makes errors of one host safe: they have one line, and none of these secrets in it. A host that is down has the
+// same text for each repository, so the last one is remembered.
+type Redactor struct {
+	Host    string
+	Secrets []string
+
+	mu          sync.Mutex
+	text, clean string // the last one, before and after
+}
+
+// Redact makes an *Error of err.
+func (r *Redactor) Redact(err error) *Error {
+	e := *WrapError(r.Host, err)
+	if _, ours := e.Err.(slow); ours { //nolint:errorlint // as it is, it says that the time was up
+		return &e
 	}
-	return &clean
+	text := e.Err.Error()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if text != r.text || r.clean == "" {
+		r.text, r.clean = text, OneLine(secret.Redact(text, r.Secrets...))
+	}
+	e.Err = &told{text: r.clean, cause: errors.Unwrap(e.Err)}
+	return &e
 }
 
 // WrapError makes an *Error of what an HTTP request, or reading its answer, failed with. An *Error

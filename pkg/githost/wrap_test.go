@@ -61,3 +61,15 @@ func TestCauseOfADeadline(t *testing.T) {
 		t.Errorf("got %q, want %q, which is a DeadlineExceeded", got, want)
 	}
 }
+
+func TestRedactor(t *testing.T) {
+	r := Redactor{Host: "h", Secrets: []string{"s3cret"}}
+	for _, c := range []struct{ text, want string }{
+		{"no s3cret", "h: temporary: no [redacted]"}, {"no s3cret", "h: temporary: no [redacted]"},
+		{"a s3cret\nagain", "h: temporary: a [redacted] again"}, {"no s3cret", "h: temporary: no [redacted]"},
+	} {
+		if got := r.Redact(NewError(Temporary, "", "%s", c.text)).Error(); got != c.want {
+			t.Errorf("%q: got %q, want %q", c.text, got, c.want)
+		}
+	}
+}

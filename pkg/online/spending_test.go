@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts/hoststest"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
 
@@ -39,7 +40,7 @@ func TestPredictionIsWhatAnHourCosts(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s, token %q, %d, every %s, sweep %s", test.kind, test.token, test.n, test.interval, test.sweep), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api, cfg := githosttest.Populated(test.kind, test.token, test.n)
+				api, cfg := hoststest.Populated(test.kind, test.token, test.n)
 				cfg.PollingInterval, cfg.Global.Sweep = test.interval, test.sweep
 				time.Sleep(time.Hour) // since the last push
 				accounts := survey(cfg, githosttest.Delayed{Handler: api, Latency: 5 * time.Millisecond}, slog.New(slog.DiscardHandler)).Read(t.Context())
@@ -68,7 +69,7 @@ func survey(cfg *config.Config, base http.RoundTripper, log *slog.Logger) *Surve
 // What one cycle has no time for is read in the next ones, as watching does, and is told of.
 func TestSlowHostIsReadInSeveralCycles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, cfg := githosttest.Populated(config.Git, "token", 300)
+		api, cfg := hoststest.Populated(config.Git, "token", 300)
 		cfg.PollingInterval = time.Minute
 		var log strings.Builder
 		s := survey(cfg, githosttest.Delayed{Handler: api, Latency: 2 * time.Second}, slog.New(slog.NewTextHandler(&log, nil)))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts/hoststest"
 )
 
 // branches are what every repository has, and what is watched: exact names.
@@ -64,7 +65,7 @@ func serve(s settings, stdin io.Reader, stdout io.Writer) error {
 func newSimulation(s settings) *simulation {
 	h := &simulation{n: s.n, latency: s.latency, git: newGitServer()}
 	if s.host != config.Git {
-		h.api = githosttest.NewAPI(s.host)
+		h.api = hoststest.New(s.host)
 		h.api.SetToken(token)
 		// What was pushed a moment ago is read again, to be sure. Few repositories of a real host were.
 		h.api.SetClock(func() time.Time { return time.Now().Add(-time.Hour) })

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts/hoststest"
 )
 
 const liarToken = "a-token-that-is-secret"
@@ -139,11 +140,7 @@ func watchOnce(t *testing.T, liars []liar) (peak int, log, state string) {
 
 func serveLiar(t *testing.T, l liar) string {
 	t.Helper()
-	kind := l.kind
-	if kind == config.Git {
-		kind = config.Gitea // which serves the Git protocol
-	}
-	api := githosttest.NewAPI(kind)
+	api := hoststest.New(l.kind)
 	api.SetToken(liarToken)
 	for k := range l.repositories {
 		api.Push(fmt.Sprintf("o/r%d", k), "main", strings.Repeat("a", 40))

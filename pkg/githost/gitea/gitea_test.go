@@ -19,6 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitea/giteatest"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -31,7 +32,7 @@ const token = "good-token-xyzzy"
 
 // server is a Gitea in memory, and a host that asks it without a network, so that time is a bubble's.
 type server struct {
-	*githosttest.API
+	*giteatest.API
 	t     *testing.T
 	host  githost.Host
 	ahead time.Duration                        // of the server's clock
@@ -74,7 +75,7 @@ func settled(t *testing.T, repositories, cycles int) (*server, []githost.Wanted)
 
 func newServer(t *testing.T, user, password string) *server {
 	t.Helper()
-	s := &server{API: githosttest.NewAPI(config.Gitea), t: t}
+	s := &server{API: giteatest.New(), t: t}
 	s.SetClock(func() time.Time { return time.Now().Add(s.ahead) })
 	s.SetToken(token)
 	host, err := gitea.Open(githost.Endpoint{Type: config.Gitea, Origin: origin, Auth: config.Auth{

@@ -49,6 +49,7 @@ type endpoint struct {
 	githost.Endpoint
 	driver    *githost.Driver
 	name      string // host[:port]
+	redactor  githost.Redactor
 	host      githost.Host
 	base      http.RoundTripper
 	gate      *transport.Gate
@@ -237,6 +238,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 		turn:     make(chan struct{}, 1),
 		memory:   make(map[string]*memory),
 	}
+	e.redactor.Host, e.redactor.Secrets = name, e.Secrets()
 	var err error
 	if e.host, err = driver.Open(e.Endpoint, transport.NewClient(gate, r.Version, r.timeout())); err != nil {
 		return nil, e.redacted(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
@@ -309,9 +311,8 @@ func (r *Reader) log() *slog.Logger {
 	return r.Log
 }
 
-// redacted makes an *Error of what a Host gave, with a host, in one line, without the endpoint's credential.
-func (e *endpoint) redacted(err error) *githost.Error {
-	return githost.Redact(e.name, err, e.Secrets()...)
-}
+// redacted is what every error passes: it becomes an *Error with a host, one line, without the endpoint's credential,
+// whoever made it.
+func (e *endpoint) redacted(err error) *githost.Error { return e.redactor.Redact(err) }
 
 func (e *endpoint) closeIdle() { (&http.Client{Transport: e.base}).CloseIdleConnections() }

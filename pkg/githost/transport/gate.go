@@ -28,8 +28,8 @@ const (
 // the others once it was answered; failures end it.
 type Gate struct {
 	next     http.RoundTripper
-	name     string   // host[:port]
-	secrets  []string // with any, a 401 is about the credential, and not only about a repository
+	name     string           // host[:port]
+	redactor githost.Redactor // with any secrets, a 401 is about the credential, and not only about a repository
 	patience time.Duration
 
 	mu   sync.Mutex
@@ -63,7 +63,7 @@ type round struct {
 // NewGate returns the budget of an endpoint. patience is how long the first request of a round may keep the others waiting
 // before one more goes.
 func NewGate(base http.RoundTripper, e githost.Endpoint, patience time.Duration) *Gate {
-	return &Gate{next: base, name: e.Host(), secrets: e.Secrets(), patience: patience, quotas: make(quotas)}
+	return &Gate{next: base, name: e.Host(), redactor: githost.Redactor{Host: e.Host(), Secrets: e.Secrets()}, patience: patience, quotas: make(quotas)}
 }
 
 // open returns the breaker that keeps the whole endpoint from being asked, nil when none does.
@@ -221,7 +221,7 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 	}
 	var said *githost.Error
 	if err != nil {
-		said = githost.Redact(g.name, err, g.secrets...)
+		said = g.redactor.Redact(err)
 	} else if resp.StatusCode >= http.StatusBadRequest {
 		said = StatusError(g.name, resp, nil)
 	}
@@ -235,7 +235,7 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 		return
 	case said != nil && said.Kind == githost.RateLimited:
 		g.exhaust(said)
-	case said != nil && said.Status == http.StatusUnauthorized && len(g.secrets) > 0:
+	case said != nil && said.Status == http.StatusUnauthorized && len(g.redactor.Secrets) > 0:
 		g.refuse()
 	default:
 		g.proven, g.refusals = true, 0

@@ -224,6 +224,9 @@ func (r *Reader) string(keep bool) string {
 	r.text = append(r.text[:0], '"')
 	escaped := false
 	for {
+		if !keep {
+			r.skipPlain()
+		}
 		c, err := r.in.ReadByte()
 		if err != nil {
 			r.fail(err)
@@ -268,6 +271,18 @@ func (r *Reader) escape(keep bool) bool {
 	return true
 }
 
+// skipPlain passes over what is buffered of a string up to a byte that means something.
+func (r *Reader) skipPlain() {
+	plain, _ := r.in.Peek(r.in.Buffered())
+	for n, c := range plain {
+		if c == '"' || c == '\\' || c < ' ' {
+			plain = plain[:n]
+			break
+		}
+	}
+	_, _ = r.in.Discard(len(plain))
+}
+
 func (r *Reader) unquote(escaped bool) string {
 	if !escaped && utf8.Valid(r.text) {
 		return string(r.text[1:])
@@ -296,6 +311,9 @@ func (r *Reader) peek() byte {
 }
 
 func (r *Reader) skipByte() { _, _ = r.in.ReadByte() }
+
+// Stop ends the input here: what follows is not even passed over.
+func (r *Reader) Stop() { r.fail(ErrSyntax) }
 
 func (r *Reader) fail(err error) {
 	if errors.Is(err, io.EOF) {

@@ -174,3 +174,26 @@ func (e endless) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// ones is a list without an end. It counts what is read of it.
+type ones struct{ read int }
+
+func (o *ones) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = "[1,"[min(o.read, 1+o.read%2)]
+		o.read++
+	}
+	return len(p), nil
+}
+
+func TestStop(t *testing.T) {
+	in := new(ones)
+	v := New(in)
+	for range v.Items() {
+		v.Stop()
+		break
+	}
+	if v.End() == nil || in.read > 1<<20 {
+		t.Errorf("%d bytes were read after a stop, with error %v, want no more than were buffered, and an error", in.read, v.End())
+	}
+}

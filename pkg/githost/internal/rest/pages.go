@@ -170,11 +170,12 @@ func find(pages []known, request string, number int) (known, bool) {
 // CheckItem returns what is wrong with an item of a list that was just read, and gave a branch this name. One that is
 // passed over would count as deleted.
 func CheckItem(v *jsonstream.Reader, host, name string) error {
-	switch {
-	case v.Err() != nil:
-		return v.Err()
-	case name != "":
-		return v.Shape()
+	err := cmp.Or(v.Err(), v.Shape())
+	if err == nil && name == "" {
+		err = githost.NewError(githost.Invalid, host, "the answer holds a branch without its name")
 	}
-	return cmp.Or[error](v.Shape(), githost.NewError(githost.Invalid, host, "the answer holds a branch without its name"))
+	if err != nil {
+		v.Stop() // a hostile answer may go on for long
+	}
+	return err
 }

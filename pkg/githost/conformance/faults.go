@@ -1,0 +1,268 @@
+package conformance
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+)
+
+// A broken answer for one repository is an error of the right kind, and the repository beside it is read.
+func faults(t *testing.T, h Host) {
+	for fault, want := range map[githosttest.FaultKind]githost.Kind{
+		githosttest.ShortBody:                              githost.Temporary,
+		githosttest.Truncated:                              githost.Temporary,
+		githosttest.Garbage:                                githost.Invalid,
+		githosttest.WrongJSON:                              githost.Invalid,
+		githosttest.ServerError:                            githost.Temporary,
+		githosttest.Unauthorized:                           githost.Denied,
+		githosttest.TooManyRequests:                        githost.RateLimited,
+		githosttest.RedirectTo("http://elsewhere.example"): githost.Invalid,
+	} {
+		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
+			api := h.server()
+			api.Push("team/broken", "main", SHA1)
+			broken := githosttest.Fault(fault, api)
+			origin := Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if strings.Contains(req.URL.Path, "broken") {
+					broken.ServeHTTP(w, req)
+					return
+				}
+				api.ServeHTTP(w, req)
+			}))
+			got := Open(t, h.Driver.Open, origin, "", Token).Heads(t.Context(), []githost.Wanted{
+				Wanted(t, origin, "team/app", "main"), Wanted(t, origin, "team/broken", "main")})
+			if fault != githosttest.TooManyRequests && got[0].Heads["main"] != SHA1 {
+				t.Errorf("the healthy repository: %v, want main at %s", got[0], SHA1)
+			}
+			if e := ErrorOf(t, got[1]); e.Kind != want {
+				t.Errorf("error %v, want kind %q", e, want)
+			}
+		})
+	}
+}
+
+func hanging(t *testing.T, h Host) {
+	origin := Serve(t, githosttest.Fault(githosttest.Hang, nil))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	got := Open(t, h.Driver.Open, origin, "", Token).Heads(ctx, []githost.Wanted{Wanted(t, origin, "team/app", "main")})
+	if e := ErrorOf(t, got[0]); e.Kind != githost.Temporary {
+		t.Errorf("%v, want a temporary error", e)
+	}
+}
+
+// The deadline of the caller ends a request, in the caller's words.
+func deadline(t *testing.T, h Host) {
+	api := h.server()
+	api.SetLatency(time.Hour)
+	origin := Serve(t, api)
+	ctx, cancel := githost.WithTimeout(t.Context(), "example.com", 50*time.Millisecond)
+	defer cancel()
+	o := Open(t, h.Driver.Open, origin, "", "").Heads(ctx, []githost.Wanted{Wanted(t, origin, "team/app", "main")})
+	e := ErrorOf(t, o[0])
+	own := strings.Contains(e.Error(), "no answer within 50ms")
+	if h.OneByOne { // half of what is left, or all of it
+		own = strings.Contains(e.Error(), "no answer within ") && strings.Contains(e.Error(), "ms: context deadline exceeded")
+	}
+	if e.Kind != githost.Temporary || !own {
+		t.Errorf("a server that takes an hour: %v, want the deadline's own words", e)
+	}
+}
+
+func lies(t *testing.T, h Host) {
+	for _, l := range h.Lies {
+		t.Run(l.Name, func(t *testing.T) {
+			t.Parallel()
+			o := h.ask(t, WithoutGraphQL(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				for k, v := range l.Header {
+					w.Header().Set(k, v)
+				}
+				w.WriteHeader(l.Status)
+				_, _ = io.WriteString(w, l.Body)
+			})), Token, "team/app", "main")
+			if e := ErrorOf(t, o); e.Kind != l.Want || !strings.Contains(e.Error(), l.Text) {
+				t.Errorf("%d %s: %v, want kind %q and %q", l.Status, l.Body, e, l.Want, l.Text)
+			}
+		})
+	}
+}
+
+// Pages that never end, and pages at another host, which never sees the token.
+func endlessPages(t *testing.T, h Host) {
+	if h.OneByOne {
+		return // there are no pages
+	}
+	elsewhere := Serve(t, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		t.Errorf("the other host was asked %s with %q", req.URL, req.Header.Get("Authorization"))
+	}))
+	for _, c := range []struct {
+		perPage, requests int
+		kind              githost.Kind
+		want              string
+	}{
+		{0, 1000, githost.Invalid, "do not end after 1000 pages"},
+		{5000, 21, githost.TooLarge, "more than 100000 branches"},
+	} {
+		requests := 0
+		o := h.ask(t, WithoutGraphQL(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			requests++
+			w.Header().Set("Link", fmt.Sprintf(`<%s/next?page=%d>; rel="next"`, elsewhere, requests+1))
+			w.Header().Set("X-Next-Page", fmt.Sprint(requests+1))
+			item := `{"ref":"refs/heads/b%[1]d","object":{"sha":"` + SHA1 + `"},"name":"b%[1]d","commit":{"id":"` + SHA1 + `"}}`
+			items := make([]string, c.perPage)
+			for i := range items {
+				items[i] = fmt.Sprintf(item, requests*c.perPage+i)
+			}
+			_, _ = fmt.Fprintf(w, "[%s]", strings.Join(items, ","))
+		})), Token, "team/app", "main")
+		if e := ErrorOf(t, o); e.Kind != c.kind || !strings.Contains(e.Error(), c.want) || requests != c.requests {
+			t.Errorf("%d branches a page without an end: %v after %d requests, want %q after %d", c.perPage, e, requests, c.want, c.requests)
+		}
+	}
+}
+
+// malicious is a server that answers a question with malice from some time on, and who asks it.
+type malicious struct {
+	Malice
+	host githost.Host
+	want []githost.Wanted
+	evil func(http.ResponseWriter, *http.Request) // nil = healthy
+}
+
+func newMalicious(t *testing.T, h Host, m Malice) *malicious {
+	t.Helper()
+	s := &malicious{Malice: m}
+	healthy := h.filled(300)
+	origin := Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if s.evil == nil || !m.Asked(req) {
+			healthy.ServeHTTP(w, req)
+			return
+		}
+		w.Header().Set("Content-Type", m.ContentType)
+		s.evil(w, req)
+	}))
+	branch := m.Branch
+	if branch == "" {
+		branch = "main.*"
+	}
+	s.want = make([]githost.Wanted, 300)
+	for i := range s.want {
+		s.want[i] = Wanted(t, origin, fmt.Sprintf("o/r%d", i), branch)
+	}
+	s.host = Open(t, h.Driver.Open, origin, "", m.Token)
+	if m.List {
+		s.host.Heads(t.Context(), s.want)
+	}
+	return s
+}
+
+// cost asks for what is answered with malice, fails the test when that is taken for news, and returns how many bytes
+// were allocated.
+func (s *malicious) cost(t *testing.T) uint64 {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if s.List {
+		if changed, err := s.host.(githost.Prefilter).Changed(t.Context(), s.want); err == nil && slices.Contains(changed, false) {
+			t.Errorf("%s: nonsense says that nothing changed", s.Name)
+		}
+	} else if o := s.host.Heads(t.Context(), s.want[:1])[0]; o.Err == nil && !s.Elsewhere {
+		t.Errorf("%s: heads %v of nonsense", s.Name, o.Heads)
+	}
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// packed is a text in gzip. Such streams one after the other unpack as one.
+func packed(text []byte) []byte {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	_, _ = w.Write(text)
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// Whatever a server answers, in whatever place: endless small things, one endless text, nesting without an end, all of
+// it packed. It costs no more than a few buffers, ends by itself, and is an error or no news, never a change.
+func endlessAnswers(t *testing.T, h Host) {
+	for _, m := range h.Malice {
+		most := max(m.Most, 16<<20)
+		for _, unit := range []string{"{},", "0,", "[", `"x":1,`, "x", "003d1111111111111111111111111111111111111111 refs/heads/fill\n"} {
+			for k, start := range append(slices.Clone(m.Starts), m.Starts[0]) {
+				inGzip := k == len(m.Starts)
+				name := fmt.Sprintf("%s, %s%s…, packed: %t", m.Name, start, unit, inGzip)
+				first, chunk := []byte(start), bytes.Repeat([]byte(unit), 1+(1<<16)/len(unit))
+				if inGzip {
+					first, chunk = packed(first), packed(chunk)
+				}
+				s := newMalicious(t, h, m)
+				s.evil = func(w http.ResponseWriter, _ *http.Request) {
+					if inGzip {
+						w.Header().Set("Content-Encoding", "gzip")
+					}
+					_, err := w.Write(first)
+					for n := 0; err == nil && n < 1<<30; n += 1 << 16 {
+						_, err = w.Write(chunk)
+					}
+				}
+				if got := s.cost(t); got > most {
+					t.Errorf("%s: %d MiB allocated, want at most %d", name, got>>20, most>>20)
+				}
+			}
+		}
+	}
+}
+
+// A server that sends a byte now and then, for ever, is given up when the time is over.
+func drippingAnswers(t *testing.T, h Host) {
+	for _, m := range h.Malice {
+		m.Branch = "main"
+		s := newMalicious(t, h, m)
+		s.evil = func(w http.ResponseWriter, req *http.Request) {
+			_, err := io.WriteString(w, m.Starts[0])
+			for err == nil && req.Context().Err() == nil {
+				_, err = io.WriteString(w, " ")
+				_ = http.NewResponseController(w).Flush()
+				pause(time.Millisecond) // its pace
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		if m.List {
+			if changed, err := s.host.(githost.Prefilter).Changed(ctx, s.want); err == nil && !m.Some {
+				t.Errorf("%s: %v, want an error", m.Name, changed)
+			}
+		} else if o := s.host.Heads(ctx, s.want[:1])[0]; o.Err == nil {
+			t.Errorf("%s: %v, want an error", m.Name, o)
+		}
+		cancel()
+	}
+}
+
+// An answer that is right in its form, and as large as answers may be, of things that take far more memory to keep than
+// to send; or much larger, which is not read to its end.
+func wideAnswers(t *testing.T, h Host) {
+	const most = 16 << 20 // allocated in all
+	for name, c := range h.Wide {
+		t.Run(name, func(t *testing.T) {
+			at := slices.IndexFunc(h.Malice, func(m Malice) bool { return m.Name == c.Malice })
+			body := []byte(c.Start + strings.Repeat(c.Unit, c.Size<<20/len(c.Unit)) + c.Last)
+			s := newMalicious(t, h, h.Malice[at])
+			s.evil = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }
+			if got := s.cost(t); got > most {
+				t.Errorf("%d MiB allocated for an answer of %d MiB, want at most %d", got>>20, c.Size, most>>20)
+			}
+		})
+	}
+}

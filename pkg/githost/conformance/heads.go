@@ -1,0 +1,249 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+)
+
+// question is one, and its answer.
+type question struct {
+	name      string
+	arrange   func(*githosttest.API)
+	path      string // default: team/app
+	branches  []string
+	token     string
+	anonymous bool // means nothing with a token
+	want      map[string]repo.SHA
+	kind      githost.Kind
+	status    int
+}
+
+var questions = []question{
+	{name: "one exact name among others that begin alike", branches: []string{"main"},
+		want: map[string]repo.SHA{"main": SHA1}},
+	{name: "exact names, of which one is missing", branches: []string{"main", "gone", "dev-x"},
+		want: map[string]repo.SHA{"main": SHA1, "dev-x": SHA2}},
+	{name: "a pattern", branches: []string{"dev.*"}, want: map[string]repo.SHA{"dev-x": SHA2, "dev/y": SHA1}},
+	{name: "a pattern without a literal start", branches: []string{".*-x"}, want: map[string]repo.SHA{"dev-x": SHA2}},
+	{name: "exact names and patterns together", branches: []string{"main", "dev.*", "dev-x", "v[0-9]+"},
+		want: map[string]repo.SHA{"main": SHA1, "dev-x": SHA2, "dev/y": SHA1}},
+	{name: "a start that is no path", branches: []string{`\.\./\.\./secret.*`}, kind: githost.NoBranch},
+	{name: "a URL with .git at its end", branches: []string{"main", "dev"}, path: "team/app.git",
+		want: map[string]repo.SHA{"main": SHA1}},
+	{name: "250 branches", branches: []string{"b.*"}, arrange: func(a *githosttest.API) {
+		for b := range ManyBranches() {
+			a.Push("team/app", b, SHA2)
+		}
+	}, want: ManyBranches()},
+	{name: "no branch matches", branches: []string{"prod", "prod-.*"}, kind: githost.NoBranch},
+	{name: "an empty repository", path: "team/empty", branches: []string{"main"}, kind: githost.NoBranch,
+		arrange: func(a *githosttest.API) { a.Create("team/empty") }},
+	{name: "no such repository", path: "team/none", branches: []string{"main", "dev.*"}, kind: githost.NotFound, status: 404},
+	{name: "no such repository, with a token", path: "team/none", branches: []string{"main"}, token: Token, kind: githost.NotFound, status: 404},
+	{name: "a private repository without a token", arrange: func(a *githosttest.API) { a.SetPrivate("team/app") },
+		branches: []string{"main"}, anonymous: true, kind: githost.NotFound, status: 404},
+	{name: "a private repository", arrange: func(a *githosttest.API) { a.SetPrivate("team/app") },
+		branches: []string{"main"}, token: Token, want: map[string]repo.SHA{"main": SHA1}},
+	{name: "a token that is refused", branches: []string{"main"}, token: "stale-token-xyzzy", kind: githost.Denied, status: 401},
+	{name: "a token without the right", arrange: func(a *githosttest.API) { a.SetDenied("team/app") },
+		branches: []string{"main"}, token: Token, kind: githost.Denied, status: 403},
+	{name: "a renamed repository", arrange: func(a *githosttest.API) { a.Rename("team/app", "team/new") },
+		branches: []string{"main", "dev.*"}, token: Token, want: map[string]repo.SHA{"main": SHA1, "dev-x": SHA2, "dev/y": SHA1}},
+	{name: "a removed repository", arrange: func(a *githosttest.API) { a.Remove("team/app") },
+		branches: []string{"main"}, kind: githost.NotFound, status: 404},
+	{name: "an object name that is none", branches: []string{"main"}, kind: githost.Invalid,
+		arrange: func(a *githosttest.API) { a.Push("team/app", "main", "$(reboot)") }},
+	{name: "a limit that is exhausted", arrange: func(a *githosttest.API) { a.SetLimit(githosttest.Exhausted) },
+		branches: []string{"main"}, token: Token, kind: githost.RateLimited},
+	{name: "a secondary limit", arrange: func(a *githosttest.API) { a.SetLimit(githosttest.Abused) },
+		branches: []string{"main"}, token: Token, kind: githost.RateLimited},
+	{name: "too many requests", arrange: func(a *githosttest.API) { a.SetLimit(githosttest.TooMany) },
+		branches: []string{"main"}, kind: githost.RateLimited, status: 429},
+}
+
+// ManyBranches are 250 branches, b000 and so on, at SHA2.
+func ManyBranches() map[string]repo.SHA {
+	m := make(map[string]repo.SHA)
+	for i := range 250 {
+		m[fmt.Sprintf("b%03d", i)] = SHA2
+	}
+	return m
+}
+
+func headsOrAReason(t *testing.T, h Host) {
+	for _, way := range h.Ways {
+		for _, q := range questions {
+			if way.GraphQL && q.anonymous {
+				continue
+			}
+			t.Run(way.Name+"/"+q.name, func(t *testing.T) { t.Parallel(); h.answers(t, way, q) })
+		}
+	}
+}
+
+func (h Host) answers(t *testing.T, way Way, q question) {
+	api := h.server()
+	api.SetGraphQL(way.GraphQL)
+	if way.GraphQL && q.token == "" {
+		q.token = Token
+	}
+	switch {
+	case way.Alone && q.status != http.StatusUnauthorized && q.status != http.StatusTooManyRequests:
+		q.status = 0
+	case q.kind == githost.NotFound && q.token == "" && h.Missing == githost.Denied:
+		q.kind, q.status = githost.Denied, http.StatusUnauthorized
+	}
+	if q.arrange != nil {
+		q.arrange(api)
+	}
+	path := q.path
+	if path == "" {
+		path = "team/app"
+	}
+	got := h.ask(t, api, q.token, path, q.branches...)
+	if n := len(ByREST(api)); way.Alone && n != 0 {
+		t.Errorf("%d requests by REST, want none", n)
+	}
+	if q.kind == "" {
+		if diff := cmp.Diff(repo.Observation{Heads: q.want}, got); diff != "" {
+			t.Errorf("heads of %v (-want +got):\n%s", q.branches, diff)
+		}
+		return
+	}
+	e := ErrorOf(t, got)
+	if e.Kind != q.kind || q.status != 0 && e.Status != q.status {
+		t.Errorf("error %v: kind %q, status %d, want %q, %d", e, e.Kind, e.Status, q.kind, q.status)
+	}
+	if wait := time.Until(e.Until); q.kind == githost.RateLimited && (wait < 30*time.Second || wait > time.Hour) {
+		t.Errorf("error %v: ask again in %s, want what the host said", e, wait)
+	}
+}
+
+// HostileNames are branch names that Git allows and that mean something to URLs, shells, GraphQL or regular expressions.
+var HostileNames = []string{"x$(HOME)", "a'b", `q"q`, "ünï/cödé", "dev%20z", "100%", "a#b", "a&b=c", "a+b", "r;ls", "release/1.0", "日本",
+	`a"){__typename}`, "$b0", "{}"}
+
+// Each name is found by itself, which shows how it travels, and among all others.
+func hostileNames(t *testing.T, h Host) {
+	for _, way := range h.Ways {
+		t.Run(way.Name, func(t *testing.T) {
+			t.Parallel()
+			api := h.server()
+			api.SetGraphQL(way.GraphQL)
+			origin := Serve(t, api)
+			path, token := `team/app`, ""
+			if way.GraphQL {
+				path, token = `te"){x}am/ap'p$(reboot)`, Token
+			}
+			url := origin + "/" + strings.NewReplacer(`"`, "%22", ")", "%29", "{", "%7B", "}", "%7D", "'", "%27", "(", "%28").Replace(path)
+			var want []githost.Wanted
+			var all repo.Patterns
+			for _, b := range HostileNames {
+				api.Push(path, b, SHA1)
+				all = append(all, repo.ExactPattern(b))
+				want = append(want, githost.Wanted{URL: url, Patterns: repo.Patterns{repo.ExactPattern(b)}})
+			}
+			want = append(want, githost.Wanted{URL: url, Patterns: all})
+			for i, o := range Open(t, h.Driver.Open, origin, "", token).Heads(t.Context(), want) {
+				heads := make(map[string]repo.SHA)
+				for _, p := range want[i].Patterns {
+					heads[p.String()] = SHA1
+				}
+				if diff := cmp.Diff(repo.Observation{Heads: heads}, o); diff != "" {
+					t.Errorf("heads of %q (-want +got):\n%s", want[i].Patterns, diff)
+				}
+			}
+			for _, r := range api.Requests() {
+				if way.GraphQL && !strings.HasSuffix(r.URL, "/graphql") {
+					t.Errorf("asked %s, want GraphQL alone", r.URL)
+				}
+			}
+		})
+	}
+}
+
+func addresses(t *testing.T, h Host) {
+	for _, a := range h.Addresses {
+		var asked []string
+		client := &http.Client{Transport: RoundTrip(func(req *http.Request) (*http.Response, error) {
+			asked = append(asked, req.Method+" "+req.URL.String())
+			return nil, errors.New("no network here")
+		})}
+		host, err := h.Driver.Open(githost.Endpoint{Origin: a.Origin, APIURL: a.APIURL, Auth: config.Auth{Token: secret.New("${T}", a.Token)}}, client)
+		if err != nil {
+			t.Errorf("Open(%s, %q) = %v", a.Origin, a.APIURL, err)
+			continue
+		}
+		_ = host.Heads(t.Context(), []githost.Wanted{{URL: a.Origin + a.Repo, Patterns: Patterns(t, "main")}})
+		if len(asked) == 0 || asked[0] != a.Want || a.Token != "" && len(asked) != 1 {
+			t.Errorf("%s with api_url %q asked %q, want %s", a.Origin+a.Repo, a.APIURL, asked, a.Want)
+		}
+	}
+}
+
+// What each kind of question costs, and in what form the credential travels.
+func requests(t *testing.T, h Host) {
+	for _, c := range h.Requests {
+		t.Run(fmt.Sprint(c.Branches), func(t *testing.T) {
+			t.Parallel()
+			api := h.server()
+			h.ask(t, api, c.Token, "team/app.git", c.Branches...)
+			var urls []string
+			for _, r := range ByREST(api) {
+				urls = append(urls, r.URL)
+				if r.Authorization != c.Auth {
+					t.Errorf("%s was sent %q, want %q", r.URL, r.Authorization, c.Auth)
+				}
+			}
+			slices.Sort(urls)
+			if diff := cmp.Diff(c.Want, urls); diff != "" {
+				t.Errorf("requests for %v (-want +got):\n%s", c.Branches, diff)
+			}
+		})
+	}
+}
+
+// Addresses and credentials that cannot work are refused, in words that hold nothing secret.
+func refusals(t *testing.T, h Host) {
+	if !h.HasAPI {
+		return
+	}
+	for _, c := range []struct{ apiURL, token, want string }{
+		{"ftp://example.com", "", "api_url is not of the form"},
+		{"https://user:token-xyzzy@example.com/api", "", "api_url is not of the form"},
+		{"https://example.com/api?token=xyzzy", "", "api_url is not of the form"},
+		{"example.com", "", "api_url is not of the form"},
+		{"", "token-xyzzy\n", "auth.token holds a line break"},
+	} {
+		_, err := h.Driver.Open(githost.Endpoint{Origin: "https://example.com", APIURL: c.apiURL,
+			Auth: config.Auth{Token: secret.New("${T}", c.token)}}, new(http.Client))
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "xyzzy") {
+			t.Errorf("Open(%q, %q) = %v, want %q and no secret", c.apiURL, c.token, err, c.want)
+		}
+	}
+	api := h.server()
+	origin := Serve(t, api)
+	host := Open(t, h.Driver.Open, origin, "", "")
+	for _, path := range []string{"", "/", "/app", "/team/..", "/../app", "/team//app", "/team/%0a", "/%2e%2e/app"} {
+		e := ErrorOf(t, host.Heads(t.Context(), []githost.Wanted{{URL: origin + path, Patterns: Patterns(t, "main")}})[0])
+		if e.Kind != githost.Invalid || !strings.Contains(e.Error(), "repo_url") {
+			t.Errorf("repository %q: %v, want an invalid repo_url", path, e)
+		}
+	}
+	if n := len(api.Requests()); n != 0 {
+		t.Errorf("%d requests for repositories that cannot be", n)
+	}
+}

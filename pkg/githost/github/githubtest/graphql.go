@@ -1,0 +1,128 @@
+package githubtest
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql/graphqltest"
+)
+
+// query answers a GraphQL query: https://docs.github.com/graphql. Errors come with a 200.
+func query(a *githosttest.Asked) githosttest.Reply {
+	if !a.HasToken() {
+		return reply(http.StatusForbidden, map[string]string{"message": "API rate limit exceeded"})
+	}
+	q, err := schema().Parse(a.Request)
+	if err != nil {
+		return reply(http.StatusOK, map[string]any{"errors": []any{map[string]any{
+			"message": err.Error(), "extensions": map[string]string{"code": "undefinedField"}}}})
+	}
+	cost := cost(q)
+	a.Spend(cost)
+	data, problems := q.Answer(func(f *ast.Field, args map[string]any) (any, *graphqltest.Problem) {
+		switch f.Name {
+		case "rateLimit":
+			return graphqltest.Object{"cost": cost, "limit": 5000, "remaining": max(0, 5000-a.Points), "resetAt": a.Reset.UTC().Format(time.RFC3339)}, nil
+		case "repository":
+			return repository(a, graphqltest.Text(args, "owner")+"/"+graphqltest.Text(args, "name"))
+		case "repositoryOwner":
+			return owner(a, graphqltest.Text(args, "login"))
+		}
+		return nil, &graphqltest.Problem{Type: "INTERNAL", Message: "not served here: " + f.Name}
+	})
+	body := map[string]any{"data": data}
+	if problems != nil {
+		body["errors"] = problems
+	}
+	return reply(http.StatusOK, body, "X-RateLimit-Resource", "graphql")
+}
+
+// cost is the number of requests that the connections are, in hundreds, and at least one:
+// https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api.
+func cost(q *graphqltest.Question) int {
+	connections := 0
+	for _, f := range q.Fields {
+		for _, inner := range graphqltest.Flatten(f.SelectionSet) {
+			if inner.Arguments.ForName("first") != nil {
+				connections++
+			}
+		}
+	}
+	return max(1, (connections+50)/100)
+}
+
+func repository(a *githosttest.Asked, path string) (any, *graphqltest.Problem) {
+	if to, ok := a.Moved[path]; ok {
+		path = to
+	}
+	r, status := a.Find(path)
+	switch status {
+	case http.StatusNotFound:
+		return nil, &graphqltest.Problem{Type: "NOT_FOUND", Message: "Could not resolve to a Repository with the name '" + path + "'."}
+	case http.StatusForbidden:
+		return nil, &graphqltest.Problem{Type: "FORBIDDEN", Message: "Resource not accessible by personal access token"}
+	}
+	return node(r), nil
+}
+
+func node(r *githosttest.Repository) graphqltest.Object {
+	node := func(branch string) graphqltest.Object {
+		return graphqltest.Object{"prefix": "refs/heads/", "name": branch, "target": graphqltest.Object{"oid": r.Branches[branch]}}
+	}
+	o := graphqltest.Object{
+		"nameWithOwner": r.Path,
+		"refs": func(args map[string]any) any {
+			var all []graphqltest.Object
+			for _, b := range r.Matching(func(string) bool { return graphqltest.Text(args, "refPrefix") == "refs/heads/" }) {
+				all = append(all, node(b))
+			}
+			return graphqltest.PageOf(all, args)
+		},
+		"ref": func(args map[string]any) any {
+			for _, prefix := range []string{"", "refs/heads/"} {
+				branch, ok := strings.CutPrefix(prefix+graphqltest.Text(args, "qualifiedName"), "refs/heads/")
+				if _, known := r.Branches[branch]; ok && known {
+					return node(branch)
+				}
+			}
+			return nil
+		},
+	}
+	if !r.Pushed.IsZero() {
+		o["pushedAt"] = r.Pushed.UTC().Format(time.RFC3339)
+	}
+	return o
+}
+
+// owner lists an owner's repositories, the one pushed to last first.
+func owner(a *githosttest.Asked, login string) (any, *graphqltest.Problem) {
+	var owned []*githosttest.Repository
+	for _, path := range slices.Sorted(maps.Keys(a.Repos)) {
+		if owner, _, _ := strings.Cut(path, "/"); strings.EqualFold(owner, login) {
+			owned = append(owned, a.Repos[path])
+		}
+	}
+	if owned == nil {
+		return nil, nil // no such owner is no error
+	}
+	slices.SortStableFunc(owned, func(x, y *githosttest.Repository) int { return y.Pushed.Compare(x.Pushed) })
+	return graphqltest.Object{"repositories": func(args map[string]any) any {
+		all := make([]graphqltest.Object, len(owned))
+		for i, r := range owned {
+			all[i] = node(r)
+		}
+		return graphqltest.PageOf(all, args)
+	}}, nil
+}
+
+// queryLimited is how the primary limit of GraphQL shows.
+func queryLimited() githosttest.Reply {
+	return reply(http.StatusOK, map[string]any{"errors": []graphqltest.Problem{{Type: "RATE_LIMITED",
+		Message: "API rate limit already exceeded for user ID 1."}}}, "X-RateLimit-Remaining", "0", "X-RateLimit-Resource", "graphql")
+}
