@@ -46,8 +46,9 @@ func graph(t *testing.T) map[string]listed {
 var mustNotLink = map[string][]string{
 	"pkg/repo":             {module, kubernetes, tekton, "net/http"},
 	"pkg/config":           {kubernetes, tekton, "net/http"},
-	"pkg/state":            {kubernetes, tekton, "net/http"},
-	"pkg/state/file":       {kubernetes, tekton, "net/http"},
+	"pkg/state":            {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},
+	"pkg/state/file":       {kubernetes, tekton, "net/http", module + "pkg/state/configmap"},
+	"pkg/state/statetest":  {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/plan":             {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/githost":          {kubernetes, tekton, module + "pkg/plan", module + "pkg/watch"},
 	"pkg/githost/github":   {kubernetes, tekton},
@@ -57,7 +58,7 @@ var mustNotLink = map[string][]string{
 	"pkg/pipelinerun":      {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
 	"pkg/watch":            {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube", module + "pkg/state/"},
 	"pkg/engine/local":     {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
-	"cmd/sentry":           {module + "pkg/githost/githosttest", "testing"},
+	"cmd/sentry":           {module + "pkg/githost/githosttest", module + "pkg/state/statetest", "testing"},
 }
 
 const kubernetes, tekton = "k8s.io/", "github.com/tektoncd/"

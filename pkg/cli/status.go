@@ -216,8 +216,9 @@ func statusOf(snapshot state.Snapshot, runs []engine.Run) status {
 			s.Problems = append(s.Problems, problemStatus{name, *r.Problem})
 		}
 	}
-	for _, unit := range slices.Sorted(maps.Keys(snapshot.Problems)) {
-		s.Problems = append(s.Problems, problemStatus{unit, snapshot.Problems[unit]})
+	problems := snapshot.Problems()
+	for _, unit := range slices.Sorted(maps.Keys(problems)) {
+		s.Problems = append(s.Problems, problemStatus{unit, problems[unit]})
 	}
 	for _, r := range runs {
 		s.Runs = append(s.Runs, lineOf(r))
