@@ -56,7 +56,7 @@ var mustNotLink = map[string][]string{
 	"pkg/githost/gitea":    {kubernetes, tekton},
 	"pkg/githost/gitproto": {kubernetes, tekton},
 	"pkg/pipelinerun":      {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
-	"pkg/watch":            {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube", module + "pkg/state/"},
+	"pkg/watch":            {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/engine/local":     {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
 	"cmd/sentry":           {module + "pkg/githost/githosttest", module + "pkg/state/statetest", "testing"},
 }
