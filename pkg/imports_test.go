@@ -49,8 +49,8 @@ var mustNotLink = map[string][]string{
 	"pkg/spelling":             {module, kubernetes, tekton, "net/http"},
 	"pkg/config/schema":        {module + "pkg/repo", kubernetes, tekton, "net/http"},
 	"pkg/config":               {kubernetes, tekton, "net/http"},
-	"pkg/state":                {kubernetes, tekton, "net/http"},
-	"pkg/state/file":           {kubernetes, tekton, "net/http"},
+	"pkg/state":                {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},
+	"pkg/state/file":           {kubernetes, tekton, "net/http", module + "pkg/state/configmap"},
 	"pkg/plan":                 {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/githost":              {kubernetes, tekton, module + "pkg/plan", module + "pkg/watch", githost + "/breaker", githost + "/transport", githost + "/poller", githost + "/git"},
 	"pkg/githost/breaker":      {kubernetes, tekton, githost + "/transport", githost + "/poller", githost + "/git"},
@@ -66,12 +66,13 @@ var mustNotLink = map[string][]string{
 	"pkg/online":               {kubernetes, tekton, module + "pkg/watch", module + "pkg/cli"},
 	"pkg/pipelinerun":          {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
 	"pkg/engine":               {kubernetes, tekton, "net/http", "os/exec"},
-	"pkg/watch":                {kubernetes, tekton, module + "pkg/githost", module + "pkg/engine/", module + "pkg/pipelinerun", module + "pkg/kube", module + "pkg/state/"},
+	"pkg/watch":                {kubernetes, tekton, module + "pkg/githost", module + "pkg/engine/", module + "pkg/pipelinerun", module + "pkg/kube", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/engine/local":         {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
-	"cmd/sentry":               {githost + "/githosttest", githost + "/hosts/hoststest", githost + "/conformance", "testing", "github.com/vektah/gqlparser"},
+	"cmd/sentry":               {githost + "/githosttest", githost + "/hosts/hoststest", githost + "/conformance", module + "pkg/state/statetest", module + "pkg/engine/enginetest", "testing", "github.com/vektah/gqlparser"},
 	"pkg/instance":             {module, kubernetes, tekton, "net/http"},
 	"pkg/engine/local/sandbox": {module + "pkg/engine", kubernetes, tekton, "net/http"},
 	"pkg/githost/githosttest":  append([]string{kubernetes, tekton, githost + "/poller", "github.com/vektah/gqlparser"}, hosts...),
+	"pkg/state/statetest":      {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},
 }
 
 const kubernetes, tekton = "k8s.io/", "github.com/tektoncd/"

@@ -235,8 +235,9 @@ func statusOf(snapshot state.Snapshot, runs []runLine) status {
 			s.Problems = append(s.Problems, problemStatus{name, *r.Problem})
 		}
 	}
-	for _, unit := range slices.Sorted(maps.Keys(snapshot.Problems)) {
-		s.Problems = append(s.Problems, problemStatus{unit, snapshot.Problems[unit]})
+	problems := snapshot.Problems()
+	for _, unit := range slices.Sorted(maps.Keys(problems)) {
+		s.Problems = append(s.Problems, problemStatus{unit, problems[unit]})
 	}
 	return s
 }

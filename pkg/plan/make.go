@@ -220,7 +220,7 @@ func (p *planner) changes(r *config.Repository, was state.Repository, heads map[
 func (p *planner) record(name string, heads []Change, floor int) {
 	p.edit(name, func(now *state.Repository) {
 		for _, c := range heads {
-			now.Branches[c.Branch] = state.Branch{SHA: c.New, N: floor, Time: p.Now.UTC().Round(0)}
+			now.Branches[c.Branch] = now.Branches[c.Branch].Deployed(c.New, floor, p.Now)
 		}
 	})
 	p.notice(FirstSeen, repo.Ref{Repository: name}, "", "", someOf(heads))
@@ -330,7 +330,8 @@ func (p *planner) dropUnconfigured() {
 			delete(p.next.Repositories, name)
 		case !was.Unseen || was.Problem != nil:
 			p.own()
-			p.next.Repositories[name] = state.Repository{Unseen: true, Floor: floor}
+			was.Unseen, was.Branches, was.Floor, was.Problem = true, nil, floor, nil
+			p.next.Repositories[name] = was
 		}
 	}
 }
@@ -358,7 +359,8 @@ func highest(r state.Repository) int {
 // dropProblems forgets what kept units from running that have nothing to run any more. While a repository
 // cannot be read it is not known whether its units have.
 func (p *planner) dropProblems(runs []Run) {
-	if len(p.Snapshot.Problems) == 0 {
+	problems := p.Snapshot.Problems()
+	if len(problems) == 0 {
 		return
 	}
 	open := make(map[string]bool) // labels, and starts of labels up to the first dot
@@ -375,11 +377,11 @@ func (p *planner) dropProblems(runs []Run) {
 			open[r.Name+"."], open[labelStart(r.Name)] = true, true
 		}
 	}
-	for label := range p.Snapshot.Problems {
+	for label := range problems {
 		start, _, _ := strings.Cut(label, ".")
 		if !open[label] && !open[start+"."] {
 			p.own()
-			delete(p.next.Problems, label)
+			p.next.DropProblem(label)
 		}
 	}
 }

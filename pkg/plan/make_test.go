@@ -329,22 +329,19 @@ func TestProblemsOfUnits(t *testing.T) {
 	}
 	keep := []string{"rag.main", "down.main", "down.x..01234567", UnitOf(&c.Repositories[2], "new").Label, "site", "late.main"}
 	drop := []string{"rag.dev", "other", "renamed.main", "old-group", "dow.n"}
-	in.Snapshot.Problems = map[string]state.Problem{}
-	for _, label := range slices.Concat(keep, drop) {
-		in.Snapshot.Problems[label] = state.Problem{Kind: "qa", Message: "no", Since: morning}
-	}
+	in.Snapshot.Units = ailing("qa", slices.Concat(keep, drop)...)
 	got := Make(in)
 	for _, label := range keep {
-		if _, ok := got.Snapshot.Problems[label]; !ok {
+		if _, ok := got.Snapshot.Units[label]; !ok {
 			t.Errorf("the problem of %s is gone; its unit has, or may have, a run to make", label)
 		}
 	}
 	for _, label := range drop {
-		if _, ok := got.Snapshot.Problems[label]; ok {
+		if _, ok := got.Snapshot.Units[label]; ok {
 			t.Errorf("the problem of %s is still there; its unit has nothing to run", label)
 		}
 	}
-	if len(in.Snapshot.Problems) != len(keep)+len(drop) {
+	if len(in.Snapshot.Units) != len(keep)+len(drop) {
 		t.Error("Make changed its input")
 	}
 }

@@ -125,8 +125,8 @@ func (r Run) Remember(s *state.Snapshot, now time.Time) {
 			entry.Branches = make(map[string]state.Branch)
 		}
 		entry.Unseen = false
-		entry.Branches[c.Branch] = state.Branch{SHA: c.New, N: c.N, Time: now.UTC().Round(0)}
+		entry.Branches[c.Branch] = entry.Branches[c.Branch].Deployed(c.New, c.N, now)
 		s.Repositories[c.Repository] = entry
 	}
-	delete(s.Problems, r.Unit.Label)
+	s.DropProblem(r.Unit.Label)
 }

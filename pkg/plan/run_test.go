@@ -106,14 +106,14 @@ func TestRemember(t *testing.T) {
 		"web": missing(known(t, "main", "a", "3", "dev-x", "b", "1"), "dev-x"),
 		"db":  known(t, "main", "1", "1"),
 	})
-	was.Problems = map[string]state.Problem{"site": {Kind: "qa"}, "other": {Kind: "qa"}}
+	was.Units = ailing("qa", "site", "other")
 	p := Make(Input{Config: c, Snapshot: was, Observed: []repo.Observation{heads("main", "c"), failed("denied", "no")}, Now: noon})
 	before, s := was.Clone(), was.Fork()
 	later := noon.Add(time.Hour).In(time.FixedZone("CET", 3600))
 	p.Runs[0].Remember(&s, later)
 	want := was.Clone()
 	want.Repositories["web"].Branches["main"] = state.Branch{SHA: sha("c"), N: 4, Time: later}
-	delete(want.Problems, "site")
+	delete(want.Units, "site")
 	if !s.Equal(want) {
 		t.Errorf("Remember made %+v, want %+v", s, want)
 	}

@@ -38,7 +38,7 @@ func headsOf(digit string, names ...string) map[string]repo.SHA {
 func rememberedAs(n, missing int, names ...string) map[string]state.Branch {
 	known := make(map[string]state.Branch)
 	for _, name := range names {
-		known[name] = state.Branch{SHA: sha("a"), N: n, Time: morning, Missing: missing}
+		known[name] = state.Branch{SHA: sha("a"), N: n, Time: morning, Missing: int32(missing)}
 	}
 	return known
 }

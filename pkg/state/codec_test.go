@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"reflect"
 	"strconv"
@@ -11,13 +12,13 @@ import (
 	"time"
 )
 
-const golden = `{"version":1,"epoch":"e1","repositories":{` +
+const golden = `{"version":3,"epoch":"e1","repositories":{` +
 	`"gone":{"unseen":true,"floor":2},` +
 	`"rag":{"branches":{` +
 	`"feat/$(HOME)":{"sha":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","time":"2026-03-01T12:00:00Z"},` +
 	`"main":{"sha":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","n":3,"time":"2026-03-01T12:00:00Z","missing":1}},` +
 	`"floor":7,"problem":{"kind":"denied","message":"no","since":"2026-03-01T12:00:00Z"}}},` +
-	`"problems":{"rag.main":{"kind":"qa","message":"no","since":"2026-03-01T12:00:00Z"}}}`
+	`"units":{"rag.main":{"problem":{"kind":"qa","message":"no","since":"2026-03-01T12:00:00Z"}}}}`
 
 // What is stored today must be readable tomorrow, so the very bytes are pinned.
 func TestEncode(t *testing.T) {
@@ -35,7 +36,7 @@ func TestEncode(t *testing.T) {
 
 func TestEncodeEmpty(t *testing.T) {
 	data, err := Encode(Snapshot{})
-	if err != nil || string(data) != `{"version":1}` {
+	if err != nil || string(data) != `{"version":3}` {
 		t.Errorf("Encode of an empty snapshot = %s, %v", data, err)
 	}
 	if s, err := Decode(data); err != nil || !s.Equal(Snapshot{}) {
@@ -103,10 +104,14 @@ func TestDecodeRefuses(t *testing.T) {
 		"cut short":        {golden[:len(golden)/2], "unexpected end of JSON input"},
 		"binary":           {"\x00\x01", "invalid character"},
 		"two documents":    {golden + golden, "invalid character '{' after top-level value"},
-		"negative version": {replace(`"version":1`, `"version":-1`), "it has no format version"},
-		"newer":            {`{"version":3,"new":[]}`, "it has format version 3 and this Sentry reads 2: run the newer Sentry that wrote it"},
+		"negative version": {replace(`"version":3`, `"version":-1`), "it has no format version"},
+		"newer":            {`{"version":5,"new":[]}`, "it has format version 5 and this Sentry reads 4: run the newer Sentry that wrote it"},
 		"one of several":   {`{"version":2,"parts":["a"]}`, "it has format version 2, which does not belong here"},
-		"unknown field":    {replace(`"epoch"`, `"epoque"`), `unknown field "epoque"`},
+		"several of today": {`{"version":4,"parts":["a"]}`, "it has format version 4, which does not belong here"},
+		"other spelling":   {replace(`"epoch"`, `"Epoch"`), `"Epoch" is spelled otherwise`},
+		"a field twice":    {replace(`"epoch":"e1"`, `"epoch":"e1","epoch":"e2"`), `"epoch" is there twice`},
+		"an entry twice":   {replace(`"gone":`, `"rag":{},"gone":`), `"rag" is there twice`},
+		"no entries":       {replace(`"units":{`, `"units":[],"more":{`), `units: it is no JSON object`},
 		"too big":          {strings.Repeat(" ", MaxSize) + golden, "it has more than 67108864 bytes"},
 	}
 	for name, tt := range tests {
@@ -137,7 +142,7 @@ func replaced(t *testing.T, old, new string) string {
 func TestDecodeSetsDamagedEntriesAside(t *testing.T) {
 	replace := func(old, new string) string { return replaced(t, old, new) }
 	tests := map[string]struct{ in, want string }{
-		"wrong type":        {replace(`"floor":7`, `"floor":"7"`), "cannot unmarshal string into Go struct field"},
+		"wrong type":        {replace(`"floor":7`, `"floor":"7"`), "floor: json: cannot unmarshal string"},
 		"short SHA":         {replace("aaaa", "aaa"), `repository "rag": branch "main": sha: object name of 39 characters`},
 		"upper-case SHA":    {replace("aaaa", "AAAA"), `repository "rag": branch "main": sha: object name`},
 		"null SHA":          {replace(strings.Repeat("a", 40), strings.Repeat("0", 40)), `repository "rag": branch "main": sha: object name of zeros`},
@@ -151,10 +156,15 @@ func TestDecodeSetsDamagedEntriesAside(t *testing.T) {
 		"negative floor":    {replace(`"floor":2`, `"floor":-2`), `repository "gone": floor is -2`},
 		"unseen, yet known": {replace(`"rag":{`, `"rag":{"unseen":true,`), `repository "rag": it is unseen and has branches`},
 		"bad time":          {replace("2026-03-01", "yesterday"), "parsing time"},
-		"unknown field":     {replace(`"unseen"`, `"unsee"`), `repository "gone": json: unknown field "unsee"`},
+		"other spelling":    {replace(`"unseen"`, `"Unseen"`), `repository "gone": "Unseen" is spelled otherwise`},
+		"a field twice":     {replace(`"floor":7`, `"floor":7,"floor":8`), `repository "rag": "floor" is there twice`},
+		"a branch twice":    {replace(`"feat/$(HOME)"`, `"main"`), `repository "rag": branches: "main" is there twice`},
+		"upper-case field":  {replace(`"sha":"bbb`, `"SHA":"bbb`), `repository "rag": branches: "feat/$(HOME)": "SHA" is spelled otherwise`},
+		"unknown twice":     {replace(`"floor":7`, `"new":1,"a":2,"n\u0065w":3`), `repository "rag": "new" is there twice`},
+		"too much unknown":  {replace(`"floor":7`, `"new":"`+strings.Repeat("x", maxUnknown)+`"`), `bytes that this Sentry does not know`},
 		"null":              {replace(`{"unseen":true,"floor":2}`, `null`), `repository "gone": it is null`},
-		"a number":          {replace(`{"unseen":true,"floor":2}`, ` 7 `), `repository "gone": json: cannot unmarshal number`},
-		"escapes":           {replace(`{"unseen":true,"floor":2}`, ` [ "<", "\u2028" ] `), `repository "gone": json: cannot unmarshal array`},
+		"a number":          {replace(`{"unseen":true,"floor":2}`, ` 7 `), `repository "gone": it is no JSON object`},
+		"escapes":           {replace(`{"unseen":true,"floor":2}`, ` [ "<", "\u2028" ] `), `repository "gone": it is no JSON object`},
 	}
 	for name, tt := range tests {
 		s, err := Decode([]byte(tt.in))
@@ -178,7 +188,7 @@ func TestDecodeSetsDamagedEntriesAside(t *testing.T) {
 				t.Errorf("%s: the problem is %q, want %q", name, said, tt.want)
 			}
 		}
-		if whole != 1 || len(s.Repositories) != 2 || len(s.Problems) != 1 || s.Epoch != "e1" {
+		if whole != 1 || len(s.Repositories) != 2 || len(s.Units) != 1 || s.Epoch != "e1" {
 			t.Errorf("%s: Decode(%q) = %+v, want all but one entry", name, tt.in, s)
 		}
 		out, err := Encode(s)
@@ -198,9 +208,9 @@ func TestDecodeSetsDamagedEntriesAside(t *testing.T) {
 
 // A problem is only a note: one that cannot be read shows as what it is.
 func TestDecodeDamagedProblem(t *testing.T) {
-	s, err := Decode([]byte(replaced(t, `{"rag.main":{"kind":"qa"`, `{"rag.main":{"kind":7`)))
-	if p := s.Problems["rag.main"]; err != nil || p.Kind != Unreadable || !strings.Contains(p.Message, `{"kind":7,`) {
-		t.Errorf("Decode = %+v, %v, want a problem that shows the entry", s.Problems, err)
+	s, err := Decode([]byte(replaced(t, `{"kind":"qa"`, `{"kind":7`)))
+	if p := s.Problems()["rag.main"]; err != nil || p.Kind != Unreadable || !strings.Contains(p.Message, `{"kind":7,`) {
+		t.Errorf("Decode = %+v, %v, want a problem that shows the entry", s.Problems(), err)
 	}
 }
 
@@ -217,20 +227,42 @@ func TestEveryFormatIsRead(t *testing.T) {
 	if err != nil || !s.Equal(full()) {
 		t.Errorf("version1.json = %+v, %v, want %+v", s, err, full())
 	}
-	top, err := DecodeTop(read("version1.json"))
-	if err != nil || !top.With(nil).Equal(full()) {
-		t.Errorf("version1.json as a top = %+v, %v, want %+v", top, err, full())
+	if s, err = Decode(read("version3.json")); err != nil || !s.Equal(full()) {
+		t.Errorf("version3.json = %+v, %v, want %+v", s, err, full())
 	}
-	top, err = DecodeTop(read("version2-top.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	further, err := DecodeFurther(read("version2-further.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := top.With([]Part{further.Parts[top.Parts[0]]}); !got.Equal(full()) || further.Epoch != "e1" {
-		t.Errorf("version2-*.json = %+v, want %+v", got, full())
+}
+
+// known returns s without what package json would not write: damaged entries, and what is not known.
+func known(s Snapshot) Snapshot {
+	s = s.Clone()
+	forget(reflect.ValueOf(&s).Elem())
+	maps.DeleteFunc(s.Repositories, func(_ string, r Repository) bool { return r.Damaged != nil })
+	return s
+}
+
+// forget takes out of all that v holds what is not known.
+func forget(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			forget(v.Elem())
+		}
+	case reflect.Map:
+		entry := reflect.New(v.Type().Elem()).Elem()
+		for _, key := range v.MapKeys() {
+			entry.Set(v.MapIndex(key))
+			forget(entry)
+			v.SetMapIndex(key, entry)
+		}
+	case reflect.Struct:
+		if k, ok := v.Addr().Interface().(keeper); ok {
+			*k.kept() = unknown{}
+		}
+		for i := range v.NumField() {
+			if f := v.Field(i); f.CanSet() {
+				forget(f)
+			}
+		}
 	}
 }
 
@@ -238,6 +270,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(golden))
 	f.Add([]byte(`{"version":1}`))
 	f.Add([]byte(`{"version":2,"x":1}`))
+	f.Add([]byte(`{"version":3,"new":{"a":[1]},"repositories":{"a":{"new":1.50,"branches":{"b":{"sha":"` + string(shaA) + `","time":"2026-03-01T12:00:00Z","new":"<"}},"problem":{"new":null}}},"units":{"u":{"new":{},"problem":{"x":1}},"v":7}}`))
+	f.Add([]byte(`{"version":3,"repositories":{"a":{"new":1,"new":2},"b":{"Floor":1},"c":{"problem":7}}}`))
 	f.Add([]byte(`{"version":1,"repositories":{"a":[ "<" ],"b":null,"":{}},"problems":{"u":7}}`))
 	f.Add([]byte(`{"version":1,"repositories":{"a":{"branches":{"b":{"sha":"` + string(shaA) + `","time":"0000-01-01T00:00:00+23:59"}}}}}`))
 	f.Add([]byte(`{"version":1,"repositories":{"a":{"problem":{}},"\ud800":{}},"problems":{"":{}}}`))
@@ -254,8 +288,11 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || !back.Equal(s) {
 			t.Fatalf("Decode(%q) = %+v, encoded %s, and back %+v, %v", data, s, one, back, err)
 		}
-		if usual, err := json.Marshal(document{whole, s}); err != nil || !bytes.Equal(one, usual) {
-			t.Fatalf("Encode: %s, want what package json writes: %s, %v", one, usual, err)
+		if usual, err := json.Marshal(json.RawMessage(one)); err != nil || !bytes.Equal(one, usual) {
+			t.Fatalf("Encode: %s, want the form that package json writes: %s, %v", one, usual, err)
+		}
+		if usual, err := json.Marshal(document{Version: Version, Snapshot: known(s)}); err != nil || !bytes.Equal(encoded(&document{Version: Version, Snapshot: known(s)}), usual) {
+			t.Fatalf("of what is known, %s is written, want what package json writes: %s, %v", one, usual, err)
 		}
 		two, err := Encode(back)
 		if err != nil || !bytes.Equal(one, two) {

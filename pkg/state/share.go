@@ -2,10 +2,10 @@ package state
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -22,17 +22,17 @@ const (
 	// branchRoom is what a branch takes at most beside its name and SHA.
 	branchRoom = len(`:{"sha":"","n":999000000,"time":"2026-03-01T12:00:00.123456789Z","missing":2},`)
 	// maxBranchSize is more than any branch takes: a name has 255 bytes, each of which may be escaped as \u003c.
-	maxBranchSize = branchRoom + 64 + 2 + 6*255
+	maxBranchSize = branchRoom + 64 + 2 + 6*255 + maxUnknown
 )
 
 // Fits reports whether r is within MaxRepository with these heads remembered too, however often they will run.
 func (r Repository) Fits(heads map[string]repo.SHA) bool {
-	size := entryRoom
-	if size+maxBranchSize*(len(heads)+len(r.Branches)) <= MaxRepository {
+	if entryRoom+2*maxUnknown+maxBranchSize*(len(heads)+len(r.Branches)) <= MaxRepository {
 		return true // nearly every repository: nothing needs to be counted
 	}
+	size := entryRoom + r.beside()
 	for branch, sha := range heads {
-		if size += branchSize(branch, sha); size > MaxRepository {
+		if size += branchSize(branch, sha) + r.Branches[branch].beside(); size > MaxRepository {
 			return false
 		}
 	}
@@ -40,11 +40,32 @@ func (r Repository) Fits(heads map[string]repo.SHA) bool {
 		if _, ok := heads[branch]; ok {
 			continue
 		}
-		if size += branchSize(branch, b.SHA); size > MaxRepository {
+		if size += branchSize(branch, b.SHA) + b.beside(); size > MaxRepository {
 			return false
 		}
 	}
 	return true
+}
+
+// beside returns what the entry takes beside its branches and what entryRoom counts.
+func (r Repository) beside() int {
+	size := 0
+	if r.Problem != nil {
+		p := *r.Problem
+		p.Kind, p.Message, p.Since = "", "", time.Time{}
+		size = len(encoded(&p)) - len(encoded(&Problem{}))
+	}
+	r.Unseen, r.Branches, r.Floor, r.Problem, r.Damaged = false, nil, 0, nil, nil
+	return size + len(encoded(&r)) - len(encoded(&Repository{}))
+}
+
+// beside returns what the branch takes beside what branchSize counts.
+func (b Branch) beside() int {
+	b.SHA, b.N, b.Time, b.Missing, b.Redo = "", 0, time.Time{}, 0, false
+	if b == (Branch{}) {
+		return 0 // all that a Sentry of today stores
+	}
+	return len(encoded(&b)) - len(encoded(&Branch{}))
 }
 
 func branchSize(name string, sha repo.SHA) int {
@@ -82,12 +103,12 @@ func (s Snapshot) full(unit string) bool {
 	if more == "" {
 		return false
 	}
-	if _, ok := s.Problems[more]; ok {
+	if s.Units[more].Problem != nil {
 		return true
 	}
 	count, start := 0, strings.TrimSuffix(more, "*")
-	for label := range s.Problems {
-		if strings.HasPrefix(label, start) && More(label) != "" {
+	for label, u := range s.Units {
+		if u.Problem != nil && strings.HasPrefix(label, start) && More(label) != "" {
 			count++
 		}
 	}
@@ -96,31 +117,20 @@ func (s Snapshot) full(unit string) bool {
 
 // Largest names the n repositories that take most of s, with what they take.
 func Largest(s Snapshot, n int) string {
-	entries := bySize(s.Repositories)
+	type sized struct {
+		name string
+		size int
+	}
+	var all []sized
+	for name, r := range s.Repositories {
+		all = append(all, sized{name, len(name) + len(encoded(&r))})
+	}
+	slices.SortFunc(all, func(a, b sized) int {
+		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.name, b.name))
+	})
 	var texts []string
-	for _, e := range entries[:min(n, len(entries))] {
+	for _, e := range all[:min(n, len(all))] {
 		texts = append(texts, fmt.Sprintf("%s %d KiB", e.name, (e.size+1023)>>10))
 	}
 	return strings.Join(texts, ", ")
-}
-
-// sized is an entry's name and what it takes when it is encoded, with the comma after it.
-type sized struct {
-	name string
-	size int
-}
-
-// bySize returns the entries, largest first.
-func bySize[T any](entries map[string]T) []sized {
-	sizes := make([]sized, 0, len(entries))
-	for name, entry := range entries {
-		// Neither fails: package json writes what it read, and see Repository.MarshalJSON.
-		key, _ := json.Marshal(name)
-		value, _ := json.Marshal(entry)
-		sizes = append(sizes, sized{name, len(key) + len(value) + len(":,")})
-	}
-	slices.SortFunc(sizes, func(a, b sized) int {
-		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.name, b.name))
-	})
-	return sizes
 }

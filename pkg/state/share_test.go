@@ -3,9 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -60,7 +58,7 @@ func TestWhatFitsIsWithinTheShare(t *testing.T) {
 			for _, name := range names[:n] {
 				entry.Branches[name] = Branch{SHA: sha, N: MaxNumber, Time: noon.Add(123_456_789), Missing: 2}
 			}
-			return bySize(map[string]Repository{strings.Repeat("n", 63): entry})[0].size
+			return len(strings.Repeat("n", 63)+`"":,`) + len(encoded(&entry))
 		}
 		if got := size(first - 1); got > MaxRepository || got < MaxRepository*98/100 {
 			t.Errorf("seed %d: %d branches fit, which take %d bytes, want hardly less than %d", seed, first-1, got, MaxRepository)
@@ -95,14 +93,14 @@ func TestProblemsOfManyUnits(t *testing.T) {
 			}
 		}
 	}
-	if len(s.Problems) != maxProblems+1 || news != maxProblems+1 {
-		t.Errorf("%d problems, %d of them news, want %d and one for all others", len(s.Problems), news, maxProblems)
+	if len(s.Units) != maxProblems+1 || news != maxProblems+1 {
+		t.Errorf("%d problems, %d of them news, want %d and one for all others", len(s.Units), news, maxProblems)
 	}
-	if p := s.Problems["web.*"]; p.Kind != "qa" || p.Message != "more branches, one of them: the QA repository cannot be read" {
+	if p := s.Problems()["web.*"]; p.Kind != "qa" || p.Message != "more branches, one of them: the QA repository cannot be read" {
 		t.Errorf("the one for all others is %+v", p)
 	}
 	for _, unit := range []string{"web-2.main", "site", "site..01234567", "we.b"} {
-		if !s.SetProblem(unit, "qa", errors.New("no"), noon) || s.Problems[unit].Message != "no" {
+		if !s.SetProblem(unit, "qa", errors.New("no"), noon) || s.Problems()[unit].Message != "no" {
 			t.Errorf("the problem of %s is lost among another repository's", unit)
 		}
 	}
@@ -111,48 +109,5 @@ func TestProblemsOfManyUnits(t *testing.T) {
 	}
 	if !s.SetProblem("web.branch-1", "create", errors.New("down"), noon.Add(time.Hour)) {
 		t.Error("one that is listed keeps an old problem")
-	}
-}
-
-// However large some entries are, what fits the parts together is placed, and nothing is lost or in two of them.
-func TestSplitPlacesLargeEntries(t *testing.T) {
-	sized := func(name string, size int) Repository {
-		r := Repository{Branches: map[string]Branch{}}
-		for i := 0; size > 0; i++ {
-			branch := fmt.Sprintf("%s-%d", name, i)
-			r.Branches[branch] = Branch{SHA: shaA, Time: noon}
-			size -= len(branch) + len(`"":{"sha":"","time":"2026-03-01T12:00:00Z"},`) + 40
-		}
-		return r
-	}
-	const room, n = 10_000, 10
-	s := Snapshot{Repositories: map[string]Repository{"huge": sized("huge", room+1)}, Problems: map[string]Problem{}}
-	for i := range n {
-		s.Repositories[fmt.Sprintf("large-%d", i)] = sized("l", room*8/10)
-	}
-	for i := range n * 8 { // in the room that is left
-		s.Repositories[fmt.Sprintf("small-%d", i)] = sized("s", 1)
-	}
-	parts, left := Split(s, n, room)
-	if left {
-		t.Error("an entry is left over, want room for all but the huge one")
-	}
-	for i, p := range parts {
-		if _, size, err := p.Name(); err != nil || size > room {
-			t.Errorf("part %d has %d bytes, %v, want at most %d", i, size, err, room)
-		}
-	}
-	top := Over(s, parts)
-	if got := slices.Collect(maps.Keys(top.Repositories)); !slices.Equal(got, []string{"huge"}) {
-		t.Errorf("in no part: %v, want the huge one alone", got)
-	}
-	if !top.With(parts).Equal(s) {
-		t.Error("the parts and the top are not what was split")
-	}
-	if _, left := Split(s, n-1, room); !left {
-		t.Error("ten large ones fit nine parts")
-	}
-	if got := Largest(s, 2); got != "huge 10 KiB, large-0 8 KiB" {
-		t.Errorf("Largest = %q", got)
 	}
 }

@@ -4,12 +4,10 @@
 package state
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"reflect"
 	"strings"
 	"time"
 	"unicode"
@@ -26,14 +24,15 @@ var ErrConflict = errors.New("the state was written by somebody else since it wa
 // the store holds.
 var ErrTooLarge = errors.New("the state is too large to be saved")
 
-// Snapshot is everything that Sentry remembers.
+// Snapshot is everything that Sentry remembers. To remember more, add a field here or to one of the types below: its tag
+// is all that the stores need. What an older Sentry must not go without is a new format, see decision 043.
 type Snapshot struct {
 	// Epoch is a random word made when the state is first written. Run names are derived from it too, so
 	// that a state that was deleted by hand never plans the name of a run from before.
-	Epoch        string                `json:"epoch,omitempty"`
-	Repositories map[string]Repository `json:"repositories,omitempty"` // by name
-	// Problems are what currently keeps a unit from running, by the unit's label, by More or by Whole.
-	Problems map[string]Problem `json:"problems,omitempty"`
+	Epoch        string              `json:"epoch,omitempty"`
+	Repositories Entries[Repository] `json:"repositories,omitempty"` // by name
+	Units        Entries[Unit]       `json:"units,omitempty"`        // by label, by More or by Whole
+	unknown
 }
 
 // Repository is what is remembered of one repository. A repository that has an entry was seen before,
@@ -41,8 +40,8 @@ type Snapshot struct {
 type Repository struct {
 	// Unseen is true while no look at the repository succeeded yet: the entry is only there for its
 	// Problem, or for the Floor that outlives a repository which was taken out of the configuration.
-	Unseen   bool              `json:"unseen,omitempty"`
-	Branches map[string]Branch `json:"branches,omitempty"`
+	Unseen   bool            `json:"unseen,omitempty"`
+	Branches Entries[Branch] `json:"branches,omitempty"`
 	// Floor is the highest N of the branches that were forgotten: a branch that comes back gets a higher one,
 	// so that it never plans the name of an earlier run.
 	Floor   int      `json:"floor,omitempty"`
@@ -51,6 +50,13 @@ type Repository struct {
 	// then. It is written back as it stands until a person mends or deletes it, and nothing may be
 	// planned for the repository: what was acted upon is not known.
 	Damaged json.RawMessage `json:"-"`
+	unknown
+}
+
+// Unit is what is remembered of one unit. An empty one is not stored.
+type Unit struct {
+	Problem *Problem `json:"problem,omitempty"` // why its run cannot be made, nil when nothing is wrong
+	unknown
 }
 
 // Unreadable is the kind of the problem on a repository whose entry is Damaged.
@@ -61,9 +67,17 @@ type Branch struct {
 	SHA     repo.SHA  `json:"sha"`               // acted upon
 	N       int       `json:"n,omitempty"`       // number of its unit's run that it triggered last
 	Time    time.Time `json:"time"`              // when SHA was acted upon
-	Missing int       `json:"missing,omitempty"` // good answers in a row without it
+	Missing int32     `json:"missing,omitempty"` // good answers in a row without it
 	// Redo is true when a run of a later SHA was cut off, so that the branch is due even when its head is SHA.
 	Redo bool `json:"redo,omitempty"`
+	unknown
+}
+
+// Deployed returns the branch after its unit's run n, which acted upon sha.
+func (b Branch) Deployed(sha repo.SHA, n int, now time.Time) Branch {
+	b.SHA, b.N, b.Time = sha, n, now.UTC().Round(0)
+	b.Missing, b.Redo = 0, false
+	return b
 }
 
 // Forgotten reports whether all that still counts of the branch is its N, until that is in the Floor.
@@ -82,6 +96,7 @@ type Problem struct {
 	Kind    string    `json:"kind"`    // one of the error kinds of package githost, or "create", "qa" and more
 	Message string    `json:"message"` // one line, no secrets
 	Since   time.Time `json:"since"`
+	unknown
 }
 
 // maxMessage bounds a problem's message, in bytes.
@@ -100,22 +115,46 @@ const Whole = "the state"
 // same kind stays as it was first written, so that a failure that lasts is not written every cycle. Beyond
 // twenty units of one repository all others have one problem together: see More.
 func (s *Snapshot) SetProblem(unit, kind string, err error, now time.Time) bool {
-	old, ok := s.Problems[unit]
-	if ok && old.Kind == kind {
+	old := s.Units[unit].Problem
+	if old != nil && old.Kind == kind {
 		return false
 	}
-	if !ok && s.full(unit) {
+	if old == nil && s.full(unit) {
 		unit, err = More(unit), fmt.Errorf("more branches, one of them: %w", err)
-		if _, ok := s.Problems[unit]; ok {
+		if s.Units[unit].Problem != nil {
 			return false
 		}
 	}
-	s.Problems = maps.Clone(s.Problems) // whoever shares the map with another snapshot keeps that one as it is
-	if s.Problems == nil {
-		s.Problems = make(map[string]Problem)
-	}
-	s.Problems[unit] = NewProblem(kind, err.Error(), now)
+	s.Units.fork() // whoever shares the map with another snapshot keeps that one as it is
+	p := NewProblem(kind, err.Error(), now)
+	u := s.Units[unit]
+	u.Problem = &p
+	s.Units[unit] = u
 	return true
+}
+
+// DropProblem notes that nothing keeps a unit from running. s must be a fork.
+func (s *Snapshot) DropProblem(unit string) {
+	u, ok := s.Units[unit]
+	if !ok {
+		return
+	}
+	if u.Problem = nil; u == (Unit{}) {
+		delete(s.Units, unit)
+		return
+	}
+	s.Units[unit] = u
+}
+
+// Problems returns what keeps units from running, by their labels.
+func (s Snapshot) Problems() map[string]Problem {
+	problems := make(map[string]Problem)
+	for label, u := range s.Units {
+		if u.Problem != nil {
+			problems[label] = *u.Problem
+		}
+	}
+	return problems
 }
 
 // oneLine returns text as printable characters on one line of at most maxMessage bytes. What is too much is
@@ -142,53 +181,23 @@ func oneLine(text string) string {
 // Equal reports whether s and o remember the same. Times are compared as instants, and a missing map is
 // an empty one.
 func (s Snapshot) Equal(o Snapshot) bool {
-	return s.Epoch == o.Epoch &&
-		maps.EqualFunc(s.Repositories, o.Repositories, Repository.equal) &&
-		maps.EqualFunc(s.Problems, o.Problems, Problem.equal)
-}
-
-func (r Repository) equal(o Repository) bool {
-	if !bytes.Equal(r.Damaged, o.Damaged) || r.Unseen != o.Unseen || r.Floor != o.Floor || (r.Problem == nil) != (o.Problem == nil) {
-		return false
-	}
-	if r.Problem != nil && !r.Problem.equal(*o.Problem) {
-		return false
-	}
-	return maps.EqualFunc(r.Branches, o.Branches, Branch.equal)
-}
-
-func (b Branch) equal(o Branch) bool {
-	return b.SHA == o.SHA && b.N == o.N && b.Missing == o.Missing && b.Redo == o.Redo && b.Time.Equal(o.Time)
-}
-
-func (p Problem) equal(o Problem) bool {
-	return p.Kind == o.Kind && p.Message == o.Message && p.Since.Equal(o.Since)
+	return equal(reflect.ValueOf(&s).Elem(), reflect.ValueOf(&o).Elem())
 }
 
 // Fork returns a snapshot whose entries can be set and deleted while s stays as it is. What an entry holds is
 // shared: its branches are replaced by other ones, never changed. So the snapshot that follows from another one
 // costs no second copy of 10,000 repositories.
 func (s Snapshot) Fork() Snapshot {
-	s.Repositories, s.Problems = maps.Clone(s.Repositories), maps.Clone(s.Problems)
-	if s.Repositories == nil {
-		s.Repositories = make(map[string]Repository)
+	for v, i := reflect.ValueOf(&s).Elem(), 0; i < v.NumField(); i++ {
+		if f := v.Field(i); f.Kind() == reflect.Map {
+			f.Addr().Interface().(entries).fork()
+		}
 	}
 	return s
 }
 
-// Clone returns a copy that shares nothing with s.
+// Clone returns a copy that shares nothing with s that can be changed.
 func (s Snapshot) Clone() Snapshot {
-	c := s
-	c.Problems = maps.Clone(s.Problems)
-	c.Repositories = make(map[string]Repository, len(s.Repositories))
-	for name, r := range s.Repositories {
-		r.Branches = maps.Clone(r.Branches)
-		r.Damaged = slices.Clone(r.Damaged)
-		if r.Problem != nil {
-			p := *r.Problem
-			r.Problem = &p
-		}
-		c.Repositories[name] = r
-	}
-	return c
+	unshare(reflect.ValueOf(&s).Elem())
+	return s
 }

@@ -32,7 +32,7 @@ func full() Snapshot {
 			},
 			"gone": {Unseen: true, Floor: 2},
 		},
-		Problems: map[string]Problem{"rag.main": {Kind: "qa", Message: "no", Since: noon}},
+		Units: map[string]Unit{"rag.main": {Problem: &Problem{Kind: "qa", Message: "no", Since: noon}}},
 	}
 }
 
@@ -42,7 +42,8 @@ func TestCloneSharesNothing(t *testing.T) {
 	c.Repositories["rag"].Branches["main"] = Branch{SHA: shaB}
 	c.Repositories["rag"].Problem.Kind = "other"
 	c.Repositories["new"] = Repository{}
-	c.Problems["rag.main"] = Problem{}
+	c.Units["rag.main"].Problem.Kind = "other"
+	delete(c.Units, "rag.main")
 	if !s.Equal(full()) {
 		t.Errorf("the original changed with its clone: %+v", s)
 	}
@@ -55,7 +56,7 @@ func TestForkLeavesTheOriginal(t *testing.T) {
 	r.Floor++
 	f.Repositories["rag"] = r
 	f.Repositories["new"] = Repository{}
-	delete(f.Problems, "rag.main")
+	f.DropProblem("rag.main")
 	if !s.Equal(full()) {
 		t.Errorf("the original changed with its fork: %+v", s)
 	}
@@ -94,8 +95,8 @@ func TestEqual(t *testing.T) {
 		"problem message":      {edit(func(r *Repository) { r.Problem.Message = "x" }), false},
 		"problem since":        {edit(func(r *Repository) { r.Problem.Since = noon.Add(1) }), false},
 		"repository gone":      {func(s *Snapshot) { delete(s.Repositories, "gone") }, false},
-		"unit problem gone":    {func(s *Snapshot) { s.Problems = nil }, false},
-		"unit problem changed": {func(s *Snapshot) { s.Problems["rag.main"] = Problem{} }, false},
+		"unit problem gone":    {func(s *Snapshot) { s.DropProblem("rag.main") }, false},
+		"unit problem changed": {func(s *Snapshot) { s.Units["rag.main"].Problem.Kind = "x" }, false},
 	}
 	for name, tt := range tests {
 		s := full()
@@ -136,23 +137,23 @@ func TestSetProblem(t *testing.T) {
 	if s.SetProblem("rag.main", "qa", errors.New("no, in other words"), noon.Add(time.Hour)) {
 		t.Error("a problem that lasts is news")
 	}
-	if got := s.Problems["rag.main"]; got.Message != "no" || !got.Since.Equal(noon) {
+	if got := s.Problems()["rag.main"]; got.Message != "no" || !got.Since.Equal(noon) {
 		t.Errorf("a problem that lasts was written again: %+v", got)
 	}
 	if !s.SetProblem("rag.main", "create", errors.New("down"), noon.Add(time.Hour)) || !s.SetProblem("web.main", "qa", errors.New("a\nb"), noon) {
 		t.Error("a problem of another kind, or of another unit, is no news")
 	}
-	if got := s.Problems["rag.main"]; got.Kind != "create" || got.Message != "down" || !got.Since.Equal(noon.Add(time.Hour)) {
+	if got := s.Problems()["rag.main"]; got.Kind != "create" || got.Message != "down" || !got.Since.Equal(noon.Add(time.Hour)) {
 		t.Errorf("the problem is %+v, want the new one", got)
 	}
-	if got := s.Problems["web.main"].Message; got != "a b" {
+	if got := s.Problems()["web.main"].Message; got != "a b" {
 		t.Errorf("message %q, want one line", got)
 	}
 	if !shared.Equal(full()) {
-		t.Errorf("a snapshot that shared the map changed: %+v", shared.Problems)
+		t.Errorf("a snapshot that shared the map changed: %+v", shared.Problems())
 	}
 	empty := Snapshot{}
-	if !empty.SetProblem("u", "qa", errors.New("no"), noon) || len(empty.Problems) != 1 {
-		t.Errorf("an empty snapshot has the problems %+v, want one", empty.Problems)
+	if !empty.SetProblem("u", "qa", errors.New("no"), noon) || len(empty.Units) != 1 {
+		t.Errorf("an empty snapshot has the problems %+v, want one", empty.Problems())
 	}
 }

@@ -122,7 +122,7 @@ func TestForgedRuns(t *testing.T) {
 		w.set("a", "main", "3")
 		w.cycle()
 		s, _ := w.store.Load(t.Context())
-		if p := s.Problems["a.main"]; p.Kind != held {
+		if p := s.Problems()["a.main"]; p.Kind != held {
 			t.Errorf("problem of a.main is %+v, want that it is held up", p)
 		}
 	})
@@ -138,7 +138,7 @@ func TestForgedRuns(t *testing.T) {
 			t.Errorf("deployed %q, want b alone", got)
 		}
 		s, _ := w.store.Load(t.Context())
-		if p := s.Problems["a.main"]; p.Kind != held || !strings.Contains(p.Message, name) {
+		if p := s.Problems()["a.main"]; p.Kind != held || !strings.Contains(p.Message, name) {
 			t.Errorf("problem of a.main is %+v, want one that names %s", p, name)
 		}
 		if n := strings.Count(w.log.String(), "level=WARN"); n != 1 || !strings.Contains(w.log.String(), name) {
@@ -146,13 +146,13 @@ func TestForgedRuns(t *testing.T) {
 		}
 		second := w.forge("", "a", 2, "4").Name
 		w.cycle()
-		if s, _ = w.store.Load(t.Context()); !strings.Contains(s.Problems["a.main"].Message, second) {
-			t.Errorf("problem of a.main is %+v, want one that names %s, which holds it now", s.Problems["a.main"], second)
+		if s, _ = w.store.Load(t.Context()); !strings.Contains(s.Problems()["a.main"].Message, second) {
+			t.Errorf("problem of a.main is %+v, want one that names %s, which holds it now", s.Problems()["a.main"], second)
 		}
 		delete(w.engine.runs, second)
 		w.cycle() // no forged run is left
-		if s, _ = w.store.Load(t.Context()); len(s.Problems) != 0 || deployed(w) != "a@main=2 b@main=2" {
-			t.Errorf("after the end of the forged run: problems %v, deployed %q", s.Problems, deployed(w))
+		if s, _ = w.store.Load(t.Context()); len(s.Problems()) != 0 || deployed(w) != "a@main=2 b@main=2" {
+			t.Errorf("after the end of the forged run: problems %v, deployed %q", s.Problems(), deployed(w))
 		}
 	})
 }

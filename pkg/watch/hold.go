@@ -76,7 +76,8 @@ const held = "held"
 // says when that one ends, and whoever may create runs could keep a unit waiting by it.
 func (c *cycle) blame(run plan.Run) {
 	label := run.Unit.Label
-	old, known := c.next.Problems[label]
+	old := c.next.Units[label].Problem
+	known := old != nil
 	for _, e := range run.Behind {
 		if c.ours(e) && !e.Pending {
 			continue
@@ -98,5 +99,5 @@ func (c *cycle) blame(run plan.Run) {
 // forget takes the problem of a unit away.
 func (c *cycle) forget(unit string) {
 	c.next = c.next.Fork()
-	delete(c.next.Problems, unit)
+	c.next.DropProblem(unit)
 }

@@ -165,8 +165,8 @@ func TestProblemOfThousandsOfUnits(t *testing.T) {
 		}
 	}
 	s := stored()
-	if p := s.Problems["many.*"]; len(s.Problems) != 21 || p.Kind != "qa" || !strings.Contains(p.Message, "more branches") {
-		t.Errorf("%d problems are remembered, %+v for most, want 21 and one that says so", len(s.Problems), p)
+	if p := s.Problems()["many.*"]; len(s.Problems()) != 21 || p.Kind != "qa" || !strings.Contains(p.Message, "more branches") {
+		t.Errorf("%d problems are remembered, %+v for most, want 21 and one that says so", len(s.Problems()), p)
 	}
 	server.Writes()
 	w.cycle()
@@ -177,8 +177,8 @@ func TestProblemOfThousandsOfUnits(t *testing.T) {
 	for range 2 {
 		w.cycle()
 	}
-	if s := stored(); len(w.engine.runs) != n || len(s.Problems) > 0 {
-		t.Errorf("%d runs and the problems %v, want %d and none", len(w.engine.runs), s.Problems, n)
+	if s := stored(); len(w.engine.runs) != n || len(s.Problems()) > 0 {
+		t.Errorf("%d runs and the problems %v, want %d and none", len(w.engine.runs), s.Problems(), n)
 	}
 }
 
@@ -213,7 +213,7 @@ func TestStateThatIsTooLarge(t *testing.T) {
 			t.Fatalf("RunOnce: %v, want an error that names the largest and says what to do", err)
 		}
 		s := stored()
-		if p := s.Problems[state.Whole]; p.Kind != "too large" || !strings.Contains(p.Message, "watch fewer branches") || !strings.Contains(p.Message, "repositories are full-1") {
+		if p := s.Problems()[state.Whole]; p.Kind != "too large" || !strings.Contains(p.Message, "watch fewer branches") || !strings.Contains(p.Message, "repositories are full-1") {
 			t.Errorf("the stored problem is %+v, want one that says why nothing is saved", p)
 		}
 		if got := s.Repositories["a"].Branches["main"].SHA.Short(); got != "2222222" || len(s.Repositories) != 2 {
@@ -229,8 +229,8 @@ func TestStateThatIsTooLarge(t *testing.T) {
 	w.watcher.Store = store
 	w.cycle()
 	w.check("fewer branches", "a@main=2 b@main=2")
-	if s := stored(); len(s.Problems) != 0 || len(s.Repositories["full-1"].Branches) != 1_000 {
-		t.Errorf("problems %v, %d repositories, want none, and all that is configured", s.Problems, len(s.Repositories))
+	if s := stored(); len(s.Problems()) != 0 || len(s.Repositories["full-1"].Branches) != 1_000 {
+		t.Errorf("problems %v, %d repositories, want none, and all that is configured", s.Problems(), len(s.Repositories))
 	}
 }
 
@@ -264,7 +264,7 @@ func TestNumbersThatEnd(t *testing.T) {
 				if p := s.Repositories[name].Problem; p != nil {
 					return p.Message
 				}
-				return s.Problems[map[string]string{"far": "far.main", "web": "site"}[name]].Message
+				return s.Problems()[map[string]string{"far": "far.main", "web": "site"}[name]].Message
 			}
 			for _, name := range []string{"far", "web"} {
 				if got := said(name); !strings.Contains(got, fmt.Sprint(state.MaxNumber)) || !strings.Contains(got, "mend") {

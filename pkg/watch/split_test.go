@@ -154,7 +154,7 @@ func TestMemberThatIsTooLarge(t *testing.T) {
 	w.set("b", "main", "2")
 	problem := func() string {
 		s, _ := w.store.Load(t.Context())
-		return s.Problems["g"].Message
+		return s.Problems()["g"].Message
 	}
 	if report := w.cycle(); len(report.Created) != 1 || report.Problems != 1 || !strings.Contains(problem(), "no room for a@main") {
 		t.Errorf("with another's change: report %+v, problem %q, want a run and a problem that names a@main", report, problem())

@@ -78,8 +78,8 @@ func stopBetween(t *testing.T, hosts func(*world) Heads) {
 		for _, r := range s.Repositories {
 			remembered += r.Branches["main"].N
 		}
-		if remembered != until || len(s.Problems) > 0 {
-			t.Errorf("%d runs are remembered, and problems %v, want %d and none", remembered, s.Problems, until)
+		if remembered != until || len(s.Problems()) > 0 {
+			t.Errorf("%d runs are remembered, and problems %v, want %d and none", remembered, s.Problems(), until)
 		}
 		w.engine.fail = nil
 		w.start(yaml.String())
@@ -181,7 +181,7 @@ func TestStopInTheMiddle(t *testing.T) {
 					t.Errorf("the log tells of trouble: %t\n%s", trouble, &w.log)
 				}
 				s, _ := w.store.Load(t.Context())
-				if len(s.Problems) > 0 || s.Repositories["a"].Problem != nil {
+				if len(s.Problems()) > 0 || s.Repositories["a"].Problem != nil {
 					t.Errorf("what the signal cut short is remembered as a problem: %+v", s)
 				}
 				clear(w.hold)

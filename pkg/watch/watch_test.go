@@ -83,7 +83,7 @@ func TestFailuresStayApart(t *testing.T) {
 		t.Errorf("report %+v, want one problem and one failing repository", report)
 	}
 	s, _ := w.store.Load(t.Context())
-	if got := s.Problems["a.main"].Message; !strings.Contains(got, "denied the request") {
+	if got := s.Problems()["a.main"].Message; !strings.Contains(got, "denied the request") {
 		t.Errorf("remembered problem of a.main: %q", got)
 	}
 	writes := w.store.writes
@@ -94,8 +94,8 @@ func TestFailuresStayApart(t *testing.T) {
 	w.engine.fail = nil
 	w.cycle()
 	w.check("a can be created", "a@main=2 b@main=2")
-	if s, _ := w.store.Load(t.Context()); len(s.Problems) != 0 {
-		t.Errorf("problems that are over: %v", s.Problems)
+	if s, _ := w.store.Load(t.Context()); len(s.Problems()) != 0 {
+		t.Errorf("problems that are over: %v", s.Problems())
 	}
 }
 
@@ -335,7 +335,7 @@ func TestProblemOfARefusedRun(t *testing.T) {
 		w.cycle()
 	}
 	s, _ := w.store.Load(t.Context())
-	if p := s.Problems["a.main"]; p.Kind != "create-refused" || !strings.Contains(p.Message, "denied the request") {
+	if p := s.Problems()["a.main"]; p.Kind != "create-refused" || !strings.Contains(p.Message, "denied the request") {
 		t.Errorf("problem %+v, want the refusal", p)
 	}
 }
@@ -370,7 +370,7 @@ func TestNoBranchNamesTheKey(t *testing.T) {
 	w.watcher.Heads = oneHost{w, "https://qa.example/x", empty{}}
 	w.cycle()
 	s, _ = w.store.Load(t.Context())
-	if got := s.Problems["a.main"].Message; !strings.Contains(got, "https://qa.example/x") || !strings.Contains(got, "deploy.qa_repo_branch of a") || strings.Contains(got, "monitor") {
+	if got := s.Problems()["a.main"].Message; !strings.Contains(got, "https://qa.example/x") || !strings.Contains(got, "deploy.qa_repo_branch of a") || strings.Contains(got, "monitor") {
 		t.Errorf("problem of a QA branch that is not there: %q, want one that names the QA repository and deploy.qa_repo_branch", got)
 	}
 }

@@ -180,12 +180,12 @@ var mutants = []mutant{
 	{
 		"the state is written over another's", "pkg/state/file/file.go",
 		"if current != s.loaded {", "if current != s.loaded && false {",
-		"./pkg/state/file", "Test",
+		"./pkg/state/file", "TestPromises",
 	},
 	{
 		"a state file that somebody wrote counts as known", "pkg/state/file/file.go",
 		"if now == s.loaded {", "if now == s.loaded || s.loaded != (content{}) {",
-		"./pkg/state/file", "TestLoadNoticesOthers",
+		"./pkg/state/file", "TestPromises",
 	},
 	{
 		"a part of the state that a person edited counts as known", inStore,
@@ -195,7 +195,7 @@ var mutants = []mutant{
 	{
 		"a state that was not saved counts as known", inStore,
 		"s.snapshot = nil // until all of it is written", "s.snapshot = &snapshot",
-		inStates, "TestLoadAfterAFailedSave",
+		inStates, "TestPromises",
 	},
 	{
 		"a run that is remembered changes the state that was loaded", "pkg/plan/run.go",
@@ -204,13 +204,23 @@ var mutants = []mutant{
 	},
 	{
 		"a damaged entry of the state counts as none", "pkg/state/damaged.go",
-		"entry = damaged(data)", "entry = Repository{}",
+		"*r = Repository{Damaged: append([]byte(nil), text...), Problem: &p}", "*r, _ = Repository{}, &p",
 		"./pkg/state", "TestDecodeSetsDamagedEntriesAside",
+	},
+	{
+		"what a newer Sentry added to the state is lost", "pkg/state/fields.go",
+		"k.kept().members = &all", "_, _ = k, &all",
+		"./pkg/state", "TestUnknownIsKept",
+	},
+	{
+		"what a newer Sentry added to a branch ends with its next run", "pkg/plan/run.go",
+		"entry.Branches[c.Branch].Deployed(", "state.Branch{}.Deployed(",
+		"./pkg/plan", "TestWhatIsNotKnownIsKept",
 	},
 	{
 		"an entry that cannot be read again counts as saved", "pkg/state/file/file.go",
 		"	snapshot = snapshot.Sound()\n", "",
-		"./pkg/state/file", "TestSaveOfAnInvalidEntry",
+		"./pkg/state/file", "TestPromises",
 	},
 	{
 		"a run is made whose number the state cannot hold", "pkg/plan/number.go",
@@ -233,13 +243,13 @@ var mutants = []mutant{
 		"./pkg/plan", "TestShareUnderChurn",
 	},
 	{
-		"a part of the state is full, and its entries have no other", "pkg/state/parts.go",
+		"a part of the state is full, and its entries have no other", "pkg/state/configmap/entries.go",
 		"i = slices.Index(used, slices.Min(used))", "_ = slices.Min(used)",
 		inStates, "TestLargeRepositoriesBesideMany",
 	},
 	{
 		"an entry that is larger than a part is in none", inSplit,
-		"top := state.Over(snapshot, parts)", "top := state.Top{Epoch: snapshot.Epoch}",
+		"f.entries, f.Gone = all.over(sums)", "f.entries = entries{epochPlace: all[epochPlace]}",
 		inStates, "TestEntryLargerThanAPart",
 	},
 	{
@@ -249,19 +259,19 @@ var mutants = []mutant{
 	},
 	{
 		"a part of the state that cannot be decoded counts as empty", inStore,
-		"return nil, state.Part{}, s.unreadable(s.nameOf(i), err)", "return nil, state.Part{}, nil",
+		"		return nil, nil, s.unreadable(s.nameOf(i), err)\n	}\n	text, ok", "		return nil, nil, nil\n	}\n	text, ok",
 		inStates, "TestLoadRefuses",
 	},
 	{
 		"a part of the state that is gone counts as empty", inStore,
-		"	if cm == nil {\n		return nil, state.Part{}, fmt", "	if cm == nil {\n		return nil, state.Part{}, nil\n		return nil, state.Part{}, fmt",
+		"	if cm == nil {\n		return nil, nil, fmt", "	if cm == nil {\n		return nil, nil, nil\n		return nil, nil, fmt",
 		inStates, "TestLoadRefuses",
 	},
 	{
 		"the parts of the state are named before they are written", inSplit,
 		"	for i, text := range documents {\n",
-		"	if err := s.saveTop(ctx, state.Top{Epoch: snapshot.Epoch, Parts: names}, s.further, s.parts); err != nil {\n		return err\n	}\n	for i, text := range documents {\n",
-		inStates, "TestDeathAtEveryWrite",
+		"	if err := s.putFirst(ctx, f, text, s.further, s.base); err != nil {\n		return err\n	}\n	for i, text := range documents {\n",
+		inStates, "TestPromises",
 	},
 	{
 		"a part of the state is written over another's", inStore,
@@ -271,7 +281,7 @@ var mutants = []mutant{
 	},
 	{
 		"no word is written before the parts of the state", inSplit,
-		"if err := s.saveTop(ctx, moving, s.further, s.parts); err != nil {", "if moving.Moving == \"\" {",
+		"if err := s.move(ctx, all[epochPlace]); err != nil {", "if s.namespace == \"\" {",
 		inStates, "TestTwoWriters",
 	},
 	{

@@ -49,11 +49,11 @@ type Store struct {
 	name      string // of the first ConfigMap
 	limit     int    // maxBytes
 
-	// All without the content, which is in what follows.
+	// The ConfigMaps are without their content, of which the snapshot is all that is kept.
 	loaded  *corev1.ConfigMap   // the first, as Load found it; nil when there was none
-	top     state.Top           // its content
-	further []*corev1.ConfigMap // those that hold a part; nil: not known to exist
-	parts   []state.Part        // theirs
+	names   []string            // of the parts that it names
+	further []*corev1.ConfigMap // those that hold a part
+	base    map[place]sum       // the entries of the parts
 
 	snapshot *state.Snapshot // what all of that is; nil when it is not known to be
 }
@@ -108,31 +108,38 @@ func (s *Store) unchanged(ctx context.Context) (bool, error) {
 }
 
 func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
-	s.loaded, s.top, s.further, s.parts, s.snapshot = nil, state.Top{}, nil, nil, nil
+	s.loaded, s.names, s.further, s.base, s.snapshot = nil, nil, nil, nil, nil
 	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, s.name)
 	if err != nil || cm == nil {
 		return state.Snapshot{}, err
 	}
-	var top state.Top
+	var f first
+	var snapshot state.Snapshot
+	base := make(entries)
+	further := []*corev1.ConfigMap(nil)
 	if text, ok := cm.Data[key]; ok {
-		if top, err = state.DecodeTop([]byte(text)); err != nil {
+		if f, err = readFirst([]byte(text)); err != nil {
+			return state.Snapshot{}, s.unreadable(s.name, err)
+		}
+		if len(f.Parts) > maxFurther {
+			return state.Snapshot{}, s.unreadable(s.name, fmt.Errorf("it names %d further ConfigMaps, and there are at most %d", len(f.Parts), maxFurther))
+		}
+		for i, name := range f.Parts {
+			held, part, err := s.part(ctx, i, name, f.epoch())
+			if err != nil {
+				if again, getErr := s.cluster.GetConfigMap(ctx, s.namespace, s.name); getErr == nil && (again == nil || again.ResourceVersion != cm.ResourceVersion) {
+					return state.Snapshot{}, errMoved
+				}
+				return state.Snapshot{}, err
+			}
+			further = append(further, held)
+			base.add(part)
+		}
+		if snapshot, err = state.Decode(f.state(base)); err != nil {
 			return state.Snapshot{}, s.unreadable(s.name, err)
 		}
 	}
-	if len(top.Parts) > maxFurther {
-		return state.Snapshot{}, s.unreadable(s.name, fmt.Errorf("it names %d further ConfigMaps, and there are at most %d", len(top.Parts), maxFurther))
-	}
-	further, parts := make([]*corev1.ConfigMap, len(top.Parts)), make([]state.Part, len(top.Parts))
-	for i, name := range top.Parts {
-		if further[i], parts[i], err = s.part(ctx, i, name, top.Epoch); err != nil {
-			if again, getErr := s.cluster.GetConfigMap(ctx, s.namespace, s.name); getErr == nil && (again == nil || again.ResourceVersion != cm.ResourceVersion) {
-				return state.Snapshot{}, errMoved
-			}
-			return state.Snapshot{}, err
-		}
-	}
-	snapshot := top.With(parts)
-	s.loaded, s.top, s.further, s.parts, s.snapshot = bare(cm), top, further, parts, &snapshot
+	s.loaded, s.names, s.further, s.base, s.snapshot = bare(cm), f.Parts, further, base.sums(), &snapshot
 	return snapshot, nil
 }
 
@@ -143,24 +150,40 @@ func bare(cm *corev1.ConfigMap) *corev1.ConfigMap {
 }
 
 // part reads the part that the first ConfigMap names.
-func (s *Store) part(ctx context.Context, i int, name, epoch string) (*corev1.ConfigMap, state.Part, error) {
+func (s *Store) part(ctx context.Context, i int, name, epoch string) (*corev1.ConfigMap, entries, error) {
 	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, s.nameOf(i))
 	if err != nil {
-		return nil, state.Part{}, err
+		return nil, nil, err
 	}
 	if cm == nil {
-		return nil, state.Part{}, fmt.Errorf("ConfigMap %s/%s does not exist, and %s says that it holds a part of the state: restore it, or delete %s as well to record all heads anew",
+		return nil, nil, fmt.Errorf("ConfigMap %s/%s does not exist, and %s says that it holds a part of the state: restore it, or delete %s as well to record all heads anew",
 			s.namespace, s.nameOf(i), s.name, s.name)
 	}
-	f, err := state.DecodeFurther([]byte(cm.Data[key]))
+	f, err := readFurther([]byte(cm.Data[key]))
 	if err != nil {
-		return nil, state.Part{}, s.unreadable(s.nameOf(i), err)
+		return nil, nil, s.unreadable(s.nameOf(i), err)
 	}
-	part, ok := f.Parts[name]
+	text, ok := f.Parts[name]
 	if !ok || f.Epoch != epoch {
-		return nil, state.Part{}, s.unreadable(s.nameOf(i), fmt.Errorf("it has no part %s of epoch %q, which %s names", name, epoch, s.name))
+		return nil, nil, s.unreadable(s.nameOf(i), fmt.Errorf("it has no part %s of epoch %q, which %s names", name, epoch, s.name))
+	}
+	part, err := takeApart(text)
+	if err != nil {
+		return nil, nil, s.unreadable(s.nameOf(i), err)
 	}
 	return bare(cm), part, nil
+}
+
+// reread returns what a ConfigMap holds, which must be as it was read or written.
+func (s *Store) reread(ctx context.Context, name string, was *corev1.ConfigMap) ([]byte, error) {
+	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if cm == nil || cm.ResourceVersion != was.ResourceVersion {
+		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", s.namespace, name, state.ErrConflict)
+	}
+	return []byte(cm.Data[key]), nil
 }
 
 func (s *Store) unreadable(name string, err error) error {
@@ -180,47 +203,44 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 }
 
 func (s *Store) save(ctx context.Context, snapshot state.Snapshot) error {
-	top := state.Over(snapshot, s.parts)
-	top.Parts = s.top.Parts
-	// A state that shrank to a half goes back into one ConfigMap.
-	if alone := state.Over(snapshot, nil); len(top.Parts) > 0 {
-		text, err := alone.Encode()
-		if err != nil {
-			return err
-		}
-		if len(text) <= s.limit/2 {
-			return s.saveTop(ctx, alone, nil, nil)
-		}
-	}
-	text, err := top.Encode()
+	text, err := state.Encode(snapshot)
 	if err != nil {
 		return err
 	}
-	if len(text) <= s.room(snapshot) {
-		return s.saveTop(ctx, top, s.further, s.parts)
+	all, err := takeApart(text)
+	if err != nil {
+		return err
 	}
-	return s.split(ctx, snapshot)
+	// A state that shrank to a half goes back into one ConfigMap.
+	if len(s.names) > 0 && len(text) <= s.limit/2 {
+		return s.putFirst(ctx, first{entries: all}, text, nil, nil)
+	}
+	f := first{Parts: s.names}
+	f.entries, f.Gone = all.over(s.base)
+	if text, err = f.text(); err != nil {
+		return err
+	}
+	if len(text) <= s.room(snapshot) {
+		return s.putFirst(ctx, f, text, s.further, s.base)
+	}
+	return s.split(ctx, snapshot, all)
 }
 
 // room is what the first ConfigMap may take, in bytes.
 func (s *Store) room(snapshot state.Snapshot) int {
-	if _, ok := snapshot.Problems[state.Whole]; ok {
+	if _, ok := snapshot.Units[state.Whole]; ok {
 		return s.limit + noteRoom
 	}
 	return s.limit
 }
 
-// saveTop writes the first ConfigMap, after which the parts are what counts beside it.
-func (s *Store) saveTop(ctx context.Context, top state.Top, further []*corev1.ConfigMap, parts []state.Part) error {
-	text, err := top.Encode()
-	if err != nil {
-		return err
-	}
+// putFirst writes the first ConfigMap, after which the further ones with those entries are what counts beside it.
+func (s *Store) putFirst(ctx context.Context, f first, text []byte, further []*corev1.ConfigMap, base map[place]sum) error {
 	saved, err := s.put(ctx, s.name, s.loaded, text)
 	if err != nil {
 		return err
 	}
-	s.loaded, s.top, s.further, s.parts = saved, top, further, parts
+	s.loaded, s.names, s.further, s.base = saved, f.Parts, further, base
 	return nil
 }
 

@@ -3,36 +3,24 @@ package configmap
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
-	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/state/statetest"
 )
 
-const configMaps = "/api/v1/namespaces/test/configmaps"
+// firstName is the first ConfigMap of a Sentry without a name.
+const firstName = "sentry-state"
 
-// sized returns a snapshot of n repositories, each of some 230 bytes, at revision sha.
-func sized(n int, sha string) state.Snapshot {
-	s := state.Snapshot{Epoch: "e1", Repositories: map[string]state.Repository{}}
-	for i := range n {
-		r := state.Repository{Branches: map[string]state.Branch{}}
-		for b := range 2 {
-			r.Branches[fmt.Sprintf("branch-%d", b)] = state.Branch{SHA: repo.SHA(strings.Repeat(sha, 40)), N: 1, Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-		}
-		s.Repositories[fmt.Sprintf("repository-%d", i)] = r
-	}
-	return s
-}
+const configMaps = "/api/v1/namespaces/test/configmaps"
 
 // small is what a ConfigMap of newStore holds, so that the tests are quick.
 const small = maxBytes / 43
@@ -71,7 +59,7 @@ func TestInstances(t *testing.T) {
 		if snapshot, err := s.Load(t.Context()); err != nil || len(snapshot.Repositories) > 0 {
 			t.Errorf("instance %q begins with %d repositories, %v, want none", name, len(snapshot.Repositories), err)
 		}
-		if err := s.Save(t.Context(), sized(120+i, "a")); err != nil {
+		if err := s.Save(t.Context(), statetest.Many(120+i, "a")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,95 +95,86 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 		{400, 10, 12}, // from few to many
 	} {
 		server.Writes()
-		want := sized(step.n, "a")
+		want := statetest.Many(step.n, "a")
 		save(t, c, want)
 		s, got := load(t, c)
 		if !got.Equal(want) {
 			t.Fatalf("%d repositories: read back %d, not what was written", step.n, len(got.Repositories))
 		}
-		if writes := server.Writes(); len(s.parts) != step.further || len(writes) != step.writes {
-			t.Errorf("%d repositories: %d further ConfigMaps by %v, want %d by %d writes", step.n, len(s.parts), writes, step.further, step.writes)
+		if writes := server.Writes(); len(s.names) != step.further || len(writes) != step.writes {
+			t.Errorf("%d repositories: %d further ConfigMaps by %v, want %d by %d writes", step.n, len(s.names), writes, step.further, step.writes)
 		}
 		for _, name := range server.Names(configMaps) {
-			if text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string); len(text) > small {
+			if text := get(server, name); len(text) > small {
 				t.Errorf("%d repositories: %s holds %d bytes", step.n, name, len(text))
 			}
 		}
 	}
 	server.Writes()
 	s, _ := load(t, c)
-	if err := s.Save(t.Context(), sized(1200, "a")); !errors.Is(err, state.ErrTooLarge) || len(server.Writes()) > 0 {
+	if err := s.Save(t.Context(), statetest.Many(1200, "a")); !errors.Is(err, state.ErrTooLarge) || len(server.Writes()) > 0 {
 		t.Errorf("more than all ConfigMaps hold: %v, want a refusal before anything is written", err)
 	}
 }
 
-// Wherever it dies, the state is the old one or the new one, never some of each: a trigger of a group is one
-// run, and its refs may lie in different ConfigMaps.
-func TestDeathAtEveryWrite(t *testing.T) {
-	for _, from := range []int{1, 70, 120} {
-		dieAtEveryWrite(t, sized(270, "b"), func(t *testing.T, _ *kubetest.Server, c *kube.Cluster) {
-			t.Helper()
-			save(t, c, sized(from, "a"))
-		})
+func TestPromises(t *testing.T) {
+	statetest.Test(t, func(t *testing.T) statetest.Place {
+		server, c := kubetest.New(t)
+		return onCluster(server, c)
+	})
+}
+
+// onCluster is the ConfigMaps of a cluster, as statetest uses them.
+func onCluster(server *kubetest.Server, c *kube.Cluster) statetest.Place {
+	return statetest.Place{
+		Open:  func() statetest.Store { return newStore(c) },
+		Write: func(text string) { set(server, firstName, text) },
+		Edit: func(replace, with string) {
+			for _, name := range server.Names(configMaps) {
+				set(server, name, strings.ReplaceAll(get(server, name), replace, with))
+			}
+		},
+		// Further ones stay, and mean nothing without the first.
+		Delete: func() {
+			if slices.Contains(server.Names(configMaps), firstName) {
+				server.Put(configMaps+"/"+firstName, nil)
+			}
+		},
+		Dying: func(writes int) (alive func()) {
+			server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet {
+					return false
+				}
+				if writes--; writes < 0 {
+					kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dead")
+				}
+				return writes < 0
+			}
+			return func() { server.Fault = nil }
+		},
+		TooLarge: func() state.Snapshot { return statetest.Many(1200, "a") },
 	}
 }
 
-// The same where a person edited an entry in a further ConfigMap, and the new part is what it was before that.
+// A person edited an entry in a further ConfigMap, and the new part is what it was before that.
 func TestDeathAfterAnEditByHand(t *testing.T) {
-	next := sized(130, "c")
-	dieAtEveryWrite(t, next, func(t *testing.T, server *kubetest.Server, c *kube.Cluster) {
-		t.Helper()
-		save(t, c, sized(130, "a"))
+	next := statetest.Many(130, "c")
+	statetest.Deaths(t, next, func() statetest.Place {
+		server, c := kubetest.New(t)
+		save(t, c, statetest.Many(130, "a"))
 		text := edit(server)
-		for name, r := range sized(130, "a").Repositories {
+		for name, r := range statetest.Many(130, "a").Repositories {
 			if strings.Contains(text, `"`+name+`"`) {
 				next.Repositories[name] = r
 			}
 		}
+		return onCluster(server, c)
 	})
-}
-
-// dieAtEveryWrite saves next over what prepare makes, and dies after each number of writes.
-func dieAtEveryWrite(t *testing.T, next state.Snapshot, prepare func(*testing.T, *kubetest.Server, *kube.Cluster)) {
-	t.Helper()
-	for die := 0; ; die++ {
-		server, c := kubetest.New(t)
-		prepare(t, server, c)
-		s, from := load(t, c)
-		count := 0
-		server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Method == http.MethodGet {
-				return false
-			}
-			count++
-			if count > die {
-				kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dead")
-				return true
-			}
-			return false
-		}
-		err := s.Save(t.Context(), next)
-		server.Fault = nil
-		_, got := load(t, c)
-		if err == nil {
-			if !got.Equal(next) {
-				t.Errorf("after all %d writes it is not the new state", die)
-			}
-			return
-		}
-		if !got.Equal(from) {
-			t.Errorf("from %d repositories, dead after %d writes: the state is neither old nor new", len(from.Repositories), die)
-		}
-		save(t, c, next)
-		if _, got := load(t, c); !got.Equal(next) {
-			t.Errorf("from %d repositories, dead after %d writes: the next save does not hold", len(from.Repositories), die)
-		}
-	}
 }
 
 // edit has a person change the first SHA in the first of the further ConfigMaps, and returns what it held.
 func edit(s *kubetest.Server) string {
-	text := s.Get(configMaps + "/sentry-state-1")["data"].(kubetest.Object)[key].(string)
+	text := get(s, "sentry-state-1")
 	at := strings.Index(text, strings.Repeat("a", 40))
 	set(s, "sentry-state-1", text[:at]+strings.Repeat("b", 40)+text[at+40:])
 	return text
@@ -204,17 +183,17 @@ func edit(s *kubetest.Server) string {
 // Who reads while another Sentry writes reads what that one wrote.
 func TestLoadWhileAnotherWrites(t *testing.T) {
 	server, c := kubetest.New(t)
-	save(t, c, sized(120, "a"))
+	save(t, c, statetest.Many(120, "a"))
 	inside := false
 	server.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
 		if !inside && strings.HasSuffix(r.URL.Path, "/sentry-state-2") {
 			inside = true
-			save(t, c, sized(270, "b"))
-			save(t, c, sized(270, "c")) // now the part is gone that the first ConfigMap named
+			save(t, c, statetest.Many(270, "b"))
+			save(t, c, statetest.Many(270, "c")) // now the part is gone that the first ConfigMap named
 		}
 		return false
 	}
-	if _, got := load(t, c); !got.Equal(sized(270, "c")) {
+	if _, got := load(t, c); !got.Equal(statetest.Many(270, "c")) {
 		t.Errorf("read %d repositories, want what was written meanwhile", len(got.Repositories))
 	}
 }
@@ -240,7 +219,7 @@ func TestLoadOfWhatIsKnown(t *testing.T) {
 			}
 			return false
 		}
-		next := sized(n, "a")
+		next := statetest.Many(n, "a")
 		for range 2 {
 			if err := s.Save(t.Context(), next); err != nil {
 				t.Fatal(err)
@@ -250,16 +229,16 @@ func TestLoadOfWhatIsKnown(t *testing.T) {
 			if len(whole) > 0 {
 				t.Errorf("%d repositories: read %v, want versions alone", n, whole)
 			}
-			next = sized(n, "b")
+			next = statetest.Many(n, "b")
 		}
-		next = sized(n, "b")
+		next = statetest.Many(n, "b")
 		for _, name := range server.Names(configMaps) {
-			text := server.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string)
+			text := get(server, name)
 			if strings.Contains(text, `"repository-0"`) {
 				set(server, name, strings.ReplaceAll(text, strings.Repeat("b", 40), strings.Repeat("c", 40)))
 				for repository := range next.Repositories {
 					if strings.Contains(text, `"`+repository+`"`) {
-						next.Repositories[repository] = sized(n, "c").Repositories[repository]
+						next.Repositories[repository] = statetest.Many(n, "c").Repositories[repository]
 					}
 				}
 			}
@@ -270,41 +249,13 @@ func TestLoadOfWhatIsKnown(t *testing.T) {
 	}
 }
 
-// A Save that failed in between leaves nothing that a Load would take for what is stored.
-func TestLoadAfterAFailedSave(t *testing.T) {
-	for die := range 7 {
-		server, c := kubetest.New(t)
-		save(t, c, sized(120, "a"))
-		s, _ := load(t, c)
-		writes := 0
-		server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Method != http.MethodGet {
-				writes++
-			}
-			if writes > die {
-				kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dead")
-			}
-			return writes > die
-		}
-		if err := s.Save(t.Context(), sized(270, "b")); err == nil {
-			t.Fatalf("dead after %d writes: saved", die)
-		}
-		server.Fault = nil
-		got, err := s.Load(t.Context())
-		_, want := load(t, c)
-		if err != nil || !got.Equal(want) {
-			t.Errorf("dead after %d writes: Load = %d repositories, %v, want the %d that are stored", die, len(got.Repositories), err, len(want.Repositories))
-		}
-	}
-}
-
 // At a write of one Sentry another one, which read the state before that write, before an earlier one or before
 // all of them, writes too. Exactly the one that was told so has lost.
 func TestTwoWriters(t *testing.T) {
 	for _, at := range []int{1, 2, 3, 8, 9} { // the word, parts, the names
 		for read := range at + 1 {
 			server, c := kubetest.New(t)
-			save(t, c, sized(120, "a"))
+			save(t, c, statetest.Many(120, "a"))
 			mine, _ := load(t, c)
 			other, _ := load(t, c)
 			writes, inside := 0, false
@@ -318,20 +269,20 @@ func TestTwoWriters(t *testing.T) {
 					other, _ = load(t, c)
 				}
 				if writes == at {
-					otherErr = other.Save(t.Context(), sized(280, "c"))
+					otherErr = other.Save(t.Context(), statetest.Many(280, "c"))
 				}
 				inside = false
 				return false
 			}
-			myErr := mine.Save(t.Context(), sized(270, "b"))
+			myErr := mine.Save(t.Context(), statetest.Many(270, "b"))
 			server.Fault = nil
 			_, got := load(t, c)
-			want := sized(120, "a")
+			want := statetest.Many(120, "a")
 			switch {
 			case myErr == nil:
-				want = sized(270, "b")
+				want = statetest.Many(270, "b")
 			case otherErr == nil:
-				want = sized(280, "c")
+				want = statetest.Many(280, "c")
 			}
 			if myErr == nil && otherErr == nil || !got.Equal(want) {
 				t.Errorf("read before write %d, at write %d: %v and %v, and %d repositories are remembered", read, at, myErr, otherErr, len(got.Repositories))
@@ -352,26 +303,35 @@ func TestLoadRefuses(t *testing.T) {
 	}{
 		"a part is gone":    {func(s *kubetest.Server) { s.Put(configMaps+"/sentry-state-2", nil) }, "sentry-state-2 does not exist"},
 		"a part is no JSON": {func(s *kubetest.Server) { set(s, "sentry-state-2", "{") }, "sentry-state-2, key state.json: the stored state cannot be used"},
-		"a part of another": {func(s *kubetest.Server) { set(s, "sentry-state-2", `{"version":2,"epoch":"e1","parts":{"x":{}}}`) }, "it has no part"},
+		"a part of another": {func(s *kubetest.Server) { set(s, "sentry-state-2", `{"version":4,"epoch":"e1","parts":{"x":{}}}`) }, "it has no part"},
 		"a part of an earlier state": {func(s *kubetest.Server) {
-			text := s.Get(configMaps + "/sentry-state-2")["data"].(kubetest.Object)[key].(string)
+			text := get(s, "sentry-state-2")
 			set(s, "sentry-state-2", strings.Replace(text, `"epoch":"e1"`, `"epoch":"e0"`, 1))
 		}, "it has no part"},
 		"the first is no JSON": {func(s *kubetest.Server) { set(s, "sentry-state", "x") }, "sentry-state, key state.json: the stored state cannot be used"},
+		"no state":             {func(s *kubetest.Server) { set(s, "sentry-state", `{"version":4}`) }, "it is no JSON object"},
+		"more than is known":   {func(s *kubetest.Server) { set(s, "sentry-state", `{"version":4,"state":{},"x":1}`) }, `unknown field "x"`},
+		"a part without state": {func(s *kubetest.Server) {
+			set(s, "sentry-state-2", strings.Replace(get(s, "sentry-state-2"), `{"version":3,`, `[],"x":{`, 1))
+		}, "it is no JSON object"},
 		"too many parts": {func(s *kubetest.Server) {
-			text, _ := json.Marshal(kubetest.Object{"version": 2, "parts": make([]string, 16)})
+			text, _ := json.Marshal(kubetest.Object{"version": 4, "parts": make([]string, 16), "state": kubetest.Object{}})
 			set(s, "sentry-state", string(text))
 		}, "16 further ConfigMaps"},
 	}
 	for name, tt := range tests {
 		server, c := kubetest.New(t)
-		save(t, c, sized(120, "a"))
+		save(t, c, statetest.Many(120, "a"))
 		tt.edit(server)
 		got, err := newStore(c).Load(t.Context())
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !got.Equal(state.Snapshot{}) {
 			t.Errorf("%s: %d repositories, %v, want an error with %q", name, len(got.Repositories), err, tt.want)
 		}
 	}
+}
+
+func get(s *kubetest.Server, name string) string {
+	return s.Get(configMaps + "/" + name)["data"].(kubetest.Object)[key].(string)
 }
 
 func set(s *kubetest.Server, name, text string) {
@@ -381,13 +341,13 @@ func set(s *kubetest.Server, name, text string) {
 // A person who mends an entry in a further ConfigMap is heeded, and may mend it to what it was.
 func TestEditByHand(t *testing.T) {
 	server, c := kubetest.New(t)
-	save(t, c, sized(120, "a"))
+	save(t, c, statetest.Many(120, "a"))
 	edit(server)
-	if _, got := load(t, c); got.Equal(sized(120, "a")) {
+	if _, got := load(t, c); got.Equal(statetest.Many(120, "a")) {
 		t.Fatal("the edit was not read")
 	}
-	want := sized(120, "a")
-	for name, r := range sized(270, "c").Repositories {
+	want := statetest.Many(120, "a")
+	for name, r := range statetest.Many(270, "c").Repositories {
 		if _, ok := want.Repositories[name]; !ok {
 			want.Repositories[name] = r
 		}

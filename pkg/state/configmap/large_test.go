@@ -7,21 +7,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
-	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/state/statetest"
 )
 
-// with returns sized(n, sha) with further repositories, each of that many bytes or hardly less.
+// with returns statetest.Many(n, sha) with further repositories, each of that many bytes or hardly less.
 func with(n int, sha string, sizes ...int) state.Snapshot {
-	s := sized(n, sha)
+	s := statetest.Many(n, sha)
 	for i, size := range sizes {
 		r := state.Repository{Branches: map[string]state.Branch{}}
 		for size -= 40; size > 100; {
 			name := fmt.Sprintf("branch-%d", len(r.Branches))
 			size -= len(name) + len(`"":{"sha":"","n":1,"time":"2026-03-01T12:00:00Z"},`) + 40
-			r.Branches[name] = state.Branch{SHA: repo.SHA(strings.Repeat(sha, 40)), N: 1, Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+			r.Branches[name] = state.Branch{SHA: statetest.SHA(sha), N: 1, Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 		}
 		s.Repositories[fmt.Sprintf("large-%d", i)] = r
 	}
@@ -50,10 +49,11 @@ func TestLargeRepositoriesBesideMany(t *testing.T) {
 // An entry that a Sentry of before wrote, and that fits no part, stays in the first ConfigMap while the others are split.
 func TestEntryLargerThanAPart(t *testing.T) {
 	const size = small * 8 / 10
-	dieAtEveryWrite(t, with(270, "b", size), func(t *testing.T, _ *kubetest.Server, c *kube.Cluster) {
-		t.Helper()
+	statetest.Deaths(t, with(270, "b", size), func() statetest.Place {
+		server, c := kubetest.New(t)
 		save(t, c, with(1, "a", size))
 		save(t, c, with(120, "a", size))
+		return onCluster(server, c)
 	})
 }
 
@@ -64,7 +64,7 @@ func TestNoteInAFullState(t *testing.T) {
 	for ; ; n += 10 {
 		s, _ := load(t, c)
 		server.Writes()
-		err := s.Save(t.Context(), sized(n, "a"))
+		err := s.Save(t.Context(), statetest.Many(n, "a"))
 		if err == nil {
 			continue
 		}
@@ -79,35 +79,9 @@ func TestNoteInAFullState(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, got := load(t, c); !got.Equal(stored) || len(got.Repositories) != n-10 {
-		t.Errorf("%d repositories, problems %v, want %d and why no more", len(got.Repositories), got.Problems, n-10)
+		t.Errorf("%d repositories, problems %v, want %d and why no more", len(got.Repositories), got.Problems(), n-10)
 	}
 	if held := (n - 10) * 230; held < maxFurther*small/2*9/10 {
 		t.Errorf("full with %d bytes, want some %d", held, maxFurther*small/2)
-	}
-}
-
-// An entry that cannot be read again stops its repository from then on, and costs the others nothing.
-func TestSaveOfAnInvalidEntry(t *testing.T) {
-	for _, n := range []int{1, 130} {
-		_, c := kubetest.New(t)
-		s, _ := load(t, c)
-		bad := sized(n, "a")
-		bad.Repositories["bad"] = state.Repository{Branches: map[string]state.Branch{"main": {SHA: "x"}}}
-		if err := s.Save(t.Context(), bad); err != nil {
-			t.Fatal(err)
-		}
-		known, err := s.Load(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, anew := load(t, c)
-		for what, got := range map[string]state.Snapshot{"known": known, "read anew": anew} {
-			if r := got.Repositories["bad"]; r.Damaged == nil || !strings.Contains(r.Problem.Message, `branch "main"`) {
-				t.Errorf("%d repositories, %s: %+v, want a damaged entry that names the branch", n, what, r)
-			}
-			if len(got.Repositories) != n+1 || got.Repositories["repository-0"].Damaged != nil {
-				t.Errorf("%d repositories, %s: %d, want all others too", n, what, len(got.Repositories)-1)
-			}
-		}
 	}
 }

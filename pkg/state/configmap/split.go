@@ -3,26 +3,28 @@ package configmap
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
-// split spreads the snapshot over the further ConfigMaps; the package comment says in which order.
-func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
-	parts, names, err := s.fit(snapshot, max(1, len(s.top.Parts)))
+// split spreads the entries of the snapshot over the further ConfigMaps; the package comment says in which order.
+func (s *Store) split(ctx context.Context, snapshot state.Snapshot, all entries) error {
+	parts := s.fit(all)
+	f := first{Parts: make([]string, len(parts))}
+	documents, err := s.documents(ctx, snapshot, parts, f.Parts)
 	if err != nil {
 		return err
 	}
-	documents, err := s.documents(snapshot, parts, names)
-	if err != nil {
-		return err
+	base := make(entries, len(all))
+	for _, p := range parts {
+		base.add(p)
 	}
-	top := state.Over(snapshot, parts)
-	top.Parts = names
-	text, err := top.Encode()
+	sums := base.sums()
+	f.entries, f.Gone = all.over(sums)
+	text, err := f.text()
 	if err != nil {
 		return err
 	}
@@ -31,7 +33,7 @@ func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
 	}
 	// What lies beyond the known ones is from a state that was deleted or shrank. It has to be read before
 	// the word is written, so that whoever writes it after that is noticed.
-	further := slices.Grow(slices.Clone(s.further), len(parts))[:len(s.further)]
+	further := slices.Clone(s.further)
 	for i := len(further); i < len(parts); i++ {
 		cm, err := s.cluster.GetConfigMap(ctx, s.namespace, s.nameOf(i))
 		if err != nil {
@@ -39,9 +41,7 @@ func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
 		}
 		further = append(further, cm)
 	}
-	moving := s.top
-	moving.Epoch, moving.Moving = snapshot.Epoch, rand.Text()
-	if err := s.saveTop(ctx, moving, s.further, s.parts); err != nil {
+	if err := s.move(ctx, all[epochPlace]); err != nil {
 		return err
 	}
 	for i, text := range documents {
@@ -52,29 +52,44 @@ func (s *Store) split(ctx context.Context, snapshot state.Snapshot) error {
 			return err
 		}
 	}
-	return s.saveTop(ctx, top, further[:len(parts)], parts)
+	return s.putFirst(ctx, f, text, further[:len(parts)], sums)
 }
 
-// fit splits the snapshot in at least n parts. What they have no room for is left to the first ConfigMap.
-func (s *Store) fit(snapshot state.Snapshot, n int) ([]state.Part, []string, error) {
-	half := s.limit/2 - 1024 // for the document around it
-	whole, _ := state.Split(snapshot, 1, math.MaxInt)
-	_, total, err := whole[0].Name()
-	if err != nil {
-		return nil, nil, err
-	}
-	n = min(max(n, total/(s.limit/2)+1), maxFurther)
-	parts, left := state.Split(snapshot, n, half)
-	for ; left && n < maxFurther; n++ {
-		parts, left = state.Split(snapshot, n+1, half)
-	}
-	names := make([]string, n)
-	for i, p := range parts {
-		if names[i], _, err = p.Name(); err != nil {
-			return nil, nil, err
+// move writes a word into the first ConfigMap, which else stays as it is.
+func (s *Store) move(ctx context.Context, epoch []byte) error {
+	f := first{entries: make(entries)}
+	if s.loaded != nil {
+		text, err := s.reread(ctx, s.name, s.loaded)
+		if err != nil {
+			return err
+		}
+		if len(text) > 0 {
+			if f, err = readFirst(text); err != nil {
+				return s.unreadable(s.name, err)
+			}
 		}
 	}
-	return parts, names, nil
+	if f.Moving = rand.Text(); epoch != nil {
+		f.entries[epochPlace] = epoch
+	}
+	text, err := f.text()
+	if err != nil {
+		return err
+	}
+	return s.putFirst(ctx, f, text, s.further, s.base)
+}
+
+// fit divides the entries into as many parts as there are, or more. What they have no room for is left to the first
+// ConfigMap.
+func (s *Store) fit(all entries) []entries {
+	half := s.limit/2 - 1024 // for the document around it
+	total := len(all.document())
+	n := min(max(1, len(s.names), total/(s.limit/2)+1), maxFurther)
+	parts, left := all.spread(n, half)
+	for ; left && n < maxFurther; n++ {
+		parts, left = all.spread(n+1, half)
+	}
+	return parts
 }
 
 func tooLarge(snapshot state.Snapshot) error {
@@ -82,30 +97,36 @@ func tooLarge(snapshot state.Snapshot) error {
 		state.ErrTooLarge, maxFurther+1, maxBytes>>10, state.Largest(snapshot, 3))
 }
 
-// documents returns what the further ConfigMaps have to hold; nil for one that holds it already, of which
-// the part keeps its name.
-func (s *Store) documents(snapshot state.Snapshot, parts []state.Part, names []string) ([][]byte, error) {
+// documents names the parts, and returns what the further ConfigMaps have to hold; nil for one that holds it already, of
+// which the part keeps its name.
+func (s *Store) documents(ctx context.Context, snapshot state.Snapshot, parts []entries, names []string) ([][]byte, error) {
 	documents := make([][]byte, len(parts))
-	for i := range names {
-		holds := map[string]state.Part{}
-		if i < len(s.top.Parts) {
-			old := s.top.Parts[i]
-			// A person may have edited the part, so that its name is of what it was.
-			content, _, err := s.parts[i].Name()
+	for i, part := range parts {
+		content := part.document()
+		names[i] = partName(content)
+		holds := map[string]json.RawMessage{}
+		if i < len(s.names) {
+			old := s.names[i]
+			text, err := s.reread(ctx, s.nameOf(i), s.further[i])
 			if err != nil {
 				return nil, err
 			}
-			if content == names[i] {
+			f, err := readFurther(text)
+			if err != nil {
+				return nil, s.unreadable(s.nameOf(i), err)
+			}
+			// A person may have edited the part, so that its name is of what it was.
+			if partName(f.Parts[old]) == names[i] {
 				names[i] = old
 				continue
 			}
 			if names[i] == old {
 				names[i] += "-edited"
 			}
-			holds[old] = s.parts[i]
+			holds[old] = f.Parts[old]
 		}
-		holds[names[i]] = parts[i]
-		text, err := state.Further{Epoch: snapshot.Epoch, Parts: holds}.Encode()
+		holds[names[i]] = content
+		text, err := json.Marshal(further{Version: several, Epoch: snapshot.Epoch, Parts: holds})
 		if err != nil {
 			return nil, err
 		}

@@ -9,21 +9,20 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/filelock"
-	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/state/statetest"
 )
 
 func snapshot(epoch string) state.Snapshot {
 	return state.Snapshot{Epoch: epoch, Repositories: map[string]state.Repository{
 		"rag": {Branches: map[string]state.Branch{
-			"main": {SHA: repo.SHA(strings.Repeat("a", 40)), N: 1, Time: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)},
+			"main": {SHA: statetest.SHA("a"), N: 1, Time: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)},
 		}},
 	}}
 }
@@ -46,20 +45,49 @@ func save(t *testing.T, s *Store, snapshot state.Snapshot) {
 	}
 }
 
-func TestSaveAndLoad(t *testing.T) {
+func TestPromises(t *testing.T) {
+	statetest.Test(t, func(t *testing.T) statetest.Place {
+		path := filepath.Join(t.TempDir(), "state.json")
+		write := func(text string) {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return statetest.Place{
+			Open:  func() statetest.Store { return open(path) },
+			Write: write,
+			Edit: func(replace, with string) {
+				text, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(strings.ReplaceAll(string(text), replace, with))
+			},
+			Delete: func() {
+				if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+			},
+			TooLarge: func() state.Snapshot {
+				return state.Snapshot{Repositories: map[string]state.Repository{
+					"huge": {Damaged: []byte(`"` + strings.Repeat("x", state.MaxSize) + `"`)},
+				}}
+			},
+		}
+	})
+}
+
+// What is made is for nobody else, and nothing is made by a Load.
+func TestWhatIsMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "state.json")
 	s := open(path)
-	if got := load(t, s); !got.Equal(state.Snapshot{}) {
-		t.Fatalf("Load without a file = %+v, want an empty snapshot", got)
+	if _, err := s.Load(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Load made the directory: %v", err)
 	}
 	save(t, s, snapshot("e1"))
-	save(t, s, snapshot("e2")) // without a Load in between
-	if got := load(t, open(path)); !got.Equal(snapshot("e2")) {
-		t.Errorf("Load = %+v, want %+v", got, snapshot("e2"))
-	}
 	for name, want := range map[string]fs.FileMode{path: 0o600, filepath.Dir(path): 0o700 | fs.ModeDir} {
 		if info, err := os.Stat(name); err != nil || info.Mode() != want {
 			t.Errorf("mode of %s = %v, %v, want %v", name, info.Mode(), err, want)
@@ -70,124 +98,12 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 }
 
-func TestSaveNoticesOthers(t *testing.T) {
-	tests := map[string]struct {
-		before bool // whether there is a state when ours is loaded
-		other  func(t *testing.T, path string)
-	}{
-		"written for the first time": {false, func(t *testing.T, path string) { s := open(path); load(t, s); save(t, s, snapshot("theirs")) }},
-		"written again":              {true, func(t *testing.T, path string) { s := open(path); load(t, s); save(t, s, snapshot("theirs")) }},
-		"deleted": {true, func(t *testing.T, path string) {
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		"emptied": {false, func(t *testing.T, path string) {
-			if err := os.WriteFile(path, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "state.json")
-			ours := open(path)
-			if tt.before {
-				save(t, ours, snapshot("before"))
-			}
-			load(t, ours)
-			tt.other(t, path)
-			want, _ := os.ReadFile(path)
-			if err := ours.Save(t.Context(), snapshot("ours")); !errors.Is(err, state.ErrConflict) {
-				t.Errorf("Save = %v, want %v", err, state.ErrConflict)
-			}
-			if got, _ := os.ReadFile(path); string(got) != string(want) {
-				t.Errorf("the file holds %q, want what the other left: %q", got, want)
-			}
-		})
-	}
-}
-
-// A Load sees what others did, also where it knows the state already.
-func TestLoadNoticesOthers(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.json")
-	ours, theirs := open(path), open(path)
-	load(t, ours)
-	load(t, theirs)
-	for _, epoch := range []string{"e1", "e2"} {
-		save(t, theirs, snapshot(epoch))
-		for range 2 {
-			if got := load(t, ours); !got.Equal(snapshot(epoch)) {
-				t.Errorf("Load = %+v, want what the other one wrote, %+v", got, snapshot(epoch))
-			}
-		}
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if got := load(t, ours); !got.Equal(state.Snapshot{}) {
-		t.Errorf("Load of a state that was deleted = %+v, want an empty one", got)
-	}
-}
-
-func TestConflictEndsWithLoad(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.json")
-	ours, theirs := open(path), open(path)
-	load(t, ours)
-	save(t, theirs, snapshot("theirs"))
-	if err := ours.Save(t.Context(), snapshot("ours")); !errors.Is(err, state.ErrConflict) {
-		t.Fatalf("Save = %v, want %v", err, state.ErrConflict)
-	}
-	if got := load(t, ours); got.Epoch != "theirs" {
-		t.Fatalf("Load = %+v, want theirs", got)
-	}
-	save(t, ours, snapshot("ours"))
-}
-
-// Of many that read the same state only one may write.
-func TestOneWriterWins(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.json")
-	const writers = 8
-	errs := make([]error, writers)
-	var ready, done sync.WaitGroup
-	ready.Add(writers)
-	for i := range writers {
-		s := open(path)
-		done.Go(func() {
-			_, err := s.Load(t.Context())
-			ready.Done()
-			ready.Wait()
-			if err == nil {
-				err = s.Save(t.Context(), snapshot("e"+string(rune('a'+i))))
-			}
-			errs[i] = err
-		})
-	}
-	done.Wait()
-	won := 0
-	for i, err := range errs {
-		switch {
-		case err == nil:
-			won++
-		case !errors.Is(err, state.ErrConflict):
-			t.Errorf("writer %d: %v, want %v", i, err, state.ErrConflict)
-		}
-	}
-	if won != 1 {
-		t.Errorf("%d of %d writers that read the same state wrote, want 1", won, writers)
-	}
-}
-
 func TestLoadRefuses(t *testing.T) {
-	write := func(content string) func(string) error {
-		return func(path string) error { return os.WriteFile(path, []byte(content), 0o600) }
-	}
 	tests := map[string]struct {
 		make func(path string) error
 		want string
 	}{
-		"empty":      {write(""), "it is empty"},
-		"cut short":  {write(`{"version":1,`), "unexpected end of JSON input"},
+		"cut short":  {func(path string) error { return os.WriteFile(path, []byte(`{"version":1,`), 0o600) }, "unexpected end of JSON input"},
 		"directory":  {func(path string) error { return os.Mkdir(path, 0o700) }, "is not a regular file"},
 		"named pipe": {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "is not a regular file"},
 	}
@@ -203,25 +119,6 @@ func TestLoadRefuses(t *testing.T) {
 		}
 		if err := s.Save(t.Context(), snapshot("e")); err == nil {
 			t.Errorf("%s: Save replaced what could not be read", name)
-		}
-	}
-}
-
-// An entry that cannot be read again stops its repository from then on, and costs the others nothing.
-func TestSaveOfAnInvalidEntry(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.json")
-	s := open(path)
-	save(t, s, snapshot("e1"))
-	bad := snapshot("e2")
-	bad.Repositories["bad"] = state.Repository{Branches: map[string]state.Branch{"main": {SHA: "x"}}}
-	save(t, s, bad)
-	for what, s := range map[string]*Store{"that saved": s, "of a later start": open(path)} {
-		got := load(t, s)
-		if r := got.Repositories["bad"]; r.Damaged == nil || !strings.Contains(r.Problem.Message, `branch "main"`) {
-			t.Errorf("the store %s: %+v, want a damaged entry that names the branch", what, r)
-		}
-		if delete(got.Repositories, "bad"); !got.Equal(snapshot("e2")) {
-			t.Errorf("the store %s: %+v, want the other entries as they were saved", what, got)
 		}
 	}
 }
@@ -308,12 +205,4 @@ func TestSaveGivesUpOnTheLock(t *testing.T) {
 	})
 	held.Unlock()
 	save(t, s, snapshot("e2"))
-}
-
-func TestLoadHonoursContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := open(filepath.Join(t.TempDir(), "state.json")).Load(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Load = %v, want %v", err, context.Canceled)
-	}
 }
