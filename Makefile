@@ -5,7 +5,7 @@ SHELL       := /bin/sh
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE    ?= ghcr.io/tekton-sentry/sentry:$(VERSION)
-FUZZTIME ?= 30s
+FUZZTIME ?= 1m
 KILLS    ?= 200
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
@@ -38,7 +38,7 @@ mutants: ## build faults in, one at a time: a test must notice each
 	$(GO) run ./test/mutants
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (default 30s)
+fuzz: ## every fuzz target for FUZZTIME (default 1m), one on each processor
 	@GO=$(GO) test/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
@@ -62,6 +62,10 @@ soak: build cluster-up ## kill Sentry KILLS times (default 200) in a real cluste
 	@trap 'test/cluster/down.sh' EXIT; \
 	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
 	SENTRY_SOAK_KILLS=$(KILLS) $(GO) test -count=1 -timeout 120m -v ./test/e2e -run 'TestSoak|TestTwoSentrys'
+
+.PHONY: cluster-programs
+cluster-programs: ## build what the cluster is made of, and keep it; cluster-up does so too
+	test/cluster/up.sh --programs
 
 .PHONY: cluster-up
 cluster-up: ## a cluster with Tekton and Gitea on this machine, without Docker; needs root
