@@ -7,6 +7,8 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 IMAGE    ?= ghcr.io/tekton-sentry/sentry:$(VERSION)
 FUZZTIME ?= 1m
 KILLS    ?= 200
+# How many tests share the cluster. They wait for pods more than they work, but pods need processors too.
+E2E_PARALLEL ?= 3
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
 # All but test/e2e, which needs a cluster.
@@ -55,7 +57,7 @@ demo: build ## see a commit become a deployment on this machine; needs Go, git a
 e2e: build cluster-up ## make a real cluster, run the end-to-end tests in it, take it down
 	@trap 'test/cluster/down.sh' EXIT; \
 	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
-	$(GO) test -count=1 -timeout 40m -v ./test/e2e/...
+	$(GO) test -count=1 -timeout 40m -parallel $(E2E_PARALLEL) -v ./test/e2e/...
 
 .PHONY: soak
 soak: build cluster-up ## kill Sentry KILLS times (default 200) in a real cluster, and account for every commit

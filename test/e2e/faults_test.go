@@ -23,6 +23,7 @@ const lanesSeconds, long = 20, 35
 // TestLanesNeedTheGate shows the fault of Tekton's that decision 011 works around: in a run that stops at a
 // failure while another lane has tasks waiting, no timeout holds, unless the gate is there.
 func TestLanesNeedTheGate(t *testing.T) {
+	t.Parallel()
 	const ns = "sentry-soak-lanes"
 	giteaCredentials(t)
 	namespace(t, ns)
@@ -73,6 +74,7 @@ func TestLanesNeedTheGate(t *testing.T) {
 // TestTektonAdoptsTaskRuns shows why a name must not be used twice: a TaskRun that was left behind makes the
 // next PipelineRun of its name succeed without running anything.
 func TestTektonAdoptsTaskRuns(t *testing.T) {
+	t.Parallel()
 	const ns, name = "sentry-soak-adopt", "deploy"
 	giteaCredentials(t)
 	namespace(t, ns)
@@ -125,6 +127,7 @@ func awaitEnd(t *testing.T, ns, name string) {
 // TestNamesAreNotUsedAgain has Sentry deploy the same commit again and again, while TaskRuns of earlier
 // runs are left behind and the state is deleted. Each run must have a name of its own and really run.
 func TestNamesAreNotUsedAgain(t *testing.T) {
+	t.Parallel()
 	const ns, branch = "sentry-soak-names", "main"
 	giteaCredentials(t)
 	namespace(t, ns)
