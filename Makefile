@@ -7,7 +7,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 IMAGE    ?= ghcr.io/tekton-sentry/sentry:$(VERSION)
 FUZZTIME ?= 1m
 KILLS    ?= 200
-# How many tests share the cluster. They wait for pods more than they work, but pods need processors too.
+# How many tests share the cluster: they wait for pods more than they work, but pods need processors.
 E2E_PARALLEL ?= 3
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for the time in $1, such as 30s, with one worker each and as many at a time as there
-# are processors. After the first that fails no other one starts. What a target prints is shown when it ends.
+# Runs every fuzz target for the time in $1, such as 30s, with one worker each and as many at a time
+# as there are processors. After the first that fails no other one starts. What a target prints is
+# shown when it ends.
 #
-# Go before 1.27 sometimes takes the end of that time for a failure (https://go.dev/issue/75804): the target
-# fails with nothing but "context deadline exceeded". A real failure always leaves the input or says more,
-# so that line alone counts as the end of the time.
+# Go before 1.27 sometimes takes the end of that time for a failure (https://go.dev/issue/75804): the
+# target fails with nothing but "context deadline exceeded". A real failure always leaves the input or
+# says more, so that line alone counts as the end of the time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export FUZZTIME=$1

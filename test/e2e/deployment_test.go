@@ -116,7 +116,7 @@ func TestDeployment(t *testing.T) {
 	})
 }
 
-// installation is held by the test whose Sentry is in the manifests' namespaces: there is one at a time.
+// installation is held by the test whose Sentry is in the manifests' namespaces, one at a time.
 var installation sync.Mutex
 
 // installSentry applies the manifests with our image, configuration and a shorter interval.

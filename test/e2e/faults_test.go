@@ -16,9 +16,10 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
 
-// lanesSeconds is the group's global_timeout in TestLanesNeedTheGate, and long how long its lasting member
-// takes: enough beyond it that Tekton had to notice.
-const lanesSeconds, long = 20, 35
+// lanesSeconds is the group's global_timeout in TestLanesNeedTheGate: time enough for the other member
+// to fail before, on a machine with much to do. long is how long its lasting member takes: enough beyond
+// it that Tekton had to notice.
+const lanesSeconds, long = 30, 50
 
 // TestLanesNeedTheGate shows the fault of Tekton's that decision 011 works around: in a run that stops at a
 // failure while another lane has tasks waiting, no timeout holds, unless the gate is there.

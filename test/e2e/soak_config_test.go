@@ -23,8 +23,8 @@ func soakGlobal() string {
 	return fmt.Sprintf("\nglobal: {image: %s, git_image: %s, cleanup: false}\n", env.deployImage, env.gitImage)
 }
 
-// giteaCredentials sets the variables that soakRepository names. They stay, as tests that run side by side
-// share them.
+// giteaCredentials sets the variables that soakRepository names. They stay, since tests that run side
+// by side share them.
 func giteaCredentials(t *testing.T) {
 	t.Helper()
 	for name, value := range map[string]string{"GITEA_USERNAME": env.giteaUser, "GITEA_TOKEN": env.giteaToken} {
