@@ -5,8 +5,10 @@ SHELL       := /bin/sh
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE    ?= ghcr.io/tekton-sentry/sentry:$(VERSION)
-FUZZTIME ?= 30s
+FUZZTIME ?= 1m
 KILLS    ?= 200
+# How many tests share the cluster: they wait for pods more than they work, but pods need processors.
+E2E_PARALLEL ?= 3
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
 # All but test/e2e, which needs a cluster.
@@ -38,7 +40,7 @@ mutants: ## build faults in, one at a time: a test must notice each
 	$(GO) run ./test/mutants
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (default 30s)
+fuzz: ## every fuzz target for FUZZTIME (default 1m), one on each processor
 	@GO=$(GO) test/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
@@ -55,13 +57,17 @@ demo: build ## see a commit become a deployment on this machine; needs Go, git a
 e2e: build cluster-up ## make a real cluster, run the end-to-end tests in it, take it down
 	@trap 'test/cluster/down.sh' EXIT; \
 	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
-	$(GO) test -count=1 -timeout 40m -v ./test/e2e/...
+	$(GO) test -count=1 -timeout 40m -parallel $(E2E_PARALLEL) -v ./test/e2e/...
 
 .PHONY: soak
 soak: build cluster-up ## kill Sentry KILLS times (default 200) in a real cluster, and account for every commit
 	@trap 'test/cluster/down.sh' EXIT; \
 	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
 	SENTRY_SOAK_KILLS=$(KILLS) $(GO) test -count=1 -timeout 120m -v ./test/e2e -run 'TestSoak|TestTwoSentrys'
+
+.PHONY: cluster-programs
+cluster-programs: ## build what the cluster is made of, and keep it; cluster-up does so too
+	test/cluster/up.sh --programs
 
 .PHONY: cluster-up
 cluster-up: ## a cluster with Tekton and Gitea on this machine, without Docker; needs root

@@ -19,14 +19,16 @@ build() {
     return
   fi
   echo "building $module (once; docs/testing.md says how long it takes)" >&2
-  tools=$(go list tool)
-  for tool in $tools; do
-    name=${tool##*/}
-    # The major version at the end of a module path is not a program's name.
-    case $name in v[0-9]*) name=${tool%/*}; name=${name%/*}; name=${name##*/} ;; esac
-    echo "  $name" >&2
-    go build -trimpath "$@" -o "$cache/bin/$module-$name" "$tool"
+  # All programs of a module at once: some are linked while others are compiled.
+  new=$cache/new/$module
+  rm -rf "$new"
+  mkdir -p "$new"
+  # shellcheck disable=SC2046 # each is an argument of its own
+  go build -trimpath "$@" -o "$new/" $(go list tool)
+  for program in "$new"/*; do
+    mv "$program" "$cache/bin/$module-${program##*/}"
   done
+  rmdir "$new"
   echo "$sum" > "$cache/stamps/$module"
 }
 

@@ -6,6 +6,7 @@
 #   SENTRY_CLUSTER_CACHE  where built programs and images are kept (default ~/.cache/sentry-cluster)
 #
 # Called again it only loads Sentry's image anew. `up.sh --print-env` only prints where the env file is or will be.
+# `up.sh --programs` only builds the programs and images that are kept in the cache.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 . "$(dirname "$0")/lib/node.sh"
@@ -118,6 +119,9 @@ flock 9
 install_packages
 build_programs
 make_images
+if [ "${1:-}" = --programs ]; then
+  exit
+fi
 if ! { holder && [ -e "$dir/run/ready" ] && kubectl get --raw /readyz; } >/dev/null 2>&1; then
   if [ -e "$dir" ]; then
     say "removing what an earlier attempt left"

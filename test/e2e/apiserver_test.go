@@ -163,6 +163,7 @@ func (m meeting) meet(t *testing.T, s *troubled, account string) {
 // TestAPIServerInTrouble has one cycle meet each kind of trouble with a commit to deploy, and the next one none:
 // then the commit has one run. What may pass in a moment is sat out within the cycle.
 func TestAPIServerInTrouble(t *testing.T) {
+	t.Parallel()
 	s := newTroubled(t, "sentry-api-trouble")
 	account := s.account("all", "")
 	s.settled(account)
@@ -266,6 +267,7 @@ func (s *troubled) awaitRefusal(words string) {
 // TestRunThatIsNotAllowed shows that a unit whose run is refused by the cluster does not hold up the other one,
 // that people are told why, and that the run is made as soon as it may be.
 func TestRunThatIsNotAllowed(t *testing.T) {
+	t.Parallel()
 	const ns, quota, friday = "sentry-api-denied", "exceeded quota", "no deployments of one on a Friday"
 	s := newTroubled(t, ns)
 	account := s.account("all", "")
@@ -305,6 +307,7 @@ func TestRunThatIsNotAllowed(t *testing.T) {
 // TestTokenThatExpires has a Sentry run on while its token ends and another one takes its place on disk, as the
 // kubelet does it. The token ends with the Secret that it is bound to.
 func TestTokenThatExpires(t *testing.T) {
+	t.Parallel()
 	s := newTroubled(t, "sentry-api-token")
 	s.settled(s.account("all", ""))
 	kubectl(t, "-n", s.ns, "create", "secret", "generic", "bound")
@@ -343,6 +346,7 @@ func TestTokenThatExpires(t *testing.T) {
 
 // TestFollowThroughTrouble follows a run while its watch dies and the API server is away.
 func TestFollowThroughTrouble(t *testing.T) {
+	t.Parallel()
 	s := newTroubled(t, "sentry-api-follow")
 	account := s.account("all", "")
 	kubectl(t, "-n", s.ns, "create", "role", "watch", "--verb=watch", "--resource=pipelineruns.tekton.dev")

@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,6 +76,7 @@ global:
 
 // TestDeployment has Sentry run in the cluster as the manifests install it.
 func TestDeployment(t *testing.T) {
+	t.Parallel()
 	app := newRepo(t, "app", map[string]string{"README": "an application"})
 	qa := newRepo(t, "qa", map[string]string{"ci/show.sh": qaShow, "ci/task.yaml": qaTask})
 	quick := newRepo(t, "quick", map[string]string{"README": "another"})
@@ -112,13 +115,20 @@ func TestDeployment(t *testing.T) {
 	})
 }
 
+// installation is held by the test whose Sentry is in the manifests' namespaces, one at a time.
+var installation sync.Mutex
+
 // installSentry applies the manifests with our image, configuration and a shorter interval.
 func installSentry(t *testing.T, config string) {
 	t.Helper()
+	installation.Lock()
+	t.Cleanup(installation.Unlock)
 	run(t, "", "kubectl", "delete", "namespace", home, runsIn, "--ignore-not-found", "--wait")
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("Sentry's log:\n%s", kubectl(t, "-n", home, "logs", "deployment/sentry", "--tail=100"))
+			// The test's own context is over.
+			log, err := command(context.Background(), "", "kubectl", "-n", home, "logs", "deployment/sentry", "--tail=100")
+			t.Logf("Sentry's log: %v\n%s", err, log)
 		}
 	})
 	dir := t.TempDir()

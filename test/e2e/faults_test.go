@@ -16,13 +16,15 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 )
 
-// lanesSeconds is the group's global_timeout in TestLanesNeedTheGate, and long how long its lasting member
-// takes: enough beyond it that Tekton had to notice.
-const lanesSeconds, long = 20, 35
+// lanesSeconds is the group's global_timeout in TestLanesNeedTheGate: time enough for the other member
+// to fail before, on a machine with much to do. long is how long its lasting member takes: enough beyond
+// it that Tekton had to notice.
+const lanesSeconds, long = 30, 50
 
 // TestLanesNeedTheGate shows the fault of Tekton's that decision 011 works around: in a run that stops at a
 // failure while another lane has tasks waiting, no timeout holds, unless the gate is there.
 func TestLanesNeedTheGate(t *testing.T) {
+	t.Parallel()
 	const ns = "sentry-soak-lanes"
 	giteaCredentials(t)
 	namespace(t, ns)
@@ -73,6 +75,7 @@ func TestLanesNeedTheGate(t *testing.T) {
 // TestTektonAdoptsTaskRuns shows why a name must not be used twice: a TaskRun that was left behind makes the
 // next PipelineRun of its name succeed without running anything.
 func TestTektonAdoptsTaskRuns(t *testing.T) {
+	t.Parallel()
 	const ns, name = "sentry-soak-adopt", "deploy"
 	giteaCredentials(t)
 	namespace(t, ns)
@@ -125,6 +128,7 @@ func awaitEnd(t *testing.T, ns, name string) {
 // TestNamesAreNotUsedAgain has Sentry deploy the same commit again and again, while TaskRuns of earlier
 // runs are left behind and the state is deleted. Each run must have a name of its own and really run.
 func TestNamesAreNotUsedAgain(t *testing.T) {
+	t.Parallel()
 	const ns, branch = "sentry-soak-names", "main"
 	giteaCredentials(t)
 	namespace(t, ns)

@@ -139,6 +139,7 @@ type pollerAccount struct {
 }
 
 func TestEachRightOfThePollerIsNeeded(t *testing.T) {
+	t.Parallel()
 	role := pollerRole(t)
 	rights := map[string]bool{}
 	for _, rule := range role.Rules {
@@ -153,6 +154,7 @@ func TestEachRightOfThePollerIsNeeded(t *testing.T) {
 	}
 	for right := range uses {
 		t.Run(strings.ReplaceAll(right, " ", "-"), func(t *testing.T) {
+			t.Parallel()
 			p := newPoller(t, "sentry-rbac-"+strings.ReplaceAll(right, " ", "-"), role)
 			with, without := p.account("with", ""), p.account("without", right)
 			if err := uses[right](t.Context(), without); err == nil || !strings.Contains(err.Error(), "forbidden") {
@@ -164,6 +166,7 @@ func TestEachRightOfThePollerIsNeeded(t *testing.T) {
 		})
 	}
 	t.Run("nothing else", func(t *testing.T) {
+		t.Parallel()
 		p := newPoller(t, "sentry-rbac-else", role)
 		p.account("with", "")
 		for _, right := range []string{"get secrets", "get secret/sentry-credentials", "create secrets", "update secret/sentry-credentials", "delete secret/sentry-key", "list configmaps", "get configmap/other", "update configmap/other", "update configmap/sentry-state-16", "delete configmap/sentry-state", "create pods", "get taskruns", "update pipelineruns"} {

@@ -11,6 +11,7 @@ import (
 // TestRenderIsAccepted sends what the goldens hold, and what `sentry render` makes of their configurations,
 // to the real API server with Tekton's admission webhooks, which check and drop it.
 func TestRenderIsAccepted(t *testing.T) {
+	t.Parallel()
 	const ns = "sentry-render"
 	namespace(t, ns)
 	goldens, err := filepath.Glob("../../pkg/pipelinerun/testdata/*.txtar")
@@ -52,6 +53,7 @@ func dryRun(t *testing.T, ns, manifests string) {
 
 // TestRenderIsRefused shows that the dry run is no formality.
 func TestRenderIsRefused(t *testing.T) {
+	t.Parallel()
 	const ns = "sentry-refused"
 	namespace(t, ns)
 	_, err := command(t.Context(), `

@@ -20,6 +20,7 @@ var createdLine = regexp.MustCompile(`(?m)^pipelinerun\.tekton\.dev/(\S+) create
 
 // TestScenarios runs the table that also drives the local engine, by `sentry trigger` on real Tekton.
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	const ns = "sentry-scenarios"
 	namespace(t, ns)
 	app := newRepo(t, "scenario-app", map[string]string{"README": "an application"})
@@ -29,8 +30,7 @@ func TestScenarios(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs := tekton.New(cluster, "", instance.Instance{})
-	t.Setenv("GITEA_USERNAME", env.giteaUser)
-	t.Setenv("GITEA_TOKEN", env.giteaToken)
+	giteaCredentials(t)
 	place := scenarios.Place{
 		RepoURL: func(string) string { return app.url }, QAURL: qa.url, Type: "gitea",
 		Username: "${GITEA_USERNAME}", Token: "${GITEA_TOKEN}", Slack: 30,
@@ -71,11 +71,11 @@ func logsOf(t *testing.T, name, ns string) string {
 
 // TestTriggerFollows checks the exit codes and the progress of `trigger --follow`.
 func TestTriggerFollows(t *testing.T) {
+	t.Parallel()
 	const ns = "sentry-follow"
 	namespace(t, ns)
 	app := newRepo(t, "follow-app", map[string]string{"README": "an application"})
-	t.Setenv("GITEA_USERNAME", env.giteaUser)
-	t.Setenv("GITEA_TOKEN", env.giteaToken)
+	giteaCredentials(t)
 	for name, c := range map[string]struct{ command, want string }{
 		"good": {"true", ""},
 		"bad":  {"exit 7", "exit status 1"},

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"testing"
 )
 
@@ -22,8 +23,13 @@ func soakGlobal() string {
 	return fmt.Sprintf("\nglobal: {image: %s, git_image: %s, cleanup: false}\n", env.deployImage, env.gitImage)
 }
 
-// giteaCredentials sets the variables that soakRepository names.
+// giteaCredentials sets the variables that soakRepository names. They stay, since tests that run side
+// by side share them.
 func giteaCredentials(t *testing.T) {
-	t.Setenv("GITEA_USERNAME", env.giteaUser)
-	t.Setenv("GITEA_TOKEN", env.giteaToken)
+	t.Helper()
+	for name, value := range map[string]string{"GITEA_USERNAME": env.giteaUser, "GITEA_TOKEN": env.giteaToken} {
+		if err := os.Setenv(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -61,6 +61,7 @@ func TestTwoSentrys(t *testing.T) {
 // member moves, so that the group's next run is not the one that was created. The first member's commit must
 // not run again. TestSoak with 200 kills and the seed 20261123 found it.
 func TestKilledBeforeRemembering(t *testing.T) {
+	t.Parallel()
 	s := newSoak(t, "sentry-soak-once")
 	k := s.keeper(0, 1, time.Millisecond)
 	k.once()

@@ -75,6 +75,7 @@ global:
 // TestTrust attacks Sentry as the manifests install it, with what those can do whom it has to do with: who may write to
 // a QA repository, and who may create PipelineRuns where the runs are.
 func TestTrust(t *testing.T) {
+	t.Parallel()
 	app := newRepo(t, "trust-app", map[string]string{"README": "an application"})
 	quick := newRepo(t, "trust-quick", map[string]string{"README": "another"})
 	qa := newRepo(t, "trust-qa", map[string]string{"attack.sh": fmt.Sprintf(attack, env.deployImage, home)})

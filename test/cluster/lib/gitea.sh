@@ -26,6 +26,9 @@ DISABLE_SSH = true
 [database]
 DB_TYPE = sqlite3
 PATH = $dir/gitea/gitea.db
+# Tests push at the same time. Half a second, the default, is little for a writer to wait in.
+SQLITE_TIMEOUT = 20000
+SQLITE_JOURNAL_MODE = WAL
 [security]
 INSTALL_LOCK = true
 [service]

@@ -54,7 +54,7 @@ make_credentials() {
 }
 
 start_control_plane() {
-  start etcd "$bin/etcd-etcd" --data-dir "$dir/etcd" --unsafe-no-fsync --log-level warn \
+  start etcd "$bin/etcd-server" --data-dir "$dir/etcd" --unsafe-no-fsync --log-level warn \
     --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
     --listen-peer-urls http://127.0.0.1:2380
   # It is started again when it ends, as a static pod is: tests kill it.
