@@ -71,8 +71,11 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		pr.Spec.PipelineSpec.Tasks = append(pr.Spec.PipelineSpec.Tasks, v1.PipelineTask{
 			Name:        m.Task,
 			DisplayName: taskTitle(m),
-			TaskSpec:    &v1.EmbeddedTask{TaskSpec: *spec},
-			Timeout:     &metav1.Duration{Duration: m.Repository.Deploy.Timeout},
+			TaskSpec: &v1.EmbeddedTask{
+				Metadata: v1.PipelineTaskMetadata{Labels: map[string]string{LabelRepository: m.Repository.Name}},
+				TaskSpec: *spec,
+			},
+			Timeout: &metav1.Duration{Duration: m.Repository.Deploy.Timeout},
 		})
 		if sa := m.Repository.Deploy.ServiceAccount; sa != cfg.Global.ServiceAccount {
 			pr.Spec.TaskRunSpecs = append(pr.Spec.TaskRunSpecs, v1.PipelineTaskRunSpec{
@@ -102,6 +105,7 @@ func labels(run plan.Run) map[string]string {
 	l := map[string]string{
 		LabelManagedBy: ManagedBy,
 		LabelUnit:      run.Unit.Label,
+		LabelShown:     shown(run),
 	}
 	names := map[string]bool{}
 	for _, m := range run.Members {
