@@ -45,6 +45,9 @@ func graph(t *testing.T) map[string]listed {
 // May not link these prefixes, directly or through anything else.
 var mustNotLink = map[string][]string{
 	"pkg/repo":             {module, kubernetes, tekton, "net/http"},
+	"pkg/secret":           {module, kubernetes, tekton, "net/http"},
+	"pkg/spelling":         {module, kubernetes, tekton, "net/http"},
+	"pkg/config/schema":    {module + "pkg/repo", kubernetes, tekton, "net/http"},
 	"pkg/config":           {kubernetes, tekton, "net/http"},
 	"pkg/state":            {kubernetes, tekton, "net/http"},
 	"pkg/state/file":       {kubernetes, tekton, "net/http"},

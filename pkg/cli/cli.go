@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/spelling"
 )
 
 // Exit codes.
@@ -110,7 +111,7 @@ func unknownCommand(root *cobra.Command, args []string) error {
 		names = append(names, c.Name())
 	}
 	hint := ""
-	if near := config.Nearest(args[0], names); near != "" {
+	if near := spelling.Nearest(args[0], names); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return usageError{fmt.Errorf("unknown command %q%s", strings.Join(args, " "), hint)}

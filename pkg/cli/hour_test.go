@@ -15,6 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -124,7 +125,7 @@ func hourOfTrouble(t *testing.T, kind config.HostType, name string) {
 	}
 	if !bad {
 		for i := range cfg.Repositories {
-			cfg.Repositories[i].Monitor.Auth.Token = config.NewValue("${T}", "the next one")
+			cfg.Repositories[i].Monitor.Auth.Token = secret.New("${T}", "the next one")
 		}
 	}
 	bad = false

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // What mends an error names the place in sentry.yaml, and does not contradict what the error says itself.
@@ -38,7 +38,7 @@ func TestMend(t *testing.T) {
 		l := look{key: test.key}
 		l.Err = test.err
 		if test.variable != "" {
-			l.monitor.Auth.Token = config.NewValue("${"+test.variable+"}", "hush")
+			l.monitor.Auth.Token = secret.New("${"+test.variable+"}", "hush")
 		}
 		if got := mend(l); !strings.HasPrefix(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%s: %q, want %q", name, got, test.want)

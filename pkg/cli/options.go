@@ -28,6 +28,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 )
@@ -158,7 +159,7 @@ func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile s
 func credentials(cfg *config.Config) []string {
 	var names []string
 	for _, r := range cfg.Repositories {
-		for _, v := range []config.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL} {
+		for _, v := range []secret.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL} {
 			names = append(names, v.Variables()...)
 		}
 	}

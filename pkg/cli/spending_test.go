@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // wire is a transport to a handler without a network, so that it runs in a bubble of time.
@@ -90,7 +91,7 @@ func hostOf(kind config.HostType, token string, n int) (*githosttest.API, *confi
 		path := fmt.Sprintf("o/r%d", i)
 		api.Push(path, "main", strings.Repeat("1", 40))
 		time.Sleep(15 * time.Second) // of the bubble: what was pushed to at the same time as the last one is read once more
-		source := config.Source{URL: "http://host.example/" + path, Type: kind, Auth: config.Auth{Token: config.NewValue("${T}", token)}}
+		source := config.Source{URL: "http://host.example/" + path, Type: kind, Auth: config.Auth{Token: secret.New("${T}", token)}}
 		cfg.Repositories = append(cfg.Repositories, config.Repository{Name: path, Monitor: config.Monitor{
 			Source: source, Branches: repo.Patterns{repo.ExactPattern("main")}}, Deploy: config.Deploy{Source: source, Branch: "main"}})
 	}

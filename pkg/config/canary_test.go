@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
 // canaryFile has every section, and what makes warnings of times that are too long.
@@ -51,7 +53,7 @@ func TestNoMessageRepeatsAVariable(t *testing.T) {
 	messages := 0
 	for section, fields := range sections() {
 		for _, f := range fields {
-			if f.fields != nil || f.kind == "section" || f.key == "repositories" {
+			if f.Fields != nil || f.Kind == "section" || f.Key == "repositories" {
 				continue
 			}
 			for _, text := range []string{"${CANARY}", "x${CANARY:-x}", "https://github.com/${CANARY}/b"} {
@@ -61,7 +63,7 @@ func TestNoMessageRepeatsAVariable(t *testing.T) {
 					messages += len(got)
 					for _, m := range got {
 						if strings.Contains(m, c[1]) {
-							t.Errorf("%s.%s: %q, where the variable holds %q, gives a message that repeats it:\n%s", section, f.key, text, c[0], m)
+							t.Errorf("%s.%s: %q, where the variable holds %q, gives a message that repeats it:\n%s", section, f.Key, text, c[0], m)
 						}
 					}
 				}
@@ -74,7 +76,7 @@ func TestNoMessageRepeatsAVariable(t *testing.T) {
 }
 
 // canaryWith returns the file with one key set to a text.
-func canaryWith(t *testing.T, section string, f field, text string) []byte {
+func canaryWith(t *testing.T, section string, f schema.Field, text string) []byte {
 	t.Helper()
 	var file map[string]any
 	if err := yaml.Unmarshal([]byte(canaryFile), &file); err != nil {
@@ -96,9 +98,9 @@ func canaryWith(t *testing.T, section string, f field, text string) []byte {
 			at = at[name].(map[string]any)
 		}
 	}
-	at[f.key] = text
-	if f.kind == "list" {
-		at[f.key] = []string{text, "main"}
+	at[f.Key] = text
+	if f.Kind == "list" {
+		at[f.Key] = []string{text, "main"}
 	}
 	data, err := yaml.Marshal(file)
 	if err != nil {

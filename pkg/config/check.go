@@ -6,6 +6,10 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/spelling"
 )
 
 // defaultUsername is sent with a token where none is given. A Git server needs some user name; GitHub,
@@ -13,30 +17,30 @@ import (
 const defaultUsername = "git"
 
 // check sees to what concerns more than one key, and fills in the defaults that follow from others.
-func (d *decoder) check(c *Config) {
+func (t *tables) check(d *schema.Decoder, c *Config) {
 	c.Global.TmpDir = path.Clean(c.Global.TmpDir)
 	names, members := map[string]int{}, map[string]int{}
 	for i := range c.Repositories {
 		r, at := &c.Repositories[i], fmt.Sprintf("repositories[%d]", i)
 		if first, twice := names[r.Name]; twice && r.Name != "" {
-			d.fail(at+".name", "is the name of repositories[%d] too; want another for each", first)
+			d.Fail(at+".name", "is the name of repositories[%d] too; want another for each", first)
 		} else {
 			names[r.Name] = i
 		}
 		if r.Group != "" {
 			members[r.Group]++
-			d.checkMember(c, r, at)
+			checkMember(d, c, r, at)
 		}
-		d.checkSource(at+".monitor", "repo_url", &r.Monitor.Source)
-		d.checkSource(at+".deploy", "qa_repo_url", &r.Deploy.Source)
-		d.checkDeployAuth(at+".deploy.auth", &r.Deploy.Auth)
+		t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
+		t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
+		checkDeployAuth(d, at+".deploy.auth", &r.Deploy.Auth)
 		if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
-			d.warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
+			d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 		}
 		r.Deploy.inherit(r.Name, c.Global)
 	}
 	for name, g := range c.Groups {
-		d.checkGroup(joinKey("groups", name), g, members[name])
+		checkGroup(d, schema.JoinKey("groups", name), g, members[name])
 	}
 }
 
@@ -56,14 +60,14 @@ func (p *Deploy) inherit(name string, g Global) {
 	}
 }
 
-func (d *decoder) checkMember(c *Config, r *Repository, path string) {
+func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {
 	g, ok := c.Groups[r.Group]
 	if !ok {
 		want := "want a group that stands below groups"
-		if near := Nearest(r.Group, slices.Sorted(maps.Keys(c.Groups))); near != "" {
+		if near := spelling.Nearest(r.Group, slices.Sorted(maps.Keys(c.Groups))); near != "" {
 			want = "did you mean " + near + "?"
 		}
-		d.fail(path+".group", "names no group of this file; %s", want)
+		d.Fail(path+".group", "names no group of this file; %s", want)
 		return
 	}
 	timeout, from := r.Deploy.Timeout, path+".deploy.timeout"
@@ -71,55 +75,55 @@ func (d *decoder) checkMember(c *Config, r *Repository, path string) {
 		timeout, from = c.Global.Timeout, "global.timeout"
 	}
 	if g.GlobalTimeout > 0 && timeout > g.GlobalTimeout {
-		d.warn(path+".deploy.timeout", "is %s seconds, and the group %s ends after its global_timeout of %s; want it smaller",
-			d.shown(from, timeout.Seconds()), d.shown(path+".group", g.Name),
-			d.shown(joinKey("groups", g.Name)+".global_timeout", g.GlobalTimeout.Seconds()))
+		d.Warn(path+".deploy.timeout", "is %s seconds, and the group %s ends after its global_timeout of %s; want it smaller",
+			d.Shown(from, timeout.Seconds()), d.Shown(path+".group", g.Name),
+			d.Shown(schema.JoinKey("groups", g.Name)+".global_timeout", g.GlobalTimeout.Seconds()))
 	}
 }
 
-func (d *decoder) checkGroup(path string, g Group, members int) {
+func checkGroup(d *schema.Decoder, path string, g Group, members int) {
 	if members > maxMembers {
-		d.fail(path, "has %d members; want at most %d, as a PipelineRun holds no more: split the group", members, maxMembers)
+		d.Fail(path, "has %d members; want at most %d, as a PipelineRun holds no more: split the group", members, maxMembers)
 	}
 	if members == 0 {
-		d.warn(path, "no repository is in this group; want a repository with group: %s, or no such group", g.Name)
+		d.Warn(path, "no repository is in this group; want a repository with group: %s, or no such group", g.Name)
 	}
 	if g.Strategy == Sequential && g.MaxParallel > 0 {
-		d.warn(path+".max_parallel", "means nothing in a sequential group; want it left out, or execution_strategy: parallel")
+		d.Warn(path+".max_parallel", "means nothing in a sequential group; want it left out, or execution_strategy: parallel")
 	}
 }
 
-func (d *decoder) checkSource(path, urlKey string, s *Source) {
-	if s.URL != "" && !d.failed[path+"."+urlKey] && !d.failed[path+".repo_type"] {
-		key, err := d.checkHost(path, urlKey, s)
+func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) {
+	if s.URL != "" && !d.Failed(path+"."+urlKey) && !d.Failed(path+".repo_type") {
+		key, err := t.checkHost(d, path, urlKey, s)
 		if key == "" {
 			key = urlKey
 		}
 		if err != nil {
-			d.fail(path+"."+key, "%v", err)
+			d.Fail(path+"."+key, "%v", err)
 		}
 	}
 	a := s.Auth
-	if a.Username.IsSet() && !a.Token.IsSet() && !d.failed[path+".auth.token"] {
-		d.fail(path+".auth.token", "is missing beside username; want %s", wantToken)
+	if a.Username.IsSet() && !a.Token.IsSet() && !d.Failed(path+".auth.token") {
+		d.Fail(path+".auth.token", "is missing beside username; want %s", wantToken)
 	}
 	if a.Token.IsSet() && strings.HasPrefix(s.URL, "http:") {
-		d.warn(path+"."+urlKey, "the token travels unencrypted over http; want https")
+		d.Warn(path+"."+urlKey, "the token travels unencrypted over http; want https")
 	}
 }
 
 // checkDeployAuth holds a deployment's credential to what a pod can take from a Secret: whole values, by name.
-func (d *decoder) checkDeployAuth(path string, a *Auth) {
+func checkDeployAuth(d *schema.Decoder, path string, a *Auth) {
 	if !a.Token.IsSet() {
 		return
 	}
 	if a.Token.Variable() == "" {
-		d.fail(path+".token", "is not one ${NAME}; want ${NAME} with NAME as a key of the Secret that global.credentials_secret names, as the clone step takes the token from there and a PipelineRun never holds it")
+		d.Fail(path+".token", "is not one ${NAME}; want ${NAME} with NAME as a key of the Secret that global.credentials_secret names, as the clone step takes the token from there and a PipelineRun never holds it")
 	}
 	switch u := a.Username; {
 	case !u.IsSet():
-		a.Username = NewValue(defaultUsername, defaultUsername)
-	case hasReference(u.text) && u.Variable() == "":
-		d.fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which the clone step takes from the Secret that global.credentials_secret names")
+		a.Username = secret.New(defaultUsername, defaultUsername)
+	case secret.HasReference(u.Text()) && u.Variable() == "":
+		d.Fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which the clone step takes from the Secret that global.credentials_secret names")
 	}
 }

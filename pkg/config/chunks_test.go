@@ -6,16 +6,22 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
 // sameInChunks checks that a file, cut wherever it can be, reads as it does in one piece, and reports whether
 // it was cut.
 func sameInChunks(t *testing.T, data []byte, whole *Config, wholeErr error) bool {
 	t.Helper()
-	c, err, ok := readChunks(data, 1, options())
+	var c *Config
+	warnings, err, ok := schema.DecodeChunks(data, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root) })
 	if !ok {
 		return false
 	}
+	c, err = finish(c, data, warnings, err)
 	if !reflect.DeepEqual(c, whole) || !reflect.DeepEqual(err, wholeErr) {
 		t.Errorf("in chunks it is %+v, error %v\nwant %+v, error %v\n%s", c, err, whole, wholeErr, data)
 	}

@@ -7,7 +7,16 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+)
+
+// What is wrong in a file, and what is hardly meant so.
+type (
+	Error   = schema.Error
+	Errors  = schema.Errors
+	Warning = schema.Warning
 )
 
 // Config is a whole, valid sentry.yaml with its defaults filled in.
@@ -37,7 +46,7 @@ type Repository struct {
 	Group      string // "" = runs on its own
 	Monitor    Monitor
 	Deploy     Deploy
-	WebhookURL Value // "" = nobody is told
+	WebhookURL secret.Value // "" = nobody is told
 }
 
 // Source is a repository on a Git host, and how to reach it.
@@ -67,8 +76,8 @@ type Deploy struct {
 
 // Auth is a credential of a Git host. Both are empty for a public repository.
 type Auth struct {
-	Username Value
-	Token    Value
+	Username secret.Value
+	Token    secret.Value
 }
 
 // Global is the `global` section.

@@ -9,29 +9,31 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
 const manual = "../../docs/configuration.md"
 
-// sections are all tables of fields, by what the manual calls their section.
-func sections() map[string][]field {
-	all := map[string][]field{}
-	var add func(path string, fields []field)
-	add = func(path string, fields []field) {
+// sections are all tables of schema.Fields, by what the manual calls their section.
+func sections() map[string][]schema.Field {
+	all := map[string][]schema.Field{}
+	var add func(path string, fields []schema.Field)
+	add = func(path string, fields []schema.Field) {
 		all[path] = fields
 		for _, f := range fields {
-			if f.fields != nil {
-				add(joinKey(path, f.key), f.fields)
+			if f.Fields != nil {
+				add(schema.JoinKey(path, f.Key), f.Fields)
 			}
 		}
 	}
 	add("groups.NAME", groupFields(&Group{}))
-	add("", fileFields(&Config{}))
-	r := repositoryFields(&Repository{})
+	add("", newTables().file(&Config{}))
+	r := newTables().repository(&Repository{})
 	all["repositories[]"] = r
 	for _, f := range r {
-		if f.fields != nil {
-			add("repositories[]."+f.key, f.fields)
+		if f.Fields != nil {
+			add("repositories[]."+f.Key, f.Fields)
 		}
 	}
 	return all
@@ -76,7 +78,7 @@ func TestManualHasEveryKey(t *testing.T) {
 	}
 	for path, fields := range sections() {
 		for _, f := range fields {
-			key := joinSection(path, f.key)
+			key := joinSection(path, f.Key)
 			got, ok := documented[key]
 			if !ok {
 				t.Errorf("%s is not in the manual", key)
@@ -93,23 +95,23 @@ func TestManualHasEveryKey(t *testing.T) {
 
 func joinSection(section, key string) string { return strings.TrimPrefix(section+"."+key, ".") }
 
-func checkRow(t *testing.T, key string, f field, got []string) {
+func checkRow(t *testing.T, key string, f schema.Field, got []string) {
 	t.Helper()
 	def := "none"
 	switch {
-	case f.required:
+	case f.Required:
 		def = "required"
 	case derived[key] != "":
 		def = derived[key]
-	case f.def != "":
-		def = "`" + f.def + "`"
+	case f.Default != "":
+		def = "`" + f.Default + "`"
 	}
-	want := f.want
-	if f.kind == "section" || f.key == "repositories" {
+	want := f.Want
+	if f.Kind == "section" || f.Key == "repositories" {
 		want = ""
 	}
-	if got[0] != f.kind || got[1] != def || got[2] != want {
-		t.Errorf("%s is in the manual as %q, want %q", key, got[:3], []string{f.kind, def, want})
+	if got[0] != f.Kind || got[1] != def || got[2] != want {
+		t.Errorf("%s is in the manual as %q, want %q", key, got[:3], []string{f.Kind, def, want})
 	}
 	if want == "" {
 		return
@@ -119,10 +121,10 @@ func checkRow(t *testing.T, key string, f field, got []string) {
 		t.Errorf("the example %s of %s is no YAML: %v", got[3], key, err)
 		return
 	}
-	d := newDecoder(options(), 0)
-	f.read(d, key, example.Content[0])
-	if len(d.errors)+len(d.unset) > 0 {
-		t.Errorf("the example %s of %s is wrong: %v %v", got[3], key, d.errors, d.unset)
+	d := schema.NewDecoder(options().schema(), 0)
+	f.Read(d, key, example.Content[0])
+	if err := d.Err(); err != nil {
+		t.Errorf("the example %s of %s is wrong: %v", got[3], key, err)
 	}
 }
 
@@ -168,8 +170,8 @@ func TestReferenceExampleShowsEveryKey(t *testing.T) {
 	}
 	for path, fields := range sections() {
 		for _, f := range fields {
-			if !strings.Contains(string(data), f.key+":") {
-				t.Errorf("%s is not in the example", joinSection(path, f.key))
+			if !strings.Contains(string(data), f.Key+":") {
+				t.Errorf("%s is not in the example", joinSection(path, f.Key))
 			}
 		}
 	}

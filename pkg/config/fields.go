@@ -1,18 +1,15 @@
 package config
 
 import (
-	"fmt"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 const (
-	// maxSeconds bounds every time: seven days.
-	maxSeconds = 7 * 24 * 60 * 60
 	// maxMembers bounds a group. The work of Tekton's scheduler grows with the cube of a run's tasks, and
 	// a run of 500 no longer fits into an etcd object (1.5 MiB).
 	maxMembers = 150
@@ -44,206 +41,97 @@ const (
 	wantToken    = "a reference ${NAME} to the variable that holds the token"
 )
 
-func fileFields(c *Config) []field {
-	return []field{
-		seconds("polling_interval", &c.PollingInterval, 60).or("60"),
-		{key: "groups", kind: "section", want: "a section with the groups by name",
-			read: func(d *decoder, path string, n *yaml.Node) { c.Groups = d.groups(path, n) }},
-		field{key: "repositories", kind: "list", want: "a list of repositories",
-			read: func(d *decoder, path string, n *yaml.Node) { c.Repositories = d.repositories(path, n) }}.must(),
-		section("global", globalFields(&c.Global)...),
+// tables makes the tables of fields of one file.
+type tables struct {
+	// impossible is whether an entry of branches matches no name that Git allows. Many repositories have the same.
+	impossible map[string]bool
+}
+
+func newTables() *tables { return &tables{impossible: make(map[string]bool)} }
+
+func (t *tables) file(c *Config) []schema.Field {
+	return []schema.Field{
+		schema.Seconds("polling_interval", &c.PollingInterval, 60).Or("60"),
+		{Key: "groups", Kind: "section", Want: "a section with the groups by name",
+			Read: func(d *schema.Decoder, path string, n *yaml.Node) { c.Groups = groups(d, path, n) }},
+		schema.Field{Key: "repositories", Kind: "list", Want: "a list of repositories",
+			Read: func(d *schema.Decoder, path string, n *yaml.Node) { c.Repositories = t.repositories(d, path, n) }}.Must(),
+		schema.Section("global", globalFields(&c.Global)...),
 	}
 }
 
-func groupFields(g *Group) []field {
-	return []field{
-		enum("execution_strategy", &g.Strategy, Parallel, Sequential),
-		integer("max_parallel", &g.MaxParallel, 1, maxMembers),
-		boolean("continue_on_error", &g.ContinueOnError).or("false"),
-		seconds("global_timeout", &g.GlobalTimeout, 0).or("0"),
-		enum("on_busy", &g.OnBusy, Queue, CancelOld, StartAtOnce),
-		enum("deploy", &g.Deploy, All, Changed),
+func groupFields(g *Group) []schema.Field {
+	return []schema.Field{
+		schema.Enum("execution_strategy", &g.Strategy, Parallel, Sequential),
+		schema.Integer("max_parallel", &g.MaxParallel, 1, maxMembers),
+		schema.Boolean("continue_on_error", &g.ContinueOnError).Or("false"),
+		schema.Seconds("global_timeout", &g.GlobalTimeout, 0).Or("0"),
+		schema.Enum("on_busy", &g.OnBusy, Queue, CancelOld, StartAtOnce),
+		schema.Enum("deploy", &g.Deploy, All, Changed),
 	}
 }
 
-func repositoryFields(r *Repository) []field {
-	return []field{
-		text("name", &r.Name, wantName, isName).must(),
-		text("group", &r.Group, "the name of a group", isName),
-		section("monitor", append(sourceFields(&r.Monitor.Source, "repo_url"),
-			field{key: "branches", kind: "list", want: wantBranches,
-				read: func(d *decoder, path string, n *yaml.Node) { r.Monitor.Branches = d.branches(path, n) }}.must(),
-		)...).must(),
-		section("deploy", append(sourceFields(&r.Deploy.Source, "qa_repo_url"),
-			branch("qa_repo_branch", &r.Deploy.Branch).or("main"),
-			text("project_name", &r.Deploy.Project, wantLabel, isLabel),
-			field{key: "commands", kind: "list", want: wantCommands,
-				read: func(d *decoder, path string, n *yaml.Node) { r.Deploy.Commands = d.commands(path, n) }}.must(),
-			text("image", &r.Deploy.Image, wantImage, isImage),
-			seconds("timeout", &r.Deploy.Timeout, 1),
-			text("service_account", &r.Deploy.ServiceAccount, wantDNS, isDNSName),
-		)...).must(),
-		{key: "webhook_url", kind: "string", want: wantWebhook,
-			read: func(d *decoder, path string, n *yaml.Node) { d.webhook(path, n, &r.WebhookURL) }},
+func (t *tables) repository(r *Repository) []schema.Field {
+	return []schema.Field{
+		schema.Text("name", &r.Name, wantName, isName).Must(),
+		schema.Text("group", &r.Group, "the name of a group", isName),
+		schema.Section("monitor", append(t.source(&r.Monitor.Source, "repo_url"),
+			schema.Field{Key: "branches", Kind: "list", Want: wantBranches,
+				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Monitor.Branches = t.branches(d, path, n) }}.Must(),
+		)...).Must(),
+		schema.Section("deploy", append(t.source(&r.Deploy.Source, "qa_repo_url"),
+			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),
+			schema.Text("project_name", &r.Deploy.Project, wantLabel, isLabel),
+			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
+				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }}.Must(),
+			schema.Text("image", &r.Deploy.Image, wantImage, isImage),
+			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
+			schema.Text("service_account", &r.Deploy.ServiceAccount, wantDNS, isDNSName),
+		)...).Must(),
+		{Key: "webhook_url", Kind: "string", Want: wantWebhook,
+			Read: func(d *schema.Decoder, path string, n *yaml.Node) { webhook(d, path, n, &r.WebhookURL) }},
 	}
 }
 
-func sourceFields(s *Source, urlKey string) []field {
-	return []field{
-		address(urlKey, &s.URL, wantRepo, repositoryURL).must(),
-		enum("repo_type", &s.Type, GitHub, GitLab, Gitea, Git).or(""),
-		address("api_url", &s.APIURL, wantAPI, apiURL),
-		section("auth",
-			secret("username", &s.Auth.Username, wantUsername),
-			secret("token", &s.Auth.Token, wantToken)),
+func (t *tables) source(s *Source, urlKey string) []schema.Field {
+	return []schema.Field{
+		schema.Address(urlKey, &s.URL, wantRepo, repositoryURL).Must(),
+		schema.Enum("repo_type", &s.Type, GitHub, GitLab, Gitea, Git).Or(""),
+		schema.Address("api_url", &s.APIURL, wantAPI, apiURL),
+		schema.Section("auth",
+			schema.Secret("username", &s.Auth.Username, wantUsername),
+			schema.Secret("token", &s.Auth.Token, wantToken)),
 	}
 }
 
-func globalFields(g *Global) []field {
-	return []field{
-		text("tmp_dir", &g.TmpDir, wantDir, isMountable).or("/tmp/sentry"),
-		boolean("cleanup", &g.Cleanup).or("true"),
-		enum("log_level", &g.LogLevel, "debug", "info", "warn", "error").or("info"),
-		seconds("timeout", &g.Timeout, 1).or("300"),
-		text("namespace", &g.Namespace, wantLabel, isLabel),
-		text("run_namespace", &g.RunNamespace, wantLabel, isLabel),
-		text("service_account", &g.ServiceAccount, wantDNS, isDNSName).or("sentry-deployer"),
+func globalFields(g *Global) []schema.Field {
+	return []schema.Field{
+		schema.Text("tmp_dir", &g.TmpDir, wantDir, isMountable).Or("/tmp/sentry"),
+		schema.Boolean("cleanup", &g.Cleanup).Or("true"),
+		schema.Enum("log_level", &g.LogLevel, "debug", "info", "warn", "error").Or("info"),
+		schema.Seconds("timeout", &g.Timeout, 1).Or("300"),
+		schema.Text("namespace", &g.Namespace, wantLabel, isLabel),
+		schema.Text("run_namespace", &g.RunNamespace, wantLabel, isLabel),
+		schema.Text("service_account", &g.ServiceAccount, wantDNS, isDNSName).Or("sentry-deployer"),
 		// This image has kubectl, helm, git and a shell.
-		text("image", &g.Image, wantImage, isImage).or("docker.io/alpine/k8s:1.34.1"),
-		text("git_image", &g.GitImage, wantImage, isImage).or("docker.io/alpine/git:2.49.1"),
-		text("credentials_secret", &g.CredentialsSecret, wantDNS, isDNSName).or("sentry-credentials"),
-		integer("keep_runs", &g.KeepRuns, 1, 10000).or("20"),
-		enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
-		secondsOrZero("sweep", &g.Sweep, 60, maxSweep).or("900"),
+		schema.Text("image", &g.Image, wantImage, isImage).Or("docker.io/alpine/k8s:1.34.1"),
+		schema.Text("git_image", &g.GitImage, wantImage, isImage).Or("docker.io/alpine/git:2.49.1"),
+		schema.Text("credentials_secret", &g.CredentialsSecret, wantDNS, isDNSName).Or("sentry-credentials"),
+		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),
+		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
+		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
 	}
 }
 
-func section(key string, fields ...field) field {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.key
-	}
-	return field{key: key, kind: "section", want: fmt.Sprintf("a section with the keys %s", strings.Join(names, ", ")), fields: fields,
-		read: func(d *decoder, path string, n *yaml.Node) { d.section(path, n, fields) }}
-}
-
-func text[T ~string](key string, p *T, want string, ok func(string) bool) field {
-	return field{key: key, kind: "string", want: want,
-		read: func(d *decoder, path string, n *yaml.Node) {
-			v, fine := d.value(path, n, want, false)
-			switch {
-			case !fine:
-			case !ok(v.value):
-				d.mismatch(path, v.value, want)
-			default:
-				*p = T(v.value)
-			}
-		}}
-}
-
-func branch(key string, p *string) field {
-	f := text(key, p, "a branch name", isBranch)
-	read := f.read
-	f.read = func(d *decoder, path string, n *yaml.Node) {
+// branch is the name of a branch.
+func branch(key string, p *string) schema.Field {
+	f := schema.Text(key, p, "a branch name", isBranch)
+	read := f.Read
+	f.Read = func(d *schema.Decoder, path string, n *yaml.Node) {
 		read(d, path, n)
 		if *p != "" {
-			d.checkMeant(path, Value{n.Value, *p})
+			checkMeant(d, path, secret.New(n.Value, *p))
 		}
 	}
 	return f
-}
-
-// address reads a URL, which is never repeated in an error: it may hold a password.
-func address(key string, p *string, want string, parse func(string) (string, error)) field {
-	return field{key: key, kind: "string", want: want,
-		read: func(d *decoder, path string, n *yaml.Node) {
-			v, ok := d.value(path, n, want, false)
-			if !ok {
-				return
-			}
-			var err error
-			if *p, err = parse(v.value); err != nil {
-				d.fail(path, "%v", err)
-			}
-		}}
-}
-
-// secret reads a value that no error repeats.
-func secret(key string, p *Value, want string) field {
-	return field{key: key, kind: "string", want: want,
-		read: func(d *decoder, path string, n *yaml.Node) {
-			v, ok := d.value(path, n, want, true)
-			switch {
-			case !ok:
-			case v.value == "" && !d.opts.AllowUnsetAuth:
-				what := "is empty"
-				if name := v.Variable(); name != "" {
-					what = fmt.Sprintf("is empty, since the variable %s is unset or empty", name)
-				}
-				d.fail(path, "%s; want a value, or no auth at all for a public repository", what)
-			default:
-				*p = v
-			}
-		}}
-}
-
-// enum reads one of the options, the first of which is the default unless another is given.
-func enum[T ~string](key string, p *T, options ...T) field {
-	words := make([]string, len(options))
-	for i, o := range options {
-		words[i] = string(o)
-	}
-	ok := func(s string) bool { return slices.Contains(words, s) }
-	return text(key, p, oneOf(words), ok).or(words[0])
-}
-
-func integer(key string, p *int, low, high int) field {
-	want := fmt.Sprintf("%d to %d", low, high)
-	return field{key: key, kind: "integer", want: want,
-		read: func(d *decoder, path string, n *yaml.Node) {
-			if i, ok := d.number(path, n, "a whole number, "+want, low, high); ok {
-				*p = i
-			}
-		}}
-}
-
-func seconds(key string, p *time.Duration, low int) field {
-	want := fmt.Sprintf("%d to %d", low, maxSeconds)
-	return field{key: key, kind: "seconds", want: want,
-		read: func(d *decoder, path string, n *yaml.Node) {
-			if i, ok := d.number(path, n, "seconds as a whole number, "+want, low, maxSeconds); ok {
-				*p = time.Duration(i) * time.Second
-			}
-		}}
-}
-
-// secondsOrZero reads a time of which 0 means something else than a short one.
-func secondsOrZero(key string, p *time.Duration, low, high int) field {
-	want := fmt.Sprintf("0, or %d to %d", low, high)
-	return field{key: key, kind: "seconds", want: want,
-		read: func(d *decoder, path string, n *yaml.Node) {
-			want := "seconds as a whole number, " + want
-			i, ok := d.number(path, n, want, 0, high)
-			switch {
-			case !ok:
-			case 0 < i && i < low:
-				d.mismatch(path, strconv.Itoa(i), want)
-			default:
-				*p = time.Duration(i) * time.Second
-			}
-		}}
-}
-
-func boolean(key string, p *bool) field {
-	return field{key: key, kind: "boolean", want: "true or false",
-		read: func(d *decoder, path string, n *yaml.Node) {
-			v, ok := d.value(path, n, "true or false", false)
-			switch {
-			case !ok:
-			case v.value != "true" && v.value != "false":
-				d.mismatch(path, v.value, "true or false")
-			default:
-				*p = v.value == "true"
-			}
-		}}
 }

@@ -56,7 +56,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%+v cannot run\n%s", r, data)
 			}
 			if a := r.Deploy.Auth; a.Token.IsSet() && (a.Token.Variable() == "" || !a.Username.IsSet()) {
-				t.Errorf("a deployment's token %q with user name %q\n%s", a.Token.text, a.Username.text, data)
+				t.Errorf("a deployment's token %q with user name %q\n%s", a.Token.Text(), a.Username.Text(), data)
 			}
 		}
 	})

@@ -2,129 +2,107 @@ package config
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
-// number reads a whole decimal number within bounds.
-func (d *decoder) number(path string, n *yaml.Node, want string, low, high int) (int, bool) {
-	v, ok := d.value(path, n, want, false)
-	if !ok {
-		return 0, false
-	}
-	i, err := strconv.Atoi(v.value)
-	if err != nil || i < low || i > high {
-		d.mismatch(path, v.value, want)
-		return 0, false
-	}
-	return i, true
-}
-
-func (d *decoder) groups(path string, n *yaml.Node) map[string]Group {
-	entries, _ := d.entries(path, n, "the groups by name")
+func groups(d *schema.Decoder, path string, n *yaml.Node) map[string]Group {
+	entries, _ := d.Entries(path, n, "the groups by name")
 	groups := make(map[string]Group, len(entries))
 	for _, e := range entries {
-		sub := joinKey(path, e.key)
-		if !isName(e.key) {
-			d.fail(sub, "is no name for a group; want %s", wantName)
+		sub := schema.JoinKey(path, e.Key)
+		if !isName(e.Key) {
+			d.Fail(sub, "is no name for a group; want %s", wantName)
 		}
-		g := Group{Name: e.key}
-		if isNull(e.value) {
-			e.value = nil
+		g := Group{Name: e.Key}
+		if schema.IsNull(e.Value) {
+			e.Value = nil
 		}
-		d.section(sub, e.value, groupFields(&g))
-		groups[e.key] = g
+		d.Section(sub, e.Value, groupFields(&g))
+		groups[e.Key] = g
 	}
 	return groups
 }
 
-func (d *decoder) repositories(path string, n *yaml.Node) []Repository {
+func (t *tables) repositories(d *schema.Decoder, path string, n *yaml.Node) []Repository {
 	var repositories []Repository
-	read := func(path string, n *yaml.Node) {
+	d.Items(path, n, "a list of repositories", func(path string, n *yaml.Node) {
 		var r Repository
-		d.section(path, n, repositoryFields(&r))
+		d.Section(path, n, t.repository(&r))
 		repositories = append(repositories, r)
-	}
-	if d.parts == nil || n != d.parts.list {
-		d.items(path, n, "a list of repositories", read)
-		return repositories
-	}
-	i := -1
-	d.parts.each(func(n *yaml.Node) bool {
-		i++
-		return d.item(path, i, n, read)
 	})
 	return slices.Clone(repositories) // for as long as the program runs
 }
 
-func (d *decoder) branches(path string, n *yaml.Node) repo.Patterns {
+func (t *tables) branches(d *schema.Decoder, path string, n *yaml.Node) repo.Patterns {
 	if len(n.Content) > maxBranches {
-		d.fail(path, "has %d entries; want %s", len(n.Content), wantBranches)
+		d.Fail(path, "has %d entries; want %s", len(n.Content), wantBranches)
 		return nil
 	}
 	var patterns repo.Patterns
 	seen := map[string]int{}
-	d.items(path, n, wantBranches, func(path string, n *yaml.Node) {
-		v, ok := d.value(path, n, "a branch name or a regular expression", false)
+	d.Items(path, n, wantBranches, func(path string, n *yaml.Node) {
+		v, ok := d.Value(path, n, "a branch name or a regular expression")
 		if !ok {
 			return
 		}
-		p, ok := d.pattern(path, v)
+		p, ok := t.pattern(d, path, v)
 		if !ok {
 			return
 		}
-		if first, twice := seen[v.value]; twice {
-			d.fail(path, "repeats entry [%d] of the list; want each branch once", first)
+		if first, twice := seen[v.Reveal()]; twice {
+			d.Fail(path, "repeats entry [%d] of the list; want each branch once", first)
 		}
-		seen[v.value] = len(seen)
+		seen[v.Reveal()] = len(seen)
 		patterns = append(patterns, p)
-		d.checkMeant(path, v)
+		checkMeant(d, path, v)
 	})
 	return patterns
 }
 
 // pattern reads one entry of branches.
-func (d *decoder) pattern(path string, v Value) (repo.Pattern, bool) {
+func (t *tables) pattern(d *schema.Decoder, path string, v secret.Value) (repo.Pattern, bool) {
 	const want = "an exact branch name, or a Go regular expression that matches the whole name, such as dev.*"
-	p, err := repo.ParsePattern(v.value)
+	p, err := repo.ParsePattern(v.Reveal())
 	switch {
 	case err == nil:
-		none, known := d.impossible[v.value]
+		none, known := t.impossible[v.Reveal()]
 		if !known {
 			none = p.Impossible()
-			d.impossible[v.value] = none
+			t.impossible[v.Reveal()] = none
 		}
 		if none {
-			d.warn(path, "matches no name that Git allows for a branch; want %s", want)
+			d.Warn(path, "matches no name that Git allows for a branch; want %s", want)
 		}
-		if hasReference(v.text) {
-			p = p.As(v.text)
+		if secret.HasReference(v.Text()) {
+			p = p.As(v.Text())
 		}
 		return p, true
-	case hasReference(v.text):
-		d.mismatch(path, v.value, want) // the error repeats the entry, and that came from a variable
+	case secret.HasReference(v.Text()):
+		d.Mismatch(path, v.Reveal(), want) // the error repeats the entry, and that came from a variable
 	default:
-		d.fail(path, "%v; want %s", err, want)
+		d.Fail(path, "%v; want %s", err, want)
 	}
 	return p, false
 }
 
 // commands reads the commands as they are written: $X in them belongs to the shell.
-func (d *decoder) commands(path string, n *yaml.Node) []string {
+func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
 	var commands []string
 	size := 0
-	d.items(path, n, wantCommands, func(path string, n *yaml.Node) {
-		c, ok := d.text(path, n, wantCommand)
+	d.Items(path, n, wantCommands, func(path string, n *yaml.Node) {
+		c, ok := d.Text(path, n, wantCommand)
 		switch {
 		case !ok:
 		case strings.TrimSpace(c) == "":
-			d.fail(path, "is empty; want %s", wantCommand)
+			d.Fail(path, "is empty; want %s", wantCommand)
 		case strings.ContainsRune(c, 0):
-			d.fail(path, "holds a NUL character, which no shell takes; want %s", wantCommand)
+			d.Fail(path, "holds a NUL character, which no shell takes; want %s", wantCommand)
 		default:
 			// Quoting makes four bytes of each single quote.
 			size += len(c) + 3*strings.Count(c, "'")
@@ -132,19 +110,19 @@ func (d *decoder) commands(path string, n *yaml.Node) []string {
 		}
 	})
 	if size > maxCommands {
-		d.fail(path, "take %d bytes (a single quote counts as four); want at most %d: move them into a script in the QA repository", size, maxCommands)
+		d.Fail(path, "take %d bytes (a single quote counts as four); want at most %d: move them into a script in the QA repository", size, maxCommands)
 	}
 	return commands
 }
 
 // webhook reads the URL that is told of runs. It is a secret: whoever knows it can post to it.
-func (d *decoder) webhook(path string, n *yaml.Node, p *Value) {
-	v, ok := d.value(path, n, wantWebhook, true)
-	if !ok || v.value == "" {
+func webhook(d *schema.Decoder, path string, n *yaml.Node, p *secret.Value) {
+	v, ok := d.Secret(path, n, wantWebhook)
+	if !ok || v.Reveal() == "" {
 		return
 	}
-	if _, err := parseURL(v.value, wantWebhook); err != nil {
-		d.fail(path, "%v", err)
+	if _, err := parseURL(v.Reveal(), wantWebhook); err != nil {
+		d.Fail(path, "%v", err)
 		return
 	}
 	*p = v

@@ -1,23 +1,16 @@
 package config
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 
 	"gopkg.in/yaml.v3"
-)
 
-// maxFile is the largest file that is read, in bytes. A repository takes 300 to 600, so that 50,000 of them
-// fit. A ConfigMap or Secret holds 1 MiB: a larger file has to be mounted from elsewhere.
-const maxFile = 32 << 20
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
+)
 
 // Options say where variables come from.
 type Options struct {
@@ -42,7 +35,7 @@ func Load(path string, opts Options) (*Config, error) {
 // Read reads the file that r gives; messages call it name. Its errors are those of Load.
 func Read(r io.Reader, name string, opts Options) (*Config, error) {
 	// One byte more than is allowed tells a file that is too large.
-	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(r, schema.MaxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
@@ -62,87 +55,31 @@ func Read(r io.Reader, name string, opts Options) (*Config, error) {
 
 // Parse reads data, one YAML document. Its error is always an Errors: all that is wrong.
 func Parse(data []byte, opts Options) (*Config, error) {
-	if opts.LookupEnv == nil {
-		opts.LookupEnv = os.LookupEnv
-	}
-	if len(data) > maxFile {
-		return nil, Errors{{Line: 1, Message: fmt.Sprintf("the file is larger than %d MiB; want less: split it between two Sentrys", maxFile>>20)}}
-	}
-	if len(data) >= minChunked {
-		if c, err, ok := readChunks(data, chunkSize, opts); ok {
-			return c, err
-		}
-	}
-	root, err := document(data)
-	if err != nil {
-		return nil, err
-	}
-	return read(data, root, nil, opts)
+	var c *Config
+	warnings, err := schema.Decode(data, opts.schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root) })
+	return finish(c, data, warnings, err)
 }
 
-// readChunks reads a file in parts of about size bytes, and reports whether that was possible.
-func readChunks(data []byte, size int, opts Options) (*Config, error, bool) {
-	root, parts := chunks(data, size)
-	if root == nil {
-		return nil, nil, false
+func (o Options) schema() schema.Options {
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
 	}
-	c, err := read(data, root, parts, opts)
-	return c, err, !parts.broken
+	return schema.Options{LookupEnv: o.LookupEnv, AllowUnset: o.AllowUnsetAuth, List: "repositories"}
 }
 
 // read reads the tree of a file.
-func read(data []byte, root *yaml.Node, parts *chunked, opts Options) (*Config, error) {
-	c := &Config{Hash: fmt.Sprintf("%x", sha256.Sum256(data))[:12]}
-	d := newDecoder(opts, len(data))
-	d.parts = parts
-	d.section("", root, fileFields(c))
-	d.check(c)
-	d.reportUnset()
-	if len(d.errors) > 0 {
-		slices.SortStableFunc(d.errors, compareErrors)
-		return nil, d.errors
+func read(d *schema.Decoder, root *yaml.Node) *Config {
+	var c Config
+	t := newTables()
+	d.Section("", root, t.file(&c))
+	t.check(d, &c)
+	return &c
+}
+
+func finish(c *Config, data []byte, warnings []Warning, err error) (*Config, error) {
+	if err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(d.warnings, func(a, b Warning) int { return compareErrors(Error(a), Error(b)) })
-	c.Warnings = d.warnings
+	c.Warnings, c.Hash = warnings, fmt.Sprintf("%x", sha256.Sum256(data))[:12]
 	return c, nil
-}
-
-// document returns the root of the only YAML document in data.
-func document(data []byte) (*yaml.Node, error) {
-	one := func(line int, message string) error { return Errors{{Line: line, Message: message}} }
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, second yaml.Node
-	err := dec.Decode(&doc)
-	if errors.Is(err, io.EOF) || err == nil && doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].ShortTag() == "!!null" {
-		return nil, one(1, "the file is empty; want at least repositories")
-	}
-	if err == nil {
-		if err = dec.Decode(&second); errors.Is(err, io.EOF) {
-			return doc.Content[0], nil
-		}
-		if err == nil {
-			return nil, one(second.Line, "a second YAML document starts here; want one document in the file")
-		}
-	}
-	return nil, one(syntaxError(data, err))
-}
-
-var (
-	yamlLine      = regexp.MustCompile(`^line (\d+): `)
-	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
-)
-
-// syntaxError returns the line and the text of an error of the YAML parser.
-func syntaxError(data []byte, err error) (int, string) {
-	line, message := 1, strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		message = message[len(m[0]):]
-	}
-	if m := unknownAnchor.FindStringSubmatch(message); m != nil {
-		// The parser gives no line; and the name is not repeated, since it may be a token that was not quoted.
-		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
-		return 1 + bytes.Count(before, []byte("\n")), "an alias (*) to an anchor (&) that is not in the file above it; want the anchor's name, or quotes around a text that starts with *"
-	}
-	return max(line, 1), fmt.Sprintf("not YAML: %s; look at this line and those around it: want spaces, not tabs, as indentation, and quotes around a text that holds a special character", message)
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
 var update = flag.Bool("update", false, "rewrite the messages in testdata/bad")
@@ -123,7 +125,7 @@ func TestLoadNamesWhatItCannotRead(t *testing.T) {
 }
 
 func TestFileTooLarge(t *testing.T) {
-	data := append(bytes.Repeat([]byte("#"), maxFile), '\n')
+	data := append(bytes.Repeat([]byte("#"), schema.MaxFile), '\n')
 	_, err := Parse(data, options())
 	want := Errors{{Line: 1, Message: "the file is larger than 32 MiB; want less: split it between two Sentrys"}}
 	if diff := cmp.Diff(error(want), err); diff != "" {

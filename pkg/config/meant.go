@@ -6,18 +6,21 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // checkMeant warns of a branch, or an entry of branches, that is valid and can hardly be meant so. What came from a variable
 // is not repeated.
-func (d *decoder) checkMeant(path string, v Value) {
-	said, name := meant(v.value)
+func checkMeant(d *schema.Decoder, path string, v secret.Value) {
+	said, name := meant(v.Reveal())
 	switch {
 	case said == "":
-	case name == "" || hasReference(v.text):
-		d.warn(path, "%s", said)
+	case name == "" || secret.HasReference(v.Text()):
+		d.Warn(path, "%s", said)
 	default:
-		d.warn(path, "%s: %.80s", said, name)
+		d.Warn(path, "%s: %.80s", said, name)
 	}
 }
 

@@ -15,10 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 var compare = cmp.Options{
-	cmp.AllowUnexported(Value{}),
+	cmp.AllowUnexported(secret.Value{}),
 	cmp.Comparer(func(a, b repo.Pattern) bool { return repo.Patterns{a}.Key() == repo.Patterns{b}.Key() }),
 }
 
@@ -104,11 +105,11 @@ func TestReferenceExample(t *testing.T) {
 			Name: "rag-service", Group: "ai-blueprints",
 			Monitor: Monitor{
 				Source: Source{URL: "https://github.com/company/rag", Type: GitHub, Auth: Auth{
-					Username: NewValue("${GITHUB_USERNAME}", "ada-s3cr3t"), Token: NewValue("${GITHUB_TOKEN}", "gh-s3cr3t")}},
+					Username: secret.New("${GITHUB_USERNAME}", "ada-s3cr3t"), Token: secret.New("${GITHUB_TOKEN}", "gh-s3cr3t")}},
 				Branches: patterns(t, "main", "dev.*")},
 			Deploy: Deploy{
 				Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab, Auth: Auth{
-					Username: NewValue("${GITLAB_USERNAME}", "bob-s3cr3t"), Token: NewValue("${GITLAB_TOKEN}", "gl-s3cr3t")}},
+					Username: secret.New("${GITLAB_USERNAME}", "bob-s3cr3t"), Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t")}},
 				Branch: "main", Project: "rag",
 				Commands: []string{"cd .tekton/rag", "kubectl apply -f . --namespace=tekton-pipelines", "./scripts/verify-deployment.sh"},
 				Image:    "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer"},
@@ -137,15 +138,15 @@ func TestUnusualButRight(t *testing.T) {
 			Name: "42", Group: "1",
 			Monitor: Monitor{
 				Source: Source{URL: "https://git.example.com:8443/A/b%20c.git", Type: Git,
-					Auth: Auth{Token: NewValue("x-${GITEA_TOKEN:-none}", "x-gt-s3cr3t")}},
+					Auth: Auth{Token: secret.New("x-${GITEA_TOKEN:-none}", "x-gt-s3cr3t")}},
 				Branches: patterns(t, "1.10", "true", "2024-01-01", "on", "feat/${x}", "dev-.*", `v\d+`)},
 			Deploy: Deploy{
 				Source: Source{URL: "https://[::1]/qa", Type: Git,
-					Auth: Auth{Token: NewValue("${GITLAB_TOKEN}", "gl-s3cr3t"), Username: NewValue("bob $${x}", "bob ${x}")}},
+					Auth: Auth{Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t"), Username: secret.New("bob $${x}", "bob ${x}")}},
 				Branch: "it's/$(HOME)", Project: "42",
 				Commands: []string{`echo ${MISSING} $${x} "$HOME"`, "for i in 1 2; do\n  echo \"$i\"\ndone\n"},
 				Image:    global.Image, Timeout: 90 * time.Second, ServiceAccount: "sentry-deployer"},
-			WebhookURL: NewValue("https://hooks.example.com/t?key=${GITHUB_TOKEN}", "https://hooks.example.com/t?key=gh-s3cr3t"),
+			WebhookURL: secret.New("https://hooks.example.com/t?key=${GITHUB_TOKEN}", "https://hooks.example.com/t?key=gh-s3cr3t"),
 		}},
 		Global:   global,
 		Hash:     got.Hash,
@@ -273,7 +274,7 @@ repositories:
 // TestNoPrintShowsASecret prints a whole configuration in all ways that go vet lets pass.
 func TestNoPrintShowsASecret(t *testing.T) {
 	c := load(t, "testdata/odd.good.yaml")
-	c.Repositories[0].Monitor.Auth.Token = NewValue("literal-s3cr3t", "literal-s3cr3t")
+	c.Repositories[0].Monitor.Auth.Token = secret.New("literal-s3cr3t", "literal-s3cr3t")
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%10.3v", "%T"} {
 		fmt.Fprintf(&out, verb+"\n", *c)

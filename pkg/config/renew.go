@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // Renew returns the configuration with its credentials and webhook addresses expanded again, for variables
@@ -19,23 +21,23 @@ func (c *Config) Renew(lookup func(string) (string, bool)) (*Config, error) {
 	failed := map[string]bool{}
 	for i := range renewed.Repositories {
 		r := &renewed.Repositories[i]
-		for _, v := range []*Value{
+		for _, v := range []*secret.Value{
 			&r.Monitor.Auth.Username, &r.Monitor.Auth.Token, &r.Deploy.Auth.Username, &r.Deploy.Auth.Token, &r.WebhookURL,
 		} {
-			value, unset, err := expand(v.text, lookup)
+			value, unset, err := secret.Expand(v.Text(), lookup)
 			switch {
 			case err != nil:
 			case len(unset) > 0:
 				err = fmt.Errorf("%s is not set", strings.Join(unset, ", "))
-			case value == "" && v.value != "":
+			case value == "" && v.Reveal() != "":
 				err = fmt.Errorf("%s is empty", strings.Join(v.Variables(), " or "))
 			case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
 				err = fmt.Errorf("%s holds a line break, another control character or broken UTF-8", strings.Join(v.Variables(), " or "))
 			}
 			if err == nil {
-				v.value = value
-			} else if !failed[v.text] {
-				failed[v.text] = true
+				*v = secret.New(v.Text(), value)
+			} else if !failed[v.Text()] {
+				failed[v.Text()] = true
 				errs = append(errs, err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -131,7 +132,7 @@ func repositoryURL(s string) (string, error) {
 var knownHosts = map[string]HostType{"github.com": GitHub, "gitlab.com": GitLab}
 
 // checkHost derives the host type where it is not told and checks the URL's path against it.
-func (d *decoder) checkHost(path, urlKey string, s *Source) (key string, err error) {
+func (t *tables) checkHost(d *schema.Decoder, path, urlKey string, s *Source) (key string, err error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
 		return "", fmt.Errorf("is not well-formed; want %s", wantRepo) // the error repeats it
@@ -144,7 +145,7 @@ func (d *decoder) checkHost(path, urlKey string, s *Source) (key string, err err
 		s.Type = known
 	case known != "" && s.Type != known && s.Type != Git:
 		return "repo_type", fmt.Errorf("is %q, and %s is not; want %s",
-			d.shown(path+".repo_type", s.Type), d.shown(path+"."+urlKey, u.Hostname()), known)
+			d.Shown(path+".repo_type", s.Type), d.Shown(path+"."+urlKey, u.Hostname()), known)
 	}
 	parts := strings.Count(u.Path, "/")
 	switch {

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // Two repositories share an account exactly when the server cannot tell who reads them.
 func TestAccountOf(t *testing.T) {
 	source := func(kind config.HostType, url, api, user, token string) config.Source {
 		return config.Source{Type: kind, URL: url, APIURL: api, Auth: config.Auth{
-			Username: config.NewValue(user, user), Token: config.NewValue("${"+token+"}", strings.TrimSuffix(token, "'"))}}
+			Username: secret.New(user, user), Token: secret.New("${"+token+"}", strings.TrimSuffix(token, "'"))}}
 	}
 	const url = "https://a.example/x/y"
 	for name, test := range map[string]struct {

@@ -21,6 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // graphQLHosts are the hosts with GraphQL.
@@ -182,7 +183,7 @@ func TestGraphQLAddresses(t *testing.T) {
 			asked = append(asked, req.Method+" "+req.URL.String())
 			return nil, fmt.Errorf("no network here")
 		})}
-		h, err := c.open(githost.Endpoint{Origin: c.origin, APIURL: c.apiURL, Auth: config.Auth{Token: config.NewValue("${T}", goodToken)}}, client)
+		h, err := c.open(githost.Endpoint{Origin: c.origin, APIURL: c.apiURL, Auth: config.Auth{Token: secret.New("${T}", goodToken)}}, client)
 		if err != nil {
 			t.Fatalf("Open(%s, %q) = %v", c.origin, c.apiURL, err)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 var allHosts = map[config.HostType]githost.Open{
@@ -258,7 +259,7 @@ func monitorsAt(t *testing.T, kind config.HostType, n int) []config.Monitor {
 	want := make([]config.Monitor, n)
 	for i := range want {
 		want[i] = config.Monitor{Source: config.Source{URL: fmt.Sprintf("http://%s.example/o/r%d", kind, i), Type: kind,
-			Auth: config.Auth{Token: config.NewValue("${T}", goodToken)}}, Branches: apiPatterns(t, "main", "dev")}
+			Auth: config.Auth{Token: secret.New("${T}", goodToken)}}, Branches: apiPatterns(t, "main", "dev")}
 	}
 	return want
 }
@@ -329,7 +330,7 @@ func TestOddRepositoryAlone(t *testing.T) {
 				r := &githost.Reader{Open: allHosts, Base: w, Sweep: 15 * time.Minute}
 				want := monitorsAt(t, kind, n)
 				for i := range want {
-					want[i].Auth.Token = config.NewValue("${T}", token)
+					want[i].Auth.Token = secret.New("${T}", token)
 					want[i].Branches = apiPatterns(t, "main", "de.*")
 				}
 				for minute := range 30 {

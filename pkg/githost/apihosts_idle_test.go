@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // What a Reader spends on a cycle in which nothing changed, of 1,000 repositories with three branches each, by exact
@@ -113,7 +114,7 @@ func TestRevokedTokenOfEveryHost(t *testing.T) {
 						}
 					}
 					for i := range want {
-						want[i].Auth.Token = config.NewValue("${T}", "the next one")
+						want[i].Auth.Token = secret.New("${T}", "the next one")
 					}
 					cycle("")
 				})

@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // What each kind of question costs, and in what form the credential travels.
@@ -141,7 +142,7 @@ func TestAPIHostsRefuse(t *testing.T) {
 			{"", "token-xyzzy\n", "auth.token holds a line break"},
 		} {
 			_, err := host.open(githost.Endpoint{Origin: "https://example.com", APIURL: c.apiURL,
-				Auth: config.Auth{Token: config.NewValue("${T}", c.token)}}, http.DefaultClient)
+				Auth: config.Auth{Token: secret.New("${T}", c.token)}}, http.DefaultClient)
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "xyzzy") {
 				t.Errorf("%s: Open(%q, %q) = %v, want %q and no secret", host.kind, c.apiURL, c.token, err, c.want)
 			}

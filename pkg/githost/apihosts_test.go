@@ -22,6 +22,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // apiHosts are the hosts with an API for heads, which must behave alike.
@@ -47,7 +48,7 @@ func openAPI(t *testing.T, open githost.Open, origin, apiURL, token string) gith
 	transport := githost.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	h, err := open(githost.Endpoint{Origin: origin, APIURL: apiURL, Auth: config.Auth{
-		Username: config.NewValue("somebody", "somebody"), Token: config.NewValue(token, token)}},
+		Username: secret.New("somebody", "somebody"), Token: secret.New(token, token)}},
 		githost.NewClient(transport, "test", time.Hour))
 	if err != nil {
 		t.Fatalf("Open(%s, %q) = %v", origin, apiURL, err)

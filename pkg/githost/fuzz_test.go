@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // fuzzed opens a host whose answers are text, except to those requests that answer knows better about.
@@ -29,7 +30,7 @@ func fuzzed(t *testing.T, open githost.Open, token, text string, answer func(bod
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
 			Body: io.NopCloser(strings.NewReader(said)), Request: req}, nil
 	}), "test", 0)
-	h, err := open(githost.Endpoint{Origin: "http://h.example", Auth: config.Auth{Token: config.NewValue("${T}", token)}}, client)
+	h, err := open(githost.Endpoint{Origin: "http://h.example", Auth: config.Auth{Token: secret.New("${T}", token)}}, client)
 	if err != nil {
 		t.Fatal(err)
 	}

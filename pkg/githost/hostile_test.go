@@ -18,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // gitRepository makes a bare repository with the branch main and returns main's commit.
@@ -90,7 +91,7 @@ func TestHostileServers(t *testing.T) {
 			var want []config.Monitor
 			for _, url := range []string{allBad.URL + "/app.git", oneBad.URL + "/bad/app.git", oneBad.URL + "/app.git"} {
 				want = append(want, config.Monitor{
-					Source:   config.Source{URL: url, Type: config.Git, Auth: config.Auth{Token: config.NewValue("${T}", "s3cret")}},
+					Source:   config.Source{URL: url, Type: config.Git, Auth: config.Auth{Token: secret.New("${T}", "s3cret")}},
 					Branches: repo.Patterns{main},
 				})
 			}

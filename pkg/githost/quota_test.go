@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // A good answer that says that nothing is left ends the requests until the time that it names, an hour at most.
@@ -98,7 +99,7 @@ func TestOneBudgetOfAToken(t *testing.T) {
 		var monitors []config.Monitor
 		for _, user := range []string{"somebody", "git"} {
 			m := monitor(t, kind, "https://a.example/x", "s3cret", "main")
-			m.Auth.Username = config.NewValue("${U}", user)
+			m.Auth.Username = secret.New("${U}", user)
 			monitors = append(monitors, m)
 		}
 		n.Heads(t.Context(), monitors)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // DefaultTimeout is how long an endpoint may take for all its repositories in one cycle. Half of the
@@ -302,7 +303,7 @@ func (r *Reader) log() *slog.Logger {
 // endpoint's credential, whoever made it.
 func (e *endpoint) tidy(err error) *Error {
 	clean := *WrapError(e.name, err)
-	clean.Err = &told{text: oneLine(config.Redact(clean.Err.Error(), e.secrets()...)), cause: errors.Unwrap(clean.Err)}
+	clean.Err = &told{text: oneLine(secret.Redact(clean.Err.Error(), e.secrets()...)), cause: errors.Unwrap(clean.Err)}
 	return &clean
 }
 

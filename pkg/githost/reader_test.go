@@ -18,6 +18,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // hostFunc is a Host in one function.
@@ -72,7 +73,7 @@ func (n *network) open(e Endpoint, c *http.Client) (Host, error) {
 func monitor(t *testing.T, kind config.HostType, url, token string, entries ...string) config.Monitor {
 	t.Helper()
 	return config.Monitor{
-		Source:   config.Source{URL: url, Type: kind, Auth: config.Auth{Token: config.NewValue("${TOKEN}", token)}},
+		Source:   config.Source{URL: url, Type: kind, Auth: config.Auth{Token: secret.New("${TOKEN}", token)}},
 		Branches: patterns(t, entries...),
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // fewRepositories is up to how many repositories are read without a hint, which costs a request or a few
@@ -255,7 +255,7 @@ func (r *Reader) ranOut(err error) bool {
 func (r *Reader) survive(e *endpoint, f func()) (fault *Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			text := config.Redact(fmt.Sprint(p), e.secrets()...)
+			text := secret.Redact(fmt.Sprint(p), e.secrets()...)
 			r.log().Error("reading the answer of a host panicked", "host", e.name, "err", oneLine(text), "stack", string(debug.Stack()))
 			fault = NewError(Invalid, e.name, "the answer could not be read, which is a fault of Sentry: please report the stack in the log")
 		}

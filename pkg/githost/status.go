@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // maxUntil bounds how long a server's word can keep us from asking again. GitHub's limits reset within
@@ -83,7 +83,7 @@ func quote(resp *http.Response, body []byte) string {
 	case "text/plain":
 		text = string(body)
 	}
-	text = oneLine(config.Redact(text, secretsOf(resp)...))
+	text = oneLine(secret.Redact(text, secretsOf(resp)...))
 	if text == "" {
 		return ""
 	}

@@ -19,10 +19,11 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 func member(name, url string) plan.Member {
-	return plan.Member{Repository: &config.Repository{Name: name, WebhookURL: config.NewValue(url, url)}}
+	return plan.Member{Repository: &config.Repository{Name: name, WebhookURL: secret.New(url, url)}}
 }
 
 func TestCreated(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // git runs git in dir, as nobody in particular, and returns what it prints.
@@ -158,8 +159,8 @@ func TestCloneFallsBackToTheBranch(t *testing.T) {
 func TestCredentialsReachOnlyTheQAServer(t *testing.T) {
 	url, qa := qaServer(t, "bob:s3cret'$(x)")
 	sha := commit(t, qa, "private")
-	byVariable := config.Auth{Username: config.NewValue("${U}", "bob"), Token: config.NewValue("${T}", "s3cret'$(x)")}
-	literal := config.Auth{Username: config.NewValue("bob", "bob"), Token: byVariable.Token}
+	byVariable := config.Auth{Username: secret.New("${U}", "bob"), Token: secret.New("${T}", "s3cret'$(x)")}
+	literal := config.Auth{Username: secret.New("bob", "bob"), Token: byVariable.Token}
 	token := "SENTRY_GIT_TOKEN=s3cret'$(x)"
 
 	// Another origin that answers with a redirect to the private one, and one that asks for a password itself.

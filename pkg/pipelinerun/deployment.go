@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // Variables of the clone step.
@@ -83,19 +84,19 @@ func originOf(repository string) (string, error) {
 
 // credential returns the user name that stands in the script, and the variables of the clone step, whose
 // values are read from the Secret when the pod starts.
-func credential(auth config.Auth, secret string) (string, []corev1.EnvVar, error) {
+func credential(auth config.Auth, secretName string) (string, []corev1.EnvVar, error) {
 	if !auth.Token.IsSet() {
 		return "", nil, nil
 	}
-	fromSecret := func(name string, v config.Value) corev1.EnvVar {
+	fromSecret := func(name string, v secret.Value) corev1.EnvVar {
 		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
-			LocalObjectReference: corev1.LocalObjectReference{Name: secret},
+			LocalObjectReference: corev1.LocalObjectReference{Name: secretName},
 			Key:                  v.Variable(),
 		}}}
 	}
 	if auth.Token.Variable() == "" {
 		return "", nil, fmt.Errorf("deploy.auth.token is written out, and a PipelineRun can be read by many: "+
-			"put it under a name into the Secret %q and write token: \"${NAME}\"", secret)
+			"put it under a name into the Secret %q and write token: \"${NAME}\"", secretName)
 	}
 	env := []corev1.EnvVar{fromSecret(envToken, auth.Token)}
 	if auth.Username.Variable() != "" {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 func TestValidateRefuses(t *testing.T) {
@@ -59,7 +60,7 @@ func TestValidateRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := testMember("a")
-			a.Repository.Deploy.Auth.Token = config.NewValue("${TOKEN}", "s3cret")
+			a.Repository.Deploy.Auth.Token = secret.New("${TOKEN}", "s3cret")
 			pr, err := Generate(testConfig(), testRun(ordered, a, testMember("b")))
 			if err != nil {
 				t.Fatal(err)
@@ -129,9 +130,9 @@ func TestGenerateRefuses(t *testing.T) {
 		spoil func(*config.Deploy)
 		want  string
 	}{
-		{"a token that is written out", func(d *config.Deploy) { d.Auth.Token = config.NewValue("glpat-123", "glpat-123") },
+		{"a token that is written out", func(d *config.Deploy) { d.Auth.Token = secret.New("glpat-123", "glpat-123") },
 			`run rag-main-0123456789: repository "rag": deploy.auth.token is written out, and a PipelineRun can be read by many: put it under a name into the Secret "sentry-credentials" and write token: "${NAME}"`},
-		{"a token with a default", func(d *config.Deploy) { d.Auth.Token = config.NewValue("${T:-glpat-123}", "glpat-123") }, "deploy.auth.token is written out"},
+		{"a token with a default", func(d *config.Deploy) { d.Auth.Token = secret.New("${T:-glpat-123}", "glpat-123") }, "deploy.auth.token is written out"},
 		{"a NUL", func(d *config.Deploy) { d.Commands = []string{"a\x00b"} }, "not UTF-8 or holds a NUL"},
 		{"bytes that are no text", func(d *config.Deploy) { d.Commands = []string{"a\xffb"} }, "not UTF-8 or holds a NUL"},
 		{"a credential in the URL", func(d *config.Deploy) { d.URL = "https://bob:glpat-123@gitlab.com/qa" }, "qa_repo_url is no URL"},

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // sentryIO are the variables that tools of sentry.io read: sentry-cli, its successor, the SDKs, and the
@@ -31,7 +32,7 @@ var sentryIO = strings.Fields(`
 // A deploy script may use sentry-cli, or start a program with an SDK in it.
 func TestNoVariableIsOneOfSentryIO(t *testing.T) {
 	m := testMember("rag")
-	m.Repository.Deploy.Auth = config.Auth{Username: config.NewValue("${U}", "bob"), Token: config.NewValue("${T}", "secret")}
+	m.Repository.Deploy.Auth = config.Auth{Username: secret.New("${U}", "bob"), Token: secret.New("${T}", "secret")}
 	pr, err := Generate(testConfig(), testRun(config.Alone(), m))
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/spelling"
 )
 
 // Manual makes the runs of `sentry trigger`: each named repository, all members of each named group, and each
@@ -177,10 +178,10 @@ func hint(c *config.Config, name string, known []string) string {
 			return fmt.Sprintf(" (did you mean %q, or %q with --branch %.80q?)", r.Group, r.Name, branch)
 		}
 	}
-	if near := config.Nearest(name, known); near != "" {
+	if near := spelling.Nearest(name, known); near != "" {
 		return fmt.Sprintf(" (did you mean %q?)", near)
 	}
-	if near := config.Nearby(name, known); len(near) > 0 {
+	if near := spelling.Nearby(name, known); len(near) > 0 {
 		return fmt.Sprintf(" (there is %s)", strings.Join(near, ", "))
 	}
 	return ""

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -183,7 +184,7 @@ func TestTriggerEqual(t *testing.T) {
 }
 
 func TestQAAndPin(t *testing.T) {
-	token := func(name string) config.Auth { return config.Auth{Token: config.NewValue("${"+name+"}", name)} }
+	token := func(name string) config.Auth { return config.Auth{Token: secret.New("${"+name+"}", name)} }
 	deploy := func(r config.Repository, url, branch string, auth config.Auth) config.Repository {
 		r.Deploy.URL, r.Deploy.Branch, r.Deploy.Auth = url, branch, auth
 		return r

@@ -15,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // counter counts what a Gitea is asked: what changed, and for heads.
@@ -55,7 +56,7 @@ func TestGiteaIdle(t *testing.T) {
 		r := newRepo(t, fmt.Sprintf("idle-%d", i), map[string]string{"a": "a"})
 		repos = append(repos, r)
 		want = append(want, config.Monitor{Branches: repo.Patterns{all}, Source: config.Source{URL: r.url, Type: config.Gitea,
-			Auth: config.Auth{Token: config.NewValue("${T}", env.giteaToken)}}})
+			Auth: config.Auth{Token: secret.New("${T}", env.giteaToken)}}})
 	}
 	cycle := func() (got []repo.Observation, lists, reads int64) {
 		t.Helper()

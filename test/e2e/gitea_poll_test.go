@@ -16,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // TestGiteaPolling moves branches of real repositories at random. After each move the repository that it
@@ -29,7 +30,7 @@ func TestGiteaPolling(t *testing.T) {
 	transport := githost.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	host, err := gitea.Open(githost.Endpoint{Type: config.Gitea, Origin: origin.Scheme + "://" + origin.Host,
-		Auth: config.Auth{Token: config.NewValue("${T}", env.giteaToken)}}, githost.NewClient(transport, "e2e", time.Minute))
+		Auth: config.Auth{Token: secret.New("${T}", env.giteaToken)}}, githost.NewClient(transport, "e2e", time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -69,14 +70,14 @@ func settled(t *testing.T, repositories, cycles int) (*server, []githost.Wanted)
 	return s, want
 }
 
-func newServer(t *testing.T, user, secret string) *server {
+func newServer(t *testing.T, user, token string) *server {
 	t.Helper()
 	s := &server{API: githosttest.NewAPI(config.Gitea), t: t}
 	s.SetClock(func() time.Time { return time.Now().Add(s.ahead) })
 	s.SetToken(token)
 	var err error
 	s.host, err = gitea.Open(githost.Endpoint{Type: config.Gitea, Origin: origin, Auth: config.Auth{
-		Username: config.NewValue("${U}", user), Token: config.NewValue("${T}", secret)}}, githost.NewClient(s, "test", 0))
+		Username: secret.New("${U}", user), Token: secret.New("${T}", token)}}, githost.NewClient(s, "test", 0))
 	if err != nil {
 		t.Fatal(err)
 	}

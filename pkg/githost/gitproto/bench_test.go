@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // BenchmarkManyRefs reads the advertisement of a version 0 server with 100,000 branches, of which the last
@@ -51,7 +52,7 @@ func BenchmarkHeads(b *testing.B) {
 		answer = appendPkt(answer, strings.Repeat("1", 40)+" refs/heads/"+branch+"\n")
 	}
 	answer = append(answer, "0000"...)
-	e := githost.Endpoint{Type: config.Git, Origin: "https://git.example", Auth: config.Auth{Token: config.NewValue("secret", "secret")}}
+	e := githost.Endpoint{Type: config.Git, Origin: "https://git.example", Auth: config.Auth{Token: secret.New("secret", "secret")}}
 	h, err := Open(e, githost.NewClient(answer, "1", 0))
 	if err != nil {
 		b.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // server is a Git server whose requests are counted.
@@ -65,7 +66,7 @@ func open(t *testing.T, s *server, user, token string) githost.Host {
 	h, err := gitproto.Open(githost.Endpoint{
 		Type:   config.Git,
 		Origin: s.URL,
-		Auth:   config.Auth{Username: config.NewValue("${U}", user), Token: config.NewValue("${T}", token)},
+		Auth:   config.Auth{Username: secret.New("${U}", user), Token: secret.New("${T}", token)},
 	}, githost.NewClient(transport, "test", 0))
 	if err != nil {
 		t.Fatal(err)

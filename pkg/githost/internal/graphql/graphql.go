@@ -15,10 +15,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 const (
@@ -205,7 +205,7 @@ func (c Client) path(v *jsonstream.Reader) (steps []any) {
 
 // short reads the beginning of a text, without the credential.
 func (c Client) short(v *jsonstream.Reader) string {
-	text := config.Redact(v.Text(), c.Token)
+	text := secret.Redact(v.Text(), c.Token)
 	return strings.Clone(text[:min(len(text), maxText)])
 }
 

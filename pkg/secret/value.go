@@ -1,4 +1,6 @@
-package config
+// Package secret holds what must not be printed: values of the file that may be credentials, beside the
+// ${VAR} references that they come from. It also finds credentials in texts that others write.
+package secret
 
 import (
 	"fmt"
@@ -14,8 +16,11 @@ type Value struct {
 	value string
 }
 
-// NewValue returns the value of text that expanded to value.
-func NewValue(text, value string) Value { return Value{text: text, value: value} }
+// New returns the value of text that expanded to value.
+func New(text, value string) Value { return Value{text: text, value: value} }
+
+// Text returns the value as it is written in the file. It is a secret itself where it holds no reference.
+func (v Value) Text() string { return v.text }
 
 // Reveal returns the expanded value.
 func (v Value) Reveal() string { return v.value }

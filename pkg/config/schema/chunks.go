@@ -1,4 +1,4 @@
-package config
+package schema
 
 import (
 	"bytes"
@@ -11,11 +11,11 @@ const (
 	// minChunked is the size from which on a file is read in chunks, in bytes. The YAML tree of a file takes
 	// some 15 times its size, which for 10,000 repositories is more than all else that Sentry needs.
 	minChunked = 256 << 10
-	// chunkSize is how much of the list of repositories is read at a time, in bytes.
+	// chunkSize is how much of the long list is read at a time, in bytes.
 	chunkSize = 64 << 10
 )
 
-// chunked is a file whose list of repositories is cut, between its items, into parts that are YAML by
+// chunked is a file whose long list is cut, between its items, into parts that are YAML by
 // themselves.
 //
 // Where a cut is wrong, because what looks like an item stands in quotes or brackets that go over several
@@ -32,13 +32,13 @@ type part struct {
 	line int // how many lines are before it
 }
 
-// chunks returns the root of a file without its repositories, and these in parts of about size bytes; nil
+// chunks returns the root of a file without the list at the key, and its items in parts of about size bytes; nil
 // where the file is not written so that it can be cut.
-func chunks(data []byte, size int) (*yaml.Node, *chunked) {
+func chunks(data []byte, key string, size int) (*yaml.Node, *chunked) {
 	if oddBreaks(data) {
 		return nil, nil
 	}
-	headEnd := listStart(data)
+	headEnd := listStart(data, key+":")
 	if headEnd < 0 {
 		return nil, nil
 	}
@@ -56,7 +56,7 @@ func chunks(data []byte, size int) (*yaml.Node, *chunked) {
 	list := &yaml.Node{Kind: yaml.SequenceNode, Line: first + 1}
 	found := false
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		if k := root.Content[i]; k.Value == "repositories" && k.Line == first && isNull(root.Content[i+1]) {
+		if k := root.Content[i]; k.Value == key && k.Line == first && IsNull(root.Content[i+1]) {
 			root.Content[i+1], found = list, true
 		}
 	}
@@ -73,9 +73,8 @@ func oddBreaks(data []byte) bool {
 		bytes.Contains(data, []byte("\u0085")) || bytes.Contains(data, []byte("\u2028")) || bytes.Contains(data, []byte("\u2029"))
 }
 
-// listStart returns where the line after "repositories:" begins, -1 where there is none with only that.
-func listStart(data []byte) int {
-	const key = "repositories:"
+// listStart returns where the line after the key begins, -1 where there is none with only that.
+func listStart(data []byte, key string) int {
 	at := 0
 	if !bytes.HasPrefix(data, []byte(key)) {
 		if at = 1 + bytes.Index(data, []byte("\n"+key)); at == 0 {

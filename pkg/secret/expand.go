@@ -1,4 +1,4 @@
-package config
+package secret
 
 import (
 	"errors"
@@ -9,12 +9,13 @@ import (
 // A "${" that is neither escaped nor the start of a reference is matched last, as an error.
 var reference = regexp.MustCompile(`\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}|\$\{`)
 
-var errReference = errors.New("holds ${ that starts no reference; want ${NAME} or ${NAME:-default} with no braces inside, or $${ for the two characters themselves")
+// ErrReference says that a text holds ${ and no reference.
+var ErrReference = errors.New("holds ${ that starts no reference; want ${NAME} or ${NAME:-default} with no braces inside, or $${ for the two characters themselves")
 
-// expand replaces ${NAME} and ${NAME:-default} in text, once: what a variable holds is not expanded
+// Expand replaces ${NAME} and ${NAME:-default} in text, once: what a variable holds is not expanded
 // again. As in a shell, the default stands in for a variable that is unset or empty. $${ gives ${. The
 // variables that are unset and have no default expand to nothing and are returned.
-func expand(text string, lookup func(string) (string, bool)) (value string, unset []string, err error) {
+func Expand(text string, lookup func(string) (string, bool)) (value string, unset []string, err error) {
 	var b strings.Builder
 	end := 0
 	for _, m := range reference.FindAllStringSubmatchIndex(text, -1) {
@@ -34,15 +35,15 @@ func expand(text string, lookup func(string) (string, bool)) (value string, unse
 		case text[m[0]:m[1]] == "$${":
 			b.WriteString("${")
 		default:
-			return "", nil, errReference
+			return "", nil, ErrReference
 		}
 	}
 	b.WriteString(text[end:])
 	return b.String(), unset, nil
 }
 
-// hasReference reports whether text holds a reference to a variable.
-func hasReference(text string) bool {
+// HasReference reports whether text holds a reference to a variable.
+func HasReference(text string) bool {
 	for _, m := range reference.FindAllStringSubmatch(text, -1) {
 		if m[1] != "" {
 			return true

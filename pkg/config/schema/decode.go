@@ -1,0 +1,377 @@
+// Package schema reads a YAML file by tables of fields. It is strict, and it reports everything that is wrong
+// in one go, each with its line, what is wrong and what would be right. No message holds a secret, or what a
+// variable of the environment holds.
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/spelling"
+)
+
+// mostRead bounds the bytes that are read of a file of that size, those that aliases repeat included. A
+// file without aliases stays far below it, and so does one whose repositories take all they have in common
+// from an anchor; only a few anchors that stand for a lot (a "bomb") can reach it.
+func mostRead(size int) int { return min(4<<20+16*size, 2*MaxFile) }
+
+// Field is one key of a section of the file.
+type Field struct {
+	Key      string
+	Kind     string // what it is, for people: string, integer, seconds, boolean, list, section
+	Default  string // stands for an absent key, as it would be written; "" = nothing does
+	Want     string // what values are right, for people
+	Required bool
+	Fields   []Field // of a section
+	Read     func(d *Decoder, path string, n *yaml.Node)
+}
+
+// Or returns the field with a default.
+func (f Field) Or(def string) Field { f.Default = def; return f }
+
+// Must returns the field as one that may not be left out.
+func (f Field) Must() Field { f.Required = true; return f }
+
+// Decoder reads a YAML tree by tables of fields. It goes on after an error, so that all are found.
+type Decoder struct {
+	opts     Options
+	errors   Errors
+	warnings []Warning
+	lines    map[string]int  // where each key path is in the file
+	failed   map[string]bool // paths with an error, whose values mean nothing
+	unset    []unsetVariable
+	// expanded are the values with variables in them, as they are written, by key path: what a message may show.
+	expanded map[string]string
+	bytes    int // that were read
+	most     int // that may be
+	parts    *chunked
+}
+
+// NewDecoder returns the decoder of a file of that size.
+func NewDecoder(opts Options, size int) *Decoder {
+	return &Decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, failed: map[string]bool{}, expanded: map[string]string{}}
+}
+
+type unsetVariable struct {
+	name, path string
+	secret     bool
+}
+
+func (d *Decoder) Fail(path, format string, args ...any) {
+	d.failed[path] = true
+	if path == "" {
+		format = "the file " + format
+	}
+	d.errors = append(d.errors, Error{Line: d.line(path), Key: path, Message: fmt.Sprintf(format, args...)})
+}
+
+func (d *Decoder) Warn(path, format string, args ...any) {
+	d.warnings = append(d.warnings, Warning{Line: d.line(path), Key: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// Failed reports whether there is an error at path, so that its value means nothing.
+func (d *Decoder) Failed(path string) bool { return d.failed[path] }
+
+// line returns the line of path or, for a key that is not in the file, of the section it is missed in.
+func (d *Decoder) line(path string) int {
+	for path != "" {
+		if line, ok := d.lines[path]; ok {
+			return line
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return 1
+}
+
+// spend counts n bytes as read and reports whether that was not too much.
+func (d *Decoder) spend(n int) bool {
+	before := d.bytes
+	d.bytes += n + 1
+	if before <= d.most && d.bytes > d.most {
+		d.errors = append(d.errors, Error{Line: 1, Message: fmt.Sprintf("with its aliases (*) the file stands for more than %d MiB; want fewer of them", d.most>>20)})
+	}
+	return d.bytes <= d.most
+}
+
+// Section reads a mapping by its fields. A nil n is an absent section: each key has its default.
+func (d *Decoder) Section(path string, n *yaml.Node, fields []Field) {
+	keys := make([]string, len(fields))
+	for i, f := range fields {
+		keys[i] = f.Key
+	}
+	entries, ok := d.Entries(path, n, "the keys "+strings.Join(keys, ", "))
+	if !ok {
+		return
+	}
+	values := make(map[string]*yaml.Node, len(entries))
+	for _, e := range entries {
+		values[e.Key] = e.Value
+	}
+	for _, f := range fields {
+		sub := JoinKey(path, f.Key)
+		n := values[f.Key]
+		delete(values, f.Key)
+		switch {
+		case n != nil && !IsNull(n):
+			f.Read(d, sub, n)
+		case f.Required:
+			d.Fail(sub, "is missing; want %s", f.Want)
+		case f.Default != "":
+			f.Read(d, sub, &yaml.Node{Kind: yaml.ScalarNode, Value: f.Default})
+		case f.Fields != nil:
+			d.Section(sub, nil, f.Fields)
+		}
+	}
+	for _, e := range entries {
+		if _, unknown := values[e.Key]; !unknown {
+			continue
+		}
+		if near := spelling.Nearest(e.Key, keys); near != "" {
+			d.Fail(JoinKey(path, e.Key), "is not a known key; did you mean %s?", near)
+		} else {
+			d.Fail(JoinKey(path, e.Key), "is not a known key; want %s", OneOf(keys))
+		}
+	}
+}
+
+// Entry is one key of a mapping.
+type Entry struct {
+	Key   string
+	Value *yaml.Node // aliases resolved
+}
+
+// Entries returns a mapping's keys with their values, in the order of the file, with what << merges in
+// behind them. It notes where each is.
+func (d *Decoder) Entries(path string, n *yaml.Node, want string) ([]Entry, bool) {
+	if n == nil {
+		return nil, true
+	}
+	if n.Kind != yaml.MappingNode {
+		d.Fail(path, "is %s; want a section with %s", describe(n), want)
+		return nil, false
+	}
+	var entries []Entry
+	var merged []*yaml.Node
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], resolve(n.Content[i+1])
+		switch {
+		case !d.spend(len(k.Value)):
+			return nil, false
+		case k.Kind != yaml.ScalarNode:
+			d.errors = append(d.errors, Error{Line: k.Line, Key: path, Message: "a key is " + describe(k) + "; want a plain word"})
+		case k.ShortTag() == "!!merge":
+			merged = append(merged, v)
+		case seen[k.Value]:
+			d.errors = append(d.errors, Error{Line: k.Line, Key: JoinKey(path, k.Value),
+				Message: fmt.Sprintf("is given twice; want it once (the first is on line %d)", d.line(JoinKey(path, k.Value)))})
+		default:
+			seen[k.Value] = true
+			d.lines[JoinKey(path, k.Value)] = k.Line
+			entries = append(entries, Entry{k.Value, v})
+		}
+	}
+	for _, m := range merged {
+		entries = d.merge(path, m, seen, entries)
+	}
+	return entries, true
+}
+
+// merge appends what << brings: the keys of m that are not there yet.
+func (d *Decoder) merge(path string, m *yaml.Node, seen map[string]bool, entries []Entry) []Entry {
+	if m.Kind != yaml.MappingNode {
+		d.Fail(JoinKey(path, "<<"), "merges %s; want one alias (*) of a section", describe(m))
+		return entries
+	}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		k := m.Content[i]
+		if !d.spend(len(k.Value)) {
+			return nil
+		}
+		if k.Kind != yaml.ScalarNode || seen[k.Value] {
+			continue // what is wrong with it is said where the section stands itself
+		}
+		seen[k.Value] = true
+		d.lines[JoinKey(path, k.Value)] = k.Line
+		entries = append(entries, Entry{k.Value, resolve(m.Content[i+1])})
+	}
+	return entries
+}
+
+// Items calls read for each item of a list that is not empty.
+func (d *Decoder) Items(path string, n *yaml.Node, want string, read func(path string, n *yaml.Node)) {
+	i := -1
+	item := func(n *yaml.Node) bool {
+		i++
+		return d.item(path, i, n, read)
+	}
+	switch {
+	case d.parts != nil && n == d.parts.list:
+		d.parts.each(item)
+	case n.Kind != yaml.SequenceNode:
+		d.Fail(path, "is %s; want %s", describe(n), want)
+	case len(n.Content) == 0:
+		d.Fail(path, "is empty; want %s", want)
+	default:
+		for _, n := range n.Content {
+			if !item(n) {
+				return
+			}
+		}
+	}
+}
+
+// item calls read for the i-th item of a list, and reports whether there may be more.
+func (d *Decoder) item(path string, i int, n *yaml.Node, read func(path string, n *yaml.Node)) bool {
+	sub := fmt.Sprintf("%s[%d]", path, i)
+	d.lines[sub] = n.Line
+	if !d.spend(0) {
+		return false
+	}
+	read(sub, resolve(n))
+	return true
+}
+
+// Text returns a scalar as it is written.
+func (d *Decoder) Text(path string, n *yaml.Node, want string) (string, bool) {
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		d.Fail(path, "is %s; want %s", describe(n), want)
+	case n.Style&yaml.TaggedStyle != 0:
+		d.Fail(path, "has a YAML tag (!); want the value alone, in quotes where it starts with !")
+	case d.spend(len(n.Value)):
+		return n.Value, true
+	}
+	return "", false
+}
+
+// Value returns a scalar with its variables expanded.
+func (d *Decoder) Value(path string, n *yaml.Node, want string) (secret.Value, bool) {
+	return d.value(path, n, want, false)
+}
+
+// Secret returns a scalar with its variables expanded, for a value that no message repeats.
+func (d *Decoder) Secret(path string, n *yaml.Node, want string) (secret.Value, bool) {
+	return d.value(path, n, want, true)
+}
+
+func (d *Decoder) value(path string, n *yaml.Node, want string, hidden bool) (secret.Value, bool) {
+	text, ok := d.Text(path, n, want)
+	if !ok {
+		return secret.Value{}, false
+	}
+	value, unset, err := secret.Expand(text, d.opts.LookupEnv)
+	if !hidden && secret.HasReference(text) {
+		d.expanded[path] = text
+	}
+	if hidden {
+		want = "one line; a Secret made with printf has no line break at its end, one made with echo has"
+	}
+	if hidden && d.opts.AllowUnset {
+		unset = nil
+	}
+	for _, name := range unset {
+		d.failed[path] = true
+		d.unset = append(d.unset, unsetVariable{name, path, hidden})
+	}
+	switch {
+	case err != nil:
+		d.Fail(path, "%v", err)
+	case unset != nil:
+	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
+		d.Fail(path, "holds a line break, another control character or broken UTF-8; want %s", want)
+	default:
+		return secret.New(text, value), true
+	}
+	return secret.Value{}, false
+}
+
+// Mismatch says that the value at path is not what is wanted.
+func (d *Decoder) Mismatch(path, value, want string) {
+	if text, ok := d.expanded[path]; ok {
+		d.Fail(path, "is something else once %.60q is expanded; want %s", text, want)
+	} else {
+		d.Fail(path, "is %.60q; want %s", value, want)
+	}
+}
+
+// Shown returns the value at path for a message: as it is written, where a variable is in it, since no message
+// repeats what a variable holds.
+func (d *Decoder) Shown(path string, value any) string {
+	if text, ok := d.expanded[path]; ok {
+		return fmt.Sprintf("%.60s", text)
+	}
+	return fmt.Sprint(value)
+}
+
+// Err returns all that is wrong, sorted by line, as an Errors; nil when nothing is.
+func (d *Decoder) Err() error {
+	d.reportUnset()
+	if len(d.errors) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(d.errors, compareErrors)
+	return d.errors
+}
+
+// reportUnset makes one error for each variable that is not set, at the first place that needs it.
+func (d *Decoder) reportUnset() {
+	places := map[string][]unsetVariable{}
+	var names []string
+	for _, u := range d.unset {
+		if places[u.name] == nil {
+			names = append(names, u.name)
+		}
+		places[u.name] = append(places[u.name], u)
+	}
+	for _, name := range names {
+		first, more := places[name][0], ""
+		for _, u := range places[name] {
+			if d.line(u.path) < d.line(first.path) {
+				first = u
+			}
+		}
+		want := fmt.Sprintf("a value in the environment of Sentry, or a default: ${%s:-…}", name)
+		if first.secret {
+			want = "a value in the environment of Sentry; on a cluster, add the key to the Secret that is mounted into its pod"
+		}
+		if n := len(places[name]); n > 1 {
+			more = fmt.Sprintf(" (needed at %d places)", n)
+		}
+		d.Fail(first.path, "the variable %s is not set%s; want %s", name, more, want)
+	}
+	d.unset = nil
+}
+
+// resolve returns what an alias stands for, and any other node as it is.
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func IsNull(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Style == 0 && n.ShortTag() == "!!null"
+}
+
+// describe names what n is, and never its value.
+func describe(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a section (key: value)"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Kind == yaml.AliasNode:
+		return "an alias"
+	case IsNull(n):
+		return "nothing"
+	}
+	return "a single value"
+}
