@@ -44,8 +44,9 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 	clone.Image, deploy.Image = cfg.Global.GitImage, d.Image
 	for _, step := range []*v1.Step{clone, deploy} {
 		step.Script = withoutComments(step.Script)
-		step.Env[0].Value, step.Env[1].Value = cfg.Global.TmpDir, cfg.Global.TmpDir+"/home"
-		step.VolumeMounts[0].MountPath = cfg.Global.TmpDir
+		home := cfg.Global.TmpDir + "/home"
+		step.Env[0].Value, step.Env[1].Value = cfg.Global.TmpDir, home
+		step.VolumeMounts[0].MountPath, step.VolumeMounts[1].MountPath = cfg.Global.TmpDir, home
 	}
 	clone.Env = append(clone.Env, credentials...)
 

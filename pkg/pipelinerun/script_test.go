@@ -52,6 +52,9 @@ type result struct {
 func process(t *testing.T, sh []string, step v1.Step, dir string, env ...string) *exec.Cmd {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "script")
+	if err := os.MkdirAll(dir+"/home", 0o755); err != nil { // as the mount is
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(file, []byte(step.Script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -291,6 +294,28 @@ func TestVerdictNamesWhatFailed(t *testing.T) {
 			step.Script = strings.ReplaceAll(step.Script, "$(params.ended)", tt.ended)
 			if got := run(t, process(t, sh, step, t.TempDir())); got != tt.want {
 				t.Errorf("%v: %s\n got %+v\nwant %+v", sh, tt.ended, got, tt.want)
+			}
+		}
+	}
+}
+
+// Tekton copies the credentials of the ServiceAccount to HOME before it starts a step.
+func TestHomeIsThereBeforeTheScripts(t *testing.T) {
+	m := testMember("rag")
+	cfg := testConfig()
+	cfg.Global.TmpDir = "/elsewhere"
+	pr, err := Generate(cfg, testRun(config.Alone(), m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range pr.Spec.PipelineSpec.Tasks[0].TaskSpec.Steps {
+		mounted := map[string]bool{}
+		for _, mount := range step.VolumeMounts {
+			mounted[mount.MountPath] = true
+		}
+		for _, e := range step.Env {
+			if e.Name == "HOME" && (e.Value != "/elsewhere/home" || !mounted[e.Value]) {
+				t.Errorf("step %s: HOME is %s, and the mounts are %v", step.Name, e.Value, mounted)
 			}
 		}
 	}
