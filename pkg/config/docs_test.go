@@ -31,6 +31,7 @@ func sections() map[string][]schema.Field {
 	add("", newTables().file(&Config{}))
 	r := newTables().repository(&Repository{})
 	all["repositories[]"] = r
+	all["pod"] = podFields(Pod{})
 	for _, f := range r {
 		if f.Fields != nil {
 			add("repositories[]."+f.Key, f.Fields)
@@ -51,6 +52,9 @@ var derived = map[string]string{
 	"repositories[].deploy.timeout":         "`global.timeout`",
 	"repositories[].deploy.service_account": "`global.service_account`",
 	"global.namespace":                      "the current one",
+	"pod.run_as_user":                       "`65532`",
+	"pod.run_as_group":                      "`65532`",
+	"pod.fs_group":                          "`65532`",
 }
 
 var (

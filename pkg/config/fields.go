@@ -68,6 +68,7 @@ func groupFields(g *Group) []schema.Field {
 		schema.Seconds("global_timeout", &g.GlobalTimeout, 0).Or("0"),
 		schema.Enum("on_busy", &g.OnBusy, Queue, CancelOld, StartAtOnce),
 		schema.Enum("deploy", &g.Deploy, All, Changed),
+		podField(&g.Pod),
 	}
 }
 
@@ -87,6 +88,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Text("image", &r.Deploy.Image, wantImage, isImage),
 			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
 			schema.Text("service_account", &r.Deploy.ServiceAccount, wantDNS, isDNSName),
+			podField(&r.Deploy.Pod),
 		)...).Must(),
 		{Key: "webhook_url", Kind: "string", Want: wantWebhook,
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) { webhook(d, path, n, &r.WebhookURL) }},
@@ -120,6 +122,7 @@ func globalFields(g *Global) []schema.Field {
 		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),
 		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
 		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
+		podField(&g.Pod),
 	}
 }
 
