@@ -159,7 +159,8 @@ func labels(run plan.Run) map[string]string {
 }
 
 // arrange puts the members into the order that the group wants, says what a failure does, and bounds the
-// whole run in time.
+// whole run in time: by the group's timeout or else, since a task's own timeout never begins while a quota refuses its pod, by
+// twice the longest chain of timeouts and an hour.
 //
 //	                            order                    a failure
 //	parallel, no bound          none                     the others run anyway; the run reads Failed by itself
@@ -195,22 +196,38 @@ func arrange(pr *v1.PipelineRun, group config.Group, image string, shared pod.Sp
 	if gated {
 		spec.Tasks = append([]v1.PipelineTask{gateTask(image)}, members...)
 	}
-	pr.Spec.Timeouts = timeouts(group.GlobalTimeout, len(spec.Finally) > 0)
+	bound := group.GlobalTimeout
+	if bound == 0 {
+		bound = 2*longestChain(members, lanes) + time.Hour
+	}
+	pr.Spec.Timeouts = timeouts(bound, len(spec.Finally) > 0)
 	return nil
 }
 
-// timeouts bounds the run. Without a bound it is "none", not absent: Tekton's default of one hour would cut
-// a long chain short, and every task has a timeout of its own. With a verdict, the tasks alone are bounded,
-// so that it still gets its time.
-func timeouts(global time.Duration, verdict bool) *v1.TimeoutFields {
-	whole := &metav1.Duration{Duration: global}
-	if global == 0 || !verdict {
+// longestChain returns the longest time that members which wait for each other may take; in lanes, every lanes-th does.
+func longestChain(members []v1.PipelineTask, lanes int) time.Duration {
+	var longest time.Duration
+	chains := make([]time.Duration, len(members))
+	for i, m := range members {
+		chains[i] = m.Timeout.Duration
+		if lanes > 0 && i >= lanes {
+			chains[i] += chains[i-lanes]
+		}
+		longest = max(longest, chains[i])
+	}
+	return longest
+}
+
+// timeouts bounds the run. With a verdict, the tasks alone are bounded, so that it still gets its time.
+func timeouts(bound time.Duration, verdict bool) *v1.TimeoutFields {
+	whole := &metav1.Duration{Duration: bound}
+	if !verdict {
 		return &v1.TimeoutFields{Pipeline: whole}
 	}
 	return &v1.TimeoutFields{
 		Tasks:    whole,
 		Finally:  &metav1.Duration{Duration: verdictTimeout},
-		Pipeline: &metav1.Duration{Duration: global + verdictTimeout},
+		Pipeline: &metav1.Duration{Duration: bound + verdictTimeout},
 	}
 }
 
