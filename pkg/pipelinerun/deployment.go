@@ -106,15 +106,15 @@ func credential(auth config.Auth, secretName string) (string, []corev1.EnvVar, e
 	return auth.Username.Reveal(), env, nil
 }
 
-// withoutComments drops the lines of a script of folder tekton/ that are comments: a PipelineRun of a
-// hundred deployments would hold each a hundred times.
+// withoutComments drops from a script of folder tekton/ the lines that are comments, and the indentation: a PipelineRun of
+// a hundred deployments would hold each a hundred times.
 func withoutComments(script string) string {
 	var b strings.Builder
 	for line := range strings.Lines(script) {
 		text := strings.TrimSpace(line)
 		place := line == placeFacts || line == placeCommands || strings.HasPrefix(line, "#!")
 		if text != "" && (place || text[0] != '#') {
-			b.WriteString(line)
+			b.WriteString(text + "\n")
 		}
 	}
 	return b.String()
