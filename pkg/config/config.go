@@ -70,6 +70,7 @@ type Deploy struct {
 	Branch         string // of the QA repository
 	Project        string // DNS label
 	Commands       []string
+	Shell          string        // absolute path; "" = /bin/sh
 	Image          string        // where Commands run; never empty
 	Timeout        time.Duration // of this deployment; always positive
 	ServiceAccount string        // never empty

@@ -51,6 +51,7 @@ var derived = map[string]string{
 	"repositories[].deploy.image":           "`global.image`",
 	"repositories[].deploy.timeout":         "`global.timeout`",
 	"repositories[].deploy.service_account": "`global.service_account`",
+	"repositories[].deploy.shell":           "`/bin/sh`",
 	"global.namespace":                      "the current one",
 	"pod.run_as_user":                       "`65532`",
 	"pod.run_as_group":                      "`65532`",

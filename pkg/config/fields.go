@@ -37,6 +37,7 @@ const (
 	wantBranches = "a list of 1 to 100 exact names or regular expressions"
 	wantCommands = "a list of shell commands, together at most 64 KiB"
 	wantCommand  = "a shell command; put quotes around one that holds \": \" or starts with a special character"
+	wantShell    = "the absolute path of sh, ash, bash or dash"
 	wantUsername = "a user name without control characters; in deploy, it may be ${NAME}"
 	wantToken    = "a reference ${NAME} to the variable that holds the token"
 )
@@ -85,6 +86,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Text("project_name", &r.Deploy.Project, wantLabel, isLabel),
 			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }}.Must(),
+			schema.Text("shell", &r.Deploy.Shell, wantShell, isShell),
 			schema.Text("image", &r.Deploy.Image, wantImage, isImage),
 			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
 			schema.Text("service_account", &r.Deploy.ServiceAccount, wantDNS, isDNSName),

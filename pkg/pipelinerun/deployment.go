@@ -48,6 +48,9 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 		step.Env[0].Value, step.Env[1].Value = cfg.Global.TmpDir, home
 		step.VolumeMounts[0].MountPath, step.VolumeMounts[1].MountPath = cfg.Global.TmpDir, home
 	}
+	if d.Shell != "" {
+		deploy.Script = "#!" + d.Shell + strings.TrimPrefix(deploy.Script, "#!/bin/sh")
+	}
 	clone.Env = append(clone.Env, credentials...)
 
 	err = errors.Join(
@@ -144,8 +147,11 @@ func facts(prefix string, pairs [][2]string) string {
 
 // commands returns the lines that run the commands. Each eval stands at the top of the subshell, not in a
 // function, an `if` or a list, where `set -e` and `set -- …` would not be what they are in a script. The
-// blank keeps a command that starts with a dash from being an option of eval.
+// blank keeps a command that starts with a dash from being an option of eval. A command that names its interpreter becomes a
+// file, for the kernel to run.
 func commands(texts []string) string {
+	const evaluate, execute = `eval " $sentry_command"`,
+		`printf '%s\n' "$sentry_command" >|"$SENTRY_DIR/program" && chmod 700 "$SENTRY_DIR/program" && "$SENTRY_DIR/program"`
 	var b strings.Builder
 	for i, text := range texts {
 		number := fmt.Sprintf("%d of %d", i+1, len(texts))
@@ -153,7 +159,11 @@ func commands(texts []string) string {
 		if t := commandTitle(text); t != text {
 			b.WriteString(" " + Quote(t))
 		}
-		b.WriteString("\neval \" $sentry_command\"\n")
+		run := evaluate
+		if strings.HasPrefix(text, "#!") {
+			run = execute
+		}
+		b.WriteString("\n" + run + "\n")
 	}
 	return b.String()
 }
