@@ -70,6 +70,8 @@ type Deploy struct {
 	Branch         string // of the QA repository
 	Project        string // DNS label
 	Commands       []string
+	Depth          int           // commits of its history that are cloned; 0 = all, with tags
+	Submodules     bool          // are cloned, too
 	Shell          string        // absolute path; "" = /bin/sh
 	Image          string        // where Commands run; never empty
 	Timeout        time.Duration // of this deployment; always positive

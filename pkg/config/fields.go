@@ -19,6 +19,8 @@ const (
 	// argument, of which Linux allows 128 KiB; they are quoted and encoded on the way.
 	maxCommands = 64 << 10
 	maxBranches = 100
+	// maxDepth is more commits than most repositories have, and 0 is all.
+	maxDepth = 1_000_000
 	// maxSweep is a day in seconds: a change that the host does not hint at waits so long.
 	maxSweep = 24 * 60 * 60
 )
@@ -83,6 +85,8 @@ func (t *tables) repository(r *Repository) []schema.Field {
 		)...).Must(),
 		schema.Section("deploy", append(t.source(&r.Deploy.Source, "qa_repo_url"),
 			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),
+			schema.Integer("depth", &r.Deploy.Depth, 0, maxDepth).Or("1"),
+			schema.Boolean("submodules", &r.Deploy.Submodules).Or("false"),
 			schema.Text("project_name", &r.Deploy.Project, wantLabel, isLabel),
 			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }}.Must(),

@@ -54,13 +54,13 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 	clone.Env = append(clone.Env, credentials...)
 
 	err = errors.Join(
-		fill(clone, placeFacts, facts("", [][2]string{
+		fill(clone, placeFacts, facts("", append([][2]string{
 			{"url", d.URL},
 			{"origin", origin},
 			{"branch", d.Branch},
 			{"sha", string(m.QASHA)},
 			{"user", user},
-		})),
+		}, asked(d)...))),
 		fill(deploy, placeFacts, facts("export ", [][2]string{
 			{"SENTRY_REPO", m.Repository.Name},
 			{"SENTRY_PROJECT_NAME", d.Project},
@@ -75,6 +75,21 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 		fill(deploy, placeCommands, commands(d.Commands)),
 	)
 	return spec, err
+}
+
+// asked are the facts of a clone that is more than the files of one commit.
+func asked(d config.Deploy) (facts [][2]string) {
+	switch d.Depth {
+	case 1:
+	case 0:
+		facts = append(facts, [2]string{"history", "--tags"})
+	default:
+		facts = append(facts, [2]string{"history", fmt.Sprintf("--no-tags --depth %d", d.Depth)})
+	}
+	if d.Submodules {
+		facts = append(facts, [2]string{"submodules", "true"})
+	}
+	return facts
 }
 
 // originOf returns scheme://host[:port] of a repository's URL: what a credential may be sent to.

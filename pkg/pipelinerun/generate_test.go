@@ -35,7 +35,7 @@ func testMember(name string) plan.Member {
 			Name:    name,
 			Monitor: config.Monitor{Source: config.Source{URL: "https://github.com/company/" + name}},
 			Deploy: config.Deploy{
-				Source: config.Source{URL: "https://gitlab.com/qa/pipelines"}, Branch: "main",
+				Source: config.Source{URL: "https://gitlab.com/qa/pipelines"}, Branch: "main", Depth: 1,
 				Project: name + "-project", Commands: []string{"true"},
 				Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer",
 			},
