@@ -15,6 +15,10 @@ import (
 // check sees to what concerns more than one key, and fills in the defaults that follow from others.
 func (t *tables) check(d *schema.Decoder, c *Config) {
 	c.Global.TmpDir = path.Clean(c.Global.TmpDir)
+	for name, g := range c.Groups {
+		g.Pod = g.Pod.over(c.Global.Pod)
+		c.Groups[name] = g
+	}
 	names, members := map[string]int{}, map[string]int{}
 	for i := range c.Repositories {
 		r, at := &c.Repositories[i], fmt.Sprintf("repositories[%d]", i)
@@ -34,6 +38,11 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 			d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 		}
 		r.Deploy.inherit(r.Name, c.Global)
+		pod := c.Global.Pod
+		if g, ok := c.Groups[r.Group]; ok {
+			pod = g.Pod
+		}
+		r.Deploy.Pod = r.Deploy.Pod.over(pod)
 	}
 	for name, g := range c.Groups {
 		checkGroup(d, schema.JoinKey("groups", name), g, members[name])

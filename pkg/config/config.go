@@ -38,6 +38,7 @@ type Group struct {
 	GlobalTimeout   time.Duration // of the whole run; 0 = none
 	OnBusy          OnBusy
 	Deploy          Scope
+	Pod             Pod // with what Global says beside it
 }
 
 // Repository is one entry of `repositories`.
@@ -69,9 +70,13 @@ type Deploy struct {
 	Branch         string // of the QA repository
 	Project        string // DNS label
 	Commands       []string
+	Depth          int           // commits of its history that are cloned; 0 = all, with tags
+	Submodules     bool          // are cloned, too
+	Shell          string        // absolute path; "" = /bin/sh
 	Image          string        // where Commands run; never empty
 	Timeout        time.Duration // of this deployment; always positive
 	ServiceAccount string        // never empty
+	Pod            Pod           // with what its group and Global say beside it
 }
 
 // Auth is a credential of a Git host. Both are empty for a public repository.
@@ -95,6 +100,7 @@ type Global struct {
 	GitImage          string
 	CredentialsSecret string
 	OnFirstSeen       OnFirstSeen
+	Pod               Pod
 	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
 }
 

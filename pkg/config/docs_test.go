@@ -31,6 +31,7 @@ func sections() map[string][]schema.Field {
 	add("", newTables(Known).file(&Config{}))
 	r := newTables(Known).repository(&Repository{})
 	all["repositories[]"] = r
+	all["pod"] = podFields(Pod{})
 	for _, f := range r {
 		if f.Fields != nil {
 			add("repositories[]."+f.Key, f.Fields)
@@ -50,7 +51,11 @@ var derived = map[string]string{
 	"repositories[].deploy.image":           "`global.image`",
 	"repositories[].deploy.timeout":         "`global.timeout`",
 	"repositories[].deploy.service_account": "`global.service_account`",
+	"repositories[].deploy.shell":           "`/bin/sh`",
 	"global.namespace":                      "the current one",
+	"pod.run_as_user":                       "`65532`",
+	"pod.run_as_group":                      "`65532`",
+	"pod.fs_group":                          "`65532`",
 }
 
 var (

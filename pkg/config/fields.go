@@ -21,6 +21,8 @@ const (
 	// argument, of which Linux allows 128 KiB; they are quoted and encoded on the way.
 	maxCommands = 64 << 10
 	maxBranches = 100
+	// maxDepth is more commits than most repositories have, and 0 is all.
+	maxDepth = 1_000_000
 	// maxSweep is a day in seconds: a change that the host does not hint at waits so long.
 	maxSweep = 24 * 60 * 60
 )
@@ -40,6 +42,7 @@ const (
 	wantBranches = "a list of 1 to 100 exact names or regular expressions"
 	wantCommands = "a list of shell commands, together at most 64 KiB"
 	wantCommand  = "a shell command; put quotes around one that holds \": \" or starts with a special character"
+	wantShell    = "the absolute path of sh, ash, bash or dash"
 	wantUsername = "a user name without control characters; in deploy, it may be ${NAME}"
 	wantToken    = "a reference ${NAME} to the variable that holds the token"
 )
@@ -72,6 +75,7 @@ func groupFields(g *Group) []schema.Field {
 		schema.Seconds("global_timeout", &g.GlobalTimeout, 0).Or("0"),
 		schema.Enum("on_busy", &g.OnBusy, Queue, CancelOld, StartAtOnce),
 		schema.Enum("deploy", &g.Deploy, All, Changed),
+		podField(&g.Pod),
 	}
 }
 
@@ -85,12 +89,16 @@ func (t *tables) repository(r *Repository) []schema.Field {
 		)...).Must(),
 		schema.Section("deploy", append(t.source(&r.Deploy.Source, "qa_repo_url"),
 			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),
+			schema.Integer("depth", &r.Deploy.Depth, 0, maxDepth).Or("1"),
+			schema.Boolean("submodules", &r.Deploy.Submodules).Or("false"),
 			schema.Text("project_name", &r.Deploy.Project, wantLabel, isLabel),
 			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }}.Must(),
+			schema.Text("shell", &r.Deploy.Shell, wantShell, isShell),
 			schema.Text("image", &r.Deploy.Image, wantImage, isImage),
 			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
 			schema.Text("service_account", &r.Deploy.ServiceAccount, wantDNS, isDNSName),
+			podField(&r.Deploy.Pod),
 		)...).Must(),
 		{Key: "webhook_url", Kind: "string", Want: wantWebhook,
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) { webhook(d, path, n, &r.WebhookURL) }},
@@ -126,6 +134,7 @@ func globalFields(g *Global) []schema.Field {
 		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),
 		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
 		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
+		podField(&g.Pod),
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -104,6 +105,7 @@ func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
 		case strings.ContainsRune(c, 0):
 			d.Fail(path, "holds a NUL character, which no shell takes; want %s", wantCommand)
 		default:
+			checkInterpreter(d, path, c)
 			// Quoting makes four bytes of each single quote.
 			size += len(c) + 3*strings.Count(c, "'")
 			commands = append(commands, c)
@@ -113,6 +115,22 @@ func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
 		d.Fail(path, "take %d bytes (a single quote counts as four); want at most %d: move them into a script in the QA repository", size, maxCommands)
 	}
 	return commands
+}
+
+// interpreter is a first line that the kernel takes: 255 bytes, of which the path is absolute.
+var interpreter = regexp.MustCompile(`^#! ?(/[^ \t\r]+)([ \t][^\r]*)?$`)
+
+// checkInterpreter sees to the first line of a command that names one.
+func checkInterpreter(d *schema.Decoder, path, command string) {
+	first, _, _ := strings.Cut(command, "\n")
+	switch {
+	case strings.HasPrefix(command, "#!"):
+		if len(first) > 255 || !interpreter.MatchString(first) {
+			d.Fail(path, "starts with a #! that names no interpreter; want its absolute path in at most 255 bytes, such as #!/usr/bin/env python3, and no CR at the end of the line")
+		}
+	case strings.HasPrefix(strings.TrimSpace(command), "#!"):
+		d.Warn(path, "has blanks before #!, so that the shell runs it; want #! at its very start")
+	}
 }
 
 // webhook reads the URL that is told of runs. It is a secret: whoever knows it can post to it.

@@ -72,7 +72,7 @@ func TestDefaults(t *testing.T) {
 		Repositories: []Repository{{
 			Name:    "rag",
 			Monitor: Monitor{Source: Source{URL: "https://github.com/company/rag", Type: GitHub}, Branches: patterns(t, "main")},
-			Deploy: Deploy{Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab}, Branch: "main", Project: "rag",
+			Deploy: Deploy{Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab}, Branch: "main", Project: "rag", Depth: 1,
 				Commands: []string{"./run"}, Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer"},
 		}},
 		Global: defaultGlobal,
@@ -110,7 +110,7 @@ func TestReferenceExample(t *testing.T) {
 			Deploy: Deploy{
 				Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab, Auth: Auth{
 					Username: secret.New("${GITLAB_USERNAME}", "bob-s3cr3t"), Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t")}},
-				Branch: "main", Project: "rag",
+				Branch: "main", Project: "rag", Depth: 1,
 				Commands: []string{"cd .tekton/rag", "kubectl apply -f . --namespace=tekton-pipelines", "./scripts/verify-deployment.sh"},
 				Image:    "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer"},
 		}},
@@ -143,7 +143,7 @@ func TestUnusualButRight(t *testing.T) {
 			Deploy: Deploy{
 				Source: Source{URL: "https://[::1]/qa", Type: Git,
 					Auth: Auth{Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t"), Username: secret.New("bob $${x}", "bob ${x}")}},
-				Branch: "it's/$(HOME)", Project: "42",
+				Branch: "it's/$(HOME)", Project: "42", Depth: 1,
 				Commands: []string{`echo ${MISSING} $${x} "$HOME"`, "for i in 1 2; do\n  echo \"$i\"\ndone\n"},
 				Image:    global.Image, Timeout: 90 * time.Second, ServiceAccount: "sentry-deployer"},
 			WebhookURL: secret.New("https://hooks.example.com/t?key=${GITHUB_TOKEN}", "https://hooks.example.com/t?key=gh-s3cr3t"),

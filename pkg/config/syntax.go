@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,6 +31,11 @@ func isName(s string) bool   { return len(s) <= maxName && dnsLabel.MatchString(
 func isLabel(s string) bool  { return len(s) <= 63 && dnsLabel.MatchString(s) }
 func isImage(s string) bool  { return len(s) <= 512 && image.MatchString(s) }
 func isBranch(s string) bool { return repo.CheckBranch(s) == nil }
+
+// isShell reports whether s is a shell that can run the scripts of a deployment.
+func isShell(s string) bool {
+	return len(s) <= 100 && directory.MatchString(s) && slices.Contains([]string{"sh", "ash", "bash", "dash"}, path.Base(s))
+}
 
 func isDNSName(s string) bool {
 	for part := range strings.SplitSeq(s, ".") {

@@ -139,7 +139,7 @@ func TestCloneFallsBackToTheBranch(t *testing.T) {
 				m.Repository.Deploy.URL, m.QASHA = url, tt.sha
 				step, _ := steps(t, m)
 				dir := t.TempDir()
-				if err := os.Mkdir(dir+"/home", 0o755); err != nil {
+				if err := os.MkdirAll(dir+"/home", 0o755); err != nil {
 					t.Fatal(err)
 				}
 				if err := os.WriteFile(dir+"/home/.gitconfig", []byte("[protocol]\nversion = "+protocol+"\n"), 0o644); err != nil {

@@ -44,19 +44,23 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 	clone.Image, deploy.Image = cfg.Global.GitImage, d.Image
 	for _, step := range []*v1.Step{clone, deploy} {
 		step.Script = withoutComments(step.Script)
-		step.Env[0].Value, step.Env[1].Value = cfg.Global.TmpDir, cfg.Global.TmpDir+"/home"
-		step.VolumeMounts[0].MountPath = cfg.Global.TmpDir
+		home := cfg.Global.TmpDir + "/home"
+		step.Env[0].Value, step.Env[1].Value = cfg.Global.TmpDir, home
+		step.VolumeMounts[0].MountPath, step.VolumeMounts[1].MountPath = cfg.Global.TmpDir, home
+	}
+	if d.Shell != "" {
+		deploy.Script = "#!" + d.Shell + strings.TrimPrefix(deploy.Script, "#!/bin/sh")
 	}
 	clone.Env = append(clone.Env, credentials...)
 
 	err = errors.Join(
-		fill(clone, placeFacts, facts("", [][2]string{
+		fill(clone, placeFacts, facts("", append([][2]string{
 			{"url", d.URL},
 			{"origin", origin},
 			{"branch", d.Branch},
 			{"sha", string(m.QASHA)},
 			{"user", user},
-		})),
+		}, asked(d)...))),
 		fill(deploy, placeFacts, facts("export ", [][2]string{
 			{"SENTRY_REPO", m.Repository.Name},
 			{"SENTRY_PROJECT_NAME", d.Project},
@@ -71,6 +75,21 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 		fill(deploy, placeCommands, commands(d.Commands)),
 	)
 	return spec, err
+}
+
+// asked are the facts of a clone that is more than the files of one commit.
+func asked(d config.Deploy) (facts [][2]string) {
+	switch d.Depth {
+	case 1:
+	case 0:
+		facts = append(facts, [2]string{"history", "--tags"})
+	default:
+		facts = append(facts, [2]string{"history", fmt.Sprintf("--no-tags --depth %d", d.Depth)})
+	}
+	if d.Submodules {
+		facts = append(facts, [2]string{"submodules", "true"})
+	}
+	return facts
 }
 
 // originOf returns scheme://host[:port] of a repository's URL: what a credential may be sent to.
@@ -105,15 +124,15 @@ func credential(auth config.Auth, secretName string) (string, []corev1.EnvVar, e
 	return auth.Username.Reveal(), env, nil
 }
 
-// withoutComments drops the lines of a script of folder tekton/ that are comments: a PipelineRun of a
-// hundred deployments would hold each a hundred times.
+// withoutComments drops from a script of folder tekton/ the lines that are comments, and the indentation: a PipelineRun of
+// a hundred deployments would hold each a hundred times.
 func withoutComments(script string) string {
 	var b strings.Builder
 	for line := range strings.Lines(script) {
 		text := strings.TrimSpace(line)
 		place := line == placeFacts || line == placeCommands || strings.HasPrefix(line, "#!")
 		if text != "" && (place || text[0] != '#') {
-			b.WriteString(line)
+			b.WriteString(text + "\n")
 		}
 	}
 	return b.String()
@@ -143,8 +162,11 @@ func facts(prefix string, pairs [][2]string) string {
 
 // commands returns the lines that run the commands. Each eval stands at the top of the subshell, not in a
 // function, an `if` or a list, where `set -e` and `set -- …` would not be what they are in a script. The
-// blank keeps a command that starts with a dash from being an option of eval.
+// blank keeps a command that starts with a dash from being an option of eval. A command that names its interpreter becomes a
+// file, for the kernel to run.
 func commands(texts []string) string {
+	const evaluate, execute = `eval " $sentry_command"`,
+		`printf '%s\n' "$sentry_command" >|"$SENTRY_DIR/program" && chmod 700 "$SENTRY_DIR/program" && "$SENTRY_DIR/program"`
 	var b strings.Builder
 	for i, text := range texts {
 		number := fmt.Sprintf("%d of %d", i+1, len(texts))
@@ -152,7 +174,11 @@ func commands(texts []string) string {
 		if t := commandTitle(text); t != text {
 			b.WriteString(" " + Quote(t))
 		}
-		b.WriteString("\neval \" $sentry_command\"\n")
+		run := evaluate
+		if strings.HasPrefix(text, "#!") {
+			run = execute
+		}
+		b.WriteString("\n" + run + "\n")
 	}
 	return b.String()
 }

@@ -51,13 +51,13 @@ func groupRun(t *testing.T, options string, news map[string]int, commands map[st
 }
 
 func TestFit(t *testing.T) {
-	const most = 20
+	const most, full = 20, -1
 	small, large, huge := `"true"`, `"echo `+strings.Repeat("x", 40_000)+`"`, strings.TrimSuffix(strings.Repeat(`"x",`, 20_000), ",")
 	for name, tt := range map[string]struct {
 		options  string
 		news     map[string]int
 		commands map[string]string
-		members  int      // of the run that it gives; 0: an error
+		members  int      // of the run that it gives; 0: an error; full: one more has no room, and the other changes wait
 		changes  []string // of the members by name, at least
 		waiting  int
 		noRoom   []string
@@ -69,13 +69,13 @@ func TestFit(t *testing.T) {
 			"deploy: changed", map[string]int{"a": 21, "b": 1}, map[string]string{"a": small, "b": small}, most, []string{"a", "b"}, 2, nil,
 		},
 		"more than etcd takes": {
-			"deploy: changed", map[string]int{"a": 1500, "b": 1}, map[string]string{"a": small, "b": small}, 137, []string{"a", "b"}, 1364, nil,
+			"deploy: changed", map[string]int{"a": 1500, "b": 1}, map[string]string{"a": small, "b": small}, full, []string{"a", "b"}, 0, nil,
 		},
 		"unchanged members run along": {
-			"deploy: all", map[string]int{"a": 1500}, map[string]string{"a": small, "b": small, "c": small}, 137, []string{"a"}, 1365, nil,
+			"deploy: all", map[string]int{"a": 1500}, map[string]string{"a": small, "b": small, "c": small}, full, []string{"a"}, 0, nil,
 		},
 		"in an order, with the verdict": {
-			"execution_strategy: sequential, continue_on_error: true", map[string]int{"a": 1500}, map[string]string{"a": small, "b": small}, 134, []string{"a"}, 1367, nil,
+			"execution_strategy: sequential, continue_on_error: true", map[string]int{"a": 1500}, map[string]string{"a": small, "b": small}, full, []string{"a"}, 0, nil,
 		},
 		"larger ones than etcd takes": {
 			"deploy: changed", map[string]int{"a": 30, "b": 1}, map[string]string{"a": large, "b": large}, 11, []string{"a", "b"}, 20, nil,
@@ -109,6 +109,12 @@ func TestFit(t *testing.T) {
 			}
 			if err := CheckSize(pr); err != nil {
 				t.Errorf("the run is refused: %v", err)
+			}
+			if tt.members == full {
+				tt.members, tt.waiting = len(part.Members), len(run.Trigger.Refs)-len(part.Trigger.Refs)
+				if larger, size, err := sized(cfg, run.Split(tt.members+1, nil)); err != nil || size <= MaxSize {
+					t.Errorf("%s has room for more than %d members: one more takes %d bytes, %v", larger.Name, tt.members, size, err)
+				}
 			}
 			changed := map[string]bool{}
 			for _, c := range part.Trigger.Refs {

@@ -3,23 +3,21 @@ package pipelinerun
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
 	"sync"
 	"time"
 
-	"github.com/tektoncd/pipeline/pkg/apis/pipeline/pod"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/tekton"
 )
-
-// uid is the user and group that the steps run as: what distroless images call nonroot. Any number but 0 would do.
-const uid int64 = 65532
 
 // verdictTimeout is what the finally task may take: it prints some lines, so nearly all of it is for a
 // pod that waits for a node.
@@ -36,6 +34,10 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	deploy, err := deployTask()
 	if err != nil {
 		return nil, fmt.Errorf("the embedded deploy.yaml: %w", err)
+	}
+	shared, err := sharedPod(cfg, run)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", run.Name, err)
 	}
 	trigger, err := json.Marshal(run.Trigger)
 	if err != nil {
@@ -56,7 +58,7 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 			PipelineSpec: &v1.PipelineSpec{DisplayName: title(run), Description: describe(run)},
 			TaskRunTemplate: v1.PipelineTaskRunTemplate{
 				ServiceAccountName: cfg.Global.ServiceAccount,
-				PodTemplate:        podTemplate(),
+				PodTemplate:        shared.Template(),
 			},
 		},
 	}
@@ -64,26 +66,68 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		pr.Annotations[AnnotationSignature] = signature
 	}
 	for _, m := range run.Members {
-		spec, err := deployment(cfg, run, m, deploy.DeepCopy())
+		task, own, err := member(cfg, run, m, deploy.DeepCopy())
 		if err != nil {
 			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
 		}
-		pr.Spec.PipelineSpec.Tasks = append(pr.Spec.PipelineSpec.Tasks, v1.PipelineTask{
-			Name:        m.Task,
-			DisplayName: taskTitle(m),
-			TaskSpec:    &v1.EmbeddedTask{TaskSpec: *spec},
-			Timeout:     &metav1.Duration{Duration: m.Repository.Deploy.Timeout},
-		})
-		if sa := m.Repository.Deploy.ServiceAccount; sa != cfg.Global.ServiceAccount {
-			pr.Spec.TaskRunSpecs = append(pr.Spec.TaskRunSpecs, v1.PipelineTaskRunSpec{
-				PipelineTaskName: m.Task, ServiceAccountName: sa,
-			})
+		pr.Spec.PipelineSpec.Tasks = append(pr.Spec.PipelineSpec.Tasks, task)
+		if reflect.DeepEqual(own.PodTemplate, pr.Spec.TaskRunTemplate.PodTemplate) {
+			own.PodTemplate = nil
+		}
+		if own.ServiceAccountName == cfg.Global.ServiceAccount {
+			own.ServiceAccountName = ""
+		}
+		if own.PodTemplate != nil || own.ServiceAccountName != "" {
+			pr.Spec.TaskRunSpecs = append(pr.Spec.TaskRunSpecs, own)
 		}
 	}
-	if err := arrange(pr, run.Group, cfg.Global.GitImage); err != nil {
+	if err := arrange(pr, run.Group, cfg.Global.GitImage, shared); err != nil {
 		return nil, err
 	}
 	return pr, nil
+}
+
+// sharedPod is what all pods of a run ask for: that of the group, or of all.
+func sharedPod(cfg *config.Config, run plan.Run) (pod.Spec, error) {
+	if run.Unit.Group != "" {
+		return pod.Read(run.Group.Pod)
+	}
+	return pod.Read(cfg.Global.Pod)
+}
+
+// member returns the task of a member, and what its pod has.
+func member(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+	d := m.Repository.Deploy
+	own, err := pod.Read(d.Pod)
+	if err == nil {
+		spec, err = deployment(cfg, run, m, spec)
+	}
+	if err != nil {
+		return v1.PipelineTask{}, v1.PipelineTaskRunSpec{}, err
+	}
+	spec.Steps[0].ComputeResources = own.Resources.Clone.Apply()
+	spec.Steps[1].ComputeResources = own.Resources.Deploy.Apply()
+	task := v1.PipelineTask{
+		Name:        m.Task,
+		DisplayName: taskTitle(m),
+		TaskSpec: &v1.EmbeddedTask{
+			Metadata: metadata(own, map[string]string{LabelRepository: m.Repository.Name}),
+			TaskSpec: *spec,
+		},
+		Timeout: &metav1.Duration{Duration: d.Timeout},
+	}
+	return task, v1.PipelineTaskRunSpec{PipelineTaskName: m.Task, ServiceAccountName: d.ServiceAccount, PodTemplate: own.Template()}, nil
+}
+
+// metadata returns the labels and annotations of a TaskRun, which Tekton gives to its pod.
+func metadata(p pod.Spec, labels map[string]string) v1.PipelineTaskMetadata {
+	all := maps.Clone(p.Labels)
+	if all == nil {
+		all = labels
+	} else {
+		maps.Copy(all, labels)
+	}
+	return v1.PipelineTaskMetadata{Labels: all, Annotations: p.Annotations}
 }
 
 // deployTask returns the spec of the Task that a deployment is, which is the same always. It must not be changed.
@@ -102,6 +146,7 @@ func labels(instance string, run plan.Run) map[string]string {
 	l := map[string]string{
 		LabelManagedBy: ManagedBy,
 		LabelUnit:      run.Unit.Label,
+		LabelShown:     shown(run),
 	}
 	if instance != "" {
 		l[LabelInstance] = instance
@@ -116,26 +161,15 @@ func labels(instance string, run plan.Run) map[string]string {
 	return l
 }
 
-// podTemplate is the pod's share of what PodSecurity "restricted" asks for; the containers' share is the
-// stepTemplate of the Tasks.
-func podTemplate() *pod.PodTemplate {
-	return &pod.PodTemplate{SecurityContext: &corev1.PodSecurityContext{
-		RunAsNonRoot:   new(true),
-		RunAsUser:      new(uid),
-		RunAsGroup:     new(uid),
-		FSGroup:        new(uid),
-		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-	}}
-}
-
 // arrange puts the members into the order that the group wants, says what a failure does, and bounds the
-// whole run in time.
+// whole run in time: by the group's timeout or else, since a task's own timeout never begins while a quota refuses its pod, by
+// twice the longest chain of timeouts and an hour.
 //
 //	                            order                    a failure
 //	parallel, no bound          none                     the others run anyway; the run reads Failed by itself
 //	parallel, bound k           task i after task i-k    goes on: onError, verdict; stops: gate
 //	sequential, or k = 1        task i after task i-1    goes on: onError, verdict; stops
-func arrange(pr *v1.PipelineRun, group config.Group, image string) error {
+func arrange(pr *v1.PipelineRun, group config.Group, image string, shared pod.Spec) error {
 	spec := pr.Spec.PipelineSpec
 	members := spec.Tasks
 	lanes := group.MaxParallel
@@ -156,7 +190,7 @@ func arrange(pr *v1.PipelineRun, group config.Group, image string) error {
 		}
 	}
 	if ordered && group.ContinueOnError {
-		verdict, err := verdictTask(members, image)
+		verdict, err := verdictTask(members, image, shared)
 		if err != nil {
 			return err
 		}
@@ -165,22 +199,38 @@ func arrange(pr *v1.PipelineRun, group config.Group, image string) error {
 	if gated {
 		spec.Tasks = append([]v1.PipelineTask{gateTask(image)}, members...)
 	}
-	pr.Spec.Timeouts = timeouts(group.GlobalTimeout, len(spec.Finally) > 0)
+	bound := group.GlobalTimeout
+	if bound == 0 {
+		bound = 2*longestChain(members, lanes) + time.Hour
+	}
+	pr.Spec.Timeouts = timeouts(bound, len(spec.Finally) > 0)
 	return nil
 }
 
-// timeouts bounds the run. Without a bound it is "none", not absent: Tekton's default of one hour would cut
-// a long chain short, and every task has a timeout of its own. With a verdict, the tasks alone are bounded,
-// so that it still gets its time.
-func timeouts(global time.Duration, verdict bool) *v1.TimeoutFields {
-	whole := &metav1.Duration{Duration: global}
-	if global == 0 || !verdict {
+// longestChain returns the longest time that members which wait for each other may take; in lanes, every lanes-th does.
+func longestChain(members []v1.PipelineTask, lanes int) time.Duration {
+	var longest time.Duration
+	chains := make([]time.Duration, len(members))
+	for i, m := range members {
+		chains[i] = m.Timeout.Duration
+		if lanes > 0 && i >= lanes {
+			chains[i] += chains[i-lanes]
+		}
+		longest = max(longest, chains[i])
+	}
+	return longest
+}
+
+// timeouts bounds the run. With a verdict, the tasks alone are bounded, so that it still gets its time.
+func timeouts(bound time.Duration, verdict bool) *v1.TimeoutFields {
+	whole := &metav1.Duration{Duration: bound}
+	if !verdict {
 		return &v1.TimeoutFields{Pipeline: whole}
 	}
 	return &v1.TimeoutFields{
 		Tasks:    whole,
 		Finally:  &metav1.Duration{Duration: verdictTimeout},
-		Pipeline: &metav1.Duration{Duration: global + verdictTimeout},
+		Pipeline: &metav1.Duration{Duration: bound + verdictTimeout},
 	}
 }
 
@@ -199,7 +249,7 @@ func gateTask(image string) v1.PipelineTask {
 }
 
 // verdictTask is the finally task that fails the run when a member did not succeed.
-func verdictTask(members []v1.PipelineTask, image string) (v1.PipelineTask, error) {
+func verdictTask(members []v1.PipelineTask, image string, shared pod.Spec) (v1.PipelineTask, error) {
 	spec, err := parseTask(tekton.Verdict)
 	if err != nil {
 		return v1.PipelineTask{}, fmt.Errorf("the embedded verdict.yaml: %w", err)
@@ -207,6 +257,7 @@ func verdictTask(members []v1.PipelineTask, image string) (v1.PipelineTask, erro
 	step := &spec.Steps[0]
 	step.Image = image
 	step.Script = withoutComments(step.Script)
+	step.ComputeResources = shared.Resources.Clone.Apply()
 	ended := ""
 	for _, m := range members {
 		ended += m.Name + "=$(tasks." + m.Name + ".status) "
@@ -214,7 +265,7 @@ func verdictTask(members []v1.PipelineTask, image string) (v1.PipelineTask, erro
 	return v1.PipelineTask{
 		Name:        VerdictTask,
 		DisplayName: "did every deployment succeed?",
-		TaskSpec:    &v1.EmbeddedTask{TaskSpec: *spec},
+		TaskSpec:    &v1.EmbeddedTask{Metadata: metadata(shared, nil), TaskSpec: *spec},
 		Params:      v1.Params{{Name: spec.Params[0].Name, Value: *v1.NewStructuredValues(ended[:len(ended)-1])}},
 		Timeout:     &metav1.Duration{Duration: verdictTimeout},
 	}, nil

@@ -35,7 +35,7 @@ func testMember(name string) plan.Member {
 			Name:    name,
 			Monitor: config.Monitor{Source: config.Source{URL: "https://github.com/company/" + name}},
 			Deploy: config.Deploy{
-				Source: config.Source{URL: "https://gitlab.com/qa/pipelines"}, Branch: "main",
+				Source: config.Source{URL: "https://gitlab.com/qa/pipelines"}, Branch: "main", Depth: 1,
 				Project: name + "-project", Commands: []string{"true"},
 				Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer",
 			},
@@ -70,4 +70,41 @@ func throughYAML(t *testing.T, pr *v1.PipelineRun) *v1.PipelineRun {
 		t.Fatalf("%v in\n%s", err, text)
 	}
 	return &read
+}
+
+// While a quota refuses a pod, the timeout of its task never begins.
+func TestEveryRunEnds(t *testing.T) {
+	group := func(g config.Group) config.Group { g.Name = "g"; return g }
+	for name, tt := range map[string]struct {
+		group   config.Group
+		minutes []int // the timeouts of the members
+		tasks   time.Duration
+		whole   time.Duration
+	}{
+		"one":               {config.Alone(), []int{5}, 0, 70 * time.Minute},
+		"side by side":      {group(config.Group{Strategy: config.Parallel}), []int{5, 30, 5}, 0, 2 * time.Hour},
+		"one after another": {group(config.Group{Strategy: config.Sequential}), []int{5, 30, 5}, 0, 140 * time.Minute},
+		"lanes":             {group(config.Group{Strategy: config.Parallel, MaxParallel: 2}), []int{5, 30, 5, 10, 20}, 0, 140 * time.Minute},
+		"with a verdict": {group(config.Group{Strategy: config.Sequential, ContinueOnError: true}), []int{5, 30},
+			130 * time.Minute, 135 * time.Minute},
+		"as the group says": {group(config.Group{Strategy: config.Sequential, GlobalTimeout: time.Minute}), []int{5, 30}, 0, time.Minute},
+	} {
+		var members []plan.Member
+		for i, n := range tt.minutes {
+			m := testMember(string(rune('a' + i)))
+			m.Repository.Deploy.Timeout = time.Duration(n) * time.Minute
+			members = append(members, m)
+		}
+		pr, err := Generate(testConfig(), testRun(tt.group, members...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := pr.Spec.Timeouts
+		if got.Pipeline == nil || got.Pipeline.Duration != tt.whole {
+			t.Errorf("%s: the run has %v, want %v", name, got.Pipeline, tt.whole)
+		}
+		if tt.tasks > 0 && (got.Tasks == nil || got.Tasks.Duration != tt.tasks) {
+			t.Errorf("%s: the tasks have %v, want %v", name, got.Tasks, tt.tasks)
+		}
+	}
 }

@@ -3,6 +3,11 @@ package pipelinerun
 import (
 	"strings"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 // The name of the Sentry is on its runs, and nothing where it has none.
@@ -35,6 +40,78 @@ func TestLabelsLast(t *testing.T) {
 			}
 			if pr.Labels[LabelUnit] == "" {
 				t.Errorf("%s: run %s has no label %s", file, pr.Name, LabelUnit)
+			}
+		}
+	}
+}
+
+// A group's TaskRuns are found by their repository: `kubectl get taskruns -l tekton-sentry.dev/repository=web`.
+func TestEachMembersTaskRunHasItsRepository(t *testing.T) {
+	for _, file := range goldens(t) {
+		g := readGolden(t, file)
+		for _, pr := range g.runs {
+			for _, task := range pr.Spec.PipelineSpec.Tasks {
+				if task.Name == GateTask {
+					continue
+				}
+				repository := task.TaskSpec.Metadata.Labels[LabelRepository]
+				_, known := g.config.Lookup(repository)
+				if title := task.DisplayName; !known || !strings.Contains(title, repository+"@") {
+					t.Errorf("%s: task %s (%s) has the repository %q", file, task.Name, title, repository)
+				}
+			}
+		}
+	}
+}
+
+func TestShown(t *testing.T) {
+	long := strings.Repeat("long-", 8)[:39]
+	for _, tt := range []struct {
+		group, repository, branch string
+		changes                   int
+		manual                    string
+		want                      string
+	}{
+		{"", "rag", "main", 1, "", "rag.main-at-1111111"},
+		{"shop", "web", "main", 1, "", "shop.web.main-at-1111111"},
+		{"shop", "web", "main", 3, "", "shop.web.main-at-1111111-and-2-more"},
+		{"shop", "web", "main", 3, "word", "shop.web.main-at-1111111-and-2-more-by-hand"},
+		{"", "rag", "feature/log in", 1, "", "rag.feature-log-in-at-1111111"},
+		{"", "rag", "日本語", 1, "", "rag-at-1111111"},
+		{"", "rag", "-x-.", 1, "", "rag.x-at-1111111"},
+		{"shop", "web", strings.Repeat("b", 250), 1, "", "shop.web." + strings.Repeat("b", 43) + "-at-1111111"},
+		{long, long, "main", 150, "word", "long-long-lo.long-long-lon.main-at-1111111-and-149-more-by-hand"},
+	} {
+		if got := shown(runOf(tt.group, tt.repository, tt.branch, tt.changes, tt.manual)); got != tt.want {
+			t.Errorf("%s %s %.20s: got %q, want %q", tt.group, tt.repository, tt.branch, got, tt.want)
+		}
+	}
+}
+
+// runOf returns a run with so many changes, the first of which is the one that is told.
+func runOf(group, repository, branch string, changes int, manual string) plan.Run {
+	run := testRun(config.Group{Name: group}, testMember("rag"))
+	run.Trigger.Manual = manual
+	run.Trigger.Refs[0].Repository, run.Trigger.Refs[0].Branch = repository, branch
+	for range changes - 1 {
+		run.Trigger.Refs = append(run.Trigger.Refs, run.Trigger.Refs[0])
+	}
+	return run
+}
+
+func TestShownIsALabelsValue(t *testing.T) {
+	texts := append(random(2000), hostile...)
+	for i, text := range texts {
+		for _, branch := range []string{text, strings.Repeat(text, 20), strings.Repeat("x", 25) + text} {
+			for _, group := range []string{"", strings.Repeat("g", 1+i%40)} {
+				run := runOf(group, strings.Repeat("r", 1+i*7%40), branch, 1+i, map[bool]string{true: "word"}[i%2 == 0])
+				got := shown(run)
+				if why := validation.IsValidLabelValue(got); why != nil {
+					t.Fatalf("branch %q: %q: %v", branch, got, why)
+				}
+				if !strings.Contains(got, "-at-1111111") {
+					t.Fatalf("branch %q: %q does not tell the commit", branch, got)
+				}
 			}
 		}
 	}

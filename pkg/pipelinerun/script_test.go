@@ -52,6 +52,9 @@ type result struct {
 func process(t *testing.T, sh []string, step v1.Step, dir string, env ...string) *exec.Cmd {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "script")
+	if err := os.MkdirAll(dir+"/home", 0o755); err != nil { // as the mount is
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(file, []byte(step.Script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +151,12 @@ func TestCommandsRunInOneShellAndStopAtTheFirstThatFails(t *testing.T) {
 		{"the workspace may be emptied", []string{"rm -rf \"$SENTRY_DIR\"", "true"}, result{"$ rm -rf \"$SENTRY_DIR\"\n$ true\n", "", 0}},
 		{"and may fail after that", []string{"rm -rf \"$SENTRY_DIR\"", "false"},
 			result{"$ rm -rf \"$SENTRY_DIR\"\n$ false\n", "command ? of ? failed with exit code 1: the last one above\n", 1}},
+		{"an interpreter of its own", []string{"x=1; export x; cd sub", "#!/usr/bin/awk -f\nBEGIN { print ENVIRON[\"x\"], \"it's $(x)\"; exit }", "basename \"$PWD\""},
+			result{"$ x=1; export x; cd sub\n$ #!/usr/bin/awk -f …\n1 it's $(x)\n$ basename \"$PWD\"\nsub\n", "", 0}},
+		{"its failure", []string{"#!/bin/sh\nexit 8", "echo never"},
+			result{"$ #!/bin/sh …\n", "command 1 of 2 failed with exit code 8: #!/bin/sh …\n", 8}},
+		{"it does not change the shell", []string{"set -C", "#!/bin/sh\ncd sub; y=2", "#!/bin/sh\necho \"${y-unset}\"", "basename \"$PWD\""},
+			result{"$ set -C\n$ #!/bin/sh …\n$ #!/bin/sh …\nunset\n$ basename \"$PWD\"\nrepo\n", "", 0}},
 		{"exec is the last thing", []string{"exec sh -c 'exit 6'", "echo never"},
 			result{"$ exec sh -c 'exit 6'\n", "command 1 of 2 failed with exit code 6: exec sh -c 'exit 6'\n", 6}},
 	}
@@ -293,5 +302,37 @@ func TestVerdictNamesWhatFailed(t *testing.T) {
 				t.Errorf("%v: %s\n got %+v\nwant %+v", sh, tt.ended, got, tt.want)
 			}
 		}
+	}
+}
+
+// Tekton copies the credentials of the ServiceAccount to HOME before it starts a step.
+func TestHomeIsThereBeforeTheScripts(t *testing.T) {
+	m := testMember("rag")
+	cfg := testConfig()
+	cfg.Global.TmpDir = "/elsewhere"
+	pr, err := Generate(cfg, testRun(config.Alone(), m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range pr.Spec.PipelineSpec.Tasks[0].TaskSpec.Steps {
+		mounted := map[string]bool{}
+		for _, mount := range step.VolumeMounts {
+			mounted[mount.MountPath] = true
+		}
+		for _, e := range step.Env {
+			if e.Name == "HOME" && (e.Value != "/elsewhere/home" || !mounted[e.Value]) {
+				t.Errorf("step %s: HOME is %s, and the mounts are %v", step.Name, e.Value, mounted)
+			}
+		}
+	}
+}
+
+func TestShellOfTheCommands(t *testing.T) {
+	m := testMember("rag")
+	_, plain := steps(t, m)
+	m.Repository.Deploy.Shell = "/bin/bash"
+	_, step := steps(t, m)
+	if want := "#!/bin/bash\n" + strings.TrimPrefix(plain.Script, "#!/bin/sh\n"); step.Script != want || step.Script == plain.Script {
+		t.Errorf("the script is\n%s\nwant\n%s", step.Script, want)
 	}
 }

@@ -104,6 +104,12 @@ func checkSize(pr *v1.PipelineRun, most int) error {
 
 func checkMetadata(pr *v1.PipelineRun) error {
 	errs := metavalidation.ValidateLabels(pr.Labels, field.NewPath("metadata", "labels"))
+	for _, t := range slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally) {
+		if t.TaskSpec != nil {
+			at := field.NewPath("tasks").Key(t.Name).Child("taskSpec", "metadata", "labels")
+			errs = append(errs, metavalidation.ValidateLabels(t.TaskSpec.Metadata.Labels, at)...)
+		}
+	}
 	for _, why := range validation.IsDNS1123Label(pr.Name) {
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), pr.Name, why))
 	}

@@ -25,6 +25,7 @@ func TestValidateRefuses(t *testing.T) {
 		want  string
 	}{
 		{"a label that is none", func(pr *v1.PipelineRun) { pr.Labels[LabelUnit] = "a/b" }, `metadata.labels: Invalid value: "a/b"`},
+		{"a task's label that is none", func(pr *v1.PipelineRun) { task(pr).TaskSpec.Metadata.Labels[LabelRepository] = "a/b" }, `tasks[a].taskSpec.metadata.labels: Invalid value: "a/b"`},
 		{"a namespace that is none", func(pr *v1.PipelineRun) { pr.Namespace = "A b" }, "metadata.namespace"},
 		{"a name that is none", func(pr *v1.PipelineRun) { pr.Name = "a.b" }, "metadata.name"},
 		{"a variable's name", func(pr *v1.PipelineRun) { step(pr).Env[0].Name = "a=b" }, "task a: step clone: variable a=b"},

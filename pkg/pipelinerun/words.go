@@ -2,6 +2,8 @@ package pipelinerun
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -28,6 +30,44 @@ func title(run plan.Run) string {
 	}
 	return plain(t)
 }
+
+// shown is the value of LabelShown: [group.]repository.branch-at-1111111[-and-N-more][-by-hand]. It fits a
+// label whatever the branch is called: other characters become dashes, and the longest name is cut
+// where there is no room for all.
+func shown(run plan.Run) string {
+	const most = 63
+	c := run.Trigger.Refs[0]
+	end := "-at-" + c.New.Short()
+	if more := len(run.Trigger.Refs) - 1; more > 0 {
+		end += fmt.Sprintf("-and-%d-more", more)
+	}
+	if run.Trigger.Manual != "" {
+		end += "-by-hand"
+	}
+	names := []string{run.Unit.Group, c.Repository, c.Branch}
+	for i, name := range names {
+		names[i] = labelText(name)
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
+	for len(strings.Join(names, "."))+len(end) > most {
+		longest := 0
+		for i, name := range names {
+			if len(name) > len(names[longest]) {
+				longest = i
+			}
+		}
+		names[longest] = labelText(names[longest][:len(names[longest])-1])
+	}
+	return labelText(strings.Join(names, ".") + end)
+}
+
+// labelText returns text with a dash for each run of characters that a label's value cannot hold, and
+// without dashes and dots at its ends.
+func labelText(text string) string {
+	return strings.Trim(notInLabels.ReplaceAllString(text, "-"), "-._")
+}
+
+var notInLabels = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // describe says in sentences why the run exists.
 func describe(run plan.Run) string {

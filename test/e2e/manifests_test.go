@@ -12,6 +12,7 @@ func TestComponents(t *testing.T) {
 	whole := kubectl(t, "kustomize", "../../manifests")
 	for component, tt := range map[string]struct{ gone, stays string }{
 		"one-namespace":            {"namespace: sentry-runs\n|--run-namespace", "name: sentry-runs\n"},
+		"openshift":                {"runAsUser|runAsGroup", "runAsNonRoot: true"},
 		"deployer-without-secrets": {"  - configmaps\n  - secrets\n", "  - configmaps\n"},
 	} {
 		dir := t.TempDir()

@@ -238,6 +238,45 @@ func (d *Decoder) item(path string, i int, n *yaml.Node, read func(path string, 
 	return true
 }
 
+// maxDepth bounds what a tree is nested in. An alias may lead to what it stands in.
+const maxDepth = 20
+
+// Tree returns a value of any shape: texts with their variables expanded, in []any and map[string]any. Keys without a
+// value are left out.
+func (d *Decoder) Tree(path string, n *yaml.Node) (any, bool) { return d.tree(path, n, maxDepth) }
+
+func (d *Decoder) tree(path string, n *yaml.Node, depth int) (any, bool) {
+	if depth == 0 {
+		d.Fail(path, "is nested more than %d deep; want less", maxDepth)
+		return nil, false
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		entries, all := d.Entries(path, n, "")
+		section := make(map[string]any, len(entries))
+		for _, e := range entries {
+			if IsNull(e.Value) {
+				continue
+			}
+			value, ok := d.tree(JoinKey(path, e.Key), e.Value, depth-1)
+			section[e.Key], all = value, all && ok
+		}
+		return section, all
+	case yaml.SequenceNode:
+		list, all := make([]any, 0, len(n.Content)), true
+		for i, n := range n.Content {
+			all = d.item(path, i, n, func(path string, n *yaml.Node) {
+				value, ok := d.tree(path, n, depth-1)
+				list, all = append(list, value), all && ok
+			}) && all
+		}
+		return list, all
+	default:
+		v, ok := d.Value(path, n, "a text")
+		return v.Reveal(), ok
+	}
+}
+
 // Text returns a scalar as it is written.
 func (d *Decoder) Text(path string, n *yaml.Node, want string) (string, bool) {
 	switch {
