@@ -179,11 +179,11 @@ func TestApply(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 		defer cancel()
 		w.watcher.Run(ctx)
-		want := "[0s 1 5m0s 2 15m0s 2]"
+		want := "[0s 1 1m0s 2 11m0s 2]"
 		if got := fmt.Sprint(cycles); got != want {
 			t.Errorf("cycles and repositories %s, want %s", got, want)
 		}
-		if got := fmt.Sprint(w.engine.pruned); got != "[ keep 10 a.main keep 3]" {
+		if got := fmt.Sprint(w.engine.pruned); got != "[ keep 20 a.main keep 3]" {
 			t.Errorf("pruned %s, want with keep_runs as it was and as it is", got)
 		}
 	})
