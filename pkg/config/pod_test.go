@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,5 +58,15 @@ repositories:
 	}
 	if diff := cmp.Diff(global, c.Global.Pod); diff != "" {
 		t.Errorf("global (-want +got):\n%s", diff)
+	}
+}
+
+// What leads to itself several times is one mistake, and not one for each way through it.
+func TestPodThatHoldsItself(t *testing.T) {
+	_, err := Parse([]byte("global: {pod: {affinity: {a: &a [*a, *a]}}}\n"+
+		"repositories: [{name: a, monitor: {repo_url: https://github.com/a/b, branches: [main]}, "+
+		"deploy: {qa_repo_url: https://github.com/a/q, commands: [./run], pod: {affinity: *a}}}]\n"), Options{})
+	if err == nil || strings.Count(err.Error(), "is nested more than 20 deep") != 1 {
+		t.Errorf("got %.300v, want one error that it is nested too deep", err)
 	}
 }

@@ -48,8 +48,9 @@ type Decoder struct {
 	unset    []unsetVariable
 	// expanded are the values with variables in them, as they are written, by key path: what a message may show.
 	expanded map[string]string
-	bytes    int // that were read
-	most     int // that may be
+	bytes    int  // that were read
+	most     int  // that may be
+	deep     bool // a tree was nested too deep: no more of any is read
 	parts    *chunked
 }
 
@@ -246,8 +247,11 @@ const maxDepth = 20
 func (d *Decoder) Tree(path string, n *yaml.Node) (any, bool) { return d.tree(path, n, maxDepth) }
 
 func (d *Decoder) tree(path string, n *yaml.Node, depth int) (any, bool) {
-	if depth == 0 {
+	if depth == 0 && !d.deep { // once: what leads to itself twice would do so a million times
+		d.deep = true
 		d.Fail(path, "is nested more than %d deep; want less", maxDepth)
+	}
+	if d.deep {
 		return nil, false
 	}
 	switch n.Kind {
