@@ -65,7 +65,7 @@ repositories:
 func TestPodThatHoldsItself(t *testing.T) {
 	_, err := Parse([]byte("global: {pod: {affinity: {a: &a [*a, *a]}}}\n"+
 		"repositories: [{name: a, monitor: {repo_url: https://github.com/a/b, branches: [main]}, "+
-		"deploy: {qa_repo_url: https://github.com/a/q, commands: [./run], pod: {affinity: *a}}}]\n"), Options{})
+		"deploy: {qa_repo_url: https://github.com/a/q, commands: [./run]}}]\n"), Options{Hosts: Known})
 	if err == nil || strings.Count(err.Error(), "is nested more than 20 deep") != 1 {
 		t.Errorf("got %.300v, want one error that it is nested too deep", err)
 	}

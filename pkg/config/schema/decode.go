@@ -50,7 +50,7 @@ type Decoder struct {
 	expanded map[string]string
 	bytes    int  // that were read
 	most     int  // that may be
-	deep     bool // a tree was nested too deep: no more of any is read
+	deep     bool // the tree that is read was nested too deep: no more of it is
 	parts    *chunked
 }
 
@@ -244,7 +244,10 @@ const maxDepth = 20
 
 // Tree returns a value of any shape: texts with their variables expanded, in []any and map[string]any. Keys without a
 // value are left out.
-func (d *Decoder) Tree(path string, n *yaml.Node) (any, bool) { return d.tree(path, n, maxDepth) }
+func (d *Decoder) Tree(path string, n *yaml.Node) (any, bool) {
+	d.deep = false
+	return d.tree(path, n, maxDepth)
+}
 
 func (d *Decoder) tree(path string, n *yaml.Node, depth int) (any, bool) {
 	if depth == 0 && !d.deep { // once: what leads to itself twice would do so a million times
