@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -134,20 +135,26 @@ func (w *watching) onCluster() error {
 	return nil
 }
 
-// sinks are where the loop's events go, by the names that the log has for them.
+// sinks are where the loop's events go, by the names that the log has for them. They run beside the loop, which
+// replaces the configuration: none may look at w.
 func (w *watching) sinks() map[string]event.Sink {
-	return map[string]event.Sink{
+	sinks := map[string]event.Sink{
 		"log":         logsink.New(w.log),
 		"webhook_url": notify.Sink(w.log),
-		"output":      w.printCommands,
 	}
+	if w.machine == nil { // on this machine a run's output is here anyway
+		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
+	}
+	return sinks
 }
 
-// printCommands prints how to follow each run that was created. On this machine its output is here anyway.
-func (w *watching) printCommands(_ context.Context, events []event.Event) {
-	for _, e := range events {
-		if created, ok := e.(event.RunCreated); ok && w.machine == nil {
-			fmt.Fprintln(w.Out, logsCommand(created.Run.Name, w.cfg.Global.RunsIn()))
+// printCommands returns the sink that prints how to follow each run that was created in the namespace.
+func printCommands(out io.Writer, namespace string) event.Sink {
+	return func(_ context.Context, events []event.Event) {
+		for _, e := range events {
+			if created, ok := e.(event.RunCreated); ok {
+				fmt.Fprintln(out, logsCommand(created.Run.Name, namespace))
+			}
 		}
 	}
 }

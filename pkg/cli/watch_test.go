@@ -10,7 +10,9 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -32,8 +34,9 @@ func watchingFile(t *testing.T, text string, log *bytes.Buffer) *watching {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watching{options: o, log: logger, cfg: cfg, reader: reader(logger, cfg.Global.Sweep), machine: local.New(local.Options{})}
-	t.Cleanup(func() { _ = w.machine.Close() })
+	machine := local.New(local.Options{})
+	t.Cleanup(func() { _ = machine.Close() })
+	w := &watching{options: o, log: logger, cfg: cfg, reader: reader(logger, cfg.Global.Sweep), machine: machine}
 	w.watcher = &watch.Watcher{Config: cfg}
 	return w
 }
@@ -93,5 +96,29 @@ func TestApply(t *testing.T) {
 	}
 	if s := w.reader.Sweep.Seconds(); s != 120 {
 		t.Errorf("the sweep takes %v s, want 120", s)
+	}
+}
+
+// The commands name the namespace that the engine was made for, while the loop applies another configuration.
+func TestCommandsWhileAConfigurationIsApplied(t *testing.T) {
+	t.Setenv("A_TOKEN", "hush")
+	var log bytes.Buffer
+	w := watchingFile(t, oneRepository+"global: {run_namespace: runs}\n", &log)
+	w.machine = nil // as on a cluster
+	changed, err := config.Parse([]byte(oneRepository), hosts.Options(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow, printed := w.sinks()["output"], make(chan struct{})
+	go func() {
+		defer close(printed)
+		follow(t.Context(), []event.Event{event.RunCreated{Run: plan.Run{Name: "web-1"}}})
+	}()
+	if err := w.apply(changed); err != nil {
+		t.Fatal(err)
+	}
+	<-printed
+	if got, want := log.String(), "tkn pipelinerun logs -f web-1 -n runs\n"; got != want {
+		t.Errorf("printed %q, want %q", got, want)
 	}
 }
