@@ -65,7 +65,7 @@ func fitPart(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.
 			return pr, part, err
 		}
 		if size <= MaxSize {
-			return topUp(cfg, run, pr, part, large)
+			return topUp(cfg, run, most, pr, part, large)
 		}
 	}
 	var refs []string
@@ -75,9 +75,9 @@ func fitPart(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.
 	return nil, run, TooLarge(refs)
 }
 
-// topUp returns a part that fits, with one more member after the other while that fits too.
-func topUp(cfg *config.Config, run plan.Run, pr *v1.PipelineRun, part plan.Run, large map[repo.Ref]bool) (*v1.PipelineRun, plan.Run, error) {
-	for len(part.Members) < len(run.Members) {
+// topUp returns a part that fits, with one more member after the other, up to most, while that fits too.
+func topUp(cfg *config.Config, run plan.Run, most int, pr *v1.PipelineRun, part plan.Run, large map[repo.Ref]bool) (*v1.PipelineRun, plan.Run, error) {
+	for len(part.Members) < min(most, len(run.Members)) {
 		more := run.Split(len(part.Members)+1, large)
 		larger, size, err := sized(cfg, more)
 		if err != nil || size > MaxSize || len(more.Members) <= len(part.Members) {
