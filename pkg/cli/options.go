@@ -30,6 +30,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
+	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
 // options are the flags that all commands share, and what is made from them.
@@ -141,14 +142,19 @@ func reader(log *slog.Logger, sweep time.Duration) *poller.Reader {
 }
 
 // onCluster connects to the cluster, and makes the engine of the runs there and the store of the state.
-func (o *options) onCluster(cfg *config.Config) (*kube.Cluster, *tekton.Engine, *configmap.Store, error) {
+func (o *options) onCluster(cfg *config.Config) (*kube.Cluster, *tekton.Engine, watch.Store, error) {
 	of := instance.Instance{Name: cfg.Global.Instance}
 	cluster, err := o.connect(cfg.Global.Namespace)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	cfg.Global.Namespace = cluster.Namespace
-	return cluster, tekton.New(cluster, cfg.Global.RunsIn(), of), configmap.New(cluster, of), nil
+	return cluster, tekton.New(cluster, cfg.Global.RunsIn(), of), clusterStore(cluster, of), nil
+}
+
+// clusterStore returns the store of the state where runs happen on a cluster.
+func clusterStore(cluster *kube.Cluster, of instance.Instance) watch.Store {
+	return configmap.New(cluster, of)
 }
 
 // onMachine makes the engine and the store of a trial on this machine, and removes what a Sentry left there

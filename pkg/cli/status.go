@@ -24,7 +24,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
-	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 )
 
@@ -201,7 +200,7 @@ func (o *options) clusterState(ctx context.Context, runs int) (state.Snapshot, [
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
-	snapshot, err := configmap.New(cluster, of).Load(ctx)
+	snapshot, err := clusterStore(cluster, of).Load(ctx)
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}

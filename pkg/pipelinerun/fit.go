@@ -137,8 +137,8 @@ func places(pr *v1.PipelineRun, run plan.Run, size int) (int, map[repo.Ref]bool,
 	return places, large, nil
 }
 
-// ownSizes returns how many bytes each member adds to the PipelineRun: its task, what its pod has of its own, and its
-// change in the trigger.
+// ownSizes returns how many bytes each member adds to the PipelineRun: its task, what the verdict says of it, what its
+// pod has of its own, and its change in the trigger.
 func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 	tasks := make(map[string]int)
 	for _, t := range pr.Spec.PipelineSpec.Tasks {
@@ -147,6 +147,9 @@ func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 			return nil, fmt.Errorf("encode task %s: %w", t.Name, err)
 		}
 		tasks[t.Name] = len(text)
+		if len(pr.Spec.PipelineSpec.Finally) > 0 {
+			tasks[t.Name] += len(ending(t.Name))
+		}
 	}
 	for _, own := range pr.Spec.TaskRunSpecs {
 		text, err := json.Marshal(own)

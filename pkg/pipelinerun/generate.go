@@ -260,7 +260,7 @@ func verdictTask(members []v1.PipelineTask, image string, shared pod.Spec) (v1.P
 	step.ComputeResources = shared.Resources.Clone.Apply()
 	ended := ""
 	for _, m := range members {
-		ended += m.Name + "=$(tasks." + m.Name + ".status) "
+		ended += ending(m.Name)
 	}
 	return v1.PipelineTask{
 		Name:        VerdictTask,
@@ -270,3 +270,6 @@ func verdictTask(members []v1.PipelineTask, image string, shared pod.Spec) (v1.P
 		Timeout:     &metav1.Duration{Duration: verdictTimeout},
 	}, nil
 }
+
+// ending is what the verdict is told of a task, with the space before the next one.
+func ending(task string) string { return task + "=$(tasks." + task + ".status) " }
