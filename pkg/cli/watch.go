@@ -77,9 +77,9 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	w := &watching{options: o, flags: f, log: log, cfg: cfg, reader: reader(log, cfg.Global.Sweep)}
 	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: word}
 	if f.local {
-		closed, err := w.onMachine(ctx)
-		if err != nil {
-			return err
+		closed, refused := w.onMachine(ctx)
+		if refused != nil {
+			return refused
 		}
 		defer func() { err = errors.Join(err, closed()) }()
 	} else if err := w.onCluster(); err != nil {

@@ -31,7 +31,7 @@ repositories:
     deploy: &d {qa_repo_url: https://gitlab.com/qa/pipelines, commands: [./run]}
   - {name: alone, monitor: *m, deploy: *d}
   - {name: member, group: plain, monitor: *m, deploy: *d}
-`), Options{LookupEnv: func(string) (string, bool) { return "web", true }})
+`), Options{Hosts: Known, LookupEnv: func(string) (string, bool) { return "web", true }})
 	if err != nil {
 		t.Fatal(err)
 	}

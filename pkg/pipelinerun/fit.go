@@ -55,14 +55,17 @@ func fitPart(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.
 	if err != nil {
 		return nil, run, err
 	}
-	// What the run says of itself varies with its members: seldom there is one place less.
+	// What the run says of itself varies with its members: seldom there is one place less, or one more.
 	for ; places > 0; places-- {
 		part = run.Split(places, large)
 		if len(part.Trigger.Refs) == 0 {
 			break
 		}
-		if pr, size, err = sized(cfg, part); err != nil || size <= MaxSize {
+		if pr, size, err = sized(cfg, part); err != nil {
 			return pr, part, err
+		}
+		if size <= MaxSize {
+			return topUp(cfg, run, pr, part, large)
 		}
 	}
 	var refs []string
@@ -70,6 +73,19 @@ func fitPart(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.
 		refs = append(refs, c.Ref.String())
 	}
 	return nil, run, TooLarge(refs)
+}
+
+// topUp returns a part that fits, with one more member after the other while that fits too.
+func topUp(cfg *config.Config, run plan.Run, pr *v1.PipelineRun, part plan.Run, large map[repo.Ref]bool) (*v1.PipelineRun, plan.Run, error) {
+	for len(part.Members) < len(run.Members) {
+		more := run.Split(len(part.Members)+1, large)
+		larger, size, err := sized(cfg, more)
+		if err != nil || size > MaxSize || len(more.Members) <= len(part.Members) {
+			break // what fits is enough
+		}
+		pr, part = larger, more
+	}
+	return pr, part, nil
 }
 
 // TooLarge says which refs have no room in a PipelineRun; nil for none.

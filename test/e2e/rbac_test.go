@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -93,7 +94,7 @@ func plannedRun(n int) (*config.Config, plan.Run) {
     monitor: {repo_url: "https://a.example/app", branches: [main], repo_type: git}
     deploy: {qa_repo_url: "https://a.example/qa", repo_type: git, commands: ["true"]}
 `
-	cfg, err := config.Parse([]byte(text), config.Options{})
+	cfg, err := config.Parse([]byte(text), hosts.Options(nil))
 	if err != nil {
 		panic(err)
 	}

@@ -21,3 +21,18 @@ func TestLogLine(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// A duration has its unit in both formats.
+func TestLogOfADuration(t *testing.T) {
+	for format, want := range map[string]string{"text": "[took=812ms]", "json": `"took":"812ms"`} {
+		var out strings.Builder
+		log, err := NewLog(&out, format, slog.LevelInfo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("cycle done", "took", 812*time.Millisecond)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %q lacks %s", format, out.String(), want)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -68,7 +69,7 @@ func (t *trial) planned(repository string, n, commit int) (*config.Config, plan.
   - name: %s
     monitor: {repo_url: "https://host.example/app", branches: [main], repo_type: git}
     deploy: {qa_repo_url: %q, repo_type: git, commands: [%q]}
-`, repository, t.QAURL, t.Command), config.Options{})
+`, repository, t.QAURL, t.Command), hosts.Options(nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 )
 
 // section returns the `pod` section of a file with that text.
@@ -17,7 +18,7 @@ repositories:
   - name: rag
     monitor: {repo_url: https://github.com/company/rag, branches: [main]}
     deploy: {qa_repo_url: https://gitlab.com/qa/pipelines, commands: [./run]}
-`), config.Options{LookupEnv: func(string) (string, bool) { return "s3cret", true }})
+`), hosts.Options(func(string) (string, bool) { return "s3cret", true }))
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine/local"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+const oneRepository = `repositories:
+  - name: web
+    monitor: {repo_url: https://github.com/company/web, branches: [main], auth: {token: "${A_TOKEN}"}}
+    deploy: {qa_repo_url: https://github.com/company/qa, commands: [./deploy]}
+`
+
+// watchingFile is `sentry watch --local` of a file with this text, before its first cycle.
+func watchingFile(t *testing.T, text string, log *bytes.Buffer) *watching {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sentry.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := &options{config: path, logFormat: "text", Streams: Streams{Out: log, Err: log}}
+	cfg, logger, err := o.load(config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watching{options: o, log: logger, cfg: cfg, reader: reader(logger, cfg.Global.Sweep), machine: local.New(local.Options{})}
+	t.Cleanup(func() { _ = w.machine.Close() })
+	w.watcher = &watch.Watcher{Config: cfg}
+	return w
+}
+
+// A file that is edited under a running Sentry is told of once each time, also where only the link to it moves, as in
+// a mounted ConfigMap. Touching it is no edit.
+func TestEditedConfiguration(t *testing.T) {
+	t.Setenv("A_TOKEN", "hush")
+	var log bytes.Buffer
+	w := watchingFile(t, oneRepository, &log)
+	edit := func(text string) {
+		t.Helper()
+		next := w.config + ".next"
+		if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, w.config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := func() int { return strings.Count(log.String(), "restart it to use the new one") }
+	for _, step := range []struct {
+		what, text string
+		want       int // lines by then
+	}{
+		{"nothing", "", 0}, {"the same text", oneRepository, 0}, {"another text", "polling_interval: 600\n" + oneRepository, 1},
+		{"nothing", "", 1}, {"as it was", oneRepository, 1}, {"a broken text", "repositories: {", 2},
+	} {
+		if step.text != "" {
+			edit(step.text)
+		}
+		w.renew()
+		w.renew()
+		if n := lines(); n != step.want {
+			t.Errorf("after %s: %d lines, want %d:\n%s", step.what, n, step.want, &log)
+		}
+	}
+}
+
+// All that follows from the configuration follows from the one that is applied.
+func TestApply(t *testing.T) {
+	t.Setenv("A_TOKEN", "hush")
+	t.Setenv("B_TOKEN", "hush, too")
+	var log bytes.Buffer
+	w := watchingFile(t, oneRepository, &log)
+	text := strings.ReplaceAll(oneRepository, "A_TOKEN", "B_TOKEN") + "global: {log_level: debug, sweep: 120}\n"
+	changed, err := config.Parse([]byte(text), hosts.Options(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.apply(changed); err != nil {
+		t.Fatal(err)
+	}
+	w.log.Debug("now it is told")
+	if !strings.Contains(log.String(), "now it is told") || w.level.Level() != slog.LevelDebug {
+		t.Errorf("the level is %s, want debug", w.level.Level())
+	}
+	if s := w.reader.Sweep.Seconds(); s != 120 {
+		t.Errorf("the sweep takes %v s, want 120", s)
+	}
+}

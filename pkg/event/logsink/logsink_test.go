@@ -1,0 +1,47 @@
+package logsink_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/event/logsink"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// A run of many refs is one line in which each key is there once: readers of JSON keep the last of two.
+func TestCreatedOfManyRefs(t *testing.T) {
+	run := plan.Run{Name: "shop-0123456789", Unit: naming.Unit{Label: "shop"}, Trigger: plan.Trigger{Refs: []plan.Change{
+		{Ref: repo.Ref{Repository: "api", Branch: "main"}, New: repo.SHA(strings.Repeat("1", 40))},
+		{Ref: repo.Ref{Repository: "web", Branch: "dev"}, New: repo.SHA(strings.Repeat("2", 40))},
+	}}}
+	var out bytes.Buffer
+	logsink.Write(slog.New(slog.NewJSONHandler(&out, nil)), event.RunCreated{Run: run})
+	if n := strings.Count(out.String(), "\n"); n != 1 {
+		t.Fatalf("%d lines, want one:\n%s", n, &out)
+	}
+	for _, key := range []string{"time", "level", "msg", "unit", "run", "changes"} {
+		if n := strings.Count(out.String(), `"`+key+`":`); n != 1 {
+			t.Errorf("the key %s is there %d times, want once:\n%s", key, n, &out)
+		}
+	}
+	var line struct {
+		Changes []struct{ Repo, Branch, SHA string }
+	}
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatal(err)
+	}
+	if len(line.Changes) != 2 || line.Changes[1].Repo != "web" || line.Changes[1].Branch != "dev" || line.Changes[1].SHA != "2222222" {
+		t.Errorf("changes %+v, want both refs with their commits", line.Changes)
+	}
+	out.Reset()
+	logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), event.RunCreated{Run: run})
+	if want := `changes="api@main=1111111 web@dev=2222222"`; !strings.Contains(out.String(), want) {
+		t.Errorf("the text lacks %s:\n%s", want, &out)
+	}
+}
