@@ -9,6 +9,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 )
 
@@ -24,7 +25,7 @@ func takeUp(ctx context.Context, eng *local.Engine, store *file.Store, log *slog
 		return fmt.Errorf("load the state: %w", err)
 	}
 	// A run that is cut off before the state knows it has begun all the same.
-	known, news := plan.Recover(s, plan.Key{}, cutOff)
+	known, news := plan.Recover(s, naming.Key{}, cutOff)
 	if next, changed := plan.Reopen(known, cutOff); changed || len(news) > 0 {
 		if err := store.Save(ctx, next); err != nil {
 			return fmt.Errorf("save what is to be deployed again: %w", err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -46,7 +47,7 @@ func TestCreated(t *testing.T) {
 	}))
 	defer server.Close()
 	run := plan.Run{
-		Name: "shop-0123456789", Unit: plan.Unit{Label: "shop"},
+		Name: "shop-0123456789", Unit: naming.Unit{Label: "shop"},
 		Trigger: plan.Trigger{Refs: []plan.Change{{Ref: repo.Ref{Repository: "a", Branch: "main"}, N: 1, New: "b"}}},
 		Members: []plan.Member{
 			member("a", server.URL+"/good?key=hush"), member("b", server.URL+"/good?key=hush"), member("c", ""),

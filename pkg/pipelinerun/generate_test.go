@@ -9,6 +9,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -45,9 +46,9 @@ func testMember(name string) plan.Member {
 
 func testRun(group config.Group, members ...plan.Member) plan.Run {
 	ref := repo.Ref{Repository: members[0].Repository.Name, Branch: members[0].Branch}
-	unit := plan.Unit{Ref: ref, Label: "rag.main"}
+	unit := naming.Unit{Ref: ref, Label: "rag.main"}
 	if group.Name != "" {
-		unit = plan.Unit{Group: group.Name, Label: group.Name}
+		unit = naming.Unit{Group: group.Name, Label: group.Name}
 	}
 	return plan.Run{
 		Name: "rag-main-0123456789", Unit: unit, Group: group, Members: members,

@@ -14,7 +14,7 @@ import (
 const (
 	LabelManagedBy  = "app.kubernetes.io/managed-by"
 	LabelInstance   = "app.kubernetes.io/instance"   // config.Global.Instance; only where that is a name
-	LabelUnit       = "tekton-sentry.dev/unit"       // plan.Unit.Label: what lists, filters and pruners go by
+	LabelUnit       = "tekton-sentry.dev/unit"       // naming.Unit.Label: what lists, filters and pruners go by
 	LabelRepository = "tekton-sentry.dev/repository" // of a run only where all members are of one repository; of each member's TaskRun
 	// LabelShown is what the Tekton Dashboard shows below a run's name; see decision 014.
 	LabelShown = "triggers.tekton.dev/trigger"

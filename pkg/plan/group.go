@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -25,7 +26,7 @@ func (p *planner) runs() []Run {
 		case r.Group == "":
 			for _, c := range p.due[r.Name] {
 				trigger := Trigger{Refs: []Change{c}, Seen: p.Now}
-				runs = append(runs, newRun(p.Input, UnitOf(r, c.Branch), trigger, []Member{changed(r, c)}, nil))
+				runs = append(runs, newRun(p.Input, naming.UnitOf(r, c.Branch), trigger, []Member{changed(r, c)}, nil))
 			}
 		case groups[r.Group][0] == i:
 			if run, ok := p.group(groups[r.Group]); ok {
@@ -71,7 +72,7 @@ func (p *planner) group(indices []int) (Run, bool) {
 	for i := range trigger.Refs {
 		trigger.Refs[i].N = last + 1
 	}
-	run := newRun(p.Input, UnitOf(first, ""), trigger, members, leftOut)
+	run := newRun(p.Input, naming.UnitOf(first, ""), trigger, members, leftOut)
 	run.turns = turns(members, served, func(ref repo.Ref) int { return p.Snapshot.Repositories[ref.Repository].Branches[ref.Branch].N })
 	return run, true
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -116,7 +117,7 @@ func (w *world) observe() Input {
 // cycle is what watch does, with its accidents.
 func (w *world) cycle() {
 	existing := w.existing()
-	w.stored, _ = Recover(w.stored, Key{}, existing) // what watch does after calls that failed
+	w.stored, _ = Recover(w.stored, naming.Key{}, existing) // what watch does after calls that failed
 	in := w.observe()
 	p := Make(in)
 	w.sameInOtherOrder(in, p)

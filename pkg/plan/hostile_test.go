@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -71,7 +72,7 @@ func TestHonestEntriesSurvive(t *testing.T) {
 				Observed: []repo.Observation{heads("main", digit), hostileHeads(r), hostileHeads(r), heads("main", digit), heads("main", digit)},
 			}
 			existing := claims(r, in)
-			in.Snapshot, _ = Recover(s, Key{}, existing)
+			in.Snapshot, _ = Recover(s, naming.Key{}, existing)
 			s = act(Make(in), existing, r)
 			text, err := state.Encode(s)
 			if err != nil {
@@ -103,7 +104,7 @@ func claims(r *rand.Rand, in Input) []Existing {
 		repository := &in.Config.Repositories[i]
 		c := Change{Ref: repo.Ref{Repository: repository.Name, Branch: "main"}, N: 5, New: sha("c")}
 		seen := time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -23*3600))
-		run := newRun(in, UnitOf(repository, "main"), Trigger{Refs: []Change{c}, Seen: seen}, []Member{changed(repository, c)}, nil)
+		run := newRun(in, naming.UnitOf(repository, "main"), Trigger{Refs: []Change{c}, Seen: seen}, []Member{changed(repository, c)}, nil)
 		runs = append(runs, run.numbered([]int{5, state.MaxNumber - 1, state.MaxNumber, state.MaxNumber + 1}[r.IntN(4)]).Existing())
 	}
 	return runs

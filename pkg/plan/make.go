@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -372,9 +373,9 @@ func (p *planner) dropProblems(runs []Run) {
 		switch {
 		case p.failure(i) == nil:
 		case r.Group != "":
-			open[groupLabel(r.Group)] = true
+			open[naming.GroupLabel(r.Group)] = true
 		default:
-			open[r.Name+"."], open[labelStart(r.Name)] = true, true
+			open[r.Name+"."], open[naming.LabelStart(r.Name)] = true, true
 		}
 	}
 	for label := range problems {

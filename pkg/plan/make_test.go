@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -327,7 +328,7 @@ func TestProblemsOfUnits(t *testing.T) {
 	for _, r := range c.Repositories {
 		in.Snapshot.Repositories[r.Name] = problem(known(t, "main", "a", "0"), "denied", "no")
 	}
-	keep := []string{"rag.main", "down.main", "down.x..01234567", UnitOf(&c.Repositories[2], "new").Label, "site", "late.main"}
+	keep := []string{"rag.main", "down.main", "down.x..01234567", naming.UnitOf(&c.Repositories[2], "new").Label, "site", "late.main"}
 	drop := []string{"rag.dev", "other", "renamed.main", "old-group", "dow.n"}
 	in.Snapshot.Units = ailing("qa", slices.Concat(keep, drop)...)
 	got := Make(in)

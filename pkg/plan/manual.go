@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
 )
@@ -29,7 +30,7 @@ func Manual(in Input, names []string, branch, word string) ([]Run, error) {
 		return nil, err
 	}
 	type draft struct {
-		unit    Unit
+		unit    naming.Unit
 		members []Member
 	}
 	var drafts []*draft
@@ -49,7 +50,7 @@ func Manual(in Input, names []string, branch, word string) ([]Run, error) {
 		taken[ref] = true
 		d := groups[m.Repository.Group]
 		if m.Repository.Group == "" || d == nil {
-			d = &draft{unit: UnitOf(m.Repository, m.Branch)}
+			d = &draft{unit: naming.UnitOf(m.Repository, m.Branch)}
 			drafts = append(drafts, d)
 			groups[m.Repository.Group] = d
 		}
@@ -86,11 +87,11 @@ func Asked(r *config.Repository, names []string) (branches []string, ok bool) {
 // mayBeUnit reports whether label is that of a branch of r, as far as that can be told without the branches.
 func mayBeUnit(r *config.Repository, label string) bool {
 	return r.Group == "" && strings.Contains(label, ".") &&
-		(strings.HasPrefix(label, r.Name+".") || strings.HasPrefix(label, labelStart(r.Name)))
+		(strings.HasPrefix(label, r.Name+".") || strings.HasPrefix(label, naming.LabelStart(r.Name)))
 }
 
 func unitIs(r *config.Repository, branch, label string) bool {
-	return branch != "" && UnitOf(r, branch).Label == label
+	return branch != "" && naming.UnitOf(r, branch).Label == label
 }
 
 // choice is a repository that was asked for by hand.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -24,7 +25,7 @@ var ErrNotAsked = errors.New("the host was not asked in this cycle")
 type Input struct {
 	Config   *config.Config
 	Snapshot state.Snapshot
-	Key      Key                // behind the names and signatures of runs
+	Key      naming.Key         // behind the names and signatures of runs
 	Observed []repo.Observation // one for each of Config.Repositories, in their order
 	// Fresh says which of Observed were not planned before; nil when all are fresh. Only a fresh answer
 	// counts as one more in which a branch is missing. It matters to who plans several times while the
@@ -66,18 +67,10 @@ const (
 	Recovered EventKind = "recovered"
 )
 
-// Unit is what runs together: a group, or one branch of a repository without a group.
-type Unit struct {
-	Group  string   // "" for a unit that is one ref
-	Ref    repo.Ref // for a unit that is one ref
-	Label  string   // unique among units; a valid label value
-	Prefix string   // start of its runs' names; a DNS label of at most 30 characters
-}
-
 // Run is one PipelineRun to be.
 type Run struct {
 	Name    string // a DNS label of at most 41 characters: Unit.Prefix, a dash, ten hexadecimal digits
-	Unit    Unit
+	Unit    naming.Unit
 	Group   config.Group // the group, or config.Alone()
 	Trigger Trigger
 	Members []Member   // one task each, in the order of the file

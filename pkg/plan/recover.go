@@ -2,46 +2,13 @@ package plan
 
 import (
 	"cmp"
+	"maps"
 	"slices"
-	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
-
-// Existing is a run that an engine has.
-type Existing struct {
-	Name    string
-	Unit    string  // label of the unit that it says it belongs to
-	Trigger Trigger // why it says it exists; without Refs where it does not say so
-	// Signature is what it says proves that a Sentry made it; see Run.Signature.
-	Signature string
-	Created   time.Time // zero where the engine does not know
-	Active    bool      // it has not finished
-	Pending   bool      // it is held back, and does nothing until somebody lets it go
-}
-
-// ActiveOf returns the runs that have not finished, by their unit's label, in the order of
-// runs: those of people too, such as reruns, for they deploy as well. Whoever may create runs could keep a
-// unit from ever running by one that is held back, so such a run counts only where it is ours.
-func ActiveOf(runs []Existing, ours func(Existing) bool) map[string][]Existing {
-	active := make(map[string][]Existing)
-	for _, r := range runs {
-		if r.Active && (!r.Pending || ours(r)) {
-			active[r.Unit] = append(active[r.Unit], r)
-		}
-	}
-	return active
-}
-
-// Names returns the names of runs, in their order.
-func Names(runs []Existing) []string {
-	names := make([]string, len(runs))
-	for i, r := range runs {
-		names[i] = r.Name
-	}
-	return names
-}
 
 // Recover returns s with what it should remember of the runs, and the repositories of which that is news:
 // a run whose N is above what s knows of its ref was created by a Sentry that died, or was cut off, before
@@ -52,7 +19,7 @@ func Names(runs []Existing) []string {
 //
 // Only a run that is Ours counts: neither one that somebody else made, nor a copy under another name, nor a run
 // from before the state was deleted says anything about s.
-func Recover(s state.Snapshot, k Key, runs []Existing) (state.Snapshot, map[string]bool) {
+func Recover(s state.Snapshot, k naming.Key, runs []Existing) (state.Snapshot, map[string]bool) {
 	runs = slices.DeleteFunc(slices.Clone(runs), func(r Existing) bool { return r.Trigger.Manual != "" || !r.Ours(k, s.Epoch) })
 	slices.SortFunc(runs, func(a, b Existing) int {
 		return cmp.Or(cmp.Compare(a.number(), b.number()), cmp.Compare(a.Name, b.Name))
@@ -66,7 +33,7 @@ func Recover(s state.Snapshot, k Key, runs []Existing) (state.Snapshot, map[stri
 			if news == nil {
 				s, news = s.Fork(), make(map[string]bool)
 			}
-			Run{Unit: Unit{Label: r.Unit}, Trigger: Trigger{Refs: []Change{c}}}.Remember(&s, r.Trigger.Seen)
+			Run{Unit: naming.Unit{Label: r.Unit}, Trigger: Trigger{Refs: []Change{c}}}.Remember(&s, r.Trigger.Seen)
 			news[c.Repository] = true
 		}
 	}
@@ -82,16 +49,6 @@ func counted(s state.Snapshot, ref repo.Ref) int {
 	return r.Floor
 }
 
-// maxNumber bounds what an annotation may raise N to.
-const maxNumber = state.MaxNumber
-
-func (r Existing) number() int {
-	if len(r.Trigger.Refs) == 0 {
-		return 0
-	}
-	return r.Trigger.Refs[0].N
-}
-
 // After returns the run with an N above those of its unit's runs, which may be above what the state knows:
 // the members that they were made for may have left the unit since.
 func (r Run) After(runs []Existing) Run {
@@ -105,4 +62,39 @@ func (r Run) After(runs []Existing) Run {
 		return r
 	}
 	return r.numbered(last + 1)
+}
+
+// Reopen returns s in which what the runs acted upon, which were cut off, is still to be done, and whether that
+// differs from s, which stays as it is. Where s remembers the run, each of its refs goes back to the SHA before
+// it, and is due at whatever head it has. N stays, so that the next run has a name of its own. A ref on which a
+// later run was made that was not cut off stays as it is.
+//
+// Only a run that is Ours counts, as with Recover.
+func Reopen(s state.Snapshot, runs []Existing) (next state.Snapshot, changed bool) {
+	runs = slices.DeleteFunc(slices.Clone(runs), func(r Existing) bool { return r.Trigger.Manual != "" || !r.Ours(naming.Key{}, s.Epoch) })
+	slices.SortFunc(runs, func(a, b Existing) int { // the newest first: with on_busy: parallel one may stand on another
+		return cmp.Or(cmp.Compare(b.number(), a.number()), cmp.Compare(a.Name, b.Name))
+	})
+	next = s
+	for _, r := range runs {
+		for _, c := range r.Trigger.Refs {
+			b, ok := next.Repositories[c.Repository].Branch(c.Branch)
+			if !ok || b.SHA != c.New || b.N != c.N && !b.Redo {
+				continue
+			}
+			if _, err := repo.ParseSHA(string(c.Old)); err != nil {
+				b.Missing = 2 // as if it were forgotten: then it is a new branch again
+			} else {
+				b.SHA, b.Redo = c.Old, true
+			}
+			if !changed {
+				next, changed = s.Fork(), true
+			}
+			entry := next.Repositories[c.Repository]
+			entry.Branches = maps.Clone(entry.Branches)
+			entry.Branches[c.Branch] = b
+			next.Repositories[c.Repository] = entry
+		}
+	}
+	return next, changed
 }

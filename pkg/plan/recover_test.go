@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -14,7 +15,7 @@ import (
 // ran returns the run of rag@main with this N and new SHA, as an engine has it.
 func ran(epoch string, n int, digit string) Existing {
 	c := Change{Ref: repo.Ref{Repository: "rag", Branch: "main"}, N: n, New: sha(digit)}
-	return Existing{Name: "rag-main-" + Key{}.nameHash(epoch, "rag.main", "", n), Unit: "rag.main", Trigger: Trigger{Refs: []Change{c}, Seen: noon}}
+	return Existing{Name: "rag-main-" + naming.Key{}.RunHash(epoch, "rag.main", "", n), Unit: "rag.main", Trigger: Trigger{Refs: []Change{c}, Seen: noon}}
 }
 
 func TestRecover(t *testing.T) {
@@ -56,7 +57,7 @@ func TestRecover(t *testing.T) {
 	for name, tt := range tests {
 		s := remembered(map[string]state.Repository{"rag": tt.was})
 		before := s.Clone()
-		got, news := Recover(s, Key{}, tt.runs)
+		got, news := Recover(s, naming.Key{}, tt.runs)
 		if want := remembered(map[string]state.Repository{"rag": tt.want}); !got.Equal(want) || !maps.Equal(news, map[string]bool{"rag": true}) && tt.news || len(news) > 0 && !tt.news {
 			t.Errorf("%s: Recover(%+v) = %+v, news of %v, want %+v, news %t", name, tt.runs, got, news, want, tt.news)
 		}
@@ -69,7 +70,7 @@ func TestRecover(t *testing.T) {
 // What is remembered of a repository and cannot be read is left as it is.
 func TestRecoverOfADamagedEntry(t *testing.T) {
 	s := remembered(map[string]state.Repository{"rag": {Damaged: []byte(`"?"`)}})
-	if got, news := Recover(s, Key{}, []Existing{ran("e1", 2, "b")}); len(news) > 0 || len(got.Repositories["rag"].Branches) > 0 {
+	if got, news := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")}); len(news) > 0 || len(got.Repositories["rag"].Branches) > 0 {
 		t.Errorf("Recover gives a damaged entry branches: %+v, news of %v", got, news)
 	}
 }
@@ -78,7 +79,7 @@ func TestRecoverOfADamagedEntry(t *testing.T) {
 func TestRecoverEndsTheProblem(t *testing.T) {
 	s := remembered(map[string]state.Repository{"rag": known(t, "main", "a", "1")})
 	s.Units = ailing("create", "rag.main", "other")
-	got, _ := Recover(s, Key{}, []Existing{ran("e1", 2, "b")})
+	got, _ := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")})
 	if names := slices.Collect(maps.Keys(got.Units)); !slices.Equal(names, []string{"other"}) {
 		t.Errorf("problems of %v are left, want only other's", names)
 	}
@@ -118,5 +119,86 @@ func TestActiveOf(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string][]string{"u": {"b", "a"}, "v": {"d"}, "x": {"held-back-by-us"}}, names); diff != "" {
 		t.Errorf("active (-want +got):\n%s", diff)
+	}
+}
+
+// A run that is cut off before the state knew it has begun all the same: its branch may go back meanwhile.
+func TestReopenOfWhatIsRecovered(t *testing.T) {
+	r := ran("e1", 2, "b")
+	r.Trigger.Refs[0].Old = sha("a")
+	s := remembered(map[string]state.Repository{"rag": {Branches: map[string]state.Branch{"main": {SHA: sha("a"), N: 1, Time: noon}}}})
+	s, news := Recover(s, naming.Key{}, []Existing{r})
+	s, changed := Reopen(s, []Existing{r})
+	p := Make(Input{Config: file(watched(t, "rag", "", "main")), Snapshot: s, Observed: []repo.Observation{heads("main", "a")}, Now: noon})
+	if len(news) != 1 || !changed || len(p.Runs) != 1 {
+		t.Errorf("news %v, changed %v, %d runs, want one for the commit that the branch went back to", news, changed, len(p.Runs))
+	}
+}
+
+func TestReopen(t *testing.T) {
+	cut := func(epoch string, n int, before, digit string) Existing {
+		r := ran(epoch, n, digit)
+		if before != "" {
+			r.Trigger.Refs[0].Old = sha(before)
+		}
+		return r
+	}
+	main := func(b state.Branch) state.Repository {
+		b.Time = noon
+		return state.Repository{Branches: map[string]state.Branch{"main": b}}
+	}
+	at := func(n int, digit string) state.Repository { return main(state.Branch{SHA: sha(digit), N: n}) }
+	redo := func(n int, digit string) state.Repository {
+		return main(state.Branch{SHA: sha(digit), N: n, Redo: true})
+	}
+	byHand := cut("e1", 2, "a", "b")
+	byHand.Trigger.Manual = "w"
+	tests := map[string]struct {
+		was  state.Repository
+		runs []Existing
+		want state.Repository
+	}{
+		"nothing was cut off":                {at(2, "b"), nil, at(2, "b")},
+		"the last run":                       {at(2, "b"), []Existing{cut("e1", 2, "a", "b")}, redo(2, "a")},
+		"once more":                          {redo(2, "a"), []Existing{cut("e1", 2, "a", "b")}, redo(2, "a")},
+		"a new branch":                       {at(1, "b"), []Existing{cut("e1", 1, "", "b")}, main(state.Branch{SHA: sha("b"), N: 1, Missing: 2})},
+		"a run that is not remembered":       {at(1, "a"), []Existing{cut("e1", 2, "a", "b")}, at(1, "a")},
+		"a later run came to its end":        {at(3, "c"), []Existing{cut("e1", 2, "a", "b")}, at(3, "c")},
+		"and it was of the same SHA":         {at(4, "b"), []Existing{cut("e1", 2, "a", "b")}, at(4, "b")},
+		"two at once, in any order":          {at(3, "c"), []Existing{cut("e1", 2, "a", "b"), cut("e1", 3, "b", "c")}, redo(3, "a")},
+		"the later one of two at once":       {at(3, "c"), []Existing{cut("e1", 3, "b", "c")}, redo(3, "b")},
+		"from before the state's deletion":   {at(2, "b"), []Existing{cut("e0", 2, "a", "b")}, at(2, "b")},
+		"asked for by hand":                  {at(2, "b"), []Existing{byHand}, at(2, "b")},
+		"a repository that nothing is known": {state.Repository{Unseen: true}, []Existing{cut("e1", 2, "a", "b")}, state.Repository{Unseen: true}},
+	}
+	for name, tt := range tests {
+		s := remembered(map[string]state.Repository{"rag": tt.was})
+		before := s.Clone()
+		got, changed := Reopen(s, tt.runs)
+		want := remembered(map[string]state.Repository{"rag": tt.want})
+		if !got.Equal(want) || changed == want.Equal(before) {
+			t.Errorf("%s: Reopen = %+v, %v; want %+v", name, got, changed, want)
+		}
+		if !s.Equal(before) {
+			t.Errorf("%s: Reopen changed the snapshot that it was given", name)
+		}
+		if _, err := state.Encode(got); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A group's run is one: what changed in it is due again, also where the member had come to its end.
+func TestReopenOfAGroup(t *testing.T) {
+	s := remembered(map[string]state.Repository{"rag": known(t, "main", "b", "4"), "web": known(t, "main", "d", "4"), "other": known(t, "main", "e", "4")})
+	run := Existing{Name: "shop-" + naming.Key{}.RunHash("e1", "shop", "", 4), Unit: "shop", Trigger: Trigger{Seen: noon, Refs: []Change{
+		{Ref: repo.Ref{Repository: "rag", Branch: "main"}, N: 4, Old: sha("a"), New: sha("b")},
+		{Ref: repo.Ref{Repository: "web", Branch: "main"}, N: 4, Old: sha("c"), New: sha("d")},
+	}}}
+	got, _ := Reopen(s, []Existing{run})
+	for name, want := range map[string]state.Branch{"rag": {SHA: sha("a"), Redo: true}, "web": {SHA: sha("c"), Redo: true}, "other": {SHA: sha("e")}} {
+		if b := got.Repositories[name].Branches["main"]; b.SHA != want.SHA || b.Redo != want.Redo || b.N != 4 {
+			t.Errorf("%s: %+v, want %+v", name, b, want)
+		}
 	}
 }

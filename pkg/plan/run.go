@@ -7,28 +7,52 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 // newRun names the run and its tasks. Refs of the trigger get sorted.
-func newRun(in Input, unit Unit, trigger Trigger, members []Member, leftOut []string) Run {
+func newRun(in Input, unit naming.Unit, trigger Trigger, members []Member, leftOut []string) Run {
 	group := config.Alone()
 	if unit.Group != "" {
 		group = in.Config.Groups[unit.Group]
 	}
 	slices.SortFunc(trigger.Refs, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
 	nameTasks(members)
-	r := Run{Unit: unit, Group: group, Trigger: trigger, Members: members, LeftOut: leftOut, epoch: in.Snapshot.Epoch, key: in.Key.hidden()}
+	r := Run{Unit: unit, Group: group, Trigger: trigger, Members: members, LeftOut: leftOut, epoch: in.Snapshot.Epoch, key: hide(in.Key)}
 	r.Name = r.name()
 	return r
+}
+
+// nameTasks gives each member's task its name.
+func nameTasks(members []Member) {
+	refs := make([]repo.Ref, len(members))
+	for i, m := range members {
+		refs[i] = m.Ref()
+	}
+	for i, task := range naming.Tasks(refs) {
+		members[i].Task = task
+	}
+}
+
+// hiddenKey is a key in an unexported field, where fmt would print it without asking its String.
+type hiddenKey func() naming.Key
+
+func hide(k naming.Key) hiddenKey { return func() naming.Key { return k } }
+
+func (h hiddenKey) get() naming.Key {
+	if h == nil {
+		return naming.Key{}
+	}
+	return h()
 }
 
 // name follows from the unit and the number of its run. The refs and their SHAs are not part of it: so two
 // Sentrys that saw different heads want the same name for the unit's next run, and the engine lets only
 // one of them have it.
 func (r Run) name() string {
-	return r.Unit.Prefix + "-" + r.key.get().nameHash(r.epoch, r.Unit.Label, r.Trigger.Manual, r.Trigger.Refs[0].N)
+	return r.Unit.Prefix + "-" + r.key.get().RunHash(r.epoch, r.Unit.Label, r.Trigger.Manual, r.Trigger.Refs[0].N)
 }
 
 // Next returns the same run under its next name, with N one higher, for when the name belongs to something
@@ -44,14 +68,20 @@ func (r Run) numbered(n int) Run {
 	return r
 }
 
-// Existing returns the run as an engine has it that just created it.
-func (r Run) Existing() Existing {
-	return Existing{Name: r.Name, Unit: r.Unit.Label, Trigger: r.Trigger, Signature: r.Signature(), Active: true}
-}
-
 // Equal reports whether both are the same change. When it was observed, and what waited then, is not part of it.
 func (t Trigger) Equal(o Trigger) bool {
 	return t.Manual == o.Manual && slices.Equal(t.Refs, o.Refs)
+}
+
+// CheckNumber says why the run must not be made when the state could not remember its number. Nobody counts that
+// far: an entry was edited, or a run forged.
+func (r Run) CheckNumber() error {
+	n := r.Trigger.Refs[0].N
+	if n <= state.MaxNumber {
+		return nil
+	}
+	return fmt.Errorf("the next run of %s would have the number %d, and numbers end at %d: mend n and floor of its repositories in the state, "+
+		"or delete their entries to record their heads anew", r.Unit.Label, n, state.MaxNumber)
 }
 
 // QA returns the QA repositories that the members clone, each once, in the order of the members: what has

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -41,7 +42,7 @@ func TestWhatIsNotKnownIsKept(t *testing.T) {
 	kept("a branch that moved, and one that is missing", p.Snapshot, all...)
 	p.Runs[0].Remember(&p.Snapshot, noon)
 	kept("the run is remembered", p.Snapshot, all...)
-	recovered, news := Recover(s, Key{}, []Existing{ran("e1", 2, "b")})
+	recovered, news := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")})
 	if len(news) != 1 {
 		t.Errorf("news of %v, want of rag", news)
 	}

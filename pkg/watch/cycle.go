@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -29,7 +30,7 @@ const (
 // cycle is one RunOnce. One goroutine at a time works on it: the hosts' answers come through steps.
 type cycle struct {
 	*Watcher
-	key      plan.Key
+	key      naming.Key
 	stored   state.Snapshot // what the store holds
 	next     state.Snapshot // what it shall hold
 	saved    bool           // the store holds the runs of this cycle
@@ -279,7 +280,7 @@ func (c *cycle) remember(ctx context.Context) error {
 }
 
 // concerns reports whether a member of the unit is among the repositories.
-func (c *cycle) concerns(u plan.Unit, repositories []bool) bool {
+func (c *cycle) concerns(u naming.Unit, repositories []bool) bool {
 	for i, r := range c.Config.Repositories {
 		if repositories[i] && (u.Group != "" && r.Group == u.Group || u.Group == "" && r.Name == u.Ref.Repository) {
 			return true

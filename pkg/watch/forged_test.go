@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -57,8 +58,8 @@ func TestForgedRuns(t *testing.T) {
 	begin := func(t *testing.T) *world {
 		w := newWorld(t, yaml)
 		since := w.watcher.Now()
-		w.watcher.Key = func(context.Context) (plan.Key, error) {
-			return plan.Key{Secret: strings.Repeat("k", 32), Since: since}, nil
+		w.watcher.Key = func(context.Context) (naming.Key, error) {
+			return naming.Key{Secret: strings.Repeat("k", 32), Since: since}, nil
 		}
 		for _, name := range []string{"a", "b"} {
 			w.set(name, "main", "1")
@@ -170,8 +171,8 @@ func TestRunFromBeforeTheKey(t *testing.T) {
 	}
 	upgraded := w.watcher.Now()
 	w.start(yaml)
-	w.watcher.Key = func(context.Context) (plan.Key, error) {
-		return plan.Key{Secret: strings.Repeat("k", 32), Since: upgraded}, nil
+	w.watcher.Key = func(context.Context) (naming.Key, error) {
+		return naming.Key{Secret: strings.Repeat("k", 32), Since: upgraded}, nil
 	}
 	if report := w.cycle(); len(report.Created) != 0 {
 		t.Errorf("the run of the older Sentry was made again: %v", report.Created)

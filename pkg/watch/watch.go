@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -58,8 +59,8 @@ type Watcher struct {
 	Heads  Heads
 	Store  Store
 	Engine Engine
-	Key    func(context.Context) (plan.Key, error) // behind the names of runs, asked for in each cycle; nil is the zero Key
-	Tell   func(event.Event)                       // is told of everything that happens; must not wait
+	Key    func(context.Context) (naming.Key, error) // behind the names of runs, asked for in each cycle; nil is the zero Key
+	Tell   func(event.Event)                         // is told of everything that happens; must not wait
 	Now    func() time.Time
 	Word   func() string // a random word of at least eight hexadecimal digits
 

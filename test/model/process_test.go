@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
@@ -36,7 +37,7 @@ type process struct {
 }
 
 // key gives the key of the installation, which is older than all runs.
-func key(context.Context) (plan.Key, error) { return plan.Key{Secret: "the key of the model"}, nil }
+func key(context.Context) (naming.Key, error) { return naming.Key{Secret: "the key of the model"}, nil }
 
 func (w *world) start(name string) *process {
 	w.mu.Lock()

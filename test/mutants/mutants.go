@@ -14,6 +14,7 @@ const (
 	inRecover   = "pkg/watch/recover.go"
 	inStore     = "pkg/state/configmap/configmap.go"
 	inSplit     = "pkg/state/configmap/split.go"
+	inKey       = "pkg/plan/naming/key.go"
 	inPlanSplit = "pkg/plan/split.go"
 	inPrune     = "pkg/engine/tekton/prune.go"
 	inModel     = "./test/model"
@@ -57,12 +58,12 @@ var mutants = []mutant{
 		"./pkg/engine/local", "TestCreateAgain",
 	},
 	{
-		"the number is not in the name", "pkg/plan/key.go",
+		"the number is not in the name", inKey,
 		"manual, strconv.Itoa(n))", "manual, strconv.Itoa(0))",
 		inModel, model,
 	},
 	{
-		"the epoch is not in the name", "pkg/plan/key.go",
+		"the epoch is not in the name", inKey,
 		"k.digest(10, epoch, label,", "k.digest(10, label,",
 		inModel, model,
 	},
@@ -133,12 +134,12 @@ var mutants = []mutant{
 		inModel, model,
 	},
 	{
-		"any run is believed", "pkg/plan/key.go",
+		"any run is believed", inKey,
 		"if hmac.Equal(", "if true || hmac.Equal(",
 		inModel, model,
 	},
 	{
-		"a run that somebody holds back keeps its unit waiting", "pkg/plan/recover.go",
+		"a run that somebody holds back keeps its unit waiting", "pkg/plan/existing.go",
 		"(!r.Pending || ours(r))", "(!r.Pending || ours(r) || true)",
 		"./pkg/watch", "TestForgedRuns",
 	},
@@ -223,12 +224,12 @@ var mutants = []mutant{
 		"./pkg/state/file", "TestPromises",
 	},
 	{
-		"a run is made whose number the state cannot hold", "pkg/plan/number.go",
+		"a run is made whose number the state cannot hold", "pkg/plan/run.go",
 		"if n <= state.MaxNumber {", "if true {",
 		"./pkg/watch", "TestNumbersThatEnd",
 	},
 	{
-		"a repository may take all of the state", "pkg/plan/share.go",
+		"a repository may take all of the state", "pkg/plan/problem.go",
 		"if was.Fits(heads) {", "if true {",
 		"./pkg/watch", "TestTooManyBranchesCostTheirRepository",
 	},

@@ -10,12 +10,13 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // A run of many refs is one line in which each key is there once: readers of JSON keep the last of two.
 func TestCreatedOfManyRefs(t *testing.T) {
-	run := plan.Run{Name: "shop-0123456789", Unit: plan.Unit{Label: "shop"}, Trigger: plan.Trigger{Refs: []plan.Change{
+	run := plan.Run{Name: "shop-0123456789", Unit: naming.Unit{Label: "shop"}, Trigger: plan.Trigger{Refs: []plan.Change{
 		{Ref: repo.Ref{Repository: "api", Branch: "main"}, New: repo.SHA(strings.Repeat("1", 40))},
 		{Ref: repo.Ref{Repository: "web", Branch: "dev"}, New: repo.SHA(strings.Repeat("2", 40))},
 	}}}

@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // made returns a run of rag@main as an engine has it that the Sentry with the key made at noon.
-func made(k Key, n int) Existing {
+func made(k naming.Key, n int) Existing {
 	r := Run{
-		Unit:    Unit{Label: "rag.main", Prefix: "rag-main"},
+		Unit:    naming.Unit{Label: "rag.main", Prefix: "rag-main"},
 		Trigger: Trigger{Refs: []Change{{Ref: repo.Ref{Repository: "rag", Branch: "main"}, N: n, Old: sha("a"), New: sha("b")}}, Seen: noon},
-		epoch:   "e1", key: k.hidden(),
+		epoch:   "e1", key: hide(k),
 	}
 	r.Name = r.name()
 	e := r.Existing()
@@ -25,8 +26,8 @@ func made(k Key, n int) Existing {
 }
 
 func TestOurs(t *testing.T) {
-	key := Key{Secret: strings.Repeat("k", 32), Since: noon.Add(-time.Hour)}
-	other := Key{Secret: strings.Repeat("o", 32), Since: key.Since}
+	key := naming.Key{Secret: strings.Repeat("k", 32), Since: noon.Add(-time.Hour)}
+	other := naming.Key{Secret: strings.Repeat("o", 32), Since: key.Since}
 	forged := func(forge func(*Existing)) Existing {
 		r := made(key, 2)
 		r.Trigger.Refs = slices.Clone(r.Trigger.Refs)
@@ -39,16 +40,16 @@ func TestOurs(t *testing.T) {
 	}
 	signedAs := func(label, repository, branch string, n int) Existing {
 		r := Existing{Unit: label, Created: noon, Trigger: Trigger{Refs: []Change{{Ref: repo.Ref{Repository: repository, Branch: branch}, N: n, New: sha("b")}}, Seen: noon}}
-		r.Name = "x-" + key.nameHash("e1", label, "", n)
-		r.Signature = key.sign("e1", r.Name, label, r.Trigger)
+		r.Name = "x-" + key.RunHash("e1", label, "", n)
+		r.Signature = key.Sign(signedParts("e1", r.Name, label, r.Trigger)...)
 		return r
 	}
-	named := func(k Key, name string) Key {
+	named := func(k naming.Key, name string) naming.Key {
 		k.Instance = name
 		return k
 	}
 	for name, tt := range map[string]struct {
-		key  Key
+		key  naming.Key
 		run  Existing
 		want bool
 	}{
@@ -72,7 +73,7 @@ func TestOurs(t *testing.T) {
 		"signed":                                      {made(key, 2), true},
 		"a group":                                     {signedAs("shop", "rag", "main", 2), true},
 		"a group whose name is not fit":               {signedAs("shop..01234567", "rag", "main", 2), true},
-		"no signature, the epoch is known":            {made(Key{}, 2), false},
+		"no signature, the epoch is known":            {made(naming.Key{}, 2), false},
 		"no signature, the name was seen":             {forged(func(r *Existing) { r.Signature = "" }), false},
 		"another key":                                 {made(other, 2), false},
 		"a signature of another run":                  {forged(func(r *Existing) { r.Signature = made(key, 3).Signature }), false},
@@ -84,7 +85,7 @@ func TestOurs(t *testing.T) {
 		"another unit":                                {forged(func(r *Existing) { r.Unit = "rag.dev" }), false},
 		"another number":                              {forged(func(r *Existing) { r.Trigger.Refs[0].N = 900_000_000 }), false},
 		"asked for by hand":                           {forged(func(r *Existing) { r.Trigger.Manual = "w" }), false},
-		"from before the key":                         {before(made(Key{}, 2)), true},
+		"from before the key":                         {before(made(naming.Key{}, 2)), true},
 		"from before the key, of another unit":        {before(forged(func(r *Existing) { r.Unit, r.Signature = "rag.dev", "" })), false},
 		"from before the key, with a wrong signature": {before(forged(func(r *Existing) { r.Signature = "0" })), false},
 		"signed, and the ref is not the unit's":       {signedAs("rag.main", "web", "main", 2), false},
@@ -95,12 +96,12 @@ func TestOurs(t *testing.T) {
 			t.Errorf("%s: Ours = %t, want %t: %+v", name, got, tt.want, tt.run)
 		}
 	}
-	replaced := Key{Secret: key.Secret, Since: noon.Add(time.Hour)} // a new key, and a run from before it
-	if r := made(Key{}, 2); !r.Ours(replaced, "e1") {
+	replaced := naming.Key{Secret: key.Secret, Since: noon.Add(time.Hour)} // a new key, and a run from before it
+	if r := made(naming.Key{}, 2); !r.Ours(replaced, "e1") {
 		t.Error("a run of an older Sentry is not ours")
 	}
 	unsigned := signedAs("rag.main", "rag", "main", 2)
-	unsigned.Name, unsigned.Signature = "rag-main-"+Key{}.nameHash(key.Epoch("e1"), "rag.main", "", 2), ""
+	unsigned.Name, unsigned.Signature = "rag-main-"+naming.Key{}.RunHash(key.Epoch("e1"), "rag.main", "", 2), ""
 	if unsigned.Ours(replaced, key.Epoch("e1")) {
 		t.Error("a run that is not signed is ours in a state that was made beside a key")
 	}
@@ -111,17 +112,17 @@ func TestOurs(t *testing.T) {
 
 // Two attempts at the same run see the change at different times.
 func TestSignatureOfASecondAttempt(t *testing.T) {
-	first, second := made(Key{Secret: "k"}, 2), made(Key{Secret: "k"}, 2)
+	first, second := made(naming.Key{Secret: "k"}, 2), made(naming.Key{Secret: "k"}, 2)
 	second.Trigger.Seen = noon.Add(time.Hour)
-	if !second.Ours(Key{Secret: "k"}, "e1") || first.Signature != second.Signature {
+	if !second.Ours(naming.Key{Secret: "k"}, "e1") || first.Signature != second.Signature {
 		t.Errorf("signatures %q and %q, want the same", first.Signature, second.Signature)
 	}
 }
 
 func TestKeyIsNotPrinted(t *testing.T) {
-	k := Key{Secret: "hunter2"}
+	k := naming.Key{Secret: "hunter2"}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
-		if got := fmt.Sprintf(verb, k) + fmt.Sprintf(verb, &k) + fmt.Sprintf(verb, Input{Key: k}) + fmt.Sprintf(verb, newRun(Input{Config: &config.Config{}, Key: k}, Unit{}, Trigger{Refs: []Change{{}}}, nil, nil)); strings.Contains(got, "hunter2") {
+		if got := fmt.Sprintf(verb, Input{Key: k}) + fmt.Sprintf(verb, newRun(Input{Config: &config.Config{}, Key: k}, naming.Unit{}, Trigger{Refs: []Change{{}}}, nil, nil)); strings.Contains(got, "hunter2") {
 			t.Errorf("%s prints the key: %s", verb, got)
 		}
 	}

@@ -1,4 +1,7 @@
-package plan
+// Package naming says what runs together and what it is called: the labels of units, the names of runs and of
+// their tasks, and the key by which a run's name and signature cannot be guessed. Names follow from what they
+// name, and have to stay as they are from one version of Sentry to the next. It is pure.
+package naming
 
 import (
 	"crypto/sha256"
@@ -28,6 +31,14 @@ const (
 	plainBranch  = plainGroup + "."
 )
 
+// Unit is what runs together: a group, or one branch of a repository without a group.
+type Unit struct {
+	Group  string   // "" for a unit that is one ref
+	Ref    repo.Ref // for a unit that is one ref
+	Label  string   // unique among units; a valid label value
+	Prefix string   // start of its runs' names; a DNS label of at most 30 characters
+}
+
 // UnitOf returns the unit that a branch of r runs in. Labels of different units differ:
 //
 //	unit                        | label                          | told apart by
@@ -41,37 +52,39 @@ const (
 // with, or is too long. The hash is the start of the SHA-256 of the whole name.
 func UnitOf(r *config.Repository, branch string) Unit {
 	if r.Group != "" {
-		return Unit{Group: r.Group, Label: groupLabel(r.Group), Prefix: cut(slug(r.Group), maxPrefix)}
+		return Unit{Group: r.Group, Label: GroupLabel(r.Group), Prefix: cut(slug(r.Group), maxPrefix)}
 	}
 	ref := repo.Ref{Repository: r.Name, Branch: branch}
-	return Unit{Ref: ref, Label: refLabel(ref), Prefix: cut(r.Name+"-"+slug(branch), maxPrefix)}
+	return Unit{Ref: ref, Label: RefLabel(ref), Prefix: cut(r.Name+"-"+slug(branch), maxPrefix)}
 }
 
-func groupLabel(group string) string {
+// GroupLabel returns the label of the unit that a group is.
+func GroupLabel(group string) string {
 	if len(group) <= maxLabel && strings.Trim(group, plainGroup) == "" && fitEnd(group) && fitEnd(group[:1]) {
 		return group
 	}
 	return cut(slug(group), maxLabel-hashedEnd) + ".." + digits(group, 8)
 }
 
-func refLabel(ref repo.Ref) string {
+// RefLabel returns the label of the unit that a branch of a repository without a group is.
+func RefLabel(ref repo.Ref) string {
 	plain := ref.Repository + "." + ref.Branch
 	if len(plain) <= maxLabel && strings.Trim(ref.Branch, plainBranch) == "" && fitEnd(plain) && !strings.Contains(ref.Branch, "..") {
 		return plain
 	}
-	start := labelStart(ref.Repository)
+	start := LabelStart(ref.Repository)
 	return start + cut(slug(ref.Branch), maxLabel-hashedEnd-len(start)) + ".." + digits(ref.String(), 8)
 }
 
-// isRefLabel reports whether a label is that of a unit that is one ref: its first dot is not one of a pair.
-func isRefLabel(label string) bool {
+// IsRefLabel reports whether a label is that of a unit that is one ref: its first dot is not one of a pair.
+func IsRefLabel(label string) bool {
 	_, rest, dotted := strings.Cut(label, ".")
 	return dotted && !strings.HasPrefix(rest, ".")
 }
 
-// labelStart returns what the label of every unit that is a ref of this repository starts with. A long name
+// LabelStart returns what the label of every unit that is a ref of this repository starts with. A long name
 // is shortened to leave ten characters to the branch.
-func labelStart(repository string) string {
+func LabelStart(repository string) string {
 	return cut(repository, maxLabel-hashedEnd-len(".")-10) + "."
 }
 
@@ -104,32 +117,33 @@ func digits(text string, n int) string {
 	return hex.EncodeToString(sum[:])[:n]
 }
 
-// nameTasks gives each member's task its name: a DNS label of at most 40 characters, the repository's name
-// when that has one task, otherwise with the branch. What is too long or taken ends with a hash instead.
-func nameTasks(members []Member) {
-	count := make(map[string]int, len(members))
-	for _, m := range members {
-		count[m.Repository.Name]++
+// Tasks returns the name of each ref's task in one run: a DNS label of at most 40 characters, the repository's
+// name when that has one task, otherwise with the branch. What is too long or taken ends with a hash instead.
+func Tasks(refs []repo.Ref) []string {
+	count := make(map[string]int, len(refs))
+	for _, ref := range refs {
+		count[ref.Repository]++
 	}
-	taken := make(map[string]bool, len(members))
-	name := func(m *Member, want string) {
+	tasks := make([]string, len(refs))
+	taken := make(map[string]bool, len(refs))
+	name := func(at int, want string) {
 		got := cut(want, maxTask)
-		ref := repo.Ref{Repository: m.Repository.Name, Branch: m.Branch}.String()
 		for i := 0; taken[got] || i == 0 && got != want; i++ {
-			got = cut(want, maxTask-len("-12345678")) + "-" + digits(strconv.Itoa(i)+" "+ref, 8)
+			got = cut(want, maxTask-len("-12345678")) + "-" + digits(strconv.Itoa(i)+" "+refs[at].String(), 8)
 		}
 		taken[got] = true
-		m.Task = got
+		tasks[at] = got
 	}
 	// A repository's own name goes to it before another's branch can take it.
-	for i := range members {
-		if m := &members[i]; count[m.Repository.Name] == 1 {
-			name(m, m.Repository.Name)
+	for i, ref := range refs {
+		if count[ref.Repository] == 1 {
+			name(i, ref.Repository)
 		}
 	}
-	for i := range members {
-		if m := &members[i]; count[m.Repository.Name] > 1 {
-			name(m, m.Repository.Name+"-"+slug(m.Branch))
+	for i, ref := range refs {
+		if count[ref.Repository] > 1 {
+			name(i, ref.Repository+"-"+slug(ref.Branch))
 		}
 	}
+	return tasks
 }

@@ -1,4 +1,4 @@
-package plan
+package naming
 
 import (
 	"fmt"
@@ -96,21 +96,20 @@ func FuzzUnitOf(f *testing.F) {
 		}
 		checkUnit(t, UnitOf(&config.Repository{Name: name}, text))
 		checkUnit(t, UnitOf(&config.Repository{Name: name, Group: text}, ""))
-		single := config.Repository{Name: name}
-		members := []Member{{Repository: &single, Branch: text}, {Repository: &single, Branch: text + "/"}}
+		refs := []repo.Ref{{Repository: name, Branch: text}, {Repository: name, Branch: text + "/"}}
 		for range 2 {
-			nameTasks(members)
-			for _, m := range members {
-				if !dnsLabel.MatchString(m.Task) || len(m.Task) > 40 || len(members) == 2 && members[0].Task == members[1].Task {
-					t.Errorf("tasks of %s@%q: %q is no DNS label of at most 40 characters, or taken", name, text, m.Task)
+			tasks := Tasks(refs)
+			for _, task := range tasks {
+				if !dnsLabel.MatchString(task) || len(task) > 40 || len(tasks) == 2 && tasks[0] == tasks[1] {
+					t.Errorf("tasks of %s@%q: %q is no DNS label of at most 40 characters, or taken", name, text, task)
 				}
 			}
-			members = members[:1]
+			refs = refs[:1]
 		}
 	})
 }
 
-func TestNameTasks(t *testing.T) {
+func TestTasks(t *testing.T) {
 	long := strings.Repeat("l", 41)
 	tests := map[string]struct {
 		refs []string // repository@branch
@@ -127,21 +126,15 @@ func TestNameTasks(t *testing.T) {
 		"a branch that shows nothing": {[]string{"rag@日本", "rag@main"}, []string{"rag-x", "rag-main"}},
 	}
 	for name, tt := range tests {
-		repositories := map[string]*config.Repository{}
-		var members []Member
+		var refs []repo.Ref
 		for _, ref := range tt.refs {
 			r, branch, _ := strings.Cut(ref, "@")
-			if repositories[r] == nil {
-				repositories[r] = &config.Repository{Name: r}
-			}
-			members = append(members, Member{Repository: repositories[r], Branch: branch})
+			refs = append(refs, repo.Ref{Repository: r, Branch: branch})
 		}
-		nameTasks(members)
-		var got []string
-		for _, m := range members {
-			got = append(got, m.Task)
-			if !dnsLabel.MatchString(m.Task) || len(m.Task) > 40 {
-				t.Errorf("%s: task %q is no DNS label of at most 40 characters", name, m.Task)
+		got := Tasks(refs)
+		for _, task := range got {
+			if !dnsLabel.MatchString(task) || len(task) > 40 {
+				t.Errorf("%s: task %q is no DNS label of at most 40 characters", name, task)
 			}
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -151,17 +144,15 @@ func TestNameTasks(t *testing.T) {
 }
 
 func TestManyTasksHaveDifferentNames(t *testing.T) {
-	r := &config.Repository{Name: strings.Repeat("r", 63)}
-	var members []Member
+	var refs []repo.Ref
 	for i := range 500 {
-		members = append(members, Member{Repository: r, Branch: fmt.Sprintf("feature/%d", i)})
+		refs = append(refs, repo.Ref{Repository: strings.Repeat("r", 63), Branch: fmt.Sprintf("feature/%d", i)})
 	}
-	nameTasks(members)
-	seen := map[string]string{}
-	for _, m := range members {
-		if other, taken := seen[m.Task]; taken {
-			t.Errorf("task %q is that of %q and of %q", m.Task, other, m.Branch)
+	seen := map[string]repo.Ref{}
+	for i, task := range Tasks(refs) {
+		if other, taken := seen[task]; taken {
+			t.Errorf("task %q is that of %s and of %s", task, other, refs[i])
 		}
-		seen[m.Task] = m.Branch
+		seen[task] = refs[i]
 	}
 }
