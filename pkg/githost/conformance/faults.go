@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
@@ -54,32 +55,34 @@ func faults(t *testing.T, h testhost.Host) {
 	}
 }
 
+// The time that there is ends a request over a real connection.
 func hanging(t *testing.T, h testhost.Host) {
 	origin := testhost.Serve(t, githosttest.Fault(githosttest.Hang, nil))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := githost.WithTimeout(t.Context(), "example.com", 50*time.Millisecond)
 	defer cancel()
 	got := testhost.Open(t, h.Driver.Open, origin, "", testhost.Token).Heads(ctx, []githost.Wanted{testhost.Wanted(t, origin, "team/app", "main")})
-	if e := testhost.ErrorOf(t, got[0]); e.Kind != githost.Temporary {
-		t.Errorf("%v, want a temporary error", e)
+	if e := testhost.ErrorOf(t, got[0]); e.Kind != githost.Temporary || !strings.Contains(e.Error(), "no answer within ") {
+		t.Errorf("%v, want a temporary error that tells how long there was no answer", e)
 	}
 }
 
-// The deadline of the caller ends a request, in the caller's words.
+// The deadline of the caller ends a request, in the caller's words: all of its time, or the half of it that one
+// repository has.
 func deadline(t *testing.T, h testhost.Host) {
-	api := oneRepository(h)
-	api.SetLatency(time.Hour)
-	origin := testhost.Serve(t, api)
-	ctx, cancel := githost.WithTimeout(t.Context(), "example.com", 50*time.Millisecond)
-	defer cancel()
-	o := testhost.Open(t, h.Driver.Open, origin, "", "").Heads(ctx, []githost.Wanted{testhost.Wanted(t, origin, "team/app", "main")})
-	e := testhost.ErrorOf(t, o[0])
-	own := strings.Contains(e.Error(), "no answer within 50ms")
-	if h.OneByOne { // half of what is left, or all of it
-		own = strings.Contains(e.Error(), "no answer within ") && strings.Contains(e.Error(), "ms: context deadline exceeded")
-	}
-	if e.Kind != githost.Temporary || !own {
-		t.Errorf("a server that takes an hour: %v, want the deadline's own words", e)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const origin = "http://h.example"
+		host := testhost.OpenOver(t, h.Driver.Open, githosttest.Delayed{Handler: oneRepository(h), Latency: time.Hour}, origin, "", "")
+		ctx, cancel := githost.WithTimeout(t.Context(), "example.com", 50*time.Millisecond)
+		defer cancel()
+		want := "no answer within 50ms: context deadline exceeded"
+		if h.OneByOne {
+			want = "no answer within 25ms: context deadline exceeded"
+		}
+		o := host.Heads(ctx, []githost.Wanted{testhost.Wanted(t, origin, "team/app", "main")})[0]
+		if e := testhost.ErrorOf(t, o); e.Kind != githost.Temporary || !strings.HasSuffix(e.Error(), want) {
+			t.Errorf("a server that takes an hour: %v, want %q", e, want)
+		}
+	})
 }
 
 func lies(t *testing.T, h testhost.Host) {

@@ -255,5 +255,9 @@ func oneRepository(h testhost.Host) *githosttest.API {
 func ask(t *testing.T, h testhost.Host, handler http.Handler, token, path string, branches ...string) repo.Observation {
 	t.Helper()
 	origin := testhost.Serve(t, handler)
-	return testhost.Open(t, h.Driver.Open, origin, "", token).Heads(t.Context(), []githost.Wanted{testhost.Wanted(t, origin, path, branches...)})[0]
+	got := testhost.Open(t, h.Driver.Open, origin, "", token).Heads(t.Context(), []githost.Wanted{testhost.Wanted(t, origin, path, branches...)})
+	if len(got) != 1 {
+		t.Fatalf("%d answers for one repository", len(got))
+	}
+	return got[0]
 }
