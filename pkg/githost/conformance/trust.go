@@ -62,7 +62,9 @@ func echoes(t *testing.T, h testhost.Host) {
 					_, password, _ := req.BasicAuth()
 					_, _ = fmt.Fprintf(w, format, req.Header.Get("Authorization"), password)
 				}), testhost.Token, "team/app", "main")
-				testhost.ErrorOf(t, o)
+				if e := testhost.ErrorOf(t, o); e.Kind == githost.NoBranch {
+					t.Errorf("%d: %v, want an error of the answer", status, e)
+				}
 			}
 		})
 	}

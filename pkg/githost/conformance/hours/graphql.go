@@ -25,7 +25,7 @@ func withGraphQL(api http.Handler, offered func() bool) http.Handler {
 	})
 }
 
-// GraphQLIsLookedFor: a host without GraphQL is asked for it again after an hour. It may have been upgraded, or only
+// GraphQLIsLookedFor asserts that a host without GraphQL is asked for it again after an hour. It may have been upgraded, or only
 // been starting.
 func GraphQLIsLookedFor(t *testing.T, h testhost.Host) {
 	if !h.GraphQL() {
@@ -64,7 +64,7 @@ func GraphQLIsLookedFor(t *testing.T, h testhost.Host) {
 	}
 }
 
-// GraphQLGoesAway: a GraphQL that is away for a cycle is trouble of the host, and no reason to read thousands of
+// GraphQLGoesAway asserts that a GraphQL that is away for a cycle is trouble of the host, and no reason to read thousands of
 // repositories by REST for an hour. One that stays away is.
 func GraphQLGoesAway(t *testing.T, h testhost.Host) {
 	if !h.GraphQL() {

@@ -13,7 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
-// LimitsWithoutATime: a limit without a time, or with one that is over by a clock that is ahead, is not asked about
+// LimitsWithoutATime asserts that a limit without a time, or with one that is over by a clock that is ahead, is not asked about
 // every minute.
 func LimitsWithoutATime(t *testing.T, h testhost.Host) {
 	for name, l := range h.Limits {
@@ -53,7 +53,7 @@ func LimitsWithoutATime(t *testing.T, h testhost.Host) {
 	}
 }
 
-// RefusedToken: a token that is refused is sent three times in all, from the start or after it was good, however many
+// RefusedToken asserts that a token that is refused is sent three times in all, from the start or after it was good, however many
 // repositories have it. The next token is used at once.
 func RefusedToken(t *testing.T, h testhost.Host) {
 	for _, wasGood := range []bool{false, true} {
@@ -99,7 +99,7 @@ func RefusedToken(t *testing.T, h testhost.Host) {
 	}
 }
 
-// Maintenance: one that begins in the middle of a cycle ends it soon, and the next cycles send nothing until it is to
+// Maintenance asserts that one that begins in the middle of a cycle ends it soon, and the next cycles send nothing until it is to
 // be over.
 func Maintenance(t *testing.T, h testhost.Host) {
 	synctest.Test(t, func(t *testing.T) {

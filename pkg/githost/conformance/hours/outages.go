@@ -58,7 +58,7 @@ func (d drip) Read(p []byte) (int, error) {
 	}
 }
 
-// Outages: a host that is no use, whatever it does instead, is asked at most 12 times in an hour for 500 repositories or
+// Outages asserts that a host that is no use, whatever it does instead, is asked at most 12 times in an hour for 500 repositories or
 // few, from the start of the program or after it was well. It is read again within eleven minutes when it is back.
 func Outages(t *testing.T, h testhost.Host) {
 	for name, fault := range noUse {
@@ -143,7 +143,7 @@ func hang(req *http.Request) (*http.Response, error) {
 	return nil, req.Context().Err()
 }
 
-// ProbesTakeTurns: a host that failed as a whole is tried with one repository at a time. It is never the same one, lest
+// ProbesTakeTurns asserts that a host that failed as a whole is tried with one repository at a time. It is never the same one, lest
 // the others stay unread when only that one is still broken.
 func ProbesTakeTurns(t *testing.T, h testhost.Host) {
 	for _, name := range []string{"500", "garbage"} {
@@ -158,6 +158,7 @@ func ProbesTakeTurns(t *testing.T, h testhost.Host) {
 						return
 					}
 					resp, _ := noUse[name](req)
+					defer resp.Body.Close()
 					rw.WriteHeader(resp.StatusCode)
 					_, _ = io.Copy(rw, resp.Body)
 				})}, 0)
@@ -175,13 +176,13 @@ func ProbesTakeTurns(t *testing.T, h testhost.Host) {
 	}
 }
 
-// NobodyListens, over real connections: a port that is closed, and one where nobody ever answers. Two cycles right after
+// NobodyListens tries, over real connections, a port that is closed, and one where nobody ever answers. Two cycles right after
 // each other send no more than three requests, for the second falls into the first wait.
 func NobodyListens(t *testing.T, h testhost.Host) {
 	for _, open := range []bool{false, true} {
 		t.Run(fmt.Sprint("open: ", open), func(t *testing.T) {
 			t.Parallel()
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
 			}

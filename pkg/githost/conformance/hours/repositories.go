@@ -14,7 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
-// RepositoryWithoutSense: a repository that makes no sense costs the others of its host nothing, whether the host tells
+// RepositoryWithoutSense asserts that a repository that makes no sense costs the others of its host nothing, whether the host tells
 // what changed or not.
 func RepositoryWithoutSense(t *testing.T, h testhost.Host) {
 	for _, token := range []string{testhost.Token, ""} {
@@ -46,7 +46,7 @@ func RepositoryWithoutSense(t *testing.T, h testhost.Host) {
 	}
 }
 
-// RepositoryToWait: a repository of a host that works waits alone when it is told to, for as long as it is told.
+// RepositoryToWait asserts that a repository of a host that works waits alone when it is told to, for as long as it is told.
 func RepositoryToWait(t *testing.T, h testhost.Host) {
 	if !h.OneByOne {
 		return

@@ -11,7 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 )
 
-// SlowHost: a host that is too slow for all of its repositories in one cycle has each of them read in its turn. What a
+// SlowHost asserts that a host that is too slow for all of its repositories in one cycle has each of them read in its turn. What a
 // cycle had no time for is counted as late, and comes first in the next one.
 func SlowHost(t *testing.T, h testhost.Host) {
 	synctest.Test(t, func(t *testing.T) {

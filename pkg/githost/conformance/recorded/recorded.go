@@ -103,7 +103,7 @@ func CheckShape(t *testing.T, api *githosttest.API, path string, real Answer) {
 	api.SetPrivate("octo/priv")
 	api.SetDenied("octo/denied")
 	api.Rename("octo/old", "octo/renamed")
-	req := httptest.NewRequest(http.MethodGet, path, nil)
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 	req.Header.Set("Authorization", "token "+testhost.Token)
 	w := httptest.NewRecorder()
 	api.ServeHTTP(w, req)

@@ -11,7 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 )
 
-// IdleCycles: a cycle in which nothing changed costs no more than a host says. The sweep is apart: it is so long here
+// IdleCycles asserts that a cycle in which nothing changed costs no more than a host says. The sweep is apart: it is so long here
 // that no repository has its turn.
 func IdleCycles(t *testing.T, h testhost.Host) {
 	for name, c := range h.Idle {

@@ -22,7 +22,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// Told: branches are pushed to, forced back, created and deleted at random for thousands of cycles, as a Reader reads
+// Told asserts that branches are pushed to, forced back, created and deleted at random for thousands of cycles, as a Reader reads
 // them: all in each cycle, by hints, and by hints that lie. What it reads is what is there. What it answers from memory
 // was there within a sweep and a cycle.
 func Told(t *testing.T, h testhost.Host) {
@@ -167,7 +167,7 @@ func checkTruth(t *testing.T, cycle int, w githost.Wanted, truth map[string]repo
 	}
 }
 
-// ToldByGraphQL: whatever happens to the branches, each batch reads what is there, and hints miss no push.
+// ToldByGraphQL asserts that whatever happens to the branches, each batch reads what is there, and hints miss no push.
 func ToldByGraphQL(t *testing.T, h testhost.Host) {
 	if !h.GraphQL() {
 		return
@@ -224,7 +224,7 @@ func ToldByGraphQL(t *testing.T, h testhost.Host) {
 	}
 }
 
-// HintsSurvive: the few QA repositories that a cycle's runs need are read as they are, and the hints about all the
+// HintsSurvive asserts that the few QA repositories that a cycle's runs need are read as they are, and the hints about all the
 // watched ones are as good afterwards as before.
 func HintsSurvive(t *testing.T, h testhost.Host) {
 	if h.Hints == nil {
