@@ -181,6 +181,9 @@ func (w *watching) tellTheRest(signal context.Context, bus *event.Bus) func() {
 		ctx, done := context.WithTimeout(ending, 10*time.Second)
 		defer done()
 		bus.Close(ctx)
+		if !w.flags.once {
+			w.log.Info("stopped")
+		}
 	}
 }
 
@@ -191,7 +194,6 @@ func (w *watching) run(ctx context.Context) error {
 	w.log.Info("watching", "repositories", len(w.cfg.Repositories), "groups", len(w.cfg.Groups),
 		"interval", cmp.Or(w.flags.interval, w.cfg.PollingInterval))
 	w.watcher.Run(ctx)
-	w.log.Info("stopped")
 	return nil
 }
 

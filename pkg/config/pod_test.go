@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -68,5 +69,23 @@ func TestPodThatHoldsItself(t *testing.T) {
 		"deploy: {qa_repo_url: https://github.com/a/q, commands: [./run]}}]\n"), Options{Hosts: Known})
 	if err == nil || strings.Count(err.Error(), "is nested more than 20 deep") != 1 {
 		t.Errorf("got %.300v, want one error that it is nested too deep", err)
+	}
+}
+
+// Aliases of aliases are many values from few bytes.
+func TestPodOfManyAliases(t *testing.T) {
+	text := "global: {pod: {affinity: {"
+	for i := range 8 {
+		last := strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 10), ", ")
+		if i == 0 {
+			last = "x"
+		}
+		text += fmt.Sprintf("k%d: &a%d [%s], ", i, i, last)
+	}
+	_, err := Parse([]byte(text+"}}}\n"+
+		"repositories: [{name: a, monitor: {repo_url: https://github.com/a/b, branches: [main]}, "+
+		"deploy: {qa_repo_url: https://github.com/a/q, commands: [./run]}}]\n"), Options{Hosts: Known})
+	if err == nil || strings.Count(err.Error(), "is one value too many") != 1 || len(err.Error()) > 1000 {
+		t.Errorf("got %.300v, want one short error that there are too many values", err)
 	}
 }

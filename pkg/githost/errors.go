@@ -29,12 +29,22 @@ var ErrAddress = errors.New("not the address of a repository")
 var ErrNotAsked = errors.New("not asked")
 
 // NotAsked returns err for a request that was not sent because of it. Its repository is late, and comes first in the
-// next cycle.
+// next cycle. What ended the others stays in its chain.
 func NotAsked(err *Error) *Error {
+	if errors.Is(err, ErrNotAsked) {
+		return err
+	}
 	same := *err
-	same.Err = &told{text: err.Err.Error(), cause: ErrNotAsked}
+	same.Err = &told{text: err.Err.Error(), cause: notAsked{errors.Unwrap(err.Err)}}
 	return &same
 }
+
+// notAsked is ErrNotAsked, and what it is because of.
+type notAsked struct{ cause error }
+
+func (notAsked) Error() string        { return ErrNotAsked.Error() }
+func (notAsked) Is(target error) bool { return target == ErrNotAsked } //nolint:errorlint // errors.Is asks for this one
+func (n notAsked) Unwrap() error      { return n.cause }
 
 // Senseless reports whether an observation is of an answer that makes no sense, so that others of the same host
 // may make none either.

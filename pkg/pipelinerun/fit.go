@@ -55,17 +55,14 @@ func fitPart(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.
 	if err != nil {
 		return nil, run, err
 	}
-	// What the run says of itself varies with its members: seldom there is one place less, or one more.
+	// What the run says of itself varies with its members: seldom there is one place less.
 	for ; places > 0; places-- {
 		part = run.Split(places, large)
 		if len(part.Trigger.Refs) == 0 {
 			break
 		}
-		if pr, size, err = sized(cfg, part); err != nil {
+		if pr, size, err = sized(cfg, part); err != nil || size <= MaxSize {
 			return pr, part, err
-		}
-		if size <= MaxSize {
-			return topUp(cfg, run, most, pr, part, large)
 		}
 	}
 	var refs []string
@@ -73,19 +70,6 @@ func fitPart(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.
 		refs = append(refs, c.Ref.String())
 	}
 	return nil, run, TooLarge(refs)
-}
-
-// topUp returns a part that fits, with one more member after the other, up to most, while that fits too.
-func topUp(cfg *config.Config, run plan.Run, most int, pr *v1.PipelineRun, part plan.Run, large map[repo.Ref]bool) (*v1.PipelineRun, plan.Run, error) {
-	for len(part.Members) < min(most, len(run.Members)) {
-		more := run.Split(len(part.Members)+1, large)
-		larger, size, err := sized(cfg, more)
-		if err != nil || size > MaxSize || len(more.Members) <= len(part.Members) {
-			break // what fits is enough
-		}
-		pr, part = larger, more
-	}
-	return pr, part, nil
 }
 
 // TooLarge says which refs have no room in a PipelineRun; nil for none.

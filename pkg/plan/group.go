@@ -49,7 +49,7 @@ func (p *planner) group(indices []int) (Run, bool) {
 		r := &p.Config.Repositories[i]
 		served[r.Name] = highest(p.Snapshot.Repositories[r.Name])
 		last = max(last, served[r.Name])
-		if errors.Is(p.failure(i), ErrPending) {
+		if err := p.failure(i); errors.Is(err, ErrPending) || errors.Is(err, ErrNotAsked) && !p.seen(r.Name) {
 			return Run{}, false
 		}
 		changes := p.due[r.Name]
@@ -75,6 +75,12 @@ func (p *planner) group(indices []int) (Run, bool) {
 	run := newRun(p.Input, naming.UnitOf(first, ""), trigger, members, leftOut)
 	run.turns = turns(members, served, func(ref repo.Ref) int { return p.Snapshot.Repositories[ref.Repository].Branches[ref.Branch].N })
 	return run, true
+}
+
+// seen reports whether a look at the repository has succeeded.
+func (p *planner) seen(name string) bool {
+	r, known := p.Snapshot.Repositories[name]
+	return known && !r.Unseen
 }
 
 func changed(r *config.Repository, c Change) Member {

@@ -61,7 +61,8 @@ import (
 //	cannot be read  | the same, at the SHA that is remembered      | no task
 //	nothing known   | left out, and the run says so                | no task
 //	no answer yet   | the whole run has to wait for the answer     | the same
-//	not asked       | as if it could not be read                   | no task
+//	not asked       | as if it could not be read; where nothing is | no task; the same
+//	                | known the whole run has to wait              |
 //
 // The first configured branch is the first one, sorted by name, that matches the first entry of `branches`
 // which matches any. Everything comes in the order of the file, refs of one repository sorted by branch.

@@ -35,6 +35,7 @@ type cycle struct {
 	next     state.Snapshot // what it shall hold
 	saved    bool           // the store holds the runs of this cycle
 	observed []repo.Observation
+	whole    bool  // everything is looked at
 	looking  []int // indices of the repositories that are looked at
 	reason   string
 	report   event.Report
@@ -101,16 +102,16 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	if w.unsure == nil {
 		w.unsure = map[string]bool{}
 	}
-	whole := len(request.Repositories) == 0
+	c.whole = len(request.Repositories) == 0
 	for i := range c.observed {
-		if whole || slices.Contains(request.Repositories, w.Config.Repositories[i].Name) {
+		if c.whole || slices.Contains(request.Repositories, w.Config.Repositories[i].Name) {
 			c.looking = append(c.looking, i)
 			c.observed[i].Err = plan.ErrPending
 		} else {
 			c.observed[i].Err = plan.ErrNotAsked
 		}
 	}
-	if !whole { // what waits elsewhere is not looked for, and still waits
+	if !c.whole { // what waits elsewhere is not looked for, and still waits
 		maps.Copy(c.waiting, w.waiting)
 	}
 	c.report.Repositories = len(c.looking)
@@ -140,16 +141,21 @@ func (c *cycle) askHosts(ctx context.Context) {
 
 // end tells that the cycle is done, and keeps what the next one is to know of it.
 func (c *cycle) end(start time.Time) {
-	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.cycles == 0, Took: c.Now().Sub(start)}
+	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.first(), Took: c.Now().Sub(start)}
 	if !c.report.Stopped {
 		if done.First {
 			done.Unread = c.unread()
 		}
-		c.Watcher.cycles++
+		if c.whole {
+			c.Watcher.cycles++
+		}
 		c.Watcher.waiting = c.waiting
 	}
 	c.Tell(done)
 }
+
+// first reports whether this is the first look at everything, whose end names all that cannot be read.
+func (c *cycle) first() bool { return c.cycles == 0 && c.whole }
 
 // unread returns the repositories that could not be read, but for those of which damage told.
 func (c *cycle) unread() []event.Failure {
@@ -229,7 +235,8 @@ func (c *cycle) load(ctx context.Context) error {
 func (c *cycle) plan(ctx context.Context, answered []bool) {
 	fresh := slices.Clone(answered)
 	for i, o := range c.observed {
-		fresh[i] = fresh[i] && !o.Cached
+		// Looks at some repositories may come seconds apart, while a host still lags.
+		fresh[i] = fresh[i] && !o.Cached && c.whole
 	}
 	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Key: c.key, Observed: c.observed, Fresh: fresh, Now: c.Now()})
 	c.next = p.Snapshot
@@ -397,7 +404,7 @@ func (c *cycle) trouble(e event.UnitFailing) {
 // tellNoticed tells what was seen, once it is remembered.
 func (c *cycle) tellNoticed() {
 	if len(c.noticed) > 0 {
-		c.Tell(event.Noticed{Events: c.noticed, First: c.cycles == 0})
+		c.Tell(event.Noticed{Events: c.noticed, First: c.first()})
 	}
 }
 

@@ -80,6 +80,63 @@ func TestLookAtSomeKeepsWhatWaits(t *testing.T) {
 	}
 }
 
+// Looks at a part come seconds apart, while a host may still lag: they forget no branch.
+func TestLookAtSomeForgetsNothing(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	w.set("a", "dev", "1")
+	w.cycle()
+	lagging := w.heads["https://a.example/x"]
+	w.heads["https://a.example/x"] = map[string]repo.SHA{"main": lagging["main"]}
+	for range 4 {
+		if _, err := w.watcher.RunOnce(t.Context(), Request{Repositories: []string{"a"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.heads["https://a.example/x"] = lagging
+	w.cycle()
+	w.check("dev was always there", "")
+}
+
+// The first look at everything names what cannot be read, also where a look at a part came before it.
+func TestLookAtSomeBeforeTheFirstCycle(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", "")+entry("b", ""))
+	w.set("a", "main", "1")
+	var unread []event.Failure
+	w.watcher.Tell = func(e event.Event) {
+		if done, ok := e.(event.CycleDone); ok {
+			unread = append(unread, done.Unread...)
+		}
+	}
+	if _, err := w.watcher.RunOnce(t.Context(), Request{Repositories: []string{"a"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.cycle()
+	if len(unread) != 1 || unread[0].Repository != "b" {
+		t.Errorf("told that %+v cannot be read, want b", unread)
+	}
+}
+
+// A member of which nothing is known is not left out of its group's run because nobody asked for it.
+func TestLookAtSomeWaitsForMembersNeverSeen(t *testing.T) {
+	w := newWorld(t, "groups: {site: {}}\nrepositories:"+entry("a", "group: site")+entry("b", "group: site"))
+	w.set("a", "main", "1")
+	w.cycle()
+	w.set("a", "main", "2")
+	w.set("b", "main", "1")
+	if _, err := w.watcher.RunOnce(t.Context(), Request{Repositories: []string{"a"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.check("b was never seen", "")
+	w.cycle()
+	w.check("a look at all", "a@main=2")
+	for _, run := range w.engine.runs {
+		if n := len(run.Spec.PipelineSpec.Tasks); n != 2 {
+			t.Errorf("the run has %d tasks, want both members", n)
+		}
+	}
+}
+
 // counted counts the questions a host gets.
 type counted struct {
 	Heads

@@ -67,7 +67,7 @@ type Watcher struct {
 	requests requests
 	applied  atomic.Pointer[config.Config] // what Apply was given, until a cycle begins
 
-	cycles  int             // since the start
+	cycles  int             // looks at everything since the start
 	looked  time.Time       // when the runs of all units were looked at
 	unsure  map[string]bool // labels of units that may have a run which the state does not know
 	waiting map[string]bool // the runs of which it was told that they wait

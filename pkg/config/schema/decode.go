@@ -50,7 +50,8 @@ type Decoder struct {
 	expanded map[string]string
 	bytes    int  // that were read
 	most     int  // that may be
-	deep     bool // the tree that is read was nested too deep: no more of it is
+	deep     bool // the tree that is read was nested too deep, or too large: no more of it is
+	values   int  // that it has so far
 	parts    *chunked
 }
 
@@ -239,13 +240,17 @@ func (d *Decoder) item(path string, i int, n *yaml.Node, read func(path string, 
 	return true
 }
 
-// maxDepth bounds what a tree is nested in. An alias may lead to what it stands in.
-const maxDepth = 20
+// A tree is nested no deeper than maxDepth and has no more values than maxValues. An alias may lead to what it
+// stands in, and ten of ten aliases are a hundred values.
+const (
+	maxDepth  = 20
+	maxValues = 10_000
+)
 
 // Tree returns a value of any shape: texts with their variables expanded, in []any and map[string]any. Keys without a
 // value are left out.
 func (d *Decoder) Tree(path string, n *yaml.Node) (any, bool) {
-	d.deep = false
+	d.deep, d.values = false, 0
 	return d.tree(path, n, maxDepth)
 }
 
@@ -253,6 +258,10 @@ func (d *Decoder) tree(path string, n *yaml.Node, depth int) (any, bool) {
 	if depth == 0 && !d.deep { // once: what leads to itself twice would do so a million times
 		d.deep = true
 		d.Fail(path, "is nested more than %d deep; want less", maxDepth)
+	}
+	if d.values++; d.values > maxValues && !d.deep {
+		d.deep = true
+		d.Fail(path, "is one value too many: a section of this kind has at most %d", maxValues)
 	}
 	if d.deep {
 		return nil, false

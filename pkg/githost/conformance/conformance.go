@@ -2,22 +2,24 @@
 //
 //	func TestConformance(t *testing.T) { conformance.Test(t, host) }
 //
-// A Host says how its test server is made and what it can do. What only one kind does is tested beside it.
+// A testhost.Host says how its test server is made and what it can do. What only one kind does is tested beside it.
+//
+// The list of promises is here, with the tests of one answer and one batch. Package truth has those of a Reader while
+// all is well, and package hours those of a Reader in trouble.
 package conformance
 
 import (
-	"net/http"
 	"testing"
-	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/hours"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/truth"
 )
 
 // promises are what is tested, from one answer of a host to hours of reading it.
 var promises = []struct {
 	name string
-	keep func(*testing.T, Host)
+	keep func(*testing.T, testhost.Host)
 }{
 	// One answer.
 	{"heads or the reason why not", headsOrAReason},
@@ -26,7 +28,10 @@ var promises = []struct {
 	{"asks for no more than it needs", requests},
 	{"refuses what cannot work", refusals},
 	{"an answer that is broken", faults},
+	{"half of an answer", cutShort},
 	{"an answer that lies", lies},
+	{"an answer that repeats the credential", echoes},
+	{"a redirect to another server", redirects},
 	{"pages without an end", endlessPages},
 	{"an answer that goes on for ever", endlessAnswers},
 	{"an answer that is large", wideAnswers},
@@ -42,134 +47,29 @@ var promises = []struct {
 	{"can be interrupted", interrupted},
 	{"smaller queries where large ones fail", asksForLess},
 
-	// A Reader, for hours.
-	{"tells the truth", tellsTheTruth},
-	{"GraphQL tells the truth", graphQLTellsTheTruth},
-	{"an idle cycle is cheap", idleCycles},
-	{"hints survive a look at others", hintsSurvive},
-	{"an outage of an hour", outages},
-	{"maintenance in the middle of a cycle", maintenance},
-	{"one repository that is to wait", repositoryThatIsToWait},
-	{"one repository that makes no sense", oddRepository},
-	{"probes take turns", probesTakeTurns},
-	{"a slow host is read in turns", slowHost},
-	{"a limit without a time", limitsWithoutATime},
-	{"a token that is refused", refusedToken},
-	{"nobody listens", nobodyListens},
-	{"GraphQL is looked for again", graphQLIsLookedFor},
-	{"GraphQL goes away", graphQLGoesAway},
+	// A Reader.
+	{"tells the truth", truth.Told},
+	{"GraphQL tells the truth", truth.ToldByGraphQL},
+	{"an idle cycle is cheap", truth.IdleCycles},
+	{"hints survive a look at others", truth.HintsSurvive},
+
+	// A Reader in trouble, for hours.
+	{"an outage of an hour", hours.Outages},
+	{"maintenance in the middle of a cycle", hours.Maintenance},
+	{"one repository that is to wait", hours.RepositoryToWait},
+	{"one repository that makes no sense", hours.RepositoryWithoutSense},
+	{"probes take turns", hours.ProbesTakeTurns},
+	{"a slow host is read in turns", hours.SlowHost},
+	{"a limit without a time", hours.LimitsWithoutATime},
+	{"a token that is refused", hours.RefusedToken},
+	{"nobody listens", hours.NobodyListens},
+	{"GraphQL is looked for again", hours.GraphQLIsLookedFor},
+	{"GraphQL goes away", hours.GraphQLGoesAway},
 }
 
 // Test tests all that a host promises. A promise about what it cannot do is left out.
-func Test(t *testing.T, h Host) {
+func Test(t *testing.T, h testhost.Host) {
 	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) { p.keep(t, h) })
 	}
-}
-
-// Host is a kind of host, its server for tests, and what it can do.
-type Host struct {
-	Driver githost.Driver
-	Server func() *githosttest.API // without repositories
-
-	// Ways are those in which heads are asked for. The first needs no token.
-	Ways []Way
-	// Missing is what a repository that is not there is without a token: NotFound, or Denied where that is not told.
-	Missing githost.Kind
-	// OneByOne has one request a repository, each with half of the time of all; else there are batches.
-	OneByOne bool
-	// HasAPI knows api_url, and projects that cannot be.
-	HasAPI bool
-	// Hints are for a host that is a githost.Prefilter.
-	Hints *Hints
-
-	Addresses []Address
-	Requests  []Requests
-	Lies      []Lie
-	Words     []Words
-	Limits    map[string]Limit
-	Idle      map[string]Idle
-	Malice    []Malice
-	Wide      map[string]Wide
-}
-
-// Way is one in which heads are asked for.
-type Way struct {
-	Name    string
-	GraphQL bool // and a token is needed
-	Alone   bool // nothing else is asked, and errors come with a 200
-}
-
-// Hints is how a host tells what changed.
-type Hints struct {
-	Repositories int                             // as many as it takes for hints to be worth it
-	Asked        func(path, body string) bool    // whether a request is for them
-	Empty        func(list string) (none string) // makes of a good answer one without what changed
-}
-
-// Address is where a host asks, as follows from URLs in sentry.yaml.
-type Address struct {
-	Origin, APIURL, Repo string
-	Token                string
-	Want                 string // method and URL of the first request
-}
-
-// Requests are what a question takes, by the first way.
-type Requests struct {
-	Branches []string
-	Token    string
-	Want     []string // sorted
-	Auth     string
-}
-
-// Lie is an answer that is HTTP and perhaps JSON, and no good.
-type Lie struct {
-	Name   string
-	Status int
-	Header map[string]string
-	Body   string
-	Want   githost.Kind
-	Text   string // in the error
-}
-
-// Words is an answer that tells of a limit in words.
-type Words struct {
-	Status int
-	Body   string
-	Token  string
-	REST   bool // there is no GraphQL
-}
-
-// Limit is the answer of a host that is asked too often and names no time from which on it may be asked.
-type Limit struct {
-	Serve   Fault
-	Invites bool // a retry, so that each request is sent three times
-}
-
-// Idle is what a cycle costs at most in which nothing changed, of 1,000 repositories with three branches each.
-type Idle struct {
-	Sweep            time.Duration // so long that no repository has its turn; 0 = no hints
-	Requests, Points int
-	Body             int // of a request, in bytes; 0 = does not matter
-}
-
-// Malice is a question that is answered with malice, and how the answers begin that the server then goes on with.
-type Malice struct {
-	Name        string
-	Token       string
-	Asked       func(*http.Request) bool // what is answered so; all else is healthy
-	ContentType string
-	Starts      []string
-	Branch      string // pattern; "" = main.*
-	List        bool   // it is a list of what changed that is asked for, and not heads
-	Elsewhere   bool   // the heads are found elsewhere then
-	Some        bool   // a list that drips is taken as far as it came
-	Most        uint64 // bytes allocated; 0 = 16 MiB
-}
-
-// Wide is an answer of many small things or a large one.
-type Wide struct {
-	Malice            string
-	Start, Unit, Last string
-	Size              int // MiB
 }

@@ -11,14 +11,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 )
 
 // A broken answer for one repository is an error of the right kind, and the repository beside it is read.
-func faults(t *testing.T, h Host) {
+func faults(t *testing.T, h testhost.Host) {
 	for fault, want := range map[githosttest.FaultKind]githost.Kind{
 		githosttest.ShortBody:                              githost.Temporary,
 		githosttest.Truncated:                              githost.Temporary,
@@ -31,68 +33,70 @@ func faults(t *testing.T, h Host) {
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
-			api := h.server()
-			api.Push("team/broken", "main", SHA1)
+			api := oneRepository(h)
+			api.Push("team/broken", "main", testhost.SHA1)
 			broken := githosttest.Fault(fault, api)
-			origin := Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				if strings.Contains(req.URL.Path, "broken") {
 					broken.ServeHTTP(w, req)
 					return
 				}
 				api.ServeHTTP(w, req)
 			}))
-			got := Open(t, h.Driver.Open, origin, "", Token).Heads(t.Context(), []githost.Wanted{
-				Wanted(t, origin, "team/app", "main"), Wanted(t, origin, "team/broken", "main")})
-			if fault != githosttest.TooManyRequests && got[0].Heads["main"] != SHA1 {
-				t.Errorf("the healthy repository: %v, want main at %s", got[0], SHA1)
+			got := testhost.Open(t, h.Driver.Open, origin, "", testhost.Token).Heads(t.Context(), []githost.Wanted{
+				testhost.Wanted(t, origin, "team/app", "main"), testhost.Wanted(t, origin, "team/broken", "main")})
+			if fault != githosttest.TooManyRequests && got[0].Heads["main"] != testhost.SHA1 {
+				t.Errorf("the healthy repository: %v, want main at %s", got[0], testhost.SHA1)
 			}
-			if e := ErrorOf(t, got[1]); e.Kind != want {
+			if e := testhost.ErrorOf(t, got[1]); e.Kind != want {
 				t.Errorf("error %v, want kind %q", e, want)
 			}
 		})
 	}
 }
 
-func hanging(t *testing.T, h Host) {
-	origin := Serve(t, githosttest.Fault(githosttest.Hang, nil))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	got := Open(t, h.Driver.Open, origin, "", Token).Heads(ctx, []githost.Wanted{Wanted(t, origin, "team/app", "main")})
-	if e := ErrorOf(t, got[0]); e.Kind != githost.Temporary {
-		t.Errorf("%v, want a temporary error", e)
-	}
-}
-
-// The deadline of the caller ends a request, in the caller's words.
-func deadline(t *testing.T, h Host) {
-	api := h.server()
-	api.SetLatency(time.Hour)
-	origin := Serve(t, api)
+// The time that there is ends a request over a real connection.
+func hanging(t *testing.T, h testhost.Host) {
+	origin := testhost.Serve(t, githosttest.Fault(githosttest.Hang, nil))
 	ctx, cancel := githost.WithTimeout(t.Context(), "example.com", 50*time.Millisecond)
 	defer cancel()
-	o := Open(t, h.Driver.Open, origin, "", "").Heads(ctx, []githost.Wanted{Wanted(t, origin, "team/app", "main")})
-	e := ErrorOf(t, o[0])
-	own := strings.Contains(e.Error(), "no answer within 50ms")
-	if h.OneByOne { // half of what is left, or all of it
-		own = strings.Contains(e.Error(), "no answer within ") && strings.Contains(e.Error(), "ms: context deadline exceeded")
-	}
-	if e.Kind != githost.Temporary || !own {
-		t.Errorf("a server that takes an hour: %v, want the deadline's own words", e)
+	got := testhost.Open(t, h.Driver.Open, origin, "", testhost.Token).Heads(ctx, []githost.Wanted{testhost.Wanted(t, origin, "team/app", "main")})
+	if e := testhost.ErrorOf(t, got[0]); e.Kind != githost.Temporary || !strings.Contains(e.Error(), "no answer within ") {
+		t.Errorf("%v, want a temporary error that tells how long there was no answer", e)
 	}
 }
 
-func lies(t *testing.T, h Host) {
+// The deadline of the caller ends a request, in the caller's words: all of its time, or the half of it that one
+// repository has.
+func deadline(t *testing.T, h testhost.Host) {
+	synctest.Test(t, func(t *testing.T) {
+		const origin = "http://h.example"
+		host := testhost.OpenOver(t, h.Driver.Open, githosttest.Delayed{Handler: oneRepository(h), Latency: time.Hour}, origin, "", "")
+		ctx, cancel := githost.WithTimeout(t.Context(), "example.com", 50*time.Millisecond)
+		defer cancel()
+		want := "no answer within 50ms: context deadline exceeded"
+		if h.OneByOne {
+			want = "no answer within 25ms: context deadline exceeded"
+		}
+		o := host.Heads(ctx, []githost.Wanted{testhost.Wanted(t, origin, "team/app", "main")})[0]
+		if e := testhost.ErrorOf(t, o); e.Kind != githost.Temporary || !strings.HasSuffix(e.Error(), want) {
+			t.Errorf("a server that takes an hour: %v, want %q", e, want)
+		}
+	})
+}
+
+func lies(t *testing.T, h testhost.Host) {
 	for _, l := range h.Lies {
 		t.Run(l.Name, func(t *testing.T) {
 			t.Parallel()
-			o := h.ask(t, WithoutGraphQL(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			o := ask(t, h, testhost.WithoutGraphQL(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				for k, v := range l.Header {
 					w.Header().Set(k, v)
 				}
 				w.WriteHeader(l.Status)
 				_, _ = io.WriteString(w, l.Body)
-			})), Token, "team/app", "main")
-			if e := ErrorOf(t, o); e.Kind != l.Want || !strings.Contains(e.Error(), l.Text) {
+			})), testhost.Token, "team/app", "main")
+			if e := testhost.ErrorOf(t, o); e.Kind != l.Want || !strings.Contains(e.Error(), l.Text) {
 				t.Errorf("%d %s: %v, want kind %q and %q", l.Status, l.Body, e, l.Want, l.Text)
 			}
 		})
@@ -100,11 +104,11 @@ func lies(t *testing.T, h Host) {
 }
 
 // Pages that never end, and pages at another host, which never sees the token.
-func endlessPages(t *testing.T, h Host) {
+func endlessPages(t *testing.T, h testhost.Host) {
 	if h.OneByOne {
 		return // there are no pages
 	}
-	elsewhere := Serve(t, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+	elsewhere := testhost.Serve(t, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		t.Errorf("the other host was asked %s with %q", req.URL, req.Header.Get("Authorization"))
 	}))
 	for _, c := range []struct {
@@ -116,18 +120,18 @@ func endlessPages(t *testing.T, h Host) {
 		{5000, 21, githost.TooLarge, "more than 100000 branches"},
 	} {
 		requests := 0
-		o := h.ask(t, WithoutGraphQL(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		o := ask(t, h, testhost.WithoutGraphQL(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			requests++
 			w.Header().Set("Link", fmt.Sprintf(`<%s/next?page=%d>; rel="next"`, elsewhere, requests+1))
 			w.Header().Set("X-Next-Page", fmt.Sprint(requests+1))
-			item := `{"ref":"refs/heads/b%[1]d","object":{"sha":"` + SHA1 + `"},"name":"b%[1]d","commit":{"id":"` + SHA1 + `"}}`
+			item := `{"ref":"refs/heads/b%[1]d","object":{"sha":"` + testhost.SHA1 + `"},"name":"b%[1]d","commit":{"id":"` + testhost.SHA1 + `"}}`
 			items := make([]string, c.perPage)
 			for i := range items {
 				items[i] = fmt.Sprintf(item, requests*c.perPage+i)
 			}
 			_, _ = fmt.Fprintf(w, "[%s]", strings.Join(items, ","))
-		})), Token, "team/app", "main")
-		if e := ErrorOf(t, o); e.Kind != c.kind || !strings.Contains(e.Error(), c.want) || requests != c.requests {
+		})), testhost.Token, "team/app", "main")
+		if e := testhost.ErrorOf(t, o); e.Kind != c.kind || !strings.Contains(e.Error(), c.want) || requests != c.requests {
 			t.Errorf("%d branches a page without an end: %v after %d requests, want %q after %d", c.perPage, e, requests, c.want, c.requests)
 		}
 	}
@@ -135,17 +139,17 @@ func endlessPages(t *testing.T, h Host) {
 
 // malicious is a server that answers a question with malice from some time on, and who asks it.
 type malicious struct {
-	Malice
+	testhost.Malice
 	host githost.Host
 	want []githost.Wanted
 	evil func(http.ResponseWriter, *http.Request) // nil = healthy
 }
 
-func newMalicious(t *testing.T, h Host, m Malice) *malicious {
+func newMalicious(t *testing.T, h testhost.Host, m testhost.Malice) *malicious {
 	t.Helper()
 	s := &malicious{Malice: m}
-	healthy := h.filled(300)
-	origin := Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	healthy := h.Filled(300)
+	origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if s.evil == nil || !m.Asked(req) {
 			healthy.ServeHTTP(w, req)
 			return
@@ -159,9 +163,9 @@ func newMalicious(t *testing.T, h Host, m Malice) *malicious {
 	}
 	s.want = make([]githost.Wanted, 300)
 	for i := range s.want {
-		s.want[i] = Wanted(t, origin, fmt.Sprintf("o/r%d", i), branch)
+		s.want[i] = testhost.Wanted(t, origin, fmt.Sprintf("o/r%d", i), branch)
 	}
-	s.host = Open(t, h.Driver.Open, origin, "", m.Token)
+	s.host = testhost.Open(t, h.Driver.Open, origin, "", m.Token)
 	if m.List {
 		s.host.Heads(t.Context(), s.want)
 	}
@@ -196,7 +200,7 @@ func packed(text []byte) []byte {
 
 // Whatever a server answers, in whatever place: endless small things, one endless text, nesting without an end, all of
 // it packed. It costs no more than a few buffers, ends by itself, and is an error or no news, never a change.
-func endlessAnswers(t *testing.T, h Host) {
+func endlessAnswers(t *testing.T, h testhost.Host) {
 	for _, m := range h.Malice {
 		most := max(m.Most, 16<<20)
 		for _, unit := range []string{"{},", "0,", "[", `"x":1,`, "x", "003d1111111111111111111111111111111111111111 refs/heads/fill\n"} {
@@ -226,7 +230,7 @@ func endlessAnswers(t *testing.T, h Host) {
 }
 
 // A server that sends a byte now and then, for ever, is given up when the time is over.
-func drippingAnswers(t *testing.T, h Host) {
+func drippingAnswers(t *testing.T, h testhost.Host) {
 	for _, m := range h.Malice {
 		m.Branch = "main"
 		s := newMalicious(t, h, m)
@@ -235,7 +239,7 @@ func drippingAnswers(t *testing.T, h Host) {
 			for err == nil && req.Context().Err() == nil {
 				_, err = io.WriteString(w, " ")
 				_ = http.NewResponseController(w).Flush()
-				pause(time.Millisecond) // its pace
+				<-time.After(time.Millisecond) // its pace
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -252,11 +256,11 @@ func drippingAnswers(t *testing.T, h Host) {
 
 // An answer that is right in its form, and as large as answers may be, of things that take far more memory to keep than
 // to send; or much larger, which is not read to its end.
-func wideAnswers(t *testing.T, h Host) {
+func wideAnswers(t *testing.T, h testhost.Host) {
 	const most = 16 << 20 // allocated in all
 	for name, c := range h.Wide {
 		t.Run(name, func(t *testing.T) {
-			at := slices.IndexFunc(h.Malice, func(m Malice) bool { return m.Name == c.Malice })
+			at := slices.IndexFunc(h.Malice, func(m testhost.Malice) bool { return m.Name == c.Malice })
 			body := []byte(c.Start + strings.Repeat(c.Unit, c.Size<<20/len(c.Unit)) + c.Last)
 			s := newMalicious(t, h, h.Malice[at])
 			s.evil = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -33,72 +34,63 @@ type question struct {
 
 var questions = []question{
 	{name: "one exact name among others that begin alike", branches: []string{"main"},
-		want: map[string]repo.SHA{"main": SHA1}},
+		want: map[string]repo.SHA{"main": testhost.SHA1}},
 	{name: "exact names, of which one is missing", branches: []string{"main", "gone", "dev-x"},
-		want: map[string]repo.SHA{"main": SHA1, "dev-x": SHA2}},
-	{name: "a pattern", branches: []string{"dev.*"}, want: map[string]repo.SHA{"dev-x": SHA2, "dev/y": SHA1}},
-	{name: "a pattern without a literal start", branches: []string{".*-x"}, want: map[string]repo.SHA{"dev-x": SHA2}},
+		want: map[string]repo.SHA{"main": testhost.SHA1, "dev-x": testhost.SHA2}},
+	{name: "a pattern", branches: []string{"dev.*"}, want: map[string]repo.SHA{"dev-x": testhost.SHA2, "dev/y": testhost.SHA1}},
+	{name: "a pattern without a literal start", branches: []string{".*-x"}, want: map[string]repo.SHA{"dev-x": testhost.SHA2}},
 	{name: "exact names and patterns together", branches: []string{"main", "dev.*", "dev-x", "v[0-9]+"},
-		want: map[string]repo.SHA{"main": SHA1, "dev-x": SHA2, "dev/y": SHA1}},
+		want: map[string]repo.SHA{"main": testhost.SHA1, "dev-x": testhost.SHA2, "dev/y": testhost.SHA1}},
 	{name: "a start that is no path", branches: []string{`\.\./\.\./secret.*`}, kind: githost.NoBranch},
 	{name: "a URL with .git at its end", branches: []string{"main", "dev"}, path: "team/app.git",
-		want: map[string]repo.SHA{"main": SHA1}},
+		want: map[string]repo.SHA{"main": testhost.SHA1}},
 	{name: "250 branches", branches: []string{"b.*"}, arrange: func(a *githosttest.API) {
-		for b := range ManyBranches() {
-			a.Push("team/app", b, SHA2)
+		for b := range testhost.ManyBranches() {
+			a.Push("team/app", b, testhost.SHA2)
 		}
-	}, want: ManyBranches()},
+	}, want: testhost.ManyBranches()},
 	{name: "no branch matches", branches: []string{"prod", "prod-.*"}, kind: githost.NoBranch},
 	{name: "an empty repository", path: "team/empty", branches: []string{"main"}, kind: githost.NoBranch,
 		arrange: func(a *githosttest.API) { a.Create("team/empty") }},
 	{name: "no such repository", path: "team/none", branches: []string{"main", "dev.*"}, kind: githost.NotFound, status: 404},
-	{name: "no such repository, with a token", path: "team/none", branches: []string{"main"}, token: Token, kind: githost.NotFound, status: 404},
+	{name: "no such repository, with a token", path: "team/none", branches: []string{"main"}, token: testhost.Token, kind: githost.NotFound, status: 404},
 	{name: "a private repository without a token", arrange: func(a *githosttest.API) { a.SetPrivate("team/app") },
 		branches: []string{"main"}, anonymous: true, kind: githost.NotFound, status: 404},
 	{name: "a private repository", arrange: func(a *githosttest.API) { a.SetPrivate("team/app") },
-		branches: []string{"main"}, token: Token, want: map[string]repo.SHA{"main": SHA1}},
+		branches: []string{"main"}, token: testhost.Token, want: map[string]repo.SHA{"main": testhost.SHA1}},
 	{name: "a token that is refused", branches: []string{"main"}, token: "stale-token-xyzzy", kind: githost.Denied, status: 401},
 	{name: "a token without the right", arrange: func(a *githosttest.API) { a.SetDenied("team/app") },
-		branches: []string{"main"}, token: Token, kind: githost.Denied, status: 403},
+		branches: []string{"main"}, token: testhost.Token, kind: githost.Denied, status: 403},
 	{name: "a renamed repository", arrange: func(a *githosttest.API) { a.Rename("team/app", "team/new") },
-		branches: []string{"main", "dev.*"}, token: Token, want: map[string]repo.SHA{"main": SHA1, "dev-x": SHA2, "dev/y": SHA1}},
+		branches: []string{"main", "dev.*"}, token: testhost.Token, want: map[string]repo.SHA{"main": testhost.SHA1, "dev-x": testhost.SHA2, "dev/y": testhost.SHA1}},
 	{name: "a removed repository", arrange: func(a *githosttest.API) { a.Remove("team/app") },
 		branches: []string{"main"}, kind: githost.NotFound, status: 404},
 	{name: "an object name that is none", branches: []string{"main"}, kind: githost.Invalid,
 		arrange: func(a *githosttest.API) { a.Push("team/app", "main", "$(reboot)") }},
 	{name: "a limit that is exhausted", arrange: func(a *githosttest.API) { a.SetLimit(githosttest.Exhausted) },
-		branches: []string{"main"}, token: Token, kind: githost.RateLimited},
+		branches: []string{"main"}, token: testhost.Token, kind: githost.RateLimited},
 	{name: "a secondary limit", arrange: func(a *githosttest.API) { a.SetLimit(githosttest.Abused) },
-		branches: []string{"main"}, token: Token, kind: githost.RateLimited},
+		branches: []string{"main"}, token: testhost.Token, kind: githost.RateLimited},
 	{name: "too many requests", arrange: func(a *githosttest.API) { a.SetLimit(githosttest.TooMany) },
 		branches: []string{"main"}, kind: githost.RateLimited, status: 429},
 }
 
-// ManyBranches are 250 branches, b000 and so on, at SHA2.
-func ManyBranches() map[string]repo.SHA {
-	m := make(map[string]repo.SHA)
-	for i := range 250 {
-		m[fmt.Sprintf("b%03d", i)] = SHA2
-	}
-	return m
-}
-
-func headsOrAReason(t *testing.T, h Host) {
+func headsOrAReason(t *testing.T, h testhost.Host) {
 	for _, way := range h.Ways {
 		for _, q := range questions {
 			if way.GraphQL && q.anonymous {
 				continue
 			}
-			t.Run(way.Name+"/"+q.name, func(t *testing.T) { t.Parallel(); h.answers(t, way, q) })
+			t.Run(way.Name+"/"+q.name, func(t *testing.T) { t.Parallel(); answers(t, h, way, q) })
 		}
 	}
 }
 
-func (h Host) answers(t *testing.T, way Way, q question) {
-	api := h.server()
+func answers(t *testing.T, h testhost.Host, way testhost.Way, q question) {
+	api := oneRepository(h)
 	api.SetGraphQL(way.GraphQL)
 	if way.GraphQL && q.token == "" {
-		q.token = Token
+		q.token = testhost.Token
 	}
 	switch {
 	case way.Alone && q.status != http.StatusUnauthorized && q.status != http.StatusTooManyRequests:
@@ -113,8 +105,8 @@ func (h Host) answers(t *testing.T, way Way, q question) {
 	if path == "" {
 		path = "team/app"
 	}
-	got := h.ask(t, api, q.token, path, q.branches...)
-	if n := len(ByREST(api)); way.Alone && n != 0 {
+	got := ask(t, h, api, q.token, path, q.branches...)
+	if n := len(testhost.ByREST(api)); way.Alone && n != 0 {
 		t.Errorf("%d requests by REST, want none", n)
 	}
 	if q.kind == "" {
@@ -123,11 +115,15 @@ func (h Host) answers(t *testing.T, way Way, q question) {
 		}
 		return
 	}
-	e := ErrorOf(t, got)
+	e := testhost.ErrorOf(t, got)
 	if e.Kind != q.kind || q.status != 0 && e.Status != q.status {
 		t.Errorf("error %v: kind %q, status %d, want %q, %d", e, e.Kind, e.Status, q.kind, q.status)
 	}
-	if wait := time.Until(e.Until); q.kind == githost.RateLimited && (wait < 30*time.Second || wait > time.Hour) {
+	most := time.Hour
+	if q.status == http.StatusTooManyRequests {
+		most = time.Minute // by Retry-After, which goes before the hour of other headers
+	}
+	if wait := time.Until(e.Until); q.kind == githost.RateLimited && (wait < 30*time.Second || wait > most) {
 		t.Errorf("error %v: ask again in %s, want what the host said", e, wait)
 	}
 }
@@ -137,30 +133,30 @@ var HostileNames = []string{"x$(HOME)", "a'b", `q"q`, "ünï/cödé", "dev%20z",
 	`a"){__typename}`, "$b0", "{}"}
 
 // Each name is found by itself, which shows how it travels, and among all others.
-func hostileNames(t *testing.T, h Host) {
+func hostileNames(t *testing.T, h testhost.Host) {
 	for _, way := range h.Ways {
 		t.Run(way.Name, func(t *testing.T) {
 			t.Parallel()
-			api := h.server()
+			api := oneRepository(h)
 			api.SetGraphQL(way.GraphQL)
-			origin := Serve(t, api)
+			origin := testhost.Serve(t, api)
 			path, token := `team/app`, ""
 			if way.GraphQL {
-				path, token = `te"){x}am/ap'p$(reboot)`, Token
+				path, token = `te"){x}am/ap'p$(reboot)`, testhost.Token
 			}
 			url := origin + "/" + strings.NewReplacer(`"`, "%22", ")", "%29", "{", "%7B", "}", "%7D", "'", "%27", "(", "%28").Replace(path)
 			var want []githost.Wanted
 			var all repo.Patterns
 			for _, b := range HostileNames {
-				api.Push(path, b, SHA1)
+				api.Push(path, b, testhost.SHA1)
 				all = append(all, repo.ExactPattern(b))
 				want = append(want, githost.Wanted{URL: url, Patterns: repo.Patterns{repo.ExactPattern(b)}})
 			}
 			want = append(want, githost.Wanted{URL: url, Patterns: all})
-			for i, o := range Open(t, h.Driver.Open, origin, "", token).Heads(t.Context(), want) {
+			for i, o := range testhost.Open(t, h.Driver.Open, origin, "", token).Heads(t.Context(), want) {
 				heads := make(map[string]repo.SHA)
 				for _, p := range want[i].Patterns {
-					heads[p.String()] = SHA1
+					heads[p.String()] = testhost.SHA1
 				}
 				if diff := cmp.Diff(repo.Observation{Heads: heads}, o); diff != "" {
 					t.Errorf("heads of %q (-want +got):\n%s", want[i].Patterns, diff)
@@ -175,10 +171,10 @@ func hostileNames(t *testing.T, h Host) {
 	}
 }
 
-func addresses(t *testing.T, h Host) {
+func addresses(t *testing.T, h testhost.Host) {
 	for _, a := range h.Addresses {
 		var asked []string
-		client := &http.Client{Transport: RoundTrip(func(req *http.Request) (*http.Response, error) {
+		client := &http.Client{Transport: testhost.RoundTrip(func(req *http.Request) (*http.Response, error) {
 			asked = append(asked, req.Method+" "+req.URL.String())
 			return nil, errors.New("no network here")
 		})}
@@ -187,7 +183,7 @@ func addresses(t *testing.T, h Host) {
 			t.Errorf("Open(%s, %q) = %v", a.Origin, a.APIURL, err)
 			continue
 		}
-		_ = host.Heads(t.Context(), []githost.Wanted{{URL: a.Origin + a.Repo, Patterns: Patterns(t, "main")}})
+		_ = host.Heads(t.Context(), []githost.Wanted{{URL: a.Origin + a.Repo, Patterns: testhost.Patterns(t, "main")}})
 		if len(asked) == 0 || asked[0] != a.Want || a.Token != "" && len(asked) != 1 {
 			t.Errorf("%s with api_url %q asked %q, want %s", a.Origin+a.Repo, a.APIURL, asked, a.Want)
 		}
@@ -195,14 +191,14 @@ func addresses(t *testing.T, h Host) {
 }
 
 // What each kind of question costs, and in what form the credential travels.
-func requests(t *testing.T, h Host) {
+func requests(t *testing.T, h testhost.Host) {
 	for _, c := range h.Requests {
 		t.Run(fmt.Sprint(c.Branches), func(t *testing.T) {
 			t.Parallel()
-			api := h.server()
-			h.ask(t, api, c.Token, "team/app.git", c.Branches...)
+			api := oneRepository(h)
+			ask(t, h, api, c.Token, "team/app.git", c.Branches...)
 			var urls []string
-			for _, r := range ByREST(api) {
+			for _, r := range testhost.ByREST(api) {
 				urls = append(urls, r.URL)
 				if r.Authorization != c.Auth {
 					t.Errorf("%s was sent %q, want %q", r.URL, r.Authorization, c.Auth)
@@ -217,7 +213,7 @@ func requests(t *testing.T, h Host) {
 }
 
 // Addresses and credentials that cannot work are refused, in words that hold nothing secret.
-func refusals(t *testing.T, h Host) {
+func refusals(t *testing.T, h testhost.Host) {
 	if !h.HasAPI {
 		return
 	}
@@ -234,11 +230,11 @@ func refusals(t *testing.T, h Host) {
 			t.Errorf("Open(%q, %q) = %v, want %q and no secret", c.apiURL, c.token, err, c.want)
 		}
 	}
-	api := h.server()
-	origin := Serve(t, api)
-	host := Open(t, h.Driver.Open, origin, "", "")
+	api := oneRepository(h)
+	origin := testhost.Serve(t, api)
+	host := testhost.Open(t, h.Driver.Open, origin, "", "")
 	for _, path := range []string{"", "/", "/app", "/team/..", "/../app", "/team//app", "/team/%0a", "/%2e%2e/app"} {
-		e := ErrorOf(t, host.Heads(t.Context(), []githost.Wanted{{URL: origin + path, Patterns: Patterns(t, "main")}})[0])
+		e := testhost.ErrorOf(t, host.Heads(t.Context(), []githost.Wanted{{URL: origin + path, Patterns: testhost.Patterns(t, "main")}})[0])
 		if e.Kind != githost.Invalid || !strings.Contains(e.Error(), "repo_url") {
 			t.Errorf("repository %q: %v, want an invalid repo_url", path, e)
 		}
@@ -246,4 +242,26 @@ func refusals(t *testing.T, h Host) {
 	if n := len(api.Requests()); n != 0 {
 		t.Errorf("%d requests for repositories that cannot be", n)
 	}
+}
+
+// oneRepository returns a server with one repository, team/app, and no GraphQL.
+func oneRepository(h testhost.Host) *githosttest.API {
+	api := h.Server()
+	api.SetToken(testhost.Token)
+	api.SetGraphQL(false)
+	for branch, sha := range map[string]string{"main": testhost.SHA1, "main-old": testhost.SHA2, "dev-x": testhost.SHA2, "dev/y": testhost.SHA1, "devil/../x": testhost.SHA1} {
+		api.Push("team/app", branch, sha)
+	}
+	return api
+}
+
+// ask opens a server and asks it once, for one repository.
+func ask(t *testing.T, h testhost.Host, handler http.Handler, token, path string, branches ...string) repo.Observation {
+	t.Helper()
+	origin := testhost.Serve(t, handler)
+	got := testhost.Open(t, h.Driver.Open, origin, "", token).Heads(t.Context(), []githost.Wanted{testhost.Wanted(t, origin, path, branches...)})
+	if len(got) != 1 {
+		t.Fatalf("%d answers for one repository", len(got))
+	}
+	return got[0]
 }

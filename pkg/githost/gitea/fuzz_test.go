@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 )
 
@@ -19,9 +19,9 @@ func FuzzList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var want []githost.Wanted
 		for _, name := range []string{"r0", "r1", "r2", "r3", "r4"} {
-			want = append(want, githost.Wanted{URL: "http://h.example/o/" + name, Patterns: conformance.Patterns(t, "main")})
+			want = append(want, githost.Wanted{URL: "http://h.example/o/" + name, Patterns: testhost.Patterns(t, "main")})
 		}
-		h := conformance.Fuzzed(t, gitea.Open, conformance.Token, text, nil)
+		h := testhost.Fuzzed(t, gitea.Open, testhost.Token, text, nil)
 		for range 2 {
 			changed, err := h.(githost.Prefilter).Changed(t.Context(), want)
 			if err == nil && len(changed) != len(want) {
@@ -32,7 +32,7 @@ func FuzzList(f *testing.F) {
 					t.Fatalf("repository %d counts as unchanged, and was never read", i)
 				}
 			}
-			conformance.CheckSane(t, want, h.Heads(t.Context(), want))
+			testhost.CheckSane(t, want, h.Heads(t.Context(), want))
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea/giteatest"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
@@ -23,18 +23,18 @@ func TestIdle(t *testing.T) {
 	for _, minutes := range []int{sweep, 0} {
 		synctest.Test(t, func(t *testing.T) {
 			api := giteatest.New()
-			api.SetToken(conformance.Token)
-			want := conformance.Monitors(t, config.Gitea, n)
+			api.SetToken(testhost.Token)
+			want := testhost.Monitors(t, config.Gitea, n)
 			for i := range want {
-				want[i].Branches = conformance.Patterns(t, "main", "develop", "release")
+				want[i].Branches = testhost.Patterns(t, "main", "develop", "release")
 				for _, branch := range []string{"main", "develop", "release"}[:1+i%3] {
-					api.Push(fmt.Sprintf("o/r%d", i), branch, conformance.SHA1)
+					api.Push(fmt.Sprintf("o/r%d", i), branch, testhost.SHA1)
 				}
 			}
 			time.Sleep(time.Hour)
-			api.Push("o/other", "main", conformance.SHA1)
+			api.Push("o/other", "main", testhost.SHA1)
 			time.Sleep(time.Hour)
-			r := &poller.Reader{Hosts: githost.Drivers{gitea.Driver}, Base: &conformance.Wire{Handler: api}, Sweep: time.Duration(minutes) * time.Minute}
+			r := &poller.Reader{Hosts: githost.Drivers{gitea.Driver}, Base: &testhost.Wire{Handler: api}, Sweep: time.Duration(minutes) * time.Minute}
 			ticker := time.NewTicker(time.Minute)
 			defer ticker.Stop()
 			cycle := func() (lists, reads int) {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 )
 
@@ -31,7 +31,7 @@ func changedNow(t *testing.T, h githost.Host, want []githost.Wanted) []int {
 // One request tells what of an owner's repositories was pushed to since it was read, until it is read.
 func TestChanged(t *testing.T) {
 	api, origin, want := newGraphQL(t, 300, "main", "dev")
-	h := conformance.Open(t, github.Open, origin, "", conformance.Token)
+	h := testhost.Open(t, github.Open, origin, "", testhost.Token)
 	if got := changedNow(t, h, want); len(got) != 300 || len(api.Requests()) != 0 {
 		t.Errorf("before anything was read: %d changed, want all 300 without a request", len(got))
 	}
@@ -50,8 +50,8 @@ func TestChanged(t *testing.T) {
 		}
 	}
 	check("idle", 1)
-	api.Push("o/r42", "main", conformance.SHA2)
-	api.Push("o/r7", "dev", conformance.SHA2) // a force push looks the same
+	api.Push("o/r42", "main", testhost.SHA2)
+	api.Push("o/r7", "dev", testhost.SHA2) // a force push looks the same
 	api.Advance(time.Minute)
 	check("two pushes", 1, 7, 42)
 	api.Advance(time.Hour)
@@ -66,7 +66,7 @@ func TestChanged(t *testing.T) {
 	api.Rename("o/r9", "elsewhere/r9")
 	h.Heads(t.Context(), want[9:10])
 	api.Advance(time.Minute)
-	api.Push("elsewhere/r9", "main", conformance.SHA1)
+	api.Push("elsewhere/r9", "main", testhost.SHA1)
 	api.Requests()
 	check("a push to a renamed repository", 1, 9)
 	h.Heads(t.Context(), want[9:10])
@@ -75,20 +75,20 @@ func TestChanged(t *testing.T) {
 // Lists that would cost more than reading are not asked for, and what cannot be told is an error or a yes.
 func TestChangedDoesNotTell(t *testing.T) {
 	api, origin, want := newGraphQL(t, 60, "main")
-	h := conformance.Open(t, github.Open, origin, "", conformance.Token)
+	h := testhost.Open(t, github.Open, origin, "", testhost.Token)
 	api.Advance(10 * time.Minute)
 	h.Heads(t.Context(), want)
 	api.Requests()
 	if got := changedNow(t, h, want); len(got) != 60 || len(api.Requests()) != 0 {
 		t.Errorf("60 repositories, which one query reads: %d changed, want 60 without a request", len(got))
 	}
-	if changed, err := conformance.Open(t, github.Open, origin, "", "").(githost.Prefilter).Changed(t.Context(), want); err == nil {
+	if changed, err := testhost.Open(t, github.Open, origin, "", "").(githost.Prefilter).Changed(t.Context(), want); err == nil {
 		t.Errorf("without a token: %v, want an error", changed)
 	}
 
 	api, _, want = newGraphQL(t, 300, "main")
 	broken := ""
-	front := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	front := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if broken != "" {
 			_, _ = w.Write([]byte(broken))
 			return
@@ -99,7 +99,7 @@ func TestChangedDoesNotTell(t *testing.T) {
 		_, path, _ := strings.Cut(want[i].URL, "/o/")
 		want[i].URL = front + "/o/" + path
 	}
-	h = conformance.Open(t, github.Open, front, "", conformance.Token)
+	h = testhost.Open(t, github.Open, front, "", testhost.Token)
 	api.Advance(10 * time.Minute)
 	h.Heads(t.Context(), want)
 	for body, fails := range map[string]bool{
@@ -123,7 +123,7 @@ func TestChangedDoesNotTell(t *testing.T) {
 // What happened to repositories while they were not wanted is told when they are wanted again.
 func TestWantedAgain(t *testing.T) {
 	api, origin, want := newGraphQL(t, 300, "main")
-	h := conformance.Open(t, github.Open, origin, "", conformance.Token)
+	h := testhost.Open(t, github.Open, origin, "", testhost.Token)
 	api.Advance(10 * time.Minute)
 	h.Heads(t.Context(), want)
 	for _, n := range []int{150, 140} {
@@ -131,7 +131,7 @@ func TestWantedAgain(t *testing.T) {
 			t.Errorf("%d of %d repositories that are still wanted changed", len(got), n)
 		}
 	}
-	api.Push("o/r200", "main", conformance.SHA2)
+	api.Push("o/r200", "main", testhost.SHA2)
 	api.Advance(time.Minute)
 	if got := changedNow(t, h, want); !slices.Equal(got, []int{200}) {
 		t.Errorf("wanted again: %v changed, want the one that was pushed to", got)

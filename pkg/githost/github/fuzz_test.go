@@ -4,24 +4,24 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 )
 
 func FuzzAnswer(f *testing.F) {
 	for _, text := range []string{
-		`{"data":{"rateLimit":{"cost":1,"remaining":0,"resetAt":"2100-01-01T00:00:00Z"},"r0":{"nameWithOwner":"o/r0","pushedAt":null,"h0":{"prefix":"refs/heads/","name":"main","target":{"oid":"` + conformance.SHA1 + `"}}}}}`,
-		`{"data":{"r2":{"nameWithOwner":"o/r2","refs":{"nodes":[null,{"prefix":"refs/heads/","name":"dev-1","target":{"oid":"` + conformance.SHA2 + `"}}],"pageInfo":{"hasNextPage":true,"endCursor":"x"}}}}}`,
+		`{"data":{"rateLimit":{"cost":1,"remaining":0,"resetAt":"2100-01-01T00:00:00Z"},"r0":{"nameWithOwner":"o/r0","pushedAt":null,"h0":{"prefix":"refs/heads/","name":"main","target":{"oid":"` + testhost.SHA1 + `"}}}}}`,
+		`{"data":{"r2":{"nameWithOwner":"o/r2","refs":{"nodes":[null,{"prefix":"refs/heads/","name":"dev-1","target":{"oid":"` + testhost.SHA2 + `"}}],"pageInfo":{"hasNextPage":true,"endCursor":"x"}}}}}`,
 		`{"data":{"r0":null},"errors":[{"type":"NOT_FOUND","path":["r0"],"message":"\u001b[31m"}]}`,
 		`{"data":null,"errors":[{"type":"RESOURCE_LIMITS_EXCEEDED","path":[7,{}],"message":"x"}]}`,
-		`[{"ref":"refs/heads/main","object":{"sha":"` + conformance.SHA1 + `"}},null]`, `{"errors":[]}`, `null`, ``,
+		`[{"ref":"refs/heads/main","object":{"sha":"` + testhost.SHA1 + `"}},null]`, `{"errors":[]}`, `null`, ``,
 	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		want := conformance.FuzzWanted(t)
-		h := conformance.Fuzzed(t, github.Open, conformance.Token, text, nil)
-		conformance.CheckSane(t, want, h.Heads(t.Context(), want))
+		want := testhost.FuzzWanted(t)
+		h := testhost.Fuzzed(t, github.Open, testhost.Token, text, nil)
+		testhost.CheckSane(t, want, h.Heads(t.Context(), want))
 		if changed, err := h.(githost.Prefilter).Changed(t.Context(), want); err == nil && len(changed) != len(want) {
 			t.Fatalf("%d hints for %d repositories", len(changed), len(want))
 		}

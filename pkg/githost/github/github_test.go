@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
@@ -16,14 +16,14 @@ import (
 // opens is for a Reader of this host.
 var opens = githost.Drivers{github.Driver}
 
-func filled(n int) *githosttest.API { return conformance.Filled(githubtest.New(), n) }
+func filled(n int) *githosttest.API { return testhost.Filled(githubtest.New(), n) }
 
 // newServer returns a server with one repository, team/app, and without GraphQL.
 func newServer() *githosttest.API {
 	api := githubtest.New()
-	api.SetToken(conformance.Token)
+	api.SetToken(testhost.Token)
 	api.SetGraphQL(false)
-	api.Push("team/app", "main", conformance.SHA1)
+	api.Push("team/app", "main", testhost.SHA1)
 	return api
 }
 
@@ -31,20 +31,20 @@ func newServer() *githosttest.API {
 func newGraphQL(t *testing.T, n int, branches ...string) (*githosttest.API, string, []githost.Wanted) {
 	t.Helper()
 	api := githubtest.New()
-	origin := conformance.Serve(t, api)
-	return api, origin, conformance.Batch(t, api, origin, n, branches...)
+	origin := testhost.Serve(t, api)
+	return api, origin, testhost.Batch(t, api, origin, n, branches...)
 }
 
 // An idle cycle costs a 304 a page, and what changed is seen all the same.
 func TestUnchanged(t *testing.T) {
 	api := newServer()
-	u := conformance.NewUnchanged(t, api, github.Open, "main", "z.*")
+	u := testhost.NewUnchanged(t, api, github.Open, "main", "z.*")
 	u.Read(200, 200)
 	u.Read(304, 304)
-	u.Push("main", conformance.SHA2) // also a force push
+	u.Push("main", testhost.SHA2) // also a force push
 	u.Read(200, 304)
 	for i := range 99 {
-		u.Push(fmt.Sprintf("z%03d", i), conformance.SHA2)
+		u.Push(fmt.Sprintf("z%03d", i), testhost.SHA2)
 	}
 	u.Read(304, 200)
 }
@@ -52,11 +52,11 @@ func TestUnchanged(t *testing.T) {
 // The API of a host may seem to live below a path.
 func TestAPIBelowAPath(t *testing.T) {
 	api := newServer()
-	origin := conformance.Serve(t, http.StripPrefix("/scm", api))
-	o := conformance.Open(t, github.Open, origin, origin+"/scm/api/v3", "").Heads(t.Context(),
-		[]githost.Wanted{conformance.Wanted(t, origin, "team/app", "main")})[0]
-	if o.Heads["main"] != conformance.SHA1 {
-		t.Errorf("%v, want main at %s", o, conformance.SHA1)
+	origin := testhost.Serve(t, http.StripPrefix("/scm", api))
+	o := testhost.Open(t, github.Open, origin, origin+"/scm/api/v3", "").Heads(t.Context(),
+		[]githost.Wanted{testhost.Wanted(t, origin, "team/app", "main")})[0]
+	if o.Heads["main"] != testhost.SHA1 {
+		t.Errorf("%v, want main at %s", o, testhost.SHA1)
 	}
 }
 
@@ -66,11 +66,11 @@ func TestCost(t *testing.T) {
 		t.Run(fmt.Sprint(branches), func(t *testing.T) {
 			t.Parallel()
 			api, origin, want := newGraphQL(t, 1000, branches...)
-			h := conformance.Open(t, github.Open, origin, "", conformance.Token)
-			conformance.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod") // learns the size of a batch
+			h := testhost.Open(t, github.Open, origin, "", testhost.Token)
+			testhost.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod") // learns the size of a batch
 			before := api.Points()
 			api.Requests()
-			conformance.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod")
+			testhost.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod")
 			if n, p := len(api.Requests()), api.Points()-before; n != 10 || p != 10 {
 				t.Errorf("an idle cycle took %d requests and %d points, want 10 and 10", n, p)
 			}
@@ -82,11 +82,11 @@ func TestCost(t *testing.T) {
 func TestOneThatIsTooMuch(t *testing.T) {
 	api := githubtest.New()
 	var asked atomic.Int64
-	origin := conformance.Serve(t, conformance.TooMuch(api, http.StatusBadGateway, &asked, 1000, `"r37"`))
-	want := conformance.Batch(t, api, origin, 60, "main")
-	for i, o := range conformance.Open(t, github.Open, origin, "", conformance.Token).Heads(t.Context(), want) {
+	origin := testhost.Serve(t, testhost.TooMuch(api, http.StatusBadGateway, &asked, 1000, `"r37"`))
+	want := testhost.Batch(t, api, origin, 60, "main")
+	for i, o := range testhost.Open(t, github.Open, origin, "", testhost.Token).Heads(t.Context(), want) {
 		if i == 37 {
-			if e := conformance.ErrorOf(t, o); e.Kind != githost.Temporary || e.Status != http.StatusBadGateway {
+			if e := testhost.ErrorOf(t, o); e.Kind != githost.Temporary || e.Status != http.StatusBadGateway {
 				t.Errorf("the repository that is too much: %v, want a temporary error of the 502", e)
 			}
 		} else if o.Err != nil {

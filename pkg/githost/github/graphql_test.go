@@ -15,7 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
@@ -24,7 +24,7 @@ import (
 
 // What GitHub says in an answer whose status is a success.
 func TestGraphQLAnswers(t *testing.T) {
-	const good = `{"nameWithOwner":"o/r0","pushedAt":null,"h0":{"prefix":"refs/heads/","name":"main","target":{"oid":"` + conformance.SHA1 + `"}}}`
+	const good = `{"nameWithOwner":"o/r0","pushedAt":null,"h0":{"prefix":"refs/heads/","name":"main","target":{"oid":"` + testhost.SHA1 + `"}}}`
 	for _, c := range []struct {
 		name, body string
 		want       githost.Kind // of the second repository; the first has heads unless all is set
@@ -32,7 +32,7 @@ func TestGraphQLAnswers(t *testing.T) {
 		text       string
 	}{
 		{"not found", `{"data":{"r0":` + good + `,"r1":null},"errors":[{"type":"NOT_FOUND","path":["r1"],"message":"Could not resolve"}]}`, githost.NotFound, false, "Could not resolve"},
-		{"forbidden", `{"data":{"r0":` + good + `,"r1":null},"errors":[{"type":"FORBIDDEN","path":["r1"],"message":"SAML, ` + conformance.Token + `"}]}`, githost.Denied, false, "[redacted]"},
+		{"forbidden", `{"data":{"r0":` + good + `,"r1":null},"errors":[{"type":"FORBIDDEN","path":["r1"],"message":"SAML, ` + testhost.Token + `"}]}`, githost.Denied, false, "[redacted]"},
 		{"forbidden below", `{"data":{"r0":` + good + `,"r1":{"nameWithOwner":"o/r1","h0":null}},"errors":[{"type":"FORBIDDEN","path":["r1","h0"],"message":"no"}]}`, githost.Denied, false, "lacks the right"},
 		{"an outage of one", `{"data":{"r0":` + good + `,"r1":{"nameWithOwner":"o/r1","h0":null}},"errors":[{"type":"SERVICE_UNAVAILABLE","path":["r1","h0"],"message":"no"}]}`, githost.Temporary, false, "the server has a problem"},
 		{"half an answer", `{"data":{"r0":` + good + `}}`, githost.Temporary, false, "leaves this repository out"},
@@ -41,7 +41,7 @@ func TestGraphQLAnswers(t *testing.T) {
 		{"another type", `{"data":{"r0":` + good + `,"r1":{"nameWithOwner":7}}}`, githost.Invalid, false, "another shape"},
 		{"another type below", `{"data":{"r0":` + good + `,"r1":{"nameWithOwner":"o/r1","h0":[1]}}}`, githost.Invalid, false, "another shape"},
 		{"no object name", `{"data":{"r0":` + good + `,"r1":{"h0":{"prefix":"refs/heads/","name":"main","target":{}}}}}`, githost.Invalid, false, "main"},
-		{"another ref of that name", `{"data":{"r0":` + good + `,"r1":{"h0":{"prefix":"refs/tags/","name":"main","target":{"oid":"` + conformance.SHA1 + `"}}}}}`, githost.NoBranch, false, "main"},
+		{"another ref of that name", `{"data":{"r0":` + good + `,"r1":{"h0":{"prefix":"refs/tags/","name":"main","target":{"oid":"` + testhost.SHA1 + `"}}}}}`, githost.NoBranch, false, "main"},
 		{"rate limited", `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`, githost.RateLimited, true, "API rate limit"},
 		{"no scope", `{"errors":[{"type":"INSUFFICIENT_SCOPES","message":"Your token has not been granted"}]}`, githost.Denied, true, "Your token"},
 		{"not a GitHub", `{"errors":[{"message":"Field 'rateLimit' doesn't exist on type 'Query'"}]}`, githost.Invalid, true, "does not understand"},
@@ -56,17 +56,17 @@ func TestGraphQLAnswers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			origin := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("X-RateLimit-Reset", fmt.Sprint(time.Now().Add(30*time.Minute).Unix()))
 				_, _ = io.WriteString(w, c.body)
 			}))
-			got := conformance.Open(t, github.Open, origin, "", conformance.Token).Heads(t.Context(), []githost.Wanted{
-				{URL: origin + "/o/r0", Patterns: conformance.Patterns(t, "main")}, {URL: origin + "/o/r1", Patterns: conformance.Patterns(t, "main")}})
-			if !c.all && got[0].Heads["main"] != conformance.SHA1 {
-				t.Errorf("the first repository: %v, want main at %s", got[0], conformance.SHA1)
+			got := testhost.Open(t, github.Open, origin, "", testhost.Token).Heads(t.Context(), []githost.Wanted{
+				{URL: origin + "/o/r0", Patterns: testhost.Patterns(t, "main")}, {URL: origin + "/o/r1", Patterns: testhost.Patterns(t, "main")}})
+			if !c.all && got[0].Heads["main"] != testhost.SHA1 {
+				t.Errorf("the first repository: %v, want main at %s", got[0], testhost.SHA1)
 			}
 			for _, o := range got[map[bool]int{true: 0, false: 1}[c.all]:] {
-				e := conformance.ErrorOf(t, o)
+				e := testhost.ErrorOf(t, o)
 				if e.Kind != c.want || !strings.Contains(e.Error(), c.text) {
 					t.Errorf("%s: %v, want kind %q and %q", c.body, e, c.want, c.text)
 				}
@@ -80,7 +80,7 @@ func TestGraphQLAnswers(t *testing.T) {
 
 // An answer that leaves out what tells whether it is whole is an error, and not a repository with fewer branches.
 func TestPartialAnswers(t *testing.T) {
-	const ref, last = `{"prefix":"refs/heads/","name":"main","target":{"oid":"` + conformance.SHA1 + `"}}`, `"pageInfo":{"hasNextPage":false}`
+	const ref, last = `{"prefix":"refs/heads/","name":"main","target":{"oid":"` + testhost.SHA1 + `"}}`, `"pageInfo":{"hasNextPage":false}`
 	for _, c := range []struct{ name, branch, said string }{
 		{"no branches", "dev.*", `"refs":{` + last + `}`},
 		{"no page info", "dev.*", `"refs":{"nodes":[` + ref + `]}`},
@@ -93,12 +93,12 @@ func TestPartialAnswers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			origin := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = io.WriteString(w, `{"data":{"r0":{"nameWithOwner":"o/r0",`+c.said+`}}}`)
 			}))
-			got := conformance.Open(t, github.Open, origin, "", conformance.Token).Heads(t.Context(), []githost.Wanted{
-				{URL: origin + "/o/r0", Patterns: conformance.Patterns(t, "main", c.branch)}})
-			if e := conformance.ErrorOf(t, got[0]); e.Kind != githost.Invalid {
+			got := testhost.Open(t, github.Open, origin, "", testhost.Token).Heads(t.Context(), []githost.Wanted{
+				{URL: origin + "/o/r0", Patterns: testhost.Patterns(t, "main", c.branch)}})
+			if e := testhost.ErrorOf(t, got[0]); e.Kind != githost.Invalid {
 				t.Errorf("%s: %v, want kind %q", c.said, e, githost.Invalid)
 			}
 		})
@@ -111,10 +111,10 @@ func TestManyBranches(t *testing.T) {
 	heads := map[string]repo.SHA{"main": repo.SHA(fmt.Sprintf("%039x%d", 2, 0))}
 	for i := range 1000 {
 		b := fmt.Sprintf("b%04d", i)
-		api.Push("o/r1", b, conformance.SHA1)
-		heads[b] = conformance.SHA1
+		api.Push("o/r1", b, testhost.SHA1)
+		heads[b] = testhost.SHA1
 	}
-	h := conformance.Open(t, github.Open, origin, "", conformance.Token)
+	h := testhost.Open(t, github.Open, origin, "", testhost.Token)
 	for _, c := range []struct{ graphQL, rest int }{{5, 2}, {1, 2}} {
 		got := h.Heads(t.Context(), want)
 		if diff := cmp.Diff(repo.Observation{Heads: heads}, got[1]); diff != "" {
@@ -145,12 +145,12 @@ func TestGraphQLGivesUp(t *testing.T) {
 	} {
 		_, _, want := newGraphQL(t, 500, "main")
 		var asked atomic.Int64
-		origin := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			asked.Add(1)
 			w.WriteHeader(c.status)
 		}))
-		for i, o := range conformance.Open(t, github.Open, origin, "", conformance.Token).Heads(t.Context(), want) {
-			if e := conformance.ErrorOf(t, o); e.Kind != c.kind {
+		for i, o := range testhost.Open(t, github.Open, origin, "", testhost.Token).Heads(t.Context(), want) {
+			if e := testhost.ErrorOf(t, o); e.Kind != c.kind {
 				t.Errorf("HTTP %d: repository %d: %v, want %q", c.status, i, e, c.kind)
 			}
 		}
@@ -168,7 +168,7 @@ func TestSmallerQueriesInTheSameCycle(t *testing.T) {
 			const n = 60
 			api := filled(n)
 			var asked atomic.Int64
-			w := &conformance.Wire{Handler: http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+			w := &testhost.Wire{Handler: http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 				if asked.Add(1) <= 2 {
 					rw.WriteHeader(http.StatusBadGateway)
 					return
@@ -176,7 +176,7 @@ func TestSmallerQueriesInTheSameCycle(t *testing.T) {
 				api.ServeHTTP(rw, req)
 			})}
 			r := &poller.Reader{Hosts: opens, Base: w, Sweep: sweep}
-			for i, o := range r.Heads(t.Context(), conformance.Monitors(t, config.GitHub, n)) {
+			for i, o := range r.Heads(t.Context(), testhost.Monitors(t, config.GitHub, n)) {
 				if o.Err != nil {
 					t.Fatalf("sweep %s, repository %d: %v, want it read by a smaller query", sweep, i, o.Err)
 				}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
@@ -53,13 +53,13 @@ func TestListsAreBounded(t *testing.T) {
 			t.Parallel()
 			api := newServer()
 			api.SetGraphQL(true)
-			origin := conformance.Serve(t, api)
+			origin := testhost.Serve(t, api)
 			var want []githost.Wanted
 			for _, path := range owned(c.each...) {
-				api.Push(path, "main", conformance.SHA1)
-				want = append(want, githost.Wanted{URL: origin + "/" + path, Patterns: conformance.Patterns(t, "main")})
+				api.Push(path, "main", testhost.SHA1)
+				want = append(want, githost.Wanted{URL: origin + "/" + path, Patterns: testhost.Patterns(t, "main")})
 			}
-			h := conformance.Open(t, github.Open, origin, "", conformance.Token)
+			h := testhost.Open(t, github.Open, origin, "", testhost.Token)
 			api.Advance(10 * time.Minute)
 			h.Heads(t.Context(), want)
 			if c.stuck {
@@ -90,7 +90,7 @@ func pushAll(api *githosttest.API, each []int, from, to int) map[string]bool {
 	for owner := range each {
 		for i := from; i < to; i++ {
 			path := fmt.Sprintf("owner%d/r%d", owner, i)
-			api.Push(path, "main", conformance.SHA2)
+			api.Push(path, "main", testhost.SHA2)
 			pushed[path] = true
 		}
 	}
@@ -101,23 +101,23 @@ func pushAll(api *githosttest.API, each []int, from, to int) map[string]bool {
 func TestListsThatAreSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := githubtest.New()
-		api.SetToken(conformance.Token)
-		want := conformance.Monitors(t, config.GitHub, 1200)
+		api.SetToken(testhost.Token)
+		want := testhost.Monitors(t, config.GitHub, 1200)
 		for i, path := range owned(slices.Repeat([]int{4}, 300)...) {
-			api.Push(path, "main", conformance.SHA1)
+			api.Push(path, "main", testhost.SHA1)
 			want[i].URL = "http://github.example/" + path
 		}
-		w := &conformance.Wire{Handler: api}
+		w := &testhost.Wire{Handler: api}
 		r := &poller.Reader{Hosts: opens, Base: w, Sweep: 24 * time.Hour}
 		time.Sleep(time.Minute)
 		r.Heads(t.Context(), want)
 		time.Sleep(time.Minute)
-		api.Push("owner7/r3", "main", conformance.SHA2)
+		api.Push("owner7/r3", "main", testhost.SHA2)
 		api.SetLatency(3 * time.Second)
 		w.Take()
 		cached := 0
 		for i, o := range r.Heads(t.Context(), want) {
-			if o.Err != nil || want[i].URL == "http://github.example/owner7/r3" && o.Heads["main"] != conformance.SHA2 {
+			if o.Err != nil || want[i].URL == "http://github.example/owner7/r3" && o.Heads["main"] != testhost.SHA2 {
 				t.Fatalf("%s: %+v", want[i].URL, o)
 			}
 			if o.Cached {

@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/recorded"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -17,25 +18,25 @@ import (
 // heads reads a repository of a server.
 func heads(t *testing.T, handler http.Handler, path string, branches ...string) repo.Observation {
 	t.Helper()
-	origin := conformance.Serve(t, conformance.WithoutGraphQL(handler))
-	return conformance.Open(t, github.Open, origin, "", conformance.Token).Heads(t.Context(),
-		[]githost.Wanted{{URL: origin + path, Patterns: conformance.Patterns(t, branches...)}})[0]
+	origin := testhost.Serve(t, testhost.WithoutGraphQL(handler))
+	return testhost.Open(t, github.Open, origin, "", testhost.Token).Heads(t.Context(),
+		[]githost.Wanted{{URL: origin + path, Patterns: testhost.Patterns(t, branches...)}})[0]
 }
 
 // GitHub is read as it really answered.
 func TestReadsRecorded(t *testing.T) {
-	var recorded []conformance.Recorded
-	conformance.ReadRecorded(t, "testdata/recorded.json", &recorded)
+	var answers []recorded.Answer
+	recorded.Read(t, "testdata/recorded.json", &answers)
 	const git = "/api/v3/repos/octokit-fixture-org/"
-	moved := recorded[2]
+	moved := answers[2]
 	moved.Headers["location"] += "/git/matching-refs/heads/main"
-	server := conformance.Replay(map[string]conformance.Recorded{
-		git + "git-refs/git/matching-refs/heads/":              recorded[1],
-		git + "git-refs/git/matching-refs/heads/main":          recorded[0],
+	server := recorded.Replay(map[string]recorded.Answer{
+		git + "git-refs/git/matching-refs/heads/":              answers[1],
+		git + "git-refs/git/matching-refs/heads/main":          answers[0],
 		git + "rename-repository/git/matching-refs/heads/main": moved,
-		"/repositories/1000/git/matching-refs/heads/main":      recorded[0],
-		git + "none/git/matching-refs/heads/main":              recorded[3],
-		git + "errors/git/matching-refs/heads/main":            recorded[4],
+		"/repositories/1000/git/matching-refs/heads/main":      answers[0],
+		git + "none/git/matching-refs/heads/main":              answers[3],
+		git + "errors/git/matching-refs/heads/main":            answers[4],
 	}, "https://api.github.com")
 	one := repo.SHA(fmt.Sprintf("%040d", 1))
 	for _, c := range []struct {
@@ -51,7 +52,7 @@ func TestReadsRecorded(t *testing.T) {
 	} {
 		o := heads(t, server, c.path, c.branch)
 		if c.wantErr != "" {
-			if e := conformance.ErrorOf(t, o); e.Kind != c.wantErr {
+			if e := testhost.ErrorOf(t, o); e.Kind != c.wantErr {
 				t.Errorf("%s %s: %v, want kind %q", c.path, c.branch, e, c.wantErr)
 			}
 		} else if diff := cmp.Diff(repo.Observation{Heads: c.want}, o); diff != "" {
@@ -62,9 +63,9 @@ func TestReadsRecorded(t *testing.T) {
 
 // A list in pages, with the Link headers that GitHub sends for its other lists, is read to its end.
 func TestFollowsRecordedLinks(t *testing.T) {
-	var answers []conformance.Recorded
-	conformance.ReadRecorded(t, "testdata/recorded.json", &answers)
-	pages := make(map[string]conformance.Recorded)
+	var answers []recorded.Answer
+	recorded.Read(t, "testdata/recorded.json", &answers)
+	pages := make(map[string]recorded.Answer)
 	for i, r := range answers[5:] {
 		sha := fmt.Sprintf("%040x", i+1)
 		r.Response = []any{map[string]any{"ref": fmt.Sprintf("refs/heads/b%d", i+1), "object": map[string]any{"sha": sha}}}
@@ -77,7 +78,7 @@ func TestFollowsRecordedLinks(t *testing.T) {
 		if page == "" {
 			page = "1"
 		}
-		conformance.Replay(map[string]conformance.Recorded{req.URL.Path: pages[page]}, "https://api.github.com").ServeHTTP(w, req)
+		recorded.Replay(map[string]recorded.Answer{req.URL.Path: pages[page]}, "https://api.github.com").ServeHTTP(w, req)
 	}), "/o/r", "b.*")
 	want := map[string]repo.SHA{}
 	for i := range 5 {
@@ -90,14 +91,14 @@ func TestFollowsRecordedLinks(t *testing.T) {
 
 // The server in memory answers in the shape of the real one.
 func TestServerMatchesRecorded(t *testing.T) {
-	var recorded []conformance.Recorded
-	conformance.ReadRecorded(t, "testdata/recorded.json", &recorded)
-	recorded[3].Headers["x-ratelimit-used"] = "1"
-	for path, real := range map[string]conformance.Recorded{
-		"/repos/octo/app/git/matching-refs/heads/":  recorded[1],
-		"/repos/octo/old/git/matching-refs/heads/":  recorded[2],
-		"/repos/octo/none/git/matching-refs/heads/": recorded[3],
+	var answers []recorded.Answer
+	recorded.Read(t, "testdata/recorded.json", &answers)
+	answers[3].Headers["x-ratelimit-used"] = "1"
+	for path, real := range map[string]recorded.Answer{
+		"/repos/octo/app/git/matching-refs/heads/":  answers[1],
+		"/repos/octo/old/git/matching-refs/heads/":  answers[2],
+		"/repos/octo/none/git/matching-refs/heads/": answers[3],
 	} {
-		conformance.CheckShape(t, githubtest.New(), path, real)
+		recorded.CheckShape(t, githubtest.New(), path, real)
 	}
 }

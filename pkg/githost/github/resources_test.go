@@ -17,7 +17,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
@@ -82,7 +82,7 @@ func (s spend) test(t *testing.T) {
 	start := time.Now()
 	api, asked := filled(n), make(map[string]int)
 	var mu sync.Mutex // of asked
-	w := &conformance.Wire{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	w := &testhost.Wire{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		graphQL := strings.HasSuffix(req.URL.Path, "/graphql")
 		mu.Lock()
 		asked[map[bool]string{true: "graphql", false: "core"}[graphQL]]++
@@ -99,13 +99,13 @@ func (s spend) test(t *testing.T) {
 	})}
 	var log strings.Builder
 	r := &poller.Reader{Hosts: opens, Base: w, Sweep: 15 * time.Minute, Log: slog.New(slog.NewTextHandler(&log, nil))}
-	want := conformance.Monitors(t, config.GitHub, n)
+	want := testhost.Monitors(t, config.GitHub, n)
 	names := []string{"main"}
 	for k := range 25 {
 		names = append(names, fmt.Sprintf("b%d", k))
 	}
 	for i := range many {
-		want[i].Branches = conformance.Patterns(t, names...)
+		want[i].Branches = testhost.Patterns(t, names...)
 	}
 	held := map[string][2]int{"": {0, n}, "graphql": {many, n}, "core": {0, many}}[s.of]
 	ticker := time.NewTicker(time.Minute)
@@ -161,7 +161,7 @@ func TestPoints(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := filled(300)
 				start := time.Now()
-				w := &conformance.Wire{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				w := &testhost.Wire{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 					rec := httptest.NewRecorder()
 					api.ServeHTTP(rec, req)
 					left := 4000
@@ -174,7 +174,7 @@ func TestPoints(t *testing.T) {
 						start.Add(10*time.Minute).UTC().Format(time.RFC3339), rest)
 				})}
 				r := &poller.Reader{Hosts: opens, Base: w}
-				want := conformance.Monitors(t, config.GitHub, 300)
+				want := testhost.Monitors(t, config.GitHub, 300)
 				ticker := time.NewTicker(time.Minute)
 				defer ticker.Stop()
 				for minute := range 13 {
@@ -203,21 +203,21 @@ func TestPoints(t *testing.T) {
 // go-github would refuse all calls after such an answer, until the time that the host named, itself.
 func TestIsAskedAgain(t *testing.T) {
 	api := newServer()
-	origin := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("X-RateLimit-Remaining", "0")
 		w.Header().Set("X-RateLimit-Reset", "4102444800")
 		api.ServeHTTP(w, req)
 	}))
-	h := conformance.Open(t, github.Open, origin, "", conformance.Token)
-	want := []githost.Wanted{{URL: origin + "/team/app", Patterns: conformance.Patterns(t, "main")}}
+	h := testhost.Open(t, github.Open, origin, "", testhost.Token)
+	want := []githost.Wanted{{URL: origin + "/team/app", Patterns: testhost.Patterns(t, "main")}}
 	api.SetLimit(githosttest.Abused)
-	if e := conformance.ErrorOf(t, h.Heads(t.Context(), want)[0]); e.Kind != githost.RateLimited {
+	if e := testhost.ErrorOf(t, h.Heads(t.Context(), want)[0]); e.Kind != githost.RateLimited {
 		t.Errorf("error %v, want %q", e, githost.RateLimited)
 	}
 	api.SetLimit(githosttest.Unlimited)
 	for range 2 {
-		if o := h.Heads(t.Context(), want)[0]; o.Heads["main"] != conformance.SHA1 {
-			t.Errorf("after the limit was lifted: %v, want main at %s", o, conformance.SHA1)
+		if o := h.Heads(t.Context(), want)[0]; o.Heads["main"] != testhost.SHA1 {
+			t.Errorf("after the limit was lifted: %v, want main at %s", o, testhost.SHA1)
 		}
 	}
 }

@@ -4,30 +4,30 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 )
 
 func FuzzAnswer(f *testing.F) {
 	for _, text := range []string{
-		`{"data":{"p0":{"nodes":[{"fullPath":"O/r0","repository":{"b0":{"sha":"` + conformance.SHA1 + `"}}},null]},"p1":{"nodes":[]}}}`,
+		`{"data":{"p0":{"nodes":[{"fullPath":"O/r0","repository":{"b0":{"sha":"` + testhost.SHA1 + `"}}},null]},"p1":{"nodes":[]}}}`,
 		`{"data":{"p0":null,"p1":null},"errors":[{"message":"x","path":["p0","nodes",1.5]},{"message":"y","path":["p1"]}]}`,
 		`{"data":{"p0":{"nodes":[{"fullPath":"o/r0","repository":{"b0":null}}]}},"errors":[{"message":"too many times"}]}`,
-		`[{"name":"main","commit":{"id":"` + conformance.SHA1 + `"}},null]`, `{"data":{}}`, `null`, ``,
+		`[{"name":"main","commit":{"id":"` + testhost.SHA1 + `"}},null]`, `{"data":{}}`, `null`, ``,
 	} {
 		f.Add(text, false)
 		f.Add(text, true)
 	}
 	f.Fuzz(func(t *testing.T, text string, introspected bool) {
-		want := conformance.FuzzWanted(t)
-		h := conformance.Fuzzed(t, gitlab.Open, conformance.Token, text, func(body string) string {
+		want := testhost.FuzzWanted(t)
+		h := testhost.Fuzzed(t, gitlab.Open, testhost.Token, text, func(body string) string {
 			if introspected && strings.Contains(body, "__type") {
 				return `{"data":{"repository":{"fields":[{"name":"commit","args":[{"name":"ref"}]}]},"query":{"fields":[{"name":"projects","args":[{"name":"fullPaths"}]}]}}}`
 			}
 			return ""
 		})
 		for range 2 {
-			conformance.CheckSane(t, want, h.Heads(t.Context(), want))
+			testhost.CheckSane(t, want, h.Heads(t.Context(), want))
 		}
 	})
 }

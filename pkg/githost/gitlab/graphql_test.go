@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 )
 
@@ -25,7 +25,7 @@ func TestHalfAnAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			api, _, want := newGraphQL(t, 20, "main", "dev", "prod")
 			half := false
-			origin := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				rec := httptest.NewRecorder()
 				api.ServeHTTP(rec, req)
 				text := rec.Body.Bytes()
@@ -39,21 +39,21 @@ func TestHalfAnAnswer(t *testing.T) {
 			for i := range want {
 				want[i].URL = fmt.Sprintf("%s/o/r%d", origin, i)
 			}
-			h := conformance.Open(t, gitlab.Open, origin, "", conformance.Token)
+			h := testhost.Open(t, gitlab.Open, origin, "", testhost.Token)
 			if half = problems != ""; !half {
-				conformance.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod")
+				testhost.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod")
 				half = true
 			}
 			for range 3 {
-				conformance.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod")
+				testhost.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod")
 			}
 			half = false
-			conformance.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod")
+			testhost.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev", "prod")
 			api.Delete("o/r5", "dev")
 			for _, rest := range []int{1, 0, 0} {
-				conformance.ByREST(api.API)
+				testhost.ByREST(api.API)
 				o := h.Heads(t.Context(), want)[5]
-				if n := len(conformance.ByREST(api.API)); len(o.Heads) != 2 || o.Heads["dev"] != "" || n != rest {
+				if n := len(testhost.ByREST(api.API)); len(o.Heads) != 2 || o.Heads["dev"] != "" || n != rest {
 					t.Errorf("dev was deleted: got %v by %d requests of REST, want main and prod by %d", o, n, rest)
 				}
 			}
@@ -90,7 +90,7 @@ func halveGitLab(t *testing.T, text []byte, problems string) []byte {
 // as it is for what was renamed; and on servers without what we need of GraphQL.
 func TestLeavesOpen(t *testing.T) {
 	api, origin, want := newGraphQL(t, 20, "main", "dev")
-	h := conformance.Open(t, gitlab.Open, origin, "", conformance.Token)
+	h := testhost.Open(t, gitlab.Open, origin, "", testhost.Token)
 	for _, c := range []struct {
 		name    string
 		arrange func()
@@ -102,8 +102,8 @@ func TestLeavesOpen(t *testing.T) {
 		{"one was renamed", func() { api.Rename("o/r7", "o/other") }, 2}, // a redirect
 	} {
 		c.arrange()
-		conformance.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev")
-		if n := len(conformance.ByREST(api.API)); n != c.rest {
+		testhost.CheckBatch(t, h.Heads(t.Context(), want), "main", "dev")
+		if n := len(testhost.ByREST(api.API)); n != c.rest {
 			t.Errorf("%s: %d requests by REST, want %d", c.name, n, c.rest)
 		}
 	}
@@ -112,7 +112,7 @@ func TestLeavesOpen(t *testing.T) {
 		`{"data":{"repository":{"fields":[{"name":"commit","args":[{"name":"ref"}]}]},"query":{"fields":[{"name":"projects","args":[{"name":"ids"}]}]}}}`,
 	} {
 		asked := 0
-		old := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		old := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if req.Method == http.MethodPost {
 				asked++
 				_, _ = io.WriteString(w, body)
@@ -120,9 +120,9 @@ func TestLeavesOpen(t *testing.T) {
 			}
 			api.ServeHTTP(w, req)
 		}))
-		h := conformance.Open(t, gitlab.Open, old, "", conformance.Token)
+		h := testhost.Open(t, gitlab.Open, old, "", testhost.Token)
 		for range 2 {
-			o := h.Heads(t.Context(), []githost.Wanted{{URL: old + "/o/r3", Patterns: conformance.Patterns(t, "main")}})[0]
+			o := h.Heads(t.Context(), []githost.Wanted{{URL: old + "/o/r3", Patterns: testhost.Patterns(t, "main")}})[0]
 			if o.Err != nil || asked != 1 {
 				t.Errorf("an older server: %v after %d introspections, want heads after one", o, asked)
 			}
@@ -135,10 +135,10 @@ func TestComplexity(t *testing.T) {
 	api, origin, want := newGraphQL(t, 200, "main")
 	for i := range want {
 		b := fmt.Sprintf("own%d", i)
-		api.Push(fmt.Sprintf("o/r%d", i), b, conformance.SHA2)
-		want[i].Patterns = conformance.Patterns(t, "main", b)
+		api.Push(fmt.Sprintf("o/r%d", i), b, testhost.SHA2)
+		want[i].Patterns = testhost.Patterns(t, "main", b)
 	}
-	for i, o := range conformance.Open(t, gitlab.Open, origin, "", conformance.Token).Heads(t.Context(), want) {
+	for i, o := range testhost.Open(t, gitlab.Open, origin, "", testhost.Token).Heads(t.Context(), want) {
 		if len(o.Heads) != 2 {
 			t.Errorf("repository %d: %v, want two heads", i, o)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/conformance"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -18,14 +18,14 @@ import (
 // A proxy that keeps GitLab's headers to itself does not hide the pages after the first.
 func TestWithoutPageHeaders(t *testing.T) {
 	api := newServer()
-	for b, sha := range conformance.ManyBranches() {
+	for b, sha := range testhost.ManyBranches() {
 		api.Push("team/app", b, string(sha))
 	}
-	origin := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		api.ServeHTTP(withoutPages{w}, req)
 	}))
-	o := conformance.Open(t, gitlab.Open, origin, "", "").Heads(t.Context(), []githost.Wanted{{URL: origin + "/team/app", Patterns: conformance.Patterns(t, "b.*")}})[0]
-	if diff := cmp.Diff(repo.Observation{Heads: conformance.ManyBranches()}, o); diff != "" {
+	o := testhost.Open(t, gitlab.Open, origin, "", "").Heads(t.Context(), []githost.Wanted{{URL: origin + "/team/app", Patterns: testhost.Patterns(t, "b.*")}})[0]
+	if diff := cmp.Diff(repo.Observation{Heads: testhost.ManyBranches()}, o); diff != "" {
 		t.Errorf("250 branches (-want +got):\n%s", diff)
 	}
 }
@@ -42,14 +42,14 @@ func (w withoutPages) WriteHeader(status int) {
 // GitLab's library would space requests by a header of the first answer, here by minutes.
 func TestIsNotSlowedDown(t *testing.T) {
 	api := newServer()
-	origin := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("RateLimit-Limit", "1")
 		api.ServeHTTP(w, req)
 	}))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	want := slices.Repeat([]githost.Wanted{{URL: origin + "/team/app", Patterns: conformance.Patterns(t, "main")}}, 20)
-	for _, o := range conformance.Open(t, gitlab.Open, origin, "", "").Heads(ctx, want) {
+	want := slices.Repeat([]githost.Wanted{{URL: origin + "/team/app", Patterns: testhost.Patterns(t, "main")}}, 20)
+	for _, o := range testhost.Open(t, gitlab.Open, origin, "", "").Heads(ctx, want) {
 		if o.Err != nil {
 			t.Errorf("error %v, want heads", o.Err)
 		}

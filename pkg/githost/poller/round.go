@@ -141,7 +141,7 @@ func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.T
 
 // senseless reports whether the host is taken for one whose answers make no sense, after a round in which repositories
 // were read. One repository that breaks must not silence its host: it takes three whose last look was good or that are
-// new, or as many as there are, and none with an answer that makes sense.
+// new, or as many as the host has, however few are asked for now, and none with an answer that makes sense.
 func (b *batch) senseless(indexes []int, probe bool, answers []repo.Observation) bool {
 	sane, fresh := false, 0
 	var last *githost.Error
@@ -156,7 +156,7 @@ func (b *batch) senseless(indexes []int, probe bool, answers []repo.Observation)
 			sane = true
 		}
 	}
-	all := probe || fresh >= min(transport.MaxProbes, len(b.want))
+	all := probe || fresh >= min(transport.MaxProbes, len(b.endpoint.memory))
 	return b.endpoint.gate.Judge(sane, all, last)
 }
 

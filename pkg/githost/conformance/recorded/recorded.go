@@ -1,4 +1,5 @@
-package conformance
+// Package recorded is what real hosts answered, for tests that replay it and compare the servers for tests with it.
+package recorded
 
 import (
 	"encoding/json"
@@ -9,11 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 )
 
-// Recorded is an answer that a real host gave. Where they come from is in the README.md beside each.
-type Recorded struct {
+// Answer is an answer that a real host gave. Where they come from is in the README.md beside each.
+type Answer struct {
 	Path       string            `json:"path"`
 	Status     int               `json:"status"`
 	Response   any               `json:"response"`
@@ -21,8 +23,8 @@ type Recorded struct {
 	Credential string            `json:"credential"`
 }
 
-// ReadRecorded reads a file of them.
-func ReadRecorded(t *testing.T, file string, into any) {
+// Read reads a file of them.
+func Read(t *testing.T, file string, into any) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -34,7 +36,7 @@ func ReadRecorded(t *testing.T, file string, into any) {
 }
 
 // Replay answers a path with what was recorded for it.
-func Replay(answers map[string]Recorded, origin string) http.Handler {
+func Replay(answers map[string]Answer, origin string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r, ok := answers[req.URL.Path]
 		if !ok {
@@ -89,20 +91,20 @@ func shapeMissing(at string, real, ours any) []string {
 
 // CheckShape fails the test unless a server answers a path in the shape of a real one: status, every key and type, and
 // the headers.
-func CheckShape(t *testing.T, api *githosttest.API, path string, real Recorded) {
+func CheckShape(t *testing.T, api *githosttest.API, path string, real Answer) {
 	t.Helper()
-	api.SetToken(Token)
+	api.SetToken(testhost.Token)
 	for _, repository := range []string{"octo/app", "octo/old", "octo/priv", "octo/denied"} {
 		for _, branch := range []string{"a'b", "dev-x", "main"} {
-			api.Push(repository, branch, SHA1)
+			api.Push(repository, branch, testhost.SHA1)
 		}
 	}
 	api.Create("octo/empty")
 	api.SetPrivate("octo/priv")
 	api.SetDenied("octo/denied")
 	api.Rename("octo/old", "octo/renamed")
-	req := httptest.NewRequest(http.MethodGet, path, nil)
-	req.Header.Set("Authorization", "token "+Token)
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	req.Header.Set("Authorization", "token "+testhost.Token)
 	w := httptest.NewRecorder()
 	api.ServeHTTP(w, req)
 	if w.Code != real.Status {
