@@ -12,12 +12,14 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
-// What is wrong in a file, and what is hardly meant so.
-type (
-	Error   = schema.Error
-	Errors  = schema.Errors
-	Warning = schema.Warning
-)
+// Error is one thing that is wrong in a file.
+type Error = schema.Error
+
+// Errors are all that is wrong.
+type Errors = schema.Errors
+
+// Warning is something that is hardly meant so.
+type Warning = schema.Warning
 
 // Config is a whole, valid sentry.yaml with its defaults filled in.
 type Config struct {

@@ -65,6 +65,7 @@ type unsetVariable struct {
 	secret     bool
 }
 
+// Fail notes that the value at path is wrong; "" is the whole file.
 func (d *Decoder) Fail(path, format string, args ...any) {
 	d.failed[path] = true
 	if path == "" {
@@ -73,6 +74,7 @@ func (d *Decoder) Fail(path, format string, args ...any) {
 	d.errors = append(d.errors, Error{Line: d.line(path), Key: path, Message: fmt.Sprintf(format, args...)})
 }
 
+// Warn notes that the value at path is hardly meant so.
 func (d *Decoder) Warn(path, format string, args ...any) {
 	d.warnings = append(d.warnings, Warning{Line: d.line(path), Key: path, Message: fmt.Sprintf(format, args...)})
 }
@@ -412,6 +414,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
+// IsNull reports whether a node is a key's missing value.
 func IsNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Style == 0 && n.ShortTag() == "!!null"
 }
