@@ -87,9 +87,6 @@ func TestFit(t *testing.T) {
 		"a member that no run holds": {
 			"deploy: changed", map[string]int{"a": 1, "b": 1}, map[string]string{"a": huge, "b": small}, 1, []string{"b"}, 0, []string{"a@new-0000"},
 		},
-		"a member that no run holds, among more than it may have": {
-			"deploy: changed", map[string]int{"a": 1, "b": 30}, map[string]string{"a": huge, "b": small}, most, []string{"b"}, 10, []string{"a@new-0000"},
-		},
 		"an unchanged member that no run holds": {
 			"deploy: all", map[string]int{"b": 1}, map[string]string{"a": huge, "b": small}, 1, []string{"b"}, 0, []string{"a@main"},
 		},
