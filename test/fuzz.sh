@@ -22,7 +22,7 @@ fuzz() {
   printf '== %s (%s)\n%s\n' "$target" "$package" "$output"
   # What the failed target says, from its line to the end that every failure has.
   said=$(sed -n '/^--- FAIL/,/^FAIL$/p' <<<"$output" | sed '1d;$d')
-  # shellcheck disable=SC2086 # the spaces around it do not count
+  # shellcheck disable=SC2086,SC2116 # the spaces around it do not count
   if [ "$(echo $said)" != "context deadline exceeded" ]; then
     echo "== failed: $target"
     exit 255
@@ -31,5 +31,6 @@ fuzz() {
 }
 export -f fuzz
 
+# shellcheck disable=SC2016 # the inner shell expands it
 grep -r --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' pkg tekton | sort |
   xargs -d '\n' -n 1 -P "$(nproc)" bash -c 'fuzz "$1"' fuzz
