@@ -90,7 +90,7 @@ var mutants = []mutant{
 	{
 		"a forgotten branch's number is the floor at once", "pkg/plan/make.go",
 		"case !b.Forgotten():", "case !b.Forgotten() && false:",
-		inModel, "TestRegressions",
+		"./pkg/plan", "TestMake",
 	},
 	{
 		"a host that fails has no branches", "pkg/plan/make.go",
@@ -110,7 +110,7 @@ var mutants = []mutant{
 	},
 	{
 		"the signal to end cuts short what remembers the cycle", inCycle,
-		"remembered := c.remember(ending)", "remembered := c.remember(ctx)",
+		"remembered := c.remember(ending)", "remembered := c.remember(ctx); _ = ending",
 		"./pkg/watch", "TestStopRemembersBesideACallThatHangs",
 	},
 	{
