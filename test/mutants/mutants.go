@@ -278,7 +278,7 @@ var mutants = []mutant{
 		"a part of the state is written over another's", inStore,
 		"	if errors.Is(err, kube.ErrConflict) {\n		return nil, fmt",
 		"	if errors.Is(err, kube.ErrConflict) && name != s.name {\n		return was, nil\n	}\n	if errors.Is(err, kube.ErrConflict) {\n		return nil, fmt",
-		inStates, "TestTwoWriters",
+		inStates, "TestWritersInTurn",
 	},
 	{
 		"no word is written before the parts of the state", inSplit,

@@ -1,11 +1,14 @@
 package configmap
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -293,6 +296,61 @@ func TestTwoWriters(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Another Sentry that reads the state between two writes of one gets on to a write of its own, the first one's next
+// write comes in between, and then the other goes on. Who is told to have lost has, and the state is somebody's whole.
+func TestWritersInTurn(t *testing.T) {
+	for one := 2; one <= 4; one++ {
+		for two := 2; two <= 4; two++ {
+			testWritersInTurn(t, one, two)
+		}
+	}
+}
+
+// testWritersInTurn holds write number one of a Sentry until another one has come to its write number two, and that
+// one until the first has ended.
+func testWritersInTurn(t *testing.T, one, two int) {
+	server, c := kubetest.New(t)
+	save(t, c, statetest.Many(120, "a"))
+	mine, _ := load(t, c)
+	held, ended, otherErr := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	release := sync.OnceFunc(func() { close(held) })
+	var writes, others atomic.Int32
+	server.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet {
+			return false
+		}
+		switch n := writes.Add(1); {
+		case n == int32(one):
+			other, _ := load(t, c)
+			go func() {
+				defer release()
+				otherErr <- other.Save(context.WithoutCancel(t.Context()), statetest.Many(280, "c"))
+			}()
+			<-held
+		case n > int32(one) && others.Add(1) == int32(two):
+			release()
+			<-ended
+		}
+		return false
+	}
+	myErr := mine.Save(t.Context(), statetest.Many(270, "b"))
+	close(ended)
+	theirErr := <-otherErr
+	server.Fault = nil
+
+	if !errors.Is(myErr, state.ErrConflict) || theirErr != nil && !errors.Is(theirErr, state.ErrConflict) {
+		t.Errorf("write %d held until the other's write %d: %v and %v, want a conflict for the first at least", one, two, myErr, theirErr)
+	}
+	want := statetest.Many(120, "a")
+	if theirErr == nil {
+		want = statetest.Many(280, "c")
+	}
+	if got, err := newStore(c).Load(t.Context()); err != nil || !got.Equal(want) {
+		t.Errorf("write %d held until the other's write %d: %v and %v, and then %d repositories, %v, want %d",
+			one, two, myErr, theirErr, len(got.Repositories), err, len(want.Repositories))
 	}
 }
 
