@@ -20,6 +20,13 @@ type RunFound struct{ Run plan.Run }
 // RunWaiting says that a run is due and waits for those in its Behind. It comes once a run.
 type RunWaiting struct{ Run plan.Run }
 
+// RunsDeferred says that a repository has more runs due than the Most that one cycle makes, and how many wait for the
+// next one.
+type RunsDeferred struct {
+	Repository string
+	Runs, Most int
+}
+
 // RunCancelled says that the active run Name of a unit was cancelled since a newer change replaces
 // it, or, with an Err, that it could not be.
 type RunCancelled struct {
@@ -90,6 +97,7 @@ type Report struct {
 func (RunCreated) event()   {}
 func (RunFound) event()     {}
 func (RunWaiting) event()   {}
+func (RunsDeferred) event() {}
 func (RunCancelled) event() {}
 func (RunsLearned) event()  {}
 func (RunsKept) event()     {}

@@ -179,6 +179,11 @@ var mutants = []mutant{
 		"./pkg/watch", "TestThousandBranchesOfOneMember",
 	},
 	{
+		"what the cluster refuses has its turn in every cycle", "pkg/watch/turn.go",
+		"turns[r.Unit.Label] = c.cycles + 1", "turns[r.Unit.Label] = 0",
+		"./pkg/watch", "TestHundredsOfBranches",
+	},
+	{
 		"the state is written over another's", "pkg/state/file/file.go",
 		"if current != s.loaded {", "if current != s.loaded && false {",
 		"./pkg/state/file", "TestPromises",

@@ -30,6 +30,9 @@ func Write(log *slog.Logger, e event.Event) {
 		log.Info("found the pipeline run of an earlier attempt", "unit", e.Run.Unit.Label, "run", e.Run.Name)
 	case event.RunWaiting:
 		waiting(log, e.Run)
+	case event.RunsDeferred:
+		log.Info("more runs of the repository are due than a cycle makes; the others wait for the next cycle",
+			"repo", e.Repository, "made", e.Most, "waiting", e.Runs)
 	case event.RunCancelled:
 		cancelled(log, e)
 	case event.RunsLearned:
