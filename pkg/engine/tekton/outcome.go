@@ -154,6 +154,19 @@ func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
 	return out
 }
 
+// obstacle returns what keeps the pod of a TaskRun that has not ended from starting, such as a quota, an image that cannot
+// be pulled or no node with room.
+func obstacle(c *apis.Condition) string {
+	if c == nil {
+		return ""
+	}
+	switch v1.TaskRunReason(c.Reason) {
+	case "", v1.TaskRunReasonStarted, v1.TaskRunReasonRunning:
+		return ""
+	}
+	return c.Reason + ": " + c.Message
+}
+
 func taskOf(name string, tr *v1.TaskRun) engine.Task {
 	task := engine.Task{Name: name, Result: engine.Running}
 	if tr.Status.StartTime != nil {
@@ -164,6 +177,7 @@ func taskOf(name string, tr *v1.TaskRun) engine.Task {
 	}
 	c := tr.Status.GetCondition(apis.ConditionSucceeded)
 	if c == nil || c.IsUnknown() {
+		task.Message = obstacle(c)
 		return task
 	}
 	task.Message = c.Message
