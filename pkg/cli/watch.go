@@ -10,11 +10,13 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/event"
@@ -22,6 +24,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/notify"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -45,7 +48,7 @@ says so. SIGTERM and Ctrl-C end it with exit code 0 after the run that is being 
 was done is remembered, and the next start does the rest.
 
 With --once it does one cycle, for a CronJob or a script, and exits with 1 when a repository
-could not be read or a run could not be made.
+could not be read or a run could not be made; with --local also when a run did not succeed.
 
 With --local runs happen on this machine, with its git and sh, and the state is a file: to try
 Sentry without a cluster. Runs that the end of Sentry cuts off are named, the exit code is 1
@@ -88,6 +91,9 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	}
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
+	if w.machine != nil {
+		w.machine.Ended = func(unit string, out engine.Outcome) { bus.Send(event.RunEnded{Unit: unit, Outcome: deployments(out)}) }
+	}
 	defer w.tellTheRest(ctx, bus)()
 	return w.run(ctx)
 }
@@ -213,7 +219,36 @@ func (w *watching) runOnce(ctx context.Context) error {
 		return fmt.Errorf("%d of %d repositories could not be read and %d runs could not be made; see the log above",
 			report.Failing, report.Repositories, report.Problems)
 	}
-	return nil
+	return w.failed(ctx, report.Created)
+}
+
+// failed names those of the runs that ended on this machine, and not well.
+func (w *watching) failed(ctx context.Context, created []string) error {
+	if w.machine == nil {
+		return nil
+	}
+	runs, err := w.machine.Runs(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, r := range runs {
+		if r.Failed() && slices.Contains(created, r.Name) {
+			names = append(names, r.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d runs did not succeed: %s", len(names), len(created), strings.Join(names, ", "))
+}
+
+// deployments returns the outcome without the tasks that Sentry adds to a run.
+func deployments(out engine.Outcome) engine.Outcome {
+	out.Tasks = slices.DeleteFunc(slices.Clone(out.Tasks), func(t engine.Task) bool {
+		return t.Name == pipelinerun.GateTask || t.Name == pipelinerun.VerdictTask
+	})
+	return out
 }
 
 // apply makes everything follow from cfg that follows from the configuration. Nothing else copies from it.

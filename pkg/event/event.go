@@ -5,6 +5,7 @@ package event
 import (
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
@@ -32,6 +33,12 @@ type RunsDeferred struct {
 type RunCancelled struct {
 	Unit, Name string
 	Err        error
+}
+
+// RunEnded says how a run ended; only its deployments are in the Outcome's Tasks.
+type RunEnded struct {
+	Unit    string
+	Outcome engine.Outcome
 }
 
 // RunsLearned says that the engine had runs which the state did not know. They are remembered now.
@@ -99,6 +106,7 @@ func (RunFound) event()     {}
 func (RunWaiting) event()   {}
 func (RunsDeferred) event() {}
 func (RunCancelled) event() {}
+func (RunEnded) event()     {}
 func (RunsLearned) event()  {}
 func (RunsKept) event()     {}
 func (UnitFailing) event()  {}

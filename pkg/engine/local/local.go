@@ -47,6 +47,9 @@ type Options struct {
 	Env []string
 	// Hidden are names of variables that steps do not inherit, because they would not have them in a cluster.
 	Hidden []string
+	// Ended is told how a run of the unit ended, unless Close cut it off; default none. It may be set until the
+	// first run is created.
+	Ended func(unit string, out engine.Outcome)
 	// Log gets what is wrong on this machine; default none.
 	Log *slog.Logger
 	// Now is the clock of the tasks' start and end; default time.Now.

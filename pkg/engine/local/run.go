@@ -156,6 +156,9 @@ func (e *Engine) execute(r *run) {
 		}
 	}
 	e.out.printf("PipelineRun %s: %s: %s", out.Name, out.Reason, out.Message)
+	if e.Ended != nil && !r.schedule.cutOff() {
+		e.Ended(r.unit, out)
+	}
 	r.publish()
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -35,6 +36,8 @@ func Write(log *slog.Logger, e event.Event) {
 			"repo", e.Repository, "made", e.Most, "waiting", e.Runs)
 	case event.RunCancelled:
 		cancelled(log, e)
+	case event.RunEnded:
+		ended(log, e)
 	case event.RunsLearned:
 		log.Info("found runs that the state does not know; remembering them", "repos", e.Repositories)
 	case event.RunsKept:
@@ -225,4 +228,26 @@ func (g *groups) log(write func(string, ...any), one, many string) {
 			write(one, append([]any{"repo", r}, args...)...)
 		}
 	}
+}
+
+// ended names the deployments that did not succeed, by how each ended.
+func ended(log *slog.Logger, e event.RunEnded) {
+	args := []any{"unit", e.Unit, "run", e.Outcome.Name}
+	if e.Outcome.Succeeded {
+		log.Info("the run succeeded", args...)
+		return
+	}
+	args = append(args, "reason", e.Outcome.Reason)
+	for _, result := range []engine.Result{engine.Failed, engine.Ignored, engine.TimedOut, engine.Cancelled, engine.Skipped} {
+		var names []string
+		for _, t := range e.Outcome.Tasks {
+			if t.Result == result {
+				names = append(names, t.Name)
+			}
+		}
+		if len(names) > 0 {
+			args = append(args, strings.ToLower(string(result)), strings.Join(names, ", "))
+		}
+	}
+	log.Error("the run did not succeed", args...)
 }

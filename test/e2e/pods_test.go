@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// podTrial is a namespace whose runs' pods have to fit, and a repository that is deployed there.
+type podTrial struct {
+	t    *testing.T
+	ns   string
+	repo *gitRepo
+}
+
+func newPodTrial(t *testing.T, ns string) *podTrial {
+	t.Helper()
+	namespace(t, ns)
+	giteaCredentials(t)
+	return &podTrial{t, ns, newRepo(t, ns, map[string]string{"README": "an application"})}
+}
+
+// file writes a configuration with these `pod` and deployment settings.
+func (p *podTrial) file(pod, deploy string) string {
+	p.t.Helper()
+	file := filepath.Join(p.t.TempDir(), "sentry.yaml")
+	write(p.t, file, fmt.Sprintf(`
+repositories:
+  - name: web
+    monitor: {repo_url: %[1]q, branches: [main], repo_type: gitea, auth: {username: "${GITEA_USERNAME}", token: "${GITEA_TOKEN}"}}
+    deploy:
+      qa_repo_url: %[1]q
+      repo_type: gitea
+      auth: {username: "${GITEA_USERNAME}", token: "${GITEA_TOKEN}"}
+      %[3]s
+global: {image: %[4]s, git_image: %[5]s, pod: %[2]s}
+`, p.repo.url, pod, deploy, env.deployImage, env.gitImage))
+	return file
+}
+
+// deploy triggers a run, follows it to its end, and returns what that said and whether it succeeded.
+func (p *podTrial) deploy(pod, deploy string) (said string, ok bool) {
+	p.t.Helper()
+	return p.follow(p.file(pod, deploy))
+}
+
+func (p *podTrial) follow(file string) (said string, ok bool) {
+	out, err := command(p.t.Context(), "", env.sentry, "trigger", "web", "--follow", "-c", file, "-n", p.ns)
+	return fmt.Sprint(out, err), err == nil
+}
+
+// pod returns the pod of the newest run.
+func (p *podTrial) pod() corev1.Pod {
+	p.t.Helper()
+	pods := get[corev1.PodList](p.t, "-n", p.ns, "pods", "--sort-by=.metadata.creationTimestamp").Items
+	if len(pods) == 0 {
+		p.t.Fatalf("there is no pod in %s", p.ns)
+	}
+	return pods[len(pods)-1]
+}
+
+const commandsTrue = `commands: ["true"]`
+
+// TestQuotaOnResources deploys where a quota bounds CPU and memory: each container has to say its share.
+func TestQuotaOnResources(t *testing.T) {
+	t.Parallel()
+	p := newPodTrial(t, "sentry-pods-quota")
+	kubectl(t, "-n", p.ns, "create", "quota", "compute", "--hard=requests.cpu=2,requests.memory=2Gi,limits.cpu=4,limits.memory=4Gi")
+	await(t, time.Minute, "the quota counts", func() (bool, string) {
+		used := kubectl(t, "-n", p.ns, "get", "quota", "compute", "-o", "jsonpath={.status.used}")
+		return used != "", used
+	})
+	if said, ok := p.deploy("{}", commandsTrue); ok || !strings.Contains(said, "must specify limits") {
+		t.Errorf("a pod without resources under a quota: succeeded %v, want a failure that names what the quota wants:\n%s", ok, said)
+	}
+	apply(t, fmt.Sprintf(`
+apiVersion: v1
+kind: LimitRange
+metadata: {name: defaults, namespace: %s}
+spec:
+  limits:
+    - type: Container
+      defaultRequest: {cpu: 10m, memory: 32Mi}
+      default: {cpu: 500m, memory: 128Mi}
+`, p.ns))
+	const resources = `{resources: {clone: {requests: {cpu: 20m, memory: 48Mi}}, deploy: {limits: {memory: 200Mi}}}}`
+	if said, ok := p.deploy(resources, commandsTrue); !ok {
+		t.Fatalf("a pod that says its share failed:\n%s", said)
+	}
+	got := map[string]string{}
+	for _, c := range p.pod().Spec.Containers {
+		got[c.Name] = fmt.Sprint(c.Resources.Requests.Memory(), " ", c.Resources.Limits.Memory())
+	}
+	if got["step-clone"] != "48Mi 128Mi" || got["step-deploy"] != "32Mi 200Mi" {
+		t.Errorf("requests and limits of memory are %v, want those of the file over those of the LimitRange", got)
+	}
+}
+
+// TestQuotaOnPods follows a run whose pod waits for a quota: it is told why, and goes on when there is room.
+func TestQuotaOnPods(t *testing.T) {
+	t.Parallel()
+	p := newPodTrial(t, "sentry-pods-throttle")
+	kubectl(t, "-n", p.ns, "create", "quota", "team", "--hard=pods=0")
+	await(t, time.Minute, "the quota counts", func() (bool, string) {
+		used := kubectl(t, "-n", p.ns, "get", "quota", "team", "-o", "jsonpath={.status.used}")
+		return used != "", used
+	})
+	type end struct {
+		said string
+		ok   bool
+	}
+	ended, file := make(chan end, 1), p.file("{}", commandsTrue)
+	go func() {
+		said, ok := p.follow(file)
+		ended <- end{said, ok}
+	}()
+	await(t, 2*time.Minute, "the TaskRun waits for the quota", func() (bool, string) {
+		reasons := kubectl(t, "-n", p.ns, "get", "taskruns", "-o", "jsonpath={.items[*].status.conditions[*].reason}")
+		return strings.Contains(reasons, "ExceededResourceQuota"), reasons
+	})
+	kubectl(t, "-n", p.ns, "delete", "quota", "team")
+	if e := <-ended; !e.ok || !strings.Contains(e.said, "waits: ExceededResourceQuota") {
+		t.Errorf("succeeded %v, want that and what it waited for:\n%s", e.ok, e.said)
+	}
+}
+
+// TestNodesAndSecretsOfPods shows that the pod asks for its node and for the Secret of its images.
+func TestNodesAndSecretsOfPods(t *testing.T) {
+	t.Parallel()
+	p := newPodTrial(t, "sentry-pods-nodes")
+	kubectl(t, "-n", p.ns, "create", "secret", "docker-registry", "registry", "--docker-server=registry.example.com", "--docker-username=a", "--docker-password=b")
+	const good = `{node_selector: {kubernetes.io/os: linux}, image_pull_secrets: [registry], annotations: {example.com/team: web}}`
+	if said, ok := p.deploy(good, commandsTrue); !ok {
+		t.Fatalf("a pod whose node there is failed:\n%s", said)
+	}
+	pod := p.pod()
+	if s := pod.Spec; s.NodeSelector["kubernetes.io/os"] != "linux" || len(s.ImagePullSecrets) != 1 || s.ImagePullSecrets[0].Name != "registry" || pod.Annotations["example.com/team"] != "web" {
+		t.Errorf("the pod has the node selector %v, the secrets %v and the annotations %v", s.NodeSelector, s.ImagePullSecrets, pod.Annotations)
+	}
+	said, ok := p.deploy(`{node_selector: {pool: none}}`, "timeout: 15\n      "+commandsTrue)
+	if ok || !strings.Contains(said, "didn't match Pod's node affinity/selector") || !strings.Contains(said, "TimedOut") {
+		t.Errorf("a pod without a node: succeeded %v, want that it waits for one until its timeout:\n%s", ok, said)
+	}
+}
+
+// TestCredentialsOfTheServiceAccount has commands use a Git credential that a cluster keeps in the usual way of Tekton:
+// a Secret that is annotated for it, at the ServiceAccount of the deployments.
+func TestCredentialsOfTheServiceAccount(t *testing.T) {
+	t.Parallel()
+	p := newPodTrial(t, "sentry-pods-home")
+	kubectl(t, "-n", p.ns, "create", "secret", "generic", "tekton-git", "--type=kubernetes.io/basic-auth",
+		"--from-literal=username="+env.giteaUser, "--from-literal=password="+env.giteaToken)
+	kubectl(t, "-n", p.ns, "annotate", "secret", "tekton-git", "tekton.dev/git-0="+env.giteaURL)
+	kubectl(t, "-n", p.ns, "patch", "serviceaccount", "sentry-deployer", "-p", `{"secrets":[{"name":"tekton-git"}]}`)
+	if said, ok := p.deploy("{}", fmt.Sprintf("image: %s\n      commands: [git ls-remote %s refs/heads/main]", env.gitImage, p.repo.url)); !ok {
+		t.Errorf("commands that have a credential by Tekton's annotation failed:\n%s\n%s", said,
+			kubectl(t, "-n", p.ns, "logs", p.pod().Name, "--all-containers"))
+	}
+}
