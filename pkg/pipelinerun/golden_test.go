@@ -50,7 +50,12 @@ func readGolden(t *testing.T, file string) golden {
 	}
 	cfg, err := config.Parse(parts["config.yaml"], config.Options{
 		Hosts:     hosts.All.Config(),
-		LookupEnv: func(name string) (string, bool) { return secretMark + name, true },
+		LookupEnv: func(name string) (string, bool) {
+			if strings.HasSuffix(name, "PROXY") {
+				return "http://" + secretMark + name + ":3128", true
+			}
+			return secretMark + name, true
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
