@@ -88,7 +88,7 @@ func (n *PrivateNetwork) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	n.mu.Unlock()
 	switch {
 	case req.Method == http.MethodConnect && req.Host == "git.example:443":
-		n.tunnel(w)
+		n.tunnel(w, req)
 	case req.Method != http.MethodConnect && req.Host == "git.example":
 		n.forward.ServeHTTP(w, req)
 	default:
@@ -96,8 +96,8 @@ func (n *PrivateNetwork) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-func (n *PrivateNetwork) tunnel(w http.ResponseWriter) {
-	server, err := net.Dial("tcp", n.address)
+func (n *PrivateNetwork) tunnel(w http.ResponseWriter, req *http.Request) {
+	server, err := new(net.Dialer).DialContext(req.Context(), "tcp", n.address)
 	if err != nil {
 		http.Error(w, "out of reach", http.StatusBadGateway)
 		return

@@ -59,12 +59,12 @@ func (n *Network) find(req *http.Request) (*url.URL, error) { return (*n.proxy.L
 func connected(_ context.Context, _ *url.URL, connect *http.Request, answer *http.Response) error {
 	host, s := connect.Host, answer.StatusCode
 	kind, hint := githost.Temporary, "does not reach "+host
-	switch {
-	case s == http.StatusOK:
+	switch s {
+	case http.StatusOK:
 		return nil
-	case s == http.StatusProxyAuthRequired:
+	case http.StatusProxyAuthRequired:
 		kind, hint = githost.Denied, proxyCredential
-	case s == http.StatusForbidden, s == http.StatusMethodNotAllowed:
+	case http.StatusForbidden, http.StatusMethodNotAllowed:
 		kind, hint = githost.Denied, "does not let Sentry reach "+host
 	}
 	e := githost.NewError(kind, "", "HTTP %d: the proxy %s", s, hint)
