@@ -150,7 +150,7 @@ func (e *cluster) Create(ctx context.Context, cfg *config.Config, run plan.Run) 
 	if err != nil {
 		return engine.Made{}, err
 	}
-	made := engine.Made{Run: part, NoRoom: pipelinerun.TooLarge(part.NoRoom)}
+	made := engine.Made{Run: part, NoRoom: pipelinerun.NotTaken(part)}
 	e.calls++
 	if e.fail != nil {
 		if err := e.fail(pr); err != nil {

@@ -107,7 +107,7 @@ func (e *Engine) Use(env, hidden []string) {
 
 // Create starts the run, or as much of it as one PipelineRun holds, and returns; it goes on after ctx.
 func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
-	pr, part, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
+	pr, part, err := fit(cfg, run)
 	if err != nil {
 		return engine.Made{}, err
 	}
@@ -115,13 +115,20 @@ func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (
 	if err != nil {
 		return engine.Made{}, err
 	}
-	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.TooLarge(part.NoRoom)}, nil
+	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.NotTaken(part)}, nil
 }
 
 // Check says why no PipelineRun can be made of the run.
 func (e *Engine) Check(cfg *config.Config, run plan.Run) error {
-	_, _, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
+	_, _, err := fit(cfg, run)
 	return err
+}
+
+func fit(cfg *config.Config, run plan.Run) (*v1.PipelineRun, plan.Run, error) {
+	if err := needsCluster(run); err != nil {
+		return nil, run, err
+	}
+	return pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
 }
 
 // create starts the run and returns. created is false when a run of this name and trigger is known, as it is

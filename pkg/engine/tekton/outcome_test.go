@@ -101,6 +101,9 @@ func TestOutcomeOf(t *testing.T) {
 	if busy, waits := tasks[6].Message, tasks[7].Message; busy != "" || waits != "ExceededResourceQuota: pods \"web\" is forbidden: exceeded quota" {
 		t.Errorf("while they run, %q is said of one task and %q of one that waits for a quota", busy, waits)
 	}
+	// What a Pipeline of the cluster consists of is in the status.
+	pr.Spec.PipelineSpec, pr.Status.PipelineSpec = nil, pr.Spec.PipelineSpec
+	check("while it runs, of a Pipeline", want)
 	pr.Status.Status = condition(corev1.ConditionFalse, "Failed")
 	want[9], want[10] = engine.Skipped, engine.Skipped
 	check("what never started when it has ended", want)

@@ -62,7 +62,7 @@ func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (
 	if err != nil {
 		return engine.Made{}, err
 	}
-	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.TooLarge(part.NoRoom)}, nil
+	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.NotTaken(part)}, nil
 }
 
 // Check says why no PipelineRun can be made of the run.
