@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,11 +92,22 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	}
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
-	if w.machine != nil {
-		w.machine.Ended = func(unit string, out engine.Outcome) { bus.Send(event.RunEnded{Unit: unit, Outcome: deployments(out)}) }
-	}
 	defer w.tellTheRest(ctx, bus)()
+	defer w.tellEnds(ctx, bus)()
 	return w.run(ctx)
+}
+
+// tellEnds has it told how runs end, and returns what waits for the end of that. One cycle on a cluster ends before its runs.
+func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
+	tell := func(unit string, out engine.Outcome) { bus.Send(event.RunEnded{Unit: unit, Outcome: deployments(out)}) }
+	var listening sync.WaitGroup
+	switch {
+	case w.machine != nil:
+		w.machine.Ended = tell
+	case !w.flags.once:
+		listening.Go(func() { w.cluster.Ends(ctx, w.log, tell) })
+	}
+	return listening.Wait
 }
 
 // watching is `sentry watch` at work, with all that follows from the configuration.
@@ -105,7 +117,8 @@ type watching struct {
 	log     *slog.Logger
 	cfg     *config.Config
 	reader  *poller.Reader
-	machine *local.Engine // nil on a cluster
+	machine *local.Engine  // nil on a cluster
+	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
 	file    os.FileInfo // the configuration file as it was last seen
 	ignored string      // the hash of its bytes of which the log said that they are not used
@@ -137,6 +150,7 @@ func (w *watching) onCluster() error {
 	if err != nil {
 		return err
 	}
+	w.cluster = eng
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, instance.Instance{Name: w.cfg.Global.Instance})
 	return nil
 }

@@ -5,7 +5,9 @@ package kubetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -118,6 +120,26 @@ func (s *Server) put(path string, o Object) {
 	s.objects[path] = o
 }
 
+// merge returns what a JSON merge patch makes of an object.
+func merge(o, patch Object) Object {
+	merged := maps.Clone(o)
+	if merged == nil {
+		merged = Object{}
+	}
+	for key, value := range patch {
+		switch change, ok := value.(Object); {
+		case value == nil:
+			delete(merged, key)
+		case ok:
+			old, _ := merged[key].(Object)
+			merged[key] = merge(old, change)
+		default:
+			merged[key] = value
+		}
+	}
+	return merged
+}
+
 func meta(o Object) Object {
 	m, ok := o["metadata"].(Object)
 	if !ok {
@@ -135,8 +157,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	path := r.URL.Path
 	var body Object
-	if r.Method == http.MethodPost || r.Method == http.MethodPut {
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil && !errors.Is(err, io.EOF) { // Fault has read it
 			Refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 			return
 		}
@@ -166,6 +188,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost, http.MethodPut:
 		s.put(path, body)
 		old = body
+	case http.MethodPatch:
+		old = merge(old, body)
+		s.put(path, old)
 	case http.MethodDelete:
 		delete(s.objects, path)
 	case http.MethodGet:
