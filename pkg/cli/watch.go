@@ -23,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -79,7 +80,8 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 		return err
 	}
 	logWarnings(log, cfg)
-	w := &watching{options: o, flags: f, log: log, cfg: cfg, reader: reader(log, cfg.Global.Sweep)}
+	network := transport.NewNetwork(cfg.Global)
+	w := &watching{options: o, flags: f, log: log, cfg: cfg, network: network, reader: reader(log, cfg.Global.Sweep, network)}
 	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: word}
 	if f.local {
 		closed, refused := w.onMachine(ctx)
@@ -116,6 +118,7 @@ type watching struct {
 	flags   watchFlags
 	log     *slog.Logger
 	cfg     *config.Config
+	network *transport.Network
 	reader  *poller.Reader
 	machine *local.Engine  // nil on a cluster
 	cluster *tekton.Engine // nil on this machine
@@ -160,7 +163,7 @@ func (w *watching) onCluster() error {
 func (w *watching) sinks() map[string]event.Sink {
 	sinks := map[string]event.Sink{
 		"log":         logsink.New(w.log),
-		"webhook_url": notify.Sink(w.log),
+		"webhook_url": notify.Sink(w.log, w.network.Transport()),
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
@@ -272,6 +275,7 @@ func (w *watching) apply(cfg *config.Config) error {
 	}
 	w.cfg = cfg
 	w.reader.SetSweep(cfg.Global.Sweep)
+	w.network.Use(cfg.Global.Proxy)
 	if w.machine != nil {
 		w.machine.Use(w.variables.Environ(), w.hidden(cfg))
 	}
