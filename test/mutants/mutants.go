@@ -144,8 +144,8 @@ var mutants = []mutant{
 		"./pkg/watch", "TestForgedRuns",
 	},
 	{
-		"the signature is not compared on a cluster", "pkg/engine/tekton/tekton.go",
-		" && pr.Annotations[signature] == existing.Annotations[signature]", " && signature != \"\"",
+		"the signature is not compared on a cluster", "pkg/engine/generated/generated.go",
+		" && mine.Annotations[signature] == theirs.Annotations[signature]", " && signature != \"\"",
 		"./pkg/engine/tekton", "TestCreate",
 	},
 	{
@@ -321,8 +321,8 @@ var mutants = []mutant{
 		inTekton, "TestCancel",
 	},
 	{
-		"the trigger annotation is not compared on a cluster", "pkg/engine/tekton/tekton.go",
-		"err == nil && mine.Equal(theirs) && ", "err == nil && (mine.Equal(theirs) || true) && ",
+		"the trigger annotation is not compared on a cluster", "pkg/engine/generated/generated.go",
+		"errTheirs == nil && a.Equal(b) && ", "errTheirs == nil && (a.Equal(b) || true) && ",
 		inTekton, "TestCreate",
 	},
 	{
