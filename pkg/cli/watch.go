@@ -188,18 +188,8 @@ const endGrace = 25 * time.Second
 
 // tellTheRest returns what ends the bus: it has ten seconds, but not beyond endGrace after the signal.
 func (w *watching) tellTheRest(signal context.Context, bus *event.Bus) func() {
-	ending, cancel := context.WithCancel(context.WithoutCancel(signal))
-	stop := context.AfterFunc(signal, func() {
-		timer := time.NewTimer(endGrace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-ending.Done():
-		}
-	})
+	ending, cancel := watch.Outlasting(signal, endGrace)
 	return func() {
-		defer stop()
 		defer cancel()
 		ctx, done := context.WithTimeout(ending, 10*time.Second)
 		defer done()
