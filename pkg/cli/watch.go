@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,11 +94,22 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	}
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
-	if w.machine != nil {
-		w.machine.Ended = func(unit string, out engine.Outcome) { bus.Send(event.RunEnded{Unit: unit, Outcome: deployments(out)}) }
-	}
 	defer w.tellTheRest(ctx, bus)()
+	defer w.tellEnds(ctx, bus)()
 	return w.run(ctx)
+}
+
+// tellEnds has it told how runs end, and returns what waits for the end of that. One cycle on a cluster ends before its runs.
+func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
+	tell := func(unit string, out engine.Outcome) { bus.Send(event.RunEnded{Unit: unit, Outcome: deployments(out)}) }
+	var listening sync.WaitGroup
+	switch {
+	case w.machine != nil:
+		w.machine.Ended = tell
+	case !w.flags.once:
+		listening.Go(func() { w.cluster.Ends(ctx, w.log, tell) })
+	}
+	return listening.Wait
 }
 
 // watching is `sentry watch` at work, with all that follows from the configuration.
@@ -108,7 +120,8 @@ type watching struct {
 	cfg     *config.Config
 	network *transport.Network
 	reader  *poller.Reader
-	machine *local.Engine // nil on a cluster
+	machine *local.Engine  // nil on a cluster
+	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
 	file    os.FileInfo // the configuration file as it was last seen
 	ignored string      // the hash of its bytes of which the log said that they are not used
@@ -140,6 +153,7 @@ func (w *watching) onCluster() error {
 	if err != nil {
 		return err
 	}
+	w.cluster = eng
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, instance.Instance{Name: w.cfg.Global.Instance})
 	return nil
 }
@@ -174,18 +188,8 @@ const endGrace = 25 * time.Second
 
 // tellTheRest returns what ends the bus: it has ten seconds, but not beyond endGrace after the signal.
 func (w *watching) tellTheRest(signal context.Context, bus *event.Bus) func() {
-	ending, cancel := context.WithCancel(context.WithoutCancel(signal))
-	stop := context.AfterFunc(signal, func() {
-		timer := time.NewTimer(endGrace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-ending.Done():
-		}
-	})
+	ending, cancel := watch.Outlasting(signal, endGrace)
 	return func() {
-		defer stop()
 		defer cancel()
 		ctx, done := context.WithTimeout(ending, 10*time.Second)
 		defer done()
