@@ -160,29 +160,6 @@ func TestReference(t *testing.T) {
 	}
 }
 
-func TestModernize(t *testing.T) {
-	for in, want := range map[string]string{
-		"watch --once":                            "watch --once",
-		"-action=watch -config=/etc/sentry.yaml":  "watch --config=/etc/sentry.yaml",
-		"-action trigger -config x.yaml -verbose": "trigger --all --config=x.yaml --verbose",
-		"--verbose=false --action=validate":       "validate --verbose=false",
-		"-config=a=b -action=watch":               "watch --config=a=b",
-		"trigger action":                          "trigger action",
-		"-action=deploy":                          "error: -action=deploy: want watch, trigger or validate",
-		"-action=watch --once":                    "error: --once does not go with -action; write: sentry watch … with the flags of today",
-		"-action":                                 "error: -action needs a value",
-	} {
-		got, err := modernize(strings.Fields(in))
-		text := strings.Join(got, " ")
-		if err != nil {
-			text = "error: " + err.Error()
-		}
-		if text != want {
-			t.Errorf("modernize(%q) = %q, want %q", in, text, want)
-		}
-	}
-}
-
 func TestEveryFlagIsExplained(t *testing.T) {
 	root := newRoot(Streams{})
 	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {

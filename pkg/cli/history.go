@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 )
 
@@ -24,7 +25,7 @@ func (o *options) history(ctx context.Context, f statusFlags, unit string) error
 		return err
 	}
 	if f.local {
-		return usageError{fmt.Errorf("--history goes with a cluster: nothing is deleted on this machine")}
+		return usage.Errorf("--history goes with a cluster: nothing is deleted on this machine")
 	}
 	cluster, _, of, err := o.statusCluster()
 	if err != nil {

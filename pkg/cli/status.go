@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -18,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/instance"
@@ -59,15 +59,15 @@ all: when, what triggered them, how they ended, how long they took and which mem
 		Example: `  sentry status -n sentry
   sentry status -o json | jq '.problems'
   sentry status --history rag-service.main`,
-		Args: usageArgs(cobra.MaximumNArgs(1)),
+		Args: usage.Args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case slices.Contains(args, ""):
-				return usageError{errors.New("the unit's name is empty; leave it out for all units")}
+				return usage.Errorf("the unit's name is empty; leave it out for all units")
 			case f.past:
 				return o.history(cmd.Context(), f, strings.Join(args, ""))
 			case len(args) > 0:
-				return usageError{fmt.Errorf("%q: a unit goes with --history", args[0])}
+				return usage.Errorf("%q: a unit goes with --history", args[0])
 			}
 			return runStatus(cmd.Context(), o, f)
 		},
@@ -136,7 +136,7 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 		return err
 	}
 	if f.state != "" && !f.local {
-		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
+		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
 	var snapshot state.Snapshot
 	var runs []runLine
@@ -161,7 +161,7 @@ func runStatus(ctx context.Context, o *options, f statusFlags) error {
 
 func (f statusFlags) check() error {
 	if !slices.Contains([]string{"table", "yaml", "json"}, f.output) {
-		return usageError{fmt.Errorf("--output %q: want table, yaml or json", f.output)}
+		return usage.Errorf("--output %q: want table, yaml or json", f.output)
 	}
 	return nil
 }
