@@ -64,6 +64,7 @@ var mustNotLink = map[string][]string{
 	"pkg/githost/hosts":                {kubernetes, tekton, githost + "/poller"},
 	"pkg/cli/term":                     {module, kubernetes, tekton, "net/http"},
 	"pkg/cli/environ":                  {module, kubernetes, tekton, "net/http"},
+	"pkg/cli/overview":                 {kubernetes, tekton, "net/http"},
 	"pkg/cli/usage":                    {kubernetes, tekton, "net/http"},
 	"pkg/online":                       {kubernetes, tekton, module + "pkg/watch", module + "pkg/cli"},
 	"pkg/pipelinerun":                  {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},

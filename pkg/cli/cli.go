@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"os"
 	"strings"
 
@@ -90,6 +91,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.FlagError(err) })
 	root.SetHelpCommand(newHelp())
+	usage.WrapHelp(root, term.Width(s.Out, math.MaxInt))
 	o.register(root.PersistentFlags())
 	watch := newWatch(o)
 	o.settable = usage.FlagsOf(root.PersistentFlags(), watch.Flags())

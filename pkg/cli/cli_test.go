@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
@@ -142,6 +143,11 @@ func TestReference(t *testing.T) {
 		}
 		if code := Main(t.Context(), args, Streams{Out: &out, Err: &out}); code != exitDone {
 			t.Fatalf("sentry %v: exit code %d\n%s", args, code, &out)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
+				t.Errorf("sentry %v prints a line of %d columns, want at most 100: %s", args, n, line)
+			}
 		}
 		fmt.Fprintf(&page, "\n## %s\n\n```\n%s```\n", c.CommandPath(), &out)
 	}

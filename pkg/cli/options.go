@@ -260,19 +260,3 @@ func (o *options) completeNames(cmd *cobra.Command, args []string, _ string) ([]
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
-
-// since is how long ago t was, as kubectl shows an age.
-func since(now, t time.Time) string {
-	switch d := now.Sub(t); {
-	case t.IsZero():
-		return "-"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd", int(d.Hours()/24))
-	}
-}

@@ -33,10 +33,10 @@ Variables that the file refers to must be set, as they are where Sentry runs.
 
 With --online the Git hosts are asked too. Every repository, watched or deployed from, is read with
 its credential: the first table says how many branches each pattern matches and which repositories
-cannot be read; what would mend those comes last. The second table predicts, from a first cycle and
-idle ones, what watching costs each credential: the idle cycles and the sweep of an hour, next to the
-host's limit; more than half of that is a warning. RUN is what looking up the QA revision adds when
-something is deployed. Exit code 1 when a repository cannot be read.`,
+cannot be read; what would mend those comes last. The second table predicts, from a first cycle
+and idle ones, what watching costs each credential: the idle cycles and the sweep of an hour, next
+to the host's limit; more than half of that is a warning. RUN is what looking up the QA revision
+adds when something is deployed. Exit code 1 when a repository cannot be read.`,
 		Example: `  sentry validate
   sentry validate --online
   GITHUB_TOKEN=x GITLAB_TOKEN=x sentry validate -c deploy/sentry.yaml`,

@@ -59,6 +59,9 @@ func FlagError(err error) error {
 
 // Want says what values a flag takes.
 func Want(f *pflag.Flag) string {
+	if v, ok := f.Value.(interface{ Want() string }); ok {
+		return v.Want()
+	}
 	switch f.Value.Type() {
 	case "int":
 		return "a number"

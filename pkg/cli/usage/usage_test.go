@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -68,5 +69,26 @@ func TestVariablesSetFlags(t *testing.T) {
 				t.Errorf("%q with %q gives %q, want %q", tt.args, tt.env, got, tt.want)
 			}
 		})
+	}
+}
+
+// Help fits into a narrow terminal, and takes no more than 100 columns of a wide one.
+func TestWrapHelp(t *testing.T) {
+	for columns, want := range map[int]int{1: 40, 60: 60, 500: 100} {
+		var out strings.Builder
+		root := &cobra.Command{Use: "sentry", Run: func(*cobra.Command, []string) {}}
+		root.SetOut(&out)
+		root.Flags().Bool("x", false, strings.Repeat("word ", 100))
+		WrapHelp(root, columns)
+		if err := root.Help(); err != nil {
+			t.Fatal(err)
+		}
+		longest := 0
+		for line := range strings.Lines(out.String()) {
+			longest = max(longest, len(strings.TrimSpace(line)))
+		}
+		if longest > want || longest < want-20 {
+			t.Errorf("in a terminal of %d columns the longest line of help has %d, want some %d", columns, longest, want)
+		}
 	}
 }
