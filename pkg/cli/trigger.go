@@ -79,6 +79,9 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 		return err
 	}
 	logWarnings(log, cfg)
+	if err := plan.CheckNames(cfg, names); err != nil {
+		return err
+	}
 	var eng followed
 	var store watch.Store
 	if f.local {

@@ -140,7 +140,8 @@ func (c Choice) Run(name, unit string, refs []Ref) bool {
 	return c.Has(things...)
 }
 
-// Of returns the part of the status that was asked for, and an error where a name is nothing's.
+// Of returns the part of the status that was asked for, and an error where a name is nothing's. Of a repository that is
+// new, any name with a dot may be a unit.
 func (c Choice) Of(s Status) (Status, error) {
 	var known []string
 	chosen := Status{Branches: []Branch{}, Problems: []Problem{}, Runs: []Run{}}
@@ -168,7 +169,9 @@ func (c Choice) Of(s Status) (Status, error) {
 		known = append(append(known, group), repositories...)
 	}
 	for _, name := range c.names {
-		if c.found[name] {
+		before, _, _ := strings.Cut(name, ".")
+		isNew := slices.Contains(c.members[""], before) && !slices.ContainsFunc(s.Branches, func(b Branch) bool { return b.Repository == before })
+		if c.found[name] || isNew {
 			continue
 		}
 		hint := ""
