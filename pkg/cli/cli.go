@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/first"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -99,6 +100,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 		return errors.Join(usage.NoEmptyFlags(cmd.Flags()), o.settable.Set(cmd.Flags(), os.LookupEnv))
 	}
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
+	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.load, Connect: o.connect})...)
 	root.InitDefaultCompletionCmd()
 	return root
 }

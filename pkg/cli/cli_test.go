@@ -151,9 +151,14 @@ func TestReference(t *testing.T) {
 		}
 		fmt.Fprintf(&page, "\n## %s\n\n```\n%s```\n", c.CommandPath(), &out)
 	}
-	const file = "../../docs/cli.md"
+	checkGenerated(t, "../../docs/cli.md", page.Bytes())
+}
+
+// checkGenerated holds a file to what it is generated from; -update writes it.
+func checkGenerated(t *testing.T, file string, want []byte) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,8 +166,34 @@ func TestReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, page.Bytes()) {
-		t.Errorf("%s is not what --help prints; run: make generate", file)
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what it is generated from; run: make generate", file)
+	}
+}
+
+// TestReferenceSchema holds docs/sentry.schema.json to what `sentry schema` prints, and the examples to a header by which
+// editors find it.
+func TestReferenceSchema(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := Main(t.Context(), []string{"schema"}, Streams{Out: &out, Err: &errs}); code != exitDone {
+		t.Fatalf("exit code %d\n%s", code, &errs)
+	}
+	const file = "../../docs/sentry.schema.json"
+	checkGenerated(t, file, out.Bytes())
+	examples, err := filepath.Glob("../../examples/*.yaml")
+	if err != nil || len(examples) < 3 {
+		t.Fatalf("%d examples, %v", len(examples), err)
+	}
+	for _, example := range append(examples, "../../manifests/sentry.yaml") {
+		text, err := os.ReadFile(example)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		path, found := strings.CutPrefix(first, "# yaml-language-server: $schema=")
+		if !found || filepath.Join(filepath.Dir(example), path) != filepath.Clean(file) {
+			t.Errorf("%s begins with %q, want the header with the way to the schema", example, first)
+		}
 	}
 }
 
