@@ -25,5 +25,5 @@ type Sentry struct {
 
 // Commands returns the commands.
 func Commands(s *Sentry) []*cobra.Command {
-	return []*cobra.Command{newSchema(s)}
+	return []*cobra.Command{newInit(s), newSchema(s)}
 }
