@@ -51,6 +51,9 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	if err == nil {
 		return exitDone
 	}
+	if errors.Is(err, first.ErrDiffers) {
+		return exitFailed
+	}
 	var broken config.Errors
 	if errors.As(err, &broken) {
 		fmt.Fprintln(s.Err, err)
@@ -100,7 +103,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 		return errors.Join(usage.NoEmptyFlags(cmd.Flags()), o.settable.Set(cmd.Flags(), os.LookupEnv))
 	}
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
-	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.load, Connect: o.connect})...)
+	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.load, Options: o.reading, Connect: o.connect})...)
 	root.InitDefaultCompletionCmd()
 	return root
 }

@@ -98,11 +98,18 @@ func (o *options) setLevel(cfg *config.Config) error {
 	return nil
 }
 
+// reading completes how configurations are read: variables are those of the flags.
+func (o *options) reading(opts config.Options) (config.Options, error) {
+	_, err := o.variables.Read()
+	opts.LookupEnv, opts.Hosts = o.variables.Lookup, hosts.All.Config()
+	return opts, err
+}
+
 func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
-	if _, err := o.variables.Read(); err != nil {
+	opts, err := o.reading(opts)
+	if err != nil {
 		return nil, err
 	}
-	opts.LookupEnv, opts.Hosts = o.variables.Lookup, hosts.All.Config()
 	if o.config == standardInput {
 		return config.Read(o.In, o.configName(), opts)
 	}

@@ -19,11 +19,13 @@ type Sentry struct {
 	Err io.Writer // all else
 	// Load reads the configuration that the flags name.
 	Load func(config.Options) (*config.Config, *slog.Logger, error)
+	// Options completes how configurations are read, with what the flags say.
+	Options func(config.Options) (config.Options, error)
 	// Connect connects to the cluster that the flags name.
 	Connect func(namespace string) (*kube.Cluster, error)
 }
 
 // Commands returns the commands.
 func Commands(s *Sentry) []*cobra.Command {
-	return []*cobra.Command{newInit(s), newSchema(s)}
+	return []*cobra.Command{newInit(s), newSchema(s), newDiff(s)}
 }
