@@ -67,6 +67,7 @@ var mustNotLink = map[string][]string{
 	"pkg/cli/overview":                 {kubernetes, tekton, "net/http"},
 	"pkg/cli/usage":                    {kubernetes, tekton, "net/http"},
 	"pkg/online":                       {kubernetes, tekton, module + "pkg/watch", module + "pkg/cli"},
+	"pkg/preflight":                    {module + "pkg/githost", module + "pkg/engine", module + "pkg/watch", module + "pkg/cli", module + "pkg/state"},
 	"pkg/pipelinerun":                  {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
 	"pkg/engine":                       {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/watch":                        {kubernetes, tekton, module + "pkg/githost", module + "pkg/engine/", module + "pkg/pipelinerun", module + "pkg/kube", module + "pkg/state/configmap", module + "pkg/state/file"},

@@ -27,5 +27,5 @@ type Sentry struct {
 
 // Commands returns the commands.
 func Commands(s *Sentry) []*cobra.Command {
-	return []*cobra.Command{newInit(s), newSchema(s), newDiff(s)}
+	return []*cobra.Command{newInit(s), newSchema(s), newDiff(s), newCheck(s)}
 }
