@@ -90,7 +90,8 @@ func (s *story) do(words []string) {
 	c, ok := known[words[0]]
 	args := strings.Fields(c.args)
 	many := strings.HasSuffix(c.args, "…")
-	if !ok || len(words)-1 != len(args) && !(many && len(words) >= len(args)) {
+	fits := len(words)-1 == len(args) || many && len(words) >= len(args)
+	if !ok || !fits {
 		s.t.Fatalf("%q: want one of %v; usage: %s %s", words, slices.Sorted(maps.Keys(known)), words[0], c.args)
 	}
 	c.do(s, words[1:])
