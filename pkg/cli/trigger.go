@@ -15,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -103,7 +104,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 	} else if _, eng, store, err = o.onCluster(cfg); err != nil {
 		return err
 	}
-	runs, err := manualRuns(ctx, cfg, reader(log, 0), store, log, names, f.branch, word())
+	runs, err := manualRuns(ctx, cfg, reader(log, 0, transport.NewNetwork(cfg.Global)), store, log, names, f.branch, word())
 	if err != nil {
 		return err
 	}

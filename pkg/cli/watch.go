@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -78,7 +80,8 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 		return err
 	}
 	logWarnings(log, cfg)
-	w := &watching{options: o, flags: f, log: log, cfg: cfg, reader: reader(log, cfg.Global.Sweep)}
+	network := transport.NewNetwork(cfg.Global)
+	w := &watching{options: o, flags: f, log: log, cfg: cfg, network: network, reader: reader(log, cfg.Global.Sweep, network)}
 	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: word}
 	if f.local {
 		closed, refused := w.onMachine(ctx)
@@ -91,11 +94,22 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	}
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
-	if w.machine != nil {
-		w.machine.Ended = func(unit string, out engine.Outcome) { bus.Send(event.RunEnded{Unit: unit, Outcome: deployments(out)}) }
-	}
 	defer w.tellTheRest(ctx, bus)()
+	defer w.tellEnds(ctx, bus)()
 	return w.run(ctx)
+}
+
+// tellEnds has it told how runs end, and returns what waits for the end of that. One cycle on a cluster ends before its runs.
+func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
+	tell := func(unit string, out engine.Outcome) { bus.Send(event.RunEnded{Unit: unit, Outcome: deployments(out)}) }
+	var listening sync.WaitGroup
+	switch {
+	case w.machine != nil:
+		w.machine.Ended = tell
+	case !w.flags.once:
+		listening.Go(func() { w.cluster.Ends(ctx, w.log, tell) })
+	}
+	return listening.Wait
 }
 
 // watching is `sentry watch` at work, with all that follows from the configuration.
@@ -104,8 +118,10 @@ type watching struct {
 	flags   watchFlags
 	log     *slog.Logger
 	cfg     *config.Config
+	network *transport.Network
 	reader  *poller.Reader
-	machine *local.Engine // nil on a cluster
+	machine *local.Engine  // nil on a cluster
+	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
 	file    os.FileInfo // the configuration file as it was last seen
 	ignored string      // the hash of its bytes of which the log said that they are not used
@@ -137,6 +153,7 @@ func (w *watching) onCluster() error {
 	if err != nil {
 		return err
 	}
+	w.cluster = eng
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, instance.Instance{Name: w.cfg.Global.Instance})
 	return nil
 }
@@ -146,7 +163,7 @@ func (w *watching) onCluster() error {
 func (w *watching) sinks() map[string]event.Sink {
 	sinks := map[string]event.Sink{
 		"log":         logsink.New(w.log),
-		"webhook_url": notify.Sink(w.log),
+		"webhook_url": notify.Sink(w.log, w.network.Transport()),
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
@@ -248,6 +265,7 @@ func (w *watching) apply(cfg *config.Config) error {
 	}
 	w.cfg = cfg
 	w.reader.SetSweep(cfg.Global.Sweep)
+	w.network.Use(cfg.Global.Proxy)
 	if w.machine != nil {
 		w.machine.Use(w.variables.Environ(), w.hidden(cfg))
 	}

@@ -44,8 +44,8 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// everySet is an environment in which every variable is set.
-func everySet(string) (string, bool) { return "set", true }
+// everySet is an environment in which every variable is set, to what is right for a proxy too.
+func everySet(string) (string, bool) { return "http://set.example", true }
 
 func checkYAML(t *testing.T, where, text string) {
 	t.Helper()

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,11 +47,7 @@ global: {image: %[4]s, git_image: %[5]s, pod: %[2]s}
 // deploy triggers a run, follows it to its end, and returns what that said and whether it succeeded.
 func (p *podTrial) deploy(pod, deploy string) (said string, ok bool) {
 	p.t.Helper()
-	return p.follow(p.file(pod, deploy))
-}
-
-func (p *podTrial) follow(file string) (said string, ok bool) {
-	out, err := command(p.t.Context(), "", env.sentry, "trigger", "web", "--follow", "-c", file, "-n", p.ns)
+	out, err := command(p.t.Context(), "", env.sentry, "trigger", "web", "--follow", "-c", p.file(pod, deploy), "-n", p.ns)
 	return fmt.Sprint(out, err), err == nil
 }
 
@@ -61,6 +59,12 @@ func (p *podTrial) pod() corev1.Pod {
 		p.t.Fatalf("there is no pod in %s", p.ns)
 	}
 	return pods[len(pods)-1]
+}
+
+// logs returns what the containers of the newest pod wrote.
+func (p *podTrial) logs() string {
+	p.t.Helper()
+	return kubectl(p.t, "-n", p.ns, "logs", p.pod().Name, "--all-containers")
 }
 
 const commandsTrue = `commands: ["true"]`
@@ -91,12 +95,13 @@ spec:
 	if said, ok := p.deploy(resources, commandsTrue); !ok {
 		t.Fatalf("a pod that says its share failed:\n%s", said)
 	}
-	got := map[string]string{}
+	got := map[string]corev1.ResourceRequirements{}
 	for _, c := range p.pod().Spec.Containers {
-		got[c.Name] = fmt.Sprint(c.Resources.Requests.Memory(), " ", c.Resources.Limits.Memory())
+		got[c.Name] = c.Resources
 	}
-	if got["step-clone"] != "48Mi 128Mi" || got["step-deploy"] != "32Mi 200Mi" {
-		t.Errorf("requests and limits of memory are %v, want those of the file over those of the LimitRange", got)
+	requests, limits := got["step-clone"].Requests, got["step-deploy"].Limits
+	if requests.Memory().String() != "48Mi" || limits.Memory().String() != "200Mi" {
+		t.Errorf("the steps ask for %+v of memory, want what the file says", got)
 	}
 }
 
@@ -109,22 +114,25 @@ func TestQuotaOnPods(t *testing.T) {
 		used := kubectl(t, "-n", p.ns, "get", "quota", "team", "-o", "jsonpath={.status.used}")
 		return used != "", used
 	})
-	type end struct {
-		said string
-		ok   bool
+	out := filepath.Join(t.TempDir(), "out")
+	log, err := os.Create(out)
+	if err != nil {
+		t.Fatal(err)
 	}
-	ended, file := make(chan end, 1), p.file("{}", commandsTrue)
-	go func() {
-		said, ok := p.follow(file)
-		ended <- end{said, ok}
-	}()
-	await(t, 2*time.Minute, "the TaskRun waits for the quota", func() (bool, string) {
-		reasons := kubectl(t, "-n", p.ns, "get", "taskruns", "-o", "jsonpath={.items[*].status.conditions[*].reason}")
-		return strings.Contains(reasons, "ExceededResourceQuota"), reasons
+	defer log.Close()
+	follow := exec.CommandContext(t.Context(), env.sentry, "trigger", "web", "--follow", "-c", p.file("{}", commandsTrue), "-n", p.ns)
+	follow.Stdout, follow.Stderr = log, log
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, time.Minute, "people are told what the run waits for", func() (bool, string) {
+		text, err := os.ReadFile(out)
+		return strings.Contains(string(text), "waits: ExceededResourceQuota"), fmt.Sprint(string(text), err)
 	})
 	kubectl(t, "-n", p.ns, "delete", "quota", "team")
-	if e := <-ended; !e.ok || !strings.Contains(e.said, "waits: ExceededResourceQuota") {
-		t.Errorf("succeeded %v, want that and what it waited for:\n%s", e.ok, e.said)
+	if err := follow.Wait(); err != nil {
+		text, _ := os.ReadFile(out)
+		t.Errorf("once there is room: %v\n%s", err, text)
 	}
 }
 
@@ -157,7 +165,6 @@ func TestCredentialsOfTheServiceAccount(t *testing.T) {
 	kubectl(t, "-n", p.ns, "annotate", "secret", "tekton-git", "tekton.dev/git-0="+env.giteaURL)
 	kubectl(t, "-n", p.ns, "patch", "serviceaccount", "sentry-deployer", "-p", `{"secrets":[{"name":"tekton-git"}]}`)
 	if said, ok := p.deploy("{}", fmt.Sprintf("image: %s\n      commands: [git ls-remote %s refs/heads/main]", env.gitImage, p.repo.url)); !ok {
-		t.Errorf("commands that have a credential by Tekton's annotation failed:\n%s\n%s", said,
-			kubectl(t, "-n", p.ns, "logs", p.pod().Name, "--all-containers"))
+		t.Errorf("commands that have a credential by Tekton's annotation failed:\n%s\n%s", said, p.logs())
 	}
 }

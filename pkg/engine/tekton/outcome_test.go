@@ -101,6 +101,16 @@ func TestOutcomeOf(t *testing.T) {
 	if busy, waits := tasks[6].Message, tasks[7].Message; busy != "" || waits != "ExceededResourceQuota: pods \"web\" is forbidden: exceeded quota" {
 		t.Errorf("while they run, %q is said of one task and %q of one that waits for a quota", busy, waits)
 	}
+	for message, want := range map[string]string{
+		`pod status "PodScheduled":"False"; message: "0/1 nodes are available"`: `Pending: pod status "PodScheduled":"False"; message: "0/1 nodes are available"`,
+		`build step "step-deploy" is pending with reason "Back-off"`:            `Pending: build step "step-deploy" is pending with reason "Back-off"`,
+		`pod status "PodReadyToStartContainers":"False"; message: ""`:           "",
+		"Pending": "",
+	} {
+		if got := obstacle(&apis.Condition{Reason: "Pending", Message: message}); got != want {
+			t.Errorf("obstacle(%s) = %q, want %q", message, got, want)
+		}
+	}
 	pr.Status.Status = condition(corev1.ConditionFalse, "Failed")
 	want[9], want[10] = engine.Skipped, engine.Skipped
 	check("what never started when it has ended", want)

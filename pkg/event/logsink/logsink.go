@@ -3,6 +3,7 @@ package logsink
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -230,6 +231,9 @@ func (g *groups) log(write func(string, ...any), one, many string) {
 	}
 }
 
+// maxWhy bounds what a cluster says of a deployment that failed, in characters.
+const maxWhy = 300
+
 // ended names the deployments that did not succeed, by how each ended.
 func ended(log *slog.Logger, e event.RunEnded) {
 	args := []any{"unit", e.Unit, "run", e.Outcome.Name}
@@ -238,16 +242,24 @@ func ended(log *slog.Logger, e event.RunEnded) {
 		return
 	}
 	args = append(args, "reason", e.Outcome.Reason)
+	why := "" // of the first that has words for it
 	for _, result := range []engine.Result{engine.Failed, engine.Ignored, engine.TimedOut, engine.Cancelled, engine.Skipped} {
 		var names []string
 		for _, t := range e.Outcome.Tasks {
-			if t.Result == result {
-				names = append(names, t.Name)
+			if t.Result != result {
+				continue
+			}
+			names = append(names, t.Name)
+			if why == "" && t.Message != "" && result != engine.Skipped {
+				why = fmt.Sprintf("%s: %.*s", t.Name, maxWhy, t.Message)
 			}
 		}
 		if len(names) > 0 {
 			args = append(args, strings.ToLower(string(result)), strings.Join(names, ", "))
 		}
+	}
+	if why != "" {
+		args = append(args, "why", why)
 	}
 	log.Error("the run did not succeed", args...)
 }

@@ -50,12 +50,12 @@ func TestCreatedOfManyRefs(t *testing.T) {
 // The end of a run tells a deployment that failed from those that never began for it.
 func TestEnded(t *testing.T) {
 	outcome := engine.Outcome{Name: "shop-0123456789", Done: true, Reason: "Failed", Tasks: []engine.Task{
-		{Name: "api", Result: engine.Succeeded}, {Name: "web", Result: engine.Failed},
-		{Name: "docs", Result: engine.Skipped}, {Name: "mail", Result: engine.Skipped},
+		{Name: "api", Result: engine.Succeeded}, {Name: "web", Result: engine.Failed, Message: "exited with code 3"},
+		{Name: "docs", Result: engine.Skipped, Message: "Parent Tasks were skipped"}, {Name: "mail", Result: engine.Skipped},
 	}}
 	for want, e := range map[string]event.RunEnded{
-		`level=ERROR msg="the run did not succeed" unit=shop run=shop-0123456789 reason=Failed failed=web skipped="docs, mail"`: {Unit: "shop", Outcome: outcome},
-		`level=INFO msg="the run succeeded" unit=shop run=shop-1`:                                                               {Unit: "shop", Outcome: engine.Outcome{Name: "shop-1", Succeeded: true}},
+		`level=ERROR msg="the run did not succeed" unit=shop run=shop-0123456789 reason=Failed failed=web skipped="docs, mail" why="web: exited with code 3"`: {Unit: "shop", Outcome: outcome},
+		`level=INFO msg="the run succeeded" unit=shop run=shop-1`: {Unit: "shop", Outcome: engine.Outcome{Name: "shop-1", Succeeded: true}},
 	} {
 		var out bytes.Buffer
 		logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), e)

@@ -5,7 +5,9 @@ package kubetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -118,6 +120,26 @@ func (s *Server) put(path string, o Object) {
 	s.objects[path] = o
 }
 
+// merge returns what a JSON merge patch makes of an object.
+func merge(o, patch Object) Object {
+	merged := maps.Clone(o)
+	if merged == nil {
+		merged = Object{}
+	}
+	for key, value := range patch {
+		switch change, ok := value.(Object); {
+		case value == nil:
+			delete(merged, key)
+		case ok:
+			old, _ := merged[key].(Object)
+			merged[key] = merge(old, change)
+		default:
+			merged[key] = value
+		}
+	}
+	return merged
+}
+
 func meta(o Object) Object {
 	m, ok := o["metadata"].(Object)
 	if !ok {
@@ -136,7 +158,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	var body Object
 	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil && !errors.Is(err, io.EOF) { // Fault has read it
 			Refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 			return
 		}
@@ -167,7 +189,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.put(path, body)
 		old = body
 	case http.MethodPatch:
-		old = merged(old, body)
+		old = merge(old, body)
 		s.put(path, old)
 	case http.MethodDelete:
 		delete(s.objects, path)
@@ -177,19 +199,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusOK, old)
-}
-
-// merged returns o with the changes of a JSON merge patch that deletes nothing.
-func merged(o, patch Object) Object {
-	o = maps.Clone(o)
-	for key, value := range patch {
-		was, _ := o[key].(Object)
-		if changes, ok := value.(Object); ok && was != nil {
-			value = merged(was, changes)
-		}
-		o[key] = value
-	}
-	return o
 }
 
 // list answers with the objects that the selector wants, in pages.
