@@ -80,7 +80,7 @@ func commands() map[string]command {
 		"number":    {"REPOSITORY N", func(s *story, a []string) { s.number(a[0], s.int(a[1])) }},
 
 		// What happens in the middle of a cycle: a command before the next run is created, or the state written.
-		"before": {"create|save COMMAND…", func(s *story, a []string) { s.meanwhile[a[0]] = append(s.meanwhile[a[0]], a[1:]) }},
+		"before": {"create|save COMMAND WORD…", func(s *story, a []string) { s.meanwhile[a[0]] = append(s.meanwhile[a[0]], a[1:]) }},
 		"wait": {"DURATION", func(s *story, a []string) {
 			d, err := time.ParseDuration(a[0])
 			if err != nil {
@@ -101,7 +101,8 @@ func (s *story) do(words []string) {
 	c, ok := known[words[0]]
 	args := strings.Fields(c.args)
 	many := strings.HasSuffix(c.args, "…")
-	if !ok || len(words)-1 != len(args) && !(many && len(words) >= len(args)) {
+	fits := len(words) == len(args)+1 || many && len(words) >= len(args)
+	if !ok || !fits {
 		s.t.Fatalf("%q: want one of %v; usage: %s %s", words, slices.Sorted(maps.Keys(known)), words[0], c.args)
 	}
 	c.do(s, words[1:])
