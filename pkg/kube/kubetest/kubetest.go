@@ -120,26 +120,6 @@ func (s *Server) put(path string, o Object) {
 	s.objects[path] = o
 }
 
-// merge returns what a JSON merge patch makes of an object.
-func merge(o, patch Object) Object {
-	merged := maps.Clone(o)
-	if merged == nil {
-		merged = Object{}
-	}
-	for key, value := range patch {
-		switch change, ok := value.(Object); {
-		case value == nil:
-			delete(merged, key)
-		case ok:
-			old, _ := merged[key].(Object)
-			merged[key] = merge(old, change)
-		default:
-			merged[key] = value
-		}
-	}
-	return merged
-}
-
 func meta(o Object) Object {
 	m, ok := o["metadata"].(Object)
 	if !ok {
@@ -189,7 +169,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.put(path, body)
 		old = body
 	case http.MethodPatch:
-		old = merge(old, body)
+		old = merged(old, body)
 		s.put(path, old)
 	case http.MethodDelete:
 		delete(s.objects, path)
@@ -199,6 +179,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusOK, old)
+}
+
+// merged returns o with the changes of a JSON merge patch that deletes nothing.
+func merged(o, patch Object) Object {
+	o = maps.Clone(o)
+	for key, value := range patch {
+		was, _ := o[key].(Object)
+		if changes, ok := value.(Object); ok && was != nil {
+			value = merged(was, changes)
+		}
+		o[key] = value
+	}
+	return o
 }
 
 // list answers with the objects that the selector wants, in pages.
