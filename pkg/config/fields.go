@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -109,7 +108,7 @@ func (t *tables) source(s *Source, urlKey string) []schema.Field {
 	types := t.hosts.names()
 	return []schema.Field{
 		schema.Address(urlKey, &s.URL, wantRepo, repositoryURL).Must(),
-		schema.Text("repo_type", &s.Type, schema.OneOf(types), func(s string) bool { return slices.Contains(types, s) }),
+		schema.Choice("repo_type", &s.Type, types),
 		schema.Address("api_url", &s.APIURL, wantAPI, apiURL),
 		schema.Section("auth",
 			schema.Secret("username", &s.Auth.Username, wantUsername),
