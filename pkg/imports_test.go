@@ -46,6 +46,7 @@ func graph(t *testing.T) map[string]listed {
 var mustNotLink = map[string][]string{
 	"pkg/repo":                         {module, kubernetes, tekton, "net/http"},
 	"pkg/secret":                       {module, kubernetes, tekton, "net/http"},
+	"pkg/oneline":                      {module, kubernetes, tekton, "net/http"},
 	"pkg/spelling":                     {module, kubernetes, tekton, "net/http"},
 	"pkg/config/schema":                {module + "pkg/repo", kubernetes, tekton, "net/http"},
 	"pkg/config":                       {kubernetes, tekton, "net/http"},

@@ -11,13 +11,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -147,26 +145,5 @@ func explain(err error) (Kind, string) {
 	return Temporary, err.Error()
 }
 
-// OneLine makes text from outside fit for a log line: printable characters only, single spaces, at most
-// maxText bytes.
-func OneLine(s string) string {
-	if len(s) > 8*maxText {
-		s = s[:8*maxText]
-	}
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			return ' '
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) <= maxText {
-		return s
-	}
-	const more = "…"
-	cut := maxText - len(more)
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + more
-}
+// OneLine makes text from outside fit for a log line, in at most maxText bytes.
+func OneLine(s string) string { return oneline.Of(s[:min(len(s), 8*maxText)], maxText) }

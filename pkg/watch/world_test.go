@@ -220,15 +220,6 @@ func (w *world) cycle() event.Report {
 	return report
 }
 
-// cycleThatIsNotSaved does a cycle at whose end the state cannot be written.
-func (w *world) cycleThatIsNotSaved() {
-	w.t.Helper()
-	w.store.fails = 1
-	if _, err := w.watcher.RunOnce(w.t.Context(), Request{}); err == nil {
-		w.t.Fatal("a state that cannot be written is no error")
-	}
-}
-
 // finish ends all active runs.
 func (w *world) finish() { w.engine.End(true) }
 

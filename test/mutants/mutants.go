@@ -141,7 +141,7 @@ var mutants = []mutant{
 	{
 		"a run that somebody holds back keeps its unit waiting", "pkg/plan/existing.go",
 		"(!r.Pending || ours(r))", "(!r.Pending || ours(r) || true)",
-		"./pkg/watch", "TestForgedRuns",
+		"./pkg/watch", "TestScripts/forged-held-back",
 	},
 	{
 		"the signature is not compared on a cluster", "pkg/engine/generated/generated.go",
