@@ -15,7 +15,7 @@ import (
 type Account struct {
 	Type            config.HostType
 	Origin          string // scheme://host[:port], lower case; "" where the repository's URL is none
-	APIURL          string // as in sentry.yaml
+	APIURL          string // as in sentry.yaml; "" = derived from Origin
 	username, token string
 }
 
@@ -42,7 +42,7 @@ func Basic(a config.Auth) (user, password string) {
 	return user, password
 }
 
-// Host returns host[:port] of the server.
+// Host returns host[:port] of the server, for Error.Host.
 func (a Account) Host() string {
 	_, host, _ := strings.Cut(a.Origin, "://")
 	return host
@@ -62,12 +62,6 @@ func CredentialOf(a config.Auth) string {
 		return "$" + user.Variable()
 	}
 	return "as written"
-}
-
-// Host returns host[:port] of the endpoint's origin, for Error.Host.
-func (e Endpoint) Host() string {
-	_, host, _ := strings.Cut(e.Origin, "://")
-	return host
 }
 
 // Secrets returns the texts that would give the endpoint's credential away.

@@ -57,11 +57,8 @@ func (s slow) Error() string {
 // Unwrap lets errors.Is find what a context ends with.
 func (slow) Unwrap() error { return context.DeadlineExceeded }
 
-// TimeLimit returns the time of WithTimeout that was up for err.
-func TimeLimit(err error) (time.Duration, bool) {
-	limit, ok := errors.AsType[slow](err)
-	return time.Duration(limit), ok
-}
+// TimedOut reports whether err is that the time of WithTimeout was up, and was as long as d.
+func TimedOut(err error, d time.Duration) bool { return errors.Is(err, slow(d)) }
 
 // Redactor makes errors of one host safe: they have one line, and none of these secrets in it. A host that is down has the
 // same text for each repository, so the last one is remembered.
@@ -76,16 +73,15 @@ type Redactor struct {
 // Redact makes an *Error of err.
 func (r *Redactor) Redact(err error) *Error {
 	e := *WrapError(r.Host, err)
-	if _, ours := e.Err.(slow); ours { //nolint:errorlint // as it is, it says that the time was up
-		return &e
-	}
 	text := e.Err.Error()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if text != r.text || r.clean == "" {
+	if text != r.text {
 		r.text, r.clean = text, OneLine(secret.Redact(text, r.Secrets...))
 	}
-	e.Err = &told{text: r.clean, cause: errors.Unwrap(e.Err)}
+	if text != r.clean {
+		e.Err = &told{text: r.clean, cause: e.Err}
+	}
 	return &e
 }
 

@@ -83,9 +83,16 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 		s.counted = 0
 	}
 	m.add(i, s)
-	if budget.Price != nil {
-		// Every request costs at least the one that was added; its answer tells what it cost.
-		resp.Body = budget.Price(resp.Body, func(price int) { m.add(i, spent{counted: price - 1}) })
-	}
 	return resp, nil
+}
+
+// bill adds what an answer says that its request cost, beyond the one that RoundTrip added. A cost that no host has is
+// none.
+func (m *meter) bill(b githost.Bill) {
+	const most = 1_000_000
+	for i, budget := range m.driver.Budgets {
+		if budget.Resource != "" && budget.Resource == b.Resource && 1 < b.Cost && b.Cost < most {
+			m.add(i, spent{counted: b.Cost - 1})
+		}
+	}
 }

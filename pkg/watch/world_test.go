@@ -69,7 +69,10 @@ func (w *world) Each(ctx context.Context, want []config.Monitor, answered func(m
 				}
 			}
 			w.mu.Unlock()
-			o := repo.Observation{Heads: heads, Cached: w.cached}
+			o := repo.Observation{Heads: heads}
+			if w.cached {
+				o.Status = repo.Cached
+			}
 			if len(heads) == 0 {
 				o = repo.Observation{Err: errors.New("host is down")}
 			}

@@ -160,12 +160,12 @@ func (h *host) collect(w githost.Wanted, read func(yield func(ref, name string) 
 // failed makes an observation of anything that went wrong on the way to the heads.
 func (h *host) failed(err error) repo.Observation {
 	if said, ok := errors.AsType[remoteError](err); ok {
-		return repo.Observation{Err: githost.NewError(said.kind(), h.name, "%w", err)}
+		return githost.Failed(githost.NewError(said.kind(), h.name, "%w", err))
 	}
 	if _, ok := errors.AsType[protocolError](err); ok {
-		return repo.Observation{Err: githost.NewError(githost.Invalid, h.name, "%w", err)}
+		return githost.Failed(githost.NewError(githost.Invalid, h.name, "%w", err))
 	}
-	return repo.Observation{Err: githost.WrapError(h.name, err)}
+	return githost.Failed(githost.WrapError(h.name, err))
 }
 
 // kind guesses what an ERR packet is about: the protocol has no codes. A server that means something else

@@ -23,10 +23,9 @@ type memory struct {
 	heads   []head          // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
 	cost    int             // of heads, in bytes
 	err     *githost.Error  // of the last look
-	read    time.Time       // when the look that gave heads began
+	read    time.Time       // when the look that gave heads began; zero when it is due again
 	tried   time.Time       // when the last look began
 	breaker breaker.Breaker // of a repository that fails while others answer
-	late    bool            // it was due in the last round, and time or budget did not suffice
 	phase   uint64          // when in a sweep it has its turn
 
 	validator     repo.Validator // for the next question; nil when the host gave none, and when there is no room for it
@@ -72,7 +71,7 @@ func (r *Reader) forget(now time.Time) {
 // remember keeps a good answer of a look that began at that time, if its heads take no more than so many bytes: a
 // repository whose heads are not kept is read again the next time. Its strings may be parts of a long text.
 func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) {
-	m.err, m.late, m.read = nil, false, began
+	m.err, m.read = nil, began
 	m.breaker.Close()
 	if m.knows(heads) {
 		return
@@ -138,16 +137,13 @@ func (m *memory) due(now time.Time, sweep time.Duration) bool {
 	return m.read.Before(now.Add(-since))
 }
 
-// recall returns what is remembered of the heads, or of their absence.
+// recall returns the heads that are remembered.
 func (m *memory) recall() repo.Observation {
-	if m.err != nil {
-		return repo.Observation{Err: m.err, Cached: true}
-	}
 	heads := make(map[string]repo.SHA, len(m.heads))
 	for _, h := range m.heads {
 		heads[h.branch.Value()] = h.sha
 	}
-	return repo.Observation{Heads: heads, Cached: true}
+	return repo.Observation{Heads: heads, Status: repo.Cached}
 }
 
 // order compares two repositories by what is to be read first: who failed comes after the others, because the first

@@ -30,11 +30,12 @@ const grace = time.Second
 // Reader reads the heads of all repositories of a configuration. Set its fields before the first call
 // and not afterwards. It keeps endpoints, with their open connections, from one call to the next.
 type Reader struct {
-	Hosts   githost.Drivers   // how to speak to each type of host
-	Version string            // of Sentry, for the User-Agent
-	Timeout time.Duration     // per endpoint and call; 0 = DefaultTimeout
-	Log     *slog.Logger      // nil = nothing is logged
-	Base    http.RoundTripper // shared by all endpoints; nil = NewTransport for each
+	Hosts   githost.Drivers    // how to speak to each type of host
+	Version string             // of Sentry, for the User-Agent
+	Timeout time.Duration      // per endpoint and call; 0 = DefaultTimeout
+	Log     *slog.Logger       // nil = nothing is logged
+	Base    http.RoundTripper  // shared by all endpoints; nil = NewTransport for each
+	Billed  func(githost.Bill) // takes what bodies say that requests cost, from several goroutines; may be nil
 	// Sweep is the time within which every repository is read where its Host is a Prefilter. 0 = all are read
 	// every time, and no Prefilter is asked.
 	Sweep time.Duration
@@ -47,15 +48,13 @@ type Reader struct {
 // endpoint is a Host that was opened, and what its client sends requests with.
 type endpoint struct {
 	githost.Endpoint
-	driver    *githost.Driver
-	name      string // host[:port]
-	redactor  githost.Redactor
-	host      githost.Host
-	base      http.RoundTripper
-	gate      *transport.Gate
-	turn      chan struct{}      // of capacity one, full while the host is asked
-	prefilter breaker.Breaker    // of who has the turn
-	memory    map[string]*memory // by the key of what is wanted; its values are of who has the turn
+	driver *githost.Driver
+	host   githost.Host
+	base   http.RoundTripper
+	gate   *transport.Gate
+	turn   chan struct{}      // of capacity one, full while the host is asked
+	hints  breaker.Breaker    // of who has the turn
+	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
 	slowTold time.Time // when the log said that the host is slow; of who has the turn
 
@@ -70,13 +69,15 @@ type endpoint struct {
 
 // batch is what one call asks one endpoint for.
 type batch struct {
-	endpoint *endpoint
-	want     []githost.Wanted
-	memory   []*memory       // of want[i]
-	known    map[*memory]int // index in want
-	asked    []asked         // in the order of the caller's list
-	few      bool            // read without a hint
-	room     *githost.Room
+	endpoint  *endpoint
+	want      []githost.Wanted
+	memory    []*memory         // of want[i]
+	known     map[*memory]int   // index in want
+	asked     []asked           // in the order of the caller's list
+	few       bool              // read without a hint
+	prefilter githost.Prefilter // nil when the Host is none, or everything is read each time
+	sweep     time.Duration
+	room      *githost.Room
 }
 
 // asked says that entry index of the caller's list is want[at]: equal repositories are asked for once.
@@ -123,12 +124,6 @@ func (r *Reader) SetSweep(d time.Duration) {
 	r.Sweep = d
 }
 
-func (r *Reader) sweep() time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.Sweep
-}
-
 // Close closes the connections that are kept between calls. The Reader can be used again.
 func (r *Reader) Close() {
 	r.mu.Lock()
@@ -156,7 +151,10 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 		e.wanted = now
 		b := byEndpoint[e]
 		if b == nil {
-			b = &batch{endpoint: e, known: make(map[*memory]int)}
+			b = &batch{endpoint: e, known: make(map[*memory]int), sweep: r.Sweep}
+			if r.Sweep > 0 {
+				b.prefilter, _ = e.host.(githost.Prefilter)
+			}
 			byEndpoint[e] = b
 			order = append(order, b)
 		}
@@ -227,21 +225,23 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	if base == nil {
 		base = transport.NewTransport()
 	}
-	opened := githost.Endpoint{Type: s.Type, Origin: account.Origin, APIURL: s.APIURL, Auth: s.Auth}
-	gate := transport.NewGate(base, opened, r.timeout()/10)
 	e := &endpoint{
-		Endpoint: opened,
+		Endpoint: githost.Endpoint{Account: account, Auth: s.Auth},
 		driver:   driver,
-		name:     name,
 		base:     base,
-		gate:     gate,
 		turn:     make(chan struct{}, 1),
 		memory:   make(map[string]*memory),
 	}
-	e.redactor.Host, e.redactor.Secrets = name, e.Secrets()
+	e.gate = transport.NewGate(base, e.Endpoint, r.timeout()/10)
+	e.Billed = func(b githost.Bill) {
+		e.gate.Spent(b.Resource, b.Until)
+		if r.Billed != nil {
+			r.Billed(b)
+		}
+	}
 	var err error
-	if e.host, err = driver.Open(e.Endpoint, transport.NewClient(gate, r.Version, r.timeout())); err != nil {
-		return nil, e.redacted(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
+	if e.host, err = driver.Open(e.Endpoint, transport.NewClient(e.gate, r.Version, r.timeout())); err != nil {
+		return nil, e.gate.Redact(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
 	}
 	if r.endpoints == nil {
 		r.endpoints = make(map[githost.Account]*endpoint)
@@ -262,21 +262,14 @@ func (r *Reader) timeout() time.Duration {
 // one call at a time. One that ignores its context is left behind, and not asked again until it returned.
 func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	e := b.endpoint
-	ctx, cancel := githost.WithTimeout(ctx, e.name, r.timeout())
+	ctx, cancel := githost.WithTimeout(ctx, e.Host(), r.timeout())
 	defer cancel()
 	start, before := time.Now(), e.stats()
-	all := func(err error) []repo.Observation {
-		answers := make([]repo.Observation, len(b.want))
-		for i := range answers {
-			answers[i] = githost.Failed(githost.WrapError(e.name, err))
-		}
-		return answers
-	}
 	select {
 	case e.turn <- struct{}{}:
 	case <-ctx.Done():
 		e.late.Add(int64(len(b.want)))
-		return all(githost.NewError(githost.Temporary, e.name, "still busy with an earlier request: %w", context.Cause(ctx)))
+		return b.all(githost.NotAsked(githost.NewError(githost.Temporary, e.Host(), "still busy with an earlier request: %w", context.Cause(ctx))))
 	}
 	done := make(chan []repo.Observation, 1)
 	go func() {
@@ -291,16 +284,10 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 		select {
 		case answers = <-done:
 		case <-time.After(grace):
-			answers = all(githost.WrapError(e.name, context.Cause(ctx)))
+			answers = b.all(githost.WrapError(e.Host(), context.Cause(ctx)))
 		}
 	}
-	failures := 0
-	for i := range answers {
-		if answers[i].Err != nil {
-			failures++
-		}
-	}
-	r.logRound(e, before, len(b.want), failures, time.Since(start))
+	r.count(e, before, answers, time.Since(start))
 	return answers
 }
 
@@ -310,9 +297,5 @@ func (r *Reader) log() *slog.Logger {
 	}
 	return r.Log
 }
-
-// redacted is what every error passes: it becomes an *Error with a host, one line, without the endpoint's credential,
-// whoever made it.
-func (e *endpoint) redacted(err error) *githost.Error { return e.redactor.Redact(err) }
 
 func (e *endpoint) closeIdle() { (&http.Client{Transport: e.base}).CloseIdleConnections() }

@@ -46,7 +46,7 @@ func fixed(_ context.Context, want []githost.Wanted) []repo.Observation {
 type network struct {
 	Reader
 	hosts  map[string]hostFunc
-	client *http.Client // of the host that was opened last
+	billed func(githost.Bill) // of the host that was opened last
 	mu     sync.Mutex
 	opens  []string
 	asked  []string
@@ -59,8 +59,8 @@ func newNetwork(hosts map[string]hostFunc) *network {
 	return n
 }
 
-func (n *network) open(e githost.Endpoint, c *http.Client) (githost.Host, error) {
-	n.client = c
+func (n *network) open(e githost.Endpoint, _ *http.Client) (githost.Host, error) {
+	n.billed = e.Billed
 	n.opens = append(n.opens, fmt.Sprintf("%s %s %s", e.Type, e.Origin, e.APIURL))
 	if e.Origin == "https://broken.example" {
 		return nil, fmt.Errorf("api_url does not suit token %s", e.Auth.Token.Reveal())

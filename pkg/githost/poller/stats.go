@@ -7,6 +7,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // EndpointStats is what became of one endpoint since the Reader was made.
@@ -30,14 +31,28 @@ func (r *Reader) Stats() []EndpointStats {
 }
 
 func (e *endpoint) stats() EndpointStats {
-	return EndpointStats{Type: e.Type, Host: e.name, Cached: int(e.cached.Load()), Late: int(e.late.Load()), Status: e.gate.Status()}
+	return EndpointStats{Type: e.Type, Host: e.Host(), Cached: int(e.cached.Load()), Late: int(e.late.Load()), Status: e.gate.Status()}
 }
 
-// logRound tells at debug level what became of an endpoint since before.
-func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failures int, took time.Duration) {
+// count counts what became of a round, and tells it at debug level. before are the counts when it began.
+func (r *Reader) count(e *endpoint, before EndpointStats, answers []repo.Observation, duration time.Duration) {
+	cached, late, failed := 0, 0, 0
+	for _, o := range answers {
+		switch o.Status {
+		case repo.Cached:
+			cached++
+		case repo.NotAsked, repo.Late:
+			late++
+		}
+		if o.Err != nil {
+			failed++
+		}
+	}
+	e.cached.Add(int64(cached))
+	e.late.Add(int64(late))
 	after := e.stats()
-	args := []any{"host", e.name, "repositories", repositories, "cached", after.Cached - before.Cached, "late", after.Late - before.Late,
-		"failed", failures, "requests", after.Requests - before.Requests, "took", took}
+	args := []any{"host", e.Host(), "repositories", len(answers), "cached", cached, "late", late,
+		"failed", failed, "requests", after.Requests - before.Requests, "duration", duration}
 	if !after.Until.IsZero() {
 		args = append(args, after.wait()...)
 	}
@@ -50,7 +65,7 @@ func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failu
 
 // logSilence tells that an endpoint is not asked any more, and why.
 func (e *endpoint) logSilence(log *slog.Logger, s EndpointStats) {
-	args := []any{"host", e.name, "credential", githost.CredentialOf(e.Auth), "err", s.Why}
+	args := []any{"host", e.Host(), "credential", githost.CredentialOf(e.Auth), "err", s.Why}
 	if s.Revoked {
 		log.Error("the credential is not sent again until it is another one", args...)
 		return
@@ -77,7 +92,7 @@ func (r *Reader) logHour(e *endpoint) {
 	}
 	r.mu.Unlock()
 	if due && !since.IsZero() {
-		r.log().Info("asked in the last hour", "host", e.name, "credential", githost.CredentialOf(e.Auth), "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
+		r.log().Info("asked in the last hour", "host", e.Host(), "credential", githost.CredentialOf(e.Auth), "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
 			"cached", now.Cached-before.Cached, "late", now.Late-before.Late)
 	}
 }

@@ -53,7 +53,7 @@ func TestNewsReachWhoWaits(t *testing.T) {
 		"a limit that an answer tells": func(g *Gate) { answer(g, 1, 429, "300") },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g := NewGate(nil, githost.Endpoint{Origin: "https://a.example"}, 0)
+			g := NewGate(nil, githost.Endpoint{Account: githost.Account{Origin: "https://a.example"}}, 0)
 			g.Begin(time.Now(), MaxProbes)
 			answer(g, 1, 200, "")
 			g.limiter = limiter{spacing: time.Second, slot: time.Now().Add(time.Minute)}
@@ -63,7 +63,7 @@ func TestNewsReachWhoWaits(t *testing.T) {
 			start := time.Now()
 			news(g)
 			err := <-left
-			if waited := time.Since(start); !errors.Is(err, githost.ErrNotAsked) || waited > 0 {
+			if waited, e := time.Since(start), githost.WrapError("", err); !e.Unsent || waited > 0 {
 				t.Errorf("%s: after %s got %v, want at once that nothing is asked", name, waited, err)
 			}
 		})

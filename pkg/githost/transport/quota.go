@@ -4,24 +4,17 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 )
 
-// Spent tells the Gate of a Host's client that what the server grants of a resource is used up until then: it is not
-// asked for before, for an hour at most, and what is left of the cycle is late. A time that is over says nothing.
-// Headers that say so need no call: the Gate reads them itself.
-func Spent(c *http.Client, resource string, until time.Time) {
-	r, _ := c.Transport.(*retry)
-	if r == nil {
-		return
-	}
-	g, ok := r.next.(*agent).next.(*Gate)
-	if until, spent := soon(until, time.Now()); ok && spent {
-		g.Exhaust(spentError(g.name, resource, until))
+// Spent tells that what the server grants of a resource is used up until then: it is not asked for before, for an hour at
+// most, and what is left of the cycle is late. A time that is over says nothing. Headers that say so need no call.
+func (g *Gate) Spent(resource string, until time.Time) {
+	if until, spent := soon(until, time.Now()); spent {
+		g.Exhaust(spentError(g.Host, resource, until))
 	}
 }
 
@@ -88,21 +81,11 @@ type quotas map[string]*breaker.Breaker
 // noQuota is never used up.
 var noQuota breaker.Breaker
 
-// of returns the quota that keeps the requests of a resource back the longest.
-func (q quotas) of(resource string) *breaker.Breaker {
-	longest := &noQuota
-	for _, name := range []string{"", resource} {
+// longest returns which of these resources is used up the longest.
+func (q quotas) longest(of ...string) (resource string, longest *breaker.Breaker) {
+	longest = &noQuota
+	for _, name := range of {
 		if b := q[name]; b != nil && b.Until().After(longest.Until()) {
-			longest = b
-		}
-	}
-	return longest
-}
-
-// longest returns the quota that is used up the longest, nil when none is.
-func (q quotas) longest(now time.Time) (resource string, longest *breaker.Breaker) {
-	for _, name := range slices.Sorted(maps.Keys(q)) {
-		if b := q[name]; b.State(now) == breaker.Open && (longest == nil || b.Until().After(longest.Until())) {
 			resource, longest = name, b
 		}
 	}

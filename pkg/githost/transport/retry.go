@@ -90,11 +90,11 @@ func pause(resp *http.Response, err error, attempt int) (time.Duration, bool) {
 	backoff := rand.N(firstBackoff << (attempt - 1))
 	if err != nil {
 		var timeout net.Error
-		if errors.Is(err, githost.ErrNotAsked) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-			errors.As(err, &timeout) && timeout.Timeout() {
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 			return 0, false
 		}
-		return backoff, githost.WrapError("", err).Kind == githost.Temporary
+		e := githost.WrapError("", err)
+		return backoff, e.Kind == githost.Temporary && !e.Unsent
 	}
 	now := time.Now()
 	until, told := parseWait(resp.Header.Get("Retry-After"), now)
