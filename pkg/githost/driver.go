@@ -50,25 +50,6 @@ type Sweep struct {
 // Whole is the price of a sweep in which each repository costs as much as in a look at all.
 func Whole(s Sweep) float64 { return s.All * s.Sweeps }
 
-// GitProtocol is the Budget of Git's own protocol, which servers limit apart from their APIs, if at all.
-var GitProtocol = Budget{Unit: "git requests", Draws: func(req *http.Request) bool {
-	return strings.HasSuffix(req.URL.Path, "/git-upload-pack") || strings.HasSuffix(req.URL.Path, "/info/refs")
-}}
-
-// BudgetOf returns the index of the budget that a request draws on.
-func (d *Driver) BudgetOf(req *http.Request) int {
-	rest := 0
-	for i, b := range d.Budgets {
-		switch {
-		case b.Draws == nil:
-			rest = i
-		case b.Draws(req):
-			return i
-		}
-	}
-	return rest
-}
-
 // Key returns what tells a repository's URL from others of its endpoint, however the host is written.
 func (d *Driver) Key(repoURL string) string {
 	_, path, _ := strings.Cut(repoURL, "://")

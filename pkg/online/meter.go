@@ -68,7 +68,7 @@ func (m *meter) CloseIdleConnections() {
 
 // RoundTrip implements http.RoundTripper.
 func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
-	i := m.driver.BudgetOf(req)
+	i := m.budgetOf(req)
 	budget := &m.driver.Budgets[i]
 	resp, err := m.next.RoundTrip(req)
 	if err != nil {
@@ -84,6 +84,20 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	m.add(i, s)
 	return resp, nil
+}
+
+// budgetOf returns the index of the budget that a request draws on.
+func (m *meter) budgetOf(req *http.Request) int {
+	rest := 0
+	for i, b := range m.driver.Budgets {
+		switch {
+		case b.Draws == nil:
+			rest = i
+		case b.Draws(req):
+			return i
+		}
+	}
+	return rest
 }
 
 // bill adds what an answer says that its request cost, beyond the one that RoundTrip added. A cost that no host has is

@@ -30,7 +30,7 @@ type Survey struct {
 // Account is one server with one credential: what a host's limits are counted for.
 type Account struct {
 	Host        string // host[:port], with http:// before it where there is no TLS
-	Credential  string // as githost.CredentialOf names it
+	Credential  string // as config.Auth.Label names it
 	Watched, QA []Look
 
 	driver      *githost.Driver

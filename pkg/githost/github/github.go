@@ -67,7 +67,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	untimed := rest.Bounded(client)
 	untimed.Timeout = 0
 	return &host{base: base, name: name, client: untimed, limit: client.Timeout, token: token, billed: e.Billed,
-		graphQL: graphql.Client{URL: graphQLURL(base), Host: name, Token: token, HTTP: client},
+		graphQL: graphql.Client{URL: graphQLURL(base), Host: name, Token: token, Resource: pointsResource, HTTP: client},
 		large:   make(map[string]bool)}, nil
 }
 
@@ -146,7 +146,7 @@ func (h *host) matching(ctx context.Context, owner, name, prefix string, pattern
 }
 
 func (h *host) page(ctx context.Context, path, etag string, add func(rest.Head) error) (rest.Page, error) {
-	ctx, cancel := h.limited(transport.WithResource(ctx, requestsResource))
+	ctx, cancel := h.limited(transport.Mark(ctx, transport.Marks{Resource: requestsResource}))
 	defer cancel() // also closes what was left open
 	// A client for each request: go-github's refuses further calls on its own account when it believes
 	// that a limit is used up, with answers that no server gave.

@@ -163,7 +163,6 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 
 // send asks a query, whose answer field reads, and makes errors of problems that are not those of a single field.
 func (h *host) send(ctx context.Context, r *request, fragments string, field graphql.Field) (graphql.Answer, error) {
-	ctx = transport.WithResource(ctx, pointsResource)
 	var left points
 	answer, err := h.graphQL.Ask(ctx, r.text(fragments), r.variables, func(alias string, v *jsonstream.Reader) {
 		if alias == "rateLimit" {

@@ -59,7 +59,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	// Each read has a deadline of its own; the client's would cost a goroutine and a timer a request.
 	untimed := *client
 	untimed.Timeout = 0
-	user, password := githost.Basic(e.Auth)
+	user, password := e.Auth.Basic()
 	h := &host{
 		name:   e.Host(),
 		client: &untimed,

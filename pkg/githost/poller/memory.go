@@ -2,7 +2,6 @@ package poller
 
 import (
 	"errors"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -40,26 +39,12 @@ type head struct {
 	sha    repo.SHA
 }
 
-func newMemory(key []byte) *memory {
-	h := fnv.New64a()
-	_, _ = h.Write(key)
-	return &memory{phase: h.Sum64()}
-}
-
-// forget drops what was not asked for lately, a few times in that time. It is called with Reader.mu held.
-func (e *endpoint) forget(now time.Time) {
-	if now.Sub(e.cleared) < forgetAfter/4 {
-		return
-	}
-	e.cleared = now
-	maps.DeleteFunc(e.memory, func(_ string, m *memory) bool { return now.Sub(m.wanted) > forgetAfter })
-}
-
-// forget drops endpoints that were not asked for lately, such as those of a token that was replaced: some live for
-// an hour. It is called with r.mu held.
-func (r *Reader) forget(now time.Time) {
+// forget drops the repositories that nobody asked for since then, and the endpoints, such as those of a token that was
+// replaced: some live for an hour. It is called with r.mu held.
+func (r *Reader) forget(since time.Time) {
 	maps.DeleteFunc(r.endpoints, func(_ githost.Account, e *endpoint) bool {
-		if now.Sub(e.wanted) <= forgetAfter {
+		maps.DeleteFunc(e.memory, func(_ string, m *memory) bool { return m.wanted.Before(since) })
+		if !e.wanted.Before(since) {
 			return false
 		}
 		e.closeIdle()
@@ -97,12 +82,12 @@ func (m *memory) validate(o repo.Observation, room int) {
 	if e, failed := errors.AsType[*githost.Error](o.Err); o.Validator == nil && failed && e.Kind != githost.NoBranch {
 		return
 	}
-	m.validator, m.validatorCost = o.Validator, 0
+	m.validator, m.validatorCost = nil, 0
 	if o.Validator == nil {
 		return
 	}
-	if m.validatorCost = o.Validator.Cost(); m.validatorCost > room {
-		m.validator, m.validatorCost = nil, 0
+	if cost := o.Validator.Cost(); cost <= room {
+		m.validator, m.validatorCost = o.Validator, cost
 	}
 }
 

@@ -6,11 +6,11 @@ package poller
 import (
 	"cmp"
 	"context"
+	"hash/fnv"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -58,13 +58,11 @@ type endpoint struct {
 
 	slowTold time.Time // when the log said that the host is slow; of who has the turn
 
-	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
-
-	cached, late atomic.Int64 // see EndpointStats
-
 	// Of who holds Reader.mu:
-	told   EndpointStats
-	toldAt time.Time // when the log said told
+	wanted       time.Time // when it was last asked for
+	cached, late int       // see EndpointStats
+	told         EndpointStats
+	toldAt       time.Time // when the log said told
 }
 
 // batch is what one call asks one endpoint for.
@@ -74,7 +72,7 @@ type batch struct {
 	memory    []*memory         // of want[i]
 	known     map[*memory]int   // index in want
 	asked     []asked           // in the order of the caller's list
-	few       bool              // read without a hint
+	total     int               // repositories of the endpoint, with those that are not asked for now
 	prefilter githost.Prefilter // nil when the Host is none, or everything is read each time
 	sweep     time.Duration
 	room      *githost.Room
@@ -109,7 +107,11 @@ func (r *Reader) Each(ctx context.Context, want []config.Monitor, answered func(
 	answers := make(chan map[int]repo.Observation, len(batches))
 	for _, b := range batches {
 		go func() {
-			answers <- b.spread(r.ask(ctx, b))
+			got, some := r.ask(ctx, b), make(map[int]repo.Observation, len(b.asked))
+			for _, a := range b.asked {
+				some[a.index] = got[a.at]
+			}
+			answers <- some
 		}()
 	}
 	for range batches {
@@ -138,6 +140,9 @@ func (r *Reader) Close() {
 func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]repo.Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
 	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
 	now := time.Now()
@@ -160,12 +165,10 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 		}
 		key = b.add(i, githost.Wanted{URL: m.URL, Patterns: m.Branches}, now, key[:0])
 	}
+	r.forget(now.Add(-forgetAfter))
 	for _, b := range order {
-		b.endpoint.forget(now)
-		b.room = githost.NewRoom(len(order), len(b.want))
-		b.few = len(b.want) <= fewRepositories || 2*len(b.want) < len(b.endpoint.memory)
+		b.room, b.total = githost.NewRoom(len(order), len(b.want)), len(b.endpoint.memory)
 	}
-	r.forget(now)
 	return order, wrong
 }
 
@@ -178,7 +181,9 @@ func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []by
 	}
 	m := b.endpoint.memory[string(key)]
 	if m == nil {
-		m = newMemory(key)
+		h := fnv.New64a()
+		_, _ = h.Write(key)
+		m = &memory{phase: h.Sum64()}
 		b.endpoint.memory[string(key)] = m
 	}
 	at, ok := b.known[m]
@@ -193,33 +198,19 @@ func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []by
 	return key
 }
 
-// spread returns the answers to b.want by the index in the caller's list. Equal repositories share their heads.
-func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
-	some := make(map[int]repo.Observation, len(b.asked))
-	for _, a := range b.asked {
-		some[a.index] = answers[a.at]
-	}
-	return some
-}
-
-// unsupported stands for the driver of a type that there is none for.
-var unsupported githost.Driver
-
 // endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be
 // opened is tried again by the next call.
 func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
-	known := r.Hosts.Of(s.Type)
-	driver := cmp.Or(known, &unsupported)
+	driver := r.Hosts.Of(s.Type)
+	if driver == nil {
+		return nil, githost.NewError(githost.Invalid, "repo_type", "%.40q is not supported", s.Type)
+	}
 	account := driver.AccountOf(s)
-	name := account.Host()
-	if name == "" {
+	if account.Host() == "" {
 		return nil, githost.NewError(githost.Invalid, "repo_url", "it is not a URL of the form https://host/path")
 	}
 	if e, ok := r.endpoints[account]; ok {
 		return e, nil
-	}
-	if known == nil {
-		return nil, githost.NewError(githost.Invalid, name, "repo_type %.40q is not supported", s.Type)
 	}
 	base := r.Base
 	if base == nil {
@@ -241,7 +232,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	}
 	var err error
 	if e.host, err = driver.Open(e.Endpoint, transport.NewClient(e.gate, r.Version, r.timeout())); err != nil {
-		return nil, e.gate.Redact(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
+		return nil, e.gate.Redact(&githost.Error{Kind: githost.Invalid, Host: e.Host(), Err: err})
 	}
 	if r.endpoints == nil {
 		r.endpoints = make(map[githost.Account]*endpoint)
@@ -251,12 +242,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	return e, nil
 }
 
-func (r *Reader) timeout() time.Duration {
-	if r.Timeout > 0 {
-		return r.Timeout
-	}
-	return DefaultTimeout
-}
+func (r *Reader) timeout() time.Duration { return cmp.Or(r.Timeout, DefaultTimeout) }
 
 // ask returns one observation for each of b.want, within the deadline and a moment of grace. A Host serves
 // one call at a time. One that ignores its context is left behind, and not asked again until it returned.
@@ -264,19 +250,17 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	e := b.endpoint
 	ctx, cancel := githost.WithTimeout(ctx, e.Host(), r.timeout())
 	defer cancel()
-	start, before := time.Now(), e.stats()
+	start, before := time.Now(), e.gate.Status()
+	done := make(chan []repo.Observation, 1)
 	select {
 	case e.turn <- struct{}{}:
+		go func() {
+			defer func() { <-e.turn }()
+			done <- r.round(ctx, b)
+		}()
 	case <-ctx.Done():
-		e.late.Add(int64(len(b.want)))
-		return b.all(githost.NotAsked(githost.NewError(githost.Temporary, e.Host(), "still busy with an earlier request: %w", context.Cause(ctx))))
+		done <- b.all(githost.NotAsked(githost.NewError(githost.Temporary, e.Host(), "still busy with an earlier request: %w", context.Cause(ctx))))
 	}
-	done := make(chan []repo.Observation, 1)
-	go func() {
-		defer func() { <-e.turn }()
-		done <- r.round(ctx, b)
-	}()
-
 	var answers []repo.Observation
 	select {
 	case answers = <-done:
@@ -289,13 +273,6 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	}
 	r.count(e, before, answers, time.Since(start))
 	return answers
-}
-
-func (r *Reader) log() *slog.Logger {
-	if r.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return r.Log
 }
 
 func (e *endpoint) closeIdle() { (&http.Client{Transport: e.base}).CloseIdleConnections() }

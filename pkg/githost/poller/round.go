@@ -61,9 +61,8 @@ func (b *batch) all(err error) []repo.Observation {
 // the host's last answer was unhealthy, so that it is to be tried with one repository.
 func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (changed []bool, probe bool) {
 	e := b.endpoint
-	down, unhealthy := e.gate.HalfOpen(began)
-	if b.prefilter == nil || b.few || e.hints.State(began) == breaker.Open || down || unhealthy {
-		e.gate.Begin(began, transport.MaxProbes)
+	down, unhealthy := e.gate.Begin(began, transport.MaxProbes)
+	if b.prefilter == nil || len(b.want) <= fewRepositories || 2*len(b.want) < b.total || e.hints.State(began) == breaker.Open || down || unhealthy {
 		return nil, unhealthy
 	}
 	// Hints that fail must not look like a host that does.
@@ -97,7 +96,7 @@ func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (change
 	if limited && asked {
 		e.gate.Exhaust(clean)
 	}
-	r.log().Debug("the host does not tell what changed; reading all", "host", e.Host(), "err", clean)
+	r.Log.Debug("the host does not tell what changed; reading all", "host", e.Host(), "err", clean)
 	e.gate.Begin(began, probes)
 	return nil, clean.Kind == githost.Invalid && githost.Unhealthy(githost.Failed(clean))
 }
@@ -149,7 +148,7 @@ func (b *batch) end(indexes []int, probe bool, answers []repo.Observation) (work
 			healthy = true
 		}
 	}
-	all := probe || fresh >= min(transport.MaxProbes, len(b.endpoint.memory))
+	all := probe || fresh >= min(transport.MaxProbes, b.total)
 	return b.endpoint.gate.End(healthy, all, last)
 }
 
@@ -234,8 +233,8 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 	}
 	if late > 0 && began.Sub(e.slowTold) >= time.Hour {
 		e.slowTold = began
-		r.log().Warn("the host is too slow for one cycle to read all: the rest is late, and read first in the next",
-			"host", e.Host(), "credential", githost.CredentialOf(e.Auth), "repositories", len(b.want), "late", late)
+		r.Log.Warn("the host is too slow for one cycle to read all: the rest is late, and read first in the next",
+			"host", e.Host(), "credential", e.Auth.Label(), "repositories", len(b.want), "late", late)
 	}
 }
 
@@ -245,7 +244,7 @@ func (r *Reader) survive(e *endpoint, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			text := secret.Redact(fmt.Sprint(p), e.Secrets()...)
-			r.log().Error("reading the answer of a host panicked", "host", e.Host(), "err", githost.OneLine(text), "stack", string(debug.Stack()))
+			r.Log.Error("reading the answer of a host panicked", "host", e.Host(), "err", githost.OneLine(text, 300), "stack", string(debug.Stack()))
 			err = githost.NewError(githost.Invalid, e.Host(), "the answer could not be read, which is a fault of Sentry: please report the stack in the log")
 		}
 	}()

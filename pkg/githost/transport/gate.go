@@ -67,22 +67,17 @@ func NewGate(base http.RoundTripper, e githost.Endpoint, patience time.Duration)
 	return &Gate{next: base, Redactor: githost.Redactor{Host: e.Host(), Secrets: e.Secrets()}, patience: patience, quotas: make(quotas)}
 }
 
-// HalfOpen reports whether a host that is to be asked was down when it was asked last, or unhealthy.
-func (g *Gate) HalfOpen(now time.Time) (down, unhealthy bool) {
+// Begin begins a round that is over once so many requests failed and none was answered, and reports whether the host was
+// down when it was asked last, or unhealthy. One that was down gets one.
+func (g *Gate) Begin(now time.Time, probes int) (down, unhealthy bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.down.State(now) != breaker.Closed, g.unhealthy.State(now) != breaker.Closed
-}
-
-// Begin begins a round that is over once so many requests failed and none was answered. A host that was down gets one.
-func (g *Gate) Begin(now time.Time, probes int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.down.State(now) != breaker.Closed {
+	if down = g.down.State(now) != breaker.Closed; down {
 		probes = 1
 	}
 	g.round = round{began: now, probes: probes, flying: g.flying, launched: g.launched}
-	g.limiter.spreadOver(0)
+	g.limiter.spacing = spacing(0)
+	return down, g.unhealthy.State(now) != breaker.Closed
 }
 
 // End ends a round and reports whether the host works. It was down when nothing answered. It is unhealthy for err, the
@@ -104,7 +99,8 @@ func (g *Gate) End(healthy, all bool, err *githost.Error) (works bool) {
 
 // RoundTrip implements http.RoundTripper.
 func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := g.enter(req.Context()); err != nil {
+	marks := marksOf(req)
+	if err := g.enter(req.Context(), marks.Resource); err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
@@ -113,19 +109,17 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := g.next.RoundTrip(req)
 	if err == nil {
 		// A quota is known to be used up before the first request is turned away for it, and before others go.
-		if until, spent := spentUntil(resp.Header, time.Now()); spent {
-			g.Exhaust(spentError(g.Host, usedUp(resp), until))
-		}
+		g.Spent(usedUp(resp), spentUntil(resp.Header, time.Now()))
 	}
-	g.leave(resp, err, isForMany(req.Context()))
+	g.leave(resp, err, marks.ForMany)
 	return resp, err
 }
 
 // enter returns when a request may go out, or why it may not.
-func (g *Gate) enter(ctx context.Context) error {
+func (g *Gate) enter(ctx context.Context, resource string) error {
 	var turn time.Time
 	for {
-		wait, news, err := g.admit(ctx, &turn)
+		wait, news, err := g.admit(ctx, resource, &turn)
 		if err != nil {
 			return githost.NotAsked(err)
 		}
@@ -138,11 +132,11 @@ func (g *Gate) enter(ctx context.Context) error {
 
 // admit lets a request out, or returns how long it has to wait at most, and for what news, until it asks
 // again. turn is when its own time has come; zero until it is given one.
-func (g *Gate) admit(ctx context.Context, turn *time.Time) (time.Duration, <-chan struct{}, *githost.Error) {
+func (g *Gate) admit(ctx context.Context, resource string, turn *time.Time) (time.Duration, <-chan struct{}, *githost.Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	_, quota := g.quotas.longest("", resourceOf(ctx))
+	_, quota := g.quotas.longest("", resource)
 	if wait := quota.Until().Sub(now); wait > 0 && wait <= maxWait && fits(ctx, wait) {
 		return wait, g.awaited(), nil
 	}
@@ -255,7 +249,7 @@ type Status struct {
 	Requests int            // sent, with what was sent again
 	Failures int            // of them: no answer, a 5xx, or a credential refused
 	Until    time.Time      // the endpoint is not asked before; zero when it is
-	Resource string         // what of it is not asked for before Until, as WithResource names it; "" = all
+	Resource string         // what of it is not asked for before Until, as in Marks; "" = all
 	Revoked  bool           // the credential was refused, and is not sent again
 	Why      *githost.Error // the endpoint is not asked; nil when it is
 }

@@ -15,7 +15,7 @@ func TestTurns(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, n := range []int{1000, 10_000, 50_000} {
 		var p limiter
-		p.spreadOver(n)
+		p.spacing = spacing(n)
 		some := max(burst, n*int(shortest/time.Millisecond)/int(spread/time.Millisecond))
 		at := make(map[time.Time]int)
 		var last time.Time
@@ -58,7 +58,7 @@ func TestNewsReachWhoWaits(t *testing.T) {
 			answer(g, 1, 200, "")
 			g.limiter = limiter{spacing: time.Second, slot: time.Now().Add(time.Minute)}
 			left := make(chan error)
-			go func() { left <- g.enter(t.Context()) }()
+			go func() { left <- g.enter(t.Context(), "") }()
 			synctest.Wait()
 			start := time.Now()
 			news(g)
