@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
@@ -246,24 +247,34 @@ func logsCommand(name, namespace string) string {
 	return "tkn pipelinerun logs -f " + name + " -n " + namespace
 }
 
-// completeNames completes the names of repositories and groups from the configuration.
-func (o *options) completeNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if o.settable.Set(cmd.Flags(), os.LookupEnv) != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+// offer returns what a shell offers, of the configuration that the command line names.
+func (o *options) offer(of func(cfg *config.Config, given []string) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		const nothingElse = cobra.ShellCompDirectiveNoFileComp
+		if o.settable.Set(cmd.Flags(), os.LookupEnv) != nil || o.config == standardInput { // that is the shell's
+			return nil, nothingElse
+		}
+		return of(o.glance(), args), nothingElse
 	}
-	if o.config == standardInput { // it is the shell's
-		return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeFlags says what a shell offers for the values of flags.
+func (o *options) completeFlags(root *cobra.Command) {
+	complete.Files(root, "config", "yaml", "yml")
+	complete.Dirs(root, "env-dir")
+	complete.Flag(root, "log-format", complete.Words("text", "json"))
+	complete.Flag(root, "context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return kube.Contexts(o.kubeconfig), cobra.ShellCompDirectiveNoFileComp
+	})
+	for _, flag := range []string{"namespace", "run-namespace", "instance"} {
+		complete.Flag(root, flag, cobra.NoFileCompletions)
 	}
-	cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+	for _, cmd := range root.Commands() {
+		if cmd.Flags().Lookup("state") != nil {
+			complete.Files(cmd, "state", "json")
+		}
+		if cmd.Flags().Lookup("interval") != nil {
+			complete.Flag(cmd, "interval", cobra.NoFileCompletions)
+		}
 	}
-	var names []string
-	for name := range cfg.Groups {
-		names = append(names, name+"\tgroup")
-	}
-	for _, r := range cfg.Repositories {
-		names = append(names, r.Name+"\trepository")
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -37,6 +37,9 @@ Exit codes, as those of diff: 0 nothing changes, 1 something does, 2 trouble.`,
   sentry diff old.yaml -c new.yaml
   kubectl -n sentry get configmap NAME -o jsonpath='{.data.sentry\.yaml}' | sentry diff -`,
 		Args: usage.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			named, _ := cmd.Flags().GetString("config") // of all commands
 			if args[0] == "-" && named == "-" {
