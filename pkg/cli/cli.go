@@ -14,10 +14,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/first"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/kube"
 )
 
 // Exit codes.
@@ -110,7 +112,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	}
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
 	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.load, Options: o.reading, Connect: o.connect})...)
-	o.completeFlags(root)
+	complete.Common(root, func() []string { return kube.Contexts(o.kubeconfig) })
 	root.InitDefaultCompletionCmd()
 	return root
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
@@ -255,26 +254,5 @@ func (o *options) offer(of func(cfg *config.Config, given []string) []string) co
 			return nil, nothingElse
 		}
 		return of(o.glance(), args), nothingElse
-	}
-}
-
-// completeFlags says what a shell offers for the values of flags.
-func (o *options) completeFlags(root *cobra.Command) {
-	complete.Files(root, "config", "yaml", "yml")
-	complete.Dirs(root, "env-dir")
-	complete.Flag(root, "log-format", complete.Words("text", "json"))
-	complete.Flag(root, "context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return kube.Contexts(o.kubeconfig), cobra.ShellCompDirectiveNoFileComp
-	})
-	for _, flag := range []string{"namespace", "run-namespace", "instance"} {
-		complete.Flag(root, flag, cobra.NoFileCompletions)
-	}
-	for _, cmd := range root.Commands() {
-		if cmd.Flags().Lookup("state") != nil {
-			complete.Files(cmd, "state", "json")
-		}
-		if cmd.Flags().Lookup("interval") != nil {
-			complete.Flag(cmd, "interval", cobra.NoFileCompletions)
-		}
 	}
 }

@@ -18,7 +18,7 @@ func Names(cfg *config.Config, given []string) []string {
 	kinds := map[string]string{}
 	for _, r := range cfg.Repositories {
 		for _, p := range r.Monitor.Branches {
-			if branch, exact := p.Exact(); exact && r.Group == "" {
+			if branch, exact := p.Exact(); exact {
 				kinds[naming.UnitOf(&r, branch).Label] = "branch " + branch
 			}
 		}
@@ -53,6 +53,24 @@ func Branches(cfg *config.Config, names []string) []string {
 	}
 	slices.Sort(branches)
 	return slices.Compact(branches)
+}
+
+// Common says what is offered for the values of the flags of root, and of those that several commands have.
+func Common(root *cobra.Command, contexts func() []string) {
+	Files(root, "config", "yaml", "yml")
+	Dirs(root, "env-dir")
+	Flag(root, "log-format", Words("text", "json"))
+	Flag(root, "context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return contexts(), cobra.ShellCompDirectiveNoFileComp
+	})
+	for _, flag := range []string{"namespace", "run-namespace", "instance"} {
+		Flag(root, flag, cobra.NoFileCompletions)
+	}
+	for _, cmd := range root.Commands() {
+		if cmd.Flags().Lookup("state") != nil {
+			Files(cmd, "state", "json")
+		}
+	}
 }
 
 // Words offers the words and no files.
