@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
-	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
