@@ -84,7 +84,11 @@ func (w *world) look(m config.Monitor) repo.Observation {
 	if len(heads) == 0 {
 		return repo.Observation{Err: problem{"no branch", errors.New("no branch matches")}}
 	}
-	return repo.Observation{Heads: heads, Cached: w.cached}
+	o := repo.Observation{Heads: heads}
+	if w.cached {
+		o.Status = repo.Cached
+	}
+	return o
 }
 
 // problem is an error of a kind.

@@ -195,7 +195,7 @@ func (p *process) observe(m config.Monitor, fate int) repo.Observation {
 				p.tell("%s: %s answers as it was: %v", p.name, m.URL, from)
 			}
 		case 3:
-			o.Cached = true
+			o.Status = repo.Cached
 		}
 	}
 	if p.dead {
