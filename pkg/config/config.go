@@ -106,6 +106,7 @@ type Global struct {
 	Pod               Pod
 	CA                string // certificates in PEM that are trusted beside the system's; "" = none
 	Proxy             Proxy
+	Chains            bool          // runs name the commit that they deploy to Tekton Chains
 	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
 }
 

@@ -143,6 +143,7 @@ func globalFields(g *Global) []schema.Field {
 		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
 		ca("ca", &g.CA),
 		schema.Section("proxy", proxyFields(&g.Proxy)...),
+		schema.Boolean("chains", &g.Chains).Or("false"),
 		podField(&g.Pod),
 	}
 }

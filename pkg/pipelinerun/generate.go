@@ -69,6 +69,9 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		if err := pipeline(pr, run); err != nil {
 			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
 		}
+		if cfg.Global.Chains {
+			pr.Spec.Params = giveSource(pr.Spec.Params, m)
+		}
 		return pr, nil
 	}
 	for _, m := range run.Members {
@@ -86,6 +89,9 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		if own.PodTemplate != nil || own.ServiceAccountName != "" || own.Metadata != nil {
 			pr.Spec.TaskRunSpecs = append(pr.Spec.TaskRunSpecs, own)
 		}
+	}
+	if cfg.Global.Chains && len(run.Members) == 1 { // of several, none is that of the run
+		pr.Spec.PipelineSpec.Params = declareSource(pr.Spec.PipelineSpec.Params, run.Members[0])
 	}
 	if err := arrange(pr, run.Group, cfg.Global.GitImage, shared); err != nil {
 		return nil, err
@@ -113,7 +119,11 @@ func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member,
 	meta := metadata(ownPod, map[string]string{LabelRepository: m.Repository.Name})
 	if d.Task != nil {
 		own.Metadata = &meta
-		return task, own, referTo(pr, run, m, &task)
+		err := referTo(pr, run, m, &task)
+		if cfg.Global.Chains {
+			task.Params = giveSource(task.Params, m)
+		}
+		return task, own, err
 	}
 	spec, err := deployment(cfg, run, m, deploy.DeepCopy())
 	if err != nil {
@@ -123,6 +133,9 @@ func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member,
 	spec.Steps[1].ComputeResources = ownPod.Resources.Deploy.Apply()
 	task.TaskSpec = &v1.EmbeddedTask{Metadata: meta, TaskSpec: *spec}
 	networkOf(cfg.Global).give(pr.Spec.PipelineSpec, &task)
+	if cfg.Global.Chains {
+		task.TaskSpec.Params = declareSource(task.TaskSpec.Params, m)
+	}
 	return task, own, nil
 }
 
