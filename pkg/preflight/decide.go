@@ -26,13 +26,13 @@ func tektonVersion(version string) Finding {
 }
 
 // tektonFlags tells which of the flags in Tekton's namespace keep runs from being taken or from starting. enforced is the Pod Security Standard of the
-// runs' namespace, if known; continues is whether a group goes on after a failure.
-func tektonFlags(flags map[string]string, namespace, enforced string, known, continues bool) []Finding {
+// runs' namespace, if known.
+func tektonFlags(flags map[string]string, namespace, enforced string, known bool, cfg *config.Config) []Finding {
 	const check = "Tekton's flags"
 	var found []Finding
 	for spec := range strings.SplitSeq(flags["disable-inline-spec"], ",") {
-		if spec = strings.TrimSpace(spec); spec == "pipelinerun" || spec == "pipeline" {
-			found = append(found, Finding{Fail, check, fmt.Sprintf("disable-inline-spec has %s, and Sentry's PipelineRuns hold their tasks: take it out", spec)})
+		if spec = strings.TrimSpace(spec); inline(cfg) && (spec == "pipelinerun" || spec == "pipeline") {
+			found = append(found, Finding{Fail, check, fmt.Sprintf("disable-inline-spec has %s, and Sentry's PipelineRuns hold their tasks, but for those of deploy.pipeline: take it out", spec)})
 		}
 	}
 	secure := flags["set-security-context"] == "true"
@@ -44,8 +44,8 @@ func tektonFlags(flags map[string]string, namespace, enforced string, known, con
 	case !known:
 		found = append(found, Finding{Warn, check, "set-security-context is not true: a namespace that enforces restricted refuses every pod"})
 	}
-	if continues && flags["enable-api-fields"] == "stable" {
-		found = append(found, Finding{Fail, check, "enable-api-fields is stable, and a group with continue_on_error needs beta, which is Tekton's default"})
+	if why := needsBeta(cfg); why != "" && flags["enable-api-fields"] == "stable" {
+		found = append(found, Finding{Fail, check, "enable-api-fields is stable, and " + why + " needs beta, which is Tekton's default"})
 	}
 	if len(found) == 0 {
 		found = append(found, Finding{OK, check, "fit"})
@@ -53,14 +53,24 @@ func tektonFlags(flags map[string]string, namespace, enforced string, known, con
 	return found
 }
 
-// continues reports whether a group goes on after a failure.
-func continues(cfg *config.Config) bool {
+// inline reports whether a PipelineRun holds its tasks.
+func inline(cfg *config.Config) bool {
+	return slices.ContainsFunc(cfg.Repositories, func(r config.Repository) bool { return r.Deploy.Pipeline == nil })
+}
+
+// needsBeta returns what Tekton takes only with its fields in beta; "" for nothing.
+func needsBeta(cfg *config.Config) string {
 	for _, g := range cfg.Groups {
 		if g.ContinueOnError {
-			return true
+			return "a group with continue_on_error"
 		}
 	}
-	return false
+	for _, r := range cfg.Repositories {
+		if ref := r.Deploy.Reference(); ref != nil && ref.Resolver != "" {
+			return "a resolver, as " + r.Name + " has one,"
+		}
+	}
+	return ""
 }
 
 // podSecurity tells of the Pod Security Standard that a namespace enforces.

@@ -133,7 +133,7 @@ func (c *Check) tekton(ctx context.Context) []Finding {
 		return append(found, Finding{Warn, "Tekton's flags", "cannot be read: " + err.Error() + elsewhere(err)})
 	}
 	enforced, err := c.enforced(ctx)
-	return append(found, tektonFlags(flags.Data, c.Tekton, enforced, err == nil, continues(c.Config))...)
+	return append(found, tektonFlags(flags.Data, c.Tekton, enforced, err == nil, c.Config)...)
 }
 
 // elsewhere tells of the flag where Tekton is not in its usual namespace.

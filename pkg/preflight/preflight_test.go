@@ -279,3 +279,28 @@ func grants(namespace string, rule rbacv1.PolicyRule, r right) bool {
 	return namespace == r.namespace && slices.Contains(rule.APIGroups, r.group) && slices.Contains(rule.Resources, r.resource) && slices.Contains(rule.Verbs, r.verb) &&
 		(len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, r.name))
 }
+
+// What a configuration does not need of Tekton is no finding.
+func TestFlagsThatAreNeeded(t *testing.T) {
+	const (
+		pipelines = "{pipeline: {name: publish}}"
+		resolver  = "{pipeline: {resolver: hub, resolver_params: {name: publish}}}"
+		commands  = "{qa_repo_url: https://github.com/a/qa, commands: [a]}"
+	)
+	for _, tt := range []struct{ deploy, flag, value, want string }{
+		{pipelines, "disable-inline-spec", "pipelinerun,pipeline", ""},
+		{commands, "disable-inline-spec", "pipelinerun", "disable-inline-spec has pipelinerun"},
+		{commands, "enable-api-fields", "stable", ""},
+		{pipelines, "enable-api-fields", "stable", ""},
+		{resolver, "enable-api-fields", "stable", "enable-api-fields is stable, and a resolver, as web has one, needs beta"},
+	} {
+		cfg, err := config.Parse([]byte("repositories: [{name: web, monitor: {repo_url: https://github.com/a/web, branches: [main]}, deploy: "+tt.deploy+"}]"), hosts.Options(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := tektonFlags(map[string]string{"set-security-context": "true", tt.flag: tt.value}, "tekton-pipelines", restricted, true, cfg)
+		if ok := found[0].Level == OK; ok != (tt.want == "") || !strings.Contains(found[0].Detail, tt.want) {
+			t.Errorf("%s with %s %s: %+v, want %q", tt.deploy, tt.flag, tt.value, found, tt.want)
+		}
+	}
+}

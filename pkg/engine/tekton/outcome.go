@@ -182,6 +182,8 @@ func obstacle(c *apis.Condition) string {
 	switch {
 	case c.Reason == "", c.Reason == string(v1.TaskRunReasonStarted), c.Reason == string(v1.TaskRunReasonRunning), onItsWay, c.Reason == c.Message:
 		return ""
+	case strings.Contains(c.Message, "scheduling gates"): // Kubernetes' words
+		return c.Reason + ": the pod waits for its turn in a queue, such as Kueue's, which takes away its scheduling gates then"
 	}
 	return c.Reason + ": " + c.Message
 }
