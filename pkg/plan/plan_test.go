@@ -8,6 +8,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -28,13 +29,7 @@ func watched(t testing.TB, name, group string, branches ...string) config.Reposi
 	r := config.Repository{Name: name, Group: group}
 	r.Monitor.URL = "https://github.com/acme/" + name
 	r.Deploy.URL, r.Deploy.Branch = "https://gitlab.com/acme/qa", "main"
-	for _, entry := range branches {
-		p, err := repo.ParsePattern(entry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Monitor.Branches = append(r.Monitor.Branches, p)
-	}
+	r.Monitor.Branches = repotest.Patterns(t, branches...)
 	return r
 }
 

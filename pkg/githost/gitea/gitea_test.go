@@ -23,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -90,14 +91,7 @@ func newServer(t *testing.T, user, password string) *server {
 // wanted is n repositories, team/app0 and so on, with the branches that the patterns match.
 func (s *server) wanted(n int, patterns ...string) []githost.Wanted {
 	s.t.Helper()
-	var ps repo.Patterns
-	for _, text := range patterns {
-		p, err := repo.ParsePattern(text)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		ps = append(ps, p)
-	}
+	ps := repotest.Patterns(s.t, patterns...)
 	want := make([]githost.Wanted, n)
 	for i := range want {
 		want[i] = githost.Wanted{URL: fmt.Sprintf("%s/team/app%d.git", origin, i), Patterns: ps}

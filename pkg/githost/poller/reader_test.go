@@ -21,6 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -83,7 +84,7 @@ func monitor(t *testing.T, kind config.HostType, url, token string, entries ...s
 	t.Helper()
 	return config.Monitor{
 		Source:   config.Source{URL: url, Type: kind, Auth: config.Auth{Token: secret.New("${TOKEN}", token)}},
-		Branches: patterns(t, entries...),
+		Branches: repotest.Patterns(t, entries...),
 	}
 }
 
@@ -109,19 +110,6 @@ const (
 	sha2 = "2222222222222222222222222222222222222222"
 	good = "map[main:" + sha1 + "]"
 )
-
-func patterns(t *testing.T, entries ...string) repo.Patterns {
-	t.Helper()
-	var ps repo.Patterns
-	for _, entry := range entries {
-		p, err := repo.ParsePattern(entry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ps = append(ps, p)
-	}
-	return ps
-}
 
 func TestReaderGroups(t *testing.T) {
 	n := newNetwork(nil)
