@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -51,7 +52,7 @@ func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
 		t.Fatal(err)
 	}
 	tr.store = file.New(filepath.Join(t.TempDir(), "state.json"), log)
-	r := reader(log, cfg.Global.Sweep)
+	r := reader(log, cfg.Global.Sweep, nil)
 	r.Base = base
 	tr.watcher = &watch.Watcher{Config: cfg, Heads: r, Store: tr.store, Engine: idle{},
 		Tell: func(e event.Event) { logsink.Write(log, e) }, Now: time.Now, Word: word}
@@ -59,7 +60,7 @@ func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
 }
 
 // minutes watches for so long and returns what `sentry status` shows then.
-func (t *trial) minutes(n int) status {
+func (t *trial) minutes(n int) overview.Status {
 	t.Helper()
 	for range n {
 		next := time.Now().Add(time.Minute)
@@ -74,7 +75,7 @@ func (t *trial) minutes(n int) status {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return statusOf(s, nil)
+	return overview.Of(s, nil)
 }
 
 // troubled are ways in which a host is no use.
@@ -169,7 +170,7 @@ func TestUserAgent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, cfg := hoststest.Populated(config.Git, "token", 1)
 		var agents []string
-		r := reader(slog.New(slog.DiscardHandler), 0)
+		r := reader(slog.New(slog.DiscardHandler), 0, nil)
 		r.Base = githosttest.Delayed{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			agents = append(agents, req.UserAgent())
 			api.ServeHTTP(w, req)

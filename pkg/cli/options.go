@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
@@ -46,6 +48,7 @@ type options struct {
 	logFormat  string
 	verbose    bool
 	level      slog.LevelVar // of the log
+	settable   usage.Flags   // by a variable
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -64,7 +67,7 @@ func (o *options) register(f *pflag.FlagSet) {
 func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error) {
 	cfg, err := o.loadConfig(opts)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, usage.Error(err)
 	}
 	of, err := o.instanceOf(cfg.Global)
 	if err != nil {
@@ -76,7 +79,7 @@ func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error
 	}
 	log, err := term.NewLog(o.Err, o.logFormat, &o.level)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, usage.Error(err)
 	}
 	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
 	cfg.Global.RunNamespace = cmp.Or(o.runs, cfg.Global.RunNamespace)
@@ -95,11 +98,18 @@ func (o *options) setLevel(cfg *config.Config) error {
 	return nil
 }
 
+// reading completes how configurations are read: variables are those of the flags.
+func (o *options) reading(opts config.Options) (config.Options, error) {
+	_, err := o.variables.Read()
+	opts.LookupEnv, opts.Hosts = o.variables.Lookup, hosts.All.Config()
+	return opts, err
+}
+
 func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
-	if _, err := o.variables.Read(); err != nil {
+	opts, err := o.reading(opts)
+	if err != nil {
 		return nil, err
 	}
-	opts.LookupEnv, opts.Hosts = o.variables.Lookup, hosts.All.Config()
 	if o.config == standardInput {
 		return config.Read(o.In, o.configName(), opts)
 	}
@@ -113,7 +123,7 @@ func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
 // instanceOf returns which Sentry is meant.
 func (o *options) instanceOf(g config.Global) (instance.Instance, error) {
 	if o.instance != "" && !instance.Valid(o.instance) {
-		return instance.Instance{}, usageError{fmt.Errorf("--instance %.80q: want a DNS label of at most %d characters: a-z, 0-9 and - inside", o.instance, instance.MaxName)}
+		return instance.Instance{}, usage.Errorf("--instance %.80q: want a DNS label of at most %d characters: a-z, 0-9 and - inside", o.instance, instance.MaxName)
 	}
 	return instance.Instance{Name: cmp.Or(o.instance, g.Instance)}, nil
 }
@@ -137,8 +147,8 @@ func (o *options) connect(namespace string) (*kube.Cluster, error) {
 }
 
 // reader returns the reader of all kinds of Git hosts. sweep is global.sweep; 0 for one that reads only once.
-func reader(log *slog.Logger, sweep time.Duration) *poller.Reader {
-	return &poller.Reader{Hosts: hosts.All, Version: version, Log: log, Sweep: sweep}
+func reader(log *slog.Logger, sweep time.Duration, network *transport.Network) *poller.Reader {
+	return &poller.Reader{Hosts: hosts.All, Version: version, Log: log, Sweep: sweep, Network: network}
 }
 
 // onCluster connects to the cluster, and makes the engine of the runs there and the store of the state.
@@ -176,13 +186,13 @@ func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile s
 
 // hidden returns the names of the variables that no step on this machine inherits.
 func (o *options) hidden(cfg *config.Config) []string {
-	return append(credentials(cfg), o.variables.Names()...)
+	return slices.Concat(credentials(cfg), o.variables.Names(), o.settable.Variables())
 }
 
 // credentials returns the names of the variables that hold credentials. In a cluster the commands do not
 // have them.
 func credentials(cfg *config.Config) []string {
-	var names []string
+	names := append(cfg.Global.Proxy.HTTP.Variables(), cfg.Global.Proxy.HTTPS.Variables()...)
 	for _, r := range cfg.Repositories {
 		for _, v := range []secret.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL} {
 			names = append(names, v.Variables()...)
@@ -203,7 +213,7 @@ func behindLinks(path string) string {
 // defaultStateFile is one file for each configuration file, below the XDG state directory.
 func defaultStateFile(configFile string) (string, error) {
 	if configFile == standardInput {
-		return "", usageError{errors.New("a configuration from standard input has no state file of its own; name one with --state")}
+		return "", usage.Errorf("a configuration from standard input has no state file of its own; name one with --state")
 	}
 	abs, err := filepath.Abs(configFile)
 	if err != nil {
@@ -237,7 +247,10 @@ func logsCommand(name, namespace string) string {
 }
 
 // completeNames completes the names of repositories and groups from the configuration.
-func (o *options) completeNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func (o *options) completeNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if o.settable.Set(cmd.Flags(), os.LookupEnv) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
 	if o.config == standardInput { // it is the shell's
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -253,20 +266,4 @@ func (o *options) completeNames(_ *cobra.Command, args []string, _ string) ([]st
 		names = append(names, r.Name+"\trepository")
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// since is how long ago t was, as kubectl shows an age.
-func since(now, t time.Time) string {
-	switch d := now.Sub(t); {
-	case t.IsZero():
-		return "-"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd", int(d.Hours()/24))
-	}
 }

@@ -10,7 +10,9 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -35,7 +37,7 @@ represented by a name that it matches, and credentials need not be set. Where no
 found, the branch is called "placeholder", and a warning says so.`,
 		Example: `  sentry render --offline | kubectl create --dry-run=server -f -
   sentry render rag-service --branch dev-x`,
-		Args:              usageArgs(func(_ *cobra.Command, names []string) error { return someNames(names, len(names) == 0) }),
+		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, len(names) == 0) }),
 		ValidArgsFunction: o.completeNames,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runRender(cmd.Context(), o, f, args) },
 	}
@@ -47,7 +49,7 @@ found, the branch is called "placeholder", and a warning says so.`,
 
 func runRender(ctx context.Context, o *options, f renderFlags, names []string) error {
 	if f.output != "yaml" && f.output != "json" {
-		return usageError{fmt.Errorf("--output %q: want yaml or json", f.output)}
+		return usage.Errorf("--output %q: want yaml or json", f.output)
 	}
 	cfg, log, err := o.load(config.Options{AllowUnsetAuth: f.offline})
 	if err != nil {
@@ -61,7 +63,7 @@ func runRender(ctx context.Context, o *options, f renderFlags, names []string) e
 			imagine.LogPlaceholders(log, cfg, runs)
 		}
 	} else {
-		runs, err = manualRuns(ctx, cfg, reader(log, 0), nil, log, names, f.branch, "")
+		runs, err = manualRuns(ctx, cfg, reader(log, 0, transport.NewNetwork(cfg.Global)), nil, log, names, f.branch, "")
 	}
 	if err != nil {
 		return err

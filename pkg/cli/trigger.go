@@ -12,9 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -51,7 +53,7 @@ With --local the commands run on this machine, with its git and sh: to debug the
   sentry trigger rag-service.dev-x             # the same branch, as the unit that it is
   sentry trigger ai-blueprints --local         # a whole group, here
   sentry trigger --all                         # everything`,
-		Args:              usageArgs(func(_ *cobra.Command, names []string) error { return someNames(names, f.all) }),
+		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, f.all) }),
 		ValidArgsFunction: o.completeNames,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runTrigger(cmd.Context(), o, f, args) },
 	}
@@ -63,19 +65,6 @@ With --local the commands run on this machine, with its git and sh: to debug the
 	return cmd
 }
 
-// someNames refuses a command line that may deploy more than was meant: `trigger $NAME`, where NAME is empty.
-func someNames(names []string, all bool) error {
-	switch {
-	case slices.Contains(names, ""):
-		return errors.New("a name is empty; want that of a repository or a group")
-	case len(names) > 0 && all:
-		return errors.New("--all goes without names")
-	case len(names) == 0 && !all:
-		return errors.New("want the names of repositories or groups, or --all for everything")
-	}
-	return nil
-}
-
 // followed is an engine that can tell how its runs go.
 type followed interface {
 	watch.Engine
@@ -84,13 +73,16 @@ type followed interface {
 
 func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string) (err error) {
 	if f.state != "" && !f.local {
-		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
+		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
 	cfg, log, err := o.load(config.Options{})
 	if err != nil {
 		return err
 	}
 	logWarnings(log, cfg)
+	if err := plan.CheckNames(cfg, names); err != nil {
+		return err
+	}
 	var eng followed
 	var store watch.Store
 	if f.local {
@@ -103,7 +95,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 	} else if _, eng, store, err = o.onCluster(cfg); err != nil {
 		return err
 	}
-	runs, err := manualRuns(ctx, cfg, reader(log, 0), store, log, names, f.branch, word())
+	runs, err := manualRuns(ctx, cfg, reader(log, 0, transport.NewNetwork(cfg.Global)), store, log, names, f.branch, word())
 	if err != nil {
 		return err
 	}

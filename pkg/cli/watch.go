@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
@@ -23,6 +24,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -53,11 +55,14 @@ could not be read or a run could not be made; with --local also when a run did n
 
 With --local runs happen on this machine, with its git and sh, and the state is a file: to try
 Sentry without a cluster. Runs that the end of Sentry cuts off are named, the exit code is 1
-then, and the next start deploys what changed again. Only one may watch with a state file.`,
+then, and the next start deploys what changed again. Only one may watch with a state file.
+
+Each flag can be set by a variable instead, as the manifests' Deployment does: --run-namespace
+by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its variable.`,
 		Example: `  sentry watch                                 # in the cluster's current namespace
   sentry watch --once -n ci                    # one cycle
   sentry watch --local --interval 5s           # a trial on this machine`,
-		Args: noArgs,
+		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runWatch(cmd.Context(), o, f) },
 	}
 	cmd.Flags().BoolVar(&f.once, "once", false, "do one cycle and exit")
@@ -69,17 +74,18 @@ then, and the next start deploys what changed again. Only one may watch with a s
 
 func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	if f.interval != 0 && f.interval < time.Second {
-		return usageError{fmt.Errorf("--interval %s: want at least 1s", f.interval)}
+		return usage.Errorf("--interval %s: want at least 1s", f.interval)
 	}
 	if f.state != "" && !f.local {
-		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
+		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
 	cfg, log, err := o.load(config.Options{})
 	if err != nil {
 		return err
 	}
 	logWarnings(log, cfg)
-	w := &watching{options: o, flags: f, log: log, cfg: cfg, reader: reader(log, cfg.Global.Sweep)}
+	network := transport.NewNetwork(cfg.Global)
+	w := &watching{options: o, flags: f, log: log, cfg: cfg, network: network, reader: reader(log, cfg.Global.Sweep, network)}
 	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: word}
 	if f.local {
 		closed, refused := w.onMachine(ctx)
@@ -116,6 +122,7 @@ type watching struct {
 	flags   watchFlags
 	log     *slog.Logger
 	cfg     *config.Config
+	network *transport.Network
 	reader  *poller.Reader
 	machine *local.Engine  // nil on a cluster
 	cluster *tekton.Engine // nil on this machine
@@ -160,7 +167,7 @@ func (w *watching) onCluster() error {
 func (w *watching) sinks() map[string]event.Sink {
 	sinks := map[string]event.Sink{
 		"log":         logsink.New(w.log),
-		"webhook_url": notify.Sink(w.log),
+		"webhook_url": notify.Sink(w.log, w.network.Transport()),
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
@@ -185,18 +192,8 @@ const endGrace = 25 * time.Second
 
 // tellTheRest returns what ends the bus: it has ten seconds, but not beyond endGrace after the signal.
 func (w *watching) tellTheRest(signal context.Context, bus *event.Bus) func() {
-	ending, cancel := context.WithCancel(context.WithoutCancel(signal))
-	stop := context.AfterFunc(signal, func() {
-		timer := time.NewTimer(endGrace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-ending.Done():
-		}
-	})
+	ending, cancel := watch.Outlasting(signal, endGrace)
 	return func() {
-		defer stop()
 		defer cancel()
 		ctx, done := context.WithTimeout(ending, 10*time.Second)
 		defer done()
@@ -272,6 +269,7 @@ func (w *watching) apply(cfg *config.Config) error {
 	}
 	w.cfg = cfg
 	w.reader.SetSweep(cfg.Global.Sweep)
+	w.network.Use(cfg.Global.Proxy)
 	if w.machine != nil {
 		w.machine.Use(w.variables.Environ(), w.hidden(cfg))
 	}

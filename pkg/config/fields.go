@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -109,7 +108,7 @@ func (t *tables) source(s *Source, urlKey string) []schema.Field {
 	types := t.hosts.names()
 	return []schema.Field{
 		schema.Address(urlKey, &s.URL, wantRepo, repositoryURL).Must(),
-		schema.Text("repo_type", &s.Type, schema.OneOf(types), func(s string) bool { return slices.Contains(types, s) }),
+		schema.Choice("repo_type", &s.Type, types),
 		schema.Address("api_url", &s.APIURL, wantAPI, apiURL),
 		schema.Section("auth",
 			schema.Secret("username", &s.Auth.Username, wantUsername),
@@ -134,6 +133,8 @@ func globalFields(g *Global) []schema.Field {
 		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),
 		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
 		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
+		ca("ca", &g.CA),
+		schema.Section("proxy", proxyFields(&g.Proxy)...),
 		podField(&g.Pod),
 	}
 }

@@ -12,13 +12,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -102,7 +100,7 @@ func (t *told) Unwrap() error { return t.cause }
 // put into the arguments.
 func NewError(kind Kind, host, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Kind: kind, Host: host, Err: &told{text: OneLine(err.Error(), maxText), cause: errors.Unwrap(err)}}
+	return &Error{Kind: kind, Host: host, Err: &told{text: oneline.Of(err.Error(), maxText), cause: errors.Unwrap(err)}}
 }
 
 // WithTimeout is context.WithTimeout with a cause that says which host gave no answer, and within what
@@ -142,7 +140,7 @@ func (r *Redactor) Redact(err error) *Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if text != r.text {
-		r.text, r.clean = text, OneLine(secret.Redact(text, r.Secrets...), maxText)
+		r.text, r.clean = text, oneline.Of(secret.Redact(text, r.Secrets...), maxText)
 	}
 	if text != r.clean {
 		e.Err = &told{text: r.clean, cause: e.Err}
@@ -164,7 +162,7 @@ func WrapError(host string, err error) *Error {
 		err = u.Err
 	}
 	kind, text := explain(err)
-	return &Error{Kind: kind, Host: host, Err: &told{text: OneLine(text, maxText), cause: err}}
+	return &Error{Kind: kind, Host: host, Err: &told{text: oneline.Of(text, maxText), cause: err}}
 }
 
 func explain(err error) (Kind, string) {
@@ -184,7 +182,7 @@ func explain(err error) (Kind, string) {
 		return Temporary, "no answer in time"
 	case errors.As(err, &unknownCA):
 		return Invalid, "its certificate is signed by an authority that is not trusted here: " +
-			"put the authority's certificate into the file that SSL_CERT_FILE names"
+			"put the authority's certificate into global.ca"
 	case errors.As(err, &cert):
 		return Invalid, "its certificate is not accepted: " + cert.Err.Error()
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
@@ -199,22 +197,4 @@ func explain(err error) (Kind, string) {
 		return Invalid, "the answer is JSON of another shape than expected: is this the right type of host?"
 	}
 	return Temporary, err.Error()
-}
-
-// OneLine makes text from outside fit for a log line: printable characters only, single spaces, at most so many bytes.
-func OneLine(s string, most int) string {
-	if len(s) > 8*most {
-		s = s[:8*most]
-	}
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			return ' '
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
-	}
-	return s
 }

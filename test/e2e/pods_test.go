@@ -61,6 +61,12 @@ func (p *podTrial) pod() corev1.Pod {
 	return pods[len(pods)-1]
 }
 
+// logs returns what the containers of the newest pod wrote.
+func (p *podTrial) logs() string {
+	p.t.Helper()
+	return kubectl(p.t, "-n", p.ns, "logs", p.pod().Name, "--all-containers")
+}
+
 const commandsTrue = `commands: ["true"]`
 
 // TestQuotaOnResources deploys where a quota bounds CPU and memory: each container has to say its share.
@@ -159,7 +165,6 @@ func TestCredentialsOfTheServiceAccount(t *testing.T) {
 	kubectl(t, "-n", p.ns, "annotate", "secret", "tekton-git", "tekton.dev/git-0="+env.giteaURL)
 	kubectl(t, "-n", p.ns, "patch", "serviceaccount", "sentry-deployer", "-p", `{"secrets":[{"name":"tekton-git"}]}`)
 	if said, ok := p.deploy("{}", fmt.Sprintf("image: %s\n      commands: [git ls-remote %s refs/heads/main]", env.gitImage, p.repo.url)); !ok {
-		t.Errorf("commands that have a credential by Tekton's annotation failed:\n%s\n%s", said,
-			kubectl(t, "-n", p.ns, "logs", p.pod().Name, "--all-containers"))
+		t.Errorf("commands that have a credential by Tekton's annotation failed:\n%s\n%s", said, p.logs())
 	}
 }

@@ -23,7 +23,9 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
-// process is one Sentry that runs: the real watch.Watcher, whose calls all go through here.
+// process is one Sentry that runs: the real watch.Watcher, whose calls all go through here. As an engine it is no
+// enginetest.Fake: it stands for the API server of several processes, some of which die in a call, and each run that it
+// makes is checked against the truth, and is what people may cancel, copy and delete.
 type process struct {
 	*world
 	name    string

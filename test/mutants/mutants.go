@@ -45,7 +45,7 @@ var mutants = []mutant{
 		"a run that exists already counts as a failure", inCreate,
 		"	if made.Existed {\n		c.Tell",
 		"	if made.Existed {\n		c.problem(run, \"create\", errors.New(\"it exists\"))\n		return\n		c.Tell",
-		"./pkg/watch", "TestRunThatExistsIsRemembered",
+		"./pkg/watch", "TestScripts/run-found",
 	},
 	{
 		"a name that is taken counts as done", inCreate,
@@ -86,7 +86,7 @@ var mutants = []mutant{
 	{
 		"an answer that was cached counts as one more without the branch", "pkg/plan/make.go",
 		"if found < len(was.Branches) && p.Observed[i].Status == repo.Fresh {", "if found < len(was.Branches) {",
-		"./pkg/watch", "TestCachedAnswersDeleteNothing",
+		"./pkg/watch", "TestScripts/cached-answers",
 	},
 	{
 		"a forgotten branch's number is the floor at once", "pkg/plan/make.go",
@@ -102,7 +102,7 @@ var mutants = []mutant{
 	{
 		"nothing is looked at after the start", inRecover,
 		"all := c.looked.IsZero() || c.Now()", "all := !c.looked.IsZero() && c.Now()",
-		"./pkg/watch", "TestResetAfterARunThatWasNotRemembered",
+		"./pkg/watch", "TestScripts/reset-after-failed-save",
 	},
 	{
 		"runs are begun after the signal to end", inCreate,
@@ -117,12 +117,12 @@ var mutants = []mutant{
 	{
 		"a failed creation counts as not done", inCreate,
 		"c.unsure[run.Unit.Label] = true", "c.unsure[run.Unit.Label] = false; delete(c.unsure, run.Unit.Label)",
-		"./pkg/watch", "TestResetAfterALostAnswer",
+		"./pkg/watch", "TestScripts/reset-after-lost-answer",
 	},
 	{
 		"what a failed write may have lost is not looked for", inCycle,
 		"		c.markUnsure()\n", "",
-		"./pkg/watch", "TestResetAfterARunThatWasNotRemembered",
+		"./pkg/watch", "TestScripts/reset-after-failed-save",
 	},
 	{
 		"old heads are acted upon", inRecover,
@@ -142,11 +142,11 @@ var mutants = []mutant{
 	{
 		"a run that somebody holds back keeps its unit waiting", "pkg/plan/existing.go",
 		"(!r.Pending || ours(r))", "(!r.Pending || ours(r) || true)",
-		"./pkg/watch", "TestForgedRuns",
+		"./pkg/watch", "TestScripts/forged-held-back",
 	},
 	{
-		"the signature is not compared on a cluster", "pkg/engine/tekton/tekton.go",
-		" && pr.Annotations[signature] == existing.Annotations[signature]", " && signature != \"\"",
+		"the signature is not compared on a cluster", "pkg/engine/generated/generated.go",
+		" && mine.Annotations[signature] == theirs.Annotations[signature]", " && signature != \"\"",
 		"./pkg/engine/tekton", "TestCreate",
 	},
 	{
@@ -232,7 +232,7 @@ var mutants = []mutant{
 	{
 		"a run is made whose number the state cannot hold", "pkg/plan/run.go",
 		"if n <= state.MaxNumber {", "if true {",
-		"./pkg/watch", "TestNumbersThatEnd",
+		"./pkg/watch", "TestScripts/number-at-the-end",
 	},
 	{
 		"a repository may take all of the state", "pkg/plan/problem.go",
@@ -322,8 +322,8 @@ var mutants = []mutant{
 		inTekton, "TestCancel",
 	},
 	{
-		"the trigger annotation is not compared on a cluster", "pkg/engine/tekton/tekton.go",
-		"err == nil && mine.Equal(theirs) && ", "err == nil && (mine.Equal(theirs) || true) && ",
+		"the trigger annotation is not compared on a cluster", "pkg/engine/generated/generated.go",
+		"errTheirs == nil && a.Equal(b) && ", "errTheirs == nil && (a.Equal(b) || true) && ",
 		inTekton, "TestCreate",
 	},
 	{

@@ -28,7 +28,11 @@ type Field struct {
 	Default  string // stands for an absent key, as it would be written; "" = nothing does
 	Want     string // what values are right, for people
 	Required bool
-	Fields   []Field // of a section
+	Options  []string // all values that are right; nil where they are not listed
+	Low      int      // least value of a number
+	High     int      // greatest value of a number; 0 where it has no bounds
+	OrZero   bool     // 0 is right, too
+	Fields   []Field  // of a section
 	Read     func(d *Decoder, path string, n *yaml.Node)
 }
 
@@ -156,6 +160,9 @@ func (d *Decoder) Text(path string, n *yaml.Node, want string) (string, bool) {
 	}
 	return "", false
 }
+
+// AllowsUnset reports whether variables in secrets may be unset or empty.
+func (d *Decoder) AllowsUnset() bool { return d.opts.AllowUnset }
 
 // Value returns a scalar with its variables expanded.
 func (d *Decoder) Value(path string, n *yaml.Node, want string) (secret.Value, bool) {

@@ -30,11 +30,12 @@ const grace = time.Second
 // Reader reads the heads of all repositories of a configuration. Set its fields before the first call
 // and not afterwards. It keeps endpoints, with their open connections, from one call to the next.
 type Reader struct {
-	Hosts   githost.Drivers    // how to speak to each type of host
-	Version string             // of Sentry, for the User-Agent
-	Timeout time.Duration      // per endpoint and call; 0 = DefaultTimeout
-	Log     *slog.Logger       // nil = nothing is logged
-	Base    http.RoundTripper  // shared by all endpoints; nil = NewTransport for each
+	Hosts   githost.Drivers   // how to speak to each type of host
+	Version string            // of Sentry, for the User-Agent
+	Timeout time.Duration     // per endpoint and call; 0 = DefaultTimeout
+	Log     *slog.Logger      // nil = nothing is logged
+	Base    http.RoundTripper // shared by all endpoints; nil = one of Network for each
+	Network *transport.Network
 	Billed  func(githost.Bill) // takes what bodies say that requests cost, from several goroutines; may be nil
 	// Sweep is the time within which every repository is read where its Host is a Prefilter. 0 = all are read
 	// every time, and no Prefilter is asked.
@@ -203,7 +204,7 @@ func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []by
 func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	driver := r.Hosts.Of(s.Type)
 	if driver == nil {
-		return nil, githost.NewError(githost.Invalid, "repo_type", "%.40q is not supported", s.Type)
+		return nil, githost.NewError(githost.Invalid, "sentry.yaml", "repo_type %.40q is not supported", s.Type)
 	}
 	account := driver.AccountOf(s)
 	if account.Host() == "" {
@@ -214,7 +215,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	}
 	base := r.Base
 	if base == nil {
-		base = transport.NewTransport()
+		base = r.Network.Transport()
 	}
 	e := &endpoint{
 		Endpoint: githost.Endpoint{Account: account, Auth: s.Auth},

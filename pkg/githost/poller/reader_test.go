@@ -129,7 +129,7 @@ func TestReaderGroups(t *testing.T) {
 		n.asked = nil
 		got := n.Heads(t.Context(), want)
 		if diff := cmp.Diff([]string{good, good, good, good, good, good, good,
-			`repo_type: invalid: "gitlab" is not supported`,
+			`sentry.yaml: invalid: repo_type "gitlab" is not supported`,
 			"repo_url: invalid: it is not a URL of the form https://host/path",
 			"broken.example: invalid: api_url does not suit token [redacted]",
 		}, texts(t, got)); diff != "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -244,7 +245,7 @@ func (r *Reader) survive(e *endpoint, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			text := secret.Redact(fmt.Sprint(p), e.Secrets()...)
-			r.Log.Error("reading the answer of a host panicked", "host", e.Host(), "err", githost.OneLine(text, 300), "stack", string(debug.Stack()))
+			r.Log.Error("reading the answer of a host panicked", "host", e.Host(), "err", oneline.Of(text, 300), "stack", string(debug.Stack()))
 			err = githost.NewError(githost.Invalid, e.Host(), "the answer could not be read, which is a fault of Sentry: please report the stack in the log")
 		}
 	}()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -44,7 +45,7 @@ func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 	case s == http.StatusForbidden:
 		kind, hint = githost.Denied, "not open to everybody: set auth.token"
 	case s == http.StatusProxyAuthRequired:
-		kind, hint = githost.Denied, "the proxy wants a credential: write it into HTTPS_PROXY or HTTP_PROXY"
+		kind, hint = githost.Denied, "the proxy "+proxyCredential
 	case s == http.StatusNotFound, s == http.StatusGone:
 		kind, hint = githost.NotFound, "no such repository, or this credential may not see it"
 	case s >= 500, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
@@ -77,7 +78,7 @@ func quote(resp *http.Response, body []byte) string {
 	case "text/plain":
 		text = string(body)
 	}
-	if text = githost.OneLine(secret.Redact(text, secretsOf(resp)...), most); text == "" {
+	if text = oneline.Of(secret.Redact(text, secretsOf(resp)...), most); text == "" {
 		return ""
 	}
 	return " (it says: " + text + ")"
