@@ -141,8 +141,8 @@ func (r *Reader) Close() {
 func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]repo.Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.Log == nil {
-		r.Log = slog.New(slog.DiscardHandler)
+	if r.endpoints == nil {
+		r.endpoints, r.Log = make(map[githost.Account]*endpoint), cmp.Or(r.Log, slog.New(slog.DiscardHandler))
 	}
 	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
@@ -234,9 +234,6 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	var err error
 	if e.host, err = driver.Open(e.Endpoint, transport.NewClient(e.gate, r.Version, r.timeout())); err != nil {
 		return nil, e.gate.Redact(&githost.Error{Kind: githost.Invalid, Host: e.Host(), Err: err})
-	}
-	if r.endpoints == nil {
-		r.endpoints = make(map[githost.Account]*endpoint)
 	}
 	r.endpoints[account] = e
 	r.order = append(r.order, e)

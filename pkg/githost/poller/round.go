@@ -40,7 +40,7 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 		switch {
 		case m.breaker.State(began) == breaker.Open:
 			answers[i] = repo.Observation{Err: m.err, Status: repo.NotAsked}
-		case changed != nil && !changed[i] && m.good() && !m.due(began, b.sweep):
+		case changed != nil && !changed[i] && !m.due(began, b.sweep):
 			answers[i] = m.recall()
 			b.room.Give(-m.cost)
 		default:
