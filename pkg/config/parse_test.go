@@ -114,7 +114,7 @@ func TestReferenceExample(t *testing.T) {
 }
 
 func TestUnusualButRight(t *testing.T) {
-	got := load(t, "testdata/odd.good.yaml")
+	got := load(t, "testdata/unusual.good.yaml")
 	global := defaultGlobal
 	global.TmpDir, global.Cleanup, global.Timeout = "/clone", false, 90*time.Second
 	alone, one := Alone(), Alone()
@@ -261,7 +261,7 @@ repositories:
 
 // TestNoPrintShowsASecret prints a whole configuration in all ways that go vet lets pass.
 func TestNoPrintShowsASecret(t *testing.T) {
-	c := load(t, "testdata/odd.good.yaml")
+	c := load(t, "testdata/unusual.good.yaml")
 	c.Repositories[0].Monitor.Auth.Token = secret.New("literal-s3cr3t", "literal-s3cr3t")
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%10.3v", "%T"} {

@@ -64,7 +64,7 @@ func (r *relief) resting() error {
 	return nil
 }
 
-func (r *relief) note(req *http.Request, resp *http.Response, err error, took time.Duration) {
+func (r *relief) note(req *http.Request, resp *http.Response, err error, duration time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	why := ""
@@ -75,8 +75,8 @@ func (r *relief) note(req *http.Request, resp *http.Response, err error, took ti
 		why = "no answer"
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 502:
 		why = resp.Status
-	case took >= slow:
-		why = fmt.Sprintf("%s after %s", resp.Status, took.Round(time.Second))
+	case duration >= slow:
+		why = fmt.Sprintf("%s after %s", resp.Status, duration.Round(time.Second))
 	}
 	if why == "" {
 		r.inRow = 0

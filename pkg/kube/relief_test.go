@@ -17,14 +17,14 @@ type scripted struct {
 }
 
 type answer struct {
-	code  int // 0: no answer
-	took  time.Duration
-	after string // Retry-After
+	code    int // 0: no answer
+	elapsed time.Duration
+	after   string // Retry-After
 }
 
 func (s *scripted) RoundTrip(*http.Request) (*http.Response, error) {
 	s.asked++
-	*s.clock = s.clock.Add(s.next.took)
+	*s.clock = s.clock.Add(s.next.elapsed)
 	if s.next.code == 0 {
 		return nil, errors.New("connection refused")
 	}
@@ -69,8 +69,8 @@ func TestReliefLeavesATroubledServerAlone(t *testing.T) {
 		"not found":                 {answer{code: 404}, 10, 0},
 		"conflict":                  {answer{code: 409}, 10, 0},
 		"500, of one webhook maybe": {answer{code: 500}, 10, 0},
-		"a little slow":             {answer{code: 200, took: slow - time.Millisecond}, 10, 0},
-		"slow":                      {answer{code: 201, took: slow}, patience, shortRest},
+		"a little slow":             {answer{code: 200, elapsed: slow - time.Millisecond}, 10, 0},
+		"slow":                      {answer{code: 201, elapsed: slow}, patience, shortRest},
 		"no answer":                 {answer{}, patience, shortRest},
 		"502":                       {answer{code: 502}, patience, shortRest},
 		"503":                       {answer{code: 503}, patience, shortRest},

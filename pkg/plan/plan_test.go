@@ -102,8 +102,8 @@ func missing(r state.Repository, branch string) state.Repository {
 	return r
 }
 
-// ailing returns units that a problem keeps from running.
-func ailing(kind string, labels ...string) map[string]state.Unit {
+// withProblem returns units that a problem keeps from running.
+func withProblem(kind string, labels ...string) map[string]state.Unit {
 	units := map[string]state.Unit{}
 	for _, label := range labels {
 		units[label] = state.Unit{Problem: &state.Problem{Kind: kind, Message: "no", Since: morning}}

@@ -153,7 +153,7 @@ func (c *cycle) planned(i int) {
 
 // end tells that the cycle is done, and keeps what the next one is to know of it.
 func (c *cycle) end(start time.Time) {
-	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.first(), Took: c.Now().Sub(start)}
+	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.first(), Duration: c.Now().Sub(start)}
 	if !c.report.Stopped {
 		if done.First {
 			done.Unread = c.unread()

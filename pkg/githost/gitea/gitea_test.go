@@ -59,8 +59,8 @@ func (s *server) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// settled returns a server with repositories app0, app1, … that were read in so many cycles.
-func settled(t *testing.T, repositories, cycles int) (*server, []githost.Wanted) {
+// warmed returns a server with repositories app0, app1, … that were read in so many cycles.
+func warmed(t *testing.T, repositories, cycles int) (*server, []githost.Wanted) {
 	t.Helper()
 	s := newServer(t, "", token)
 	for i := range repositories {
@@ -327,7 +327,7 @@ func moreChangedThanIsListed(t *testing.T) {
 func TestForgets(t *testing.T) { synctest.Test(t, forgets) }
 
 func forgets(t *testing.T) {
-	s, want := settled(t, 100, 2)
+	s, want := warmed(t, 100, 2)
 	for _, n := range []int{50, 49} {
 		if got := s.changed(want[:n]); len(got) != 0 {
 			t.Errorf("%d of %d repositories that are still wanted changed", len(got), n)

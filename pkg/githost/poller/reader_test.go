@@ -209,8 +209,8 @@ func TestReaderIsolatesHosts(t *testing.T) {
 		if diff := cmp.Diff(append([]string{good, good, slow, deaf}, rest...), texts(t, n.Heads(t.Context(), want))); diff != "" {
 			t.Errorf("first cycle (-want +got)\n%s", diff)
 		}
-		if took := time.Since(start); took > 22*time.Second {
-			t.Errorf("took %s, want little more than the timeout of 20s", took)
+		if elapsed := time.Since(start); elapsed > 22*time.Second {
+			t.Errorf("took %s, want little more than the timeout of 20s", elapsed)
 		}
 		time.Sleep(time.Minute)
 		busy := "deaf.example: temporary: still busy with an earlier request: deaf.example: temporary: no answer within 20s: context deadline exceeded"
@@ -238,8 +238,8 @@ func TestReaderIsInterrupted(t *testing.T) {
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
 		got := n.Heads(ctx, []config.Monitor{monitor(t, config.Git, "https://slow.example/1", "", "main")})
-		if took := time.Since(start); took != time.Second {
-			t.Errorf("took %s, want it to end when the context does, after 1s", took)
+		if elapsed := time.Since(start); elapsed != time.Second {
+			t.Errorf("took %s, want it to end when the context does, after 1s", elapsed)
 		}
 		if diff := cmp.Diff([]string{"slow.example: temporary: interrupted before it answered"}, texts(t, got)); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
