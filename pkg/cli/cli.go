@@ -14,10 +14,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/first"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/kube"
 )
 
 // Exit codes.
@@ -29,9 +31,10 @@ const (
 
 // Streams are where output goes.
 type Streams struct {
-	In  io.Reader // the configuration, with --config -; nil for none
-	Out io.Writer // data
-	Err io.Writer // logs, progress, errors
+	Program string    // the name under which it was started; "" is sentry
+	In      io.Reader // the configuration, with --config -; nil for none
+	Out     io.Writer // data
+	Err     io.Writer // logs, progress, errors
 }
 
 // Main runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage or invalid configuration.
@@ -43,6 +46,11 @@ func Main(ctx context.Context, args []string, s Streams) int {
 		s.In = strings.NewReader("")
 	}
 	root := newRoot(s)
+	program, completes := usage.Program(s.Program)
+	usage.Rename(root, program)
+	if completes {
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
 	args, err := usage.Modernize(args)
 	if err == nil {
 		root.SetArgs(args)
@@ -61,7 +69,7 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	}
 	fmt.Fprintf(s.Err, "sentry: %v\n", err)
 	if usage.Is(err) {
-		fmt.Fprintln(s.Err, "Run 'sentry --help', or 'sentry COMMAND --help', for what there is.")
+		fmt.Fprintf(s.Err, "Run '%[1]s --help', or '%[1]s COMMAND --help', for what there is.\n", program)
 		return exitUsage
 	}
 	return exitFailed
@@ -104,6 +112,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	}
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
 	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.load, Options: o.reading, Connect: o.connect})...)
+	complete.Common(root, func() []string { return kube.Contexts(o.kubeconfig) })
 	root.InitDefaultCompletionCmd()
 	return root
 }

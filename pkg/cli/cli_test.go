@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
@@ -28,14 +29,13 @@ import (
 var update = flag.Bool("update", false, "write docs/cli.md")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"sentry": func() {
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			code := Main(ctx, os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
-			stop()
-			os.Exit(code)
-		},
-	})
+	sentry := func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		code := Main(ctx, os.Args[1:], Streams{Program: os.Args[0], In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+		stop()
+		os.Exit(code)
+	}
+	testscript.Main(m, map[string]func(){"sentry": sentry, "tkn-sentry": sentry, "kubectl-sentry": sentry, "kubectl_complete-sentry": sentry})
 }
 
 // TestScripts runs testdata/script: what people type and what they see. Each script has real Git repositories
@@ -209,11 +209,23 @@ func TestEveryFlagIsExplained(t *testing.T) {
 	}
 }
 
+// A shell that knows nothing of a value offers files, which are hardly ever meant.
+func TestEveryValueIsCompleted(t *testing.T) {
+	root := newRoot(Streams{})
+	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if _, ok := c.GetFlagCompletionFunc(f.Name); !ok && f.Value.Type() != "bool" && f.Name != "kubeconfig" {
+				t.Errorf("%s --%s says nothing of its values", c.CommandPath(), f.Name)
+			}
+		})
+	}
+}
+
 // net/http logs what a server sends without being asked, which may be a credential that it repeats.
 func TestLibrariesLogNothing(t *testing.T) {
 	var logged, out bytes.Buffer
 	log.SetOutput(&logged)
-	if code := Main(t.Context(), []string{"version"}, Streams{nil, &out, &out}); code != exitDone {
+	if code := Main(t.Context(), []string{"version"}, Streams{Out: &out, Err: &out}); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, &out)
 	}
 	log.Print("Unsolicited response received on idle HTTP channel starting with T0ps3cret")

@@ -246,24 +246,13 @@ func logsCommand(name, namespace string) string {
 	return "tkn pipelinerun logs -f " + name + " -n " + namespace
 }
 
-// completeNames completes the names of repositories and groups from the configuration.
-func (o *options) completeNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if o.settable.Set(cmd.Flags(), os.LookupEnv) != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+// offer returns what a shell offers, of the configuration that the command line names.
+func (o *options) offer(of func(cfg *config.Config, given []string) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		const nothingElse = cobra.ShellCompDirectiveNoFileComp
+		if o.settable.Set(cmd.Flags(), os.LookupEnv) != nil || o.config == standardInput { // that is the shell's
+			return nil, nothingElse
+		}
+		return of(o.glance(), args), nothingElse
 	}
-	if o.config == standardInput { // it is the shell's
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for name := range cfg.Groups {
-		names = append(names, name+"\tgroup")
-	}
-	for _, r := range cfg.Repositories {
-		names = append(names, r.Name+"\trepository")
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -38,12 +39,14 @@ found, the branch is called "placeholder", and a warning says so.`,
 		Example: `  sentry render --offline | kubectl create --dry-run=server -f -
   sentry render rag-service --branch dev-x`,
 		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, len(names) == 0) }),
-		ValidArgsFunction: o.completeNames,
+		ValidArgsFunction: o.offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runRender(cmd.Context(), o, f, args) },
 	}
 	cmd.Flags().StringVarP(&f.branch, "branch", "b", "", "branch to deploy (default: the first configured one)")
 	cmd.Flags().BoolVar(&f.offline, "offline", false, "ask no Git host; make the revisions up")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "yaml", "yaml or json")
+	complete.Flag(cmd, "branch", o.offer(complete.Branches))
+	complete.Flag(cmd, "output", complete.Words("yaml", "json"))
 	return cmd
 }
 

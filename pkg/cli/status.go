@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
@@ -61,7 +62,7 @@ them, how they ended, how long they took and which members failed.`,
 		Args: usage.Args(func(_ *cobra.Command, names []string) error {
 			return usage.SomeNames(names, len(names) == 0)
 		}),
-		ValidArgsFunction: o.completeNames,
+		ValidArgsFunction: o.offer(complete.Names),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if f.state != "" && !f.local {
 				return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
@@ -78,6 +79,8 @@ them, how they ended, how long they took and which members failed.`,
 	cmd.Flags().BoolVar(&f.noHeaders, "no-headers", false, "leave out the tables' first lines")
 	cmd.Flags().IntVar(&f.runs, "runs", 20, "show at most this many runs")
 	cmd.Flags().BoolVar(&f.past, "history", false, "show the runs that were deleted")
+	complete.Flag(cmd, "output", complete.Words(f.output.Complete()...))
+	complete.Flag(cmd, "runs", cobra.NoFileCompletions)
 	return cmd
 }
 

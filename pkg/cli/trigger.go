@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -54,7 +55,7 @@ With --local the commands run on this machine, with its git and sh: to debug the
   sentry trigger ai-blueprints --local         # a whole group, here
   sentry trigger --all                         # everything`,
 		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, f.all) }),
-		ValidArgsFunction: o.completeNames,
+		ValidArgsFunction: o.offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runTrigger(cmd.Context(), o, f, args) },
 	}
 	cmd.Flags().BoolVar(&f.all, "all", false, "deploy all repositories and groups")
@@ -62,6 +63,7 @@ With --local the commands run on this machine, with its git and sh: to debug the
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "print progress until the run ends; exit with 1 when it failed")
 	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster, and wait for their end")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` to take the previous SHAs from")
+	complete.Flag(cmd, "branch", o.offer(complete.Branches))
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -69,6 +70,7 @@ by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its vari
 	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster")
 	cmd.Flags().DurationVar(&f.interval, "interval", 0, "poll this often instead of polling_interval, down to 1s, for trials")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` (default: one for each configuration below ~/.local/state/sentry)")
+	complete.Flag(cmd, "interval", cobra.NoFileCompletions)
 	return cmd
 }
 

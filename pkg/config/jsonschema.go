@@ -36,6 +36,16 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(&Repository{}), t.inner)}
 	case f.Key == "pod":
 		return schema.Shape{"$ref": "#/definitions/pod"}
+	case path == "repositories[].deploy":
+		deploy := schema.JSONSchema(path, f.Fields, t.inner)
+		deploy["oneOf"] = []schema.Shape{given("commands"), given("task"), given("pipeline")}
+		deploy["if"], deploy["then"] = given("commands"), given("qa_repo_url")
+		return deploy
+	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
+		reference := schema.JSONSchema(path, referenceFields(&Reference{}), t.inner)
+		reference["oneOf"] = []schema.Shape{given("name"), given("resolver")}
+		reference["if"], reference["then"] = given("resolver_params"), given("resolver")
+		return reference
 	case path == "repositories[].deploy.auth.token":
 		return schema.Shape{"type": "string", "pattern": `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`}
 	case path == "repositories[].deploy.auth.username":
@@ -57,13 +67,18 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 	return maps.Clone(shape) // the description goes into it
 }
 
+// dnsName is what isDNSName takes, but for its length.
+var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
 // shapes are what JSON Schema can say of the texts and lists that a message asks for.
 var shapes = map[string]schema.Shape{
 	wantName:              schema.OrVariable(schema.Pattern(dnsLabel, maxName)),
 	"the name of a group": schema.OrVariable(schema.Pattern(dnsLabel, maxName)),
 	wantInstance:          schema.OrVariable(schema.Pattern(dnsLabel, instance.MaxName)),
 	wantLabel:             schema.OrVariable(schema.Pattern(dnsLabel, 63)),
-	wantDNS:               schema.OrVariable(schema.Pattern(regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`), 253)),
+	wantResolver:          schema.OrVariable(schema.Pattern(dnsLabel, 63)),
+	wantReference:         schema.OrVariable(schema.Pattern(dnsName, 253)),
+	wantDNS:               schema.OrVariable(schema.Pattern(dnsName, 253)),
 	wantImage:             schema.OrVariable(schema.Pattern(image, 512)),
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
 	wantDir:               schema.OrVariable(mountable()),
@@ -79,6 +94,11 @@ var shapes = map[string]schema.Shape{
 	wantCommands:          {"type": "array", "minItems": 1, "items": item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
 	wantBranches: {"type": "array", "minItems": 1, "maxItems": maxBranches,
 		"items": item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
+}
+
+// given is the shape of a section that has the key: one with nothing behind it is an absent one.
+func given(key string) schema.Shape {
+	return schema.Shape{"required": []string{key}, "properties": schema.Shape{key: schema.Shape{"not": schema.Shape{"type": "null"}}}}
 }
 
 // item is the shape of a text with these rules, which may be written as any single value.

@@ -87,6 +87,9 @@ func (s *Survey) accounts() []*Account {
 	for _, r := range s.Config.Repositories {
 		a := find(r.Monitor.Source)
 		a.Watched = append(a.Watched, Look{Name: r.Name, Key: "monitor", Monitor: r.Monitor})
+		if r.Deploy.URL == "" {
+			continue
+		}
 		k := qaKey{r.Deploy.Source, r.Deploy.Branch}
 		if p, ok := shared[k]; ok {
 			p.account.QA[p.at].Others++

@@ -64,6 +64,7 @@ type Run struct {
 	Trigger Trigger
 	Members []Member   // one task each, in the order of the file
 	LeftOut []string   // members never seen, whose head is not known either
+	Refused []string   // refs that are left out since a run cannot take their names; filled by Without
 	NoRoom  []string   // refs that are left out since a run cannot hold them; filled by Split
 	Cancel  []string   // active runs to cancel first (on_busy: cancel); filled by Hold
 	Behind  []Existing // the unit's active runs, which have to end first; filled by Hold

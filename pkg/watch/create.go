@@ -20,6 +20,9 @@ func (c *cycle) create(ctx context.Context, runs []plan.Run) {
 		return
 	}
 	qa := newQA(runs)
+	for _, i := range qa.answer(nil) { // those without a QA repository
+		c.createOne(ctx, runs[i], nil)
+	}
 	c.ask(ctx, qa.want, func(batch map[int]repo.Observation) {
 		for _, i := range qa.answer(batch) {
 			c.createOne(ctx, runs[i], qa.heads(i))

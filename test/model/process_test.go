@@ -256,7 +256,7 @@ func (p *process) Create(_ context.Context, cfg *config.Config, run plan.Run) (m
 		p.wrong("%s begins to create %s after it was told to end", p.name, pr.Name)
 		p.mu.Unlock()
 	}
-	made = engine.Made{Run: part, Existed: true, NoRoom: pipelinerun.TooLarge(part.NoRoom)}
+	made = engine.Made{Run: part, Existed: true, NoRoom: pipelinerun.NotTaken(part)}
 	err = p.call("creating "+pr.Name, p.odds.engine, func() error {
 		if !p.calm && p.rand.IntN(100) < p.odds.foreign {
 			p.foreign(pr)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
@@ -35,6 +36,8 @@ An administrator sees most. Exit code 1 when a check fails.`,
 	}
 	cmd.Flags().StringVar(&c.Account, "service-account", "sentry", "`name` of Sentry's own ServiceAccount")
 	cmd.Flags().StringVar(&c.Tekton, "tekton-namespace", "tekton-pipelines", "`namespace` of Tekton's controller")
+	complete.Flag(cmd, "service-account", cobra.NoFileCompletions)
+	complete.Flag(cmd, "tekton-namespace", cobra.NoFileCompletions)
 	return cmd
 }
 

@@ -42,6 +42,9 @@ Exit codes, as those of diff: 0 nothing changes, 1 something does, 2 trouble.`,
 			}
 			return nil
 		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			named, _ := cmd.Flags().GetString("config") // of all commands
 			if args[0] == "-" && named == "-" {

@@ -20,7 +20,9 @@ repositories:
   - name: lib
     monitor: {repo_url: https://github.com/a/lib, branches: [main]}
     deploy: *deploy
-  - name: tool
+` + tool
+
+const tool = `  - name: tool
     monitor: {repo_url: https://github.com/a/tool, branches: [main]}
     deploy: *deploy
     webhook_url: https://hooks.example.com/one
@@ -57,7 +59,7 @@ func TestDifference(t *testing.T) {
 		"branches": {[]string{"lib, branches: [main]", `lib, branches: [dev, "fix-.*"]`}, []string{`  repositories.lib.monitor.branches: ["main"] -> ["dev","fix-.*"]`,
 			"", "lib: branches that only dev, fix-.* matches are new ones, and each is deployed.", "lib: branches that only main matched are forgotten."}, ""},
 		"a repository that comes": {[]string{"  - name: lib", "  - name: app\n    monitor: *web\n    deploy: *deploy\n  - name: lib"}, []string{"+ repositories.app", "", "app: is seen for the first time: its heads are recorded, and nothing runs (on_first_seen)."}, ""},
-		"one that goes":           {[]string{"  - name: tool" + strings.SplitAfter(base, "  - name: tool")[1], ""}, []string{"- repositories.tool", "", "tool: is forgotten; its PipelineRuns stay, and nobody prunes them."}, ""},
+		"one that goes":           {[]string{tool, ""}, []string{"- repositories.tool", "", "tool: is forgotten; its PipelineRuns stay, and nobody prunes them."}, ""},
 		"another name": {[]string{"name: lib", "name: library"}, []string{"- repositories.lib", "+ repositories.library", "",
 			"library: is seen for the first time: its heads are recorded, and nothing runs (on_first_seen).", "lib: is forgotten; its PipelineRuns stay, and nobody prunes them.",
 			"library: is another repository than lib to Sentry, though it has the same URL: what is remembered belongs to the name."}, ""},

@@ -14,8 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 )
 
 func newInit(s *Sentry) *cobra.Command {
@@ -57,6 +59,17 @@ Tokens are not asked for: the file names the variables that hold them.`,
 	f.StringVar(&a.deploy.branch, "qa-repo-branch", "main", "`branch` of it")
 	f.StringVar(&a.deploy.token, "qa-token-variable", "", "`NAME` of the variable with its token (default: none, it is public)")
 	f.StringArrayVar(&a.commands, "command", nil, "`command` that deploys, in a clone of it; may be repeated")
+	var types []string
+	for _, h := range hosts.All.Config() {
+		types = append(types, string(h.Type))
+	}
+	complete.Files(cmd, "output", "yaml", "yml")
+	for _, flag := range []string{"repo-type", "qa-repo-type"} {
+		complete.Flag(cmd, flag, complete.Words(types...))
+	}
+	for _, flag := range []string{"name", "repo-url", "branch", "token-variable", "qa-repo-url", "qa-repo-branch", "qa-token-variable", "command"} {
+		complete.Flag(cmd, flag, cobra.NoFileCompletions)
+	}
 	return cmd
 }
 

@@ -48,20 +48,22 @@ type Decoder struct {
 	errors   Errors
 	warnings []Warning
 	lines    map[string]int  // where each key path is in the file
+	empty    map[string]bool // keys of sections that are in the file without a value
 	failed   map[string]bool // paths with an error, whose values mean nothing
 	unset    []unsetVariable
 	// expanded are the values with variables in them, as they are written, by key path: what a message may show.
 	expanded map[string]string
-	bytes    int  // that were read
-	most     int  // that may be
-	deep     bool // the tree that is read was nested too deep, or too large: no more of it is
-	values   int  // that it has so far
+	bytes    int                                            // that were read
+	most     int                                            // that may be
+	deep     bool                                           // the tree that is read was nested too deep, or too large: no more of it is
+	values   int                                            // that it has so far
+	text     func(path string, n *yaml.Node) (string, bool) // reads one of its texts
 	parts    *chunked
 }
 
 // NewDecoder returns the decoder of a file of that size.
 func NewDecoder(opts Options, size int) *Decoder {
-	return &Decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, failed: map[string]bool{}, expanded: map[string]string{}}
+	return &Decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, empty: map[string]bool{}, failed: map[string]bool{}, expanded: map[string]string{}}
 }
 
 type unsetVariable struct {
@@ -82,6 +84,9 @@ func (d *Decoder) Fail(path, format string, args ...any) {
 func (d *Decoder) Warn(path, format string, args ...any) {
 	d.warnings = append(d.warnings, Warning{Line: d.line(path), Key: path, Message: fmt.Sprintf(format, args...)})
 }
+
+// Given reports whether the key at path has a value in the file.
+func (d *Decoder) Given(path string) bool { return d.lines[path] > 0 && !d.empty[path] }
 
 // Failed reports whether there is an error at path, so that its value means nothing.
 func (d *Decoder) Failed(path string) bool { return d.failed[path] }
@@ -125,6 +130,9 @@ func (d *Decoder) Section(path string, n *yaml.Node, fields []Field) {
 		sub := JoinKey(path, f.Key)
 		n := values[f.Key]
 		delete(values, f.Key)
+		if n != nil && IsNull(n) {
+			d.empty[sub] = true
+		}
 		switch {
 		case n != nil && !IsNull(n):
 			f.Read(d, sub, n)

@@ -114,7 +114,19 @@ const (
 // Tree returns a value of any shape: texts with their variables expanded, in []any and map[string]any. Keys without a
 // value are left out.
 func (d *Decoder) Tree(path string, n *yaml.Node) (any, bool) {
-	d.deep, d.values = false, 0
+	return d.read(path, n, func(path string, n *yaml.Node) (string, bool) {
+		v, ok := d.Value(path, n, "a text")
+		return v.Reveal(), ok
+	})
+}
+
+// Texts is Tree with the texts as they are written.
+func (d *Decoder) Texts(path string, n *yaml.Node) (any, bool) {
+	return d.read(path, n, func(path string, n *yaml.Node) (string, bool) { return d.Text(path, n, "a text") })
+}
+
+func (d *Decoder) read(path string, n *yaml.Node, text func(string, *yaml.Node) (string, bool)) (any, bool) {
+	d.deep, d.values, d.text = false, 0, text
 	return d.tree(path, n, maxDepth)
 }
 
@@ -152,8 +164,7 @@ func (d *Decoder) tree(path string, n *yaml.Node, depth int) (any, bool) {
 		}
 		return list, all
 	default:
-		v, ok := d.Value(path, n, "a text")
-		return v.Reveal(), ok
+		return d.text(path, n)
 	}
 }
 

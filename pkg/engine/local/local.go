@@ -106,11 +106,17 @@ func (e *Engine) Use(env, hidden []string) {
 
 // Create starts the run, or as much of it as one PipelineRun holds, and returns; it goes on after ctx.
 func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
+	if err := needsCluster(run); err != nil {
+		return engine.Made{}, err
+	}
 	return generated.Create(cfg, run, pipelinerun.MaxMembers, func(pr *v1.PipelineRun) (bool, error) { return e.create(ctx, pr) })
 }
 
 // Check says why no PipelineRun can be made of the run.
 func (e *Engine) Check(cfg *config.Config, run plan.Run) error {
+	if err := needsCluster(run); err != nil {
+		return err
+	}
 	return generated.Check(cfg, run, pipelinerun.MaxMembers)
 }
 
