@@ -36,7 +36,7 @@ type Reader struct {
 	Log     *slog.Logger      // nil = nothing is logged
 	Base    http.RoundTripper // shared by all endpoints; nil = one of Network for each
 	Network *transport.Network
-	Billed  func(githost.Bill) // takes what bodies say that requests cost, from several goroutines; may be nil
+	Billed  func(githost.Bill) // takes what answers say that requests cost, from several goroutines; may be nil
 	// Sweep is the time within which every repository is read where its Host is a Prefilter. 0 = all are read
 	// every time, and no Prefilter is asked.
 	Sweep time.Duration
@@ -97,7 +97,7 @@ func (r *Reader) Heads(ctx context.Context, want []config.Monitor) []repo.Observ
 	return answers
 }
 
-// Each is Heads for who does not want to wait for the slowest: it calls answered for each endpoint as soon
+// Each is Heads for callers that do not want to wait for the slowest: it calls answered for each endpoint as soon
 // as that has returned, with its observations by their index in want. The calls come one at a time, from
 // this goroutine, and together cover want.
 func (r *Reader) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
