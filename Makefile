@@ -22,6 +22,13 @@ help: ## list the targets
 build: ## bin/sentry, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sentry ./cmd/sentry
 
+PREFIX ?= $(HOME)/.local
+.PHONY: install
+install: build ## bin/sentry into PREFIX/bin (default ~/.local), also as a plugin of tkn and of kubectl
+	mkdir -p $(DESTDIR)$(PREFIX)/bin
+	install -m 755 bin/sentry $(DESTDIR)$(PREFIX)/bin/sentry
+	for name in tkn-sentry kubectl-sentry kubectl_complete-sentry; do ln -sf sentry $(DESTDIR)$(PREFIX)/bin/$$name; done
+
 .PHONY: test
 test: ## all tests that need no root and no cluster
 	$(GO) test $(PACKAGES)
@@ -106,4 +113,4 @@ fmt: bin/golangci-lint ## format the code
 
 .PHONY: generate
 generate: ## write what is generated: goldens and docs/cli.md
-	$(GO) test ./pkg/pipelinerun ./pkg/cli -update
+	$(GO) test ./pkg/pipelinerun ./pkg/cli ./pkg/watch -update

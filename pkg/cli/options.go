@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
@@ -46,6 +48,7 @@ type options struct {
 	logFormat  string
 	verbose    bool
 	level      slog.LevelVar // of the log
+	settable   usage.Flags   // by a variable
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -64,7 +67,7 @@ func (o *options) register(f *pflag.FlagSet) {
 func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error) {
 	cfg, err := o.loadConfig(opts)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, usage.Error(err)
 	}
 	of, err := o.instanceOf(cfg.Global)
 	if err != nil {
@@ -76,7 +79,7 @@ func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error
 	}
 	log, err := term.NewLog(o.Err, o.logFormat, &o.level)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, usage.Error(err)
 	}
 	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
 	cfg.Global.RunNamespace = cmp.Or(o.runs, cfg.Global.RunNamespace)
@@ -95,11 +98,18 @@ func (o *options) setLevel(cfg *config.Config) error {
 	return nil
 }
 
+// reading completes how configurations are read: variables are those of the flags.
+func (o *options) reading(opts config.Options) (config.Options, error) {
+	_, err := o.variables.Read()
+	opts.LookupEnv, opts.Hosts = o.variables.Lookup, hosts.All.Config()
+	return opts, err
+}
+
 func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
-	if _, err := o.variables.Read(); err != nil {
+	opts, err := o.reading(opts)
+	if err != nil {
 		return nil, err
 	}
-	opts.LookupEnv, opts.Hosts = o.variables.Lookup, hosts.All.Config()
 	if o.config == standardInput {
 		return config.Read(o.In, o.configName(), opts)
 	}
@@ -113,7 +123,7 @@ func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
 // instanceOf returns which Sentry is meant.
 func (o *options) instanceOf(g config.Global) (instance.Instance, error) {
 	if o.instance != "" && !instance.Valid(o.instance) {
-		return instance.Instance{}, usageError{fmt.Errorf("--instance %.80q: want a DNS label of at most %d characters: a-z, 0-9 and - inside", o.instance, instance.MaxName)}
+		return instance.Instance{}, usage.Errorf("--instance %.80q: want a DNS label of at most %d characters: a-z, 0-9 and - inside", o.instance, instance.MaxName)
 	}
 	return instance.Instance{Name: cmp.Or(o.instance, g.Instance)}, nil
 }
@@ -176,7 +186,7 @@ func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile s
 
 // hidden returns the names of the variables that no step on this machine inherits.
 func (o *options) hidden(cfg *config.Config) []string {
-	return append(credentials(cfg), o.variables.Names()...)
+	return slices.Concat(credentials(cfg), o.variables.Names(), o.settable.Variables())
 }
 
 // credentials returns the names of the variables that hold credentials. In a cluster the commands do not
@@ -203,7 +213,7 @@ func behindLinks(path string) string {
 // defaultStateFile is one file for each configuration file, below the XDG state directory.
 func defaultStateFile(configFile string) (string, error) {
 	if configFile == standardInput {
-		return "", usageError{errors.New("a configuration from standard input has no state file of its own; name one with --state")}
+		return "", usage.Errorf("a configuration from standard input has no state file of its own; name one with --state")
 	}
 	abs, err := filepath.Abs(configFile)
 	if err != nil {
@@ -236,37 +246,13 @@ func logsCommand(name, namespace string) string {
 	return "tkn pipelinerun logs -f " + name + " -n " + namespace
 }
 
-// completeNames completes the names of repositories and groups from the configuration.
-func (o *options) completeNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if o.config == standardInput { // it is the shell's
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for name := range cfg.Groups {
-		names = append(names, name+"\tgroup")
-	}
-	for _, r := range cfg.Repositories {
-		names = append(names, r.Name+"\trepository")
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// since is how long ago t was, as kubectl shows an age.
-func since(now, t time.Time) string {
-	switch d := now.Sub(t); {
-	case t.IsZero():
-		return "-"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd", int(d.Hours()/24))
+// offer returns what a shell offers, of the configuration that the command line names.
+func (o *options) offer(of func(cfg *config.Config, given []string) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		const nothingElse = cobra.ShellCompDirectiveNoFileComp
+		if o.settable.Set(cmd.Flags(), os.LookupEnv) != nil || o.config == standardInput { // that is the shell's
+			return nil, nothingElse
+		}
+		return of(o.glance(), args), nothingElse
 	}
 }

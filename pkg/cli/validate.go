@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/forecast"
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
@@ -33,14 +34,14 @@ Variables that the file refers to must be set, as they are where Sentry runs.
 
 With --online the Git hosts are asked too. Every repository, watched or deployed from, is read with
 its credential: the first table says how many branches each pattern matches and which repositories
-cannot be read; what would mend those comes last. The second table predicts, from a first cycle and
-idle ones, what watching costs each credential: the idle cycles and the sweep of an hour, next to the
-host's limit; more than half of that is a warning. RUN is what looking up the QA revision adds when
-something is deployed. Exit code 1 when a repository cannot be read.`,
+cannot be read; what would mend those comes last. The second table predicts, from a first cycle
+and idle ones, what watching costs each credential: the idle cycles and the sweep of an hour, next
+to the host's limit; more than half of that is a warning. RUN is what looking up the QA revision
+adds when something is deployed. Exit code 1 when a repository cannot be read.`,
 		Example: `  sentry validate
   sentry validate --online
   GITHUB_TOKEN=x GITLAB_TOKEN=x sentry validate -c deploy/sentry.yaml`,
-		Args: noArgs,
+		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runValidate(cmd.Context(), o, askHosts) },
 	}
 	cmd.Flags().BoolVar(&askHosts, "online", false, "read every repository, and predict what watching costs")
@@ -55,10 +56,10 @@ func runValidate(ctx context.Context, o *options, askHosts bool) error {
 	logWarnings(log, cfg)
 	runs, err := imagine.Runs(cfg, nil, "")
 	if err != nil {
-		return usageError{err}
+		return usage.Error(err)
 	}
 	if err := checkRuns(ctx, cfg, runs); err != nil {
-		return usageError{fmt.Errorf("%s: %w", o.configName(), err)}
+		return usage.Errorf("%s: %w", o.configName(), err)
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was checked")

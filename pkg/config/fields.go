@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -87,13 +86,15 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Field{Key: "branches", Kind: "list", Want: wantBranches,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Monitor.Branches = t.branches(d, path, n) }}.Must(),
 		)...).Must(),
-		schema.Section("deploy", append(t.source(&r.Deploy.Source, "qa_repo_url"),
+		schema.Section("deploy", append(optional(t.source(&r.Deploy.Source, "qa_repo_url")),
 			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),
 			schema.Integer("depth", &r.Deploy.Depth, 0, maxDepth).Or("1"),
 			schema.Boolean("submodules", &r.Deploy.Submodules).Or("false"),
 			schema.Text("project_name", &r.Deploy.Project, wantLabel, isLabel),
 			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
-				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }}.Must(),
+				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }},
+			referenceField("task", &r.Deploy.Task),
+			referenceField("pipeline", &r.Deploy.Pipeline),
 			schema.Text("shell", &r.Deploy.Shell, wantShell, isShell),
 			schema.Text("image", &r.Deploy.Image, wantImage, isImage),
 			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
@@ -109,12 +110,18 @@ func (t *tables) source(s *Source, urlKey string) []schema.Field {
 	types := t.hosts.names()
 	return []schema.Field{
 		schema.Address(urlKey, &s.URL, wantRepo, repositoryURL).Must(),
-		schema.Text("repo_type", &s.Type, schema.OneOf(types), func(s string) bool { return slices.Contains(types, s) }),
+		schema.Choice("repo_type", &s.Type, types),
 		schema.Address("api_url", &s.APIURL, wantAPI, apiURL),
 		schema.Section("auth",
 			schema.Secret("username", &s.Auth.Username, wantUsername),
 			schema.Secret("token", &s.Auth.Token, wantToken)),
 	}
+}
+
+// optional lets the first field be absent.
+func optional(fields []schema.Field) []schema.Field {
+	fields[0].Required = false
+	return fields
 }
 
 func globalFields(g *Global) []schema.Field {

@@ -6,8 +6,10 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -61,6 +63,17 @@ func Connect(o Options) (*Cluster, error) {
 	}
 	cfg.Dial = o.Dial
 	return connect(cfg, namespace, o.UserAgent)
+}
+
+// Contexts returns the names of the contexts of a kubeconfig; none where it cannot be read.
+func Contexts(kubeconfig string) []string {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	cfg, err := rules.Load()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(cfg.Contexts))
 }
 
 func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {

@@ -34,7 +34,6 @@ func TestMake(t *testing.T) {
 		deployFirst bool
 		was         *state.Repository
 		observed    repo.Observation
-		stale       bool // the observation was planned before
 		runs        []string
 		events      []string
 		next        *state.Repository // nil = like was
@@ -81,17 +80,17 @@ func TestMake(t *testing.T) {
 			next:     new(noted(state.Repository{Unseen: true}, "not found", "wrapped: github.com: not found: 404")),
 		},
 		"no time for one never seen": {
-			observed: failed("", "late"),
+			observed: late("late"),
 			events:   []string{"rag failing > wrapped: late"},
 			next:     new(noted(state.Repository{Unseen: true}, "temporary", "wrapped: late")),
 		},
 		"no time for one that is known": {
 			was:      new(known(t, "main", "a", "3")),
-			observed: failed("", "late"),
+			observed: late("late"),
 		},
 		"no time for one that failed": {
 			was:      new(problem(known(t, "main", "a", "3"), "denied", "no")),
-			observed: failed("", "late"),
+			observed: late("late"),
 		},
 		"new branch": {
 			was:      new(known(t, "main", "a", "3")),
@@ -129,8 +128,7 @@ func TestMake(t *testing.T) {
 		},
 		"missing in the same answer again": {
 			was:      new(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x")),
-			observed: heads("main", "a"),
-			stale:    true,
+			observed: cached(heads("main", "a")),
 		},
 		"missing twice": {
 			was:      new(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x")),
@@ -145,8 +143,7 @@ func TestMake(t *testing.T) {
 		},
 		"forgotten, in the same answer": {
 			was:      new(missing(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x"), "dev-x")),
-			observed: heads("main", "a"),
-			stale:    true,
+			observed: cached(heads("main", "a")),
 		},
 		"forgotten, then back": {
 			was:      new(missing(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x"), "dev-x")),
@@ -236,7 +233,7 @@ func TestMake(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			in := Input{Config: file(watched(t, "rag", "", "main", "dev.*")), Observed: []repo.Observation{tt.observed}, Fresh: []bool{!tt.stale}, Now: noon}
+			in := Input{Config: file(watched(t, "rag", "", "main", "dev.*")), Observed: []repo.Observation{tt.observed}, Now: noon}
 			if tt.deployFirst {
 				in.Config.Global.OnFirstSeen = config.DeployFirst
 			}

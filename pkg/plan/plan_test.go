@@ -71,7 +71,20 @@ func failed(kind, message string) repo.Observation {
 	return repo.Observation{Err: fmt.Errorf("wrapped: %w", failure{kind, message})}
 }
 
-var pending = repo.Observation{Err: fmt.Errorf("gitlab.com: %w", ErrPending)}
+// late returns the observation of a host that had no time for the repository.
+func late(message string) repo.Observation {
+	o := failed("temporary", message)
+	o.Status = repo.Late
+	return o
+}
+
+var pending = repo.Observation{Status: repo.Pending}
+
+// cached returns an observation that was planned before.
+func cached(o repo.Observation) repo.Observation {
+	o.Status = repo.Cached
+	return o
+}
 
 // known returns the entry of a repository: branch, digit and n in turn.
 func known(t testing.TB, triples ...string) state.Repository {

@@ -106,9 +106,9 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	for i := range c.observed {
 		if c.whole || slices.Contains(request.Repositories, w.Config.Repositories[i].Name) {
 			c.looking = append(c.looking, i)
-			c.observed[i].Err = plan.ErrPending
+			c.observed[i].Status = repo.Pending
 		} else {
-			c.observed[i].Err = plan.ErrNotAsked
+			c.observed[i].Status = repo.Skipped
 		}
 	}
 	if !c.whole { // what waits elsewhere is not looked for, and still waits
@@ -129,14 +129,25 @@ func (c *cycle) askHosts(ctx context.Context) {
 		for at, o := range batch {
 			i := c.looking[at]
 			c.observed[i], answered[i] = plan.Watched(o), true
+			if !c.whole { // such looks may come seconds apart, while a host still lags
+				c.planned(i)
+			}
 		}
 		c.plan(ctx, answered)
 		for at := range batch {
+			c.planned(c.looking[at])
 			if c.failing(c.looking[at]) != "" {
 				c.report.Failing++
 			}
 		}
 	})
+}
+
+// planned notes that an answer counts no more as one in which a branch is missing.
+func (c *cycle) planned(i int) {
+	if c.observed[i].Status == repo.Fresh {
+		c.observed[i].Status = repo.Cached
+	}
 }
 
 // end tells that the cycle is done, and keeps what the next one is to know of it.
@@ -233,12 +244,7 @@ func (c *cycle) load(ctx context.Context) error {
 
 // plan plans with what was observed so far, of which some was answered just now, and starts what is due.
 func (c *cycle) plan(ctx context.Context, answered []bool) {
-	fresh := slices.Clone(answered)
-	for i, o := range c.observed {
-		// Looks at some repositories may come seconds apart, while a host still lags.
-		fresh[i] = fresh[i] && !o.Cached && c.whole
-	}
-	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Key: c.key, Observed: c.observed, Fresh: fresh, Now: c.Now()})
+	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Key: c.key, Observed: c.observed, Now: c.Now()})
 	c.next = p.Snapshot
 	c.noticed = append(c.noticed, p.Events...)
 	// What an earlier answer of this cycle made due was started then.
@@ -302,6 +308,9 @@ func (c *cycle) create(ctx context.Context, runs []plan.Run) {
 		return
 	}
 	qa := newQA(runs)
+	for _, i := range qa.answer(nil) { // those without a QA repository
+		c.createOne(ctx, runs[i], nil)
+	}
 	c.ask(ctx, qa.want, func(batch map[int]repo.Observation) {
 		for _, i := range qa.answer(batch) {
 			c.createOne(ctx, runs[i], qa.heads(i))

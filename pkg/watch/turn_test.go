@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 )
 
 // Somebody pushes hundreds of branches of a repository without a group, some of which the cluster refuses. A change of
@@ -24,14 +22,14 @@ func TestHundredsOfBranches(t *testing.T) {
 	}
 	w.set("a", "main", "2")
 	w.set("b", "main", "2")
-	w.engine.fail = func(pr *v1.PipelineRun) error {
-		if i := 0; strings.HasPrefix(pr.Name, "a-dev-0") {
-			if _, err := fmt.Sscanf(pr.Name, "a-dev-%d", &i); err == nil && i < refused {
+	w.onCreate(func(run string) error {
+		if i := 0; strings.HasPrefix(run, "a-dev-0") {
+			if _, err := fmt.Sscanf(run, "a-dev-%d", &i); err == nil && i < refused {
 				return errors.New("the cluster refuses it")
 			}
 		}
 		return nil
-	}
+	})
 	report := w.cycle()
 	if got := w.triggers(); !strings.Contains(got, "a@main=2") || !strings.Contains(got, "b@main=2") {
 		t.Errorf("the first cycle deploys %q, want also what moved", got)
@@ -50,7 +48,7 @@ func TestHundredsOfBranches(t *testing.T) {
 	if twice := slices.Max(slices.Collect(maps.Values(refs))); len(refs) != many+2-refused || twice != 1 {
 		t.Errorf("%d changes are deployed, one of them %d times, want %d once", len(refs), twice, many+2-refused)
 	}
-	w.engine.fail = nil
+	w.engine.Around = nil
 	for range 2 {
 		w.cycle()
 	}

@@ -31,7 +31,7 @@ func TestGiteaPolling(t *testing.T) {
 	}
 	base := transport.NewTransport()
 	t.Cleanup(base.CloseIdleConnections)
-	host, err := gitea.Open(githost.Endpoint{Type: config.Gitea, Origin: origin.Scheme + "://" + origin.Host,
+	host, err := gitea.Open(githost.Endpoint{Account: githost.Account{Type: config.Gitea, Origin: origin.Scheme + "://" + origin.Host},
 		Auth: config.Auth{Token: secret.New("${T}", env.giteaToken)}}, transport.NewClient(base, "e2e", time.Minute))
 	if err != nil {
 		t.Fatal(err)

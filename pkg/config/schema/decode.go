@@ -28,7 +28,11 @@ type Field struct {
 	Default  string // stands for an absent key, as it would be written; "" = nothing does
 	Want     string // what values are right, for people
 	Required bool
-	Fields   []Field // of a section
+	Options  []string // all values that are right; nil where they are not listed
+	Low      int      // least value of a number
+	High     int      // greatest value of a number; 0 where it has no bounds
+	OrZero   bool     // 0 is right, too
+	Fields   []Field  // of a section
 	Read     func(d *Decoder, path string, n *yaml.Node)
 }
 
@@ -44,20 +48,22 @@ type Decoder struct {
 	errors   Errors
 	warnings []Warning
 	lines    map[string]int  // where each key path is in the file
+	empty    map[string]bool // keys of sections that are in the file without a value
 	failed   map[string]bool // paths with an error, whose values mean nothing
 	unset    []unsetVariable
 	// expanded are the values with variables in them, as they are written, by key path: what a message may show.
 	expanded map[string]string
-	bytes    int  // that were read
-	most     int  // that may be
-	deep     bool // the tree that is read was nested too deep, or too large: no more of it is
-	values   int  // that it has so far
+	bytes    int                                            // that were read
+	most     int                                            // that may be
+	deep     bool                                           // the tree that is read was nested too deep, or too large: no more of it is
+	values   int                                            // that it has so far
+	text     func(path string, n *yaml.Node) (string, bool) // reads one of its texts
 	parts    *chunked
 }
 
 // NewDecoder returns the decoder of a file of that size.
 func NewDecoder(opts Options, size int) *Decoder {
-	return &Decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, failed: map[string]bool{}, expanded: map[string]string{}}
+	return &Decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, empty: map[string]bool{}, failed: map[string]bool{}, expanded: map[string]string{}}
 }
 
 type unsetVariable struct {
@@ -78,6 +84,9 @@ func (d *Decoder) Fail(path, format string, args ...any) {
 func (d *Decoder) Warn(path, format string, args ...any) {
 	d.warnings = append(d.warnings, Warning{Line: d.line(path), Key: path, Message: fmt.Sprintf(format, args...)})
 }
+
+// Given reports whether the key at path has a value in the file.
+func (d *Decoder) Given(path string) bool { return d.lines[path] > 0 && !d.empty[path] }
 
 // Failed reports whether there is an error at path, so that its value means nothing.
 func (d *Decoder) Failed(path string) bool { return d.failed[path] }
@@ -121,6 +130,9 @@ func (d *Decoder) Section(path string, n *yaml.Node, fields []Field) {
 		sub := JoinKey(path, f.Key)
 		n := values[f.Key]
 		delete(values, f.Key)
+		if n != nil && IsNull(n) {
+			d.empty[sub] = true
+		}
 		switch {
 		case n != nil && !IsNull(n):
 			f.Read(d, sub, n)
@@ -252,7 +264,19 @@ const (
 // Tree returns a value of any shape: texts with their variables expanded, in []any and map[string]any. Keys without a
 // value are left out.
 func (d *Decoder) Tree(path string, n *yaml.Node) (any, bool) {
-	d.deep, d.values = false, 0
+	return d.read(path, n, func(path string, n *yaml.Node) (string, bool) {
+		v, ok := d.Value(path, n, "a text")
+		return v.Reveal(), ok
+	})
+}
+
+// Texts is Tree with the texts as they are written.
+func (d *Decoder) Texts(path string, n *yaml.Node) (any, bool) {
+	return d.read(path, n, func(path string, n *yaml.Node) (string, bool) { return d.Text(path, n, "a text") })
+}
+
+func (d *Decoder) read(path string, n *yaml.Node, text func(string, *yaml.Node) (string, bool)) (any, bool) {
+	d.deep, d.values, d.text = false, 0, text
 	return d.tree(path, n, maxDepth)
 }
 
@@ -290,8 +314,7 @@ func (d *Decoder) tree(path string, n *yaml.Node, depth int) (any, bool) {
 		}
 		return list, all
 	default:
-		v, ok := d.Value(path, n, "a text")
-		return v.Reveal(), ok
+		return d.text(path, n)
 	}
 }
 

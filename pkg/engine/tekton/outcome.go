@@ -1,6 +1,7 @@
 package tekton
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -155,10 +156,11 @@ func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
 	for _, s := range pr.Status.SkippedTasks {
 		skipped[s.Name] = s
 	}
-	if pr.Spec.PipelineSpec == nil {
+	spec := cmp.Or(pr.Spec.PipelineSpec, pr.Status.PipelineSpec) // a Pipeline's tasks are there once Tekton has read it
+	if spec == nil {
 		return out
 	}
-	for _, t := range slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally) {
+	for _, t := range slices.Concat(spec.Tasks, spec.Finally) {
 		task := engine.Task{Name: t.Name}
 		if tr, ok := byTask[t.Name]; ok {
 			task = taskOf(t.Name, tr)

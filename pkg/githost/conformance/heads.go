@@ -178,7 +178,7 @@ func addresses(t *testing.T, h testhost.Host) {
 			asked = append(asked, req.Method+" "+req.URL.String())
 			return nil, errors.New("no network here")
 		})}
-		host, err := h.Driver.Open(githost.Endpoint{Origin: a.Origin, APIURL: a.APIURL, Auth: config.Auth{Token: secret.New("${T}", a.Token)}}, client)
+		host, err := h.Driver.Open(githost.Endpoint{Account: githost.Account{Origin: a.Origin, APIURL: a.APIURL}, Auth: config.Auth{Token: secret.New("${T}", a.Token)}}, client)
 		if err != nil {
 			t.Errorf("Open(%s, %q) = %v", a.Origin, a.APIURL, err)
 			continue
@@ -224,7 +224,7 @@ func refusals(t *testing.T, h testhost.Host) {
 		{"example.com", "", "api_url is not of the form"},
 		{"", "token-xyzzy\n", "auth.token holds a line break"},
 	} {
-		_, err := h.Driver.Open(githost.Endpoint{Origin: "https://example.com", APIURL: c.apiURL,
+		_, err := h.Driver.Open(githost.Endpoint{Account: githost.Account{Origin: "https://example.com", APIURL: c.apiURL},
 			Auth: config.Auth{Token: secret.New("${T}", c.token)}}, new(http.Client))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "xyzzy") {
 			t.Errorf("Open(%q, %q) = %v, want %q and no secret", c.apiURL, c.token, err, c.want)

@@ -78,7 +78,7 @@ func newServer(t *testing.T, user, password string) *server {
 	s := &server{API: giteatest.New(), t: t}
 	s.SetClock(func() time.Time { return time.Now().Add(s.ahead) })
 	s.SetToken(token)
-	host, err := gitea.Open(githost.Endpoint{Type: config.Gitea, Origin: origin, Auth: config.Auth{
+	host, err := gitea.Open(githost.Endpoint{Account: githost.Account{Type: config.Gitea, Origin: origin}, Auth: config.Auth{
 		Username: secret.New("${U}", user), Token: secret.New("${T}", password)}}, transport.NewClient(s, "test", 0))
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // owned returns the paths of repositories of owners that have so many each, as their order is.
@@ -120,7 +121,7 @@ func TestListsThatAreSlow(t *testing.T) {
 			if o.Err != nil || want[i].URL == "http://github.example/owner7/r3" && o.Heads["main"] != testhost.SHA2 {
 				t.Fatalf("%s: %+v", want[i].URL, o)
 			}
-			if o.Cached {
+			if o.Status != repo.Fresh {
 				cached++
 			}
 		}

@@ -65,9 +65,8 @@ func open(t *testing.T, s *server, user, token string) githost.Host {
 	base := transport.NewTransport()
 	t.Cleanup(base.CloseIdleConnections)
 	h, err := gitproto.Open(githost.Endpoint{
-		Type:   config.Git,
-		Origin: s.URL,
-		Auth:   config.Auth{Username: secret.New("${U}", user), Token: secret.New("${T}", token)},
+		Account: githost.Account{Type: config.Git, Origin: s.URL},
+		Auth:    config.Auth{Username: secret.New("${U}", user), Token: secret.New("${T}", token)},
 	}, transport.NewClient(base, "test", 0))
 	if err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ func fixed(_ context.Context, want []githost.Wanted) []repo.Observation {
 type network struct {
 	Reader
 	hosts  map[string]hostFunc
-	client *http.Client // of the host that was opened last
+	billed func(githost.Bill) // of the host that was opened last
 	mu     sync.Mutex
 	opens  []string
 	asked  []string
@@ -59,8 +59,8 @@ func newNetwork(hosts map[string]hostFunc) *network {
 	return n
 }
 
-func (n *network) open(e githost.Endpoint, c *http.Client) (githost.Host, error) {
-	n.client = c
+func (n *network) open(e githost.Endpoint, _ *http.Client) (githost.Host, error) {
+	n.billed = e.Billed
 	n.opens = append(n.opens, fmt.Sprintf("%s %s %s", e.Type, e.Origin, e.APIURL))
 	if e.Origin == "https://broken.example" {
 		return nil, fmt.Errorf("api_url does not suit token %s", e.Auth.Token.Reveal())
@@ -141,7 +141,7 @@ func TestReaderGroups(t *testing.T) {
 		n.asked = nil
 		got := n.Heads(t.Context(), want)
 		if diff := cmp.Diff([]string{good, good, good, good, good, good, good,
-			`a.example: invalid: repo_type "gitlab" is not supported`,
+			`repo_type: invalid: "gitlab" is not supported`,
 			"repo_url: invalid: it is not a URL of the form https://host/path",
 			"broken.example: invalid: api_url does not suit token [redacted]",
 		}, texts(t, got)); diff != "" {

@@ -98,7 +98,7 @@ func TestRetry(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 				defer cancel()
 				if test.readOnly {
-					ctx = ReadOnly(ctx)
+					ctx = Mark(ctx, Marks{ReadOnly: true})
 				}
 				var body io.Reader
 				if test.method != "GET" {

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"testing"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -33,6 +34,9 @@ type Object = map[string]any
 type Server struct {
 	// Fault is asked before a request is served; true means that it answered.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
+	// User is who asks, and May says what somebody may do: for reviews, all other requests are allowed.
+	User string
+	May  func(user string, what authorizationv1.ResourceAttributes) bool
 	// NoColumn is left out of tables.
 	NoColumn string
 
@@ -120,26 +124,6 @@ func (s *Server) put(path string, o Object) {
 	s.objects[path] = o
 }
 
-// merge returns what a JSON merge patch makes of an object.
-func merge(o, patch Object) Object {
-	merged := maps.Clone(o)
-	if merged == nil {
-		merged = Object{}
-	}
-	for key, value := range patch {
-		switch change, ok := value.(Object); {
-		case value == nil:
-			delete(merged, key)
-		case ok:
-			old, _ := merged[key].(Object)
-			merged[key] = merge(old, change)
-		default:
-			merged[key] = value
-		}
-	}
-	return merged
-}
-
 func meta(o Object) Object {
 	m, ok := o["metadata"].(Object)
 	if !ok {
@@ -150,7 +134,7 @@ func meta(o Object) Object {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f := s.Fault; f != nil && f(w, r) {
+	if f := s.Fault; f != nil && f(w, r) || s.review(w, r) {
 		return
 	}
 	s.mu.Lock()
@@ -168,7 +152,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	old, exists := s.objects[path]
 	switch {
-	case r.Method == http.MethodGet && strings.HasSuffix(path, "s"):
+	case r.Method == http.MethodGet && isCollection(path):
 		s.list(w, r)
 		return
 	case r.Method == http.MethodPost && exists:
@@ -181,6 +165,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, http.StatusConflict, metav1.StatusReasonConflict, path+" has been modified")
 		return
 	}
+	if r.URL.Query().Get("dryRun") != "" {
+		answer(w, http.StatusOK, body)
+		return
+	}
 	if r.Method != http.MethodGet {
 		s.log = append(s.log, r.Method+" "+path[strings.LastIndex(path, "/")+1:])
 	}
@@ -189,7 +177,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.put(path, body)
 		old = body
 	case http.MethodPatch:
-		old = merge(old, body)
+		old = merged(old, body)
 		s.put(path, old)
 	case http.MethodDelete:
 		delete(s.objects, path)
@@ -199,6 +187,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusOK, old)
+}
+
+// merged returns o with the changes of a JSON merge patch that deletes nothing.
+func merged(o, patch Object) Object {
+	o = maps.Clone(o)
+	for key, value := range patch {
+		was, _ := o[key].(Object)
+		if changes, ok := value.(Object); ok && was != nil {
+			value = merged(was, changes)
+		}
+		o[key] = value
+	}
+	return o
 }
 
 // list answers with the objects that the selector wants, in pages.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -69,7 +70,7 @@ func RepositoryToWait(t *testing.T, h testhost.Host) {
 		defer ticker.Stop()
 		for minute := range 59 {
 			for i, o := range r.Heads(t.Context(), want) {
-				if broken := i == 7; broken != (o.Err != nil) || !broken && o.Cached {
+				if broken := i == 7; broken != (o.Err != nil) || !broken && o.Status != repo.Fresh {
 					t.Fatalf("minute %d, repository %d: %+v, want all read but 7", minute, i, o)
 				}
 			}

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // SlowHost asserts that a host that is too slow for all of its repositories in one cycle has each of them read in its turn. What a
@@ -29,7 +29,7 @@ func SlowHost(t *testing.T, h testhost.Host) {
 				switch {
 				case o.Err == nil:
 					read[i]++
-				case githost.Unasked(o):
+				case o.Status != repo.Fresh:
 					late++
 				}
 			}

@@ -35,7 +35,7 @@ func Open(t testing.TB, open githost.Open, origin, apiURL, token string) githost
 // OpenOver opens a host behind a transport.
 func OpenOver(t testing.TB, open githost.Open, base http.RoundTripper, origin, apiURL, token string) githost.Host {
 	t.Helper()
-	h, err := open(githost.Endpoint{Origin: origin, APIURL: apiURL, Auth: config.Auth{
+	h, err := open(githost.Endpoint{Account: githost.Account{Origin: origin, APIURL: apiURL}, Auth: config.Auth{
 		Username: secret.New("somebody", "somebody"), Token: secret.New(token, token)}},
 		transport.NewClient(base, "test", time.Hour))
 	if err != nil {

@@ -28,7 +28,7 @@ func Fuzzed(t *testing.T, open githost.Open, token, text string, answer func(bod
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
 			Body: io.NopCloser(strings.NewReader(said)), Request: req}, nil
 	}), "test", 0)
-	h, err := open(githost.Endpoint{Origin: "http://h.example", Auth: config.Auth{Token: secret.New("${T}", token)}}, client)
+	h, err := open(githost.Endpoint{Account: githost.Account{Origin: "http://h.example"}, Auth: config.Auth{Token: secret.New("${T}", token)}}, client)
 	if err != nil {
 		t.Fatal(err)
 	}

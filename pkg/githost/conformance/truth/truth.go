@@ -136,7 +136,7 @@ func (h *truth) change(i int) {
 // check compares an answer with what is so, and one from memory with what lately was.
 func (h *truth) check(cycle, i int, o repo.Observation, asked time.Time) {
 	h.Helper()
-	if !o.Cached {
+	if o.Status == repo.Fresh {
 		checkTruth(h.T, cycle, githost.Wanted{URL: h.want[i].URL, Patterns: h.want[i].Branches}, h.heads[i], o)
 		return
 	}
@@ -162,7 +162,7 @@ func checkTruth(t *testing.T, cycle int, w githost.Wanted, truth map[string]repo
 		}
 		return
 	}
-	if o.Err != nil || o.Cached || !maps.Equal(heads, o.Heads) {
+	if o.Err != nil || o.Status != repo.Fresh || !maps.Equal(heads, o.Heads) {
 		t.Fatalf("cycle %d: %s %v (-want +got):\n%s", cycle, w.URL, w.Patterns, cmp.Diff(repo.Observation{Heads: heads}, o))
 	}
 }
@@ -242,7 +242,7 @@ func HintsSurvive(t *testing.T, h testhost.Host) {
 		}
 		for range 3 {
 			for i, o := range r.Heads(t.Context(), all[n:]) {
-				if o.Err != nil || o.Cached {
+				if o.Err != nil || o.Status != repo.Fresh {
 					t.Errorf("QA repository %d: %+v, want it read now", i, o)
 				}
 			}
