@@ -175,6 +175,16 @@ var mutants = []mutant{
 		"./pkg/plan", "TestPartsAreAll",
 	},
 	{
+		"a branch that no param can hold keeps its group from running", "pkg/pipelinerun/fit.go",
+		"	run = run.Without(refused(run))\n", "",
+		"./pkg/watch", "TestBranchThatNoParamCanHold",
+	},
+	{
+		"a branch with a $ reaches a param", "pkg/pipelinerun/reference.go",
+		"strings.Contains(facts[name], \"$\") && err == nil", "false",
+		"./pkg/pipelinerun", "TestParamsOfHostileBranches",
+	},
+	{
 		"a run is as large as it gets", "pkg/pipelinerun/fit.go",
 		"if err != nil || size <= MaxSize {\n		return pr, part, err\n	}\n	places", "if err != nil || size > 0 {\n		return pr, part, err\n	}\n	places",
 		"./pkg/watch", "TestThousandBranchesOfOneMember",
