@@ -79,8 +79,8 @@ global: {image: %[4]s, git_image: %[5]s}
 		t.Helper()
 		return run(t, "", env.sentry, "trigger", name, "--follow", "-c", file, "-n", p.ns)
 	}
-	p.expect(follow("shop"), "shop", "commands ran", "told: main "+web.git("rev-parse", "main")+" staging web", "hello from the workspace")
-	p.expect(follow("docs"), "docs.main", "told: of the pipeline "+p.repo.git("rev-parse", "main"))
+	p.expect(follow("shop"), "shop", "commands ran", "told: main "+web.git("rev-parse", "HEAD")+" staging web", "hello from the workspace")
+	p.expect(follow("docs"), "docs.main", "told: of the pipeline "+p.repo.git("rev-parse", "HEAD"))
 	if found := kubectl(t, "-n", p.ns, "get", "taskruns", "-l", "tekton-sentry.dev/repository=web", "-o", "name"); strings.Count(found, "\n") != 1 {
 		t.Errorf("TaskRuns of web by their label: %q, want one", found)
 	}
@@ -111,7 +111,7 @@ global: {image: %[4]s, git_image: %[5]s}
 	if !slices.Equal(tasks, []string{"app", "web"}) {
 		t.Errorf("deployed %q of the group, want app and web, each its main alone", tasks)
 	}
-	status := run(t, "", env.sentry, "status", "-c", file, "-n", p.ns)
+	status := run(t, "", env.sentry, "status", "-o", "json", "-c", file, "-n", p.ns)
 	if !strings.Contains(status, "no param of a Task or Pipeline can hold the name of web@"+hostile) {
 		t.Errorf("sentry status tells nothing of %s:\n%s", hostile, status)
 	}
