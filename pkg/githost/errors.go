@@ -100,7 +100,7 @@ func (t *told) Unwrap() error { return t.cause }
 // put into the arguments.
 func NewError(kind Kind, host, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Kind: kind, Host: host, Err: &told{text: OneLine(err.Error(), maxText), cause: errors.Unwrap(err)}}
+	return &Error{Kind: kind, Host: host, Err: &told{text: oneline.Of(err.Error(), maxText), cause: errors.Unwrap(err)}}
 }
 
 // WithTimeout is context.WithTimeout with a cause that says which host gave no answer, and within what
@@ -140,7 +140,7 @@ func (r *Redactor) Redact(err error) *Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if text != r.text {
-		r.text, r.clean = text, OneLine(secret.Redact(text, r.Secrets...), maxText)
+		r.text, r.clean = text, oneline.Of(secret.Redact(text, r.Secrets...), maxText)
 	}
 	if text != r.clean {
 		e.Err = &told{text: r.clean, cause: e.Err}
@@ -162,7 +162,7 @@ func WrapError(host string, err error) *Error {
 		err = u.Err
 	}
 	kind, text := explain(err)
-	return &Error{Kind: kind, Host: host, Err: &told{text: OneLine(text, maxText), cause: err}}
+	return &Error{Kind: kind, Host: host, Err: &told{text: oneline.Of(text, maxText), cause: err}}
 }
 
 func explain(err error) (Kind, string) {
@@ -198,6 +198,3 @@ func explain(err error) (Kind, string) {
 	}
 	return Temporary, err.Error()
 }
-
-// OneLine makes text from outside fit for a log line: printable characters only, single spaces, at most so many bytes.
-func OneLine(s string, most int) string { return oneline.Of(s[:min(len(s), 8*most)], most) }

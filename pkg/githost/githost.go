@@ -47,7 +47,7 @@ type Prefilter interface {
 type Endpoint struct {
 	Account
 	Auth   config.Auth
-	Billed func(Bill) // takes what bodies say of a budget, as headers need not be told; may be nil
+	Billed func(Bill) // takes what the body of an answer says; its headers are read without the Host; may be nil
 }
 
 // Bill is what the body of an answer says of a budget of the host.

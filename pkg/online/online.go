@@ -136,7 +136,7 @@ func (s *Survey) read(ctx context.Context, a *Account) {
 	}
 	observe(ctx, r, a.QA)
 	a.runs = m.take()
-	s.Log.Info("read", "host", a.Host, "credential", a.Credential, "failed", a.failed(), "took", time.Since(start).Round(time.Millisecond))
+	s.Log.Info("read", "host", a.Host, "credential", a.Credential, "failed", a.failed(), "duration", time.Since(start).Round(time.Millisecond))
 }
 
 // observe reads repositories, and keeps what an earlier look found.

@@ -194,9 +194,9 @@ func TestMake(t *testing.T) {
 		},
 		"failure without a kind": {
 			was:      new(known(t, "main", "a", "3")),
-			observed: repo.Observation{Err: errors.New("odd")},
-			events:   []string{"rag failing > odd"},
-			next:     new(noted(known(t, "main", "a", "3"), "temporary", "odd")),
+			observed: repo.Observation{Err: errors.New("unknown")},
+			events:   []string{"rag failing > unknown"},
+			next:     new(noted(known(t, "main", "a", "3"), "temporary", "unknown")),
 		},
 		"an empty answer deletes nothing": {
 			was:      new(missing(known(t, "main", "a", "3"), "main")),
@@ -327,7 +327,7 @@ func TestProblemsOfUnits(t *testing.T) {
 	}
 	keep := []string{"rag.main", "down.main", "down.x..01234567", naming.UnitOf(&c.Repositories[2], "new").Label, "site", "late.main"}
 	drop := []string{"rag.dev", "other", "renamed.main", "old-group", "dow.n"}
-	in.Snapshot.Units = ailing("qa", slices.Concat(keep, drop)...)
+	in.Snapshot.Units = withProblem("qa", slices.Concat(keep, drop)...)
 	got := Make(in)
 	for _, label := range keep {
 		if _, ok := got.Snapshot.Units[label]; !ok {

@@ -196,7 +196,7 @@ func (s *story) start(name string) {
 }
 
 // unseen is what the lines of the log have and scripts do not: the time, and how long a cycle took.
-var unseen = regexp.MustCompile(`^\[\S+\] | \[took=\S+\]`)
+var unseen = regexp.MustCompile(`^\[\S+\] | \[duration=\S+\]`)
 
 // Write gets the log. Of what is for debugging a script sees only the end of each cycle.
 func (p *process) Write(line []byte) (int, error) {

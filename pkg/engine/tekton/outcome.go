@@ -25,9 +25,9 @@ const (
 )
 
 const (
-	// settle bounds how long Follow waits for the tasks of a finished run. A run that times out or is
+	// taskGrace bounds how long Follow waits for the tasks of a finished run. A run that times out or is
 	// cancelled is finished as soon as its TaskRuns are told to stop, some seconds before they have.
-	settle = 30 * time.Second
+	taskGrace = 30 * time.Second
 	// watchSeconds is when the API server ends a watch, which shows that both sides are alive.
 	watchSeconds = 60
 	// watchLimit is when we end it, should the server have gone without a word.
@@ -57,7 +57,7 @@ func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.O
 			switch {
 			case !out.Done:
 				err = e.awaitChange(ctx, name, seen)
-			case !running || time.Since(done) > settle:
+			case !running || time.Since(done) > taskGrace:
 				return out, nil
 			default:
 				err = pause(ctx, time.Second)

@@ -16,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -183,7 +184,7 @@ func addresses(t *testing.T, h testhost.Host) {
 			t.Errorf("Open(%s, %q) = %v", a.Origin, a.APIURL, err)
 			continue
 		}
-		_ = host.Heads(t.Context(), []githost.Wanted{{URL: a.Origin + a.Repo, Patterns: testhost.Patterns(t, "main")}})
+		_ = host.Heads(t.Context(), []githost.Wanted{{URL: a.Origin + a.Repo, Patterns: repotest.Patterns(t, "main")}})
 		if len(asked) == 0 || asked[0] != a.Want || a.Token != "" && len(asked) != 1 {
 			t.Errorf("%s with api_url %q asked %q, want %s", a.Origin+a.Repo, a.APIURL, asked, a.Want)
 		}
@@ -234,7 +235,7 @@ func refusals(t *testing.T, h testhost.Host) {
 	origin := testhost.Serve(t, api)
 	host := testhost.Open(t, h.Driver.Open, origin, "", "")
 	for _, path := range []string{"", "/", "/app", "/team/..", "/../app", "/team//app", "/team/%0a", "/%2e%2e/app"} {
-		e := testhost.ErrorOf(t, host.Heads(t.Context(), []githost.Wanted{{URL: origin + path, Patterns: testhost.Patterns(t, "main")}})[0])
+		e := testhost.ErrorOf(t, host.Heads(t.Context(), []githost.Wanted{{URL: origin + path, Patterns: repotest.Patterns(t, "main")}})[0])
 		if e.Kind != githost.Invalid || !strings.Contains(e.Error(), "repo_url") {
 			t.Errorf("repository %q: %v, want an invalid repo_url", path, e)
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // spends are ways in which a GitHub tells that it is asked too often, for ten minutes, and what is used up then.
@@ -106,7 +107,7 @@ func (s spend) test(t *testing.T) {
 		names = append(names, fmt.Sprintf("b%d", k))
 	}
 	for i := range many {
-		want[i].Branches = testhost.Patterns(t, names...)
+		want[i].Branches = repotest.Patterns(t, names...)
 	}
 	held := map[string][2]int{"": {0, n}, "graphql": {many, n}, "core": {0, many}}[s.of]
 	ticker := time.NewTicker(time.Minute)
@@ -218,7 +219,7 @@ func TestIsAskedAgain(t *testing.T) {
 		api.ServeHTTP(w, req)
 	}))
 	h := testhost.Open(t, github.Open, origin, "", testhost.Token)
-	want := []githost.Wanted{{URL: origin + "/team/app", Patterns: testhost.Patterns(t, "main")}}
+	want := []githost.Wanted{{URL: origin + "/team/app", Patterns: repotest.Patterns(t, "main")}}
 	api.SetLimit(githosttest.Abused)
 	if e := testhost.ErrorOf(t, h.Heads(t.Context(), want)[0]); e.Kind != githost.RateLimited {
 		t.Errorf("error %v, want %q", e, githost.RateLimited)

@@ -150,7 +150,7 @@ func mayBeOlder(r route, answer repo.Observation) bool {
 	case githost.Invalid:
 		return !errors.Is(answer.Err, errTooMany)
 	case githost.Temporary:
-		return isOddAnswer(answer.Err)
+		return isOldServer(answer.Err)
 	}
 	return false
 }

@@ -189,8 +189,8 @@ func (e remoteError) kind() githost.Kind {
 	return githost.Temporary
 }
 
-// isOddAnswer reports whether a server failed in a way in which old servers fail at what they do not know.
-func isOddAnswer(err error) bool {
+// isOldServer reports whether a server failed in a way in which old servers fail at what they do not know.
+func isOldServer(err error) bool {
 	if e, ok := errors.AsType[*githost.Error](err); ok && (e.Status == http.StatusInternalServerError || e.Status == http.StatusNotImplemented) {
 		return true
 	}

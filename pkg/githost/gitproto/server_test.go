@@ -20,7 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
-	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -76,15 +76,7 @@ func open(t *testing.T, s *server, user, token string) githost.Host {
 
 func wanted(t *testing.T, url string, entries ...string) githost.Wanted {
 	t.Helper()
-	w := githost.Wanted{URL: url}
-	for _, entry := range entries {
-		p, err := repo.ParsePattern(entry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Patterns = append(w.Patterns, p)
-	}
-	return w
+	return githost.Wanted{URL: url, Patterns: repotest.Patterns(t, entries...)}
 }
 
 // heads asks for one repository and returns its heads.

@@ -65,8 +65,8 @@ func TestHostThatIsDown(t *testing.T) {
 						if _, up := some[500]; up {
 							longest = max(longest, time.Since(start))
 						}
-						if took := time.Since(start); name != "hangs" && name != "maintenance" && took > 11*time.Second {
-							t.Errorf("minute %d: an answer took %s, want it at once when nothing more is sent", minute, took)
+						if elapsed := time.Since(start); name != "hangs" && name != "maintenance" && elapsed > 11*time.Second {
+							t.Errorf("minute %d: an answer took %s, want it at once when nothing more is sent", minute, elapsed)
 						}
 						for i, o := range some {
 							if down := i < 500; down != (o.Err != nil) || down && kindOf(o) != githost.Temporary && kindOf(o) != githost.Denied {

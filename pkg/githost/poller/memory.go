@@ -112,14 +112,11 @@ func (m *memory) fail(err *githost.Error, began time.Time, alone bool) {
 	}
 }
 
-// good reports whether the last look gave heads.
-func (m *memory) good() bool { return m.err == nil && !m.read.IsZero() }
-
-// due reports whether a sweep of that length has come to the repository since it was read: each has its
-// turn at another moment of the sweep. It comes once within every sweep.
+// due reports whether a repository has to be read whatever hints say: the last look gave no heads, or a sweep of that
+// length has come to it since. Each has its turn at another moment of the sweep, once within every sweep.
 func (m *memory) due(now time.Time, sweep time.Duration) bool {
 	since := time.Duration((uint64(now.UnixNano()) - m.phase%uint64(sweep)) % uint64(sweep))
-	return m.read.Before(now.Add(-since))
+	return m.err != nil || m.read.Before(now.Add(-since))
 }
 
 // recall returns the heads that are remembered.

@@ -36,7 +36,7 @@ type Reader struct {
 	Log     *slog.Logger      // nil = nothing is logged
 	Base    http.RoundTripper // shared by all endpoints; nil = one of Network for each
 	Network *transport.Network
-	Billed  func(githost.Bill) // takes what bodies say that requests cost, from several goroutines; may be nil
+	Billed  func(githost.Bill) // takes what answers say that requests cost, from several goroutines; may be nil
 	// Sweep is the time within which every repository is read where its Host is a Prefilter. 0 = all are read
 	// every time, and no Prefilter is asked.
 	Sweep time.Duration
@@ -97,7 +97,7 @@ func (r *Reader) Heads(ctx context.Context, want []config.Monitor) []repo.Observ
 	return answers
 }
 
-// Each is Heads for who does not want to wait for the slowest: it calls answered for each endpoint as soon
+// Each is Heads for callers that do not want to wait for the slowest: it calls answered for each endpoint as soon
 // as that has returned, with its observations by their index in want. The calls come one at a time, from
 // this goroutine, and together cover want.
 func (r *Reader) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
@@ -141,8 +141,8 @@ func (r *Reader) Close() {
 func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]repo.Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.Log == nil {
-		r.Log = slog.New(slog.DiscardHandler)
+	if r.endpoints == nil {
+		r.endpoints, r.Log = make(map[githost.Account]*endpoint), cmp.Or(r.Log, slog.New(slog.DiscardHandler))
 	}
 	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
@@ -204,7 +204,7 @@ func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []by
 func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	driver := r.Hosts.Of(s.Type)
 	if driver == nil {
-		return nil, githost.NewError(githost.Invalid, "repo_type", "%.40q is not supported", s.Type)
+		return nil, githost.NewError(githost.Invalid, "sentry.yaml", "repo_type %.40q is not supported", s.Type)
 	}
 	account := driver.AccountOf(s)
 	if account.Host() == "" {
@@ -234,9 +234,6 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	var err error
 	if e.host, err = driver.Open(e.Endpoint, transport.NewClient(e.gate, r.Version, r.timeout())); err != nil {
 		return nil, e.gate.Redact(&githost.Error{Kind: githost.Invalid, Host: e.Host(), Err: err})
-	}
-	if r.endpoints == nil {
-		r.endpoints = make(map[githost.Account]*endpoint)
 	}
 	r.endpoints[account] = e
 	r.order = append(r.order, e)

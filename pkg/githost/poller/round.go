@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -39,7 +40,7 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 		switch {
 		case m.breaker.State(began) == breaker.Open:
 			answers[i] = repo.Observation{Err: m.err, Status: repo.NotAsked}
-		case changed != nil && !changed[i] && m.good() && !m.due(began, b.sweep):
+		case changed != nil && !changed[i] && !m.due(began, b.sweep):
 			answers[i] = m.recall()
 			b.room.Give(-m.cost)
 		default:
@@ -244,7 +245,7 @@ func (r *Reader) survive(e *endpoint, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			text := secret.Redact(fmt.Sprint(p), e.Secrets()...)
-			r.Log.Error("reading the answer of a host panicked", "host", e.Host(), "err", githost.OneLine(text, 300), "stack", string(debug.Stack()))
+			r.Log.Error("reading the answer of a host panicked", "host", e.Host(), "err", oneline.Of(text, 300), "stack", string(debug.Stack()))
 			err = githost.NewError(githost.Invalid, e.Host(), "the answer could not be read, which is a fault of Sentry: please report the stack in the log")
 		}
 	}()

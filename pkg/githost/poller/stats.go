@@ -3,14 +3,12 @@ package poller
 import (
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // EndpointStats is what became of one endpoint since the Reader was made.
 type EndpointStats struct {
-	Type   config.HostType
 	Host   string // host[:port]
 	Cached int    // observations that the host's hints made needless to read
 	Late   int    // observations that limits, backoff or time kept from being read
@@ -30,7 +28,7 @@ func (r *Reader) Stats() []EndpointStats {
 
 // stats is called with Reader.mu held.
 func (e *endpoint) stats() EndpointStats {
-	return EndpointStats{Type: e.Type, Host: e.Host(), Cached: e.cached, Late: e.late, Status: e.gate.Status()}
+	return EndpointStats{Host: e.Host(), Cached: e.cached, Late: e.late, Status: e.gate.Status()}
 }
 
 // count counts what became of a round, and logs it: at debug level what was asked, at higher ones that the endpoint is not

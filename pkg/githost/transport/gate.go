@@ -67,8 +67,8 @@ func NewGate(base http.RoundTripper, e githost.Endpoint, patience time.Duration)
 	return &Gate{next: base, Redactor: githost.Redactor{Host: e.Host(), Secrets: e.Secrets()}, patience: patience, quotas: make(quotas)}
 }
 
-// Begin begins a round that is over once so many requests failed and none was answered, and reports whether the host was
-// down when it was asked last, or unhealthy. One that was down gets one.
+// Begin begins a round, and reports whether the host was down when it was asked last, or unhealthy. The round is over once
+// so many requests failed and none was answered, or one of a host that was down.
 func (g *Gate) Begin(now time.Time, probes int) (down, unhealthy bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -80,8 +80,8 @@ func (g *Gate) Begin(now time.Time, probes int) (down, unhealthy bool) {
 	return down, g.unhealthy.State(now) != breaker.Closed
 }
 
-// End ends a round and reports whether the host works. It was down when nothing answered. It is unhealthy for err, the
-// last answer that speaks against its health, if no other was healthy, and all say so that were asked, or it was so before.
+// End ends a round and reports whether the host works. It is down when nothing answered. It is unhealthy when an answer
+// speaks against its health, of which err is the last, none was healthy, and all that were asked say so or it was so before.
 func (g *Gate) End(healthy, all bool, err *githost.Error) (works bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -32,8 +32,8 @@ func TestTurns(t *testing.T) {
 				t.Fatalf("of %d, more than %d turns are at %s after the start", n, 2*some, turn.Sub(now))
 			}
 		}
-		if took := last.Sub(now); took < 18*time.Second || took > 22*time.Second {
-			t.Errorf("%d turns take %s, want 18s to 22s", n, took)
+		if elapsed := last.Sub(now); elapsed < 18*time.Second || elapsed > 22*time.Second {
+			t.Errorf("%d turns take %s, want 18s to 22s", n, elapsed)
 		}
 		if about := n / some; len(at) < about/2 || len(at) > about+about/5 {
 			t.Errorf("%d turns are at %d moments, want about %d", n, len(at), about)

@@ -41,13 +41,14 @@ func marksOf(req *http.Request) Marks {
 	return m
 }
 
-// client is the RoundTripper of a Host's client: it names us to the server, bounds what is answered, and retries. It sends a read again, three times in all, when the connection fails, on 502, 503 and 504, and on
-// 429 and 403 whose Retry-After is at most ten seconds. It waits with exponential backoff and full
-// jitter, and never beyond the context's deadline. A request that timed out is not sent again: a server
-// that hangs would hang again.
+// client is the RoundTripper of a Host's client. It names us to the server, bounds what is answered, and retries.
+//
+// It sends a read again, three times in all, when the connection fails, on 502, 503 and 504, and on 429 and 403 whose
+// Retry-After is at most ten seconds. It waits with exponential backoff and full jitter, and never beyond the context's
+// deadline. A request that timed out is not sent again: a server that hangs would hang again.
 type client struct {
 	next  http.RoundTripper
-	names []string // what we call ourselves, one
+	names []string // User-Agent, one
 }
 
 func (c *client) RoundTrip(req *http.Request) (*http.Response, error) {

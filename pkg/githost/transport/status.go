@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -77,7 +78,7 @@ func quote(resp *http.Response, body []byte) string {
 	case "text/plain":
 		text = string(body)
 	}
-	if text = githost.OneLine(secret.Redact(text, secretsOf(resp)...), most); text == "" {
+	if text = oneline.Of(secret.Redact(text, secretsOf(resp)...), most); text == "" {
 		return ""
 	}
 	return " (it says: " + text + ")"

@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -32,7 +33,7 @@ func RepositoryWithoutSense(t *testing.T, h testhost.Host) {
 			want := testhost.Monitors(t, h.Driver.Type, n)
 			for i := range want {
 				want[i].Auth.Token = secret.New("${T}", token)
-				want[i].Branches = testhost.Patterns(t, "main", "de.*")
+				want[i].Branches = repotest.Patterns(t, "main", "de.*")
 			}
 			for minute := range 30 {
 				for i, o := range r.Heads(t.Context(), want) {

@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -74,24 +75,10 @@ func ByREST(api *githosttest.API) []githosttest.Request {
 	return rest
 }
 
-// Patterns are branches as in sentry.yaml.
-func Patterns(t testing.TB, entries ...string) repo.Patterns {
-	t.Helper()
-	var ps repo.Patterns
-	for _, e := range entries {
-		p, err := repo.ParsePattern(e)
-		if err != nil {
-			t.Fatalf("ParsePattern(%q) = %v", e, err)
-		}
-		ps = append(ps, p)
-	}
-	return ps
-}
-
 // Wanted is one repository at an origin.
 func Wanted(t testing.TB, origin, path string, branches ...string) githost.Wanted {
 	t.Helper()
-	return githost.Wanted{URL: origin + "/" + path, Patterns: Patterns(t, branches...)}
+	return githost.Wanted{URL: origin + "/" + path, Patterns: repotest.Patterns(t, branches...)}
 }
 
 // ErrorOf returns the *Error of an observation, and fails the test when it holds the token, more than one line, or

@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // Told asserts that branches are pushed to, forced back, created and deleted at random for thousands of cycles, as a Reader reads
@@ -70,7 +71,7 @@ func newTruth(t *testing.T, host testhost.Host, sweep time.Duration, lies bool) 
 	h.reader = host.Reader(&testhost.Wire{Handler: http.HandlerFunc(h.serve)}, sweep)
 	for i := range h.want {
 		if i%3 > 0 {
-			h.want[i].Branches = testhost.Patterns(t, "main", "dev.*")
+			h.want[i].Branches = repotest.Patterns(t, "main", "dev.*")
 		}
 		h.heads = append(h.heads, map[string]repo.SHA{"main": testhost.SHA1, "dev": testhost.SHA2})
 		h.past = append(h.past, nil)
