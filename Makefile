@@ -113,4 +113,4 @@ fmt: bin/golangci-lint ## format the code
 
 .PHONY: generate
 generate: ## write what is generated: goldens and docs/cli.md
-	$(GO) test ./pkg/pipelinerun ./pkg/cli -update
+	$(GO) test ./pkg/pipelinerun ./pkg/cli ./pkg/watch -update

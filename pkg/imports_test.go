@@ -71,6 +71,7 @@ var mustNotLink = map[string][]string{
 	"pkg/pipelinerun":                  {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
 	"pkg/engine":                       {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/watch":                        {kubernetes, tekton, module + "pkg/githost", module + "pkg/engine/", module + "pkg/pipelinerun", module + "pkg/kube", module + "pkg/state/configmap", module + "pkg/state/file"},
+	"pkg/engine/generated":             {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch", module + "pkg/engine/local", module + "pkg/engine/tekton"},
 	"pkg/engine/local":                 {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
 	"cmd/sentry":                       {githost + "/githosttest", githost + "/hosts/hoststest", githost + "/conformance", module + "pkg/state/statetest", module + "pkg/engine/enginetest", "testing", "github.com/vektah/gqlparser"},
 	"pkg/instance":                     {module, kubernetes, tekton, "net/http"},

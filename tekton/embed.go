@@ -12,3 +12,13 @@ var Deploy []byte
 //
 //go:embed verdict.yaml
 var Verdict []byte
+
+// CA is ca.sh: what has steps trust more certificate authorities.
+//
+//go:embed ca.sh
+var CA string
+
+// Proxy is proxy.sh: what has steps use proxies.
+//
+//go:embed proxy.sh
+var Proxy string

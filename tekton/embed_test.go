@@ -38,3 +38,17 @@ func TestTasksAreValidAsTheyStand(t *testing.T) {
 		}
 	}
 }
+
+// The steps evaluate these as they are, below a set -eu or without one.
+func TestScriptsAreShell(t *testing.T) {
+	for name, text := range map[string]string{"ca.sh": tekton.CA, "proxy.sh": tekton.Proxy} {
+		cmd := exec.Command("sh", "-n")
+		cmd.Stdin = strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: sh -n: %v\n%s", name, err, out)
+		}
+		if strings.Contains(text, "$(") || strings.Contains(text, "$$") {
+			t.Errorf("%s has a text that Tekton or the kubelet would expand", name)
+		}
+	}
+}

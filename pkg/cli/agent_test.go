@@ -17,7 +17,7 @@ func TestHostsAreToldTheVersion(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	}))
 	defer server.Close()
-	r := reader(slog.New(slog.DiscardHandler), 0)
+	r := reader(slog.New(slog.DiscardHandler), 0, nil)
 	defer r.Close()
 	r.Heads(t.Context(), []config.Monitor{{Source: config.Source{URL: server.URL + "/x", Type: config.Git}}})
 	if got := <-agents; got != "sentry/"+version || version == "" {

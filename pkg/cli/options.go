@@ -147,8 +147,8 @@ func (o *options) connect(namespace string) (*kube.Cluster, error) {
 }
 
 // reader returns the reader of all kinds of Git hosts. sweep is global.sweep; 0 for one that reads only once.
-func reader(log *slog.Logger, sweep time.Duration) *poller.Reader {
-	return &poller.Reader{Hosts: hosts.All, Version: version, Log: log, Sweep: sweep}
+func reader(log *slog.Logger, sweep time.Duration, network *transport.Network) *poller.Reader {
+	return &poller.Reader{Hosts: hosts.All, Version: version, Log: log, Sweep: sweep, Network: network}
 }
 
 // onCluster connects to the cluster, and makes the engine of the runs there and the store of the state.
@@ -192,7 +192,7 @@ func (o *options) hidden(cfg *config.Config) []string {
 // credentials returns the names of the variables that hold credentials. In a cluster the commands do not
 // have them.
 func credentials(cfg *config.Config) []string {
-	var names []string
+	names := append(cfg.Global.Proxy.HTTP.Variables(), cfg.Global.Proxy.HTTPS.Variables()...)
 	for _, r := range cfg.Repositories {
 		for _, v := range []secret.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL} {
 			names = append(names, v.Variables()...)

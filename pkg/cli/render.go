@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -65,7 +66,7 @@ func runRender(ctx context.Context, o *options, f renderFlags, names []string) e
 			imagine.LogPlaceholders(log, cfg, runs)
 		}
 	} else {
-		runs, err = manualRuns(ctx, cfg, reader(log, 0), nil, log, names, f.branch, "")
+		runs, err = manualRuns(ctx, cfg, reader(log, 0, transport.NewNetwork(cfg.Global)), nil, log, names, f.branch, "")
 	}
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -96,7 +97,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 	} else if _, eng, store, err = o.onCluster(cfg); err != nil {
 		return err
 	}
-	runs, err := manualRuns(ctx, cfg, reader(log, 0), store, log, names, f.branch, word())
+	runs, err := manualRuns(ctx, cfg, reader(log, 0, transport.NewNetwork(cfg.Global)), store, log, names, f.branch, word())
 	if err != nil {
 		return err
 	}
@@ -218,12 +219,12 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 
 // follow prints each task's changes and the end of the run. On this machine the engine prints all that itself.
 func (o *options) follow(ctx context.Context, eng followed, name, logs string, here bool) error {
-	last := map[string]engine.Result{}
+	last := map[string]string{}
 	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
 		for _, t := range out.Tasks {
-			if t.Result != last[t.Name] && !here {
-				last[t.Name] = t.Result
-				fmt.Fprintf(term.Screen{Writer: o.Out}, "[%s] %s\n", t.Name, t.Result)
+			if line := progress(t); line != last[t.Name] && !here {
+				last[t.Name] = line
+				fmt.Fprintf(term.Screen{Writer: o.Out}, "[%s] %s\n", t.Name, line)
 			}
 		}
 	})
@@ -242,4 +243,15 @@ func (o *options) follow(ctx context.Context, eng followed, name, logs string, h
 		fmt.Fprintf(o.Err, "%s: %s: %s\n", name, out.Reason, out.Message)
 	}
 	return nil
+}
+
+// progress returns what is said of a task: how it goes or ended, and why it does not go on or did not end well.
+func progress(t engine.Task) string {
+	switch {
+	case t.Message == "" || t.Result == engine.Succeeded:
+		return string(t.Result)
+	case t.Result == engine.Running:
+		return "waits: " + t.Message
+	}
+	return string(t.Result) + ": " + t.Message
 }

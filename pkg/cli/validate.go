@@ -15,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/online"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -68,7 +69,7 @@ func runValidate(ctx context.Context, o *options, askHosts bool) error {
 	if err != nil || !askHosts {
 		return err
 	}
-	accounts := (&online.Survey{Config: cfg, Hosts: hosts.All, Version: version, Log: log}).Read(ctx)
+	accounts := (&online.Survey{Config: cfg, Hosts: hosts.All, Version: version, Log: log, Network: transport.NewNetwork(cfg.Global)}).Read(ctx)
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was read")
 	}

@@ -10,6 +10,8 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,13 +19,16 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/notify"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -47,7 +52,7 @@ says so. SIGTERM and Ctrl-C end it with exit code 0 after the run that is being 
 was done is remembered, and the next start does the rest.
 
 With --once it does one cycle, for a CronJob or a script, and exits with 1 when a repository
-could not be read or a run could not be made.
+could not be read or a run could not be made; with --local also when a run did not succeed.
 
 With --local runs happen on this machine, with its git and sh, and the state is a file: to try
 Sentry without a cluster. Runs that the end of Sentry cuts off are named, the exit code is 1
@@ -81,7 +86,8 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 		return err
 	}
 	logWarnings(log, cfg)
-	w := &watching{options: o, flags: f, log: log, cfg: cfg, reader: reader(log, cfg.Global.Sweep)}
+	network := transport.NewNetwork(cfg.Global)
+	w := &watching{options: o, flags: f, log: log, cfg: cfg, network: network, reader: reader(log, cfg.Global.Sweep, network)}
 	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: word}
 	if f.local {
 		closed, refused := w.onMachine(ctx)
@@ -95,7 +101,21 @@ func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
 	defer w.tellTheRest(ctx, bus)()
+	defer w.tellEnds(ctx, bus)()
 	return w.run(ctx)
+}
+
+// tellEnds has it told how runs end, and returns what waits for the end of that. One cycle on a cluster ends before its runs.
+func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
+	tell := func(unit string, out engine.Outcome) { bus.Send(event.RunEnded{Unit: unit, Outcome: deployments(out)}) }
+	var listening sync.WaitGroup
+	switch {
+	case w.machine != nil:
+		w.machine.Ended = tell
+	case !w.flags.once:
+		listening.Go(func() { w.cluster.Ends(ctx, w.log, tell) })
+	}
+	return listening.Wait
 }
 
 // watching is `sentry watch` at work, with all that follows from the configuration.
@@ -104,8 +124,10 @@ type watching struct {
 	flags   watchFlags
 	log     *slog.Logger
 	cfg     *config.Config
+	network *transport.Network
 	reader  *poller.Reader
-	machine *local.Engine // nil on a cluster
+	machine *local.Engine  // nil on a cluster
+	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
 	file    os.FileInfo // the configuration file as it was last seen
 	ignored string      // the hash of its bytes of which the log said that they are not used
@@ -137,6 +159,7 @@ func (w *watching) onCluster() error {
 	if err != nil {
 		return err
 	}
+	w.cluster = eng
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, instance.Instance{Name: w.cfg.Global.Instance})
 	return nil
 }
@@ -146,7 +169,7 @@ func (w *watching) onCluster() error {
 func (w *watching) sinks() map[string]event.Sink {
 	sinks := map[string]event.Sink{
 		"log":         logsink.New(w.log),
-		"webhook_url": notify.Sink(w.log),
+		"webhook_url": notify.Sink(w.log, w.network.Transport()),
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
@@ -171,18 +194,8 @@ const endGrace = 25 * time.Second
 
 // tellTheRest returns what ends the bus: it has ten seconds, but not beyond endGrace after the signal.
 func (w *watching) tellTheRest(signal context.Context, bus *event.Bus) func() {
-	ending, cancel := context.WithCancel(context.WithoutCancel(signal))
-	stop := context.AfterFunc(signal, func() {
-		timer := time.NewTimer(endGrace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-ending.Done():
-		}
-	})
+	ending, cancel := watch.Outlasting(signal, endGrace)
 	return func() {
-		defer stop()
 		defer cancel()
 		ctx, done := context.WithTimeout(ending, 10*time.Second)
 		defer done()
@@ -219,7 +232,36 @@ func (w *watching) runOnce(ctx context.Context) error {
 		return fmt.Errorf("%d of %d repositories could not be read and %d runs could not be made; see the log above",
 			report.Failing, report.Repositories, report.Problems)
 	}
-	return nil
+	return w.failed(ctx, report.Created)
+}
+
+// failed names those of the runs that ended on this machine, and not well.
+func (w *watching) failed(ctx context.Context, created []string) error {
+	if w.machine == nil {
+		return nil
+	}
+	runs, err := w.machine.Runs(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, r := range runs {
+		if r.Failed() && slices.Contains(created, r.Name) {
+			names = append(names, r.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d runs did not succeed: %s", len(names), len(created), strings.Join(names, ", "))
+}
+
+// deployments returns the outcome without the tasks that Sentry adds to a run.
+func deployments(out engine.Outcome) engine.Outcome {
+	out.Tasks = slices.DeleteFunc(slices.Clone(out.Tasks), func(t engine.Task) bool {
+		return t.Name == pipelinerun.GateTask || t.Name == pipelinerun.VerdictTask
+	})
+	return out
 }
 
 // apply makes everything follow from cfg that follows from the configuration. Nothing else copies from it.
@@ -229,6 +271,7 @@ func (w *watching) apply(cfg *config.Config) error {
 	}
 	w.cfg = cfg
 	w.reader.SetSweep(cfg.Global.Sweep)
+	w.network.Use(cfg.Global.Proxy)
 	if w.machine != nil {
 		w.machine.Use(w.variables.Environ(), w.hidden(cfg))
 	}

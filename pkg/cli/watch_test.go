@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -36,7 +37,7 @@ func watchingFile(t *testing.T, text string, log *bytes.Buffer) *watching {
 	}
 	machine := local.New(local.Options{})
 	t.Cleanup(func() { _ = machine.Close() })
-	w := &watching{options: o, log: logger, cfg: cfg, reader: reader(logger, cfg.Global.Sweep), machine: machine}
+	w := &watching{options: o, log: logger, cfg: cfg, network: transport.NewNetwork(cfg.Global), reader: reader(logger, cfg.Global.Sweep, nil), machine: machine}
 	w.watcher = &watch.Watcher{Config: cfg}
 	return w
 }

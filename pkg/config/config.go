@@ -103,6 +103,8 @@ type Global struct {
 	CredentialsSecret string
 	OnFirstSeen       OnFirstSeen
 	Pod               Pod
+	CA                string // certificates in PEM that are trusted beside the system's; "" = none
+	Proxy             Proxy
 	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
 }
 

@@ -118,7 +118,7 @@ func checkRow(t *testing.T, key string, f schema.Field, got []string) {
 	if got[0] != f.Kind || got[1] != def || got[2] != want {
 		t.Errorf("%s is in the manual as %q, want %q", key, got[:3], []string{f.Kind, def, want})
 	}
-	if want == "" {
+	if want == "" || f.Kind == "text" { // of several lines, which no row of a table has
 		return
 	}
 	var example yaml.Node

@@ -133,6 +133,8 @@ func globalFields(g *Global) []schema.Field {
 		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),
 		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
 		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
+		ca("ca", &g.CA),
+		schema.Section("proxy", proxyFields(&g.Proxy)...),
 		podField(&g.Pod),
 	}
 }

@@ -87,6 +87,7 @@ var beyond = map[string][]string{
 		"auth/username-not-utf8", "auth/username-with-bell", "auth/variables-unset", "expansion/credentials-in-url", "expansion/not-a-branch", "expansion/not-a-group",
 		"expansion/not-a-name", "expansion/not-a-number", "expansion/not-expanded-twice", "expansion/not-one-of", "expansion/two-unset-in-one", "expansion/unset",
 		"expansion/unset-at-several-places", "expansion/unset-first-in-the-file", "global/credentials-secret",
+		"global/proxy-unset", "global/proxy-variable-is-no-url",
 	},
 	"what one key means for another": {
 		"groups/too-many-members", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "repositories/name-twice",
@@ -98,7 +99,7 @@ var beyond = map[string][]string{
 		"top/interval-hexadecimal", "yaml/broken-second-document", "yaml/merge-of-a-list", "yaml/tag",
 	},
 	"the grammar of regular expressions": {"monitor/branch-glob", "monitor/branch-unclosed"},
-	"what a text stands for":             {"deploy/commands-too-long", "monitor/url-with-bad-port", "monitor/url-with-encoded-newline"},
+	"what a text stands for":             {"deploy/commands-too-long", "global/ca-no-certificate", "monitor/url-with-bad-port", "monitor/url-with-encoded-newline"},
 }
 
 // unset are the variables that files of testdata/bad want unset. Others of other tests have some value.

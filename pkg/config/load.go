@@ -41,21 +41,29 @@ func HashFile(path string) (string, error) {
 		return "", fmt.Errorf("read the configuration: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, schema.MaxFile+1))
+	data, err := readAll(f)
 	if err != nil {
-		return "", fmt.Errorf("read the configuration: %w", err)
+		return "", err
 	}
 	return hash(data), nil
+}
+
+// readAll reads one byte more than is allowed, which tells a file that is too large.
+func readAll(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, schema.MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return data, nil
 }
 
 func hash(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data))[:12] }
 
 // Read reads the file that r gives; messages call it name. Its errors are those of Load.
 func Read(r io.Reader, name string, opts Options) (*Config, error) {
-	// One byte more than is allowed tells a file that is too large.
-	data, err := io.ReadAll(io.LimitReader(r, schema.MaxFile+1))
+	data, err := readAll(r)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, err
 	}
 	c, err := Parse(data, opts)
 	var es Errors

@@ -37,7 +37,7 @@ type Task struct {
 	Result  Result
 	Start   time.Time // zero when it never started
 	End     time.Time
-	Message string
+	Message string // why it ended so; while it is Running, what keeps its pod from starting, "" when nothing does
 }
 
 // Result is a task's end.

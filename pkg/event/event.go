@@ -5,6 +5,7 @@ package event
 import (
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
@@ -20,11 +21,24 @@ type RunFound struct{ Run plan.Run }
 // RunWaiting says that a run is due and waits for those in its Behind. It comes once a run.
 type RunWaiting struct{ Run plan.Run }
 
+// RunsDeferred says that a repository has more runs due than the Most that one cycle makes, and how many wait for the
+// next one.
+type RunsDeferred struct {
+	Repository string
+	Runs, Most int
+}
+
 // RunCancelled says that the active run Name of a unit was cancelled since a newer change replaces
 // it, or, with an Err, that it could not be.
 type RunCancelled struct {
 	Unit, Name string
 	Err        error
+}
+
+// RunEnded says how a run ended; only its deployments are in the Outcome's Tasks.
+type RunEnded struct {
+	Unit    string
+	Outcome engine.Outcome
 }
 
 // RunsLearned says that the engine had runs which the state did not know. They are remembered now.
@@ -90,7 +104,9 @@ type Report struct {
 func (RunCreated) event()   {}
 func (RunFound) event()     {}
 func (RunWaiting) event()   {}
+func (RunsDeferred) event() {}
 func (RunCancelled) event() {}
+func (RunEnded) event()     {}
 func (RunsLearned) event()  {}
 func (RunsKept) event()     {}
 func (UnitFailing) event()  {}

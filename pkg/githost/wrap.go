@@ -130,7 +130,7 @@ func explain(err error) (Kind, string) {
 		return Temporary, "no answer in time"
 	case errors.As(err, &unknownCA):
 		return Invalid, "its certificate is signed by an authority that is not trusted here: " +
-			"put the authority's certificate into the file that SSL_CERT_FILE names"
+			"put the authority's certificate into global.ca"
 	case errors.As(err, &cert):
 		return Invalid, "its certificate is not accepted: " + cert.Err.Error()
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):

@@ -37,18 +37,19 @@ type Message struct {
 	Refs []plan.Change `json:"refs"` // what changed
 }
 
-// NewClient returns the client for notifications. It follows no redirect: what a receiver answers is not
+// NewClient returns the client for notifications, which go out by base. It follows no redirect: what a receiver answers is not
 // worth a request to somewhere that nobody configured.
-func NewClient() *http.Client {
+func NewClient(base http.RoundTripper) *http.Client {
 	return &http.Client{
+		Transport:     base,
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
 // Sink returns the sink that POSTs each run which was created. The log is told of what a receiver did not take.
-func Sink(log *slog.Logger) event.Sink {
-	client := NewClient()
+func Sink(log *slog.Logger, base http.RoundTripper) event.Sink {
+	client := NewClient(base)
 	return func(ctx context.Context, events []event.Event) {
 		var runs []plan.Run
 		for _, e := range events {
@@ -138,7 +139,7 @@ func explain(err error) string {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "no answer in time"
 	case errors.As(err, &cert):
-		return "its certificate is not accepted: is its authority in the file that SSL_CERT_FILE names?"
+		return "its certificate is not accepted: is its authority in global.ca?"
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS at this port: is the URL an http:// one?"
 	case errors.As(err, &network):

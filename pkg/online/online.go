@@ -26,6 +26,7 @@ type Survey struct {
 	Version string // of Sentry
 	Log     *slog.Logger
 	Base    http.RoundTripper // of all accounts; nil = connections of each
+	Network *transport.Network
 }
 
 // Account is one server with one credential: what a host's limits are counted for.
@@ -107,7 +108,7 @@ func (s *Survey) read(ctx context.Context, a *Account) {
 	s.Log.Info("reading", "host", a.Host, "credential", a.Credential, "repositories", len(a.Watched)+len(a.QA))
 	m := &meter{next: s.Base, driver: a.driver, token: a.token}
 	if m.next == nil {
-		m.next = transport.NewTransport()
+		m.next = s.Network.Transport()
 	}
 	r := &poller.Reader{Hosts: s.Hosts, Version: s.Version, Log: s.Log, Base: m}
 	if s.Config.Global.Sweep > 0 && len(a.Watched) > 0 { // else there are no hints, as for QA repositories alone

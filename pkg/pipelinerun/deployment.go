@@ -53,15 +53,16 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 	}
 	clone.Env = append(clone.Env, credentials...)
 
+	reach := networkOf(cfg.Global).line()
 	err = errors.Join(
-		fill(clone, placeFacts, facts("", append([][2]string{
+		fill(clone, placeFacts, reach+facts("", append([][2]string{
 			{"url", d.URL},
 			{"origin", origin},
 			{"branch", d.Branch},
 			{"sha", string(m.QASHA)},
 			{"user", user},
 		}, asked(d)...))),
-		fill(deploy, placeFacts, facts("export ", [][2]string{
+		fill(deploy, placeFacts, reach+facts("export ", [][2]string{
 			{"SENTRY_REPO", m.Repository.Name},
 			{"SENTRY_PROJECT_NAME", d.Project},
 			{"SENTRY_GROUP", run.Group.Name},
@@ -107,21 +108,23 @@ func credential(auth config.Auth, secretName string) (string, []corev1.EnvVar, e
 	if !auth.Token.IsSet() {
 		return "", nil, nil
 	}
-	fromSecret := func(name string, v secret.Value) corev1.EnvVar {
-		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
-			LocalObjectReference: corev1.LocalObjectReference{Name: secretName},
-			Key:                  v.Variable(),
-		}}}
-	}
 	if auth.Token.Variable() == "" {
 		return "", nil, fmt.Errorf("deploy.auth.token is written out, and a PipelineRun can be read by many: "+
 			"put it under a name into the Secret %q and write token: \"${NAME}\"", secretName)
 	}
-	env := []corev1.EnvVar{fromSecret(envToken, auth.Token)}
+	env := []corev1.EnvVar{fromSecret(envToken, secretName, auth.Token)}
 	if auth.Username.Variable() != "" {
-		return "", append([]corev1.EnvVar{fromSecret(envUsername, auth.Username)}, env...), nil
+		return "", append([]corev1.EnvVar{fromSecret(envUsername, secretName, auth.Username)}, env...), nil
 	}
 	return auth.Username.Reveal(), env, nil
+}
+
+// fromSecret is a variable that has its value from a key of the Secret.
+func fromSecret(name, secretName string, v secret.Value) corev1.EnvVar {
+	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+		LocalObjectReference: corev1.LocalObjectReference{Name: secretName},
+		Key:                  v.Variable(),
+	}}}
 }
 
 // withoutComments drops from a script of folder tekton/ the lines that are comments, and the indentation: a PipelineRun of

@@ -65,6 +65,7 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	if signature := run.Signature(); signature != "" {
 		pr.Annotations[AnnotationSignature] = signature
 	}
+	networkOf(cfg.Global).declare(pr.Spec.PipelineSpec)
 	for _, m := range run.Members {
 		task, own, err := member(cfg, run, m, deploy.DeepCopy())
 		if err != nil {
@@ -116,6 +117,7 @@ func member(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec) 
 		},
 		Timeout: &metav1.Duration{Duration: d.Timeout},
 	}
+	networkOf(cfg.Global).give(&task)
 	return task, v1.PipelineTaskRunSpec{PipelineTaskName: m.Task, ServiceAccountName: d.ServiceAccount, PodTemplate: own.Template()}, nil
 }
 

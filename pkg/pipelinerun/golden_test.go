@@ -49,8 +49,13 @@ func readGolden(t *testing.T, file string) golden {
 		parts[f.Name] = f.Data
 	}
 	cfg, err := config.Parse(parts["config.yaml"], config.Options{
-		Hosts:     hosts.All.Config(),
-		LookupEnv: func(name string) (string, bool) { return secretMark + name, true },
+		Hosts: hosts.All.Config(),
+		LookupEnv: func(name string) (string, bool) {
+			if strings.HasSuffix(name, "PROXY") {
+				return "http://" + secretMark + name + ":3128", true
+			}
+			return secretMark + name, true
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

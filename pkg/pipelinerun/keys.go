@@ -23,6 +23,10 @@ const (
 // ManagedBy is the value of LabelManagedBy.
 const ManagedBy = "sentry"
 
+// AnnotationTold is on a finished PipelineRun of whose end Sentry has told, with the run's own name: who runs one again
+// copies its annotations.
+const AnnotationTold = "tekton-sentry.dev/told"
+
 // Annotations of every PipelineRun that Sentry makes.
 const (
 	AnnotationTrigger    = "tekton-sentry.dev/trigger"     // plan.Trigger as JSON

@@ -156,14 +156,13 @@ func checkTask(t *v1.PipelineTask) error {
 		volumes[v.Name] = true
 	}
 	size := 0
+	if t.TaskSpec.StepTemplate != nil {
+		errs = append(errs, checkVariables("task "+t.Name, t.TaskSpec.StepTemplate.Env))
+	}
 	for _, step := range t.TaskSpec.Steps {
 		size += len(step.Script)
 		where := fmt.Sprintf("task %s: step %s", t.Name, step.Name)
-		for _, e := range step.Env {
-			if err := checkEnv(e); err != nil {
-				errs = append(errs, fmt.Errorf("%s: variable %s: %w", where, e.Name, err))
-			}
-		}
+		errs = append(errs, checkVariables(where, step.Env))
 		for _, m := range step.VolumeMounts {
 			if !volumes[m.Name] {
 				errs = append(errs, fmt.Errorf("%s: no volume is called %q", where, m.Name))
@@ -180,9 +179,22 @@ func checkTask(t *v1.PipelineTask) error {
 	return errors.Join(errs...)
 }
 
+func checkVariables(where string, env []corev1.EnvVar) error {
+	var errs []error
+	for _, e := range env {
+		if err := checkEnv(e); err != nil {
+			errs = append(errs, fmt.Errorf("%s: variable %s: %w", where, e.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func checkEnv(e corev1.EnvVar) error {
 	if why := validation.IsEnvVarName(e.Name); why != nil {
 		return errors.New(why[0])
+	}
+	if e.Name == envNetwork && e.Value == refNetwork {
+		return nil
 	}
 	if strings.Contains(e.Value, "$") {
 		return fmt.Errorf("value %q: Tekton and the kubelet would expand the $ in it", e.Value)

@@ -100,7 +100,7 @@ func (w *Watcher) newCycle(request Request) *cycle {
 		waiting: map[string]bool{}, steps: make(chan func()),
 	}
 	if w.unsure == nil {
-		w.unsure = map[string]bool{}
+		w.unsure, w.turns = map[string]bool{}, map[string]map[string]int{}
 	}
 	c.whole = len(request.Repositories) == 0
 	for i := range c.observed {
@@ -250,7 +250,7 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 		}
 		return
 	}
-	c.create(ctx, runs)
+	c.create(ctx, c.inTurn(runs))
 }
 
 // remember writes what the cycle did. When another Sentry wrote the state meanwhile, it loads that and adds

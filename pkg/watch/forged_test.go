@@ -40,14 +40,14 @@ func (w *world) forge(group, repository string, n int, digit string) *v1.Pipelin
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, real := range w.engine.runs {
+	for _, real := range w.engine.PipelineRuns {
 		if signature := real.Annotations[pipelinerun.AnnotationSignature]; signature != "" {
 			metav1.SetMetaDataAnnotation(&pr.ObjectMeta, pipelinerun.AnnotationSignature, signature)
 		}
 	}
 	pr.CreationTimestamp = metav1.NewTime(w.watcher.Now())
 	metav1.SetMetaDataLabel(&pr.ObjectMeta, forgedLabel, "")
-	w.engine.runs[pr.Name], w.engine.active[pr.Name] = pr, true
+	w.engine.Add(pr)
 	return pr
 }
 
@@ -69,16 +69,12 @@ func TestForgedRuns(t *testing.T) {
 	}
 	// deployed returns which commits the runs deploy that are not forged.
 	deployed := func(w *world) string {
-		for name, pr := range w.engine.runs {
-			if _, ok := pr.Labels[forgedLabel]; ok {
-				delete(w.engine.runs, name)
-			}
-		}
+		w.engine.Delete(func(pr *v1.PipelineRun) bool { _, ok := pr.Labels[forgedLabel]; return ok })
 		return w.triggers()
 	}
 	t.Run("the unit's next run", func(t *testing.T) {
 		w := begin(t)
-		delete(w.engine.active, w.forge("", "a", 1, "2").Name) // it ended at once
+		w.engine.End(true, w.forge("", "a", 1, "2").Name) // at once
 		w.set("a", "main", "2")
 		w.watcher.looked = w.watcher.looked.AddDate(0, 0, -1) // all runs are looked at
 		if report := w.cycle(); len(report.Created) != 1 {
@@ -95,7 +91,7 @@ func TestForgedRuns(t *testing.T) {
 		w.finish()
 		for _, group := range []string{"", "made-up"} {
 			for _, name := range []string{"a", "b"} {
-				delete(w.engine.active, w.forge(group, name, 900_000_000, "1").Name)
+				w.engine.End(true, w.forge(group, name, 900_000_000, "1").Name)
 			}
 		}
 		w.watcher.looked = w.watcher.looked.AddDate(0, 0, -1)
@@ -117,7 +113,7 @@ func TestForgedRuns(t *testing.T) {
 		w := begin(t)
 		w.set("a", "main", "2")
 		w.cycle()
-		for _, pr := range w.engine.runs {
+		for _, pr := range w.engine.PipelineRuns {
 			pr.Spec.Status = v1.PipelineRunSpecStatusPending // as it was, under its name and with its signature
 		}
 		w.set("a", "main", "3")
@@ -150,7 +146,7 @@ func TestForgedRuns(t *testing.T) {
 		if s, _ = w.store.Load(t.Context()); !strings.Contains(s.Problems()["a.main"].Message, second) {
 			t.Errorf("problem of a.main is %+v, want one that names %s, which holds it now", s.Problems()["a.main"], second)
 		}
-		delete(w.engine.runs, second)
+		w.engine.Delete(func(pr *v1.PipelineRun) bool { return pr.Name == second })
 		w.cycle() // no forged run is left
 		if s, _ = w.store.Load(t.Context()); len(s.Problems()) != 0 || deployed(w) != "a@main=2 b@main=2" {
 			t.Errorf("after the end of the forged run: problems %v, deployed %q", s.Problems(), deployed(w))
@@ -166,7 +162,7 @@ func TestRunFromBeforeTheKey(t *testing.T) {
 	w.cycle()
 	w.set("a", "main", "2")
 	w.cycleThatIsNotSaved()
-	for _, pr := range w.engine.runs {
+	for _, pr := range w.engine.PipelineRuns {
 		pr.CreationTimestamp = metav1.NewTime(w.watcher.Now())
 	}
 	upgraded := w.watcher.Now()

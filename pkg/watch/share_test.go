@@ -151,7 +151,7 @@ func TestStateFromBeforeTheShare(t *testing.T) {
 
 // What keeps thousands of branches of one repository from running takes little of the state, and goes when they run.
 func TestProblemOfThousandsOfUnits(t *testing.T) {
-	const n = 2_000
+	const n = 1_000
 	w := newWorld(t, "repositories:"+entry("many", ""))
 	server, stored := w.inCluster()
 	w.set("many", "main", "1")
@@ -160,8 +160,8 @@ func TestProblemOfThousandsOfUnits(t *testing.T) {
 	w.flood("many", n, 20, "2")
 	delete(w.heads, "https://qa.example/x")
 	for range 2 {
-		if report := w.cycle(); report.Problems != n {
-			t.Errorf("%+v, want %d problems", report, n)
+		if report := w.cycle(); report.Problems != maxNewRuns || report.Waiting != n-maxNewRuns {
+			t.Errorf("%+v, want %d problems, and %d runs that wait for their turn", report, maxNewRuns, n-maxNewRuns)
 		}
 	}
 	s := stored()
@@ -174,11 +174,12 @@ func TestProblemOfThousandsOfUnits(t *testing.T) {
 		t.Errorf("problems that last were written again: %v", writes)
 	}
 	w.set("qa", "main", "f")
-	for range 2 {
-		w.cycle()
+	for w.cycle().Waiting > 0 {
+		w.finish()
 	}
-	if s := stored(); len(w.engine.runs) != n || len(s.Problems()) > 0 {
-		t.Errorf("%d runs and the problems %v, want %d and none", len(w.engine.runs), s.Problems(), n)
+	w.cycle()
+	if s := stored(); len(w.engine.PipelineRuns) != n || len(s.Problems()) > 0 {
+		t.Errorf("%d runs and the problems %v, want %d and none", len(w.engine.PipelineRuns), s.Problems(), n)
 	}
 }
 
@@ -206,7 +207,7 @@ func TestStateThatIsTooLarge(t *testing.T) {
 	w.start(config(n))
 	w.watcher.Store = store
 	w.set("a", "main", "2")
-	w.engine.pruned = nil
+	w.engine.Calls = nil
 	for range 2 {
 		_, err := w.watcher.RunOnce(t.Context(), Request{})
 		if !errors.Is(err, state.ErrTooLarge) || !strings.Contains(err.Error(), "repositories are full-1") || !strings.Contains(err.Error(), "watch fewer branches") {
@@ -221,7 +222,7 @@ func TestStateThatIsTooLarge(t *testing.T) {
 		}
 	}
 	w.check("while the state is too large", "a@main=2")
-	if len(w.engine.pruned) == 0 {
+	if len(w.called("prune")) == 0 {
 		t.Error("no runs are pruned while the state is too large, though it has them")
 	}
 	w.set("b", "main", "2")
@@ -231,81 +232,5 @@ func TestStateThatIsTooLarge(t *testing.T) {
 	w.check("fewer branches", "a@main=2 b@main=2")
 	if s := stored(); len(s.Problems()) != 0 || len(s.Repositories["full-1"].Branches) != 1_000 {
 		t.Errorf("problems %v, %d repositories, want none, and all that is configured", s.Problems(), len(s.Repositories))
-	}
-}
-
-// A number at which counting ends costs the entry that has it: nothing runs for it, again and again or at all, and the
-// others run and are saved.
-func TestNumbersThatEnd(t *testing.T) {
-	for _, n := range []int{state.MaxNumber, state.MaxNumber + 1, 1_000_000_000} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			groups := "groups: {site: {}, shop: {}}\nrepositories:"
-			w := newWorld(t, groups+entry("honest", "")+entry("far", "")+entry("web", "group: site")+entry("api", "group: site")+entry("cart", "group: shop"))
-			for _, host := range []string{"honest", "far", "web", "api", "cart"} {
-				w.set(host, "main", "1")
-			}
-			w.cycle()
-			for _, name := range []string{"far", "web"} {
-				old := fmt.Sprintf(`"%s":{"branches":{"main":{`, name)
-				w.store.text = []byte(strings.Replace(string(w.store.text), old, fmt.Sprintf(`%s"n":%d,`, old, n), 1))
-			}
-			for _, host := range []string{"honest", "far", "web", "api", "cart"} {
-				w.set(host, "main", "2")
-			}
-			for range 3 {
-				w.cycle()
-				w.finish()
-			}
-			s, err := w.store.Load(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			said := func(name string) string {
-				if p := s.Repositories[name].Problem; p != nil {
-					return p.Message
-				}
-				return s.Problems()[map[string]string{"far": "far.main", "web": "site"}[name]].Message
-			}
-			for _, name := range []string{"far", "web"} {
-				if got := said(name); !strings.Contains(got, fmt.Sprint(state.MaxNumber)) || !strings.Contains(got, "mend") {
-					t.Errorf("the problem of %s is %q, want one that says what is wrong, and how to mend it", name, got)
-				}
-			}
-			want := "cart@main=2 honest@main=2"
-			if n > state.MaxNumber {
-				want = "api@main=2 " + want // what its group counts with is not read, so the group goes on without it
-			}
-			w.check("with the number at which counting ends", want)
-			if got := s.Repositories["honest"].Branches["main"].SHA.Short(); got != "2222222" {
-				t.Errorf("honest@main is remembered at %s", got)
-			}
-			w.store.text = []byte(strings.ReplaceAll(string(w.store.text), fmt.Sprintf(`"n":%d`, n), `"n":3`))
-			for range 2 {
-				w.cycle()
-				w.finish()
-			}
-			w.check("mended", "api@main=2 cart@main=2 far@main=2 honest@main=2 web@main=2")
-		})
-	}
-}
-
-// The same of a run under the unit's own name: what a run claims is no reason to stop others.
-func TestNumberOfARunThatEnds(t *testing.T) {
-	w := newWorld(t, "repositories:"+entry("honest", "")+entry("far", ""))
-	w.set("honest", "main", "1")
-	w.set("far", "main", "1")
-	w.cycle()
-	w.store.text = []byte(strings.Replace(string(w.store.text), `"far":{"branches":{"main":{`, fmt.Sprintf(`"far":{"branches":{"main":{"n":%d,`, state.MaxNumber-2), 1))
-	for _, digit := range []string{"2", "3", "4", "5"} {
-		w.set("honest", "main", digit)
-		w.set("far", "main", digit)
-		w.cycle()
-		w.finish()
-	}
-	w.check("the last two numbers", "far@main=2 far@main=3 honest@main=2 honest@main=3 honest@main=4 honest@main=5")
-	w.start("repositories:" + entry("honest", "") + entry("far", "")) // looks at all runs
-	w.set("honest", "main", "6")
-	if report := w.cycle(); report.Problems != 1 || len(report.Created) != 1 {
-		t.Errorf("%+v, want one problem and one run", report)
 	}
 }

@@ -10,11 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/engine"
-	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -55,18 +51,18 @@ func stopBetween(t *testing.T, hosts func(*world) Heads) {
 		push("2")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		w.engine.fail = func(*v1.PipelineRun) error {
-			if len(w.engine.runs) == until-1 {
+		w.onCreate(func(string) error {
+			if len(w.engine.PipelineRuns) == until-1 {
 				cancel() // while this one is being created
 			}
 			return nil
-		}
+		})
 		start := time.Now()
 		w.watcher.Run(ctx)
 		if took := time.Since(start); took > 0 {
 			t.Errorf("Run ended %s after the signal, want at once", took)
 		}
-		made := slices.Sorted(maps.Keys(w.engine.runs))
+		made := slices.Sorted(slices.Values(w.engine.Names()))
 		if len(made) != until {
 			t.Errorf("%d runs are there, want the %d that were begun before the signal", len(made), until)
 		}
@@ -81,10 +77,10 @@ func stopBetween(t *testing.T, hosts func(*world) Heads) {
 		if remembered != until || len(s.Problems()) > 0 {
 			t.Errorf("%d runs are remembered, and problems %v, want %d and none", remembered, s.Problems(), until)
 		}
-		w.engine.fail = nil
+		w.engine.Around = nil
 		w.start(yaml.String())
-		if report := w.cycle(); len(report.Created) != due-until || len(w.engine.runs) != due {
-			t.Errorf("the next start made %d runs, %d in all, want %d of %d", len(report.Created), len(w.engine.runs), due-until, due)
+		if report := w.cycle(); len(report.Created) != due-until || len(w.engine.PipelineRuns) != due {
+			t.Errorf("the next start made %d runs, %d in all, want %d of %d", len(report.Created), len(w.engine.PipelineRuns), due-until, due)
 		}
 		if n := strings.Count(w.triggers(), "=2"); n != due {
 			t.Errorf("%d commits were deployed, want each of the %d once", n, due)
@@ -92,9 +88,26 @@ func stopBetween(t *testing.T, hosts func(*world) Heads) {
 	})
 }
 
-// hung is an engine and a store some of whose calls have no answer.
+// hangAt has one of the calls of the engine or the store have no answer. One that creates b's run is done before.
+func (w *world) hangAt(where string) {
+	methods := map[string]string{"creating": "create b-", "listing": "runs", "pruning": "prune"}
+	if methods[where] != "" {
+		w.engine.Around = func(ctx context.Context, call string, do func() error) error {
+			hangs := strings.HasPrefix(call, methods[where])
+			if !hangs || where == "creating" {
+				if err := do(); err != nil || !hangs {
+					return err
+				}
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	}
+	w.watcher.Store = hung{w.store, where}
+}
+
+// hung is a store some of whose calls have no answer.
 type hung struct {
-	*cluster
 	*memory
 	where string
 }
@@ -105,28 +118,6 @@ func (h hung) at(ctx context.Context, where string) error {
 	}
 	<-ctx.Done()
 	return ctx.Err()
-}
-
-func (h hung) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
-	made, err := h.cluster.Create(ctx, cfg, run) // it is done, and nobody is told
-	if hang := h.at(ctx, "creating"); hang != nil && strings.HasPrefix(run.Name, "b-") {
-		return engine.Made{}, hang
-	}
-	return made, err
-}
-
-func (h hung) Runs(ctx context.Context, units []string) ([]engine.Run, error) {
-	if err := h.at(ctx, "listing"); err != nil {
-		return nil, err
-	}
-	return h.cluster.Runs(ctx, units)
-}
-
-func (h hung) Prune(ctx context.Context, unit string, keep int) error {
-	if err := h.at(ctx, "pruning"); err != nil {
-		return err
-	}
-	return h.cluster.Prune(ctx, unit, keep)
 }
 
 func (h hung) Load(ctx context.Context) (state.Snapshot, error) {
@@ -158,8 +149,7 @@ func TestStopInTheMiddle(t *testing.T) {
 				w.cycle()
 				w.set("a", "main", "2")
 				w.set("b", "main", "2")
-				h := hung{w.engine, w.store, where}
-				w.watcher.Engine, w.watcher.Store = h, h
+				w.hangAt(where)
 				if host, ok := strings.CutPrefix(where, "reading "); ok {
 					w.hold["https://"+host+".example/x"] = make(chan struct{})
 				}
@@ -185,6 +175,7 @@ func TestStopInTheMiddle(t *testing.T) {
 					t.Errorf("what the signal cut short is remembered as a problem: %+v", s)
 				}
 				clear(w.hold)
+				w.engine.Around = nil
 				w.start(yaml)
 				w.cycle()
 				w.check("after the next start", "a@main=2 b@main=2")
@@ -204,7 +195,7 @@ func TestStopRemembersBesideACallThatHangs(t *testing.T) {
 				w.cycle()
 			}
 		}
-		w.watcher.Engine = hung{w.engine, w.store, "creating"}
+		w.hangAt("creating")
 		slow := make(chan struct{})
 		w.hold["https://b.example/x"] = slow
 		ctx, cancel := context.WithCancel(t.Context())

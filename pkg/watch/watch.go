@@ -67,11 +67,12 @@ type Watcher struct {
 	requests requests
 	applied  atomic.Pointer[config.Config] // what Apply was given, until a cycle begins
 
-	cycles  int             // looks at everything since the start
-	looked  time.Time       // when the runs of all units were looked at
-	unsure  map[string]bool // labels of units that may have a run which the state does not know
-	waiting map[string]bool // the runs of which it was told that they wait
-	damaged map[string]bool // the repositories of which it was told that their state cannot be read
+	cycles  int                       // looks at everything since the start
+	looked  time.Time                 // when the runs of all units were looked at
+	unsure  map[string]bool           // labels of units that may have a run which the state does not know
+	waiting map[string]bool           // the runs of which it was told that they wait
+	turns   map[string]map[string]int // by repository, where not all of its runs are made in one cycle: when a unit, by label, had its last turn
+	damaged map[string]bool           // the repositories of which it was told that their state cannot be read
 }
 
 // Apply makes cfg what the next cycle follows, and all after it. It may be called at any time.

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,16 +12,14 @@ import (
 	"testing"
 	"time"
 
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/goleak"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/enginetest"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
-	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -37,7 +34,7 @@ type world struct {
 	hold    map[string]chan struct{}       // by URL: answers only after this is closed
 	cached  bool                           // whether answers are those of an earlier look
 	store   *memory
-	engine  *cluster
+	engine  *enginetest.Fake
 	created []string
 	log     bytes.Buffer
 	watcher *Watcher
@@ -61,19 +58,7 @@ func (w *world) Each(ctx context.Context, want []config.Monitor, answered func(m
 				case <-ctx.Done():
 				}
 			}
-			heads := map[string]repo.SHA{}
-			w.mu.Lock()
-			for branch, sha := range w.heads[m.URL] {
-				if m.Branches.Match(branch) {
-					heads[branch] = sha
-				}
-			}
-			w.mu.Unlock()
-			o := repo.Observation{Heads: heads, Cached: w.cached}
-			if len(heads) == 0 {
-				o = repo.Observation{Err: errors.New("host is down")}
-			}
-			answers <- answer{i, o}
+			answers <- answer{i, w.look(m)}
 		}()
 	}
 	for range want {
@@ -82,12 +67,39 @@ func (w *world) Each(ctx context.Context, want []config.Monitor, answered func(m
 	}
 }
 
+// look is what the server of a repository says of it.
+func (w *world) look(m config.Monitor) repo.Observation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all, up := w.heads[m.URL]
+	if !up {
+		return repo.Observation{Err: errors.New("host is down")}
+	}
+	heads := map[string]repo.SHA{}
+	for branch, sha := range all {
+		if m.Branches.Match(branch) {
+			heads[branch] = sha
+		}
+	}
+	if len(heads) == 0 {
+		return repo.Observation{Err: problem{"no branch", errors.New("no branch matches")}}
+	}
+	return repo.Observation{Heads: heads, Cached: w.cached}
+}
+
+// problem is an error of a kind.
+type problem struct {
+	kind string
+	error
+}
+
+func (p problem) ProblemKind() string { return p.kind }
+
 // memory is a Store with the real compare-and-swap.
 type memory struct {
 	text          []byte
 	loaded        string
 	writes, fails int
-	before        func() // called once at the next Save, before it
 }
 
 func (m *memory) Load(ctx context.Context) (state.Snapshot, error) {
@@ -105,10 +117,6 @@ func (m *memory) Save(ctx context.Context, s state.Snapshot) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if f := m.before; f != nil {
-		m.before = nil
-		f()
-	}
 	if m.fails > 0 {
 		m.fails--
 		return errors.New("the API server is down")
@@ -123,79 +131,27 @@ func (m *memory) Save(ctx context.Context, s state.Snapshot) error {
 	return err
 }
 
-// yesterday is when the engine's runs were created.
-var yesterday = time.Date(2026, 1, 1, 3, 4, 5, 0, time.UTC)
-
-// cluster is an engine that keeps PipelineRuns as a cluster does.
-type cluster struct {
-	most      int // members of a run; 0 = pipelinerun.MaxMembers
-	runs      map[string]*v1.PipelineRun
-	active    map[string]bool
-	fail      func(*v1.PipelineRun) error
-	calls     int
-	cancelled []string
-	pruned    []string
-}
-
-func (e *cluster) Check(cfg *config.Config, run plan.Run) error {
-	_, _, err := pipelinerun.Fit(cfg, run, cmp.Or(e.most, pipelinerun.MaxMembers))
-	return err
-}
-
-func (e *cluster) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
-	if ctx.Err() != nil {
-		return engine.Made{}, ctx.Err()
-	}
-	pr, part, err := pipelinerun.Fit(cfg, run, cmp.Or(e.most, pipelinerun.MaxMembers))
-	if err != nil {
-		return engine.Made{}, err
-	}
-	made := engine.Made{Run: part, NoRoom: pipelinerun.TooLarge(part.NoRoom)}
-	e.calls++
-	if e.fail != nil {
-		if err := e.fail(pr); err != nil {
-			return engine.Made{}, err
-		}
-	}
-	if old, ok := e.runs[pr.Name]; ok {
-		theirs, err := pipelinerun.TriggerOf(old)
-		mine, _ := pipelinerun.TriggerOf(pr)
-		if err != nil || !mine.Equal(theirs) {
-			return engine.Made{}, engine.ErrNameTaken
-		}
-		made.Existed = true
-		return made, nil
-	}
-	e.runs[pr.Name], e.active[pr.Name] = pr, true
-	return made, nil
-}
-
-func (e *cluster) Runs(_ context.Context, units []string) ([]engine.Run, error) {
-	e.calls++
-	var runs []engine.Run
-	for name, pr := range e.runs {
-		if unit := pr.Labels[pipelinerun.LabelUnit]; len(units) == 0 || slices.Contains(units, unit) {
-			trigger, err := pipelinerun.TriggerOf(pr)
-			if err != nil {
-				return nil, err
+// onCreate has f called with the name of each run that is to be created. Where f fails, none is.
+func (w *world) onCreate(f func(run string) error) {
+	w.engine.Around = func(_ context.Context, call string, do func() error) error {
+		if run, ok := strings.CutPrefix(call, "create "); ok {
+			if err := f(run); err != nil {
+				return err
 			}
-			runs = append(runs, engine.Run{Existing: plan.Existing{
-				Name: name, Unit: unit, Trigger: trigger, Signature: pr.Annotations[pipelinerun.AnnotationSignature],
-				Created: cmp.Or(pr.CreationTimestamp.Time, yesterday), Active: e.active[name], Pending: pr.IsPending(),
-			}})
+		}
+		return do()
+	}
+}
+
+// called returns the calls of a method of the engine.
+func (w *world) called(method string) []string {
+	var calls []string
+	for _, call := range w.engine.Calls {
+		if strings.HasPrefix(call, method) {
+			calls = append(calls, call)
 		}
 	}
-	return runs, nil
-}
-
-func (e *cluster) Cancel(_ context.Context, name string) error {
-	e.cancelled = append(e.cancelled, name)
-	return nil
-}
-
-func (e *cluster) Prune(_ context.Context, unit string, keep int) error {
-	e.pruned = append(e.pruned, fmt.Sprintf("%s keep %d", unit, keep))
-	return nil
+	return calls
 }
 
 // entry is a repository of its own server that deploys from the QA repository qa.
@@ -213,7 +169,7 @@ func newWorld(t *testing.T, yaml string) *world {
 	w := &world{
 		t: t, heads: map[string]map[string]repo.SHA{}, hold: map[string]chan struct{}{},
 		store:  &memory{},
-		engine: &cluster{runs: map[string]*v1.PipelineRun{}, active: map[string]bool{}},
+		engine: &enginetest.Fake{},
 	}
 	w.set("qa", "main", "f")
 	w.start(yaml)
@@ -242,16 +198,13 @@ func (w *world) start(yaml string) {
 	}
 }
 
-// another returns a second Watcher on the same world.
-func (w *world) another() *Watcher {
-	o := w.watcher
-	return &Watcher{Config: o.Config, Heads: o.Heads, Store: o.Store, Engine: o.Engine, Key: o.Key, Tell: o.Tell, Now: o.Now, Word: o.Word, looked: o.looked}
-}
+// urlOf is where a host has its repository.
+func urlOf(host string) string { return "https://" + host + ".example/x" }
 
 func (w *world) set(host, branch, digit string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	url := "https://" + host + ".example/x"
+	url := urlOf(host)
 	if w.heads[url] == nil {
 		w.heads[url] = map[string]repo.SHA{}
 	}
@@ -277,12 +230,12 @@ func (w *world) cycleThatIsNotSaved() {
 }
 
 // finish ends all active runs.
-func (w *world) finish() { clear(w.engine.active) }
+func (w *world) finish() { w.engine.End(true) }
 
 // triggers returns the new SHAs' first digits of all runs, sorted: which commits were deployed.
 func (w *world) triggers() string {
 	var digits []string
-	for _, pr := range w.engine.runs {
+	for _, pr := range w.engine.PipelineRuns {
 		trigger, err := pipelinerun.TriggerOf(pr)
 		if err != nil {
 			w.t.Fatal(err)

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -74,6 +76,16 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 			err = fmt.Errorf("active runs %v, want the one that is there", active)
 		}
 		return err
+	},
+	"pipelineruns watch": func(ctx context.Context, c *kube.Cluster) error {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		var log strings.Builder
+		tekton.New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&log, nil)), func(string, engine.Outcome) {})
+		if log.Len() > 0 {
+			return errors.New(log.String())
+		}
+		return nil
 	},
 	"pipelineruns patch": func(ctx context.Context, c *kube.Cluster) error {
 		_, run := plannedRun(1)
@@ -282,19 +294,31 @@ subjects: [{kind: ServiceAccount, name: %[2]s, namespace: %[1]s}]
 	return p.connect(name)
 }
 
+// kubeconfig makes an account with the whole Role, and returns a kubeconfig of its.
+func (p *pollerAccount) kubeconfig(name string) string {
+	p.t.Helper()
+	p.account(name, "")
+	return p.file(name)
+}
+
 // connect makes a connection with a token of the account instead of the administrator's credential.
 func (p *pollerAccount) connect(name string) *kube.Cluster {
+	p.t.Helper()
+	c, err := kube.Connect(kube.Options{Kubeconfig: p.file(name), UserAgent: "sentry-e2e"})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return c
+}
+
+func (p *pollerAccount) file(name string) string {
 	p.t.Helper()
 	token := strings.TrimSpace(kubectl(p.t, "-n", p.ns, "create", "token", name))
 	file := p.t.TempDir() + "/kubeconfig"
 	write(p.t, file, kubectl(p.t, "config", "view", "--raw", "--minify", "--flatten"))
 	run(p.t, "", "kubectl", "--kubeconfig", file, "config", "set-credentials", "account", "--token", token)
 	run(p.t, "", "kubectl", "--kubeconfig", file, "config", "set-context", "--current", "--user", "account", "--namespace", p.ns)
-	c, err := kube.Connect(kube.Options{Kubeconfig: file, UserAgent: "sentry-e2e"})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return c
+	return file
 }
 
 // TestDeployerMayWhatItMust compares the deploy steps' rights with what the documentation promises.

@@ -44,7 +44,7 @@ var mutants = []mutant{
 		"a run that exists already counts as a failure", inCycle,
 		"	if made.Existed {\n		c.Tell",
 		"	if made.Existed {\n		c.problem(run, \"create\", errors.New(\"it exists\"))\n		return\n		c.Tell",
-		"./pkg/watch", "TestRunThatExistsIsRemembered",
+		"./pkg/watch", "TestScripts/run-found",
 	},
 	{
 		"a name that is taken counts as done", inCycle,
@@ -85,7 +85,7 @@ var mutants = []mutant{
 	{
 		"an answer that was cached counts as one more without the branch", "pkg/plan/make.go",
 		"if p.Fresh != nil && !p.Fresh[i] {", "if p.Fresh != nil && !p.Fresh[i] && false {",
-		"./pkg/watch", "TestCachedAnswersDeleteNothing",
+		"./pkg/watch", "TestScripts/cached-answers",
 	},
 	{
 		"a forgotten branch's number is the floor at once", "pkg/plan/make.go",
@@ -101,7 +101,7 @@ var mutants = []mutant{
 	{
 		"nothing is looked at after the start", inRecover,
 		"all := c.looked.IsZero() || c.Now()", "all := !c.looked.IsZero() && c.Now()",
-		"./pkg/watch", "TestResetAfterARunThatWasNotRemembered",
+		"./pkg/watch", "TestScripts/reset-after-failed-save",
 	},
 	{
 		"runs are begun after the signal to end", inCycle,
@@ -116,12 +116,12 @@ var mutants = []mutant{
 	{
 		"a failed creation counts as not done", inCycle,
 		"c.unsure[run.Unit.Label] = true", "c.unsure[run.Unit.Label] = false; delete(c.unsure, run.Unit.Label)",
-		"./pkg/watch", "TestResetAfterALostAnswer",
+		"./pkg/watch", "TestScripts/reset-after-lost-answer",
 	},
 	{
 		"a failed write is not doubted", inCycle,
 		"		c.doubt()\n", "",
-		"./pkg/watch", "TestResetAfterARunThatWasNotRemembered",
+		"./pkg/watch", "TestScripts/reset-after-failed-save",
 	},
 	{
 		"old heads are acted upon", inRecover,
@@ -144,8 +144,8 @@ var mutants = []mutant{
 		"./pkg/watch", "TestForgedRuns",
 	},
 	{
-		"the signature is not compared on a cluster", "pkg/engine/tekton/tekton.go",
-		" && pr.Annotations[signature] == existing.Annotations[signature]", " && signature != \"\"",
+		"the signature is not compared on a cluster", "pkg/engine/generated/generated.go",
+		" && mine.Annotations[signature] == theirs.Annotations[signature]", " && signature != \"\"",
 		"./pkg/engine/tekton", "TestCreate",
 	},
 	{
@@ -177,6 +177,11 @@ var mutants = []mutant{
 		"a run is as large as it gets", "pkg/pipelinerun/fit.go",
 		"if err != nil || size <= MaxSize {\n		return pr, part, err\n	}\n	places", "if err != nil || size > 0 {\n		return pr, part, err\n	}\n	places",
 		"./pkg/watch", "TestThousandBranchesOfOneMember",
+	},
+	{
+		"what the cluster refuses has its turn in every cycle", "pkg/watch/turn.go",
+		"turns[r.Unit.Label] = c.cycles + 1", "turns[r.Unit.Label] = 0",
+		"./pkg/watch", "TestHundredsOfBranches",
 	},
 	{
 		"the state is written over another's", "pkg/state/file/file.go",
@@ -226,7 +231,7 @@ var mutants = []mutant{
 	{
 		"a run is made whose number the state cannot hold", "pkg/plan/run.go",
 		"if n <= state.MaxNumber {", "if true {",
-		"./pkg/watch", "TestNumbersThatEnd",
+		"./pkg/watch", "TestScripts/number-at-the-end",
 	},
 	{
 		"a repository may take all of the state", "pkg/plan/problem.go",
@@ -316,8 +321,8 @@ var mutants = []mutant{
 		inTekton, "TestCancel",
 	},
 	{
-		"the trigger annotation is not compared on a cluster", "pkg/engine/tekton/tekton.go",
-		"err == nil && mine.Equal(theirs) && ", "err == nil && (mine.Equal(theirs) || true) && ",
+		"the trigger annotation is not compared on a cluster", "pkg/engine/generated/generated.go",
+		"errTheirs == nil && a.Equal(b) && ", "errTheirs == nil && (a.Equal(b) || true) && ",
 		inTekton, "TestCreate",
 	},
 	{

@@ -312,6 +312,9 @@ func (d *Decoder) Text(path string, n *yaml.Node, want string) (string, bool) {
 	return "", false
 }
 
+// AllowsUnset reports whether variables in secrets may be unset or empty.
+func (d *Decoder) AllowsUnset() bool { return d.opts.AllowUnset }
+
 // Value returns a scalar with its variables expanded.
 func (d *Decoder) Value(path string, n *yaml.Node, want string) (secret.Value, bool) {
 	return d.value(path, n, want, false)

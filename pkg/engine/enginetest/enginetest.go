@@ -1,4 +1,5 @@
-// Package enginetest is what every engine promises, as tests that each engine runs in its own folder.
+// Package enginetest is what every engine promises, as tests that each engine runs in its own folder, and Fake, an
+// engine for the tests of others.
 package enginetest
 
 import (
@@ -32,7 +33,8 @@ type Subject struct {
 	QAURL   string   // of a repository that can be cloned
 	QASHA   repo.SHA // the head of its branch main
 	Command string   // what a deployment does, until End
-	// End lets the run come to its end, well or not. It may be over only some time later.
+	// End lets the run come to its end, well or not; one that was cancelled does not end well. It may be over only some
+	// time later.
 	End func(run plan.Run, well bool)
 	// EndsCancelled says that a run which is cancelled ends without help.
 	EndsCancelled bool
@@ -237,7 +239,7 @@ func cancelled(t *trial) {
 		}
 	}
 	if !t.EndsCancelled {
-		t.End(run, false)
+		t.End(run, true)
 	}
 	if r := t.over(run.Name); !r.Failed() {
 		t.Errorf("a run that was cancelled reads %s, want that it failed", r.Reason)

@@ -27,6 +27,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/generated"
 	"github.com/tekton-sentry/sentry/pkg/engine/local/sandbox"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -47,6 +48,9 @@ type Options struct {
 	Env []string
 	// Hidden are names of variables that steps do not inherit, because they would not have them in a cluster.
 	Hidden []string
+	// Ended is told how a run of the unit ended, unless Close cut it off; default none. It may be set until the
+	// first run is created.
+	Ended func(unit string, out engine.Outcome)
 	// Log gets what is wrong on this machine; default none.
 	Log *slog.Logger
 	// Now is the clock of the tasks' start and end; default time.Now.
@@ -85,9 +89,7 @@ func New(o Options) *Engine {
 		o.Now = time.Now
 	}
 	e := &Engine{Options: o, out: output{w: o.Out}, journal: journal{o.Journal}, secrets: map[string]bool{}}
-	for _, name := range o.Hidden {
-		e.secrets[name] = true
-	}
+	e.Use(o.Env, o.Hidden)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e
 }
@@ -104,21 +106,12 @@ func (e *Engine) Use(env, hidden []string) {
 
 // Create starts the run, or as much of it as one PipelineRun holds, and returns; it goes on after ctx.
 func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
-	pr, part, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
-	if err != nil {
-		return engine.Made{}, err
-	}
-	created, err := e.create(ctx, pr)
-	if err != nil {
-		return engine.Made{}, err
-	}
-	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.TooLarge(part.NoRoom)}, nil
+	return generated.Create(cfg, run, pipelinerun.MaxMembers, func(pr *v1.PipelineRun) (bool, error) { return e.create(ctx, pr) })
 }
 
 // Check says why no PipelineRun can be made of the run.
 func (e *Engine) Check(cfg *config.Config, run plan.Run) error {
-	_, _, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
-	return err
+	return generated.Check(cfg, run, pipelinerun.MaxMembers)
 }
 
 // create starts the run and returns. created is false when a run of this name and trigger is known, as it is

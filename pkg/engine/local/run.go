@@ -156,6 +156,9 @@ func (e *Engine) execute(r *run) {
 		}
 	}
 	e.out.printf("PipelineRun %s: %s: %s", out.Name, out.Reason, out.Message)
+	if e.Ended != nil && !r.schedule.cutOff() {
+		e.Ended(r.unit, out)
+	}
 	r.publish()
 }
 
@@ -169,7 +172,13 @@ func (x *execution) start(t *task) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	x.stops[t] = cancel
 	// The statuses do not change any more once a finally task starts, and no other may name them.
-	params := t.spec.DeepCopy().Params.ReplaceVariables(x.schedule.statuses(), nil, nil)
+	values := x.schedule.statuses()
+	for _, p := range x.pr.Spec.PipelineSpec.Params {
+		if p.Default != nil {
+			values["params."+p.Name] = p.Default.StringVal
+		}
+	}
+	params := t.spec.DeepCopy().Params.ReplaceVariables(values, nil, nil)
 	timeout := x.timeoutOf(t)
 	go func() {
 		if timeout > 0 {

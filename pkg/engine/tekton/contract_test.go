@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/engine/enginetest"
@@ -32,7 +33,8 @@ func TestEngine(t *testing.T) {
 				o := s.Get(path)
 				// In the order of their numbers, as an API server's clock has it.
 				o["metadata"].(kubetest.Object)["creationTimestamp"] = fmt.Sprintf("2026-01-01T00:%02d:00Z", run.Trigger.Refs[0].N)
-				status := map[bool]string{true: "True", false: "False"}[well]
+				spec := o["spec"].(kubetest.Object)
+				status := map[bool]string{true: "True", false: "False"}[well && spec["status"] != v1.PipelineRunSpecStatusCancelledRunFinally]
 				o["status"] = kubetest.Object{
 					"completionTime": "2026-01-01T01:00:00Z",
 					"conditions":     []kubetest.Object{{"type": "Succeeded", "status": status, "reason": "R" + status}},

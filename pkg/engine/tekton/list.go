@@ -102,90 +102,126 @@ func (e *Engine) mine() string {
 	return pipelinerun.LabelInstance + "=" + e.of.Name
 }
 
+// selector selects the instance's runs among those that more selects.
+func (e *Engine) selector(more string) string {
+	return strings.Trim(pipelinerun.LabelManagedBy+"="+pipelinerun.ManagedBy+","+e.mine()+","+more, ",")
+}
+
+// owns reports whether the run is one of the instance's: a selector does not keep a proxy or a webhook from answering
+// with something else.
+func (e *Engine) owns(r *listed) bool {
+	labels := r.Metadata.Labels
+	return labels[pipelinerun.LabelManagedBy] == pipelinerun.ManagedBy && labels[pipelinerun.LabelInstance] == e.of.Name
+}
+
 // list returns the instance's PipelineRuns that match the selector, oldest first.
 func (e *Engine) list(ctx context.Context, selector string) ([]listed, error) {
-	options := metav1.ListOptions{
-		LabelSelector: strings.Trim(pipelinerun.LabelManagedBy+"="+pipelinerun.ManagedBy+","+e.mine()+","+selector, ","),
-		Limit:         pageSize,
-	}
-	var runs []listed
+	runs, _, err := e.listAt(ctx, selector)
+	return runs, err
+}
+
+// listAt is list, and returns the resourceVersion of the list, from which a watch goes on.
+func (e *Engine) listAt(ctx context.Context, selector string) (runs []listed, version string, err error) {
+	options := metav1.ListOptions{LabelSelector: e.selector(selector), Limit: pageSize}
 	for {
-		page, next, err := e.page(ctx, options, asTable)
+		page, err := e.page(ctx, options, asTable)
 		if errors.Is(err, errColumns) { // somebody changed the CustomResourceDefinition
-			page, next, err = e.page(ctx, options, "application/json")
+			page, err = e.page(ctx, options, "application/json")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list PipelineRuns in %s: %w", e.namespace, kube.Explain(err))
+			return nil, "", fmt.Errorf("list PipelineRuns in %s: %w", e.namespace, kube.Explain(err))
 		}
-		for _, r := range page {
-			// A selector does not keep a proxy or a webhook from answering with something else.
-			labels := r.Metadata.Labels
-			if labels[pipelinerun.LabelManagedBy] == pipelinerun.ManagedBy && labels[pipelinerun.LabelInstance] == e.of.Name {
+		version = page.version
+		for _, r := range page.runs {
+			if e.owns(&r) {
 				runs = append(runs, r)
 			}
 		}
-		if next == "" {
+		if page.next == "" {
 			break
 		}
-		if next == options.Continue || len(runs) > maxListed {
-			return nil, fmt.Errorf("list PipelineRuns in %s: the list does not end after %d runs", e.namespace, len(runs))
+		if page.next == options.Continue || len(runs) > maxListed {
+			return nil, "", fmt.Errorf("list PipelineRuns in %s: the list does not end after %d runs", e.namespace, len(runs))
 		}
-		options.Continue = next
+		options.Continue = page.next
 	}
 	slices.SortStableFunc(runs, func(a, b listed) int {
 		return cmp.Or(a.Metadata.CreationTimestamp.Compare(b.Metadata.CreationTimestamp), cmp.Compare(a.Metadata.Name, b.Metadata.Name))
 	})
-	return runs, nil
+	return runs, version, nil
 }
 
-func (e *Engine) page(ctx context.Context, options metav1.ListOptions, accept string) (runs []listed, next string, err error) {
+func (e *Engine) page(ctx context.Context, options metav1.ListOptions, accept string) (page, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	result := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).
 		SetHeader("Accept", accept).VersionedParams(&options, metav1.ParameterCodec).Do(ctx)
 	if err := result.Error(); err != nil { // which says more than that of Raw
-		return nil, "", err
+		return page{}, err
 	}
 	body, err := result.Raw()
 	if err != nil {
-		return nil, "", err
+		return page{}, err
 	}
 	return decodePage(body)
 }
 
+// page is a part of a list.
+type page struct {
+	runs    []listed
+	next    string // of the page after it; "" for the last
+	version string // of the whole list
+}
+
 // decodePage reads a page that is a table, or a list of whole PipelineRuns.
-func decodePage(body []byte) (runs []listed, next string, err error) {
-	var page struct {
-		Kind     string `json:"kind"`
-		Metadata struct {
-			Continue string `json:"continue"`
-		} `json:"metadata"`
-		Items   []listed `json:"items"`
-		Columns []struct {
-			Name string `json:"name"`
-		} `json:"columnDefinitions"`
-		Rows []struct {
-			Cells  []any  `json:"cells"`
-			Object listed `json:"object"`
-		} `json:"rows"`
+func decodePage(body []byte) (page, error) {
+	var list struct {
+		table
+		Items []listed `json:"items"`
 	}
-	if err := json.Unmarshal(body, &page); err != nil {
-		return nil, "", fmt.Errorf("the answer is no list: %w", err)
+	if err := json.Unmarshal(body, &list); err != nil {
+		return page{}, fmt.Errorf("the answer is no list: %w", err)
 	}
-	if page.Kind != "Table" {
-		return page.Items, page.Metadata.Continue, nil
+	p := page{list.Items, list.Metadata.Continue, list.Metadata.ResourceVersion}
+	if list.Kind != "Table" {
+		return p, nil
 	}
-	column := map[string]int{} // 0, the name's, is none of them
-	for i, c := range page.Columns {
-		column[c.Name] = i
+	var err error
+	p.runs, err = list.table.runs(list.Columns)
+	return p, err
+}
+
+// table is PipelineRuns with the columns that kubectl prints.
+type table struct {
+	Kind     string `json:"kind"`
+	Metadata struct {
+		Continue        string `json:"continue"`
+		ResourceVersion string `json:"resourceVersion"`
+	} `json:"metadata"`
+	Columns []column `json:"columnDefinitions"`
+	Rows    []struct {
+		Cells  []any  `json:"cells"`
+		Object listed `json:"object"`
+	} `json:"rows"`
+}
+
+type column struct {
+	Name string `json:"name"`
+}
+
+// runs returns the rows under the columns, which only the first of several tables tells.
+func (t *table) runs(columns []column) (runs []listed, err error) {
+	index := map[string]int{} // 0, the name's, is none of them
+	for i, c := range columns {
+		index[c.Name] = i
 	}
-	status, reason := column[statusColumn], column[reasonColumn]
+	status, reason := index[statusColumn], index[reasonColumn]
 	if status == 0 || reason == 0 {
-		return nil, "", errColumns
+		return nil, errColumns
 	}
-	for _, row := range page.Rows {
-		if len(row.Cells) != len(page.Columns) {
-			return nil, "", errColumns
+	for _, row := range t.Rows {
+		if len(row.Cells) != len(columns) {
+			return nil, errColumns
 		}
 		r := row.Object
 		end := ending{Type: apis.ConditionSucceeded, Status: corev1.ConditionUnknown}
@@ -196,7 +232,7 @@ func decodePage(body []byte) (runs []listed, next string, err error) {
 		r.Status.Conditions = []ending{end}
 		runs = append(runs, r)
 	}
-	return runs, page.Metadata.Continue, nil
+	return runs, nil
 }
 
 // Ended returns when the run ended, which no list tells to the second; zero when it has not, or is gone.

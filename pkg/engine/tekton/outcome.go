@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -30,6 +31,8 @@ const (
 	watchSeconds = 60
 	// watchLimit is when we end it, should the server have gone without a word.
 	watchLimit = 75 * time.Second
+	// startingLimit is when we end it while a pod is about to start, as the run itself does not change when one cannot.
+	startingLimit = 5 * time.Second
 	// followTries is how many times in a row the API server may fail while a run is followed: some minutes,
 	// in which a control plane is replaced.
 	followTries = 30
@@ -42,7 +45,7 @@ func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.O
 	var last engine.Outcome
 	var done time.Time
 	for failures := 0; ; {
-		out, version, err := e.outcome(ctx, name)
+		out, seen, err := e.outcome(ctx, name)
 		if err == nil {
 			last, failures = out, 0
 			progress(out)
@@ -52,7 +55,7 @@ func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.O
 			running := slices.ContainsFunc(out.Tasks, func(t engine.Task) bool { return t.Result == engine.Running })
 			switch {
 			case !out.Done:
-				err = e.awaitChange(ctx, name, version)
+				err = e.awaitChange(ctx, name, seen)
 			case !running || time.Since(done) > settle:
 				return out, nil
 			default:
@@ -72,14 +75,23 @@ func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.O
 	}
 }
 
-// awaitChange returns when the run is no longer at the version, or when the watch ends, which API servers
+// seen is what following a run has to know of it beside its outcome.
+type seen struct {
+	version  string // resourceVersion of the run
+	starting bool   // the pod of a task does not run yet
+}
+
+// awaitChange returns when the run is no longer as it was seen, or when the watch ends, which API servers
 // do after some minutes: the caller reads the run again in either case.
-func (e *Engine) awaitChange(ctx context.Context, name, version string) error {
-	seconds := int64(watchSeconds)
-	watching, cancel := context.WithTimeout(ctx, watchLimit)
+func (e *Engine) awaitChange(ctx context.Context, name string, seen seen) error {
+	seconds, limit := int64(watchSeconds), watchLimit
+	if seen.starting {
+		limit = startingLimit
+	}
+	watching, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	w, err := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).VersionedParams(&metav1.ListOptions{
-		FieldSelector: "metadata.name=" + name, ResourceVersion: version, Watch: true, TimeoutSeconds: &seconds,
+		FieldSelector: "metadata.name=" + name, ResourceVersion: seen.version, Watch: true, TimeoutSeconds: &seconds,
 	}, metav1.ParameterCodec).Watch(watching)
 	if apierrors.IsForbidden(err) { // Sentry's own Role has no use for watching
 		return pause(ctx, 2*time.Second)
@@ -111,19 +123,23 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// outcome reads the run and its TaskRuns, and returns the run's resourceVersion with what they say.
-func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, string, error) {
+// outcome reads the run and its TaskRuns.
+func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, seen, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	pr, err := e.get(ctx, name)
 	if err != nil {
-		return engine.Outcome{}, "", err
+		return engine.Outcome{}, seen{}, err
 	}
 	children, err := e.children(ctx, name)
 	if err != nil {
-		return engine.Outcome{}, "", err
+		return engine.Outcome{}, seen{}, err
 	}
-	return outcomeOf(pr, children), pr.ResourceVersion, nil
+	starting := slices.ContainsFunc(children, func(tr v1.TaskRun) bool {
+		c := tr.Status.GetCondition(apis.ConditionSucceeded)
+		return c == nil || c.IsUnknown() && c.Reason != string(v1.TaskRunReasonRunning)
+	})
+	return outcomeOf(pr, children), seen{pr.ResourceVersion, starting}, nil
 }
 
 func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
@@ -154,6 +170,20 @@ func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
 	return out
 }
 
+// obstacle returns what keeps the pod of a TaskRun that has not ended from starting, such as a quota, an image that cannot
+// be pulled or no node with room. Each pod is Pending for a moment, and no obstacle then.
+func obstacle(c *apis.Condition) string {
+	if c == nil {
+		return ""
+	}
+	onItsWay := strings.HasPrefix(c.Message, "pod status ") && !strings.Contains(c.Message, `"PodScheduled"`)
+	switch {
+	case c.Reason == "", c.Reason == string(v1.TaskRunReasonStarted), c.Reason == string(v1.TaskRunReasonRunning), onItsWay, c.Reason == c.Message:
+		return ""
+	}
+	return c.Reason + ": " + c.Message
+}
+
 func taskOf(name string, tr *v1.TaskRun) engine.Task {
 	task := engine.Task{Name: name, Result: engine.Running}
 	if tr.Status.StartTime != nil {
@@ -164,6 +194,7 @@ func taskOf(name string, tr *v1.TaskRun) engine.Task {
 	}
 	c := tr.Status.GetCondition(apis.ConditionSucceeded)
 	if c == nil || c.IsUnknown() {
+		task.Message = obstacle(c)
 		return task
 	}
 	task.Message = c.Message

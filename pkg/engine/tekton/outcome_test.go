@@ -73,15 +73,17 @@ func TestOutcomeOf(t *testing.T) {
 		child("ended", corev1.ConditionFalse, "TaskRunCancelled", string(v1.TaskRunCancelledByPipelineTimeoutMsg)),
 		child("cancelled", corev1.ConditionFalse, "TaskRunCancelled", ""),
 		child("busy", corev1.ConditionUnknown, "Running", ""),
+		child("waits", corev1.ConditionUnknown, "ExceededResourceQuota", ""),
 	}
+	children[7].Status.Conditions[0].Message = "pods \"web\" is forbidden: exceeded quota"
 	want := []engine.Result{
-		engine.Succeeded, engine.Failed, engine.Ignored, engine.TimedOut, engine.TimedOut, engine.Cancelled, engine.Running, engine.Skipped, "", "",
+		engine.Succeeded, engine.Failed, engine.Ignored, engine.TimedOut, engine.TimedOut, engine.Cancelled, engine.Running, engine.Running, engine.Skipped, "", "",
 	}
 	pr := &v1.PipelineRun{}
 	pr.Status.Status = condition(corev1.ConditionUnknown, "Running")
 	pr.Status.SkippedTasks = []v1.SkippedTask{{Name: "gate", Reason: v1.WhenExpressionsSkip}}
 	pr.Spec.PipelineSpec = &v1.PipelineSpec{Finally: []v1.PipelineTask{{Name: "verdict"}}}
-	for _, name := range []string{"ok", "bad", "ignored", "slow", "ended", "cancelled", "busy", "gate", "later"} {
+	for _, name := range []string{"ok", "bad", "ignored", "slow", "ended", "cancelled", "busy", "waits", "gate", "later"} {
 		pr.Spec.PipelineSpec.Tasks = append(pr.Spec.PipelineSpec.Tasks, v1.PipelineTask{Name: name})
 	}
 	check := func(what string, want []engine.Result) {
@@ -95,7 +97,21 @@ func TestOutcomeOf(t *testing.T) {
 		}
 	}
 	check("while it runs", want)
+	tasks := outcomeOf(pr, children).Tasks
+	if busy, waits := tasks[6].Message, tasks[7].Message; busy != "" || waits != "ExceededResourceQuota: pods \"web\" is forbidden: exceeded quota" {
+		t.Errorf("while they run, %q is said of one task and %q of one that waits for a quota", busy, waits)
+	}
+	for message, want := range map[string]string{
+		`pod status "PodScheduled":"False"; message: "0/1 nodes are available"`: `Pending: pod status "PodScheduled":"False"; message: "0/1 nodes are available"`,
+		`build step "step-deploy" is pending with reason "Back-off"`:            `Pending: build step "step-deploy" is pending with reason "Back-off"`,
+		`pod status "PodReadyToStartContainers":"False"; message: ""`:           "",
+		"Pending": "",
+	} {
+		if got := obstacle(&apis.Condition{Reason: "Pending", Message: message}); got != want {
+			t.Errorf("obstacle(%s) = %q, want %q", message, got, want)
+		}
+	}
 	pr.Status.Status = condition(corev1.ConditionFalse, "Failed")
-	want[8], want[9] = engine.Skipped, engine.Skipped
+	want[9], want[10] = engine.Skipped, engine.Skipped
 	check("what never started when it has ended", want)
 }

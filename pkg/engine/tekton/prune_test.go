@@ -178,7 +178,7 @@ func BenchmarkDecodePage(b *testing.B) {
 	body := []byte(`{"kind":"Table","columnDefinitions":[{"name":"Name"},{"name":"Succeeded"},{"name":"Reason"}],"rows":[` + row + strings.Repeat(","+row, pageSize-1) + `]}`)
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
-		if _, _, err := decodePage(body); err != nil {
+		if _, err := decodePage(body); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/generated"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -54,21 +55,12 @@ func (e *Engine) Namespace() string { return e.namespace }
 
 // Create makes the PipelineRun of the run exist, or of as much of it as one holds.
 func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
-	pr, part, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
-	if err != nil {
-		return engine.Made{}, err
-	}
-	created, err := e.create(ctx, pr)
-	if err != nil {
-		return engine.Made{}, err
-	}
-	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.TooLarge(part.NoRoom)}, nil
+	return generated.Create(cfg, run, pipelinerun.MaxMembers, func(pr *v1.PipelineRun) (bool, error) { return e.create(ctx, pr) })
 }
 
 // Check says why no PipelineRun can be made of the run.
 func (e *Engine) Check(cfg *config.Config, run plan.Run) error {
-	_, _, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
-	return err
+	return generated.Check(cfg, run, pipelinerun.MaxMembers)
 }
 
 // create makes the PipelineRun exist. When one of that name exists already, its trigger and its signature
@@ -88,14 +80,7 @@ func (e *Engine) create(ctx context.Context, pr *v1.PipelineRun) (created bool, 
 	if err != nil {
 		return false, err
 	}
-	mine, err := pipelinerun.TriggerOf(pr)
-	if err != nil {
-		return false, err
-	}
-	theirs, err := pipelinerun.TriggerOf(existing)
-	const signature = pipelinerun.AnnotationSignature
-	same := err == nil && mine.Equal(theirs) && pr.Annotations[signature] == existing.Annotations[signature]
-	if !same {
+	if !generated.Same(pr, existing) {
 		return false, fmt.Errorf("create PipelineRun %s/%s: %w", e.namespace, pr.Name, engine.ErrNameTaken)
 	}
 	return false, nil

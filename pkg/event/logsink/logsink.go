@@ -3,11 +3,13 @@ package logsink
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -30,8 +32,13 @@ func Write(log *slog.Logger, e event.Event) {
 		log.Info("found the pipeline run of an earlier attempt", "unit", e.Run.Unit.Label, "run", e.Run.Name)
 	case event.RunWaiting:
 		waiting(log, e.Run)
+	case event.RunsDeferred:
+		log.Info("more runs of the repository are due than a cycle makes; the others wait for the next cycle",
+			"repo", e.Repository, "made", e.Most, "waiting", e.Runs)
 	case event.RunCancelled:
 		cancelled(log, e)
+	case event.RunEnded:
+		ended(log, e)
 	case event.RunsLearned:
 		log.Info("found runs that the state does not know; remembering them", "repos", e.Repositories)
 	case event.RunsKept:
@@ -222,4 +229,37 @@ func (g *groups) log(write func(string, ...any), one, many string) {
 			write(one, append([]any{"repo", r}, args...)...)
 		}
 	}
+}
+
+// maxWhy bounds what a cluster says of a deployment that failed, in characters.
+const maxWhy = 300
+
+// ended names the deployments that did not succeed, by how each ended.
+func ended(log *slog.Logger, e event.RunEnded) {
+	args := []any{"unit", e.Unit, "run", e.Outcome.Name}
+	if e.Outcome.Succeeded {
+		log.Info("the run succeeded", args...)
+		return
+	}
+	args = append(args, "reason", e.Outcome.Reason)
+	why := "" // of the first that has words for it
+	for _, result := range []engine.Result{engine.Failed, engine.Ignored, engine.TimedOut, engine.Cancelled, engine.Skipped} {
+		var names []string
+		for _, t := range e.Outcome.Tasks {
+			if t.Result != result {
+				continue
+			}
+			names = append(names, t.Name)
+			if why == "" && t.Message != "" && result != engine.Skipped {
+				why = fmt.Sprintf("%s: %.*s", t.Name, maxWhy, t.Message)
+			}
+		}
+		if len(names) > 0 {
+			args = append(args, strings.ToLower(string(result)), strings.Join(names, ", "))
+		}
+	}
+	if why != "" {
+		args = append(args, "why", why)
+	}
+	log.Error("the run did not succeed", args...)
 }

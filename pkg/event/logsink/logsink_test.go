@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -43,5 +44,23 @@ func TestCreatedOfManyRefs(t *testing.T) {
 	logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), event.RunCreated{Run: run})
 	if want := `changes="api@main=1111111 web@dev=2222222"`; !strings.Contains(out.String(), want) {
 		t.Errorf("the text lacks %s:\n%s", want, &out)
+	}
+}
+
+// The end of a run tells a deployment that failed from those that never began for it.
+func TestEnded(t *testing.T) {
+	outcome := engine.Outcome{Name: "shop-0123456789", Done: true, Reason: "Failed", Tasks: []engine.Task{
+		{Name: "api", Result: engine.Succeeded}, {Name: "web", Result: engine.Failed, Message: "exited with code 3"},
+		{Name: "docs", Result: engine.Skipped, Message: "Parent Tasks were skipped"}, {Name: "mail", Result: engine.Skipped},
+	}}
+	for want, e := range map[string]event.RunEnded{
+		`level=ERROR msg="the run did not succeed" unit=shop run=shop-0123456789 reason=Failed failed=web skipped="docs, mail" why="web: exited with code 3"`: {Unit: "shop", Outcome: outcome},
+		`level=INFO msg="the run succeeded" unit=shop run=shop-1`: {Unit: "shop", Outcome: engine.Outcome{Name: "shop-1", Succeeded: true}},
+	} {
+		var out bytes.Buffer
+		logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), e)
+		if !strings.HasSuffix(out.String(), want+"\n") {
+			t.Errorf("got  %swant %s", &out, want)
+		}
 	}
 }

@@ -34,7 +34,8 @@ type Reader struct {
 	Version string            // of Sentry, for the User-Agent
 	Timeout time.Duration     // per endpoint and call; 0 = DefaultTimeout
 	Log     *slog.Logger      // nil = nothing is logged
-	Base    http.RoundTripper // shared by all endpoints; nil = NewTransport for each
+	Base    http.RoundTripper // shared by all endpoints; nil = one of Network for each
+	Network *transport.Network
 	// Sweep is the time within which every repository is read where its Host is a Prefilter. 0 = all are read
 	// every time, and no Prefilter is asked.
 	Sweep time.Duration
@@ -225,7 +226,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	}
 	base := r.Base
 	if base == nil {
-		base = transport.NewTransport()
+		base = r.Network.Transport()
 	}
 	opened := githost.Endpoint{Type: s.Type, Origin: account.Origin, APIURL: s.APIURL, Auth: s.Auth}
 	gate := transport.NewGate(base, opened, r.timeout()/10)

@@ -26,13 +26,12 @@ const (
 	maxRedirects = 5
 )
 
-// NewTransport returns the connections that a client of a Git host uses: proxies from HTTPS_PROXY,
-// HTTP_PROXY and NO_PROXY, TLS 1.2 or newer, connections kept for the next cycle. A private CA is trusted
-// the way every Go program does it: SSL_CERT_FILE names a PEM file and SSL_CERT_DIR a directory, and both
-// are read once, when the program first needs them.
+// NewTransport returns the connections that a client of a Git host uses: TLS 1.2 or newer, kept for the next cycle. Its
+// proxies and certificate authorities are those of the environment and the system; Network.Transport has others.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  quietProxy(http.ProxyFromEnvironment),
+		OnProxyConnectResponse: connected,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
@@ -50,7 +49,7 @@ func quietProxy(find func(*http.Request) (*url.URL, error)) func(*http.Request) 
 	return func(req *http.Request) (*url.URL, error) {
 		u, err := find(req)
 		if err != nil {
-			return nil, errors.New("the proxy address in HTTPS_PROXY or HTTP_PROXY is not a URL")
+			return nil, errors.New("the proxy address in global.proxy, or HTTPS_PROXY or HTTP_PROXY of the environment, is not a URL")
 		}
 		return u, nil
 	}

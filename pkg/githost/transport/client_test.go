@@ -180,8 +180,8 @@ func TestCertificates(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	_, err := read(testClient(t), get(t, server.URL))
-	if e := githost.WrapError("h", err); e.Kind != githost.Invalid || !strings.Contains(e.Error(), "SSL_CERT_FILE") {
-		t.Errorf("a private authority: got %v, want a hint at SSL_CERT_FILE", e)
+	if e := githost.WrapError("h", err); e.Kind != githost.Invalid || !strings.Contains(e.Error(), "global.ca") {
+		t.Errorf("a private authority: got %v, want a hint at global.ca", e)
 	}
 	_, err = read(testClient(t), get(t, strings.Replace(server.URL, "https:", "http:", 1)))
 	if err != nil {

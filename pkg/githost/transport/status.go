@@ -43,7 +43,7 @@ func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 	case s == http.StatusForbidden:
 		kind, hint = githost.Denied, "not open to everybody: set auth.token"
 	case s == http.StatusProxyAuthRequired:
-		kind, hint = githost.Denied, "the proxy wants a credential: write it into HTTPS_PROXY or HTTP_PROXY"
+		kind, hint = githost.Denied, "the proxy "+proxyCredential
 	case s == http.StatusNotFound, s == http.StatusGone:
 		kind, hint = githost.NotFound, "no such repository, or this credential may not see it"
 	case s >= 500, s == http.StatusRequestTimeout, s == http.StatusTooEarly:

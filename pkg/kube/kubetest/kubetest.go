@@ -5,7 +5,9 @@ package kubetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -139,8 +141,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	path := r.URL.Path
 	var body Object
-	if r.Method == http.MethodPost || r.Method == http.MethodPut {
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil && !errors.Is(err, io.EOF) { // Fault has read it
 			Refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 			return
 		}
@@ -174,6 +176,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost, http.MethodPut:
 		s.put(path, body)
 		old = body
+	case http.MethodPatch:
+		old = merged(old, body)
+		s.put(path, old)
 	case http.MethodDelete:
 		delete(s.objects, path)
 	case http.MethodGet:
@@ -182,6 +187,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusOK, old)
+}
+
+// merged returns o with the changes of a JSON merge patch that deletes nothing.
+func merged(o, patch Object) Object {
+	o = maps.Clone(o)
+	for key, value := range patch {
+		was, _ := o[key].(Object)
+		if changes, ok := value.(Object); ok && was != nil {
+			value = merged(was, changes)
+		}
+		o[key] = value
+	}
+	return o
 }
 
 // list answers with the objects that the selector wants, in pages.

@@ -23,6 +23,9 @@ ROOT_URL = $gitea_url/
 STATIC_ROOT_PATH = $source
 OFFLINE_MODE = true
 DISABLE_SSH = true
+LFS_START_SERVER = true
+[lfs]
+PATH = $dir/gitea/lfs
 [database]
 DB_TYPE = sqlite3
 PATH = $dir/gitea/gitea.db

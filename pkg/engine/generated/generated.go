@@ -1,0 +1,40 @@
+// Package generated has what the engines share that make a PipelineRun of each planned run.
+package generated
+
+import (
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+)
+
+// Create has create make the PipelineRun of the run, or of as much of it as one PipelineRun holds: most deployments,
+// and pipelinerun.MaxSize. create reports false when an earlier attempt made it.
+func Create(cfg *config.Config, run plan.Run, most int, create func(*v1.PipelineRun) (created bool, err error)) (engine.Made, error) {
+	pr, part, err := pipelinerun.Fit(cfg, run, most)
+	if err != nil {
+		return engine.Made{}, err
+	}
+	created, err := create(pr)
+	if err != nil {
+		return engine.Made{}, err
+	}
+	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.TooLarge(part.NoRoom)}, nil
+}
+
+// Check says why Create would make nothing of the run.
+func Check(cfg *config.Config, run plan.Run, most int) error {
+	_, _, err := pipelinerun.Fit(cfg, run, most)
+	return err
+}
+
+// Same reports whether one Sentry made both PipelineRuns, which have one name, for the same change: it compares their
+// triggers and signatures.
+func Same(mine, theirs *v1.PipelineRun) bool {
+	a, errMine := pipelinerun.TriggerOf(mine)
+	b, errTheirs := pipelinerun.TriggerOf(theirs)
+	const signature = pipelinerun.AnnotationSignature
+	return errMine == nil && errTheirs == nil && a.Equal(b) && mine.Annotations[signature] == theirs.Annotations[signature]
+}

@@ -1,0 +1,170 @@
+package tekton
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+)
+
+const (
+	// tellWithin bounds the age of a run whose end is told although nobody listened when it came.
+	tellWithin = 24 * time.Hour
+	// listenFor is how long one watch lasts at least, and at most twice as long. The next one goes on from there.
+	listenFor = 5 * time.Minute
+	// Pauses after a failure of the API server, and where only a person can mend it, such as a right that is missing.
+	minEndsPause   = time.Second
+	maxEndsPause   = time.Minute
+	forbiddenPause = 10 * time.Minute
+	// maxEvent bounds one event of a watch, whose annotations hold 256 KiB at most.
+	maxEvent = 1 << 20
+)
+
+// errGone says that a watch cannot go on from where it was.
+var errGone = errors.New("the API server does not remember the version any more")
+
+// ends is Ends at work.
+type ends struct {
+	*Engine
+	log  *slog.Logger
+	told func(unit string, out engine.Outcome)
+}
+
+// Ends tells how the instance's runs end, also those that people made under its labels, until ctx ends. It begins with
+// those of the last day that ended while nobody listened. A run whose end was told is marked on the cluster: a Sentry
+// that is killed in between tells it twice. Whoever may create PipelineRuns can make one of which it tells.
+//
+// One watch is all that an idle cluster costs. Trouble is logged as it begins and sat out.
+func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(unit string, out engine.Outcome)) {
+	x := &ends{e, log, told}
+	wait, failing := minEndsPause, false
+	for ctx.Err() == nil {
+		err := x.listen(ctx, func() { wait, failing = minEndsPause, false })
+		if ctx.Err() != nil {
+			return
+		}
+		if !failing && !errors.Is(err, errGone) {
+			log.Warn("it is not known how runs end; it is tried again", "err", err)
+			failing = true
+		}
+		if apierrors.IsForbidden(err) || errors.Is(err, errColumns) {
+			wait = forbiddenPause
+		}
+		_ = pause(ctx, wait)
+		wait = min(2*wait, maxEndsPause)
+	}
+}
+
+// listen tells of the ends that there were, and then of each that comes. It calls well whenever the watch works.
+func (x *ends) listen(ctx context.Context, well func()) error {
+	runs, version, err := x.listAt(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if time.Since(r.Metadata.CreationTimestamp) > tellWithin {
+			continue
+		}
+		if err := x.look(ctx, r); err != nil {
+			return err
+		}
+	}
+	for {
+		if version, err = x.watch(ctx, version, well); err != nil {
+			return err
+		}
+	}
+}
+
+// watch tells of the ends after the version, until the API server ends the watch, and returns the version then.
+func (x *ends) watch(ctx context.Context, version string, well func()) (string, error) {
+	seconds := int64((listenFor + rand.N(listenFor)) / time.Second)
+	watching, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+callTimeout)
+	defer cancel()
+	body, err := x.cluster.Tekton.Get().Namespace(x.namespace).Resource(pipelineRuns).SetHeader("Accept", asTable).
+		VersionedParams(&metav1.ListOptions{
+			LabelSelector: x.selector(""), ResourceVersion: version, Watch: true, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
+		}, metav1.ParameterCodec).Stream(watching)
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return "", errGone
+	}
+	if err != nil {
+		return "", fmt.Errorf("watch PipelineRuns in %s: %w", x.namespace, kube.Explain(err))
+	}
+	defer body.Close()
+	var columns []column
+	bounded := &io.LimitedReader{R: body, N: maxEvent}
+	for events := json.NewDecoder(bounded); ; bounded.N = maxEvent {
+		var event struct {
+			Type   string `json:"type"`
+			Object table  `json:"object"`
+		}
+		if err := events.Decode(&event); err != nil {
+			// The server ended it, or what is between: the version is as good as ever.
+			well()
+			return version, pause(ctx, minEndsPause)
+		}
+		if event.Type == "ERROR" {
+			return "", errGone
+		}
+		version = cmp.Or(event.Object.Metadata.ResourceVersion, version)
+		if len(event.Object.Columns) > 0 {
+			columns = event.Object.Columns
+		}
+		if event.Type != "ADDED" && event.Type != "MODIFIED" {
+			continue
+		}
+		runs, err := event.Object.runs(columns)
+		if err != nil {
+			return "", fmt.Errorf("watch PipelineRuns in %s: %w", x.namespace, err)
+		}
+		well()
+		for _, r := range runs {
+			if err := x.look(ctx, r); err != nil {
+				return "", err
+			}
+		}
+	}
+}
+
+// look tells how the run ended, if it has and nobody was told.
+func (x *ends) look(ctx context.Context, r listed) error {
+	name := r.Metadata.Name
+	if !r.done() || !x.owns(&r) || r.Metadata.Annotations[pipelinerun.AnnotationTold] == name {
+		return nil
+	}
+	out, err := x.Follow(ctx, name, func(engine.Outcome) {}) // until its tasks have ended, too
+	if apierrors.IsNotFound(err) {
+		return nil // it was deleted meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	x.told(r.unit(), out)
+	return x.mark(ctx, name)
+}
+
+// mark notes on the run that its end was told.
+func (x *ends) mark(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, pipelinerun.AnnotationTold, name)
+	err := x.cluster.Tekton.Patch(types.MergePatchType).Namespace(x.namespace).Resource(pipelineRuns).Name(name).Body(patch).Do(ctx).Error()
+	if err == nil || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return fmt.Errorf("note that the end of PipelineRun %s/%s was told: %w", x.namespace, name, kube.Explain(err))
+}

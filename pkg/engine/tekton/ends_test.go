@@ -1,0 +1,185 @@
+package tekton
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/instance"
+	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+)
+
+// listener is Ends at work beside an API server, on fake time.
+type listener struct {
+	server  *kubetest.Server
+	watches []func(w http.ResponseWriter, r *http.Request) // how each watch is answered, in their order; then silently
+	watched int
+	lists   int
+	told    []string // "run: reason"
+	log     strings.Builder
+}
+
+func (l *listener) fault(w http.ResponseWriter, r *http.Request) bool {
+	query := r.URL.Query()
+	switch {
+	case query.Get("watch") != "" && query.Get("fieldSelector") == "":
+		answer := silent
+		if l.watched < len(l.watches) {
+			answer = l.watches[l.watched]
+		}
+		l.watched++
+		answer(w, r)
+		return true
+	case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/pipelineruns"):
+		l.lists++
+	}
+	return false
+}
+
+// listen has Ends work for a while, after the runs that prepare puts there.
+func (l *listener) listen(t *testing.T, prepare func(), forTime time.Duration) {
+	t.Helper()
+	server, c := kubetest.NewPiped(t)
+	l.server = server
+	server.Fault = l.fault
+	prepare()
+	ctx, cancel := context.WithTimeout(t.Context(), forTime)
+	defer cancel()
+	New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), func(unit string, out engine.Outcome) {
+		l.told = append(l.told, unit+" "+out.Name+": "+out.Reason)
+	})
+}
+
+// put puts a run of unit a there, created so long ago.
+func (l *listener) put(name string, age time.Duration, status string) {
+	putRun(l.server, "a", name, time.Now().Add(-age).Format(time.RFC3339), status)
+}
+
+// annotate gives a run the annotation that its end was told of the run `of`.
+func (l *listener) annotate(name, of string) {
+	annotations := l.server.Get(runsPath + "/" + name)["metadata"].(kubetest.Object)["annotations"].(kubetest.Object)
+	annotations[pipelinerun.AnnotationTold] = of
+}
+
+// events answers a watch with an event of each run, as it stands then, and keeps it open. Only the first table of a watch tells
+// the columns.
+func (l *listener) events(names ...string) func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		columns := `"columnDefinitions":[{"name":"Name"},{"name":"Succeeded"},{"name":"Reason"}],`
+		fmt.Fprintf(w, `{"type":"BOOKMARK","object":{"kind":"Table",%s"metadata":{"resourceVersion":"7"},"rows":[{"cells":["",null,null],"object":{}}]}}`, columns)
+		for _, name := range names {
+			run := l.server.Get(runsPath + "/" + name)
+			meta, _ := json.Marshal(run["metadata"])
+			status := run["status"].(kubetest.Object)["conditions"].([]kubetest.Object)[0]["status"]
+			fmt.Fprintf(w, `{"type":"MODIFIED","object":{"kind":"Table","metadata":{"resourceVersion":"8"},"rows":[{"cells":[%q,%q,"R"],"object":{"metadata":%s}}]}}`, name, status, meta)
+		}
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}
+}
+
+func TestEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{}
+		l.watches = []func(http.ResponseWriter, *http.Request){
+			func(w http.ResponseWriter, r *http.Request) {
+				l.put("active", time.Hour, "True")
+				l.events("active", "failed", "failed")(w, r)
+			},
+		}
+		l.listen(t, func() {
+			l.put("failed", time.Hour, "False")
+			l.put("known", time.Hour, "False")
+			l.annotate("known", "known")
+			l.put("again", time.Hour, "True") // runs known again, with all its annotations
+			l.annotate("again", "known")
+			l.put("old", 25*time.Hour, "False")
+			l.put("active", time.Hour, "Unknown")
+			foreign := l.server.Get(runsPath + "/old")
+			text, _ := json.Marshal(foreign)
+			var other kubetest.Object
+			_ = json.Unmarshal(text, &other)
+			other["metadata"].(kubetest.Object)["labels"].(kubetest.Object)[pipelinerun.LabelInstance] = "b"
+			l.server.Put(runsPath+"/other", other)
+		}, time.Hour)
+		want := []string{"a again: RTrue", "a failed: RFalse", "a active: RTrue"}
+		if !slices.Equal(l.told, want) {
+			t.Errorf("told %q, want %q", l.told, want)
+		}
+		if writes := l.server.Writes(); !slices.Equal(writes, []string{"PATCH again", "PATCH failed", "PATCH active"}) {
+			t.Errorf("wrote %q, want a mark on each of which was told", writes)
+		}
+		if l.lists != 1 || l.watched < 5 || l.watched > 13 || l.log.Len() > 0 {
+			t.Errorf("an hour took %d lists and %d watches, want one list and a watch every five to ten minutes\n%s", l.lists, l.watched, &l.log)
+		}
+	})
+}
+
+// What the API server forgot or refuses is listed again, and trouble is a line of the log as it begins.
+func TestEndsInTrouble(t *testing.T) {
+	gone := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":410,"reason":"Expired"}}`)
+	}
+	for name, tt := range map[string]struct {
+		answer func(http.ResponseWriter, *http.Request)
+		within time.Duration // of which the end is told
+		lines  int
+	}{
+		"the version is too old":         {gone, 10 * time.Second, 0},
+		"the version is refused":         {refuse(http.StatusGone, metav1.StatusReasonExpired), 10 * time.Second, 0},
+		"the API server is down":         {refuse(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable), 3 * time.Minute, 1},
+		"the connection is cut":          {cut, 10 * time.Second, 0},
+		"the event is endless":           {endless, 10 * time.Second, 0},
+		"the watch is not allowed":       {refuse(http.StatusForbidden, metav1.StatusReasonForbidden), 31 * time.Minute, 1},
+		"the event is no table of these": {noTable, 31 * time.Minute, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &listener{}
+				l.watches = []func(http.ResponseWriter, *http.Request){tt.answer, tt.answer, tt.answer, func(w http.ResponseWriter, r *http.Request) {
+					l.put("late", time.Minute, "False")
+					l.events("late")(w, r)
+				}}
+				l.listen(t, func() { l.put("late", time.Minute, "Unknown") }, tt.within)
+				if !slices.Equal(l.told, []string{"a late: RFalse"}) {
+					t.Errorf("within %s it told %q, want the end of the run", tt.within, l.told)
+				}
+				if lines := strings.Count(l.log.String(), "\n"); lines != tt.lines {
+					t.Errorf("%d lines of the log, want %d:\n%s", lines, tt.lines, &l.log)
+				}
+			})
+		})
+	}
+}
+
+// endless is a watch whose one event does not end.
+func endless(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, `{"type":"`)
+	for r.Context().Err() == nil {
+		if _, err := w.Write([]byte(strings.Repeat("x", 64<<10))); err != nil {
+			return
+		}
+	}
+}
+
+// noTable is a watch of an API server that knows none of the columns.
+func noTable(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, `{"type":"MODIFIED","object":{"kind":"PipelineRun","metadata":{"name":"late"}}}`)
+	w.(http.Flusher).Flush()
+	<-r.Context().Done()
+}

@@ -1,0 +1,84 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+)
+
+// TestEndsAreTold kills a Sentry while a run of two members works, of which the first fails. The next Sentry tells how it
+// ended, the one after that does not tell it again.
+func TestEndsAreTold(t *testing.T) {
+	t.Parallel()
+	const ns = "sentry-ends"
+	giteaCredentials(t)
+	namespace(t, ns)
+	repository := newRepo(t, ns, map[string]string{"README": "an application"})
+	file, log := filepath.Join(t.TempDir(), "sentry.yaml"), filepath.Join(t.TempDir(), "log")
+	write(t, file, "groups: {shop: {execution_strategy: sequential}}\nrepositories:"+
+		soakRepository("web", "shop", "gitea", repository.url, repository.url, "sleep 5; exit 3")+
+		soakRepository("mail", "shop", "gitea", repository.url, repository.url, "true")+soakGlobal())
+	account := (&pollerAccount{t: t, ns: ns, role: pollerRole(t)}).kubeconfig("poller")
+	watch := func() (kill func()) {
+		t.Helper()
+		out, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), env.sentry, "watch", "--interval", "2s", "-c", file, "-n", ns, "--kubeconfig", account)
+		cmd.Stderr = out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			_ = out.Close()
+		}
+	}
+	said := func() string {
+		text, _ := os.ReadFile(log)
+		return string(text)
+	}
+	awaitSaid := func(what string) {
+		t.Helper()
+		await(t, 2*time.Minute, "the log to say "+what, func() (bool, string) { return strings.Contains(said(), what), said() })
+	}
+	const end = "[reason=Failed] [failed=web] [skipped=mail] [why="
+
+	kill := watch()
+	awaitSaid("first seen")
+	repository.push("main", map[string]string{"pushed": "first"})
+	awaitSaid("created pipeline run")
+	kill()
+	first := get[v1.PipelineRunList](t, "-n", ns, "pipelineruns").Items[0].Name
+	awaitEnd(t, ns, first)
+	if strings.Contains(said(), end) {
+		t.Fatalf("the end was told before it came:\n%s", said())
+	}
+
+	kill = watch()
+	awaitSaid("[run=" + first + "] " + end)
+	if !strings.Contains(said(), `exited with code 3`) {
+		t.Errorf("the log does not say why the member failed:\n%s", said())
+	}
+	await(t, time.Minute, "the mark on the run", func() (bool, string) {
+		mark := get[v1.PipelineRun](t, "-n", ns, "pipelinerun", first).Annotations["tekton-sentry.dev/told"]
+		return mark == first, mark
+	})
+	kill()
+
+	kill = watch()
+	defer kill()
+	repository.push("main", map[string]string{"pushed": "second"})
+	await(t, 2*time.Minute, "the end of the second run to be told", func() (bool, string) { return strings.Count(said(), end) == 2, said() })
+	if n := strings.Count(said(), fmt.Sprintf("[run=%s] %s", first, end)); n != 1 {
+		t.Errorf("the end of the first run was told %d times, want once:\n%s", n, said())
+	}
+}

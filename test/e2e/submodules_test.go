@@ -1,0 +1,36 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSubmodules clones a QA repository with two submodules, which nobody can read without the credential.
+func TestSubmodules(t *testing.T) {
+	t.Parallel()
+	p := newPodTrial(t, "sentry-submodules")
+	modules := ""
+	for _, name := range []string{"lib", "charts"} {
+		module := newRepo(t, p.ns+"-"+name, map[string]string{"name": name})
+		url := module.url
+		if name == "charts" {
+			url = "../" + module.name // beside the QA repository
+		}
+		modules += fmt.Sprintf("[submodule %q]\n\tpath = %[1]s\n\turl = %s\n", name, url)
+		if err := os.Mkdir(filepath.Join(p.repo.dir, name), 0o755); err != nil { // or git takes it for deleted
+			t.Fatal(err)
+		}
+		p.repo.git("update-index", "--add", "--cacheinfo", "160000,"+module.git("rev-parse", "HEAD")+","+name)
+	}
+	p.repo.push("main", map[string]string{".gitmodules": modules})
+	const commands = `commands: ['test "$(cat lib/name)" = lib', 'test "$(cat charts/name)" = charts']`
+	if said, ok := p.deploy("{}", "submodules: true\n      "+commands); !ok {
+		t.Errorf("with submodules: true:\n%s\n%s", said, p.logs())
+	}
+	if _, ok := p.deploy("{}", commands); ok || !strings.Contains(p.logs(), "WARNING: submodules are not fetched") {
+		t.Errorf("without it: succeeded %v, want a failure and a warning that says why:\n%s", ok, p.logs())
+	}
+}
