@@ -46,6 +46,7 @@ func graph(t *testing.T) map[string]listed {
 var mustNotLink = map[string][]string{
 	"pkg/repo":                         {module, kubernetes, tekton, "net/http"},
 	"pkg/secret":                       {module, kubernetes, tekton, "net/http"},
+	"pkg/oneline":                      {module, kubernetes, tekton, "net/http"},
 	"pkg/spelling":                     {module, kubernetes, tekton, "net/http"},
 	"pkg/config/schema":                {module + "pkg/repo", kubernetes, tekton, "net/http"},
 	"pkg/config":                       {kubernetes, tekton, "net/http"},
@@ -73,8 +74,9 @@ var mustNotLink = map[string][]string{
 	"pkg/watch":                        {kubernetes, tekton, module + "pkg/githost", module + "pkg/engine/", module + "pkg/pipelinerun", module + "pkg/kube", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/engine/generated":             {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch", module + "pkg/engine/local", module + "pkg/engine/tekton"},
 	"pkg/engine/local":                 {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
-	"cmd/sentry":                       {githost + "/githosttest", githost + "/hosts/hoststest", githost + "/conformance", module + "pkg/state/statetest", module + "pkg/engine/enginetest", "testing", "github.com/vektah/gqlparser"},
+	"cmd/sentry":                       {githost + "/githosttest", githost + "/hosts/hoststest", githost + "/conformance", module + "pkg/repo/repotest", module + "pkg/state/statetest", module + "pkg/engine/enginetest", "testing", "github.com/vektah/gqlparser"},
 	"pkg/instance":                     {module, kubernetes, tekton, "net/http"},
+	"pkg/engine/local/journal":         {module + "pkg/engine", kubernetes, tekton, "net/http"},
 	"pkg/engine/local/sandbox":         {module + "pkg/engine", kubernetes, tekton, "net/http"},
 	"pkg/githost/githosttest":          append([]string{kubernetes, tekton, githost + "/poller", "github.com/vektah/gqlparser"}, hosts...),
 	"pkg/state/statetest":              {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},

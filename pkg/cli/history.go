@@ -62,8 +62,8 @@ func pastRefs(p tekton.Past) []overview.Ref {
 func (past pastRuns) print(t *term.Table, now time.Time) error {
 	rows := make([][]any, len(past.Runs))
 	for i, p := range past.Runs {
-		took := term.Age(p.Created.Add(time.Duration(p.Seconds)*time.Second), p.Created)
-		rows[i] = []any{p.Name, p.Unit, p.Reason, term.Age(now, p.Created), took, overview.Trigger(pastRefs(p)), cmp.Or(strings.Join(p.Failed, ","), "-")}
+		duration := term.Age(p.Created.Add(time.Duration(p.Seconds)*time.Second), p.Created)
+		rows[i] = []any{p.Name, p.Unit, p.Reason, term.Age(now, p.Created), duration, overview.Trigger(pastRefs(p)), cmp.Or(strings.Join(p.Failed, ","), "-")}
 	}
 	return t.Print([]string{"RUN", "UNIT", "STATUS", "AGE", "TOOK", "TRIGGER", "FAILED"}, rows, overview.PaintStatus)
 }

@@ -132,7 +132,7 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, s
 	var want []config.Monitor
 	var index []int
 	for i, r := range cfg.Repositories {
-		observed[i].Err = plan.ErrPending
+		observed[i].Status = repo.Pending
 		branches, asked := plan.Asked(&r, names)
 		if !asked {
 			continue

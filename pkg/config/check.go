@@ -34,6 +34,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
 		t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
 		checkDeployAuth(d, at+".deploy.auth", &r.Deploy.Auth)
+		checkWhatRuns(d, at+".deploy", r)
 		if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
 			d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 		}

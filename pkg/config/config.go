@@ -68,10 +68,11 @@ type Monitor struct {
 
 // Deploy is what runs when a watched branch changed.
 type Deploy struct {
-	Source                // the QA repository
+	Source                // the QA repository; without Commands there may be none
 	Branch         string // of the QA repository
 	Project        string // DNS label
 	Commands       []string
+	Task, Pipeline *Reference    // in place of Commands: one of the three is set
 	Depth          int           // commits of its history that are cloned; 0 = all, with tags
 	Submodules     bool          // are cloned, too
 	Shell          string        // absolute path; "" = /bin/sh

@@ -86,13 +86,15 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Field{Key: "branches", Kind: "list", Want: wantBranches,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Monitor.Branches = t.branches(d, path, n) }}.Must(),
 		)...).Must(),
-		schema.Section("deploy", append(t.source(&r.Deploy.Source, "qa_repo_url"),
+		schema.Section("deploy", append(optional(t.source(&r.Deploy.Source, "qa_repo_url")),
 			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),
 			schema.Integer("depth", &r.Deploy.Depth, 0, maxDepth).Or("1"),
 			schema.Boolean("submodules", &r.Deploy.Submodules).Or("false"),
 			schema.Text("project_name", &r.Deploy.Project, wantLabel, isLabel),
 			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
-				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }}.Must(),
+				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }},
+			referenceField("task", &r.Deploy.Task),
+			referenceField("pipeline", &r.Deploy.Pipeline),
 			schema.Text("shell", &r.Deploy.Shell, wantShell, isShell),
 			schema.Text("image", &r.Deploy.Image, wantImage, isImage),
 			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
@@ -114,6 +116,12 @@ func (t *tables) source(s *Source, urlKey string) []schema.Field {
 			schema.Secret("username", &s.Auth.Username, wantUsername),
 			schema.Secret("token", &s.Auth.Token, wantToken)),
 	}
+}
+
+// optional lets the first field be absent.
+func optional(fields []schema.Field) []schema.Field {
+	fields[0].Required = false
+	return fields
 }
 
 func globalFields(g *Global) []schema.Field {

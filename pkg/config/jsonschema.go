@@ -21,6 +21,7 @@ func JSONSchema(known []Host) schema.Shape {
 	root["definitions"] = schema.Shape{
 		"variable": schema.Variable(),
 		"pod":      schema.JSONSchema("pod", podFields(Pod{}), t.inner),
+		"task":     t.reference(),
 	}
 	return root
 }
@@ -34,6 +35,10 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 			"additionalProperties": schema.Shape{"anyOf": []schema.Shape{group, {"type": "null"}}}}
 	case path == "repositories":
 		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(&Repository{}), t.inner)}
+	case path == "repositories[].deploy":
+		return oneRuns(schema.JSONSchema(path, f.Fields, t.inner))
+	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
+		return schema.Shape{"$ref": "#/definitions/task"}
 	case f.Key == "pod":
 		return schema.Shape{"$ref": "#/definitions/pod"}
 	case path == "repositories[].deploy.auth.token":
@@ -57,13 +62,17 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 	return maps.Clone(shape) // the description goes into it
 }
 
+var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
 // shapes are what JSON Schema can say of the texts and lists that a message asks for.
 var shapes = map[string]schema.Shape{
 	wantName:              schema.OrVariable(schema.Pattern(dnsLabel, maxName)),
 	"the name of a group": schema.OrVariable(schema.Pattern(dnsLabel, maxName)),
 	wantInstance:          schema.OrVariable(schema.Pattern(dnsLabel, instance.MaxName)),
 	wantLabel:             schema.OrVariable(schema.Pattern(dnsLabel, 63)),
-	wantDNS:               schema.OrVariable(schema.Pattern(regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`), 253)),
+	wantDNS:               schema.OrVariable(schema.Pattern(dnsName, 253)),
+	wantReference:         schema.OrVariable(schema.Pattern(dnsName, 253)),
+	wantResolver:          schema.OrVariable(schema.Pattern(dnsLabel, 63)),
 	wantImage:             schema.OrVariable(schema.Pattern(image, 512)),
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
 	wantDir:               schema.OrVariable(mountable()),
@@ -79,6 +88,26 @@ var shapes = map[string]schema.Shape{
 	wantCommands:          {"type": "array", "minItems": 1, "items": item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
 	wantBranches: {"type": "array", "minItems": 1, "maxItems": maxBranches,
 		"items": item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
+}
+
+// reference is the shape of a Task or Pipeline: by name, or by a resolver.
+func (t *tables) reference() schema.Shape {
+	shape := schema.JSONSchema("task", referenceFields(&Reference{}), t.inner)
+	shape["oneOf"] = []schema.Shape{given("name"), given("resolver")}
+	shape["if"], shape["then"] = given("resolver_params"), given("resolver")
+	return shape
+}
+
+// oneRuns says of a `deploy` section that one thing runs, and that commands need a QA repository.
+func oneRuns(deploy schema.Shape) schema.Shape {
+	deploy["oneOf"] = []schema.Shape{given("commands"), given("task"), given("pipeline")}
+	deploy["if"], deploy["then"] = given("commands"), given("qa_repo_url")
+	return deploy
+}
+
+// given is the shape of a section that has a value at the key.
+func given(key string) schema.Shape {
+	return schema.Shape{"required": []string{key}, "properties": schema.Shape{key: schema.Shape{"not": schema.Shape{"type": "null"}}}}
 }
 
 // item is the shape of a text with these rules, which may be written as any single value.

@@ -33,7 +33,7 @@ var slips = []struct{ start, say string }{
 	{"origin/", "begins with origin/, which is the name of a remote and no part of the branch's; want the name alone"},
 }
 
-// meant says what is odd about an entry of branches, and which entry was probably meant; "" for what is not known.
+// meant says what is wrong with an entry of branches, and which entry was probably meant; "" for what is not known.
 func meant(entry string) (say, want string) {
 	anchor, name := "", entry
 	if rest, ok := strings.CutPrefix(entry, "^"); ok {

@@ -46,7 +46,7 @@ func TestMeant(t *testing.T) {
 			t.Errorf("what %q was meant to be is no pattern: %v", entry, err)
 		}
 		if say, again := meant(want); say != "" {
-			t.Errorf("what %q was meant to be is odd itself: %s: %s", entry, say, again)
+			t.Errorf("what %q was meant to be is not clear itself: %s: %s", entry, say, again)
 		}
 	}
 	for _, entry := range []string{"!main", "refs/tags/v1", "refs/pull/.*"} {

@@ -108,9 +108,9 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	// The state is always tried: one call a cycle is no burden, and what was done must be remembered.
-	relieved := *hc
-	relieved.Transport = &relief{next: hc.Transport, now: time.Now}
-	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, &relieved); err != nil {
+	guarded := *hc
+	guarded.Transport = &breaker{next: hc.Transport, now: time.Now}
+	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, &guarded); err != nil {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	return c, nil

@@ -62,17 +62,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 			{"sha", string(m.QASHA)},
 			{"user", user},
 		}, asked(d)...))),
-		fill(deploy, placeFacts, reach+facts("export ", [][2]string{
-			{"SENTRY_REPO", m.Repository.Name},
-			{"SENTRY_PROJECT_NAME", d.Project},
-			{"SENTRY_GROUP", run.Group.Name},
-			{"SENTRY_REPO_URL", m.Repository.Monitor.URL},
-			{"SENTRY_BRANCH", m.Branch},
-			{"SENTRY_SHA", string(m.SHA)},
-			{"SENTRY_PREVIOUS_SHA", string(m.Previous)},
-			{"SENTRY_QA_SHA", string(m.QASHA)},
-			{"SENTRY_RUN", run.Name},
-		})),
+		fill(deploy, placeFacts, reach+facts("export ", variables(run, m))),
 		fill(deploy, placeCommands, commands(d.Commands)),
 	)
 	return spec, err

@@ -65,9 +65,14 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	if signature := run.Signature(); signature != "" {
 		pr.Annotations[AnnotationSignature] = signature
 	}
-	networkOf(cfg.Global).declare(pr.Spec.PipelineSpec)
+	if m := run.Members[0]; m.Repository.Deploy.Pipeline != nil {
+		if err := pipeline(pr, run); err != nil {
+			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
+		}
+		return pr, nil
+	}
 	for _, m := range run.Members {
-		task, own, err := member(cfg, run, m, deploy.DeepCopy())
+		task, own, err := member(cfg, pr, run, m, deploy)
 		if err != nil {
 			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
 		}
@@ -78,7 +83,7 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		if own.ServiceAccountName == cfg.Global.ServiceAccount {
 			own.ServiceAccountName = ""
 		}
-		if own.PodTemplate != nil || own.ServiceAccountName != "" {
+		if own.PodTemplate != nil || own.ServiceAccountName != "" || own.Metadata != nil {
 			pr.Spec.TaskRunSpecs = append(pr.Spec.TaskRunSpecs, own)
 		}
 	}
@@ -96,29 +101,29 @@ func sharedPod(cfg *config.Config, run plan.Run) (pod.Spec, error) {
 	return pod.Read(cfg.Global.Pod)
 }
 
-// member returns the task of a member, and what its pod has.
-func member(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+// member returns the task of a member, and what its pod has. It adds to the run what all share.
+func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member, deploy *v1.TaskSpec) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
 	d := m.Repository.Deploy
-	own, err := pod.Read(d.Pod)
-	if err == nil {
-		spec, err = deployment(cfg, run, m, spec)
-	}
+	task := v1.PipelineTask{Name: m.Task, DisplayName: taskTitle(m), Timeout: &metav1.Duration{Duration: d.Timeout}}
+	ownPod, err := pod.Read(d.Pod)
 	if err != nil {
-		return v1.PipelineTask{}, v1.PipelineTaskRunSpec{}, err
+		return task, v1.PipelineTaskRunSpec{}, err
 	}
-	spec.Steps[0].ComputeResources = own.Resources.Clone.Apply()
-	spec.Steps[1].ComputeResources = own.Resources.Deploy.Apply()
-	task := v1.PipelineTask{
-		Name:        m.Task,
-		DisplayName: taskTitle(m),
-		TaskSpec: &v1.EmbeddedTask{
-			Metadata: metadata(own, map[string]string{LabelRepository: m.Repository.Name}),
-			TaskSpec: *spec,
-		},
-		Timeout: &metav1.Duration{Duration: d.Timeout},
+	own := v1.PipelineTaskRunSpec{PipelineTaskName: m.Task, ServiceAccountName: d.ServiceAccount, PodTemplate: ownPod.Template()}
+	meta := metadata(ownPod, map[string]string{LabelRepository: m.Repository.Name})
+	if d.Task != nil {
+		own.Metadata = &meta
+		return task, own, referTo(pr, run, m, &task)
 	}
-	networkOf(cfg.Global).give(&task)
-	return task, v1.PipelineTaskRunSpec{PipelineTaskName: m.Task, ServiceAccountName: d.ServiceAccount, PodTemplate: own.Template()}, nil
+	spec, err := deployment(cfg, run, m, deploy.DeepCopy())
+	if err != nil {
+		return task, own, err
+	}
+	spec.Steps[0].ComputeResources = ownPod.Resources.Clone.Apply()
+	spec.Steps[1].ComputeResources = ownPod.Resources.Deploy.Apply()
+	task.TaskSpec = &v1.EmbeddedTask{Metadata: meta, TaskSpec: *spec}
+	networkOf(cfg.Global).give(pr.Spec.PipelineSpec, &task)
+	return task, own, nil
 }
 
 // metadata returns the labels and annotations of a TaskRun, which Tekton gives to its pod.

@@ -6,6 +6,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -50,11 +52,19 @@ func TestEachMembersTaskRunHasItsRepository(t *testing.T) {
 	for _, file := range goldens(t) {
 		g := readGolden(t, file)
 		for _, pr := range g.runs {
-			for _, task := range pr.Spec.PipelineSpec.Tasks {
+			own := map[string]*v1.PipelineTaskMetadata{}
+			for _, s := range pr.Spec.TaskRunSpecs {
+				own[s.PipelineTaskName] = s.Metadata
+			}
+			for _, task := range tasksOf(pr) {
 				if task.Name == GateTask {
 					continue
 				}
-				repository := task.TaskSpec.Metadata.Labels[LabelRepository]
+				meta := own[task.Name]
+				if task.TaskSpec != nil {
+					meta = &task.TaskSpec.Metadata
+				}
+				repository := meta.Labels[LabelRepository]
 				_, known := g.config.Lookup(repository)
 				if title := task.DisplayName; !known || !strings.Contains(title, repository+"@") {
 					t.Errorf("%s: task %s (%s) has the repository %q", file, task.Name, title, repository)

@@ -54,8 +54,8 @@ func TestValidateRefuses(t *testing.T) {
 			pr.Spec.Timeouts.Tasks = &metav1.Duration{Duration: time.Hour}
 			pr.Spec.Timeouts.Pipeline = &metav1.Duration{Duration: time.Minute}
 		}, "timeouts.tasks"},
-		{"no spec", func(pr *v1.PipelineRun) { pr.Spec.PipelineSpec = nil }, "no pipelineSpec"},
-		{"a task by reference", func(pr *v1.PipelineRun) { task(pr).TaskSpec = nil }, "task a has no taskSpec"},
+		{"no spec", func(pr *v1.PipelineRun) { pr.Spec.PipelineSpec = nil }, "neither pipelineSpec nor pipelineRef"},
+		{"a task by reference", func(pr *v1.PipelineRun) { task(pr).TaskSpec = nil }, "task a has neither taskSpec nor taskRef"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -93,6 +93,9 @@ func describe(run plan.Run) string {
 	if len(run.NoRoom) > 0 {
 		text += " Left out, since the run would be too large: " + list(run.NoRoom, listed) + "."
 	}
+	if len(run.Refused) > 0 {
+		text += " Left out, since no param can hold their names: " + list(run.Refused, listed) + "."
+	}
 	if len(run.LeftOut) > 0 {
 		text += " Left out, since their branches could never be read: " + list(run.LeftOut, listed) + "."
 	}

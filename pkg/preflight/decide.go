@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // restricted is the Pod Security Standard that Tekton's own containers keep to only where a flag tells them to.
@@ -73,12 +74,16 @@ func podSecurity(check, enforced string) Finding {
 	return Finding{Warn, check, fmt.Sprintf("enforces %.40q, which is no Pod Security Standard", enforced)}
 }
 
-// deployVariables are the keys that the clones take from the Secret of the runs.
+// deployVariables are the keys that deployments with commands take from the Secret of the runs.
 func deployVariables(cfg *config.Config) []string {
 	var names []string
 	for _, r := range cfg.Repositories {
-		for _, name := range []string{r.Deploy.Auth.Username.Variable(), r.Deploy.Auth.Token.Variable()} {
-			if name != "" {
+		if r.Deploy.Reference() != nil {
+			continue // nothing is cloned
+		}
+		proxy := cfg.Global.Proxy
+		for _, v := range []secret.Value{r.Deploy.Auth.Username, r.Deploy.Auth.Token, proxy.HTTP, proxy.HTTPS} {
+			if name := v.Variable(); name != "" {
 				names = append(names, name)
 			}
 		}

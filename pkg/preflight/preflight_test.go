@@ -29,7 +29,16 @@ repositories:
   - name: lib
     monitor: {repo_url: https://github.com/a/lib, branches: [main]}
     deploy: {qa_repo_url: https://github.com/a/qa, commands: [a], service_account: other}
-global: {run_namespace: test-runs}
+  - name: own
+    monitor: {repo_url: https://github.com/a/own, branches: [main]}
+    deploy: {task: {name: deploy-own}}
+  - name: docs
+    monitor: {repo_url: https://github.com/a/docs, branches: [main]}
+    deploy: {pipeline: {name: publish}, qa_repo_url: https://github.com/a/qa, auth: {token: "${NOT_CLONED}"}}
+  - name: far
+    monitor: {repo_url: https://github.com/a/far, branches: [main]}
+    deploy: {pipeline: {resolver: hub, resolver_params: {name: publish}}}
+global: {run_namespace: test-runs, proxy: {https_proxy: "${PROXY}"}}
 `
 
 // ready is what a cluster has that is ready, in YAML by path.
@@ -44,7 +53,9 @@ var ready = map[string]string{
 	"/api/v1/namespaces/test-runs/serviceaccounts/sentry-deployer":  "{}",
 	"/api/v1/namespaces/test-runs/serviceaccounts/other":            "{}",
 	"/api/v1/namespaces/test/secrets/sentry-key":                    "{}",
-	"/api/v1/namespaces/test-runs/secrets/sentry-credentials":       "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==, MORE: aHVzaA==}}",
+	"/api/v1/namespaces/test-runs/secrets/sentry-credentials":       "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==, PROXY: aHVzaA==, MORE: aHVzaA==}}",
+	"/apis/tekton.dev/v1/namespaces/test-runs/tasks/deploy-own":     "{}",
+	"/apis/tekton.dev/v1/namespaces/test-runs/pipelines/publish":    "{}",
 }
 
 // cluster returns a check of a cluster that is ready, whose server a test then changes.
@@ -101,11 +112,15 @@ func TestRun(t *testing.T) {
 		"nor one of a repository":   {"/api/v1/namespaces/test-runs/serviceaccounts/other", "", "fail|ServiceAccount test-runs/other|is not there"},
 		"no key":                    {"/api/v1/namespaces/test/secrets/sentry-key", "", "fail|Secret test/sentry-key|create secret generic sentry-key"},
 		"a key that is not shown":   {"/api/v1/namespaces/test/secrets/sentry-key", forbidden, "warn|Secret test/sentry-key|cannot be read by you"},
-		"no tokens":                 {tokens, "", "fail|Secret test-runs/sentry-credentials|takes QA_TOKEN, QA_USER from it"},
+		"no tokens":                 {tokens, "", "fail|Secret test-runs/sentry-credentials|takes PROXY, QA_TOKEN, QA_USER from it"},
 		"tokens that are not shown": {tokens, forbidden, "warn|Secret test-runs/sentry-credentials|cannot be read by you"},
-		"one token":                 {tokens, "{data: {QA_USER: aHVzaA==}}", "fail|Secret test-runs/sentry-credentials|lacks QA_TOKEN:"},
-		"an empty one":              {tokens, `{data: {QA_USER: aHVzaA==, QA_TOKEN: ""}}`, "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
-		"one of echo":               {tokens, "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaAo=}}", "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
+		"one token":                 {tokens, "{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==}}", "fail|Secret test-runs/sentry-credentials|lacks QA_TOKEN:"},
+		"an empty one":              {tokens, `{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==, QA_TOKEN: ""}}`, "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
+		"one of echo":               {tokens, "{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==, QA_TOKEN: aHVzaAo=}}", "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
+		"no password of the proxy":  {tokens, "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==}}", "fail|Secret test-runs/sentry-credentials|lacks PROXY:"},
+		"no Task":                   {"/apis/tekton.dev/v1/namespaces/test-runs/tasks/deploy-own", "", "fail|Task test-runs/deploy-own|is not there"},
+		"no Pipeline":               {"/apis/tekton.dev/v1/namespaces/test-runs/pipelines/publish", "", "fail|Pipeline test-runs/publish|is not there"},
+		"a Task that is not shown":  {"/apis/tekton.dev/v1/namespaces/test-runs/tasks/deploy-own", forbidden, "warn|Task test-runs/deploy-own|cannot be read"},
 		"a run that is refused":     {"/apis/tekton.dev/v1/namespaces/test-runs/pipelineruns", "refused", "fail|PipelineRun web-1|admission webhook says no"},
 		"a run that one may not":    {"/apis/tekton.dev/v1/namespaces/test-runs/pipelineruns", forbidden, "warn|PipelineRuns|cannot be tried by you"},
 	} {

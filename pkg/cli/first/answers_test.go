@@ -9,11 +9,11 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 )
 
-// odd are texts that YAML takes for something else where they have no quotes.
-var odd = []string{"main", "true", "No", "1.10", ".5", "0x10", "~", "null", "- a", "a: b", "a #b", "#a", "*a", "&a", "!a", "a\nb", "\"", "'", "é\u2028", "<a>", "${X}", "a ", " a", "./deploy.sh", "/bin/x", "@a", "%a", "`a`", "{a", "[a", "2024-01-01", "a:", "x\\y", "https://a.example/b", "y"}
+// ambiguous are texts that YAML takes for something else where they have no quotes.
+var ambiguous = []string{"main", "true", "No", "1.10", ".5", "0x10", "~", "null", "- a", "a: b", "a #b", "#a", "*a", "&a", "!a", "a\nb", "\"", "'", "é\u2028", "<a>", "${X}", "a ", " a", "./deploy.sh", "/bin/x", "@a", "%a", "`a`", "{a", "[a", "2024-01-01", "a:", "x\\y", "https://a.example/b", "y"}
 
 func TestQuote(t *testing.T) {
-	for _, s := range odd {
+	for _, s := range ambiguous {
 		var n yaml.Node
 		if err := yaml.Unmarshal([]byte("- k: "+quote(s)+" # comment\n"), &n); err != nil {
 			t.Errorf("%q is written %s, which is no YAML: %v", s, quote(s), err)
@@ -29,7 +29,7 @@ func TestQuote(t *testing.T) {
 // Whatever the answers are, the file says that and nothing else, or there is an error.
 func TestAnswersAreInTheFile(t *testing.T) {
 	valid := 0
-	for _, s := range odd {
+	for _, s := range ambiguous {
 		a := answers{branches: []string{s, "other"}, commands: []string{s}, monitor: source{url: "https://github.com/a/b"},
 			deploy: source{url: "https://github.com/a/c", branch: "main", token: "T"}}
 		text, wrongs := a.check()

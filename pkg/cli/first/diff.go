@@ -36,7 +36,12 @@ Exit codes, as those of diff: 0 nothing changes, 1 something does, 2 trouble.`,
 		Example: `  git show HEAD:sentry.yaml | sentry diff -
   sentry diff old.yaml -c new.yaml
   kubectl -n sentry get configmap NAME -o jsonpath='{.data.sentry\.yaml}' | sentry diff -`,
-		Args: usage.Args(cobra.ExactArgs(1)),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage.Errorf("want one file, with which that of --config is compared: sentry diff OLD -c NEW")
+			}
+			return nil
+		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},

@@ -222,11 +222,11 @@ func (s Status) printRuns(t *term.Table, now time.Time, wide bool) error {
 	}
 	rows := make([][]any, len(s.Runs))
 	for i, r := range s.Runs {
-		took := "-"
+		duration := "-"
 		if r.Ended != nil {
-			took = term.Age(*r.Ended, r.Created)
+			duration = term.Age(*r.Ended, r.Created)
 		}
-		rows[i] = []any{r.Name, r.Unit, r.Reason, term.Age(now, r.Created), took}
+		rows[i] = []any{r.Name, r.Unit, r.Reason, term.Age(now, r.Created), duration}
 		if wide {
 			rows[i] = append(rows[i], Trigger(r.Refs))
 		}

@@ -111,6 +111,9 @@ func TestOutcomeOf(t *testing.T) {
 			t.Errorf("obstacle(%s) = %q, want %q", message, got, want)
 		}
 	}
+	// What a Pipeline of the cluster consists of is in the status.
+	pr.Spec.PipelineSpec, pr.Status.PipelineSpec = nil, pr.Spec.PipelineSpec
+	check("while it runs, of a Pipeline", want)
 	pr.Status.Status = condition(corev1.ConditionFalse, "Failed")
 	want[9], want[10] = engine.Skipped, engine.Skipped
 	check("what never started when it has ended", want)

@@ -76,7 +76,7 @@ func TestSweep(t *testing.T) {
 				if o.Heads["main"] != sha1 || o.Heads["dev"] != sha2 || len(o.Heads) != 2 {
 					t.Fatalf("minute %d, repository %d: got %v", minute, i, o)
 				}
-				if !o.Cached {
+				if o.Status == repo.Fresh {
 					fresh++
 				}
 			}
@@ -183,7 +183,7 @@ func TestHintsThatLie(t *testing.T) {
 				}
 				for i, o := range r.Heads(t.Context(), want) {
 					url := want[i].URL
-					if kindOf(o) == githost.NoBranch && o.Cached {
+					if kindOf(o) == githost.NoBranch && o.Status != repo.Fresh {
 						t.Fatalf("seed %d, minute %d, %s: %v, want it to be asked again", seed, minute, url, o)
 					}
 					if o.Err != nil || maps.Equal(o.Heads, h.heads[url]) {
@@ -193,7 +193,7 @@ func TestHintsThatLie(t *testing.T) {
 					for _, s := range past[url] {
 						was = was || maps.Equal(o.Heads, s.heads) && time.Since(s.until) < sweep+interval
 					}
-					if !o.Cached || !was {
+					if o.Status == repo.Fresh || !was {
 						t.Fatalf("seed %d, minute %d, %s: got %+v, want %v, or what it was within %s", seed, minute, url, o, h.heads[url], sweep+interval)
 					}
 				}

@@ -17,14 +17,14 @@ type scripted struct {
 }
 
 type answer struct {
-	code  int // 0: no answer
-	took  time.Duration
-	after string // Retry-After
+	code    int // 0: no answer
+	elapsed time.Duration
+	after   string // Retry-After
 }
 
 func (s *scripted) RoundTrip(*http.Request) (*http.Response, error) {
 	s.asked++
-	*s.clock = s.clock.Add(s.next.took)
+	*s.clock = s.clock.Add(s.next.elapsed)
 	if s.next.code == 0 {
 		return nil, errors.New("connection refused")
 	}
@@ -36,7 +36,7 @@ func (s *scripted) RoundTrip(*http.Request) (*http.Response, error) {
 }
 
 // ask sends one request through r and reports whether the server got it.
-func ask(ctx context.Context, t *testing.T, r *relief, s *scripted, url string) bool {
+func ask(ctx context.Context, t *testing.T, r *breaker, s *scripted, url string) bool {
 	t.Helper()
 	before := s.asked
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -53,10 +53,10 @@ func ask(ctx context.Context, t *testing.T, r *relief, s *scripted, url string) 
 	return s.asked > before
 }
 
-func newRelief() (*relief, *scripted) {
+func newBreaker() (*breaker, *scripted) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := &scripted{clock: &now}
-	return &relief{next: s, now: func() time.Time { return *s.clock }}, s
+	return &breaker{next: s, now: func() time.Time { return *s.clock }}, s
 }
 
 func TestReliefLeavesATroubledServerAlone(t *testing.T) {
@@ -69,20 +69,20 @@ func TestReliefLeavesATroubledServerAlone(t *testing.T) {
 		"not found":                 {answer{code: 404}, 10, 0},
 		"conflict":                  {answer{code: 409}, 10, 0},
 		"500, of one webhook maybe": {answer{code: 500}, 10, 0},
-		"a little slow":             {answer{code: 200, took: slow - time.Millisecond}, 10, 0},
-		"slow":                      {answer{code: 201, took: slow}, patience, shortRest},
-		"no answer":                 {answer{}, patience, shortRest},
-		"502":                       {answer{code: 502}, patience, shortRest},
-		"503":                       {answer{code: 503}, patience, shortRest},
-		"429":                       {answer{code: 429}, patience, shortRest},
-		"429 for a moment":          {answer{code: 429, after: "2"}, patience, shortRest},
+		"a little slow":             {answer{code: 200, elapsed: slow - time.Millisecond}, 10, 0},
+		"slow":                      {answer{code: 201, elapsed: slow}, patience, openFor},
+		"no answer":                 {answer{}, patience, openFor},
+		"502":                       {answer{code: 502}, patience, openFor},
+		"503":                       {answer{code: 503}, patience, openFor},
+		"429":                       {answer{code: 429}, patience, openFor},
+		"429 for a moment":          {answer{code: 429, after: "2"}, patience, openFor},
 		"429 for a while":           {answer{code: 429, after: "30"}, 1, 30 * time.Second},
-		"429 for a day":             {answer{code: 429, after: "86400"}, 1, maxRest},
-		"429 with nonsense":         {answer{code: 429, after: "-5"}, patience, shortRest},
-		"429 until a date":          {answer{code: 429, after: "Thu, 01 Jan 2026 00:00:05 GMT"}, patience, shortRest},
+		"429 for a day":             {answer{code: 429, after: "86400"}, 1, openAtMost},
+		"429 with nonsense":         {answer{code: 429, after: "-5"}, patience, openFor},
+		"429 until a date":          {answer{code: 429, after: "Thu, 01 Jan 2026 00:00:05 GMT"}, patience, openFor},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, s := newRelief()
+			r, s := newBreaker()
 			s.next = tt.answer
 			for range 10 {
 				ask(t.Context(), t, r, s, "http://api/x")
@@ -110,11 +110,11 @@ func TestReliefLeavesATroubledServerAlone(t *testing.T) {
 
 // After the rest one request finds out: a server that is still in trouble is left alone again at once.
 func TestReliefTriesOne(t *testing.T) {
-	r, s := newRelief()
+	r, s := newBreaker()
 	for range 5 {
 		ask(t.Context(), t, r, s, "http://api/x")
 	}
-	*s.clock = s.clock.Add(shortRest)
+	*s.clock = s.clock.Add(openFor)
 	s.asked = 0
 	for range 5 {
 		ask(t.Context(), t, r, s, "http://api/x")
@@ -127,7 +127,7 @@ func TestReliefTriesOne(t *testing.T) {
 // Client-go would wait as long as Retry-After says, while other units wait for their turn.
 func TestReliefHandsLongWaitsOver(t *testing.T) {
 	for after, want := range map[string]string{"1": "1", "2": "2", "3": "", "3600": ""} {
-		r, s := newRelief()
+		r, s := newBreaker()
 		s.next = answer{code: 429, after: after}
 		ask(t.Context(), t, r, s, "http://api/x")
 		if got := s.header.Get("Retry-After"); got != want {
@@ -137,7 +137,7 @@ func TestReliefHandsLongWaitsOver(t *testing.T) {
 }
 
 func TestReliefOneGoodAnswerForgivesTwo(t *testing.T) {
-	r, s := newRelief()
+	r, s := newBreaker()
 	for i, a := range []answer{{code: 503}, {}, {code: 200}, {code: 503}, {}, {code: 200}} {
 		s.next = a
 		if !ask(t.Context(), t, r, s, "http://api/x") {
@@ -147,7 +147,7 @@ func TestReliefOneGoodAnswerForgivesTwo(t *testing.T) {
 }
 
 func TestReliefDoesNotCount(t *testing.T) {
-	r, s := newRelief()
+	r, s := newBreaker()
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 5 { // a caller who gave up, and watches, which are meant to take long

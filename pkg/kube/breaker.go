@@ -20,14 +20,14 @@ const (
 	// patience is how many slow or failed requests in a row it takes to leave the API server alone. One or
 	// two may be the fault of what they ask for.
 	patience = 3
-	// shortRest is how long it is left alone then, and maxRest the most that it may ask for.
-	shortRest = 15 * time.Second
-	maxRest   = time.Minute
+	// openFor is how long it is left alone then, and openAtMost the most that it may ask for.
+	openFor    = 15 * time.Second
+	openAtMost = time.Minute
 )
 
-// relief sends requests, until the API server is in trouble: then requests fail at once for a while, so
+// breaker sends requests, until the API server is in trouble: then requests fail at once for a while, so
 // that a cycle with a thousand units neither takes hours nor makes the trouble worse.
-type relief struct {
+type breaker struct {
 	next http.RoundTripper
 	now  func() time.Time
 
@@ -36,11 +36,11 @@ type relief struct {
 	busy  *BusyError // nil: requests are sent
 }
 
-func (r *relief) RoundTrip(req *http.Request) (*http.Response, error) {
+func (r *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Query().Get("watch") != "" {
 		return r.next.RoundTrip(req) // is meant to take long
 	}
-	if err := r.resting(); err != nil {
+	if err := r.refusal(); err != nil {
 		return nil, err
 	}
 	start := r.now()
@@ -49,8 +49,8 @@ func (r *relief) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// resting returns the error while the API server is left alone.
-func (r *relief) resting() error {
+// refusal returns the error while the API server is left alone.
+func (r *breaker) refusal() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.busy == nil {
@@ -64,7 +64,7 @@ func (r *relief) resting() error {
 	return nil
 }
 
-func (r *relief) note(req *http.Request, resp *http.Response, err error, took time.Duration) {
+func (r *breaker) note(req *http.Request, resp *http.Response, err error, duration time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	why := ""
@@ -75,19 +75,19 @@ func (r *relief) note(req *http.Request, resp *http.Response, err error, took ti
 		why = "no answer"
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 502:
 		why = resp.Status
-	case took >= slow:
-		why = fmt.Sprintf("%s after %s", resp.Status, took.Round(time.Second))
+	case duration >= slow:
+		why = fmt.Sprintf("%s after %s", resp.Status, duration.Round(time.Second))
 	}
 	if why == "" {
 		r.inRow = 0
 		return
 	}
 	r.inRow++
-	wait := shortRest
+	wait := openFor
 	if asked := retryAfter(resp); asked > maxWait {
 		// Without the header client-go hands the answer over instead of waiting.
 		resp.Header.Del("Retry-After")
-		wait, r.inRow = min(asked, maxRest), patience
+		wait, r.inRow = min(asked, openAtMost), patience
 	}
 	if r.inRow >= patience {
 		r.busy = &BusyError{Until: r.now().Add(wait), Why: why}

@@ -47,7 +47,7 @@ func TestWrapError(t *testing.T) {
 func TestErrorTextIsBounded(t *testing.T) {
 	for _, long := range []string{strings.Repeat("x", 1<<20), strings.Repeat("ü", 1000), strings.Repeat("世\n", 1000)} {
 		text := WrapError("h", errors.New(long)).Err.Error()
-		if len(text) > 300 || len(text) < 290 || !utf8.ValidString(text) || !strings.HasSuffix(text, "…") {
+		if len(text) > 300 || len(text) < 290 || !utf8.ValidString(text) || !strings.Contains(text, "…") {
 			t.Errorf("%.10q…: got %d bytes, %q, want about 300 and an ellipsis", long, len(text), text)
 		}
 	}

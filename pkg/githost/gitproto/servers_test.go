@@ -23,7 +23,7 @@ func (a answer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, a.body)
 }
 
-func TestServersThatAreNoneOrOdd(t *testing.T) {
+func TestUnusualServers(t *testing.T) {
 	const (
 		sha    = "1111111111111111111111111111111111111111"
 		advert = "application/x-git-upload-pack-advertisement"
