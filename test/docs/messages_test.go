@@ -26,6 +26,7 @@ var areas = []struct{ folder, section string }{
 	{"pkg/cli/environ", "Variables and Secrets"},
 	{"pkg/secret", "Variables and Secrets"},
 	{"pkg/cli", "A command is refused"},
+	{"pkg/preflight", "The cluster is not ready"},
 	{"pkg/online", "A repository cannot be read"},
 	{"pkg/githost", "A repository cannot be read"},
 	{"pkg/plan", "No run is made"},
@@ -53,7 +54,7 @@ var (
 	verb  = regexp.MustCompile(`%(?:\[\d+\])?[-+# 0]*[0-9.*]*[a-zA-Z]`)
 	words = regexp.MustCompile(`\pL{2,}`)
 	// makers are the functions that make an error, with the place of its text among their arguments.
-	makers = map[string]int{"errors.New": 0, "fmt.Errorf": 0, "NewError": 2, "githost.NewError": 2, "notGit": 0, "protocolError": 0, "rest.Address": 0, "Address": 0}
+	makers = map[string]int{"errors.New": 0, "fmt.Errorf": 0, "usage.Errorf": 0, "Errorf": 0, "NewError": 2, "githost.NewError": 2, "notGit": 0, "protocolError": 0, "rest.Address": 0, "Address": 0}
 )
 
 // generalize writes … for what is filled in, and leaves out the error that is wrapped at the end.
@@ -115,6 +116,10 @@ func texts(n ast.Node) (found []message) {
 					found = append(found, message{text: literal(text), logged: true})
 				}
 			}
+		}
+	case *ast.CompositeLit: // what sentry check found, unless all is well
+		if kind, ok := n.Type.(*ast.Ident); ok && kind.Name == "Finding" && len(n.Elts) == 3 && name(n.Elts[0]) != "OK" {
+			found = append(found, message{text: literal(n.Elts[2])})
 		}
 	case *ast.AssignStmt: // what would mend an answer of a host, and the two lines about units
 		for i, left := range n.Lhs {
