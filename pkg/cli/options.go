@@ -10,9 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -172,16 +170,24 @@ func clusterStore(cluster *kube.Cluster, of instance.Instance) watch.Store {
 func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
 	if stateFile == "" {
 		var err error
-		if stateFile, err = defaultStateFile(o.config); err != nil {
+		if stateFile, err = o.stateFile(); err != nil {
 			return nil, nil, err
 		}
 	}
-	stateFile = behindLinks(stateFile)
+	stateFile = file.BehindLinks(stateFile)
 	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.variables.Environ(), Hidden: o.hidden(cfg), Log: log})
 	if err := eng.RemoveLeftovers(ctx); err != nil {
 		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
 	}
 	return eng, file.New(stateFile, log), nil
+}
+
+// stateFile is where the state is of the configuration that the flags name.
+func (o *options) stateFile() (string, error) {
+	if o.config == standardInput {
+		return "", usage.Errorf("a configuration from standard input has no state file of its own; name one with --state")
+	}
+	return file.Default(o.config)
 }
 
 // hidden returns the names of the variables that no step on this machine inherits.
@@ -199,36 +205,6 @@ func credentials(cfg *config.Config) []string {
 		}
 	}
 	return names
-}
-
-// behindLinks returns where a link to a state file leads, so that the locks and the journal beside the file are the same by
-// whatever name it is given.
-func behindLinks(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path // it is still to be made
-}
-
-// defaultStateFile is one file for each configuration file, below the XDG state directory.
-func defaultStateFile(configFile string) (string, error) {
-	if configFile == standardInput {
-		return "", usage.Errorf("a configuration from standard input has no state file of its own; name one with --state")
-	}
-	abs, err := filepath.Abs(configFile)
-	if err != nil {
-		return "", fmt.Errorf("find the state file: %w", err)
-	}
-	dir := os.Getenv("XDG_STATE_HOME")
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("find the state file: %w; name one with --state", err)
-		}
-		dir = filepath.Join(home, ".local", "state")
-	}
-	flat := strings.ReplaceAll(strings.TrimPrefix(abs, "/"), "/", "%")
-	return filepath.Join(dir, "sentry", flat+".json"), nil
 }
 
 // word returns a random word of eight hexadecimal digits.

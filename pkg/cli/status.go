@@ -161,7 +161,7 @@ func members(cfg *config.Config) map[string][]string {
 func (o *options) localState(ctx context.Context, path string) (state.Snapshot, error) {
 	if path == "" {
 		var err error
-		if path, err = defaultStateFile(o.config); err != nil {
+		if path, err = o.stateFile(); err != nil {
 			return state.Snapshot{}, err
 		}
 	}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -17,8 +14,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/online"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
-	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 func newValidate(o *options) *cobra.Command {
@@ -58,7 +53,7 @@ func runValidate(ctx context.Context, o *options, askHosts bool) error {
 	if err != nil {
 		return usage.Error(err)
 	}
-	if err := checkRuns(ctx, cfg, runs); err != nil {
+	if err := imagine.Check(ctx, cfg, runs); err != nil {
 		return usage.Errorf("%s: %w", o.configName(), err)
 	}
 	if ctx.Err() != nil {
@@ -74,27 +69,4 @@ func runValidate(ctx context.Context, o *options, askHosts bool) error {
 		return errors.New("interrupted before everything was read")
 	}
 	return forecast.Print(o.Out, accounts, cfg, log)
-}
-
-// checkRuns says why a cluster would refuse the runs, in their order. Tekton's part of that takes some milliseconds
-// each, so they are spread over the processors.
-func checkRuns(ctx context.Context, cfg *config.Config, runs []plan.Run) error {
-	errs := make([]error, len(runs))
-	var next atomic.Int64
-	var checking sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		checking.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(runs) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				pr, err := pipelinerun.Generate(cfg, runs[i])
-				if err == nil {
-					err = pipelinerun.Validate(ctx, pr)
-				}
-				if err != nil {
-					errs[i] = fmt.Errorf("%s: %w", runs[i].Unit.Label, err)
-				}
-			}
-		})
-	}
-	checking.Wait()
-	return errors.Join(errs...)
 }

@@ -101,7 +101,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Text("service_account", &r.Deploy.ServiceAccount, wantDNS, isDNSName),
 			podField(&r.Deploy.Pod),
 		)...).Must(),
-		{Key: "webhook_url", Kind: "string", Want: wantWebhook,
+		{Key: "webhook_url", Kind: "string", Want: wantWebhook, Hidden: true,
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) { webhook(d, path, n, &r.WebhookURL) }},
 	}
 }

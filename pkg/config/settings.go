@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 
 	"gopkg.in/yaml.v3"
 
@@ -15,9 +14,8 @@ import (
 
 // Setting is what a file says at one key: as it is written, or the default where the key is absent.
 type Setting struct {
-	Text   string // for people; what may be a secret is hidden
-	Secret bool
-	whole  string
+	Text  string // for people; what may be a secret is hidden
+	whole string
 }
 
 // Same reports whether two settings say the same.
@@ -81,8 +79,8 @@ func setting(f schema.Field, value any) Setting {
 		_ = e.Encode(value) // texts in maps and lists can always be encoded
 		text = string(bytes.TrimSpace(b.Bytes()))
 	}
-	s := Setting{Text: text, whole: text, Secret: slices.Contains([]string{wantToken, wantUsername, wantWebhook}, f.Want)}
-	if s.Secret && secret.New(text, text).Variable() == "" {
+	s := Setting{Text: text, whole: text}
+	if f.Hidden && secret.New(text, text).Variable() == "" {
 		s.Text = "[hidden]"
 	}
 	return s

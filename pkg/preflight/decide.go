@@ -25,8 +25,8 @@ func tektonVersion(version string) Finding {
 	return Finding{OK, check, version}
 }
 
-// tektonFlags tells which of the flags in Tekton's namespace keep runs from being taken or from starting. enforced is the Pod Security Standard of the
-// runs' namespace, if known.
+// tektonFlags tells which of the flags in Tekton's namespace keep runs from being taken or from starting. enforced is the
+// Pod Security Standard of the runs' namespace, if known.
 func tektonFlags(flags map[string]string, namespace, enforced string, known bool, cfg *config.Config) []Finding {
 	const check = "Tekton's flags"
 	var found []Finding

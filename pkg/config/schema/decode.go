@@ -32,6 +32,7 @@ type Field struct {
 	Low      int      // least value of a number
 	High     int      // greatest value of a number; 0 where it has no bounds
 	OrZero   bool     // 0 is right, too
+	Hidden   bool     // its values are shown to nobody, but for whole references
 	Fields   []Field  // of a section
 	Read     func(d *Decoder, path string, n *yaml.Node)
 }

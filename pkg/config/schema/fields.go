@@ -57,7 +57,7 @@ func Address(key string, p *string, want string, parse func(string) (string, err
 
 // Secret is a value that no error repeats.
 func Secret(key string, p *secret.Value, want string) Field {
-	return Field{Key: key, Kind: "string", Want: want,
+	return Field{Key: key, Kind: "string", Want: want, Hidden: true,
 		Read: func(d *Decoder, path string, n *yaml.Node) {
 			v, ok := d.Secret(path, n, want)
 			switch {
