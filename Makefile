@@ -12,7 +12,7 @@ E2E_PARALLEL ?= 1
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
 # All but test/e2e, which needs a cluster.
-PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./test/docs/... ./test/model/... ./test/mutants/... ./test/scenarios/...
+PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./test/docs/... ./test/gitserver/... ./test/model/... ./test/mutants/... ./test/scenarios/... ./test/tutorial/...
 
 .PHONY: help
 help: ## list the targets

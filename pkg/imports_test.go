@@ -76,6 +76,7 @@ var mustNotLink = map[string][]string{
 	"pkg/engine/local":                 {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},
 	"cmd/sentry":                       {githost + "/githosttest", githost + "/hosts/hoststest", githost + "/conformance", module + "pkg/repo/repotest", module + "pkg/state/statetest", module + "pkg/engine/enginetest", "testing", "github.com/vektah/gqlparser"},
 	"pkg/instance":                     {module, kubernetes, tekton, "net/http"},
+	"pkg/engine/local/journal":         {module + "pkg/engine", kubernetes, tekton, "net/http"},
 	"pkg/engine/local/sandbox":         {module + "pkg/engine", kubernetes, tekton, "net/http"},
 	"pkg/githost/githosttest":          append([]string{kubernetes, tekton, githost + "/poller", "github.com/vektah/gqlparser"}, hosts...),
 	"pkg/state/statetest":              {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},

@@ -21,6 +21,7 @@ func JSONSchema(known []Host) schema.Shape {
 	root["definitions"] = schema.Shape{
 		"variable": schema.Variable(),
 		"pod":      schema.JSONSchema("pod", podFields(Pod{}), t.inner),
+		"task":     t.reference(),
 	}
 	return root
 }
@@ -34,18 +35,12 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 			"additionalProperties": schema.Shape{"anyOf": []schema.Shape{group, {"type": "null"}}}}
 	case path == "repositories":
 		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(&Repository{}), t.inner)}
+	case path == "repositories[].deploy":
+		return oneRuns(schema.JSONSchema(path, f.Fields, t.inner))
+	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
+		return schema.Shape{"$ref": "#/definitions/task"}
 	case f.Key == "pod":
 		return schema.Shape{"$ref": "#/definitions/pod"}
-	case path == "repositories[].deploy":
-		deploy := schema.JSONSchema(path, f.Fields, t.inner)
-		deploy["oneOf"] = []schema.Shape{given("commands"), given("task"), given("pipeline")}
-		deploy["if"], deploy["then"] = given("commands"), given("qa_repo_url")
-		return deploy
-	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
-		reference := schema.JSONSchema(path, referenceFields(&Reference{}), t.inner)
-		reference["oneOf"] = []schema.Shape{given("name"), given("resolver")}
-		reference["if"], reference["then"] = given("resolver_params"), given("resolver")
-		return reference
 	case path == "repositories[].deploy.auth.token":
 		return schema.Shape{"type": "string", "pattern": `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`}
 	case path == "repositories[].deploy.auth.username":
@@ -67,7 +62,6 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 	return maps.Clone(shape) // the description goes into it
 }
 
-// dnsName is what isDNSName takes, but for its length.
 var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
 // shapes are what JSON Schema can say of the texts and lists that a message asks for.
@@ -76,9 +70,9 @@ var shapes = map[string]schema.Shape{
 	"the name of a group": schema.OrVariable(schema.Pattern(dnsLabel, maxName)),
 	wantInstance:          schema.OrVariable(schema.Pattern(dnsLabel, instance.MaxName)),
 	wantLabel:             schema.OrVariable(schema.Pattern(dnsLabel, 63)),
-	wantResolver:          schema.OrVariable(schema.Pattern(dnsLabel, 63)),
-	wantReference:         schema.OrVariable(schema.Pattern(dnsName, 253)),
 	wantDNS:               schema.OrVariable(schema.Pattern(dnsName, 253)),
+	wantReference:         schema.OrVariable(schema.Pattern(dnsName, 253)),
+	wantResolver:          schema.OrVariable(schema.Pattern(dnsLabel, 63)),
 	wantImage:             schema.OrVariable(schema.Pattern(image, 512)),
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
 	wantDir:               schema.OrVariable(mountable()),
@@ -96,7 +90,22 @@ var shapes = map[string]schema.Shape{
 		"items": item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
 }
 
-// given is the shape of a section that has the key: one with nothing behind it is an absent one.
+// reference is the shape of a Task or Pipeline: by name, or by a resolver.
+func (t *tables) reference() schema.Shape {
+	shape := schema.JSONSchema("task", referenceFields(&Reference{}), t.inner)
+	shape["oneOf"] = []schema.Shape{given("name"), given("resolver")}
+	shape["if"], shape["then"] = given("resolver_params"), given("resolver")
+	return shape
+}
+
+// oneRuns says of a `deploy` section that one thing runs, and that commands need a QA repository.
+func oneRuns(deploy schema.Shape) schema.Shape {
+	deploy["oneOf"] = []schema.Shape{given("commands"), given("task"), given("pipeline")}
+	deploy["if"], deploy["then"] = given("commands"), given("qa_repo_url")
+	return deploy
+}
+
+// given is the shape of a section that has a value at the key.
 func given(key string) schema.Shape {
 	return schema.Shape{"required": []string{key}, "properties": schema.Shape{key: schema.Shape{"not": schema.Shape{"type": "null"}}}}
 }

@@ -60,6 +60,8 @@ func (w settings) section(path string, fields []schema.Field, value any) {
 			}
 		case f.Key == "pod" && v != nil:
 			w.section(sub, podFields(Pod{}), v)
+		case (f.Key == "task" || f.Key == "pipeline") && v != nil:
+			w.section(sub, referenceFields(&Reference{}), v)
 		case f.Fields != nil:
 			w.section(sub, f.Fields, v)
 		case v != nil:

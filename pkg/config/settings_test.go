@@ -86,3 +86,20 @@ func TestSettingsOfEveryFile(t *testing.T) {
 		}
 	}
 }
+
+// What a Task is run with is compared key by key.
+func TestSettingsOfATask(t *testing.T) {
+	got, err := Settings([]byte(`repositories:
+  - name: rag
+    monitor: {repo_url: https://github.com/company/rag, branches: [main]}
+    deploy: {task: {name: deploy-rag, params: {sha: "{{sha}}"}}}
+`), Known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"name": "deploy-rag", "params": `{"sha":"{{sha}}"}`} {
+		if s := got["repositories.rag.deploy.task."+key]; s.Text != want {
+			t.Errorf("deploy.task.%s is %q, want %q", key, s.Text, want)
+		}
+	}
+}

@@ -37,7 +37,7 @@ func (c *Check) needs() []right {
 		}
 		needs = append(needs, right{home, verb, "", "secrets", c.of().Key()})
 	}
-	for _, verb := range []string{"get", "list", "create", "patch", "delete"} {
+	for _, verb := range []string{"get", "list", "watch", "create", "patch", "delete"} {
 		needs = append(needs, right{runs, verb, "tekton.dev", "pipelineruns", ""})
 	}
 	return append(needs, right{runs, "list", "tekton.dev", "taskruns", ""})

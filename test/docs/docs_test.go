@@ -198,3 +198,20 @@ func TestMemoryLimitOfTheDeployment(t *testing.T) {
 		t.Errorf("GOMEMLIMIT is %q with a limit of %d Mi, want 80 to 90 percent of it, in MiB", goal, hard)
 	}
 }
+
+// The index of the documentation leads to each page.
+func TestIndexHasEveryPage(t *testing.T) {
+	index := read(t, filepath.Join(root, "docs/README.md"))
+	files, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	if err != nil || len(files) < 8 {
+		t.Fatalf("%d pages, %v", len(files), err)
+	}
+	for _, file := range files {
+		if name := filepath.Base(file); name != "README.md" && !strings.Contains(index, "]("+name) {
+			t.Errorf("docs/README.md does not lead to %s", name)
+		}
+	}
+	if !strings.Contains(read(t, filepath.Join(root, "README.md")), "](docs/README.md)") {
+		t.Error("README.md does not lead to docs/README.md")
+	}
+}

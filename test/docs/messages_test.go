@@ -41,6 +41,8 @@ var areas = []struct{ folder, section string }{
 	{"pkg/event", "A cycle fails"},
 	{"pkg/instance", "A cycle fails"},
 	{"pkg/notify", "A webhook is not told"},
+	{"pkg/preflight", "A check fails"},
+	{"pkg/repo", "A repository cannot be read"},
 }
 
 // message is a text that Sentry prints, with … for what it fills in.
@@ -59,7 +61,7 @@ var (
 // generalize writes … for what is filled in, and leaves out the error that is wrapped at the end.
 func generalize(format string) string {
 	text := strings.ReplaceAll(verb.ReplaceAllString(format, "…"), "%%", "%")
-	text = strings.Join(strings.Fields(text), " ")
+	text = strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "……", "…")
 	for strings.HasSuffix(text, ": …") {
 		text = strings.TrimSuffix(text, ": …")
 	}
@@ -116,6 +118,10 @@ func texts(n ast.Node) (found []message) {
 				}
 			}
 		}
+	case *ast.CompositeLit: // what sentry check finds
+		if len(n.Elts) == 3 && (name(n.Elts[0]) == "Warn" || name(n.Elts[0]) == "Fail") {
+			found = append(found, message{text: literal(n.Elts[2])})
+		}
 	case *ast.AssignStmt: // what would mend an answer of a host, and the two lines about units
 		for i, left := range n.Lhs {
 			if to := name(left); (to == "hint" || to == "message") && len(n.Rhs) == len(n.Lhs) {
@@ -151,15 +157,16 @@ func messages(t *testing.T) map[string][]message {
 			return err
 		}
 		rel, _ := filepath.Rel(root, path) // both begin with root
-		section := ""
-		if i := slices.IndexFunc(areas, func(a struct{ folder, section string }) bool { return strings.HasPrefix(rel, a.folder+"/") }); i >= 0 {
-			section = areas[i].section
-		}
+		i := slices.IndexFunc(areas, func(a struct{ folder, section string }) bool { return strings.HasPrefix(rel, a.folder+"/") })
 		ast.Inspect(file, func(n ast.Node) bool {
 			for _, m := range texts(n) {
 				m.text, m.file = generalize(m.text), rel
-				if len(words.FindAllString(m.text, -1)) > 1 && section != "" {
-					sections[section] = append(sections[section], m)
+				switch {
+				case len(words.FindAllString(m.text, -1)) < 2:
+				case i < 0:
+					t.Errorf("%s says %q: no area of this test has its folder", rel, m.text)
+				case areas[i].section != "":
+					sections[areas[i].section] = append(sections[areas[i].section], m)
 				}
 			}
 			return true
