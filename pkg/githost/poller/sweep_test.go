@@ -202,3 +202,27 @@ func TestHintsThatLie(t *testing.T) {
 		})
 	}
 }
+
+// A hint is told once. What it names is read in the first round that can, also when a limit kept it from the first.
+func TestHintThatALimitKeepsFromBeingUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, moved = 10, "https://a.example/3"
+		h, r, want := hinting(t, n, 24*time.Hour)
+		r.Heads(t.Context(), want)
+		h.heads[moved]["main"] = sha2
+		h.changed = func(url string) bool { return url == moved }
+		h.wrong = func(string) *githost.Error {
+			return githost.NotAsked(githost.NewError(githost.RateLimited, "a.example", "points"))
+		}
+		time.Sleep(time.Minute)
+		if o := r.Heads(t.Context(), want)[3]; o.Status != repo.NotAsked {
+			t.Fatalf("while the limit lasts: got %+v, want it not to be asked", o)
+		}
+		h.changed = func(string) bool { return false }
+		h.wrong = func(string) *githost.Error { return nil }
+		time.Sleep(time.Minute)
+		if o := r.Heads(t.Context(), want)[3]; o.Status != repo.Fresh || o.Heads["main"] != sha2 {
+			t.Errorf("once the limit is over: got %+v, want main at %s", o, sha2)
+		}
+	})
+}
