@@ -63,6 +63,7 @@ func (p *Deploy) inherit(name string, g Global) {
 	if p.ServiceAccount == "" {
 		p.ServiceAccount = g.ServiceAccount
 	}
+	p.Env = p.Env.over(g.Env)
 }
 
 func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {

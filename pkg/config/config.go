@@ -76,6 +76,7 @@ type Deploy struct {
 	Submodules     bool          // are cloned, too
 	Shell          string        // absolute path; "" = /bin/sh
 	Image          string        // where Commands run; never empty
+	Env            Env           // of Commands, with what Global says beside it
 	Timeout        time.Duration // of this deployment; always positive
 	ServiceAccount string        // never empty
 	Pod            Pod           // with what its group and Global say beside it
@@ -100,6 +101,7 @@ type Global struct {
 	ServiceAccount    string
 	Image             string
 	GitImage          string
+	Env               Env
 	CredentialsSecret string
 	OnFirstSeen       OnFirstSeen
 	Pod               Pod

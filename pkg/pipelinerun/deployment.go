@@ -72,7 +72,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 			{"SENTRY_PREVIOUS_SHA", string(m.Previous)},
 			{"SENTRY_QA_SHA", string(m.QASHA)},
 			{"SENTRY_RUN", run.Name},
-		})),
+		})+environment(d.Env)),
 		fill(deploy, placeCommands, commands(d.Commands)),
 	)
 	return spec, err
