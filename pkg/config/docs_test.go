@@ -32,6 +32,7 @@ func sections() map[string][]schema.Field {
 	r := newTables(Known).repository(&Repository{})
 	all["repositories[]"] = r
 	all["pod"] = podFields(Pod{})
+	all["repositories[].deploy.secrets[]"] = objectFields(&Object{})
 	for _, f := range r {
 		if f.Fields != nil {
 			add("repositories[]."+f.Key, f.Fields)

@@ -97,6 +97,8 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Text("shell", &r.Deploy.Shell, wantShell, isShell),
 			schema.Text("image", &r.Deploy.Image, wantImage, isImage),
 			envField(&r.Deploy.Env),
+			objectsField("secrets", &r.Deploy.Secrets),
+			objectsField("config_maps", &r.Deploy.ConfigMaps),
 			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
 			schema.Text("service_account", &r.Deploy.ServiceAccount, wantDNS, isDNSName),
 			podField(&r.Deploy.Pod),

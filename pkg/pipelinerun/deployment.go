@@ -52,6 +52,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 		deploy.Script = "#!" + d.Shell + strings.TrimPrefix(deploy.Script, "#!/bin/sh")
 	}
 	clone.Env = append(clone.Env, credentials...)
+	give(spec, deploy, d)
 
 	reach := networkOf(cfg.Global).line()
 	err = errors.Join(
