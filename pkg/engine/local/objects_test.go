@@ -3,6 +3,7 @@ package local_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ func TestObjects(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			tr := newTrial(t, set, "HOME="+t.TempDir())
-			test.deploy.Commands = append(test.commands, "true")
+			test.deploy.Commands = slices.Concat(test.commands, []string{"true"})
 			out := tr.run(withoutClone(t, test.deploy))
 			if out.Succeeded != (test.fails == "") || out.Tasks[0].Message != test.fails && test.fails != "" {
 				t.Errorf("got %s %q, want %q\n%s", results(out), out.Tasks[0].Message, test.fails, tr.out)
