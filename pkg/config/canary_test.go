@@ -88,6 +88,10 @@ func canaryWith(t *testing.T, section string, f schema.Field, text string) []byt
 		case "":
 		case "repositories[]":
 			at = file["repositories"].([]any)[0].(map[string]any)
+		case "secrets[]":
+			object := map[string]any{"name": "s", "mount": "/s"}
+			at["secrets"] = []any{object}
+			at = object
 		default:
 			if name == "NAME" {
 				name = "row"

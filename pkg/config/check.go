@@ -39,6 +39,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 			d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 		}
 		r.Deploy.inherit(r.Name, c.Global)
+		checkObjects(d, at+".deploy", &r.Deploy, c.Global)
 		pod := c.Global.Pod
 		if g, ok := c.Groups[r.Group]; ok {
 			pod = g.Pod
@@ -64,6 +65,7 @@ func (p *Deploy) inherit(name string, g Global) {
 	if p.ServiceAccount == "" {
 		p.ServiceAccount = g.ServiceAccount
 	}
+	p.Env = p.Env.over(g.Env)
 }
 
 func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {

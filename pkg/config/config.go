@@ -72,11 +72,14 @@ type Deploy struct {
 	Branch         string // of the QA repository
 	Project        string // DNS label
 	Commands       []string
-	Task, Pipeline *Reference    // in place of Commands: one of the three is set
-	Depth          int           // commits of its history that are cloned; 0 = all, with tags
-	Submodules     bool          // are cloned, too
-	Shell          string        // absolute path; "" = /bin/sh
-	Image          string        // where Commands run; never empty
+	Task, Pipeline *Reference // in place of Commands: one of the three is set
+	Depth          int        // commits of its history that are cloned; 0 = all, with tags
+	Submodules     bool       // are cloned, too
+	Shell          string     // absolute path; "" = /bin/sh
+	Image          string     // where Commands run; never empty
+	Env            Env        // of Commands, with what Global says beside it
+	Secrets        []Object   // that Commands see
+	ConfigMaps     []Object
 	Timeout        time.Duration // of this deployment; always positive
 	ServiceAccount string        // never empty
 	Pod            Pod           // with what its group and Global say beside it
@@ -101,6 +104,7 @@ type Global struct {
 	ServiceAccount    string
 	Image             string
 	GitImage          string
+	Env               Env
 	CredentialsSecret string
 	OnFirstSeen       OnFirstSeen
 	Pod               Pod

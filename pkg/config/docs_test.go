@@ -33,6 +33,7 @@ func sections() map[string][]schema.Field {
 	all["repositories[]"] = r
 	all["pod"] = podFields(Pod{})
 	all["task"] = referenceFields(&Reference{})
+	all["repositories[].deploy.secrets[]"] = objectFields(&Object{})
 	for _, f := range r {
 		if f.Fields != nil {
 			add("repositories[]."+f.Key, f.Fields)

@@ -97,6 +97,9 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			referenceField("pipeline", &r.Deploy.Pipeline),
 			schema.Text("shell", &r.Deploy.Shell, wantShell, isShell),
 			schema.Text("image", &r.Deploy.Image, wantImage, isImage),
+			envField(&r.Deploy.Env),
+			objectsField("secrets", &r.Deploy.Secrets),
+			objectsField("config_maps", &r.Deploy.ConfigMaps),
 			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
 			schema.Text("service_account", &r.Deploy.ServiceAccount, wantDNS, isDNSName),
 			podField(&r.Deploy.Pod),
@@ -137,6 +140,7 @@ func globalFields(g *Global) []schema.Field {
 		// This image has kubectl, helm, git and a shell.
 		schema.Text("image", &g.Image, wantImage, isImage).Or("docker.io/alpine/k8s:1.34.1"),
 		schema.Text("git_image", &g.GitImage, wantImage, isImage).Or("docker.io/alpine/git:2.49.1"),
+		envField(&g.Env),
 		schema.Text("credentials_secret", &g.CredentialsSecret, wantDNS, isDNSName).Or("sentry-credentials"),
 		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),
 		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),

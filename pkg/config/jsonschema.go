@@ -22,6 +22,7 @@ func JSONSchema(known []Host) schema.Shape {
 		"variable": schema.Variable(),
 		"pod":      schema.JSONSchema("pod", podFields(Pod{}), t.inner),
 		"task":     t.reference(),
+		"object":   schema.JSONSchema("object", objectFields(&Object{}), t.inner),
 	}
 	return root
 }
@@ -39,6 +40,11 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		return oneRuns(schema.JSONSchema(path, f.Fields, t.inner))
 	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
 		return schema.Shape{"$ref": "#/definitions/task"}
+	case f.Want == wantObjects:
+		item := schema.OrVariable(schema.Pattern(dnsName, 253), schema.Shape{"$ref": "#/definitions/object"})
+		return schema.Shape{"type": "array", "minItems": 1, "maxItems": maxObjects, "items": item}
+	case f.Want == wantEnv:
+		return environmentShape()
 	case f.Key == "pod":
 		return schema.Shape{"$ref": "#/definitions/pod"}
 	case path == "repositories[].deploy.auth.token":
@@ -76,6 +82,8 @@ var shapes = map[string]schema.Shape{
 	wantImage:             schema.OrVariable(schema.Pattern(image, 512)),
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
 	wantDir:               schema.OrVariable(mountable()),
+	wantMount:             schema.OrVariable(mountable("/tmp", "/var")),
+	wantKeys:              {"type": "array", "minItems": 1, "maxItems": maxKeys, "items": schema.OrVariable(keyShape())},
 	wantRepo:              schema.OrVariable(address(`/[^?#]*[^/?#]/*$`)),
 	wantAPI:               schema.OrVariable(address(`(/[^?#]*)?$`)),
 	wantWebhook:           schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
@@ -110,16 +118,35 @@ func given(key string) schema.Shape {
 	return schema.Shape{"required": []string{key}, "properties": schema.Shape{key: schema.Shape{"not": schema.Shape{"type": "null"}}}}
 }
 
+// environmentShape is the shape of an env section. Its texts refer to no variable.
+func environmentShape() schema.Shape {
+	name := schema.Pattern(variable, 128)
+	name["not"] = schema.Shape{"pattern": `^([Ss][Ee][Nn][Tt][Rr][Yy]_|(` + strings.Join(shellVariables, "|") + `)$)`}
+	text := item(schema.Shape{"pattern": `^([^$\x00]|\$+[^${\x00]|\$\$\{)*\$*$`})
+	return schema.Shape{"type": "object", "propertyNames": name, "additionalProperties": schema.Shape{"anyOf": []schema.Shape{text, {"type": "null"}}}}
+}
+
 // item is the shape of a text with these rules, which may be written as any single value.
 func item(rules schema.Shape) schema.Shape {
 	rules["type"] = schema.Scalar()["type"]
 	return rules
 }
 
-func mountable() schema.Shape {
+// mountable is a directory that isMountable takes, and none of these.
+func mountable(but ...string) schema.Shape {
 	reserved := strings.Join(slices.Sorted(slices.Values(reservedDirs)), "|")
+	not := `(^|/)\.\.?(/|$)|^(` + reserved + `)(/|$)`
+	if len(but) > 0 {
+		not += `|^(` + strings.Join(but, "|") + `)/*$`
+	}
 	shape := schema.Pattern(directory, 100)
-	shape["not"] = schema.Shape{"pattern": `(^|/)\.\.?(/|$)|^(` + reserved + `)(/|$)`}
+	shape["not"] = schema.Shape{"pattern": not}
+	return shape
+}
+
+func keyShape() schema.Shape {
+	shape := schema.Pattern(objectKey, 253)
+	shape["not"] = schema.Shape{"type": "string", "pattern": `^(\.$|\.\.)`}
 	return shape
 }
 

@@ -90,7 +90,7 @@ var beyond = map[string][]string{
 		"global/proxy-unset", "global/proxy-variable-is-no-url",
 	},
 	"what one key means for another": {
-		"groups/too-many-members", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "repositories/name-twice",
+		"groups/too-many-members", "needs/secrets-overlap-tmp-dir", "needs/secrets-variables", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "repositories/name-twice",
 		"deploy/pipeline-in-a-group", "deploy/task-qa-sha-of-nothing",
 	},
 	"what the name of a host tells": {
@@ -100,7 +100,7 @@ var beyond = map[string][]string{
 		"top/interval-hexadecimal", "yaml/broken-second-document", "yaml/merge-of-a-list", "yaml/tag",
 	},
 	"the grammar of regular expressions": {"monitor/branch-glob", "monitor/branch-unclosed"},
-	"what a text stands for":             {"deploy/commands-too-long", "deploy/task-placeholder-in-a-variable", "deploy/task-placeholder-in-workspace", "deploy/task-unknown-placeholder", "global/ca-no-certificate", "monitor/url-with-bad-port", "monitor/url-with-encoded-newline"},
+	"what a text stands for":             {"deploy/commands-too-long", "needs/env-large", "deploy/task-placeholder-in-a-variable", "deploy/task-placeholder-in-workspace", "deploy/task-unknown-placeholder", "global/ca-no-certificate", "monitor/url-with-bad-port", "monitor/url-with-encoded-newline"},
 }
 
 // unset are the variables that files of testdata/bad want unset. Others of other tests have some value.

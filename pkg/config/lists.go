@@ -106,8 +106,7 @@ func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
 			d.Fail(path, "holds a NUL character, which no shell takes; want %s", wantCommand)
 		default:
 			checkInterpreter(d, path, c)
-			// Quoting makes four bytes of each single quote.
-			size += len(c) + 3*strings.Count(c, "'")
+			size += quotedSize(c)
 			commands = append(commands, c)
 		}
 	})
@@ -116,6 +115,9 @@ func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
 	}
 	return commands
 }
+
+// quotedSize is how many bytes a text has in a script. Quoting makes four of each single quote.
+func quotedSize(s string) int { return len(s) + 3*strings.Count(s, "'") }
 
 // interpreter is a first line that the kernel takes: 255 bytes, of which the path is absolute.
 var interpreter = regexp.MustCompile(`^#! ?(/[^ \t\r]+)([ \t][^\r]*)?$`)

@@ -85,6 +85,8 @@ func TestGroupDefaults(t *testing.T) {
 
 func TestReferenceExample(t *testing.T) {
 	got := load(t, "../../examples/sentry.yaml")
+	global := defaultGlobal
+	global.Env = Env{"REGION": "eu-west-1"}
 	want := &Config{
 		PollingInterval: time.Minute,
 		Groups: map[string]Group{"ai-blueprints": {Name: "ai-blueprints", Strategy: Parallel, MaxParallel: 3,
@@ -100,9 +102,10 @@ func TestReferenceExample(t *testing.T) {
 					Username: secret.New("${GITLAB_USERNAME}", "bob-s3cr3t"), Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t")}},
 				Branch: "main", Project: "rag", Depth: 1,
 				Commands: []string{"cd .tekton/rag", "kubectl apply -f . --namespace=tekton-pipelines", "./scripts/verify-deployment.sh"},
-				Image:    "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer"},
+				Image:    "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer",
+				Env: Env{"REGION": "eu-west-1", "TIER": "staging"}},
 		}},
-		Global: defaultGlobal,
+		Global: global,
 		Hash:   got.Hash,
 	}
 	if diff := cmp.Diff(want, got, compare); diff != "" {

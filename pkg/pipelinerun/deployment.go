@@ -52,6 +52,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 		deploy.Script = "#!" + d.Shell + strings.TrimPrefix(deploy.Script, "#!/bin/sh")
 	}
 	clone.Env = append(clone.Env, credentials...)
+	giveObjects(spec, deploy, d)
 
 	reach := networkOf(cfg.Global).line()
 	err = errors.Join(
@@ -62,7 +63,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 			{"sha", string(m.QASHA)},
 			{"user", user},
 		}, asked(d)...))),
-		fill(deploy, placeFacts, reach+facts("export ", variables(run, m))),
+		fill(deploy, placeFacts, reach+facts("export ", variables(run, m))+environment(d.Env)),
 		fill(deploy, placeCommands, commands(d.Commands)),
 	)
 	return spec, err

@@ -51,6 +51,8 @@ var honoured = map[string]bool{
 	"task.taskSpec.params[].default":                  true,
 	"task.taskSpec.volumes[].name":                    true,
 	"task.taskSpec.volumes[].emptyDir.**":             true,
+	"task.taskSpec.volumes[].secret.**":               true,
+	"task.taskSpec.volumes[].configMap.**":            true,
 	"container.name":                                  true,
 	"container.displayName":                           true,
 	"container.image":                                 true,
@@ -61,11 +63,15 @@ var honoured = map[string]bool{
 	"container.securityContext.**":                    true,
 	"container.volumeMounts[].name":                   true,
 	"container.volumeMounts[].mountPath":              true,
+	"container.volumeMounts[].readOnly":               true,
 	"container.env[].name":                            true,
 	"container.env[].value":                           true,
 	"container.env[].valueFrom.secretKeyRef.name":     true,
 	"container.env[].valueFrom.secretKeyRef.key":      true,
 	"container.env[].valueFrom.secretKeyRef.optional": true,
+	"container.env[].valueFrom.configMapKeyRef.**":    true,
+	"container.envFrom[].secretRef.**":                true,
+	"container.envFrom[].configMapRef.**":             true,
 }
 
 // foreign finds variables whose values only a cluster has, or that need results, which are not kept here.
@@ -183,8 +189,8 @@ func checkTask(pt v1.PipelineTask, problems map[string]bool) {
 		}
 	}
 	for _, v := range pt.TaskSpec.Volumes {
-		if v.EmptyDir == nil {
-			problems[fmt.Sprintf("volume %s of task %s is no emptyDir", v.Name, pt.Name)] = true
+		if _, _, files := filesOf(v); v.EmptyDir == nil && !files {
+			problems[fmt.Sprintf("volume %s of task %s is no emptyDir, Secret or ConfigMap", v.Name, pt.Name)] = true
 		}
 	}
 }

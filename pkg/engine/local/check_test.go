@@ -55,13 +55,12 @@ func TestCreateRefuses(t *testing.T) {
 			only + "pipelineSpec.tasks[].taskSpec.steps[].workingDir is not supported"},
 		{"a step that goes on after an error", func(p parts) { p.step.OnError = v1.Continue },
 			only + "pipelineSpec.tasks[].taskSpec.steps[].onError is not supported"},
-		{"a value from a ConfigMap", func(p parts) {
-			p.step.Env = []corev1.EnvVar{{Name: "X", ValueFrom: &corev1.EnvVarSource{
-				ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "m"}, Key: "k"}}}}
-		}, only + "pipelineSpec.tasks[].taskSpec.steps[].env[].valueFrom.configMapKeyRef.key is not supported; pipelineSpec.tasks[].taskSpec.steps[].env[].valueFrom.configMapKeyRef.name is not supported"},
-		{"a Secret as a volume", func(p parts) {
-			p.spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "s"}}}}
-		}, only + "pipelineSpec.tasks[].taskSpec.volumes[].secret.secretName is not supported; volume v of task task is no emptyDir"},
+		{"a value from the pod", func(p parts) {
+			p.step.Env = []corev1.EnvVar{{Name: "X", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "spec.nodeName"}}}}
+		}, only + "pipelineSpec.tasks[].taskSpec.steps[].env[].valueFrom.fieldRef.fieldPath is not supported"},
+		{"a volume of the node's", func(p parts) {
+			p.spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/x"}}}}
+		}, only + "pipelineSpec.tasks[].taskSpec.volumes[].hostPath.path is not supported; volume v of task task is no emptyDir, Secret or ConfigMap"},
 		{"a variable of Tekton's context", func(p parts) { p.step.Script += "echo $(context.taskRun.name)\n" },
 			only + `pipelineSpec.tasks[].taskSpec.steps[].script has "$(context.taskRun.name)", which is not supported`},
 		{"a run that waits", func(p parts) { p.pr.Spec.Status = v1.PipelineRunSpecStatusPending },

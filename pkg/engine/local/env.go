@@ -61,10 +61,13 @@ func (e *Engine) stepEnv(vars []corev1.EnvVar, mounts []mount) (env []string, ow
 		var value string
 		if v.ValueFrom == nil {
 			value = remap(expand(v.Value, own), mounts)
-		} else if secret, ok := e.lookup(v.ValueFrom.SecretKeyRef.Key); ok {
-			value = secret
 		} else {
-			continue // optional: missing ones that are not have failed the task before
+			_, key := keyOf(v.ValueFrom)
+			found, ok := e.lookup(key)
+			if !ok {
+				continue // optional: missing ones that are not have failed the task before
+			}
+			value = found
 		}
 		own[v.Name] = value
 		env = append(env, v.Name+"="+value)
@@ -115,18 +118,4 @@ func expand(text string, vars map[string]string) string {
 			text = text[1:]
 		}
 	}
-}
-
-// missingSecret returns the first variable that vars need and the engine's environment does not have.
-func (e *Engine) missingSecret(vars []corev1.EnvVar) (*corev1.SecretKeySelector, bool) {
-	for _, v := range vars {
-		if v.ValueFrom == nil {
-			continue
-		}
-		ref := v.ValueFrom.SecretKeyRef
-		if _, ok := e.lookup(ref.Key); !ok && (ref.Optional == nil || !*ref.Optional) {
-			return ref, true
-		}
-	}
-	return nil, false
 }

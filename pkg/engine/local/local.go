@@ -6,7 +6,8 @@
 // prints it. What a container would give is not there: images, service accounts, security contexts and
 // resource limits are ignored, and a step may do all that the user may. A task's emptyDir volumes are a
 // new directory, and variables that begin with a volume's mount path begin with that directory instead;
-// a mount path that is written out in a command is not replaced. A process that leaves its process group,
+// a mount path that is written out in a command is not replaced. For a Secret or a ConfigMap stands in
+// what is on this machine: see object. A process that leaves its process group,
 // as a daemon does, outlives its step. What an engine leaves whose process was killed, the next one removes:
 // see RemoveLeftovers.
 package local
@@ -43,7 +44,8 @@ type Options struct {
 	Journal string
 	// Out gets the steps' output and the ends of tasks and runs, a line at a time; default none.
 	Out io.Writer
-	// Env is the environment, as os.Environ gives it. secretKeyRefs are answered from it by their key.
+	// Env is the environment, as os.Environ gives it. References to keys of Secrets and ConfigMaps are answered from it by
+	// the key.
 	// Steps inherit the rest of it: all but Hidden, what the secretKeyRefs of any run name, and what tells
 	// git to work elsewhere, such as GIT_DIR.
 	Env []string
@@ -305,7 +307,7 @@ func secretsOf(pr *v1.PipelineRun) map[string]bool {
 	for _, pt := range slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally) {
 		for _, step := range pt.TaskSpec.Steps {
 			for _, v := range vars(pt.TaskSpec.TaskSpec, step) {
-				if v.ValueFrom != nil {
+				if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
 					keys[v.ValueFrom.SecretKeyRef.Key] = true
 				}
 			}

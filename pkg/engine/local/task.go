@@ -40,14 +40,15 @@ type ending struct {
 func (e *Engine) runTask(ctx context.Context, run string, pt v1.PipelineTask, params v1.Params) ending {
 	spec := resolve(pt.TaskSpec.TaskSpec, params)
 	for _, step := range spec.Steps {
-		if ref, missing := e.missingSecret(vars(spec, step)); missing {
-			return failure("CreateContainerConfigError: step %s needs the variable %s (a key of Secret %s), which is not set in the environment",
-				step.Name, ref.Key, ref.Name)
+		if missing := e.missing(spec, step); missing != "" {
+			return failure("%s", missing)
 		}
 	}
 	var volumes []string
 	for _, v := range spec.Volumes {
-		volumes = append(volumes, v.Name)
+		if v.EmptyDir != nil {
+			volumes = append(volumes, v.Name)
+		}
 	}
 	box, err := sandbox.New(e.Dir, run, volumes)
 	if err != nil {
