@@ -48,6 +48,8 @@ var mustNotLink = map[string][]string{
 	"pkg/secret":                       {module, kubernetes, tekton, "net/http"},
 	"pkg/oneline":                      {module, kubernetes, tekton, "net/http"},
 	"pkg/spelling":                     {module, kubernetes, tekton, "net/http"},
+	"pkg/config/rule":                  {module + "pkg/config", kubernetes, tekton, "net/http"},
+	"pkg/config/section":               {kubernetes, tekton, "net/http"},
 	"pkg/config/schema":                {module + "pkg/repo", kubernetes, tekton, "net/http"},
 	"pkg/config":                       {kubernetes, tekton, "net/http"},
 	"pkg/state":                        {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},

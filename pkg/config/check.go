@@ -16,7 +16,7 @@ import (
 func (t *tables) check(d *schema.Decoder, c *Config) {
 	c.Global.TmpDir = path.Clean(c.Global.TmpDir)
 	for name, g := range c.Groups {
-		g.Pod = g.Pod.over(c.Global.Pod)
+		g.Pod = g.Pod.Over(c.Global.Pod)
 		c.Groups[name] = g
 	}
 	names, members := map[string]int{}, map[string]int{}
@@ -44,7 +44,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		if g, ok := c.Groups[r.Group]; ok {
 			pod = g.Pod
 		}
-		r.Deploy.Pod = r.Deploy.Pod.over(pod)
+		r.Deploy.Pod = r.Deploy.Pod.Over(pod)
 	}
 	for name, g := range c.Groups {
 		checkGroup(d, schema.JoinKey("groups", name), g, members[name])
@@ -65,7 +65,7 @@ func (p *Deploy) inherit(name string, g Global) {
 	if p.ServiceAccount == "" {
 		p.ServiceAccount = g.ServiceAccount
 	}
-	p.Env = p.Env.over(g.Env)
+	p.Env = p.Env.Over(g.Env)
 }
 
 func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {

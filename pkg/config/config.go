@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -20,6 +21,20 @@ type Errors = schema.Errors
 
 // Warning is something that is hardly meant so.
 type Warning = schema.Warning
+
+// Sections that have a package of their own.
+type (
+	// Pod is what pods ask of their cluster.
+	Pod = section.Pod
+	// Object is a Secret or a ConfigMap that commands see.
+	Object = section.Object
+	// Env are variables of commands.
+	Env = section.Env
+	// Reference is a Task or a Pipeline that the cluster has.
+	Reference = section.Reference
+	// Proxy is how servers are reached.
+	Proxy = section.Proxy
+)
 
 // Config is a whole, valid sentry.yaml with its defaults filled in.
 type Config struct {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
@@ -117,7 +118,7 @@ func (hs hosts) called(name string) (known HostType, canonical string) {
 func (t *tables) host(d *schema.Decoder, path, urlKey string, s *Source) (key string, err error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
-		return "", fmt.Errorf("is not well-formed; want %s", wantRepo) // the error repeats it
+		return "", fmt.Errorf("is not well-formed; want %s", rule.WantRepo) // the error repeats it
 	}
 	known, canonical := t.hosts.called(u.Hostname())
 	told := s.Type

@@ -3,10 +3,10 @@ package config
 import (
 	"maps"
 	"regexp"
-	"slices"
-	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 )
 
@@ -20,9 +20,9 @@ func JSONSchema(known []Host) schema.Shape {
 	root["title"] = "sentry.yaml"
 	root["definitions"] = schema.Shape{
 		"variable": schema.Variable(),
-		"pod":      schema.JSONSchema("pod", podFields(Pod{}), t.inner),
-		"task":     t.reference(),
-		"object":   schema.JSONSchema("object", objectFields(&Object{}), t.inner),
+		"pod":      schema.JSONSchema("pod", section.PodFields(section.Pod{}), t.inner),
+		"task":     section.ReferenceShape(t.inner),
+		"object":   schema.JSONSchema("object", section.ObjectFields(&section.Object{}), t.inner),
 	}
 	return root
 }
@@ -32,7 +32,7 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 	switch {
 	case path == "groups":
 		group := schema.JSONSchema("groups.NAME", groupFields(&Group{}), t.inner)
-		return schema.Shape{"type": "object", "propertyNames": schema.Pattern(dnsLabel, maxName),
+		return schema.Shape{"type": "object", "propertyNames": schema.Pattern(rule.DNSLabel, rule.MaxName),
 			"additionalProperties": schema.Shape{"anyOf": []schema.Shape{group, {"type": "null"}}}}
 	case path == "repositories":
 		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(&Repository{}), t.inner)}
@@ -40,11 +40,11 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		return oneRuns(schema.JSONSchema(path, f.Fields, t.inner))
 	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
 		return schema.Shape{"$ref": "#/definitions/task"}
-	case f.Want == wantObjects:
-		item := schema.OrVariable(schema.Pattern(dnsName, 253), schema.Shape{"$ref": "#/definitions/object"})
-		return schema.Shape{"type": "array", "minItems": 1, "maxItems": maxObjects, "items": item}
-	case f.Want == wantEnv:
-		return environmentShape()
+	case f.Want == section.WantObjects:
+		item := schema.OrVariable(schema.Pattern(rule.DNSName, 253), schema.Shape{"$ref": "#/definitions/object"})
+		return schema.Shape{"type": "array", "minItems": 1, "maxItems": section.MaxObjects, "items": item}
+	case f.Want == section.WantEnv:
+		return section.EnvShape()
 	case f.Key == "pod":
 		return schema.Shape{"$ref": "#/definitions/pod"}
 	case path == "repositories[].deploy.auth.token":
@@ -63,91 +63,39 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 	}
 	shape, ok := shapes[f.Want]
 	if !ok {
+		shape, ok = section.Shapes[f.Want]
+	}
+	if !ok {
 		return nil
 	}
 	return maps.Clone(shape) // the description goes into it
 }
 
-var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-
 // shapes are what JSON Schema can say of the texts and lists that a message asks for.
 var shapes = map[string]schema.Shape{
-	wantName:              schema.OrVariable(schema.Pattern(dnsLabel, maxName)),
-	"the name of a group": schema.OrVariable(schema.Pattern(dnsLabel, maxName)),
-	wantInstance:          schema.OrVariable(schema.Pattern(dnsLabel, instance.MaxName)),
-	wantLabel:             schema.OrVariable(schema.Pattern(dnsLabel, 63)),
-	wantDNS:               schema.OrVariable(schema.Pattern(dnsName, 253)),
-	wantReference:         schema.OrVariable(schema.Pattern(dnsName, 253)),
-	wantResolver:          schema.OrVariable(schema.Pattern(dnsLabel, 63)),
-	wantImage:             schema.OrVariable(schema.Pattern(image, 512)),
+	wantName:              schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName)),
+	"the name of a group": schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName)),
+	wantInstance:          schema.OrVariable(schema.Pattern(rule.DNSLabel, instance.MaxName)),
+	wantLabel:             schema.OrVariable(schema.Pattern(rule.DNSLabel, 63)),
+	rule.WantDNS:          schema.OrVariable(schema.Pattern(rule.DNSName, 253)),
+	wantImage:             schema.OrVariable(schema.Pattern(rule.Image, 512)),
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
-	wantDir:               schema.OrVariable(mountable()),
-	wantMount:             schema.OrVariable(mountable("/tmp", "/var")),
-	wantKeys:              {"type": "array", "minItems": 1, "maxItems": maxKeys, "items": schema.OrVariable(keyShape())},
-	wantRepo:              schema.OrVariable(address(`/[^?#]*[^/?#]/*$`)),
-	wantAPI:               schema.OrVariable(address(`(/[^?#]*)?$`)),
+	rule.WantRepo:         schema.OrVariable(address(`/[^?#]*[^/?#]/*$`)),
+	rule.WantAPI:          schema.OrVariable(address(`(/[^?#]*)?$`)),
 	wantWebhook:           schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
-	wantCA:                {"type": "string", "pattern": `-----BEGIN CERTIFICATE-----\r?\n[^-]*-----END CERTIFICATE-----`},
-	wantProxy:             {"type": "string", "pattern": `^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:0*[1-9][0-9]{0,4})?/?)$`},
-	wantNoProxy:           schema.OrVariable(schema.Shape{"type": schema.Scalar()["type"], "maxLength": maxNoProxy, "pattern": `^\s*[A-Za-z0-9._:/*-]+(\s*,\s*[A-Za-z0-9._:/*-]+)*\s*$`}),
-	"a branch name":       schema.OrVariable(item(branchName())),
+	"a branch name":       schema.OrVariable(schema.Item(branchName())),
 	wantUsername:          {"type": schema.Scalar()["type"], "pattern": `^[^\x00-\x1f\x7f]+$`},
 	wantToken:             {"type": schema.Scalar()["type"], "minLength": 1},
-	wantCommands:          {"type": "array", "minItems": 1, "items": item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
+	wantCommands:          {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
 	wantBranches: {"type": "array", "minItems": 1, "maxItems": maxBranches,
-		"items": item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
-}
-
-// reference is the shape of a Task or Pipeline: by name, or by a resolver.
-func (t *tables) reference() schema.Shape {
-	shape := schema.JSONSchema("task", referenceFields(&Reference{}), t.inner)
-	shape["oneOf"] = []schema.Shape{given("name"), given("resolver")}
-	shape["if"], shape["then"] = given("resolver_params"), given("resolver")
-	return shape
+		"items": schema.Item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
 }
 
 // oneRuns says of a `deploy` section that one thing runs, and that commands need a QA repository.
 func oneRuns(deploy schema.Shape) schema.Shape {
-	deploy["oneOf"] = []schema.Shape{given("commands"), given("task"), given("pipeline")}
-	deploy["if"], deploy["then"] = given("commands"), given("qa_repo_url")
+	deploy["oneOf"] = []schema.Shape{schema.Given("commands"), schema.Given("task"), schema.Given("pipeline")}
+	deploy["if"], deploy["then"] = schema.Given("commands"), schema.Given("qa_repo_url")
 	return deploy
-}
-
-// given is the shape of a section that has a value at the key.
-func given(key string) schema.Shape {
-	return schema.Shape{"required": []string{key}, "properties": schema.Shape{key: schema.Shape{"not": schema.Shape{"type": "null"}}}}
-}
-
-// environmentShape is the shape of an env section. Its texts refer to no variable.
-func environmentShape() schema.Shape {
-	name := schema.Pattern(variable, 128)
-	name["not"] = schema.Shape{"pattern": `^([Ss][Ee][Nn][Tt][Rr][Yy]_|(` + strings.Join(shellVariables, "|") + `)$)`}
-	text := item(schema.Shape{"pattern": `^([^$\x00]|\$+[^${\x00]|\$\$\{)*\$*$`})
-	return schema.Shape{"type": "object", "propertyNames": name, "additionalProperties": schema.Shape{"anyOf": []schema.Shape{text, {"type": "null"}}}}
-}
-
-// item is the shape of a text with these rules, which may be written as any single value.
-func item(rules schema.Shape) schema.Shape {
-	rules["type"] = schema.Scalar()["type"]
-	return rules
-}
-
-// mountable is a directory that isMountable takes, and none of these.
-func mountable(but ...string) schema.Shape {
-	reserved := strings.Join(slices.Sorted(slices.Values(reservedDirs)), "|")
-	not := `(^|/)\.\.?(/|$)|^(` + reserved + `)(/|$)`
-	if len(but) > 0 {
-		not += `|^(` + strings.Join(but, "|") + `)/*$`
-	}
-	shape := schema.Pattern(directory, 100)
-	shape["not"] = schema.Shape{"pattern": not}
-	return shape
-}
-
-func keyShape() schema.Shape {
-	shape := schema.Pattern(objectKey, 253)
-	shape["not"] = schema.Shape{"type": "string", "pattern": `^(\.$|\.\.)`}
-	return shape
 }
 
 // branchName says what Git forbids, as far as one regular expression can.

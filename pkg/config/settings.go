@@ -9,6 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -57,9 +58,9 @@ func (w settings) section(path string, fields []schema.Field, value any) {
 				w.section(schema.JoinKey(sub, fmt.Sprint(repository["name"])), w.repository(&Repository{}), r)
 			}
 		case f.Key == "pod" && v != nil:
-			w.section(sub, podFields(Pod{}), v)
+			w.section(sub, section.PodFields(Pod{}), v)
 		case (f.Key == "task" || f.Key == "pipeline") && v != nil:
-			w.section(sub, referenceFields(&Reference{}), v)
+			w.section(sub, section.ReferenceFields(&Reference{}), v)
 		case f.Fields != nil:
 			w.section(sub, f.Fields, v)
 		case v != nil:

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/tekton"
 )
@@ -46,7 +47,7 @@ func networkOf(g config.Global) network {
 		pairs = append(pairs, [2]string{"NO_PROXY", strings.ReplaceAll(g.Proxy.None, " ", "")})
 	}
 	if g.Proxy != (config.Proxy{}) {
-		n.script += facts("", append(pairs, [2]string{"sentry_direct", config.InCluster})) + withoutComments(tekton.Proxy)
+		n.script += facts("", append(pairs, [2]string{"sentry_direct", section.InCluster})) + withoutComments(tekton.Proxy)
 	}
 	return n
 }

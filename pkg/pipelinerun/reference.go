@@ -9,7 +9,7 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
-	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -53,7 +53,7 @@ func (u expandable) Error() string {
 // fillIn returns the text with the facts in place of its placeholders.
 func fillIn(text string, facts map[string]string) (string, error) {
 	var err error
-	filled := config.Placeholder.ReplaceAllStringFunc(text, func(found string) string {
+	filled := section.Placeholder.ReplaceAllStringFunc(text, func(found string) string {
 		name := strings.Trim(found, "{} ")
 		if strings.Contains(facts[name], "$") && err == nil {
 			err = expandable{name, facts[name]}

@@ -13,6 +13,7 @@ import (
 	"github.com/tektoncd/pipeline/pkg/substitution"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -25,8 +26,8 @@ func TestPlaceholdersAreTheVariables(t *testing.T) {
 	for _, v := range variables(testRun(config.Alone(), testMember("rag")), testMember("rag")) {
 		names = append(names, strings.ToLower(strings.TrimPrefix(v[0], "SENTRY_")))
 	}
-	if diff := cmp.Diff(config.Facts, names); diff != "" {
-		t.Errorf("config.Facts (-want +variables):\n%s", diff)
+	if diff := cmp.Diff(section.Facts, names); diff != "" {
+		t.Errorf("section.Facts (-want +variables):\n%s", diff)
 	}
 }
 

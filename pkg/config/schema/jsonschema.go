@@ -90,3 +90,14 @@ func Pattern(re *regexp.Regexp, most int) Shape {
 	}
 	return text
 }
+
+// Given is the shape of a section that has a value at the key.
+func Given(key string) Shape {
+	return Shape{"required": []string{key}, "properties": Shape{key: Shape{"not": Shape{"type": "null"}}}}
+}
+
+// Item is the shape of a text with these rules, which may be written as any single value.
+func Item(rules Shape) Shape {
+	rules["type"] = Scalar()["type"]
+	return rules
+}

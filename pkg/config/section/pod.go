@@ -1,4 +1,6 @@
-package config
+// Package section has the sections of a configuration that stand in several places, or that are large: their types,
+// their tables of keys and their checks.
+package section
 
 import (
 	"fmt"
@@ -6,6 +8,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
@@ -19,16 +22,17 @@ const maxID = 1<<31 - 1
 
 const wantAsInAPod = "a list, as in a pod of Kubernetes"
 
-// podField is the section at key "pod". Its table is made only for files that have it.
-func podField(p *Pod) schema.Field {
+// PodField is the section at key "pod". Its table is made only for files that have it.
+func PodField(p *Pod) schema.Field {
 	return schema.Field{Key: "pod", Kind: "section", Want: "a section, see `pod`",
 		Read: func(d *schema.Decoder, path string, n *yaml.Node) {
 			*p = make(Pod)
-			d.Section(path, n, podFields(*p))
+			d.Section(path, n, PodFields(*p))
 		}}
 }
 
-func podFields(p Pod) []schema.Field {
+// PodFields is the table of a pod section.
+func PodFields(p Pod) []schema.Field {
 	return []schema.Field{
 		p.tree("node_selector", "section", ""),
 		p.tree("tolerations", "list", wantAsInAPod),
@@ -42,8 +46,12 @@ func podFields(p Pod) []schema.Field {
 		podValue(p, func(v *bool) schema.Field { return schema.Boolean("openshift", v) }),
 		p.tree("labels", "section", ""),
 		p.tree("annotations", "section", ""),
-		podValue(p, func(v *string) schema.Field { return schema.Text("runtime_class_name", v, wantDNS, isDNSName) }),
-		podValue(p, func(v *string) schema.Field { return schema.Text("priority_class_name", v, wantDNS, isDNSName) }),
+		podValue(p, func(v *string) schema.Field {
+			return schema.Text("runtime_class_name", v, rule.WantDNS, rule.IsDNSName)
+		}),
+		podValue(p, func(v *string) schema.Field {
+			return schema.Text("priority_class_name", v, rule.WantDNS, rule.IsDNSName)
+		}),
 		p.tree("host_aliases", "list", wantAsInAPod),
 		podValue(p, func(v *string) schema.Field {
 			return schema.Enum("dns_policy", v, "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None").Or("")
@@ -87,8 +95,8 @@ func podValue[T any](p Pod, field func(*T) schema.Field) schema.Field {
 // mergedKeys are the keys whose values are merged by their own keys.
 var mergedKeys = []string{"node_selector", "resources", "labels", "annotations"}
 
-// over returns the section with what it does not say taken from base.
-func (p Pod) over(base Pod) Pod {
+// Over returns the section with what it does not say taken from base.
+func (p Pod) Over(base Pod) Pod {
 	if len(p) == 0 {
 		return base
 	}

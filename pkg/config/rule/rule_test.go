@@ -1,4 +1,4 @@
-package config
+package rule
 
 import "testing"
 
@@ -32,7 +32,7 @@ func TestRepositoryURL(t *testing.T) {
 		"javascript:alert(1)":                       "",
 		"":                                          "",
 	} {
-		got, err := repositoryURL(in)
+		got, err := RepositoryURL(in)
 		if got != want && err == nil || (err != nil) != (want == "") {
 			t.Errorf("repositoryURL(%q) = %q, %v, want %q", in, got, err, want)
 		}
@@ -44,16 +44,16 @@ func TestWords(t *testing.T) {
 		ok        func(string) bool
 		good, bad []string
 	}{
-		"image": {isImage,
+		"image": {IsImage,
 			[]string{"alpine", "alpine:3", "localhost:5000/a/b_c__d", "docker.io/alpine/git:2.49.1", "Registry.example.com/x:Tag_1",
 				"a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},
 			[]string{"", "a b", "a:", "a@", "a/B", "/a", "a//b", "a:b:c", "a\n", "$(x)", "a@sha256:12"}},
-		"directory": {isMountable,
+		"directory": {IsMountable,
 			[]string{"/tmp", "/tmp/sentry", "/tmp/sentry/", "/libs", "/a.b/c_d-e", "/var/lib/x", "/..."},
 			[]string{"", "/", "//", "tmp", "/tmp//x", "/tmp/./x", "/tmp/..", "/lib", "/lib/", "/lib64/x", "/etc/x", "/proc",
 				"/workspace", "/run/secrets", "/var/run/x", "/tmp/a b", "/tmp/$(x)", "/tmp/é", "/" + string(make([]byte, 101))}},
-		"label":    {isLabel, []string{"a", "0", "a-b", "a--b"}, []string{"", "-", "a-", "-a", "A", "a.b", "a_b", "a\n", "é"}},
-		"dns name": {isDNSName, []string{"a", "a.b-c.d"}, []string{"", ".", "a.", "a..b", "A", "a.-b"}},
+		"label":    {IsLabel, []string{"a", "0", "a-b", "a--b"}, []string{"", "-", "a-", "-a", "A", "a.b", "a_b", "a\n", "é"}},
+		"dns name": {IsDNSName, []string{"a", "a.b-c.d"}, []string{"", ".", "a.", "a..b", "A", "a.-b"}},
 	} {
 		for _, s := range c.good {
 			if !c.ok(s) {

@@ -1,4 +1,4 @@
-package config
+package rule
 
 import (
 	"fmt"
@@ -6,23 +6,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
-
-	"github.com/tekton-sentry/sentry/pkg/config/schema"
-	"github.com/tekton-sentry/sentry/pkg/secret"
 )
-
-// checkMeant warns of a branch, or an entry of branches, that is valid and can hardly be meant so. What came from a variable
-// is not repeated.
-func checkMeant(d *schema.Decoder, path string, v secret.Value) {
-	said, name := meant(v.Reveal())
-	switch {
-	case said == "":
-	case name == "" || secret.HasReference(v.Text()):
-		d.Warn(path, "%s", said)
-	default:
-		d.Warn(path, "%s: %.80s", said, name)
-	}
-}
 
 // slips are starts of an entry that no branch's name has, in the order in which Git puts them together.
 var slips = []struct{ start, say string }{
@@ -33,8 +17,8 @@ var slips = []struct{ start, say string }{
 	{"origin/", "begins with origin/, which is the name of a remote and no part of the branch's; want the name alone"},
 }
 
-// meant says what is wrong with an entry of branches, and which entry was probably meant; "" for what is not known.
-func meant(entry string) (say, want string) {
+// Meant says what is wrong with an entry of branches, and which entry was probably meant; "" for what is not known.
+func Meant(entry string) (say, want string) {
 	anchor, name := "", entry
 	if rest, ok := strings.CutPrefix(entry, "^"); ok {
 		anchor, name = "^", rest
@@ -53,14 +37,14 @@ func meant(entry string) (say, want string) {
 		return "has a wildcard *, which in a regular expression repeats the character before it; want .* for any text", regular(entry)
 	case regular(entry) != entry:
 		return "has braces, which are part of the name in a regular expression; want ( | ) for one of several", regular(entry)
-	case strings.Contains(entry, ",") && !strings.ContainsAny(entry, special):
+	case strings.Contains(entry, ",") && !strings.ContainsAny(entry, Special):
 		return "has a comma, which is part of the name; want an entry for each branch", strings.ReplaceAll(entry, ",", " and ")
 	}
 	return "", ""
 }
 
-// special are the characters that make an entry a regular expression.
-const special = `\+*?()|[]{}^$`
+// Special are the characters that make an entry a regular expression.
+const Special = `\+*?()|[]{}^$`
 
 var (
 	// star is a * after something that nobody repeats: a letter, a digit, / or another sign that is no operator.

@@ -1,4 +1,4 @@
-package config
+package section
 
 import (
 	"maps"
@@ -8,6 +8,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -15,10 +16,11 @@ import (
 // Env are variables of the commands, by name. The texts stand in PipelineRuns.
 type Env map[string]string
 
+// Bounds, and what messages ask for.
 const (
 	// maxEnv bounds an env section in bytes: it is in the script of each deployment, of which maxCommands says more.
 	maxEnv          = 16 << 10
-	wantEnv         = "a section with names of variables and their texts, together at most 16 KiB"
+	WantEnv         = "a section with names of variables and their texts, together at most 16 KiB"
 	wantVariable    = "at most 128 of A-Z a-z 0-9 and _, with no digit first"
 	wantEnvText     = "plain text"
 	wantNoReference = "want plain text here, or the value in a Secret and the Secret in deploy.secrets; $${ stands for the two characters"
@@ -31,19 +33,19 @@ var shellVariables = []string{
 	"_", "BASHOPTS", "BASH_VERSINFO", "EUID", "HOME", "IFS", "OLDPWD", "OPTIND", "PATH", "PPID", "PWD", "SHELLOPTS", "UID",
 }
 
-// envField is the section at key "env".
-func envField(p *Env) schema.Field {
-	return schema.Field{Key: "env", Kind: "section", Want: wantEnv,
+// EnvField is the section at key "env".
+func EnvField(p *Env) schema.Field {
+	return schema.Field{Key: "env", Kind: "section", Want: WantEnv,
 		Read: func(d *schema.Decoder, path string, n *yaml.Node) {
 			entries, _ := d.Entries(path, n, "names of variables and their texts")
 			*p = make(Env, len(entries))
 			size := 0
 			for _, e := range entries {
 				sub := schema.JoinKey(path, e.Key)
-				checkVariable(d, sub, e.Key)
+				CheckVariable(d, sub, e.Key)
 				if text, ok := envText(d, sub, e.Value); ok {
 					(*p)[e.Key] = text
-					size += len(e.Key) + quotedSize(text)
+					size += len(e.Key) + rule.QuotedSize(text)
 				}
 			}
 			if size > maxEnv {
@@ -52,8 +54,8 @@ func envField(p *Env) schema.Field {
 		}}
 }
 
-// checkVariable says why the commands can have no variable of that name.
-func checkVariable(d *schema.Decoder, path, name string) {
+// CheckVariable says why the commands can have no variable of that name.
+func CheckVariable(d *schema.Decoder, path, name string) {
 	switch {
 	case !variable.MatchString(name):
 		d.Fail(path, "is no name for a variable; want %s", wantVariable)
@@ -89,8 +91,8 @@ func envText(d *schema.Decoder, path string, n *yaml.Node) (string, bool) {
 	return "", false
 }
 
-// over returns the section with what it does not say taken from base.
-func (e Env) over(base Env) Env {
+// Over returns the section with what it does not say taken from base.
+func (e Env) Over(base Env) Env {
 	if len(e) == 0 {
 		return base
 	}

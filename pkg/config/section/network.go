@@ -1,4 +1,4 @@
-package config
+package section
 
 import (
 	"crypto/x509"
@@ -11,6 +11,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -37,7 +38,8 @@ func (p Proxy) IsSet() bool { return p.HTTP.IsSet() || p.HTTPS.IsSet() }
 // InCluster is what no proxy is asked for, whatever Proxy.None says.
 const InCluster = "localhost,127.0.0.1,::1,.svc,.cluster.local"
 
-func proxyFields(p *Proxy) []schema.Field {
+// ProxyFields is the table of a proxy section.
+func ProxyFields(p *Proxy) []schema.Field {
 	return []schema.Field{
 		proxyURL("http_proxy", &p.HTTP),
 		proxyURL("https_proxy", &p.HTTPS),
@@ -45,8 +47,8 @@ func proxyFields(p *Proxy) []schema.Field {
 	}
 }
 
-// ca is a field with certificates. They are read as they are written, since a variable has no line breaks.
-func ca(key string, p *string) schema.Field {
+// CA is a field with certificates. They are read as they are written, since a variable has no line breaks.
+func CA(key string, p *string) schema.Field {
 	return schema.Field{Key: key, Kind: "text", Want: wantCA,
 		Read: func(d *schema.Decoder, path string, n *yaml.Node) {
 			text, ok := d.Text(path, n, wantCA)
@@ -107,7 +109,7 @@ func proxyURL(key string, p *secret.Value) schema.Field {
 				return
 			}
 			if v.Reveal() != "" || !d.AllowsUnset() {
-				if err := checkProxy(v); err != nil {
+				if err := CheckProxy(v); err != nil {
 					d.Fail(path, "%v", err)
 					return
 				}
@@ -116,11 +118,11 @@ func proxyURL(key string, p *secret.Value) schema.Field {
 		}}
 }
 
-// checkProxy says what is wrong with the URL of a proxy, and never repeats it.
-func checkProxy(v secret.Value) error {
+// CheckProxy says what is wrong with the URL of a proxy, and never repeats it.
+func CheckProxy(v secret.Value) error {
 	u, err := url.Parse(v.Reveal())
 	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || !validHost(u):
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || !rule.ValidHost(u):
 		return fmt.Errorf("is no URL of the form http://HOST:PORT (special characters of a password as %%40 and the like); want %s", wantProxy)
 	case u.User != nil && v.Variable() == "":
 		return fmt.Errorf("holds a user or a password, and a PipelineRun can be read by many; want %s", wantProxy)

@@ -1,4 +1,4 @@
-package config
+package section
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
@@ -30,19 +31,21 @@ var Placeholder = regexp.MustCompile(`\{\{ *([a-z_]+) *\}\}`)
 // Facts are what placeholders may name: what commands see in SENTRY_REPO and so on.
 var Facts = []string{"repo", "project_name", "group", "repo_url", "branch", "sha", "previous_sha", "qa_sha", "run"}
 
+// What messages ask for.
 const (
-	wantReference = "the name of an object in the namespace of the runs"
+	WantReference = "the name of an object in the namespace of the runs"
 	wantResolver  = "the name of one of Tekton's resolvers, such as cluster, git, hub, bundles or http"
 )
 
-func referenceField(key string, p **Reference) schema.Field {
+// ReferenceField is the section at the key.
+func ReferenceField(key string, p **Reference) schema.Field {
 	return schema.Field{Key: key, Kind: "section", Want: "a section, see `task`",
 		Read: func(d *schema.Decoder, path string, n *yaml.Node) {
 			r := new(Reference)
-			d.Section(path, n, referenceFields(r))
+			d.Section(path, n, ReferenceFields(r))
 			switch {
 			case r.Name == "" && r.Resolver == "" && !d.Failed(path+".name") && !d.Failed(path+".resolver"):
-				d.Fail(path, "has no name; want name, %s, or resolver with its resolver_params", wantReference)
+				d.Fail(path, "has no name; want name, %s, or resolver with its resolver_params", WantReference)
 			case r.Name != "" && r.Resolver != "":
 				d.Fail(path+".name", "stands beside resolver; want one of both: a resolver gets the name from its resolver_params")
 			case r.Resolver == "" && r.ResolverParams != nil:
@@ -52,10 +55,11 @@ func referenceField(key string, p **Reference) schema.Field {
 		}}
 }
 
-func referenceFields(r *Reference) []schema.Field {
+// ReferenceFields is the table of such a section.
+func ReferenceFields(r *Reference) []schema.Field {
 	return []schema.Field{
-		schema.Text("name", &r.Name, wantReference, isDNSName),
-		schema.Text("resolver", &r.Resolver, wantResolver, isLabel),
+		schema.Text("name", &r.Name, WantReference, rule.IsDNSName),
+		schema.Text("resolver", &r.Resolver, wantResolver, rule.IsLabel),
 		values("resolver_params", &r.ResolverParams, true),
 		values("params", &r.Params, true),
 		values("workspaces", &r.Workspaces, false),
@@ -134,60 +138,11 @@ func checkPlaceholders(d *schema.Decoder, path, text string) {
 	}
 }
 
-// names reports whether a placeholder of the reference names the fact.
-func (r *Reference) names(fact string) bool {
+// Names reports whether a placeholder of the reference names the fact.
+func (r *Reference) Names(fact string) bool {
 	found := false
 	for _, section := range []map[string]any{r.Params, r.ResolverParams} {
 		eachText("", section, func(_, text string) { found = found || slices.Contains(placeholdersIn(text), fact) })
 	}
 	return found
-}
-
-// Reference returns the Task or the Pipeline that is run in place of commands; nil for none.
-func (p Deploy) Reference() *Reference {
-	if p.Task != nil {
-		return p.Task
-	}
-	return p.Pipeline
-}
-
-// onlyCommands are the keys of deploy that a Task or Pipeline of the cluster has no use for.
-var onlyCommands = []string{"depth", "submodules", "shell", "image", "env", "secrets", "config_maps"}
-
-// checkWhatRuns sees that one thing runs, and that it has what it needs.
-func checkWhatRuns(d *schema.Decoder, path string, r *Repository) {
-	p := &r.Deploy
-	if !d.Given(path) || d.Failed(path) {
-		return
-	}
-	var given []string
-	for _, key := range []string{"commands", "task", "pipeline"} {
-		if d.Given(path + "." + key) {
-			given = append(given, key)
-		}
-	}
-	switch {
-	case len(given) == 0:
-		d.Fail(path+".commands", "is missing; want %s, or in its place task or pipeline with what the cluster already has", wantCommands)
-	case len(given) > 1:
-		d.Fail(path+"."+given[1], "stands beside %s; want one of commands, task and pipeline", given[0])
-	}
-	ref := p.Reference()
-	if ref == nil {
-		if p.URL == "" && !d.Failed(path+".qa_repo_url") {
-			d.Fail(path+".qa_repo_url", "is missing; want %s", wantRepo)
-		}
-		return
-	}
-	if p.Pipeline != nil && r.Group != "" {
-		d.Fail(path+".pipeline", "cannot be a part of a group's run; want task, or this repository without a group")
-	}
-	if p.URL == "" && ref.names("qa_sha") {
-		d.Fail(path+".qa_repo_url", "is missing, and {{qa_sha}} is the commit of that repository; want %s", wantRepo)
-	}
-	for _, key := range onlyCommands {
-		if d.Given(path + "." + key) {
-			d.Warn(path+"."+key, "means nothing without commands; want it left out")
-		}
-	}
 }
