@@ -9,6 +9,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -83,7 +84,7 @@ func NotTaken(run plan.Run) error {
 	var noNames error
 	if len(run.Refused) > 0 {
 		noNames = fmt.Errorf("no param of a Task or Pipeline can hold the name of %s, since Tekton and the kubelet may take a $ in it for a variable: rename the branch, or use commands in place of the Task or Pipeline",
-			list(run.Refused, listed))
+			words.List(run.Refused, words.Listed))
 	}
 	return errors.Join(noNames, TooLarge(run.NoRoom))
 }
@@ -94,7 +95,7 @@ func TooLarge(refs []string) error {
 		return nil
 	}
 	return fmt.Errorf("a PipelineRun holds at most %d deployments and %d KiB, and has no room for %s: move commands into scripts of the QA repository, or split the group",
-		MaxMembers, MaxSize>>10, list(refs, listed))
+		MaxMembers, MaxSize>>10, words.List(refs, words.Listed))
 }
 
 // sized returns the PipelineRun of a run, and how many bytes of JSON it has.

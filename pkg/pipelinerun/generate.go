@@ -1,3 +1,9 @@
+// Package pipelinerun turns a planned run into one Tekton PipelineRun: one task a deployment, ordered
+// as the group wants it. It is pure: no client, no clock, no files but the Tasks of folder tekton/ that
+// the binary embeds.
+//
+// Nothing that comes from outside (a branch's name, a URL, a command) stands in a place that Tekton or
+// the kubelet expand. It stands in the steps' scripts, quoted; Quote says how.
 package pipelinerun
 
 import (
@@ -15,6 +21,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/tekton"
 )
@@ -55,7 +62,7 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 			},
 		},
 		Spec: v1.PipelineRunSpec{
-			PipelineSpec: &v1.PipelineSpec{DisplayName: title(run), Description: describe(run)},
+			PipelineSpec: &v1.PipelineSpec{DisplayName: words.Title(run), Description: words.Describe(run)},
 			TaskRunTemplate: v1.PipelineTaskRunTemplate{
 				ServiceAccountName: cfg.Global.ServiceAccount,
 				PodTemplate:        shared.Template(),
@@ -110,7 +117,7 @@ func sharedPod(cfg *config.Config, run plan.Run) (pod.Spec, error) {
 // member returns the task of a member, and what its pod has. It adds to the run what all share.
 func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member, deploy *v1.TaskSpec) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
 	d := m.Repository.Deploy
-	task := v1.PipelineTask{Name: m.Task, DisplayName: taskTitle(m), Timeout: &metav1.Duration{Duration: d.Timeout}}
+	task := v1.PipelineTask{Name: m.Task, DisplayName: words.OfTask(m), Timeout: &metav1.Duration{Duration: d.Timeout}}
 	ownPod, err := pod.Read(d.Pod)
 	if err != nil {
 		return task, v1.PipelineTaskRunSpec{}, err
@@ -166,7 +173,7 @@ func labels(instance string, run plan.Run) map[string]string {
 	l := map[string]string{
 		LabelManagedBy: ManagedBy,
 		LabelUnit:      run.Unit.Label,
-		LabelShown:     shown(run),
+		LabelShown:     words.Shown(run),
 	}
 	if instance != "" {
 		l[LabelInstance] = instance

@@ -15,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -106,7 +107,7 @@ func TestParamsOfHostileBranches(t *testing.T) {
 		if why := NotTaken(part); why == nil || !strings.Contains(why.Error(), "no param of a Task or Pipeline can hold the name of web@"+branch) {
 			t.Errorf("%s: left out because %v", branch, why)
 		}
-		if want := plain("no param can hold their names: web@" + branch); !strings.Contains(pr.Spec.PipelineSpec.Description, want) {
+		if want := words.Plain("no param can hold their names: web@" + branch); !strings.Contains(pr.Spec.PipelineSpec.Description, want) {
 			t.Errorf("%s: the run says %q, want %q", branch, pr.Spec.PipelineSpec.Description, want)
 		}
 		for _, p := range pr.Spec.PipelineSpec.Tasks {

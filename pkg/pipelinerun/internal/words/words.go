@@ -1,4 +1,6 @@
-package pipelinerun
+// Package words says what a run is and why it exists, for lists, the Dashboard and a label. Its texts hold nothing that Tekton
+// would substitute or a terminal would take for more than a character. It is pure.
+package words
 
 import (
 	"fmt"
@@ -12,29 +14,29 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// listed is how many refs or members a sentence names before it says "and N more".
-const listed = 10
+// Listed is how many refs or members a sentence names before it says "and N more".
+const Listed = 10
 
-// title is the PipelineRun's displayName: what a list of runs shows.
-func title(run plan.Run) string {
+// Title is the PipelineRun's displayName: what a list of runs shows.
+func Title(run plan.Run) string {
 	refs := make([]string, len(run.Trigger.Refs))
 	for i, c := range run.Trigger.Refs {
 		refs[i] = at(c.Repository, c.Branch, c.New)
 	}
-	t := list(refs, 1)
+	t := List(refs, 1)
 	if run.Unit.Group != "" {
 		t = run.Unit.Group + ": " + t
 	}
 	if run.Trigger.Manual != "" {
 		t += " (by hand)"
 	}
-	return plain(t)
+	return Plain(t)
 }
 
-// shown is the value of LabelShown: [group.]repository.branch-at-1111111[-and-N-more][-by-hand]. It fits a
+// Shown is the value of the label that the Dashboard shows: [group.]repository.branch-at-1111111[-and-N-more][-by-hand]. It fits a
 // label whatever the branch is called: other characters become dashes, and the longest name is cut
 // where there is no room for all.
-func shown(run plan.Run) string {
+func Shown(run plan.Run) string {
 	const most = 63
 	c := run.Trigger.Refs[0]
 	end := "-at-" + c.New.Short()
@@ -69,8 +71,8 @@ func labelText(text string) string {
 
 var notInLabels = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
-// describe says in sentences why the run exists.
-func describe(run plan.Run) string {
+// Describe says in sentences why the run exists.
+func Describe(run plan.Run) string {
 	changes := make([]string, len(run.Trigger.Refs))
 	for i, c := range run.Trigger.Refs {
 		changes[i] = at(c.Repository, c.Branch, c.New)
@@ -86,46 +88,46 @@ func describe(run plan.Run) string {
 	if run.Trigger.Manual != "" {
 		who = "Triggered by hand"
 	}
-	text := fmt.Sprintf("%s at %s: %s.", who, run.Trigger.Seen.UTC().Format(time.RFC3339), list(changes, listed))
+	text := fmt.Sprintf("%s at %s: %s.", who, run.Trigger.Seen.UTC().Format(time.RFC3339), List(changes, Listed))
 	if n := run.Trigger.Waiting; n > 0 {
 		text += fmt.Sprintf(" One run does not hold all: %d more wait for the next.", n)
 	}
 	if len(run.NoRoom) > 0 {
-		text += " Left out, since the run would be too large: " + list(run.NoRoom, listed) + "."
+		text += " Left out, since the run would be too large: " + List(run.NoRoom, Listed) + "."
 	}
 	if len(run.Refused) > 0 {
-		text += " Left out, since no param can hold their names: " + list(run.Refused, listed) + "."
+		text += " Left out, since no param can hold their names: " + List(run.Refused, Listed) + "."
 	}
 	if len(run.LeftOut) > 0 {
-		text += " Left out, since their branches could never be read: " + list(run.LeftOut, listed) + "."
+		text += " Left out, since their branches could never be read: " + List(run.LeftOut, Listed) + "."
 	}
-	return plain(text)
+	return Plain(text)
 }
 
-// taskTitle is a task's displayName: what is deployed, and for which commit.
-func taskTitle(m plan.Member) string {
+// OfTask is a task's displayName: what is deployed, and for which commit.
+func OfTask(m plan.Member) string {
 	t := at(m.Repository.Name, m.Branch, m.SHA)
 	if m.Repository.Deploy.Project != m.Repository.Name {
 		t = m.Repository.Deploy.Project + ": " + t
 	}
-	return plain(t)
+	return Plain(t)
 }
 
 func at(repository, branch string, sha repo.SHA) string {
 	return repo.Ref{Repository: repository, Branch: branch}.String() + " at " + sha.Short()
 }
 
-// list joins the first words of a list, and counts the rest.
-func list(words []string, most int) string {
+// List joins the first words of a list, and counts the rest.
+func List(words []string, most int) string {
 	if len(words) <= most {
 		return strings.Join(words, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
 }
 
-// plain makes text for people of text from outside: it breaks $(…), which Tekton substitutes in a
+// Plain makes text for people of text from outside: it breaks $(…), which Tekton substitutes in a
 // displayName, and shows nothing that a terminal would take for more than a character.
-func plain(s string) string {
+func Plain(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
