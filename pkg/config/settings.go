@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 
 	"gopkg.in/yaml.v3"
 
@@ -93,19 +92,7 @@ func texts(n *yaml.Node) any {
 	case yaml.AliasNode:
 		return texts(n.Alias)
 	case yaml.MappingNode:
-		section := map[string]any{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if n.Content[i].ShortTag() == "!!merge" {
-				merged, _ := texts(n.Content[i+1]).(map[string]any)
-				maps.Copy(section, merged)
-			}
-		}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if n.Content[i].ShortTag() != "!!merge" {
-				section[n.Content[i].Value] = texts(n.Content[i+1])
-			}
-		}
-		return section
+		return sectionOf(n)
 	case yaml.SequenceNode:
 		list := []any{}
 		for _, item := range n.Content {
@@ -117,4 +104,35 @@ func texts(n *yaml.Node) any {
 		return nil
 	}
 	return n.Value
+}
+
+// sectionOf returns what stands in a section. What << brings for a key that the section has itself was never read, so that
+// it may be without an end.
+func sectionOf(n *yaml.Node) map[string]any {
+	section := map[string]any{}
+	var merged []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.ShortTag() == "!!merge" {
+			merged = append(merged, value)
+			continue
+		}
+		section[key.Value] = texts(value)
+	}
+	for _, m := range merged {
+		if m.Kind == yaml.AliasNode {
+			m = m.Alias
+		}
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			if key := m.Content[i].Value; !has(section, key) {
+				section[key] = texts(m.Content[i+1])
+			}
+		}
+	}
+	return section
+}
+
+func has(section map[string]any, key string) bool {
+	_, ok := section[key]
+	return ok
 }

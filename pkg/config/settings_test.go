@@ -56,6 +56,24 @@ repositories:
 	}
 }
 
+// A valid file may hold an alias within itself where nobody reads it.
+func TestSettingsWithoutAnEnd(t *testing.T) {
+	const file = `
+global: {<<: {pod: &p {labels: *p}, keep_runs: 7}, pod: {labels: {a: b}}}
+repositories:
+  - name: rag
+    monitor: {repo_url: https://github.com/company/rag, branches: [main]}
+    deploy: {qa_repo_url: https://gitlab.com/qa/pipelines, commands: [./run]}
+`
+	if _, err := Parse([]byte(file), Options{Hosts: Known}); err != nil {
+		t.Fatalf("%v, want a valid file, since this is what Settings is for\n%s", err, file)
+	}
+	got, err := Settings([]byte(file), Known)
+	if err != nil || got["global.pod.labels"].Text != `{"a":"b"}` || got["global.keep_runs"].Text != "7" {
+		t.Errorf("global.pod.labels is %q and global.keep_runs %q, %v, want what the file says, merged\n%s", got["global.pod.labels"].Text, got["global.keep_runs"].Text, err, file)
+	}
+}
+
 // Each valid file of the tests has settings, and none shows a secret.
 func TestSettingsOfEveryFile(t *testing.T) {
 	for name, data := range corpus(t) {
