@@ -32,6 +32,14 @@ func TestCA(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", name, c.Global.CA, err, tt.want)
 		}
 	}
+	// A reader of PEM passes over what it cannot read, and takes the next one.
+	broken := strings.Replace(authority, "MIIB", "M!IB", 1)
+	for _, text := range []string{broken + authority, authority + broken + authority} {
+		_, err := Parse(minimal("global:\n  ca: |\n    "+indent(text)), options())
+		if err == nil || !strings.Contains(err.Error(), "global.ca: has a block that is cut short or malformed") {
+			t.Errorf("%v, want that a block is malformed\n%s", err, text)
+		}
+	}
 	_, err := Parse(minimal("global:\n  ca: |\n    "+indent(strings.Repeat(authority, 70))), options())
 	if err == nil || !strings.Contains(err.Error(), "bytes; want certificates in PEM, together at most 32 KiB") {
 		t.Errorf("70 certificates: %v", err)

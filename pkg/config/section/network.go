@@ -68,11 +68,13 @@ func CA(key string, p *string) schema.Field {
 func readCertificates(text string) (string, error) {
 	var all strings.Builder
 	rest := []byte(strings.ReplaceAll(text, "\r\n", "\n"))
+	blocks := 0
 	for n := 1; ; n++ {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
+		blocks = n
 		if block.Type != "CERTIFICATE" {
 			return "", fmt.Errorf("has something else than a certificate as block %d, such as a key", n)
 		}
@@ -85,7 +87,7 @@ func readCertificates(text string) (string, error) {
 		}
 	}
 	switch {
-	case strings.Contains(string(rest), "-----BEGIN"):
+	case blocks < strings.Count(text, "-----BEGIN "): // Decode passes over what it cannot read
 		return "", errors.New("has a block that is cut short or malformed")
 	case all.Len() == 0:
 		return "", errors.New("holds no certificate")
