@@ -113,6 +113,9 @@ func (x *ends) watch(ctx context.Context, version string, well func()) (string, 
 			Object table  `json:"object"`
 		}
 		if err := events.Decode(&event); err != nil {
+			if err := unreadable(err, bounded); err != nil {
+				return "", fmt.Errorf("watch PipelineRuns in %s: %w", x.namespace, err)
+			}
 			// The server ended it, or what is between: the version is as good as ever.
 			well()
 			return version, pause(ctx, minEndsPause)
@@ -138,6 +141,19 @@ func (x *ends) watch(ctx context.Context, version string, well func()) (string, 
 			}
 		}
 	}
+}
+
+// unreadable tells of a watch that would meet the same again if it went on from there; nil where it merely ended.
+func unreadable(err error, bounded *io.LimitedReader) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case bounded.N <= 0:
+		return fmt.Errorf("an event has more than %d KiB", maxEvent>>10)
+	case errors.As(err, &syntax), errors.As(err, &kind):
+		return fmt.Errorf("the answer is none of an API server: %w", err)
+	}
+	return nil
 }
 
 // look tells how the run ended, if it has and nobody was told.

@@ -142,7 +142,8 @@ func TestEndsInTrouble(t *testing.T) {
 		"the version is refused":         {refuse(http.StatusGone, metav1.StatusReasonExpired), 10 * time.Second, 0},
 		"the API server is down":         {refuse(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable), 3 * time.Minute, 1},
 		"the connection is cut":          {cut, 10 * time.Second, 0},
-		"the event is endless":           {endless, 10 * time.Second, 0},
+		"the event is endless":           {endless, 10 * time.Second, 1},
+		"the answer is a page":           {loginPage, 10 * time.Second, 1},
 		"the watch is not allowed":       {refuse(http.StatusForbidden, metav1.StatusReasonForbidden), 31 * time.Minute, 1},
 		"the event is no table of these": {noTable, 31 * time.Minute, 1},
 	} {
@@ -165,6 +166,30 @@ func TestEndsInTrouble(t *testing.T) {
 	}
 }
 
+// Whoever may create PipelineRuns can make one whose event is too large. The runs after it are told of all the same.
+func TestEndsBesideAnEventThatIsTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{}
+		made := "0" // the version from which a watch meets the event
+		answer := func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("resourceVersion") == made {
+				endless(w, r)
+				return
+			}
+			silent(w, r)
+		}
+		l.watches = []func(http.ResponseWriter, *http.Request){func(w http.ResponseWriter, r *http.Request) {
+			made = r.URL.Query().Get("resourceVersion")
+			l.put("after", time.Minute, "True")
+			answer(w, r)
+		}, answer, answer, answer}
+		l.listen(t, func() { l.put("before", time.Minute, "Unknown") }, time.Minute)
+		if want := []string{"a after: RTrue"}; !slices.Equal(l.told, want) {
+			t.Errorf("within a minute it told %q, want %q\n%s", l.told, want, &l.log)
+		}
+	})
+}
+
 // endless is a watch whose one event does not end.
 func endless(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
@@ -175,6 +200,9 @@ func endless(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 }
+
+// loginPage is what a proxy answers in place of the API server.
+func loginPage(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Log in</html>") }
 
 // noTable is a watch of an API server that knows none of the columns.
 func noTable(w http.ResponseWriter, r *http.Request) {
