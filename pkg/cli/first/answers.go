@@ -127,10 +127,18 @@ func (a answers) view() map[string]any {
 		commands[i] = quote(c)
 	}
 	return map[string]any{
-		"Name": quote(name), "URL": quote(a.monitor.url), "Type": a.monitor.kind, "Token": a.monitor.token, "Branches": strings.Join(branches, ", "),
-		"QAURL": quote(a.deploy.url), "QAType": a.deploy.kind, "QAToken": a.deploy.token, "QABranch": quote(a.deploy.branch), "Commands": commands,
-		"Namespace": a.namespace, "Runs": a.runs,
+		"Name": quote(name), "URL": quote(a.monitor.url), "Type": given(a.monitor.kind), "Token": a.monitor.token, "Branches": strings.Join(branches, ", "),
+		"QAURL": quote(a.deploy.url), "QAType": given(a.deploy.kind), "QAToken": a.deploy.token, "QABranch": quote(a.deploy.branch), "Commands": commands,
+		"Namespace": given(a.namespace), "Runs": given(a.runs),
 	}
+}
+
+// given is quote for a text that may be left out.
+func given(s string) string {
+	if s == "" {
+		return ""
+	}
+	return quote(s)
 }
 
 var plainText = regexp.MustCompile(`^([A-Za-z]|\.?/)[A-Za-z0-9_./ -]*$`)

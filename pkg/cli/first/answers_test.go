@@ -1,6 +1,7 @@
 package first
 
 import (
+	"strings"
 	"testing"
 
 	"gopkg.in/yaml.v3"
@@ -55,6 +56,28 @@ func TestAnswersAreInTheFile(t *testing.T) {
 	}
 	if valid < 10 {
 		t.Errorf("%d of the texts were valid: this shows little", valid)
+	}
+}
+
+// What stands behind a flag is one value, and no more of the file.
+func TestAnswersAreOneValueEach(t *testing.T) {
+	const extra = "x\n  sweep: 0"
+	for name, a := range map[string]answers{
+		"repo-type":     {monitor: source{kind: "git\n      api_url: https://a.example"}},
+		"qa-repo-type":  {deploy: source{kind: "git\n      submodules: true"}},
+		"namespace":     {namespace: extra},
+		"run-namespace": {runs: extra},
+	} {
+		a = a.whole()
+		a.deploy.branch = "main"
+		if text, wrongs := a.check(); len(wrongs) != 1 || wrongs[0].flag != name {
+			t.Errorf("%s: %v, want that it is wrong\n%s", name, wrongs, text)
+		}
+	}
+	a := answers{namespace: "null"}.whole()
+	a.deploy.branch = "main"
+	if text, wrongs := a.check(); len(wrongs) > 0 || !strings.Contains(string(text), `namespace: "null"`) {
+		t.Errorf("the namespace null: %v, want it in quotes\n%s", wrongs, text)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 )
 
@@ -59,13 +60,9 @@ Tokens are not asked for: the file names the variables that hold them.`,
 	f.StringVar(&a.deploy.branch, "qa-repo-branch", "main", "`branch` of it")
 	f.StringVar(&a.deploy.token, "qa-token-variable", "", "`NAME` of the variable with its token (default: none, it is public)")
 	f.StringArrayVar(&a.commands, "command", nil, "`command` that deploys, in a clone of it; may be repeated")
-	var types []string
-	for _, h := range hosts.All.Config() {
-		types = append(types, string(h.Type))
-	}
 	complete.Files(cmd, "output", "yaml", "yml")
 	for _, flag := range []string{"repo-type", "qa-repo-type"} {
-		complete.Flag(cmd, flag, complete.Words(types...))
+		complete.Flag(cmd, flag, complete.Words(kinds()...))
 	}
 	for _, flag := range []string{"name", "repo-url", "branch", "token-variable", "qa-repo-url", "qa-repo-branch", "qa-token-variable", "command"} {
 		complete.Flag(cmd, flag, cobra.NoFileCompletions)
@@ -171,11 +168,22 @@ func none(*answers) string { return "" }
 
 func main(*answers) string { return "main" }
 
+// kinds are the kinds of hosts, as repo_type names them.
+func kinds() []string {
+	var kinds []string
+	for _, h := range hosts.All.Config() {
+		kinds = append(kinds, string(h.Type))
+	}
+	return kinds
+}
+
+var wantKind = "Kind of its host, which its name does not tell: " + schema.OneOf(kinds())
+
 // questions are asked in this order.
 var questions = []question{
 	{"repo-url", "URL of the repository to watch", none,
 		func(a *answers) bool { return a.monitor.url != "" }, func(a *answers, s string) { a.monitor.url = s }},
-	{"repo-type", "Kind of its host, which its name does not tell: github, gitlab, gitea or git", func(*answers) string { return "git" },
+	{"repo-type", wantKind, func(*answers) string { return "git" },
 		func(a *answers) bool { return a.whole().wrong("repo-type") == "" }, func(a *answers, s string) { a.monitor.kind = s }},
 	{"branch", "Branch to watch, or a regular expression for several", main,
 		func(a *answers) bool { return len(a.branches) > 0 }, func(a *answers, s string) { a.branches = []string{s} }},
@@ -183,7 +191,7 @@ var questions = []question{
 		func(a *answers) bool { return a.monitor.token != "" }, func(a *answers, s string) { a.monitor.token = strings.TrimPrefix(s, "-") }},
 	{"qa-repo-url", "URL of the repository with the deployment scripts", none,
 		func(a *answers) bool { return a.deploy.url != "" }, func(a *answers, s string) { a.deploy.url = s }},
-	{"qa-repo-type", "Kind of its host, which its name does not tell: github, gitlab, gitea or git", func(a *answers) string { return cmp.Or(a.monitor.kind, "git") },
+	{"qa-repo-type", wantKind, func(a *answers) string { return cmp.Or(a.monitor.kind, "git") },
 		func(a *answers) bool { return a.whole().wrong("qa-repo-type") == "" }, func(a *answers, s string) { a.deploy.kind = s }},
 	{"qa-token-variable", "Name of the variable with its token; - if it is public", func(a *answers) string { return suggestion(a.deploy.url) },
 		func(a *answers) bool { return a.deploy.token != "" }, func(a *answers, s string) { a.deploy.token = strings.TrimPrefix(s, "-") }},
