@@ -18,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -245,13 +246,17 @@ func (o *options) follow(ctx context.Context, eng followed, name, logs string, h
 	return nil
 }
 
-// progress returns what is said of a task: how it goes or ended, and why it does not go on or did not end well.
+// maxProgress bounds what a cluster says of a task, in bytes.
+const maxProgress = 1000
+
+// progress returns what is said of a task, on one line: how it goes or ended, and why it does not go on or did not end well.
 func progress(t engine.Task) string {
+	why := oneline.Of(t.Message, maxProgress)
 	switch {
-	case t.Message == "" || t.Result == engine.Succeeded:
+	case why == "" || t.Result == engine.Succeeded:
 		return string(t.Result)
 	case t.Result == engine.Running:
-		return "waits: " + t.Message
+		return "waits: " + why
 	}
-	return string(t.Result) + ": " + t.Message
+	return string(t.Result) + ": " + why
 }

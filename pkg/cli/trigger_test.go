@@ -31,7 +31,7 @@ func TestFollowTellsWhy(t *testing.T) {
 		task(engine.Running, quota),
 		task(engine.Running, quota),
 		task(engine.Running, ""),
-		task(engine.Failed, "\x1b[2Jthe image x could not be pulled"),
+		task(engine.Failed, "\x1b[2Jthe image x could not be pulled\n[web] Succeeded"),
 		task(engine.Skipped, "Parent Tasks were skipped"),
 		task(engine.Succeeded, "All Steps have completed executing"),
 	}}
@@ -42,7 +42,7 @@ func TestFollowTellsWhy(t *testing.T) {
 	}
 	want := "[web] waits: " + quota + "\n" +
 		"[web] Running\n" +
-		"[web] Failed: \\u001b[2Jthe image x could not be pulled\n" +
+		"[web] Failed: [2Jthe image x could not be pulled [web] Succeeded\n" +
 		"[web] Skipped: Parent Tasks were skipped\n" +
 		"[web] Succeeded\n"
 	if out.String() != want {
