@@ -12,7 +12,7 @@ E2E_PARALLEL ?= 1
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
 # All but test/e2e, which needs a cluster.
-PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./test/docs/... ./test/model/... ./test/mutants/... ./test/scenarios/...
+PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./test/docs/... ./test/gitserver/... ./test/model/... ./test/mutants/... ./test/scenarios/... ./test/tutorial/...
 
 .PHONY: help
 help: ## list the targets
@@ -21,6 +21,13 @@ help: ## list the targets
 .PHONY: build
 build: ## bin/sentry, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sentry ./cmd/sentry
+
+PREFIX ?= $(HOME)/.local
+.PHONY: install
+install: build ## bin/sentry into PREFIX/bin (default ~/.local), also as a plugin of tkn and of kubectl
+	mkdir -p $(DESTDIR)$(PREFIX)/bin
+	install -m 755 bin/sentry $(DESTDIR)$(PREFIX)/bin/sentry
+	for name in tkn-sentry kubectl-sentry kubectl_complete-sentry; do ln -sf sentry $(DESTDIR)$(PREFIX)/bin/$$name; done
 
 .PHONY: test
 test: ## all tests that need no root and no cluster

@@ -10,3 +10,4 @@ export GIT_CONFIG_KEY_2=filter.lfs.process GIT_CONFIG_VALUE_2='git-lfs filter-pr
 export GIT_CONFIG_KEY_3=filter.lfs.clean GIT_CONFIG_VALUE_3='git-lfs clean -- %f'
 export GIT_CONFIG_KEY_4=filter.lfs.required GIT_CONFIG_VALUE_4=true GIT_CONFIG_COUNT=5
 try lfs pull origin || fail
+lfs=true

@@ -29,7 +29,7 @@ func main() {
 	// A reader of the output that leaves, such as `head`, is like Ctrl-C. The default action of SIGPIPE would
 	// end the process at once, and leave the steps of a local run behind. Ignoring it would be inherited by them.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	os.Exit(cli.Main(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: stream{os.Stdout, left}, Err: stream{os.Stderr, left}}))
+	os.Exit(cli.Main(ctx, os.Args[1:], cli.Streams{Program: os.Args[0], In: os.Stdin, Out: stream{os.Stdout, left}, Err: stream{os.Stderr, left}}))
 }
 
 // stream calls left when nobody reads it any more.

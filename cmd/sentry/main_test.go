@@ -123,7 +123,7 @@ func (h host) run(code int, args ...string) string {
 	return stderr.String()
 }
 
-// A Sentry that is killed cannot tidy up: the next one does, whatever it is started for.
+// A Sentry that is killed cannot clean up: the next one does, whatever it is started for.
 func TestNextStartCleansUp(t *testing.T) {
 	ready := filepath.Join(t.TempDir(), "ready")
 	if err := syscall.Mkfifo(ready, 0o600); err != nil {

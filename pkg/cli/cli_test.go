@@ -14,9 +14,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
@@ -27,14 +29,13 @@ import (
 var update = flag.Bool("update", false, "write docs/cli.md")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"sentry": func() {
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			code := Main(ctx, os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
-			stop()
-			os.Exit(code)
-		},
-	})
+	sentry := func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		code := Main(ctx, os.Args[1:], Streams{Program: os.Args[0], In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+		stop()
+		os.Exit(code)
+	}
+	testscript.Main(m, map[string]func(){"sentry": sentry, "tkn-sentry": sentry, "kubectl-sentry": sentry, "kubectl_complete-sentry": sentry})
 }
 
 // TestScripts runs testdata/script: what people type and what they see. Each script has real Git repositories
@@ -143,11 +144,21 @@ func TestReference(t *testing.T) {
 		if code := Main(t.Context(), args, Streams{Out: &out, Err: &out}); code != exitDone {
 			t.Fatalf("sentry %v: exit code %d\n%s", args, code, &out)
 		}
+		for line := range strings.Lines(out.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
+				t.Errorf("sentry %v prints a line of %d columns, want at most 100: %s", args, n, line)
+			}
+		}
 		fmt.Fprintf(&page, "\n## %s\n\n```\n%s```\n", c.CommandPath(), &out)
 	}
-	const file = "../../docs/cli.md"
+	checkGenerated(t, "../../docs/cli.md", page.Bytes())
+}
+
+// checkGenerated holds a file to what it is generated from; -update writes it.
+func checkGenerated(t *testing.T, file string, want []byte) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -155,30 +166,33 @@ func TestReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, page.Bytes()) {
-		t.Errorf("%s is not what --help prints; run: make generate", file)
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what it is generated from; run: make generate", file)
 	}
 }
 
-func TestModernize(t *testing.T) {
-	for in, want := range map[string]string{
-		"watch --once":                            "watch --once",
-		"-action=watch -config=/etc/sentry.yaml":  "watch --config=/etc/sentry.yaml",
-		"-action trigger -config x.yaml -verbose": "trigger --all --config=x.yaml --verbose",
-		"--verbose=false --action=validate":       "validate --verbose=false",
-		"-config=a=b -action=watch":               "watch --config=a=b",
-		"trigger action":                          "trigger action",
-		"-action=deploy":                          "error: -action=deploy: want watch, trigger or validate",
-		"-action=watch --once":                    "error: --once does not go with -action; write: sentry watch … with the flags of today",
-		"-action":                                 "error: -action needs a value",
-	} {
-		got, err := modernize(strings.Fields(in))
-		text := strings.Join(got, " ")
+// TestReferenceSchema holds docs/sentry.schema.json to what `sentry schema` prints, and the examples to a header by which
+// editors find it.
+func TestReferenceSchema(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := Main(t.Context(), []string{"schema"}, Streams{Out: &out, Err: &errs}); code != exitDone {
+		t.Fatalf("exit code %d\n%s", code, &errs)
+	}
+	const file = "../../docs/sentry.schema.json"
+	checkGenerated(t, file, out.Bytes())
+	examples, err := filepath.Glob("../../examples/*.yaml")
+	if err != nil || len(examples) < 3 {
+		t.Fatalf("%d examples, %v", len(examples), err)
+	}
+	for _, example := range append(examples, "../../manifests/sentry.yaml") {
+		text, err := os.ReadFile(example)
 		if err != nil {
-			text = "error: " + err.Error()
+			t.Fatal(err)
 		}
-		if text != want {
-			t.Errorf("modernize(%q) = %q, want %q", in, text, want)
+		first, _, _ := strings.Cut(string(text), "\n")
+		path, found := strings.CutPrefix(first, "# yaml-language-server: $schema=")
+		if !found || filepath.Join(filepath.Dir(example), path) != filepath.Clean(file) {
+			t.Errorf("%s begins with %q, want the header with the way to the schema", example, first)
 		}
 	}
 }
@@ -195,11 +209,23 @@ func TestEveryFlagIsExplained(t *testing.T) {
 	}
 }
 
+// A shell that knows nothing of a value offers files, which are hardly ever meant.
+func TestEveryValueIsCompleted(t *testing.T) {
+	root := newRoot(Streams{})
+	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if _, ok := c.GetFlagCompletionFunc(f.Name); !ok && f.Value.Type() != "bool" && f.Name != "kubeconfig" {
+				t.Errorf("%s --%s says nothing of its values", c.CommandPath(), f.Name)
+			}
+		})
+	}
+}
+
 // net/http logs what a server sends without being asked, which may be a credential that it repeats.
 func TestLibrariesLogNothing(t *testing.T) {
 	var logged, out bytes.Buffer
 	log.SetOutput(&logged)
-	if code := Main(t.Context(), []string{"version"}, Streams{nil, &out, &out}); code != exitDone {
+	if code := Main(t.Context(), []string{"version"}, Streams{Out: &out, Err: &out}); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, &out)
 	}
 	log.Print("Unsolicited response received on idle HTTP channel starting with T0ps3cret")

@@ -3,13 +3,12 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 )
 
@@ -18,39 +17,53 @@ type pastRuns struct {
 	Runs []tekton.Past `json:"runs"` // newest first
 }
 
-// history prints the deleted runs of a unit, or of all units where unit is "".
-func (o *options) history(ctx context.Context, f statusFlags, unit string) error {
-	if err := f.check(); err != nil {
-		return err
-	}
+// history prints the deleted runs, of all units or of those that are named.
+func (o *options) history(ctx context.Context, f statusFlags, names []string) error {
 	if f.local {
-		return usageError{fmt.Errorf("--history goes with a cluster: nothing is deleted on this machine")}
+		return usage.Errorf("--history goes with a cluster: nothing is deleted on this machine")
 	}
-	cluster, _, of, err := o.statusCluster()
+	cfg := o.glance()
+	cluster, _, of, err := o.statusCluster(cfg.Global)
 	if err != nil {
 		return err
 	}
-	past, err := tekton.New(cluster, "", of).History(ctx, unit)
+	all, err := tekton.New(cluster, "", of).History(ctx, "")
 	if err != nil {
 		return err
 	}
-	if f.output == "table" {
-		return historyTable(o.Out, past, time.Now())
+	past := pastRuns{[]tekton.Past{}}
+	choice := overview.Choose(names, members(cfg))
+	for _, p := range all {
+		if choice.Run(p.Name, p.Unit, pastRefs(p)) {
+			past.Runs = append(past.Runs, p)
+		}
 	}
-	return o.encode(pastRuns{append([]tekton.Past{}, past...)}, f.output)
+	switch f.output {
+	case term.JSON, term.YAML:
+		return term.Encode(o.Out, past, f.output)
+	case term.Name:
+		s := overview.Status{}
+		for _, p := range past.Runs {
+			s.Runs = append(s.Runs, overview.Run{Name: p.Name})
+		}
+		return s.PrintNames(o.table(f))
+	}
+	return past.print(o.table(f), time.Now())
 }
 
-func historyTable(out io.Writer, past []tekton.Past, now time.Time) error {
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "RUN\tUNIT\tSTATUS\tAGE\tTOOK\tTRIGGER\tFAILED")
-	for _, p := range past {
-		refs := make([]string, len(p.Refs))
-		for i, r := range p.Refs {
-			refs[i] = r.Repository + "/" + r.Branch + "@" + r.SHA.Short()
-		}
-		took := since(p.Created.Add(time.Duration(p.Seconds)*time.Second), p.Created)
-		term.Row(w, p.Name, p.Unit, p.Reason, since(now, p.Created), took,
-			cmp.Or(strings.Join(refs, ","), "-"), cmp.Or(strings.Join(p.Failed, ","), "-"))
+func pastRefs(p tekton.Past) []overview.Ref {
+	refs := make([]overview.Ref, len(p.Refs))
+	for i, r := range p.Refs {
+		refs[i] = overview.Ref{Ref: r.Ref, SHA: r.SHA}
 	}
-	return w.Flush()
+	return refs
+}
+
+func (past pastRuns) print(t *term.Table, now time.Time) error {
+	rows := make([][]any, len(past.Runs))
+	for i, p := range past.Runs {
+		duration := term.Age(p.Created.Add(time.Duration(p.Seconds)*time.Second), p.Created)
+		rows[i] = []any{p.Name, p.Unit, p.Reason, term.Age(now, p.Created), duration, overview.Trigger(pastRefs(p)), cmp.Or(strings.Join(p.Failed, ","), "-")}
+	}
+	return t.Print([]string{"RUN", "UNIT", "STATUS", "AGE", "TOOK", "TRIGGER", "FAILED"}, rows, overview.PaintStatus)
 }

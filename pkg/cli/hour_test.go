@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -59,7 +60,7 @@ func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
 }
 
 // minutes watches for so long and returns what `sentry status` shows then.
-func (t *trial) minutes(n int) status {
+func (t *trial) minutes(n int) overview.Status {
 	t.Helper()
 	for range n {
 		next := time.Now().Add(time.Minute)
@@ -74,7 +75,7 @@ func (t *trial) minutes(n int) status {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return statusOf(s, nil)
+	return overview.Of(s, nil)
 }
 
 // troubled are ways in which a host is no use.

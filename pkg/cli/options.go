@@ -10,8 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
@@ -46,6 +46,7 @@ type options struct {
 	logFormat  string
 	verbose    bool
 	level      slog.LevelVar // of the log
+	settable   usage.Flags   // by a variable
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -64,7 +65,7 @@ func (o *options) register(f *pflag.FlagSet) {
 func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error) {
 	cfg, err := o.loadConfig(opts)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, usage.Error(err)
 	}
 	of, err := o.instanceOf(cfg.Global)
 	if err != nil {
@@ -76,7 +77,7 @@ func (o *options) load(opts config.Options) (*config.Config, *slog.Logger, error
 	}
 	log, err := term.NewLog(o.Err, o.logFormat, &o.level)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, usage.Error(err)
 	}
 	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
 	cfg.Global.RunNamespace = cmp.Or(o.runs, cfg.Global.RunNamespace)
@@ -95,11 +96,18 @@ func (o *options) setLevel(cfg *config.Config) error {
 	return nil
 }
 
+// reading completes how configurations are read: variables are those of the flags.
+func (o *options) reading(opts config.Options) (config.Options, error) {
+	_, err := o.variables.Read()
+	opts.LookupEnv, opts.Hosts = o.variables.Lookup, hosts.All.Config()
+	return opts, err
+}
+
 func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
-	if _, err := o.variables.Read(); err != nil {
+	opts, err := o.reading(opts)
+	if err != nil {
 		return nil, err
 	}
-	opts.LookupEnv, opts.Hosts = o.variables.Lookup, hosts.All.Config()
 	if o.config == standardInput {
 		return config.Read(o.In, o.configName(), opts)
 	}
@@ -113,7 +121,7 @@ func (o *options) loadConfig(opts config.Options) (*config.Config, error) {
 // instanceOf returns which Sentry is meant.
 func (o *options) instanceOf(g config.Global) (instance.Instance, error) {
 	if o.instance != "" && !instance.Valid(o.instance) {
-		return instance.Instance{}, usageError{fmt.Errorf("--instance %.80q: want a DNS label of at most %d characters: a-z, 0-9 and - inside", o.instance, instance.MaxName)}
+		return instance.Instance{}, usage.Errorf("--instance %.80q: want a DNS label of at most %d characters: a-z, 0-9 and - inside", o.instance, instance.MaxName)
 	}
 	return instance.Instance{Name: cmp.Or(o.instance, g.Instance)}, nil
 }
@@ -162,11 +170,11 @@ func clusterStore(cluster *kube.Cluster, of instance.Instance) watch.Store {
 func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
 	if stateFile == "" {
 		var err error
-		if stateFile, err = defaultStateFile(o.config); err != nil {
+		if stateFile, err = o.stateFile(); err != nil {
 			return nil, nil, err
 		}
 	}
-	stateFile = behindLinks(stateFile)
+	stateFile = file.BehindLinks(stateFile)
 	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.variables.Environ(), Hidden: o.hidden(cfg), Log: log})
 	if err := eng.RemoveLeftovers(ctx); err != nil {
 		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
@@ -174,9 +182,17 @@ func (o *options) onMachine(ctx context.Context, cfg *config.Config, stateFile s
 	return eng, file.New(stateFile, log), nil
 }
 
+// stateFile is where the state is of the configuration that the flags name.
+func (o *options) stateFile() (string, error) {
+	if o.config == standardInput {
+		return "", usage.Errorf("a configuration from standard input has no state file of its own; name one with --state")
+	}
+	return file.Default(o.config)
+}
+
 // hidden returns the names of the variables that no step on this machine inherits.
 func (o *options) hidden(cfg *config.Config) []string {
-	return append(credentials(cfg), o.variables.Names()...)
+	return slices.Concat(credentials(cfg), o.variables.Names(), o.settable.Variables())
 }
 
 // credentials returns the names of the variables that hold credentials. In a cluster the commands do not
@@ -189,36 +205,6 @@ func credentials(cfg *config.Config) []string {
 		}
 	}
 	return names
-}
-
-// behindLinks returns where a link to a state file leads, so that the locks and the journal beside the file are the same by
-// whatever name it is given.
-func behindLinks(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path // it is still to be made
-}
-
-// defaultStateFile is one file for each configuration file, below the XDG state directory.
-func defaultStateFile(configFile string) (string, error) {
-	if configFile == standardInput {
-		return "", usageError{errors.New("a configuration from standard input has no state file of its own; name one with --state")}
-	}
-	abs, err := filepath.Abs(configFile)
-	if err != nil {
-		return "", fmt.Errorf("find the state file: %w", err)
-	}
-	dir := os.Getenv("XDG_STATE_HOME")
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("find the state file: %w; name one with --state", err)
-		}
-		dir = filepath.Join(home, ".local", "state")
-	}
-	flat := strings.ReplaceAll(strings.TrimPrefix(abs, "/"), "/", "%")
-	return filepath.Join(dir, "sentry", flat+".json"), nil
 }
 
 // word returns a random word of eight hexadecimal digits.
@@ -236,37 +222,13 @@ func logsCommand(name, namespace string) string {
 	return "tkn pipelinerun logs -f " + name + " -n " + namespace
 }
 
-// completeNames completes the names of repositories and groups from the configuration.
-func (o *options) completeNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if o.config == standardInput { // it is the shell's
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for name := range cfg.Groups {
-		names = append(names, name+"\tgroup")
-	}
-	for _, r := range cfg.Repositories {
-		names = append(names, r.Name+"\trepository")
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// since is how long ago t was, as kubectl shows an age.
-func since(now, t time.Time) string {
-	switch d := now.Sub(t); {
-	case t.IsZero():
-		return "-"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd", int(d.Hours()/24))
+// offer returns what a shell offers, of the configuration that the command line names.
+func (o *options) offer(of func(cfg *config.Config, given []string) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		const nothingElse = cobra.ShellCompDirectiveNoFileComp
+		if o.settable.Set(cmd.Flags(), os.LookupEnv) != nil || o.config == standardInput { // that is the shell's
+			return nil, nothingElse
+		}
+		return of(o.glance(), args), nothingElse
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -36,19 +38,21 @@ represented by a name that it matches, and credentials need not be set. Where no
 found, the branch is called "placeholder", and a warning says so.`,
 		Example: `  sentry render --offline | kubectl create --dry-run=server -f -
   sentry render rag-service --branch dev-x`,
-		Args:              usageArgs(func(_ *cobra.Command, names []string) error { return someNames(names, len(names) == 0) }),
-		ValidArgsFunction: o.completeNames,
+		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, len(names) == 0) }),
+		ValidArgsFunction: o.offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runRender(cmd.Context(), o, f, args) },
 	}
 	cmd.Flags().StringVarP(&f.branch, "branch", "b", "", "branch to deploy (default: the first configured one)")
 	cmd.Flags().BoolVar(&f.offline, "offline", false, "ask no Git host; make the revisions up")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "yaml", "yaml or json")
+	complete.Flag(cmd, "branch", o.offer(complete.Branches))
+	complete.Flag(cmd, "output", complete.Words("yaml", "json"))
 	return cmd
 }
 
 func runRender(ctx context.Context, o *options, f renderFlags, names []string) error {
 	if f.output != "yaml" && f.output != "json" {
-		return usageError{fmt.Errorf("--output %q: want yaml or json", f.output)}
+		return usage.Errorf("--output %q: want yaml or json", f.output)
 	}
 	cfg, log, err := o.load(config.Options{AllowUnsetAuth: f.offline})
 	if err != nil {

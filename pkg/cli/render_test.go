@@ -35,7 +35,7 @@ func TestPatternsOfTheManual(t *testing.T) {
 		}
 		for _, args := range [][]string{{"validate"}, {"render", "--offline"}} {
 			var out, errs bytes.Buffer
-			if code := Main(t.Context(), append(args, "-c", file), Streams{nil, &out, &errs}); code != exitDone || errs.Len() > 0 {
+			if code := Main(t.Context(), append(args, "-c", file), Streams{Out: &out, Err: &errs}); code != exitDone || errs.Len() > 0 {
 				t.Errorf("%v with the branches [%s]: exit code %d, want 0 and silence:\n%s", args, entry, code, &errs)
 			}
 		}

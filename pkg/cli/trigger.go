@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
@@ -52,8 +54,8 @@ With --local the commands run on this machine, with its git and sh: to debug the
   sentry trigger rag-service.dev-x             # the same branch, as the unit that it is
   sentry trigger ai-blueprints --local         # a whole group, here
   sentry trigger --all                         # everything`,
-		Args:              usageArgs(func(_ *cobra.Command, names []string) error { return someNames(names, f.all) }),
-		ValidArgsFunction: o.completeNames,
+		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, f.all) }),
+		ValidArgsFunction: o.offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runTrigger(cmd.Context(), o, f, args) },
 	}
 	cmd.Flags().BoolVar(&f.all, "all", false, "deploy all repositories and groups")
@@ -61,20 +63,8 @@ With --local the commands run on this machine, with its git and sh: to debug the
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "print progress until the run ends; exit with 1 when it failed")
 	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster, and wait for their end")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` to take the previous SHAs from")
+	complete.Flag(cmd, "branch", o.offer(complete.Branches))
 	return cmd
-}
-
-// someNames refuses a command line that may deploy more than was meant: `trigger $NAME`, where NAME is empty.
-func someNames(names []string, all bool) error {
-	switch {
-	case slices.Contains(names, ""):
-		return errors.New("a name is empty; want that of a repository or a group")
-	case len(names) > 0 && all:
-		return errors.New("--all goes without names")
-	case len(names) == 0 && !all:
-		return errors.New("want the names of repositories or groups, or --all for everything")
-	}
-	return nil
 }
 
 // followed is an engine that can tell how its runs go.
@@ -85,13 +75,16 @@ type followed interface {
 
 func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string) (err error) {
 	if f.state != "" && !f.local {
-		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
+		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
 	cfg, log, err := o.load(config.Options{})
 	if err != nil {
 		return err
 	}
 	logWarnings(log, cfg)
+	if err := plan.CheckNames(cfg, names); err != nil {
+		return err
+	}
 	var eng followed
 	var store watch.Store
 	if f.local {
@@ -139,7 +132,7 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, s
 	var want []config.Monitor
 	var index []int
 	for i, r := range cfg.Repositories {
-		observed[i].Err = plan.ErrPending
+		observed[i].Status = repo.Pending
 		branches, asked := plan.Asked(&r, names)
 		if !asked {
 			continue

@@ -4,20 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/forecast"
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/online"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
-	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 func newValidate(o *options) *cobra.Command {
@@ -33,14 +29,14 @@ Variables that the file refers to must be set, as they are where Sentry runs.
 
 With --online the Git hosts are asked too. Every repository, watched or deployed from, is read with
 its credential: the first table says how many branches each pattern matches and which repositories
-cannot be read; what would mend those comes last. The second table predicts, from a first cycle and
-idle ones, what watching costs each credential: the idle cycles and the sweep of an hour, next to the
-host's limit; more than half of that is a warning. RUN is what looking up the QA revision adds when
-something is deployed. Exit code 1 when a repository cannot be read.`,
+cannot be read; what would mend those comes last. The second table predicts, from a first cycle
+and idle ones, what watching costs each credential: the idle cycles and the sweep of an hour, next
+to the host's limit; more than half of that is a warning. RUN is what looking up the QA revision
+adds when something is deployed. Exit code 1 when a repository cannot be read.`,
 		Example: `  sentry validate
   sentry validate --online
   GITHUB_TOKEN=x GITLAB_TOKEN=x sentry validate -c deploy/sentry.yaml`,
-		Args: noArgs,
+		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runValidate(cmd.Context(), o, askHosts) },
 	}
 	cmd.Flags().BoolVar(&askHosts, "online", false, "read every repository, and predict what watching costs")
@@ -55,10 +51,10 @@ func runValidate(ctx context.Context, o *options, askHosts bool) error {
 	logWarnings(log, cfg)
 	runs, err := imagine.Runs(cfg, nil, "")
 	if err != nil {
-		return usageError{err}
+		return usage.Error(err)
 	}
-	if err := checkRuns(ctx, cfg, runs); err != nil {
-		return usageError{fmt.Errorf("%s: %w", o.configName(), err)}
+	if err := imagine.Check(ctx, cfg, runs); err != nil {
+		return usage.Errorf("%s: %w", o.configName(), err)
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was checked")
@@ -73,27 +69,4 @@ func runValidate(ctx context.Context, o *options, askHosts bool) error {
 		return errors.New("interrupted before everything was read")
 	}
 	return forecast.Print(o.Out, accounts, cfg, log)
-}
-
-// checkRuns says why a cluster would refuse the runs, in their order. Tekton's part of that takes some milliseconds
-// each, so they are spread over the processors.
-func checkRuns(ctx context.Context, cfg *config.Config, runs []plan.Run) error {
-	errs := make([]error, len(runs))
-	var next atomic.Int64
-	var checking sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		checking.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(runs) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				pr, err := pipelinerun.Generate(cfg, runs[i])
-				if err == nil {
-					err = pipelinerun.Validate(ctx, pr)
-				}
-				if err != nil {
-					errs[i] = fmt.Errorf("%s: %w", runs[i].Unit.Label, err)
-				}
-			}
-		})
-	}
-	checking.Wait()
-	return errors.Join(errs...)
 }

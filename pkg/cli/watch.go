@@ -16,6 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
@@ -54,26 +56,30 @@ could not be read or a run could not be made; with --local also when a run did n
 
 With --local runs happen on this machine, with its git and sh, and the state is a file: to try
 Sentry without a cluster. Runs that the end of Sentry cuts off are named, the exit code is 1
-then, and the next start deploys what changed again. Only one may watch with a state file.`,
+then, and the next start deploys what changed again. Only one may watch with a state file.
+
+Each flag can be set by a variable instead, as the manifests' Deployment does: --run-namespace
+by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its variable.`,
 		Example: `  sentry watch                                 # in the cluster's current namespace
   sentry watch --once -n ci                    # one cycle
   sentry watch --local --interval 5s           # a trial on this machine`,
-		Args: noArgs,
+		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runWatch(cmd.Context(), o, f) },
 	}
 	cmd.Flags().BoolVar(&f.once, "once", false, "do one cycle and exit")
 	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster")
 	cmd.Flags().DurationVar(&f.interval, "interval", 0, "poll this often instead of polling_interval, down to 1s, for trials")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` (default: one for each configuration below ~/.local/state/sentry)")
+	complete.Flag(cmd, "interval", cobra.NoFileCompletions)
 	return cmd
 }
 
 func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
 	if f.interval != 0 && f.interval < time.Second {
-		return usageError{fmt.Errorf("--interval %s: want at least 1s", f.interval)}
+		return usage.Errorf("--interval %s: want at least 1s", f.interval)
 	}
 	if f.state != "" && !f.local {
-		return usageError{fmt.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")}
+		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
 	cfg, log, err := o.load(config.Options{})
 	if err != nil {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,5 +122,32 @@ func TestCommandsWhileAConfigurationIsApplied(t *testing.T) {
 	<-printed
 	if got, want := log.String(), "tkn pipelinerun logs -f web-1 -n runs\n"; got != want {
 		t.Errorf("printed %q, want %q", got, want)
+	}
+}
+
+// The password of a proxy that changed is used by the connections that there are.
+func TestProxyPasswordIsReplaced(t *testing.T) {
+	t.Setenv("A_TOKEN", "hush")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "PROXY"), "http://ada:hush1@proxy.example")
+	var log bytes.Buffer
+	t.Setenv("PROXY", "http://ada:hush1@proxy.example")
+	w := watchingFile(t, oneRepository+"global: {proxy: {https_proxy: \"${PROXY}\"}}\n", &log)
+	w.variables.Dir = dir
+	if _, err := w.variables.Read(); err != nil {
+		t.Fatal(err)
+	}
+	base := w.network.Transport()
+	write(t, filepath.Join(dir, "PROXY"), "http://ada:hush2@proxy.example")
+	w.renew()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://git.example/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proxy, err := base.Proxy(req); err != nil || proxy == nil || proxy.User.String() != "ada:hush2" {
+		t.Errorf("the proxy is not that with the new password, %v; log:\n%s", err, &log)
+	}
+	if strings.Contains(log.String(), "hush") {
+		t.Errorf("a password is in the log:\n%s", &log)
 	}
 }

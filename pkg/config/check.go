@@ -16,7 +16,7 @@ import (
 func (t *tables) check(d *schema.Decoder, c *Config) {
 	c.Global.TmpDir = path.Clean(c.Global.TmpDir)
 	for name, g := range c.Groups {
-		g.Pod = g.Pod.over(c.Global.Pod)
+		g.Pod = g.Pod.Over(c.Global.Pod)
 		c.Groups[name] = g
 	}
 	names, members := map[string]int{}, map[string]int{}
@@ -34,6 +34,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
 		t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
 		checkDeployAuth(d, at+".deploy.auth", &r.Deploy.Auth)
+		checkWhatRuns(d, at+".deploy", r)
 		if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
 			d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 		}
@@ -43,7 +44,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		if g, ok := c.Groups[r.Group]; ok {
 			pod = g.Pod
 		}
-		r.Deploy.Pod = r.Deploy.Pod.over(pod)
+		r.Deploy.Pod = r.Deploy.Pod.Over(pod)
 	}
 	for name, g := range c.Groups {
 		checkGroup(d, schema.JoinKey("groups", name), g, members[name])
@@ -64,7 +65,7 @@ func (p *Deploy) inherit(name string, g Global) {
 	if p.ServiceAccount == "" {
 		p.ServiceAccount = g.ServiceAccount
 	}
-	p.Env = p.Env.over(g.Env)
+	p.Env = p.Env.Over(g.Env)
 }
 
 func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -20,6 +21,20 @@ type Errors = schema.Errors
 
 // Warning is something that is hardly meant so.
 type Warning = schema.Warning
+
+// Sections that have a package of their own.
+type (
+	// Pod is what pods ask of their cluster.
+	Pod = section.Pod
+	// Object is a Secret or a ConfigMap that commands see.
+	Object = section.Object
+	// Env are variables of commands.
+	Env = section.Env
+	// Reference is a Task or a Pipeline that the cluster has.
+	Reference = section.Reference
+	// Proxy is how servers are reached.
+	Proxy = section.Proxy
+)
 
 // Config is a whole, valid sentry.yaml with its defaults filled in.
 type Config struct {
@@ -68,17 +83,18 @@ type Monitor struct {
 
 // Deploy is what runs when a watched branch changed.
 type Deploy struct {
-	Source                // the QA repository
+	Source                // the QA repository; without Commands there may be none
 	Branch         string // of the QA repository
 	Project        string // DNS label
 	Commands       []string
-	Depth          int      // commits of its history that are cloned; 0 = all, with tags
-	Submodules     bool     // are cloned, too
-	LFS            bool     // files in Git LFS are fetched
-	Shell          string   // absolute path; "" = /bin/sh
-	Image          string   // where Commands run; never empty
-	Env            Env      // of Commands, with what Global says beside it
-	Secrets        []Object // that Commands see
+	Task, Pipeline *Reference // in place of Commands: one of the three is set
+	Depth          int        // commits of its history that are cloned; 0 = all, with tags
+	Submodules     bool       // are cloned, too
+	LFS            bool       // files in Git LFS are fetched
+	Shell          string     // absolute path; "" = /bin/sh
+	Image          string     // where Commands run; never empty
+	Env            Env        // of Commands, with what Global says beside it
+	Secrets        []Object   // that Commands see
 	ConfigMaps     []Object
 	Timeout        time.Duration // of this deployment; always positive
 	ServiceAccount string        // never empty
@@ -110,6 +126,7 @@ type Global struct {
 	Pod               Pod
 	CA                string // certificates in PEM that are trusted beside the system's; "" = none
 	Proxy             Proxy
+	Chains            bool          // runs name the commit that they deploy to Tekton Chains
 	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
 }
 

@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 )
 
 const manual = "../../docs/configuration.md"
@@ -31,8 +32,9 @@ func sections() map[string][]schema.Field {
 	add("", newTables(Known).file(&Config{}))
 	r := newTables(Known).repository(&Repository{})
 	all["repositories[]"] = r
-	all["pod"] = podFields(Pod{})
-	all["repositories[].deploy.secrets[]"] = objectFields(&Object{})
+	all["pod"] = section.PodFields(Pod{})
+	all["task"] = section.ReferenceFields(&Reference{})
+	all["repositories[].deploy.secrets[]"] = section.ObjectFields(&Object{})
 	for _, f := range r {
 		if f.Fields != nil {
 			add("repositories[]."+f.Key, f.Fields)

@@ -1,12 +1,11 @@
 package config
 
 import (
-	"slices"
-	"strings"
-
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -15,8 +14,6 @@ const (
 	// maxMembers bounds a group. The work of Tekton's scheduler grows with the cube of a run's tasks, and
 	// a run of 500 no longer fits into an etcd object (1.5 MiB).
 	maxMembers = 150
-	// maxName bounds the names that the names of runs and tasks are made of (a label holds 63 characters).
-	maxName = 40
 	// maxCommands bounds the commands of one deployment in bytes. Tekton passes all scripts of a task as one
 	// argument, of which Linux allows 128 KiB; they are quoted and encoded on the way.
 	maxCommands = 64 << 10
@@ -27,17 +24,11 @@ const (
 	maxSweep = 24 * 60 * 60
 )
 
-// wantDir says what isMountable allows.
-var wantDir = "an absolute path of at most 100 of A-Z a-z 0-9 . _ - and /, not / itself and nothing in " + strings.Join(reservedDirs, ", ")
-
 const (
 	wantName     = "a DNS label of at most 40 characters: a-z, 0-9 and - inside"
 	wantInstance = "a DNS label of at most 30 characters: a-z, 0-9 and - inside"
 	wantLabel    = "a DNS label of at most 63 characters: a-z, 0-9 and - inside"
-	wantDNS      = "a DNS name: a-z, 0-9, - and . inside, at most 253 characters"
 	wantImage    = "an image reference, such as docker.io/alpine/git:2.49.1"
-	wantRepo     = "the http(s) URL of a repository, such as https://github.com/company/rag"
-	wantAPI      = "the http(s) URL of the host's API"
 	wantWebhook  = "an http(s) URL"
 	wantBranches = "a list of 1 to 100 exact names or regular expressions"
 	wantCommands = "a list of shell commands, together at most 64 KiB"
@@ -75,36 +66,38 @@ func groupFields(g *Group) []schema.Field {
 		schema.Seconds("global_timeout", &g.GlobalTimeout, 0).Or("0"),
 		schema.Enum("on_busy", &g.OnBusy, Queue, CancelOld, StartAtOnce),
 		schema.Enum("deploy", &g.Deploy, All, Changed),
-		podField(&g.Pod),
+		section.PodField(&g.Pod),
 	}
 }
 
 func (t *tables) repository(r *Repository) []schema.Field {
 	return []schema.Field{
-		schema.Text("name", &r.Name, wantName, isName).Must(),
-		schema.Text("group", &r.Group, "the name of a group", isName),
+		schema.Text("name", &r.Name, wantName, rule.IsName).Must(),
+		schema.Text("group", &r.Group, "the name of a group", rule.IsName),
 		schema.Section("monitor", append(t.source(&r.Monitor.Source, "repo_url"),
 			schema.Field{Key: "branches", Kind: "list", Want: wantBranches,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Monitor.Branches = t.branches(d, path, n) }}.Must(),
 		)...).Must(),
-		schema.Section("deploy", append(t.source(&r.Deploy.Source, "qa_repo_url"),
+		schema.Section("deploy", append(optional(t.source(&r.Deploy.Source, "qa_repo_url")),
 			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),
 			schema.Integer("depth", &r.Deploy.Depth, 0, maxDepth).Or("1"),
 			schema.Boolean("submodules", &r.Deploy.Submodules).Or("false"),
 			schema.Boolean("lfs", &r.Deploy.LFS).Or("false"),
-			schema.Text("project_name", &r.Deploy.Project, wantLabel, isLabel),
+			schema.Text("project_name", &r.Deploy.Project, wantLabel, rule.IsLabel),
 			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
-				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }}.Must(),
-			schema.Text("shell", &r.Deploy.Shell, wantShell, isShell),
-			schema.Text("image", &r.Deploy.Image, wantImage, isImage),
-			envField(&r.Deploy.Env),
-			objectsField("secrets", &r.Deploy.Secrets),
-			objectsField("config_maps", &r.Deploy.ConfigMaps),
+				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }},
+			section.ReferenceField("task", &r.Deploy.Task),
+			section.ReferenceField("pipeline", &r.Deploy.Pipeline),
+			schema.Text("shell", &r.Deploy.Shell, wantShell, rule.IsShell),
+			schema.Text("image", &r.Deploy.Image, wantImage, rule.IsImage),
+			section.EnvField(&r.Deploy.Env),
+			section.ObjectsField("secrets", &r.Deploy.Secrets),
+			section.ObjectsField("config_maps", &r.Deploy.ConfigMaps),
 			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
-			schema.Text("service_account", &r.Deploy.ServiceAccount, wantDNS, isDNSName),
-			podField(&r.Deploy.Pod),
+			schema.Text("service_account", &r.Deploy.ServiceAccount, rule.WantDNS, rule.IsDNSName),
+			section.PodField(&r.Deploy.Pod),
 		)...).Must(),
-		{Key: "webhook_url", Kind: "string", Want: wantWebhook,
+		{Key: "webhook_url", Kind: "string", Want: wantWebhook, Hidden: true,
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) { webhook(d, path, n, &r.WebhookURL) }},
 	}
 }
@@ -112,42 +105,49 @@ func (t *tables) repository(r *Repository) []schema.Field {
 func (t *tables) source(s *Source, urlKey string) []schema.Field {
 	types := t.hosts.names()
 	return []schema.Field{
-		schema.Address(urlKey, &s.URL, wantRepo, repositoryURL).Must(),
-		schema.Text("repo_type", &s.Type, schema.OneOf(types), func(s string) bool { return slices.Contains(types, s) }),
-		schema.Address("api_url", &s.APIURL, wantAPI, apiURL),
+		schema.Address(urlKey, &s.URL, rule.WantRepo, rule.RepositoryURL).Must(),
+		schema.Choice("repo_type", &s.Type, types),
+		schema.Address("api_url", &s.APIURL, rule.WantAPI, rule.APIURL),
 		schema.Section("auth",
 			schema.Secret("username", &s.Auth.Username, wantUsername),
 			schema.Secret("token", &s.Auth.Token, wantToken)),
 	}
 }
 
+// optional lets the first field be absent.
+func optional(fields []schema.Field) []schema.Field {
+	fields[0].Required = false
+	return fields
+}
+
 func globalFields(g *Global) []schema.Field {
 	return []schema.Field{
-		schema.Text("tmp_dir", &g.TmpDir, wantDir, isMountable).Or("/tmp/sentry"),
+		schema.Text("tmp_dir", &g.TmpDir, rule.WantDir, rule.IsMountable).Or("/tmp/sentry"),
 		schema.Boolean("cleanup", &g.Cleanup).Or("true"),
 		schema.Enum("log_level", &g.LogLevel, "debug", "info", "warn", "error").Or("info"),
 		schema.Seconds("timeout", &g.Timeout, 1).Or("300"),
-		schema.Text("namespace", &g.Namespace, wantLabel, isLabel),
-		schema.Text("run_namespace", &g.RunNamespace, wantLabel, isLabel),
+		schema.Text("namespace", &g.Namespace, wantLabel, rule.IsLabel),
+		schema.Text("run_namespace", &g.RunNamespace, wantLabel, rule.IsLabel),
 		schema.Text("instance", &g.Instance, wantInstance, instance.Valid),
-		schema.Text("service_account", &g.ServiceAccount, wantDNS, isDNSName).Or("sentry-deployer"),
+		schema.Text("service_account", &g.ServiceAccount, rule.WantDNS, rule.IsDNSName).Or("sentry-deployer"),
 		// This image has kubectl, helm, git and a shell.
-		schema.Text("image", &g.Image, wantImage, isImage).Or("docker.io/alpine/k8s:1.34.1"),
-		schema.Text("git_image", &g.GitImage, wantImage, isImage).Or("docker.io/alpine/git:2.49.1"),
-		envField(&g.Env),
-		schema.Text("credentials_secret", &g.CredentialsSecret, wantDNS, isDNSName).Or("sentry-credentials"),
+		schema.Text("image", &g.Image, wantImage, rule.IsImage).Or("docker.io/alpine/k8s:1.34.1"),
+		schema.Text("git_image", &g.GitImage, wantImage, rule.IsImage).Or("docker.io/alpine/git:2.49.1"),
+		section.EnvField(&g.Env),
+		schema.Text("credentials_secret", &g.CredentialsSecret, rule.WantDNS, rule.IsDNSName).Or("sentry-credentials"),
 		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),
 		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
 		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
-		ca("ca", &g.CA),
-		schema.Section("proxy", proxyFields(&g.Proxy)...),
-		podField(&g.Pod),
+		section.CA("ca", &g.CA),
+		schema.Section("proxy", section.ProxyFields(&g.Proxy)...),
+		schema.Boolean("chains", &g.Chains).Or("false"),
+		section.PodField(&g.Pod),
 	}
 }
 
 // branch is the name of a branch.
 func branch(key string, p *string) schema.Field {
-	f := schema.Text(key, p, "a branch name", isBranch)
+	f := schema.Text(key, p, "a branch name", rule.IsBranch)
 	read := f.Read
 	f.Read = func(d *schema.Decoder, path string, n *yaml.Node) {
 		read(d, path, n)

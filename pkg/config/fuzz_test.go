@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 )
 
 // FuzzParse holds that no file panics, that errors are one line each with a line of the file and no
@@ -50,7 +52,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("read again, it is another: %v\n%s", err, data)
 		}
 		for _, r := range c.Repositories {
-			if !isName(r.Name) || r.Monitor.Type == "" || r.Deploy.Type == "" || len(r.Monitor.Branches) == 0 ||
+			if !rule.IsName(r.Name) || r.Monitor.Type == "" || r.Deploy.Type == "" || len(r.Monitor.Branches) == 0 ||
 				len(r.Deploy.Commands) == 0 || r.Deploy.Timeout <= 0 || r.Deploy.Image == "" || r.Deploy.ServiceAccount == "" ||
 				r.Deploy.Project == "" || r.Deploy.Branch == "" {
 				t.Errorf("%+v cannot run\n%s", r, data)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
@@ -24,6 +25,28 @@ const (
 
 // DefaultUsername is sent with a token where none is given. Some servers want a user name, and most of them take any.
 const DefaultUsername = "git"
+
+// Basic returns what HTTP Basic sends of a credential: beside a token, a user name in any case.
+func (a Auth) Basic() (user, password string) {
+	user, password = a.Username.Reveal(), a.Token.Reveal()
+	if user == "" && password != "" {
+		user = DefaultUsername
+	}
+	return user, password
+}
+
+// Label names a credential without telling it: $NAME for the variable that holds it, "as written", or "none".
+func (a Auth) Label() string {
+	switch {
+	case a.Token.Reveal() == "" && a.Username.Reveal() == "":
+		return "none"
+	case a.Token.Variable() != "":
+		return "$" + a.Token.Variable()
+	case a.Token.Reveal() == "" && a.Username.Variable() != "":
+		return "$" + a.Username.Variable()
+	}
+	return "as written"
+}
 
 // Host is what the file has to know of a kind of host. The host's package has one.
 type Host struct {
@@ -95,7 +118,7 @@ func (hs hosts) called(name string) (known HostType, canonical string) {
 func (t *tables) host(d *schema.Decoder, path, urlKey string, s *Source) (key string, err error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
-		return "", fmt.Errorf("is not well-formed; want %s", wantRepo) // the error repeats it
+		return "", fmt.Errorf("is not well-formed; want %s", rule.WantRepo) // the error repeats it
 	}
 	known, canonical := t.hosts.called(u.Hostname())
 	told := s.Type

@@ -7,6 +7,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -17,7 +18,7 @@ func groups(d *schema.Decoder, path string, n *yaml.Node) map[string]Group {
 	groups := make(map[string]Group, len(entries))
 	for _, e := range entries {
 		sub := schema.JoinKey(path, e.Key)
-		if !isName(e.Key) {
+		if !rule.IsName(e.Key) {
 			d.Fail(sub, "is no name for a group; want %s", wantName)
 		}
 		g := Group{Name: e.Key}
@@ -106,7 +107,7 @@ func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
 			d.Fail(path, "holds a NUL character, which no shell takes; want %s", wantCommand)
 		default:
 			checkInterpreter(d, path, c)
-			size += quotedSize(c)
+			size += rule.QuotedSize(c)
 			commands = append(commands, c)
 		}
 	})
@@ -115,9 +116,6 @@ func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
 	}
 	return commands
 }
-
-// quotedSize is how many bytes a text has in a script. Quoting makes four of each single quote.
-func quotedSize(s string) int { return len(s) + 3*strings.Count(s, "'") }
 
 // interpreter is a first line that the kernel takes: 255 bytes, of which the path is absolute.
 var interpreter = regexp.MustCompile(`^#! ?(/[^ \t\r]+)([ \t][^\r]*)?$`)
@@ -141,9 +139,22 @@ func webhook(d *schema.Decoder, path string, n *yaml.Node, p *secret.Value) {
 	if !ok || v.Reveal() == "" {
 		return
 	}
-	if _, err := parseURL(v.Reveal(), wantWebhook); err != nil {
+	if _, err := rule.ParseURL(v.Reveal(), wantWebhook); err != nil {
 		d.Fail(path, "%v", err)
 		return
 	}
 	*p = v
+}
+
+// checkMeant warns of a branch, or an entry of branches, that is valid and can hardly be meant so. What came from a variable
+// is not repeated.
+func checkMeant(d *schema.Decoder, path string, v secret.Value) {
+	said, name := rule.Meant(v.Reveal())
+	switch {
+	case said == "":
+	case name == "" || secret.HasReference(v.Text()):
+		d.Warn(path, "%s", said)
+	default:
+		d.Warn(path, "%s: %.80s", said, name)
+	}
 }

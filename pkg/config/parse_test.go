@@ -15,25 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 var compare = cmp.Options{
 	cmp.AllowUnexported(secret.Value{}),
 	cmp.Comparer(func(a, b repo.Pattern) bool { return repo.Patterns{a}.Key() == repo.Patterns{b}.Key() }),
-}
-
-func patterns(t *testing.T, entries ...string) repo.Patterns {
-	t.Helper()
-	var ps repo.Patterns
-	for _, e := range entries {
-		p, err := repo.ParsePattern(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ps = append(ps, p)
-	}
-	return ps
 }
 
 func load(t *testing.T, path string) *Config {
@@ -71,7 +59,7 @@ func TestDefaults(t *testing.T) {
 		PollingInterval: time.Minute,
 		Repositories: []Repository{{
 			Name:    "rag",
-			Monitor: Monitor{Source: Source{URL: "https://github.com/company/rag", Type: GitHub}, Branches: patterns(t, "main")},
+			Monitor: Monitor{Source: Source{URL: "https://github.com/company/rag", Type: GitHub}, Branches: repotest.Patterns(t, "main")},
 			Deploy: Deploy{Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab}, Branch: "main", Project: "rag", Depth: 1,
 				Commands: []string{"./run"}, Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer"},
 		}},
@@ -108,7 +96,7 @@ func TestReferenceExample(t *testing.T) {
 			Monitor: Monitor{
 				Source: Source{URL: "https://github.com/company/rag", Type: GitHub, Auth: Auth{
 					Username: secret.New("${GITHUB_USERNAME}", "ada-s3cr3t"), Token: secret.New("${GITHUB_TOKEN}", "gh-s3cr3t")}},
-				Branches: patterns(t, "main", "dev.*")},
+				Branches: repotest.Patterns(t, "main", "dev.*")},
 			Deploy: Deploy{
 				Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab, Auth: Auth{
 					Username: secret.New("${GITLAB_USERNAME}", "bob-s3cr3t"), Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t")}},
@@ -129,7 +117,7 @@ func TestReferenceExample(t *testing.T) {
 }
 
 func TestUnusualButRight(t *testing.T) {
-	got := load(t, "testdata/odd.good.yaml")
+	got := load(t, "testdata/unusual.good.yaml")
 	global := defaultGlobal
 	global.TmpDir, global.Cleanup, global.Timeout = "/clone", false, 90*time.Second
 	alone, one := Alone(), Alone()
@@ -142,7 +130,7 @@ func TestUnusualButRight(t *testing.T) {
 			Monitor: Monitor{
 				Source: Source{URL: "https://git.example.com:8443/A/b%20c.git", Type: Git,
 					Auth: Auth{Token: secret.New("x-${GITEA_TOKEN:-none}", "x-gt-s3cr3t")}},
-				Branches: patterns(t, "1.10", "true", "2024-01-01", "on", "feat/${x}", "dev-.*", `v\d+`)},
+				Branches: repotest.Patterns(t, "1.10", "true", "2024-01-01", "on", "feat/${x}", "dev-.*", `v\d+`)},
 			Deploy: Deploy{
 				Source: Source{URL: "https://[::1]/qa", Type: Git,
 					Auth: Auth{Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t"), Username: secret.New("bob $${x}", "bob ${x}")}},
@@ -276,7 +264,7 @@ repositories:
 
 // TestNoPrintShowsASecret prints a whole configuration in all ways that go vet lets pass.
 func TestNoPrintShowsASecret(t *testing.T) {
-	c := load(t, "testdata/odd.good.yaml")
+	c := load(t, "testdata/unusual.good.yaml")
 	c.Repositories[0].Monitor.Auth.Token = secret.New("literal-s3cr3t", "literal-s3cr3t")
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%10.3v", "%T"} {

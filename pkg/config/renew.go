@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -33,8 +34,8 @@ func (c *Config) Renew(lookup func(string) (string, bool)) (*Config, error) {
 			errs = append(errs, err)
 		}
 	}
-	renew(&renewed.Global.Proxy.HTTP, checkProxy)
-	renew(&renewed.Global.Proxy.HTTPS, checkProxy)
+	renew(&renewed.Global.Proxy.HTTP, section.CheckProxy)
+	renew(&renewed.Global.Proxy.HTTPS, section.CheckProxy)
 	for i := range renewed.Repositories {
 		for _, v := range renewed.Repositories[i].secrets() {
 			renew(v, nil)

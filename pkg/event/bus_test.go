@@ -45,15 +45,15 @@ func TestBusOfASinkInTrouble(t *testing.T) {
 						synctest.Wait() // until both sinks have begun
 					}
 				}
-				if took := time.Since(start); took > 0 {
-					t.Errorf("sending took %s, want no time", took)
+				if elapsed := time.Since(start); elapsed > 0 {
+					t.Errorf("sending took %s, want no time", elapsed)
 				}
 				synctest.Wait()
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				bus.Close(ctx)
-				if took := time.Since(start); took > 10*time.Second {
-					t.Errorf("Close took %s, want at most 10s", took)
+				if elapsed := time.Since(start); elapsed > 10*time.Second {
+					t.Errorf("Close took %s, want at most 10s", elapsed)
 				}
 				if lost := sent - len(good.units); lost > sent-event.Room {
 					t.Errorf("the other sink lost %d of %d events", lost, sent)

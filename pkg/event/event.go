@@ -78,10 +78,10 @@ type Noticed struct {
 // CycleDone is the end of a cycle.
 type CycleDone struct {
 	Report
-	Reason string // why it was done, for people
-	First  bool
-	Took   time.Duration
-	Unread []Failure // in the first cycle: the repositories that cannot be read, and why
+	Reason   string // why it was done, for people
+	First    bool
+	Duration time.Duration
+	Unread   []Failure // in the first cycle: the repositories that cannot be read, and why
 }
 
 // CycleFailed says that the state or the engine failed, and that the cycle is tried again.

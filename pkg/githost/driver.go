@@ -1,7 +1,6 @@
 package githost
 
 import (
-	"io"
 	"net/http"
 	"strings"
 
@@ -30,13 +29,13 @@ type About struct {
 
 // Budget is something that a host counts for each credential, or at least answers for each.
 type Budget struct {
-	Unit    string                                             // what is counted, such as "points"
-	Draws   func(*http.Request) bool                           // nil = what draws on no other does
-	Limit   func(token bool) int                               // what the host documents, an hour; nil = not known
-	Told    func(http.Header) int                              // what an answer says of the limit, an hour; 0 = nothing; nil = no answer does
-	Free304 bool                                               // with a token, an answer that nothing has changed is not counted
-	Price   func(io.ReadCloser, func(price int)) io.ReadCloser // finds what an answer's request cost, as it is read; nil = one each
-	Sweep   func(Sweep) float64                                // what the sweep costs an hour, beside hints; nil = nothing
+	Unit     string                   // what is counted, such as "points"
+	Draws    func(*http.Request) bool // nil = what draws on no other does
+	Limit    func(token bool) int     // what the host documents, an hour; nil = not known
+	Told     func(http.Header) int    // what an answer says of the limit, an hour; 0 = nothing; nil = no answer does
+	Free304  bool                     // with a token, an answer that nothing has changed is not counted
+	Resource string                   // in a Bill of what a request cost; "" = one each
+	Sweep    func(Sweep) float64      // what the sweep costs an hour, beside hints; nil = nothing
 }
 
 // Sweep is the reading of every repository within some time, an equal part of them in each cycle, where hints
@@ -50,25 +49,6 @@ type Sweep struct {
 
 // Whole is the price of a sweep in which each repository costs as much as in a look at all.
 func Whole(s Sweep) float64 { return s.All * s.Sweeps }
-
-// GitProtocol is the Budget of Git's own protocol, which servers limit apart from their APIs, if at all.
-var GitProtocol = Budget{Unit: "git requests", Draws: func(req *http.Request) bool {
-	return strings.HasSuffix(req.URL.Path, "/git-upload-pack") || strings.HasSuffix(req.URL.Path, "/info/refs")
-}}
-
-// BudgetOf returns the index of the budget that a request draws on.
-func (d *Driver) BudgetOf(req *http.Request) int {
-	rest := 0
-	for i, b := range d.Budgets {
-		switch {
-		case b.Draws == nil:
-			rest = i
-		case b.Draws(req):
-			return i
-		}
-	}
-	return rest
-}
 
 // Key returns what tells a repository's URL from others of its endpoint, however the host is written.
 func (d *Driver) Key(repoURL string) string {

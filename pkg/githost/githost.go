@@ -7,6 +7,7 @@ package githost
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -42,12 +43,18 @@ type Prefilter interface {
 	Changed(ctx context.Context, want []Wanted) ([]bool, error)
 }
 
-// Endpoint is one server with one credential: what a Host is opened for.
+// Endpoint is what a Host is opened for: an Account, with its credential as it stands in sentry.yaml.
 type Endpoint struct {
-	Type   config.HostType
-	Origin string // scheme://host[:port], lower case
-	APIURL string // as in sentry.yaml; "" = derived from Origin
+	Account
 	Auth   config.Auth
+	Billed func(Bill) // takes what the body of an answer says; its headers are read without the Host; may be nil
+}
+
+// Bill is what the body of an answer says of a budget of the host.
+type Bill struct {
+	Resource string    // as in Budget
+	Cost     int       // of the request
+	Until    time.Time // nothing is left before; zero when something is
 }
 
 // Open makes the Host of an endpoint. The client is the endpoint's own: it retries, bounds bodies, and

@@ -36,7 +36,8 @@ func NewHeads(host string, w Wanted) *Heads {
 	if room == nil {
 		room = NewRoom(1, 0)
 	}
-	return &Heads{host: host, patterns: w.Patterns, room: room, enough: exactNames(w.Patterns), heads: make(map[string]repo.SHA)}
+	names, _ := w.Patterns.Names()
+	return &Heads{host: host, patterns: w.Patterns, room: room, enough: len(names), heads: make(map[string]repo.SHA)}
 }
 
 // Add adds a branch and its object name, and reports whether there is a use for more: not after an error, and not
@@ -106,17 +107,4 @@ func (h *Heads) Observation() repo.Observation {
 		return Failed(NewError(NoBranch, h.host, "%d branches match %.150s, and none has a name that Git allows", h.skipped, h.patterns))
 	}
 	return Failed(NewError(NoBranch, h.host, "no branch matches %.200s", h.patterns))
-}
-
-// exactNames returns how many different names match the patterns, 0 when that is not known.
-func exactNames(patterns repo.Patterns) int {
-	names := make(map[string]bool)
-	for _, p := range patterns {
-		name, exact := p.Exact()
-		if !exact {
-			return 0
-		}
-		names[name] = true
-	}
-	return len(names)
 }

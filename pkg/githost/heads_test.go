@@ -9,25 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 const (
 	sha1 = "1111111111111111111111111111111111111111"
 	sha2 = "2222222222222222222222222222222222222222"
 )
-
-func patterns(t *testing.T, entries ...string) repo.Patterns {
-	t.Helper()
-	var ps repo.Patterns
-	for _, entry := range entries {
-		p, err := repo.ParsePattern(entry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ps = append(ps, p)
-	}
-	return ps
-}
 
 // pairs yields branch, name, branch, name, ….
 func pairs(texts ...string) iter.Seq2[string, string] {
@@ -72,7 +60,7 @@ func TestHeads(t *testing.T) {
 		{[]string{"dev.*"}, []string{"dev-x", sha1, "dev-x", sha2}, nil, `h: invalid: it answers branch "dev-x" twice, at ` + sha1 + " and at " + sha2},
 		{[]string{"main", "dev.*"}, nil, nil, "h: no branch: no branch matches main, dev.*"},
 	} {
-		got := collect(t, patterns(t, test.entries...), pairs(test.answered...))
+		got := collect(t, repotest.Patterns(t, test.entries...), pairs(test.answered...))
 		if diff := cmp.Diff(test.want, got.Heads); diff != "" {
 			t.Errorf("%q of %.80q: (-want +got)\n%s", test.entries, test.answered, diff)
 		}
@@ -89,11 +77,11 @@ func TestHeadsStopEarly(t *testing.T) {
 			read++
 		}
 	}
-	if got := collect(t, patterns(t, "dev-3", "dev-1"), endless); len(got.Heads) != 2 || read != 3 {
+	if got := collect(t, repotest.Patterns(t, "dev-3", "dev-1"), endless); len(got.Heads) != 2 || read != 3 {
 		t.Errorf("exact names: got %v after %d branches, want both after 3", got, read)
 	}
 	read = 0
-	if got := collect(t, patterns(t, "dev.*"), endless); got.Err == nil || !strings.Contains(got.Err.Error(), "too large: more than 10000 branches") || read > 10_000 {
+	if got := collect(t, repotest.Patterns(t, "dev.*"), endless); got.Err == nil || !strings.Contains(got.Err.Error(), "too large: more than 10000 branches") || read > 10_000 {
 		t.Errorf("endless branches: got error %v after %d", got.Err, read)
 	}
 }

@@ -3,12 +3,14 @@ package githost
 import (
 	"fmt"
 	"testing"
+
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // An answer that counts as none gives its room back.
 func TestRoomIsGivenBack(t *testing.T) {
 	room := NewRoom(1, 0)
-	want := Wanted{Patterns: patterns(t, ".*"), Room: room}
+	want := Wanted{Patterns: repotest.Patterns(t, ".*"), Room: room}
 	for range 1000 {
 		dropped := NewHeads("h", want)
 		for i := range 1000 {

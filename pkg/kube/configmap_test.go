@@ -132,8 +132,8 @@ func TestConfigMapOfAServerThatHangs(t *testing.T) {
 		}
 		began := time.Now()
 		_, err := c.GetConfigMap(t.Context(), "test", "note")
-		if took := time.Since(began); took != 15*time.Second || !kube.IsTemporary(err) || !strings.Contains(err.Error(), "did not answer in time") {
-			t.Errorf("after %s: %v, want a temporary error that says so, after 15s", took, err)
+		if elapsed := time.Since(began); elapsed != 15*time.Second || !kube.IsTemporary(err) || !strings.Contains(err.Error(), "did not answer in time") {
+			t.Errorf("after %s: %v, want a temporary error that says so, after 15s", elapsed, err)
 		}
 	})
 }

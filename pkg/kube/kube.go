@@ -6,8 +6,10 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -63,6 +65,17 @@ func Connect(o Options) (*Cluster, error) {
 	return connect(cfg, namespace, o.UserAgent)
 }
 
+// Contexts returns the names of the contexts of a kubeconfig; none where it cannot be read.
+func Contexts(kubeconfig string) []string {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	cfg, err := rules.Load()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(cfg.Contexts))
+}
+
 func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
@@ -95,9 +108,9 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	// The state is always tried: one call a cycle is no burden, and what was done must be remembered.
-	relieved := *hc
-	relieved.Transport = &relief{next: hc.Transport, now: time.Now}
-	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, &relieved); err != nil {
+	guarded := *hc
+	guarded.Transport = &breaker{next: hc.Transport, now: time.Now}
+	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, &guarded); err != nil {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	return c, nil

@@ -88,8 +88,8 @@ func TestReceiversThatHang(t *testing.T) {
 		}
 		start := time.Now()
 		err := Created(t.Context(), client, []plan.Run{run})
-		if took := time.Since(start); took != allTimeout {
-			t.Errorf("a hundred receivers that hang took %s, want %s in all", took, allTimeout)
+		if elapsed := time.Since(start); elapsed != allTimeout {
+			t.Errorf("a hundred receivers that hang took %s, want %s in all", elapsed, allTimeout)
 		}
 		if n := strings.Count(fmt.Sprint(err), "notify the webhook_url"); n != 100 {
 			t.Errorf("%d errors, want one for each of 100 receivers", n)

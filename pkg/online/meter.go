@@ -68,7 +68,7 @@ func (m *meter) CloseIdleConnections() {
 
 // RoundTrip implements http.RoundTripper.
 func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
-	i := m.driver.BudgetOf(req)
+	i := m.budgetOf(req)
 	budget := &m.driver.Budgets[i]
 	resp, err := m.next.RoundTrip(req)
 	if err != nil {
@@ -83,9 +83,30 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 		s.counted = 0
 	}
 	m.add(i, s)
-	if budget.Price != nil {
-		// Every request costs at least the one that was added; its answer tells what it cost.
-		resp.Body = budget.Price(resp.Body, func(price int) { m.add(i, spent{counted: price - 1}) })
-	}
 	return resp, nil
+}
+
+// budgetOf returns the index of the budget that a request draws on.
+func (m *meter) budgetOf(req *http.Request) int {
+	rest := 0
+	for i, b := range m.driver.Budgets {
+		switch {
+		case b.Draws == nil:
+			rest = i
+		case b.Draws(req):
+			return i
+		}
+	}
+	return rest
+}
+
+// bill adds what an answer says that its request cost, beyond the one that RoundTrip added. A cost that no host has is
+// none.
+func (m *meter) bill(b githost.Bill) {
+	const most = 1_000_000
+	for i, budget := range m.driver.Budgets {
+		if budget.Resource != "" && budget.Resource == b.Resource && 1 < b.Cost && b.Cost < most {
+			m.add(i, spent{counted: b.Cost - 1})
+		}
+	}
 }

@@ -3,6 +3,7 @@ package online
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 )
 
@@ -35,14 +37,8 @@ func TestMeter(t *testing.T) {
 		answers answers
 		want    usage
 	}{
-		{"GraphQL that costs 7", config.GitHub, true, "/api/graphql",
-			answers{200, nil, `{"data":{"r0":{"name":"\"cost\":3,"},"rateLimit":{"cost":7,"remaining":4993}}}`},
-			usage{points: {requests: 2, counted: 14}}},
-		{"GraphQL that does not tell", config.GitHub, true, "/graphql", answers{200, nil, `{"data":{"r0":{"cost":"12"}}}`},
-			usage{points: {requests: 2, counted: 2}}},
-		{"GraphQL for free counts as one all the same", config.GitHub, true, "/graphql", answers{200, nil, `{"data":{"rateLimit": {"cost": 0}}}`},
-			usage{points: {requests: 2, counted: 2}}},
-		{"GraphQL of a host that counts requests", config.GitLab, true, "/api/graphql", answers{200, nil, `{"data":{"cost": 7}}`},
+		{"GraphQL alone", config.GitHub, true, "/graphql", answers{200, nil, ""}, usage{points: {requests: 2, counted: 2}}},
+		{"GraphQL of a host that counts requests", config.GitLab, true, "/api/graphql", answers{200, nil, ""},
 			usage{points: {requests: 2, counted: 2}}},
 		{"unchanged, with a token", config.GitHub, true, "/repos/x/y", answers{304, http.Header{"X-Ratelimit-Limit": {"5000"}}, ""},
 			usage{requests: {requests: 2, limit: 5000}}},
@@ -83,5 +79,31 @@ func TestMeter(t *testing.T) {
 				t.Errorf("taken twice: %v", again)
 			}
 		})
+	}
+}
+
+// A request that costs more than one is told of by its answer, whose body only the host reads.
+func TestBill(t *testing.T) {
+	for name, test := range map[string]struct {
+		kind config.HostType
+		bill githost.Bill
+		want usage
+	}{
+		"a query of 7 points":           {config.GitHub, githost.Bill{Resource: "graphql", Cost: 7}, usage{0: {requests: 1, counted: 7}}},
+		"one that is free counts as 1":  {config.GitHub, githost.Bill{Resource: "graphql"}, usage{0: {requests: 1, counted: 1}}},
+		"a cost that no query has":      {config.GitHub, githost.Bill{Resource: "graphql", Cost: 1 << 40}, usage{0: {requests: 1, counted: 1}}},
+		"a cost below zero":             {config.GitHub, githost.Bill{Resource: "graphql", Cost: -7}, usage{0: {requests: 1, counted: 1}}},
+		"of what is counted one by one": {config.GitLab, githost.Bill{Cost: 7}, usage{0: {requests: 1, counted: 1}}},
+	} {
+		m := &meter{next: answers{status: 200}, driver: hosts.All.Of(test.kind), token: true}
+		resp, err := m.RoundTrip(httptest.NewRequest(http.MethodPost, "http://host/api/graphql", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		m.bill(test.bill)
+		if diff := cmp.Diff(test.want, m.take(), cmp.AllowUnexported(spent{})); diff != "" {
+			t.Errorf("%s: spent (-want +got):\n%s", name, diff)
+		}
 	}
 }

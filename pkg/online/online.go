@@ -4,7 +4,6 @@ package online
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -32,7 +31,7 @@ type Survey struct {
 // Account is one server with one credential: what a host's limits are counted for.
 type Account struct {
 	Host        string // host[:port], with http:// before it where there is no TLS
-	Credential  string // as githost.CredentialOf names it
+	Credential  string // as config.Auth.Label names it
 	Watched, QA []Look
 
 	driver      *githost.Driver
@@ -88,6 +87,9 @@ func (s *Survey) accounts() []*Account {
 	for _, r := range s.Config.Repositories {
 		a := find(r.Monitor.Source)
 		a.Watched = append(a.Watched, Look{Name: r.Name, Key: "monitor", Monitor: r.Monitor})
+		if r.Deploy.URL == "" {
+			continue
+		}
 		k := qaKey{r.Deploy.Source, r.Deploy.Branch}
 		if p, ok := shared[k]; ok {
 			p.account.QA[p.at].Others++
@@ -110,7 +112,7 @@ func (s *Survey) read(ctx context.Context, a *Account) {
 	if m.next == nil {
 		m.next = s.Network.Transport()
 	}
-	r := &poller.Reader{Hosts: s.Hosts, Version: s.Version, Log: s.Log, Base: m}
+	r := &poller.Reader{Hosts: s.Hosts, Version: s.Version, Log: s.Log, Base: m, Billed: m.bill}
 	if s.Config.Global.Sweep > 0 && len(a.Watched) > 0 { // else there are no hints, as for QA repositories alone
 		r.Sweep = 365 * 24 * time.Hour // what it costs is predicted, and not to be counted in a cycle by chance
 	}
@@ -134,7 +136,7 @@ func (s *Survey) read(ctx context.Context, a *Account) {
 	}
 	observe(ctx, r, a.QA)
 	a.runs = m.take()
-	s.Log.Info("read", "host", a.Host, "credential", a.Credential, "failed", a.failed(), "took", time.Since(start).Round(time.Millisecond))
+	s.Log.Info("read", "host", a.Host, "credential", a.Credential, "failed", a.failed(), "duration", time.Since(start).Round(time.Millisecond))
 }
 
 // observe reads repositories, and keeps what an earlier look found.
@@ -171,10 +173,7 @@ func (l *Look) Count(p repo.Pattern) int {
 
 // late reports whether there was no time for some watched repositories.
 func (a *Account) late() bool {
-	return slices.ContainsFunc(a.Watched, func(l Look) bool {
-		e, ok := errors.AsType[*githost.Error](l.Err)
-		return ok && e.Late
-	})
+	return slices.ContainsFunc(a.Watched, func(l Look) bool { return l.Status == repo.Late })
 }
 
 // answered reports whether any watched repository could be read.

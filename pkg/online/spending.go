@@ -10,7 +10,7 @@ import (
 )
 
 func newAccount(driver *githost.Driver, a githost.Account, auth config.Auth) *Account {
-	return &Account{Host: strings.TrimPrefix(a.Origin, "https://"), Credential: githost.CredentialOf(auth),
+	return &Account{Host: strings.TrimPrefix(a.Origin, "https://"), Credential: auth.Label(),
 		driver: driver, token: auth.Token.Reveal() != ""}
 }
 

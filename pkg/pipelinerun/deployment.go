@@ -54,7 +54,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 		deploy.Script = "#!" + d.Shell + strings.TrimPrefix(deploy.Script, "#!/bin/sh")
 	}
 	clone.Env = append(clone.Env, credentials...)
-	give(spec, deploy, d)
+	giveObjects(spec, deploy, d)
 
 	reach := networkOf(cfg.Global).line()
 	err = errors.Join(
@@ -65,17 +65,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 			{"sha", string(m.QASHA)},
 			{"user", user},
 		}, asked(d)...))),
-		fill(deploy, placeFacts, reach+facts("export ", [][2]string{
-			{"SENTRY_REPO", m.Repository.Name},
-			{"SENTRY_PROJECT_NAME", d.Project},
-			{"SENTRY_GROUP", run.Group.Name},
-			{"SENTRY_REPO_URL", m.Repository.Monitor.URL},
-			{"SENTRY_BRANCH", m.Branch},
-			{"SENTRY_SHA", string(m.SHA)},
-			{"SENTRY_PREVIOUS_SHA", string(m.Previous)},
-			{"SENTRY_QA_SHA", string(m.QASHA)},
-			{"SENTRY_RUN", run.Name},
-		})+environment(d.Env)),
+		fill(deploy, placeFacts, reach+facts("export ", variables(run, m))+environment(d.Env)),
 		fill(deploy, placeCommands, commands(d.Commands)),
 		fill(clone, placeLFS, largeFiles(d)),
 	)
@@ -97,13 +87,12 @@ func asked(d config.Deploy) (facts [][2]string) {
 	return facts
 }
 
-// largeFiles returns the lines that see to files in Git LFS.
+// largeFiles returns the lines that fetch files in Git LFS.
 func largeFiles(d config.Deploy) string {
 	if d.LFS {
 		return withoutComments(tekton.LFS)
 	}
-	return "[ -z \"`git ls-files ':(attr:filter=lfs)'`\" ] ||\n" +
-		"echo 'WARNING: files in Git LFS are not fetched (deploy.lfs)' >&2\n"
+	return ""
 }
 
 // originOf returns scheme://host[:port] of a repository's URL: what a credential may be sent to.
@@ -217,4 +206,10 @@ func commandTitle(text string) string {
 		line += " …"
 	}
 	return line
+}
+
+// Quote returns s as one word for a POSIX shell that expands to s, whatever bytes but NUL it holds. The
+// word never contains "$(": Tekton substitutes $(…) in scripts, rejects some of it, and knows no escape.
+func Quote(s string) string {
+	return "'" + strings.NewReplacer("'", `'\''`, "$(", "$''(").Replace(s) + "'"
 }

@@ -2,11 +2,14 @@ package pipelinerun
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -46,6 +49,10 @@ func fitWhole(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan
 }
 
 func fitPart(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.Run, error) {
+	run = run.Without(refused(run))
+	if len(run.Trigger.Refs) == 0 {
+		return nil, run, NotTaken(run)
+	}
 	part := run.Split(most, nil)
 	pr, size, err := sized(cfg, part)
 	if err != nil || size <= MaxSize {
@@ -72,13 +79,23 @@ func fitPart(cfg *config.Config, run plan.Run, most int) (*v1.PipelineRun, plan.
 	return nil, run, TooLarge(refs)
 }
 
+// NotTaken says which members a run leaves out, and why; nil for none.
+func NotTaken(run plan.Run) error {
+	var noNames error
+	if len(run.Refused) > 0 {
+		noNames = fmt.Errorf("no param of a Task or Pipeline can hold the name of %s, since Tekton and the kubelet may take a $ in it for a variable: rename the branch, or use commands in place of the Task or Pipeline",
+			words.List(run.Refused, words.Listed))
+	}
+	return errors.Join(noNames, TooLarge(run.NoRoom))
+}
+
 // TooLarge says which refs have no room in a PipelineRun; nil for none.
 func TooLarge(refs []string) error {
 	if len(refs) == 0 {
 		return nil
 	}
 	return fmt.Errorf("a PipelineRun holds at most %d deployments and %d KiB, and has no room for %s: move commands into scripts of the QA repository, or split the group",
-		MaxMembers, MaxSize>>10, list(refs, listed))
+		MaxMembers, MaxSize>>10, words.List(refs, words.Listed))
 }
 
 // sized returns the PipelineRun of a run, and how many bytes of JSON it has.
@@ -125,7 +142,7 @@ func places(pr *v1.PipelineRun, run plan.Run, size int) (int, map[repo.Ref]bool,
 // pod has of its own, and its change in the trigger.
 func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 	tasks := make(map[string]int)
-	for _, t := range pr.Spec.PipelineSpec.Tasks {
+	for _, t := range tasksOf(pr) {
 		text, err := json.Marshal(t)
 		if err != nil {
 			return nil, fmt.Errorf("encode task %s: %w", t.Name, err)
@@ -134,6 +151,14 @@ func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 		if len(pr.Spec.PipelineSpec.Finally) > 0 {
 			tasks[t.Name] += len(ending(t.Name))
 		}
+	}
+	for _, w := range pr.Spec.Workspaces {
+		text, err := json.Marshal(w)
+		if err != nil {
+			return nil, fmt.Errorf("encode workspace %s: %w", w.Name, err)
+		}
+		task, _, _ := strings.Cut(w.Name, ".")
+		tasks[task] += len(text) + len(w.Name) // the pipeline declares it
 	}
 	for _, own := range pr.Spec.TaskRunSpecs {
 		text, err := json.Marshal(own)

@@ -1,3 +1,9 @@
+// Package pipelinerun turns a planned run into one Tekton PipelineRun: one task a deployment, ordered
+// as the group wants it. It is pure: no client, no clock, no files but the Tasks of folder tekton/ that
+// the binary embeds.
+//
+// Nothing that comes from outside (a branch's name, a URL, a command) stands in a place that Tekton or
+// the kubelet expand. It stands in the steps' scripts, quoted; Quote says how.
 package pipelinerun
 
 import (
@@ -15,6 +21,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/tekton"
 )
@@ -55,7 +62,7 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 			},
 		},
 		Spec: v1.PipelineRunSpec{
-			PipelineSpec: &v1.PipelineSpec{DisplayName: title(run), Description: describe(run)},
+			PipelineSpec: &v1.PipelineSpec{DisplayName: words.Title(run), Description: words.Describe(run)},
 			TaskRunTemplate: v1.PipelineTaskRunTemplate{
 				ServiceAccountName: cfg.Global.ServiceAccount,
 				PodTemplate:        shared.Template(),
@@ -65,9 +72,17 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	if signature := run.Signature(); signature != "" {
 		pr.Annotations[AnnotationSignature] = signature
 	}
-	networkOf(cfg.Global).declare(pr.Spec.PipelineSpec)
+	if m := run.Members[0]; m.Repository.Deploy.Pipeline != nil {
+		if err := pipeline(pr, run); err != nil {
+			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
+		}
+		if cfg.Global.Chains {
+			pr.Spec.Params = giveSource(pr.Spec.Params, m)
+		}
+		return pr, nil
+	}
 	for _, m := range run.Members {
-		task, own, err := member(cfg, run, m, deploy.DeepCopy())
+		task, own, err := member(cfg, pr, run, m, deploy)
 		if err != nil {
 			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
 		}
@@ -78,9 +93,12 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		if own.ServiceAccountName == cfg.Global.ServiceAccount {
 			own.ServiceAccountName = ""
 		}
-		if own.PodTemplate != nil || own.ServiceAccountName != "" {
+		if own.PodTemplate != nil || own.ServiceAccountName != "" || own.Metadata != nil {
 			pr.Spec.TaskRunSpecs = append(pr.Spec.TaskRunSpecs, own)
 		}
+	}
+	if cfg.Global.Chains && len(run.Members) == 1 { // of several, none is that of the run
+		pr.Spec.PipelineSpec.Params = declareSource(pr.Spec.PipelineSpec.Params, run.Members[0])
 	}
 	if err := arrange(pr, run.Group, cfg.Global.GitImage, shared); err != nil {
 		return nil, err
@@ -96,29 +114,36 @@ func sharedPod(cfg *config.Config, run plan.Run) (pod.Spec, error) {
 	return pod.Read(cfg.Global.Pod)
 }
 
-// member returns the task of a member, and what its pod has.
-func member(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+// member returns the task of a member, and what its pod has. It adds to the run what all share.
+func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member, deploy *v1.TaskSpec) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
 	d := m.Repository.Deploy
-	own, err := pod.Read(d.Pod)
-	if err == nil {
-		spec, err = deployment(cfg, run, m, spec)
-	}
+	task := v1.PipelineTask{Name: m.Task, DisplayName: words.OfTask(m), Timeout: &metav1.Duration{Duration: d.Timeout}}
+	ownPod, err := pod.Read(d.Pod)
 	if err != nil {
-		return v1.PipelineTask{}, v1.PipelineTaskRunSpec{}, err
+		return task, v1.PipelineTaskRunSpec{}, err
 	}
-	spec.Steps[0].ComputeResources = own.Resources.Clone.Apply()
-	spec.Steps[1].ComputeResources = own.Resources.Deploy.Apply()
-	task := v1.PipelineTask{
-		Name:        m.Task,
-		DisplayName: taskTitle(m),
-		TaskSpec: &v1.EmbeddedTask{
-			Metadata: metadata(own, map[string]string{LabelRepository: m.Repository.Name}),
-			TaskSpec: *spec,
-		},
-		Timeout: &metav1.Duration{Duration: d.Timeout},
+	own := v1.PipelineTaskRunSpec{PipelineTaskName: m.Task, ServiceAccountName: d.ServiceAccount, PodTemplate: ownPod.Template()}
+	meta := metadata(ownPod, map[string]string{LabelRepository: m.Repository.Name})
+	if d.Task != nil {
+		own.Metadata = &meta
+		err := referTo(pr, run, m, &task)
+		if cfg.Global.Chains {
+			task.Params = giveSource(task.Params, m)
+		}
+		return task, own, err
 	}
-	networkOf(cfg.Global).give(&task)
-	return task, v1.PipelineTaskRunSpec{PipelineTaskName: m.Task, ServiceAccountName: d.ServiceAccount, PodTemplate: own.Template()}, nil
+	spec, err := deployment(cfg, run, m, deploy.DeepCopy())
+	if err != nil {
+		return task, own, err
+	}
+	spec.Steps[0].ComputeResources = ownPod.Resources.Clone.Apply()
+	spec.Steps[1].ComputeResources = ownPod.Resources.Deploy.Apply()
+	task.TaskSpec = &v1.EmbeddedTask{Metadata: meta, TaskSpec: *spec}
+	networkOf(cfg.Global).give(pr.Spec.PipelineSpec, &task)
+	if cfg.Global.Chains {
+		task.TaskSpec.Params = declareSource(task.TaskSpec.Params, m)
+	}
+	return task, own, nil
 }
 
 // metadata returns the labels and annotations of a TaskRun, which Tekton gives to its pod.
@@ -148,7 +173,7 @@ func labels(instance string, run plan.Run) map[string]string {
 	l := map[string]string{
 		LabelManagedBy: ManagedBy,
 		LabelUnit:      run.Unit.Label,
-		LabelShown:     shown(run),
+		LabelShown:     words.Shown(run),
 	}
 	if instance != "" {
 		l[LabelInstance] = instance

@@ -4,9 +4,11 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
@@ -50,11 +52,19 @@ func TestEachMembersTaskRunHasItsRepository(t *testing.T) {
 	for _, file := range goldens(t) {
 		g := readGolden(t, file)
 		for _, pr := range g.runs {
-			for _, task := range pr.Spec.PipelineSpec.Tasks {
+			own := map[string]*v1.PipelineTaskMetadata{}
+			for _, s := range pr.Spec.TaskRunSpecs {
+				own[s.PipelineTaskName] = s.Metadata
+			}
+			for _, task := range tasksOf(pr) {
 				if task.Name == GateTask {
 					continue
 				}
-				repository := task.TaskSpec.Metadata.Labels[LabelRepository]
+				meta := own[task.Name]
+				if task.TaskSpec != nil {
+					meta = &task.TaskSpec.Metadata
+				}
+				repository := meta.Labels[LabelRepository]
 				_, known := g.config.Lookup(repository)
 				if title := task.DisplayName; !known || !strings.Contains(title, repository+"@") {
 					t.Errorf("%s: task %s (%s) has the repository %q", file, task.Name, title, repository)
@@ -82,7 +92,7 @@ func TestShown(t *testing.T) {
 		{"shop", "web", strings.Repeat("b", 250), 1, "", "shop.web." + strings.Repeat("b", 43) + "-at-1111111"},
 		{long, long, "main", 150, "word", "long-long-lo.long-long-lon.main-at-1111111-and-149-more-by-hand"},
 	} {
-		if got := shown(runOf(tt.group, tt.repository, tt.branch, tt.changes, tt.manual)); got != tt.want {
+		if got := words.Shown(runOf(tt.group, tt.repository, tt.branch, tt.changes, tt.manual)); got != tt.want {
 			t.Errorf("%s %s %.20s: got %q, want %q", tt.group, tt.repository, tt.branch, got, tt.want)
 		}
 	}
@@ -105,7 +115,7 @@ func TestShownIsALabelsValue(t *testing.T) {
 		for _, branch := range []string{text, strings.Repeat(text, 20), strings.Repeat("x", 25) + text} {
 			for _, group := range []string{"", strings.Repeat("g", 1+i%40)} {
 				run := runOf(group, strings.Repeat("r", 1+i*7%40), branch, 1+i, map[bool]string{true: "word"}[i%2 == 0])
-				got := shown(run)
+				got := words.Shown(run)
 				if why := validation.IsValidLabelValue(got); why != nil {
 					t.Fatalf("branch %q: %q: %v", branch, got, why)
 				}

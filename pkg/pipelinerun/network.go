@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/tekton"
 )
@@ -46,16 +47,9 @@ func networkOf(g config.Global) network {
 		pairs = append(pairs, [2]string{"NO_PROXY", strings.ReplaceAll(g.Proxy.None, " ", "")})
 	}
 	if g.Proxy != (config.Proxy{}) {
-		n.script += facts("", append(pairs, [2]string{"sentry_direct", config.InCluster})) + withoutComments(tekton.Proxy)
+		n.script += facts("", append(pairs, [2]string{"sentry_direct", section.InCluster})) + withoutComments(tekton.Proxy)
 	}
 	return n
-}
-
-// declare gives the run the parameter.
-func (n network) declare(spec *v1.PipelineSpec) {
-	if n.script != "" {
-		spec.Params = v1.ParamSpecs{{Name: paramNetwork, Default: v1.NewStructuredValues(n.script + "unset " + envNetwork + "\n")}}
-	}
 }
 
 // line returns the line by which a step takes it up, or "".
@@ -66,11 +60,12 @@ func (n network) line() string {
 	return fmt.Sprintf("eval \"$%s\"\n", envNetwork)
 }
 
-// give has a deployment's task take the parameter to its steps.
-func (n network) give(task *v1.PipelineTask) {
+// give declares the parameter, and has a deployment's task take it to its steps.
+func (n network) give(pipeline *v1.PipelineSpec, task *v1.PipelineTask) {
 	if n.script == "" {
 		return
 	}
+	pipeline.Params = v1.ParamSpecs{{Name: paramNetwork, Default: v1.NewStructuredValues(n.script + "unset " + envNetwork + "\n")}}
 	spec := &task.TaskSpec.TaskSpec
 	task.Params = append(task.Params, v1.Param{Name: paramNetwork, Value: *v1.NewStructuredValues(refNetwork)})
 	spec.Params = append(spec.Params, v1.ParamSpec{Name: paramNetwork})

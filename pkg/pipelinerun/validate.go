@@ -34,17 +34,20 @@ const (
 // webhook checks, with the feature flags of a new installation and, where nothing in it needs beta, with
 // "stable" as well; what the webhook leaves to the pod's creation; and the bounds.
 func Validate(ctx context.Context, pr *v1.PipelineRun) error {
-	if pr.Spec.PipelineSpec == nil {
-		return fmt.Errorf("PipelineRun %s has no pipelineSpec", pr.Name)
+	if pr.Spec.PipelineSpec == nil && pr.Spec.PipelineRef == nil {
+		return fmt.Errorf("PipelineRun %s has neither pipelineSpec nor pipelineRef", pr.Name)
 	}
 	errs := []error{CheckSize(pr), checkMetadata(pr), checkTaskRunSpecs(pr)}
-	tasks := slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally)
+	tasks := allTasks(pr)
 	levels := []string{tektonconfig.BetaAPIFields, tektonconfig.StableAPIFields}
 	for i := range tasks {
 		errs = append(errs, checkTask(&tasks[i]))
-		if tasks[i].OnError != "" {
+		if tasks[i].OnError != "" || tasks[i].TaskRef != nil && tasks[i].TaskRef.Resolver != "" {
 			levels = levels[:1]
 		}
+	}
+	if pr.Spec.PipelineRef != nil && pr.Spec.PipelineRef.Resolver != "" {
+		levels = levels[:1]
 	}
 	for _, level := range levels {
 		if err := askTekton(ctx, pr, level); err != nil {
@@ -56,6 +59,22 @@ func Validate(ctx context.Context, pr *v1.PipelineRun) error {
 		return fmt.Errorf("PipelineRun %s: %w", pr.Name, err)
 	}
 	return nil
+}
+
+// tasksOf returns the tasks of a run, but not those in finally; none of a Pipeline that it refers to.
+func tasksOf(pr *v1.PipelineRun) []v1.PipelineTask {
+	if pr.Spec.PipelineSpec == nil {
+		return nil
+	}
+	return pr.Spec.PipelineSpec.Tasks
+}
+
+// allTasks returns the same with those in finally.
+func allTasks(pr *v1.PipelineRun) []v1.PipelineTask {
+	if pr.Spec.PipelineSpec == nil {
+		return nil
+	}
+	return slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally)
 }
 
 // askTekton runs what the webhook runs, on a copy, since it fills in defaults.
@@ -83,7 +102,7 @@ func CheckSize(pr *v1.PipelineRun) error { return checkSize(pr, MaxMembers) }
 
 func checkSize(pr *v1.PipelineRun, most int) error {
 	members := 0
-	for _, t := range pr.Spec.PipelineSpec.Tasks {
+	for _, t := range tasksOf(pr) {
 		if t.Name != GateTask {
 			members++
 		}
@@ -104,7 +123,7 @@ func checkSize(pr *v1.PipelineRun, most int) error {
 
 func checkMetadata(pr *v1.PipelineRun) error {
 	errs := metavalidation.ValidateLabels(pr.Labels, field.NewPath("metadata", "labels"))
-	for _, t := range slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally) {
+	for _, t := range allTasks(pr) {
 		if t.TaskSpec != nil {
 			at := field.NewPath("tasks").Key(t.Name).Child("taskSpec", "metadata", "labels")
 			errs = append(errs, metavalidation.ValidateLabels(t.TaskSpec.Metadata.Labels, at)...)
@@ -126,7 +145,7 @@ func checkMetadata(pr *v1.PipelineRun) error {
 
 func checkTaskRunSpecs(pr *v1.PipelineRun) error {
 	known := map[string]bool{}
-	for _, t := range slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally) {
+	for _, t := range allTasks(pr) {
 		known[t.Name] = true
 	}
 	errs := []error{checkServiceAccount("taskRunTemplate", pr.Spec.TaskRunTemplate.ServiceAccountName)}
@@ -147,8 +166,11 @@ func checkServiceAccount(where, name string) error {
 }
 
 func checkTask(t *v1.PipelineTask) error {
+	if t.TaskSpec == nil && t.TaskRef != nil {
+		return nil
+	}
 	if t.TaskSpec == nil {
-		return fmt.Errorf("task %s has no taskSpec", t.Name)
+		return fmt.Errorf("task %s has neither taskSpec nor taskRef", t.Name)
 	}
 	var errs []error
 	volumes := map[string]bool{}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -54,8 +55,8 @@ func TestValidateRefuses(t *testing.T) {
 			pr.Spec.Timeouts.Tasks = &metav1.Duration{Duration: time.Hour}
 			pr.Spec.Timeouts.Pipeline = &metav1.Duration{Duration: time.Minute}
 		}, "timeouts.tasks"},
-		{"no spec", func(pr *v1.PipelineRun) { pr.Spec.PipelineSpec = nil }, "no pipelineSpec"},
-		{"a task by reference", func(pr *v1.PipelineRun) { task(pr).TaskSpec = nil }, "task a has no taskSpec"},
+		{"no spec", func(pr *v1.PipelineRun) { pr.Spec.PipelineSpec = nil }, "neither pipelineSpec nor pipelineRef"},
+		{"a task by reference", func(pr *v1.PipelineRun) { task(pr).TaskSpec = nil }, "task a has neither taskSpec nor taskRef"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -184,10 +185,10 @@ func TestWordsOfManyChanges(t *testing.T) {
 		run.Trigger.Refs = append(run.Trigger.Refs, c)
 		run.LeftOut = append(run.LeftOut, fmt.Sprintf("l%d", i))
 	}
-	if got, want := title(run), "shop: r0@x??$ (y) at 1111111 and 11 more"; got != want {
+	if got, want := words.Title(run), "shop: r0@x??$ (y) at 1111111 and 11 more"; got != want {
 		t.Errorf("title: got %q, want %q", got, want)
 	}
-	got := describe(run)
+	got := words.Describe(run)
 	for _, want := range []string{
 		"Sentry saw at 2026-01-02T03:04:05Z: r0@x??$ (y) moved from 0000000 to 1111111, r1@",
 		"r9@x??$ (y) moved from 0000000 to 1111111 and 2 more. Left out, since their branches could never be read: l0, ",

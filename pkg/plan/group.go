@@ -49,7 +49,7 @@ func (p *planner) group(indices []int) (Run, bool) {
 		r := &p.Config.Repositories[i]
 		served[r.Name] = highest(p.Snapshot.Repositories[r.Name])
 		last = max(last, served[r.Name])
-		if err := p.failure(i); errors.Is(err, ErrPending) || errors.Is(err, ErrNotAsked) && !p.seen(r.Name) {
+		if errors.Is(p.failure(i), errNoAnswer) && (p.Observed[i].Status == repo.Pending || !p.seen(r.Name)) {
 			return Run{}, false
 		}
 		changes := p.due[r.Name]

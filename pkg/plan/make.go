@@ -123,6 +123,10 @@ func (p *planner) notice(kind EventKind, ref repo.Ref, from, to repo.SHA, detail
 // at its word it would delete all branches.
 var errNoHeads = errors.New("the host answered without an error and without a branch")
 
+// errNoAnswer stands for a repository whose answer is still to come, or will not come in this cycle, while nothing is
+// known to be wrong with it. It counts as unchanged and not as failing.
+var errNoAnswer = errors.New("the host has not answered")
+
 // errDamaged stands for what is remembered of a repository and cannot be read: whatever its heads are, it is
 // not known which of them were acted upon.
 type errDamaged struct{}
@@ -135,6 +139,8 @@ func (p *planner) failure(i int) error {
 	switch o := p.Observed[i]; {
 	case p.Snapshot.Repositories[p.Config.Repositories[i].Name].Damaged != nil:
 		return errDamaged{}
+	case o.Status == repo.Pending, o.Status == repo.Skipped, o.Status == repo.Late && p.seen(p.Config.Repositories[i].Name):
+		return errNoAnswer
 	case o.Err != nil:
 		return o.Err
 	case len(o.Heads) == 0:
@@ -149,7 +155,7 @@ func (p *planner) look(i int) {
 	was, known := p.Snapshot.Repositories[r.Name]
 	was.Unseen = was.Unseen || !known
 	err := p.failure(i)
-	if err != nil && !errors.Is(err, ErrPending) && !errors.Is(err, ErrNotAsked) {
+	if err != nil && !errors.Is(err, errNoAnswer) {
 		p.fail(r, was, err)
 	}
 	if err != nil && !crowded(err) {
@@ -185,7 +191,7 @@ func (p *planner) look(i int) {
 		}
 		p.due[r.Name] = changes
 	}
-	if found < len(was.Branches) {
+	if found < len(was.Branches) && p.Observed[i].Status == repo.Fresh {
 		p.lose(r, was, i, added)
 	}
 }
@@ -253,9 +259,6 @@ func (p *planner) lose(r *config.Repository, was state.Repository, i int, added 
 		if _, ok := p.Observed[i].Heads[branch]; ok {
 			continue
 		}
-		if p.Fresh != nil && !p.Fresh[i] {
-			continue
-		}
 		b := was.Branches[branch]
 		ref := repo.Ref{Repository: r.Name, Branch: branch}
 		configured := r.Monitor.Branches.Match(branch)
@@ -283,12 +286,6 @@ func (p *planner) lose(r *config.Repository, was state.Repository, i int, added 
 // fail notes why a repository cannot be read, unless that is known.
 func (p *planner) fail(r *config.Repository, was state.Repository, err error) {
 	kind := problemKind(err)
-	switch {
-	case kind == "" && !was.Unseen: // its turn was too late in this cycle, and nothing is wrong with what is known
-		return
-	case kind == "":
-		kind = "temporary"
-	}
 	if was.Problem != nil && was.Problem.Kind == kind {
 		return
 	}

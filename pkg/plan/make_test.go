@@ -34,7 +34,6 @@ func TestMake(t *testing.T) {
 		deployFirst bool
 		was         *state.Repository
 		observed    repo.Observation
-		stale       bool // the observation was planned before
 		runs        []string
 		events      []string
 		next        *state.Repository // nil = like was
@@ -81,17 +80,17 @@ func TestMake(t *testing.T) {
 			next:     new(noted(state.Repository{Unseen: true}, "not found", "wrapped: github.com: not found: 404")),
 		},
 		"no time for one never seen": {
-			observed: failed("", "late"),
+			observed: late("late"),
 			events:   []string{"rag failing > wrapped: late"},
 			next:     new(noted(state.Repository{Unseen: true}, "temporary", "wrapped: late")),
 		},
 		"no time for one that is known": {
 			was:      new(known(t, "main", "a", "3")),
-			observed: failed("", "late"),
+			observed: late("late"),
 		},
 		"no time for one that failed": {
 			was:      new(problem(known(t, "main", "a", "3"), "denied", "no")),
-			observed: failed("", "late"),
+			observed: late("late"),
 		},
 		"new branch": {
 			was:      new(known(t, "main", "a", "3")),
@@ -129,8 +128,7 @@ func TestMake(t *testing.T) {
 		},
 		"missing in the same answer again": {
 			was:      new(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x")),
-			observed: heads("main", "a"),
-			stale:    true,
+			observed: cached(heads("main", "a")),
 		},
 		"missing twice": {
 			was:      new(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x")),
@@ -145,8 +143,7 @@ func TestMake(t *testing.T) {
 		},
 		"forgotten, in the same answer": {
 			was:      new(missing(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x"), "dev-x")),
-			observed: heads("main", "a"),
-			stale:    true,
+			observed: cached(heads("main", "a")),
 		},
 		"forgotten, then back": {
 			was:      new(missing(missing(known(t, "main", "a", "3", "dev-x", "b", "2"), "dev-x"), "dev-x")),
@@ -197,9 +194,9 @@ func TestMake(t *testing.T) {
 		},
 		"failure without a kind": {
 			was:      new(known(t, "main", "a", "3")),
-			observed: repo.Observation{Err: errors.New("odd")},
-			events:   []string{"rag failing > odd"},
-			next:     new(noted(known(t, "main", "a", "3"), "temporary", "odd")),
+			observed: repo.Observation{Err: errors.New("unknown")},
+			events:   []string{"rag failing > unknown"},
+			next:     new(noted(known(t, "main", "a", "3"), "temporary", "unknown")),
 		},
 		"an empty answer deletes nothing": {
 			was:      new(missing(known(t, "main", "a", "3"), "main")),
@@ -236,7 +233,7 @@ func TestMake(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			in := Input{Config: file(watched(t, "rag", "", "main", "dev.*")), Observed: []repo.Observation{tt.observed}, Fresh: []bool{!tt.stale}, Now: noon}
+			in := Input{Config: file(watched(t, "rag", "", "main", "dev.*")), Observed: []repo.Observation{tt.observed}, Now: noon}
 			if tt.deployFirst {
 				in.Config.Global.OnFirstSeen = config.DeployFirst
 			}
@@ -330,7 +327,7 @@ func TestProblemsOfUnits(t *testing.T) {
 	}
 	keep := []string{"rag.main", "down.main", "down.x..01234567", naming.UnitOf(&c.Repositories[2], "new").Label, "site", "late.main"}
 	drop := []string{"rag.dev", "other", "renamed.main", "old-group", "dow.n"}
-	in.Snapshot.Units = ailing("qa", slices.Concat(keep, drop)...)
+	in.Snapshot.Units = withProblem("qa", slices.Concat(keep, drop)...)
 	got := Make(in)
 	for _, label := range keep {
 		if _, ok := got.Snapshot.Units[label]; !ok {

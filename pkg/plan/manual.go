@@ -130,6 +130,12 @@ func asked(in Input, c choice, branch string) (Member, error) {
 	return Member{Repository: r, Branch: branch, SHA: sha, Previous: was.SHA, Changed: sha != was.SHA}, nil
 }
 
+// CheckNames returns an error that lists the names which are nothing's, as far as that can be told without the branches.
+func CheckNames(c *config.Config, names []string) error {
+	_, err := choose(c, names)
+	return err
+}
+
 // choose returns what names mean, in the order of the file.
 func choose(c *config.Config, names []string) ([]choice, error) {
 	known := make(map[string][]int)

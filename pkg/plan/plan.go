@@ -4,7 +4,6 @@
 package plan
 
 import (
-	"errors"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -13,25 +12,15 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
-// ErrPending is the Err of an observation that is still to come. The repository counts as unchanged and
-// not as failing, and its group's run is not planned before all members were looked at.
-var ErrPending = errors.New("the host has not answered yet")
-
-// ErrNotAsked is the Err of a repository that this cycle does not look at. It counts as unchanged and not
-// as failing; what changed in it waits for the next cycle that does.
-var ErrNotAsked = errors.New("the host was not asked in this cycle")
-
 // Input is all that planning depends on.
 type Input struct {
 	Config   *config.Config
 	Snapshot state.Snapshot
-	Key      naming.Key         // behind the names and signatures of runs
-	Observed []repo.Observation // one for each of Config.Repositories, in their order
-	// Fresh says which of Observed were not planned before; nil when all are fresh. Only a fresh answer
-	// counts as one more in which a branch is missing. It matters to who plans several times while the
-	// hosts' answers come in.
-	Fresh []bool
-	Now   time.Time
+	Key      naming.Key // behind the names and signatures of runs
+	// Observed has one for each of Config.Repositories, in their order. Whoever plans several times while the hosts'
+	// answers come in makes them repo.Cached after the first time.
+	Observed []repo.Observation
+	Now      time.Time
 }
 
 // Plan is what follows from an Input.
@@ -75,6 +64,7 @@ type Run struct {
 	Trigger Trigger
 	Members []Member   // one task each, in the order of the file
 	LeftOut []string   // members never seen, whose head is not known either
+	Refused []string   // refs that are left out since a run cannot take their names; filled by Without
 	NoRoom  []string   // refs that are left out since a run cannot hold them; filled by Split
 	Cancel  []string   // active runs to cancel first (on_busy: cancel); filled by Hold
 	Behind  []Existing // the unit's active runs, which have to end first; filled by Hold

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -28,13 +29,7 @@ func watched(t testing.TB, name, group string, branches ...string) config.Reposi
 	r := config.Repository{Name: name, Group: group}
 	r.Monitor.URL = "https://github.com/acme/" + name
 	r.Deploy.URL, r.Deploy.Branch = "https://gitlab.com/acme/qa", "main"
-	for _, entry := range branches {
-		p, err := repo.ParsePattern(entry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Monitor.Branches = append(r.Monitor.Branches, p)
-	}
+	r.Monitor.Branches = repotest.Patterns(t, branches...)
 	return r
 }
 
@@ -71,7 +66,20 @@ func failed(kind, message string) repo.Observation {
 	return repo.Observation{Err: fmt.Errorf("wrapped: %w", failure{kind, message})}
 }
 
-var pending = repo.Observation{Err: fmt.Errorf("gitlab.com: %w", ErrPending)}
+// late returns the observation of a host that had no time for the repository.
+func late(message string) repo.Observation {
+	o := failed("temporary", message)
+	o.Status = repo.Late
+	return o
+}
+
+var pending = repo.Observation{Status: repo.Pending}
+
+// cached returns an observation that was planned before.
+func cached(o repo.Observation) repo.Observation {
+	o.Status = repo.Cached
+	return o
+}
 
 // known returns the entry of a repository: branch, digit and n in turn.
 func known(t testing.TB, triples ...string) state.Repository {
@@ -94,8 +102,8 @@ func missing(r state.Repository, branch string) state.Repository {
 	return r
 }
 
-// ailing returns units that a problem keeps from running.
-func ailing(kind string, labels ...string) map[string]state.Unit {
+// withProblem returns units that a problem keeps from running.
+func withProblem(kind string, labels ...string) map[string]state.Unit {
 	units := map[string]state.Unit{}
 	for _, label := range labels {
 		units[label] = state.Unit{Problem: &state.Problem{Kind: kind, Message: "no", Since: morning}}

@@ -8,8 +8,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
-// problemKind returns the kind that an error says it has by a method ProblemKind, "" when it is no problem of the
-// repository. Everything else may go away by itself.
+// problemKind returns the kind that an error says it has by a method ProblemKind. Everything else may go away by itself.
 func problemKind(err error) string {
 	if k, ok := errors.AsType[interface {
 		error

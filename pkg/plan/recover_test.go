@@ -78,7 +78,7 @@ func TestRecoverOfADamagedEntry(t *testing.T) {
 // A problem of a unit that turns out to have its run is none any more.
 func TestRecoverEndsTheProblem(t *testing.T) {
 	s := remembered(map[string]state.Repository{"rag": known(t, "main", "a", "1")})
-	s.Units = ailing("create", "rag.main", "other")
+	s.Units = withProblem("create", "rag.main", "other")
 	got, _ := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")})
 	if names := slices.Collect(maps.Keys(got.Units)); !slices.Equal(names, []string{"other"}) {
 		t.Errorf("problems of %v are left, want only other's", names)

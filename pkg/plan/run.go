@@ -105,6 +105,9 @@ func (r Run) eachQA(f func(member, at int, d config.Deploy)) {
 	index := make(map[key]int)
 	for i, m := range r.Members {
 		d := m.Repository.Deploy
+		if d.URL == "" {
+			continue // a Task or Pipeline without a QA repository
+		}
 		k := key{d.Source, d.Branch}
 		at, ok := index[k]
 		if !ok {

@@ -106,7 +106,7 @@ func TestRemember(t *testing.T) {
 		"web": missing(known(t, "main", "a", "3", "dev-x", "b", "1"), "dev-x"),
 		"db":  known(t, "main", "1", "1"),
 	})
-	was.Units = ailing("qa", "site", "other")
+	was.Units = withProblem("qa", "site", "other")
 	p := Make(Input{Config: c, Snapshot: was, Observed: []repo.Observation{heads("main", "c"), failed("denied", "no")}, Now: noon})
 	before, s := was.Clone(), was.Fork()
 	later := noon.Add(time.Hour).In(time.FixedZone("CET", 3600))

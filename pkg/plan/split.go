@@ -75,6 +75,26 @@ func (r Run) Turns() []Member {
 	return members
 }
 
+// Without returns the run without the members that are these branches, under the same name. Their refs are not advanced.
+func (r Run) Without(refs map[repo.Ref]bool) Run {
+	if len(refs) == 0 {
+		return r
+	}
+	gone := func(ref repo.Ref) bool { return refs[ref] }
+	part := r
+	part.Members = slices.DeleteFunc(slices.Clone(r.Members), func(m Member) bool { return gone(m.Ref()) })
+	part.Trigger.Refs = slices.DeleteFunc(slices.Clone(r.Trigger.Refs), func(c Change) bool { return gone(c.Ref) })
+	part.turns = slices.DeleteFunc(slices.Clone(r.turns), gone)
+	part.Refused = slices.Clone(r.Refused)
+	for _, m := range r.Members {
+		if gone(m.Ref()) {
+			part.Refused = append(part.Refused, m.Ref().String())
+		}
+	}
+	nameTasks(part.Members)
+	return part
+}
+
 // Split returns the run with its first members by turn, so many at most, under the same name.
 // Members that are too large for any run get no turn; what else has no place
 //

@@ -178,3 +178,23 @@ func TestPartsAreAll(t *testing.T) {
 		}
 	}
 }
+
+// A branch whose name no run can hold costs the group nothing else.
+func TestWithout(t *testing.T) {
+	c := file(watched(t, "web", "site", "main", "dev.*"), watched(t, "db", "site", "main"))
+	was := map[string]state.Repository{"web": known(t, "main", "a", "1"), "db": known(t, "main", "a", "1")}
+	observed := []repo.Observation{heads("main", "2", "dev-$x", "3", "dev-y", "4"), heads("main", "a")}
+	whole := Make(Input{Config: c, Snapshot: remembered(was), Observed: observed, Now: noon}).Runs[0]
+	before := describe(whole)
+	part := whole.Without(map[repo.Ref]bool{{Repository: "web", Branch: "dev-$x"}: true})
+	const want = "site: web@dev-y#2 >4 web@main#2 a>2 | web-dev-y=dev-y@4<* web-main=main@2<a* db=main@a<a"
+	if got := describe(part); got != want || !slices.Equal(part.Refused, []string{"web@dev-$x"}) || part.Name != whole.Name || part.Trigger.Waiting != 0 {
+		t.Errorf("%s without %q is %s, named %s; want %s, named %s", before, part.Refused, got, part.Name, want, whole.Name)
+	}
+	if got := describe(part.Split(2, nil)); got != "site: web@main#2 a>2 | web=main@2<a* db=main@a<a" {
+		t.Errorf("the first two by turn are %s", got)
+	}
+	if describe(whole) != before || describe(whole.Without(nil)) != before {
+		t.Errorf("the whole run is now %s, want %s", describe(whole), before)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -102,6 +103,19 @@ func (ps Patterns) Match(branch string) bool {
 		}
 	}
 	return false
+}
+
+// Names returns the names that match, sorted and each once, when they are known: when all patterns are exact names.
+func (ps Patterns) Names() (names []string, known bool) {
+	for _, p := range ps {
+		name, exact := p.Exact()
+		if !exact {
+			return nil, false
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), true
 }
 
 // String returns the entries, separated by commas.

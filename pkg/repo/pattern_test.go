@@ -14,6 +14,28 @@ func mustPattern(t *testing.T, entry string) Pattern {
 	return p
 }
 
+func TestNames(t *testing.T) {
+	for _, tt := range []struct{ entries, want string }{
+		{"", ""},
+		{"main", "main"},
+		{"main dev main release-1.2", "dev main release-1.2"},
+		{"main dev.*", "not known"},
+	} {
+		var ps Patterns
+		for entry := range strings.FieldsSeq(tt.entries) {
+			ps = append(ps, mustPattern(t, entry))
+		}
+		names, known := ps.Names()
+		got := strings.Join(names, " ")
+		if !known {
+			got = "not known"
+		}
+		if got != tt.want {
+			t.Errorf("names of %s: %q, want %q", tt.entries, got, tt.want)
+		}
+	}
+}
+
 func TestPatternMatch(t *testing.T) {
 	tests := []struct {
 		entry   string

@@ -49,14 +49,25 @@ func (r Ref) Compare(o Ref) int {
 // asked for, or the error that kept them from being read. With an error there are no heads: an
 // incomplete answer is never a partial result.
 type Observation struct {
-	Heads map[string]SHA // by branch name; only branches that match what was asked
-	Err   error
-	// Cached says that the host was not asked: these are the heads or the error of an earlier look. A branch
-	// that is not in them was not missing once more.
-	Cached bool
+	Heads  map[string]SHA // by branch name; only branches that match what was asked
+	Err    error
+	Status Status
 	// Validator is for the next question about the same branches. Whoever reads heads keeps it, and nobody else sees it.
 	Validator Validator
 }
+
+// Status says how an observation came about.
+type Status int
+
+// The ways in which an observation comes about.
+const (
+	Fresh    Status = iota // the host answered just now: a branch that is not among the heads is missing once more
+	Cached                 // of an earlier look: nothing has changed since, or it was acted upon already
+	NotAsked               // nothing was sent: Err is of what kept it from being sent
+	Late                   // a cycle's time was up before the answer: Err says so, and nothing is known to be wrong
+	Pending                // the answer is still to come
+	Skipped                // this cycle does not look at the repository
+)
 
 // Validator is what a host wants to be told again with the next question, such as an ETag and what it stands for. It
 // means something to the host alone.

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -88,7 +89,7 @@ func Decode(data []byte) (Snapshot, error) {
 }
 
 func unusable(err error) error {
-	return fmt.Errorf("the stored state cannot be used: %s; %s", oneLine(err.Error()), remedy)
+	return fmt.Errorf("the stored state cannot be used: %s; %s", oneline.Of(err.Error(), maxMessage), remedy)
 }
 
 // Format returns the format of data, which must be one JSON document and have one that is known. It comes before all

@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -105,7 +103,7 @@ const maxMessage = 300
 // NewProblem returns the problem of that kind. The message becomes one line of printable characters of at
 // most 300 bytes, whatever a server put into it.
 func NewProblem(kind, message string, since time.Time) Problem {
-	return Problem{Kind: kind, Message: oneLine(message), Since: writable(since.UTC().Round(0))}
+	return Problem{Kind: kind, Message: oneline.Of(message, maxMessage), Since: writable(since.UTC().Round(0))}
 }
 
 // Whole is what stands for a unit's label in the problem that the state is not saved. No unit has such a label.
@@ -155,27 +153,6 @@ func (s Snapshot) Problems() map[string]Problem {
 		}
 	}
 	return problems
-}
-
-// oneLine returns text as printable characters on one line of at most maxMessage bytes. What is too much is
-// taken from the middle: what failed stands first in an error, and what would mend it last.
-func oneLine(text string) string {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return r == utf8.RuneError || r == ' ' || !unicode.IsPrint(r)
-	}), " ")
-	if len(text) <= maxMessage {
-		return text
-	}
-	const more = "…"
-	end := maxMessage * 3 / 5
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	rest := len(text) - (maxMessage - end - len(more))
-	for !utf8.RuneStart(text[rest]) {
-		rest++
-	}
-	return text[:end] + more + text[rest:]
 }
 
 // Equal reports whether s and o remember the same. Times are compared as instants, and a missing map is

@@ -21,7 +21,8 @@ const (
 	benchRounds = 10 // runs of each unit in the history
 )
 
-// fleet is 1,000 units on one server that answers at once, and an engine that keeps 10,000 finished runs.
+// fleet is 1,000 units on one server that answers at once, and an engine that keeps 10,000 finished runs. It is no
+// enginetest.Fake, whose lists read each PipelineRun anew: what is measured is the loop, so it lists what it has ready.
 type fleet struct {
 	pushes [benchUnits]int
 	runs   map[string][]engine.Run // by unit

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -33,8 +34,9 @@ func commands() map[string]command {
 		"group":      {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.groups = append(s.file.groups, mapping(a[0], a[1:])) }},
 		"global":     {"KEY=VALUE…", func(s *story, a []string) { s.file.global = mapping("global", a) }},
 
-		// What Sentry does. Another process is named in front: `other cycle`.
+		// What Sentry does. A key is there from its next start on. Another process is named in front: `other cycle`.
 		"start": {"", func(s *story, _ []string) { s.start("sentry") }},
+		"key":   {"", func(s *story, _ []string) { s.key = naming.Key{Secret: strings.Repeat("k", 32), Since: time.Now()} }},
 		"cycle": {"REPOSITORY…", func(s *story, a []string) { s.sentrys["sentry"].cycle(a) }},
 		"other": {"start|cycle", func(s *story, a []string) {
 			if a[0] == "start" {
@@ -54,7 +56,7 @@ func commands() map[string]command {
 		"cached":  {"BOOL", func(s *story, a []string) { s.cached = s.bool(a[0]) }},
 
 		// What happens in the engine.
-		"end":         {"well|badly", func(s *story, a []string) { s.engine.End(a[0] == "well") }},
+		"end":         {"well|badly RUN…", func(s *story, a []string) { s.end(a[0] == "well", a[1:]) }},
 		"most":        {"DEPLOYMENTS", func(s *story, a []string) { s.engine.Most = s.int(a[0]) }},
 		"fail":        {"UNIT MESSAGE…", func(s *story, a []string) { s.refused[a[0]] = errors.New(strings.Join(a[1:], " ")) }},
 		"refuse":      {"UNIT MESSAGE…", func(s *story, a []string) { s.refused[a[0]] = problem{"refused", errors.New(strings.Join(a[1:], " "))} }},
@@ -63,13 +65,22 @@ func commands() map[string]command {
 		"take-name":   {"", func(s *story, _ []string) { s.taken = true }},
 		"blind":       {"BOOL", func(s *story, a []string) { s.blind = s.bool(a[0]) }},
 
+		// What somebody does who may create PipelineRuns. Another run than Sentry's is printed as forged-UNIT#N.
+		"forge":       {"REPOSITORY N COMMIT", func(s *story, a []string) { s.forge("", a[0], s.int(a[1]), a[2]) }},
+		"forge-group": {"GROUP REPOSITORY N COMMIT", func(s *story, a []string) { s.forge(a[0], a[1], s.int(a[2]), a[3]) }},
+		"hold-back":   {"RUN", func(s *story, a []string) { s.named(a[0]).Spec.Status = v1.PipelineRunSpecStatusPending }},
+		"delete-run": {"RUN", func(s *story, a []string) {
+			name := s.named(a[0]).Name
+			s.engine.Delete(func(pr *v1.PipelineRun) bool { return pr.Name == name })
+		}},
+
 		// What happens to the state. An entry without JSON is deleted.
 		"fail-save": {"", func(s *story, _ []string) { s.store.fails++ }},
 		"entry":     {"REPOSITORY JSON…", func(s *story, a []string) { s.entry(a[0], strings.Join(a[1:], "")) }},
 		"number":    {"REPOSITORY N", func(s *story, a []string) { s.number(a[0], s.int(a[1])) }},
 
 		// What happens in the middle of a cycle: a command before the next run is created, or the state written.
-		"before": {"create|save COMMAND…", func(s *story, a []string) { s.meanwhile[a[0]] = append(s.meanwhile[a[0]], a[1:]) }},
+		"before": {"create|save COMMAND WORD…", func(s *story, a []string) { s.meanwhile[a[0]] = append(s.meanwhile[a[0]], a[1:]) }},
 		"wait": {"DURATION", func(s *story, a []string) {
 			d, err := time.ParseDuration(a[0])
 			if err != nil {
@@ -90,7 +101,8 @@ func (s *story) do(words []string) {
 	c, ok := known[words[0]]
 	args := strings.Fields(c.args)
 	many := strings.HasSuffix(c.args, "…")
-	if !ok || len(words)-1 != len(args) && !(many && len(words) >= len(args)) {
+	fits := len(words) == len(args)+1 || many && len(words) >= len(args)
+	if !ok || !fits {
 		s.t.Fatalf("%q: want one of %v; usage: %s %s", words, slices.Sorted(maps.Keys(known)), words[0], c.args)
 	}
 	c.do(s, words[1:])
@@ -217,6 +229,9 @@ func (s *story) showRuns() {
 	}
 	for _, pr := range s.engine.PipelineRuns {
 		line := pr.Name + ": active"
+		if pr.IsPending() {
+			line = pr.Name + ": held back"
+		}
 		if pr.IsDone() {
 			line = pr.Name + ": ended"
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
@@ -20,8 +19,6 @@ import (
 const (
 	// saveTries bounds how often one step is planned anew because somebody else wrote the state.
 	saveTries = 5
-	// nameTries bounds the search for a name that nothing else has taken.
-	nameTries = 10
 	// pruneAll is every how many cycles the runs of all units are pruned, from the first one on: a unit whose
 	// last run was long ago has to follow a lower keep_runs too.
 	pruneAll = 60
@@ -84,7 +81,7 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 	defer done()
 	remembered := c.remember(ending)
 	if remembered != nil {
-		c.doubt()
+		c.markUnsure()
 		c.errs = append(c.errs, remembered)
 	}
 	if c.saved { // a run that is deleted before it is remembered would be made again
@@ -103,12 +100,16 @@ func (w *Watcher) newCycle(request Request) *cycle {
 		w.unsure, w.turns = map[string]bool{}, map[string]map[string]int{}
 	}
 	c.whole = len(request.Repositories) == 0
+	asked := make(map[string]bool, len(request.Repositories))
+	for _, name := range request.Repositories {
+		asked[name] = true
+	}
 	for i := range c.observed {
-		if c.whole || slices.Contains(request.Repositories, w.Config.Repositories[i].Name) {
+		if c.whole || asked[w.Config.Repositories[i].Name] {
 			c.looking = append(c.looking, i)
-			c.observed[i].Err = plan.ErrPending
+			c.observed[i].Status = repo.Pending
 		} else {
-			c.observed[i].Err = plan.ErrNotAsked
+			c.observed[i].Status = repo.Skipped
 		}
 	}
 	if !c.whole { // what waits elsewhere is not looked for, and still waits
@@ -129,9 +130,13 @@ func (c *cycle) askHosts(ctx context.Context) {
 		for at, o := range batch {
 			i := c.looking[at]
 			c.observed[i], answered[i] = plan.Watched(o), true
+			if !c.whole { // such looks may come seconds apart, while a host still lags
+				c.planned(i)
+			}
 		}
 		c.plan(ctx, answered)
 		for at := range batch {
+			c.planned(c.looking[at])
 			if c.failing(c.looking[at]) != "" {
 				c.report.Failing++
 			}
@@ -139,9 +144,16 @@ func (c *cycle) askHosts(ctx context.Context) {
 	})
 }
 
+// planned notes that an answer counts no more as one in which a branch is missing.
+func (c *cycle) planned(i int) {
+	if c.observed[i].Status == repo.Fresh {
+		c.observed[i].Status = repo.Cached
+	}
+}
+
 // end tells that the cycle is done, and keeps what the next one is to know of it.
 func (c *cycle) end(start time.Time) {
-	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.first(), Took: c.Now().Sub(start)}
+	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.first(), Duration: c.Now().Sub(start)}
 	if !c.report.Stopped {
 		if done.First {
 			done.Unread = c.unread()
@@ -233,12 +245,7 @@ func (c *cycle) load(ctx context.Context) error {
 
 // plan plans with what was observed so far, of which some was answered just now, and starts what is due.
 func (c *cycle) plan(ctx context.Context, answered []bool) {
-	fresh := slices.Clone(answered)
-	for i, o := range c.observed {
-		// Looks at some repositories may come seconds apart, while a host still lags.
-		fresh[i] = fresh[i] && !o.Cached && c.whole
-	}
-	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Key: c.key, Observed: c.observed, Fresh: fresh, Now: c.Now()})
+	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Key: c.key, Observed: c.observed, Now: c.Now()})
 	c.next = p.Snapshot
 	c.noticed = append(c.noticed, p.Events...)
 	// What an earlier answer of this cycle made due was started then.
@@ -294,111 +301,6 @@ func (c *cycle) concerns(u naming.Unit, repositories []bool) bool {
 		}
 	}
 	return false
-}
-
-// create resolves the QA revisions of the runs and creates each as soon as its own are known.
-func (c *cycle) create(ctx context.Context, runs []plan.Run) {
-	if len(runs) == 0 {
-		return
-	}
-	qa := newQA(runs)
-	c.ask(ctx, qa.want, func(batch map[int]repo.Observation) {
-		for _, i := range qa.answer(batch) {
-			c.createOne(ctx, runs[i], qa.heads(i))
-		}
-	})
-}
-
-func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observation) {
-	run, err := run.Pin(qa)
-	if err != nil {
-		c.problem(run, "qa", err)
-		return
-	}
-	call, done := outlasting(ctx)
-	defer done()
-	for range nameTries {
-		if ctx.Err() != nil {
-			return
-		}
-		made, err := c.Engine.Create(call, c.Config, run)
-		kind := createKind(err)
-		if err != nil && kind != plan.CannotGenerate {
-			// A failed call may have created the run all the same.
-			c.unsure[run.Unit.Label] = true
-		}
-		switch {
-		case err != nil && call.Err() != nil:
-			return // it was cut short: the next start looks
-		case errors.Is(err, engine.ErrNameTaken):
-			ours, err := c.took(call, run)
-			if err != nil && call.Err() == nil {
-				c.problem(run, "create", err)
-			}
-			if err != nil {
-				return
-			}
-			if ours {
-				c.Tell(event.OtherSentry{Unit: run.Unit.Label, Name: run.Name})
-				return
-			}
-			run = run.Next()
-			continue
-		case err != nil:
-			c.problem(run, kind, err)
-			return
-		}
-		c.exists(made)
-		return
-	}
-	c.problem(run, "create", fmt.Errorf("%w, and so are the %d names after it", engine.ErrNameTaken, nameTries))
-}
-
-// exists notes a run that the engine has, and that this cycle created or found.
-func (c *cycle) exists(made engine.Made) {
-	run := made.Run
-	run.Remember(&c.next, c.Now())
-	c.made = append(c.made, run.Existing())
-	delete(c.unsure, run.Unit.Label)
-	c.pruning = append(c.pruning, run.Unit.Label)
-	if made.NoRoom != nil {
-		c.trouble(event.UnitFailing{Unit: run.Unit.Label, Kind: plan.NoRoom, Err: made.NoRoom, Made: true})
-	}
-	if made.Existed {
-		c.Tell(event.RunFound{Run: run})
-		return
-	}
-	c.report.Created = append(c.report.Created, run.Name)
-	c.Tell(event.RunCreated{Run: run})
-}
-
-// createKind tells apart what may go away by itself from what a person has to mend, so that the one does not
-// hide the other: a problem is written again only when its kind changes.
-func createKind(err error) string {
-	k, ok := errors.AsType[interface {
-		error
-		ProblemKind() string
-	}](err)
-	if !ok || k.ProblemKind() == "temporary" {
-		return "create"
-	}
-	if k.ProblemKind() == plan.CannotGenerate {
-		return plan.CannotGenerate
-	}
-	return "create-" + k.ProblemKind()
-}
-
-// problem notes why a unit's run was not made.
-func (c *cycle) problem(run plan.Run, kind string, err error) {
-	c.trouble(event.UnitFailing{Unit: run.Unit.Label, Kind: kind, Err: err})
-}
-
-// trouble notes what is wrong with a unit. An unchanged kind is not written again: an idle cycle writes nothing.
-func (c *cycle) trouble(e event.UnitFailing) {
-	c.report.Problems++
-	if c.next.SetProblem(e.Unit, e.Kind, e.Err, c.Now()) || c.cycles == 0 {
-		c.Tell(e)
-	}
 }
 
 // tellNoticed tells what was seen, once it is remembered.

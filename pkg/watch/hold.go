@@ -23,7 +23,7 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the runs of the units that are due: %w", err)
 	}
-	if p.Runs = c.settle(p.Runs, existing); len(p.Runs) == 0 {
+	if p.Runs = c.current(p.Runs, existing); len(p.Runs) == 0 {
 		return nil, nil
 	}
 	p = p.Hold(plan.ActiveOf(existing, c.ours))

@@ -61,31 +61,31 @@ func (c *cycle) learn(existing []plan.Existing) map[string]bool {
 	return news
 }
 
-// doubt notes that the state may not hold what this cycle did and found.
-func (c *cycle) doubt() {
+// markUnsure notes that the state may not hold what this cycle did and found.
+func (c *cycle) markUnsure() {
 	for _, r := range c.made {
 		c.unsure[r.Unit] = true
 	}
 }
 
-// settle returns the runs that may be made, given those that exist in their units. What another Sentry made
+// current returns the runs that may be made, given those that exist in their units. What another Sentry made
 // since this cycle read the state is remembered, and the repositories concerned are left to the next cycle:
 // their heads were read before that, perhaps.
-func (c *cycle) settle(runs []plan.Run, existing []plan.Existing) []plan.Run {
+func (c *cycle) current(runs []plan.Run, existing []plan.Existing) []plan.Run {
 	news := c.learn(existing)
-	var settled []plan.Run
+	var current []plan.Run
 	for _, r := range runs {
 		stale := slices.ContainsFunc(r.Members, func(m plan.Member) bool { return news[m.Repository.Name] })
 		if !stale {
-			settled = append(settled, r.After(existing))
+			current = append(current, r.After(existing))
 		}
 	}
-	return settled
+	return current
 }
 
-// took reports whether the run's name belongs to a run that another Sentry made on this state, and not to
+// isOurs reports whether the run's name belongs to a run that another Sentry made on this state, and not to
 // something foreign.
-func (c *cycle) took(ctx context.Context, run plan.Run) (bool, error) {
+func (c *cycle) isOurs(ctx context.Context, run plan.Run) (bool, error) {
 	existing, err := c.existing(ctx, []string{run.Unit.Label})
 	if err != nil {
 		return false, fmt.Errorf("find who has the name %s: %w", run.Name, err)

@@ -24,6 +24,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -63,6 +64,7 @@ type story struct {
 	*world
 	file      file
 	sentrys   map[string]*process            // by name
+	key       naming.Key                     // that Sentry has at its next start
 	printed   strings.Builder                // since the last ----
 	names     map[string]string              // of runs: what is printed in their place
 	meanwhile map[string][][]string          // commands before the next call of this kind
@@ -182,16 +184,19 @@ func (s *story) start(name string) {
 		Config: cfg, Heads: p, Store: p, Engine: p, Now: time.Now, Word: func() string { return "0123abcd" },
 		Tell: func(e event.Event) {
 			if waiting, ok := e.(event.RunWaiting); ok {
-				p.named(waiting.Run)
+				p.note(waiting.Run)
 			}
 			logsink.Write(log, e)
 		},
+	}
+	if key := s.key; key.Secret != "" {
+		p.watcher.Key = func(context.Context) (naming.Key, error) { return key, nil }
 	}
 	s.sentrys[name] = p
 }
 
 // unseen is what the lines of the log have and scripts do not: the time, and how long a cycle took.
-var unseen = regexp.MustCompile(`^\[\S+\] | \[took=\S+\]`)
+var unseen = regexp.MustCompile(`^\[\S+\] | \[duration=\S+\]`)
 
 // Write gets the log. Of what is for debugging a script sees only the end of each cycle.
 func (p *process) Write(line []byte) (int, error) {
@@ -202,14 +207,14 @@ func (p *process) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// named has the run printed as its unit and its number.
-func (p *process) named(run plan.Run) {
+// note has the run printed as its unit and its number.
+func (p *process) note(run plan.Run) {
 	p.names[run.Name] = fmt.Sprintf("%s#%d", run.Unit.Label, run.Trigger.Refs[0].N)
 }
 
 // Create implements Engine.
 func (p *process) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
-	p.named(run)
+	p.note(run)
 	return p.Fake.Create(ctx, cfg, run)
 }
 

@@ -59,8 +59,8 @@ func stopBetween(t *testing.T, hosts func(*world) Heads) {
 		})
 		start := time.Now()
 		w.watcher.Run(ctx)
-		if took := time.Since(start); took > 0 {
-			t.Errorf("Run ended %s after the signal, want at once", took)
+		if elapsed := time.Since(start); elapsed > 0 {
+			t.Errorf("Run ended %s after the signal, want at once", elapsed)
 		}
 		made := slices.Sorted(slices.Values(w.engine.Names()))
 		if len(made) != until {
@@ -162,8 +162,8 @@ func TestStopInTheMiddle(t *testing.T) {
 				cancel()
 				start := time.Now()
 				<-ended
-				if took := time.Since(start); took > most {
-					t.Errorf("Run ended %s after the signal, want at most %s", took, most)
+				if elapsed := time.Since(start); elapsed > most {
+					t.Errorf("Run ended %s after the signal, want at most %s", elapsed, most)
 				}
 				// A write that had no answer is the only trouble that is not of the signal's
 				// making.

@@ -84,7 +84,11 @@ func (w *world) look(m config.Monitor) repo.Observation {
 	if len(heads) == 0 {
 		return repo.Observation{Err: problem{"no branch", errors.New("no branch matches")}}
 	}
-	return repo.Observation{Heads: heads, Cached: w.cached}
+	o := repo.Observation{Heads: heads}
+	if w.cached {
+		o.Status = repo.Cached
+	}
+	return o
 }
 
 // problem is an error of a kind.
@@ -218,15 +222,6 @@ func (w *world) cycle() event.Report {
 		w.t.Fatalf("RunOnce: %v", err)
 	}
 	return report
-}
-
-// cycleThatIsNotSaved does a cycle at whose end the state cannot be written.
-func (w *world) cycleThatIsNotSaved() {
-	w.t.Helper()
-	w.store.fails = 1
-	if _, err := w.watcher.RunOnce(w.t.Context(), Request{}); err == nil {
-		w.t.Fatal("a state that cannot be written is no error")
-	}
 }
 
 // finish ends all active runs.

@@ -119,7 +119,7 @@ func compareAt(ctx context.Context, s settings, host config.HostType, n int, std
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(stderr, "%s, %d repositories, %s: %s\n", host, n, way, m.Took.Round(time.Millisecond))
+		fmt.Fprintf(stderr, "%s, %d repositories, %s: %s\n", host, n, way, m.Duration.Round(time.Millisecond))
 		all = append(all, m)
 	}
 	return all, nil
@@ -171,6 +171,6 @@ func one(ctx context.Context, s settings, host config.HostType, n int, way strin
 	if err := json.Unmarshal(text, &m); err != nil {
 		return m, err
 	}
-	m.Took = time.Since(start)
+	m.Duration = time.Since(start)
 	return m, nil
 }

@@ -23,14 +23,14 @@ import (
 
 // measurement is what one way of polling cost one process.
 type measurement struct {
-	Host    config.HostType
-	N       int // repositories
-	Way     string
-	First   cost
-	Idle    cost
-	Changed cost          // one repository in a hundred was pushed to
-	Peak    int           // KiB, VmHWM: the most memory that was resident at any time of the process
-	Took    time.Duration // all of it, with starting the server
+	Host     config.HostType
+	N        int // repositories
+	Way      string
+	First    cost
+	Idle     cost
+	Changed  cost          // one repository in a hundred was pushed to
+	Peak     int           // KiB, VmHWM: the most memory that was resident at any time of the process
+	Duration time.Duration // all of it, with starting the server
 }
 
 // cost is that of one cycle.

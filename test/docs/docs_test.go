@@ -97,12 +97,15 @@ func TestYAMLFilesLoad(t *testing.T) {
 	}
 }
 
-var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+var link = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
 
 func TestLinksLeadSomewhere(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
 			target := filepath.Join(filepath.Dir(page), m[1])
+			if m[1] == "" { // a place of the same page
+				target = page
+			}
 			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s, which is not there", page, m[1])
 				continue
@@ -150,7 +153,7 @@ func TestDecisionsAreListed(t *testing.T) {
 func TestMakeTargetsExist(t *testing.T) {
 	makefile := read(t, filepath.Join(root, "Makefile"))
 	for _, page := range pages(t) {
-		for _, m := range makeCall.FindAllStringSubmatch(read(t, page), -1) {
+		for _, m := range makeCall.FindAllStringSubmatch(lists.ReplaceAllString(read(t, page), ""), -1) {
 			for _, target := range strings.Fields(m[1]) {
 				if !strings.Contains(makefile, "\n"+target+":") {
 					t.Errorf("%s: make %s: no such target", page, target)
@@ -193,5 +196,22 @@ func TestMemoryLimitOfTheDeployment(t *testing.T) {
 	}
 	if n, err := strconv.Atoi(soft); !inMiB || err != nil || n < hard*80/100 || n > hard*90/100 {
 		t.Errorf("GOMEMLIMIT is %q with a limit of %d Mi, want 80 to 90 percent of it, in MiB", goal, hard)
+	}
+}
+
+// The index of the documentation leads to each page.
+func TestIndexHasEveryPage(t *testing.T) {
+	index := read(t, filepath.Join(root, "docs/README.md"))
+	files, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	if err != nil || len(files) < 8 {
+		t.Fatalf("%d pages, %v", len(files), err)
+	}
+	for _, file := range files {
+		if name := filepath.Base(file); name != "README.md" && !strings.Contains(index, "]("+name) {
+			t.Errorf("docs/README.md does not lead to %s", name)
+		}
+	}
+	if !strings.Contains(read(t, filepath.Join(root, "README.md")), "](docs/README.md)") {
+		t.Error("README.md does not lead to docs/README.md")
 	}
 }

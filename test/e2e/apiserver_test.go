@@ -64,8 +64,8 @@ func (s *troubled) sentry(kubeconfig string, args ...string) (ok bool, log strin
 	return cmd.Run() == nil, stderr.String()
 }
 
-// settled has Sentry do a cycle without trouble, which must be a good one.
-func (s *troubled) settled(kubeconfig string) {
+// goodCycle has Sentry do a cycle without trouble, which must be a good one.
+func (s *troubled) goodCycle(kubeconfig string) {
 	s.t.Helper()
 	if ok, log := s.sentry(kubeconfig, "watch", "--once"); !ok {
 		s.t.Fatalf("a cycle without trouble failed:\n%s", log)
@@ -153,8 +153,8 @@ func (m meeting) meet(t *testing.T, s *troubled, account string) {
 	if n := s.runsOf(sha); n != m.runs {
 		t.Errorf("%d runs after the cycle in trouble, want %d", n, m.runs)
 	}
-	s.settled(account)
-	s.settled(account)
+	s.goodCycle(account)
+	s.goodCycle(account)
 	if n := s.runsOf(sha); n != 1 {
 		t.Errorf("%d runs after the trouble, want one", n)
 	}
@@ -166,7 +166,7 @@ func TestAPIServerInTrouble(t *testing.T) {
 	t.Parallel()
 	s := newTroubled(t, "sentry-api-trouble")
 	account := s.account("all", "")
-	s.settled(account)
+	s.goodCycle(account)
 	everything := func(*http.Request) bool { return true }
 	for _, m := range []meeting{
 		{name: "refused", trouble: refused, log: "connection refused"},
@@ -271,7 +271,7 @@ func TestRunThatIsNotAllowed(t *testing.T) {
 	const ns, quota, friday = "sentry-api-denied", "exceeded quota", "no deployments of one on a Friday"
 	s := newTroubled(t, ns)
 	account := s.account("all", "")
-	s.settled(account)
+	s.goodCycle(account)
 	nothing := func() {}
 	for _, r := range []refusal{
 		{
@@ -309,7 +309,7 @@ func TestRunThatIsNotAllowed(t *testing.T) {
 func TestTokenThatExpires(t *testing.T) {
 	t.Parallel()
 	s := newTroubled(t, "sentry-api-token")
-	s.settled(s.account("all", ""))
+	s.goodCycle(s.account("all", ""))
 	kubectl(t, "-n", s.ns, "create", "secret", "generic", "bound")
 	token := func(args ...string) string {
 		return strings.TrimSpace(kubectl(t, append([]string{"-n", s.ns, "create", "token", "all"}, args...)...))

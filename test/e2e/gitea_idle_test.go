@@ -16,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -47,16 +48,12 @@ func TestGiteaIdle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := repo.ParsePattern(".*")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var repos []*gitRepo
 	var want []config.Monitor
 	for i := range 5 {
 		r := newRepo(t, fmt.Sprintf("idle-%d", i), map[string]string{"a": "a"})
 		repos = append(repos, r)
-		want = append(want, config.Monitor{Branches: repo.Patterns{all}, Source: config.Source{URL: r.url, Type: config.Gitea,
+		want = append(want, config.Monitor{Branches: repotest.Patterns(t, ".*"), Source: config.Source{URL: r.url, Type: config.Gitea,
 			Auth: config.Auth{Token: secret.New("${T}", env.giteaToken)}}})
 	}
 	cycle := func() (got []repo.Observation, lists, reads int64) {

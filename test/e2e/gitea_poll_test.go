@@ -18,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -31,22 +32,18 @@ func TestGiteaPolling(t *testing.T) {
 	}
 	base := transport.NewTransport()
 	t.Cleanup(base.CloseIdleConnections)
-	host, err := gitea.Open(githost.Endpoint{Type: config.Gitea, Origin: origin.Scheme + "://" + origin.Host,
+	host, err := gitea.Open(githost.Endpoint{Account: githost.Account{Type: config.Gitea, Origin: origin.Scheme + "://" + origin.Host},
 		Auth: config.Auth{Token: secret.New("${T}", env.giteaToken)}}, transport.NewClient(base, "e2e", time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
 	host = githosttest.Keep(host)
-	all, err := repo.ParsePattern(".*")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var repos []*gitRepo
 	var want []githost.Wanted
 	for i := range repositories {
 		r := newRepo(t, fmt.Sprintf("poll-%d", i), map[string]string{"a": "a"})
 		repos = append(repos, r)
-		want = append(want, githost.Wanted{URL: r.url, Patterns: repo.Patterns{all}})
+		want = append(want, githost.Wanted{URL: r.url, Patterns: repotest.Patterns(t, ".*")})
 	}
 	changed := func() []bool {
 		t.Helper()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -155,7 +156,7 @@ func (l *cycleLog) Write(text []byte) (int, error) {
 		var entry struct {
 			Time              time.Time
 			Level, Msg        string
-			Took              time.Duration
+			Duration          string
 			Failing, Problems int
 		}
 		if json.Unmarshal(line, &entry) != nil {
@@ -166,7 +167,11 @@ func (l *cycleLog) Write(text []byte) (int, error) {
 		}
 		l.last = nil
 		if entry.Msg == "cycle done" && entry.Failing+entry.Problems == 0 {
-			l.last = &span{from: entry.Time.Add(-entry.Took), to: entry.Time}
+			duration, err := time.ParseDuration(entry.Duration)
+			if err != nil {
+				return 0, fmt.Errorf("a cycle's duration: %w", err)
+			}
+			l.last = &span{from: entry.Time.Add(-duration), to: entry.Time}
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 func TestComponents(t *testing.T) {
 	whole := kubectl(t, "kustomize", "../../manifests")
 	for component, tt := range map[string]struct{ gone, stays string }{
-		"one-namespace":            {"namespace: sentry-runs\n|--run-namespace", "name: sentry-runs\n"},
+		"one-namespace":            {"namespace: sentry-runs\n|SENTRY_RUN_NAMESPACE", "name: sentry-runs\n"},
 		"openshift":                {"runAsUser|runAsGroup", "runAsNonRoot: true"},
 		"deployer-without-secrets": {"  - configmaps\n  - secrets\n", "  - configmaps\n"},
 	} {

@@ -94,7 +94,7 @@ func (w *world) recovery(sentrys []*process) {
 			time.Sleep(time.Hour) // by then the runs of a twin that is gone are found too
 		}
 	}
-	w.settled()
+	w.checkDeployed()
 	writes := w.writes
 	if report := p.cycle(); len(report.Created)+report.Waiting+report.Problems > 0 || w.writes != writes {
 		w.wrong("an idle cycle does something: %+v", report)

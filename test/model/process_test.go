@@ -23,7 +23,9 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
-// process is one Sentry that runs: the real watch.Watcher, whose calls all go through here.
+// process is one Sentry that runs: the real watch.Watcher, whose calls all go through here. As an engine it is no
+// enginetest.Fake: it stands for the API server of several processes, some of which die in a call, and each run that it
+// makes is checked against the truth, and is what people may cancel, copy and delete.
 type process struct {
 	*world
 	name    string
@@ -193,7 +195,7 @@ func (p *process) observe(m config.Monitor, fate int) repo.Observation {
 				p.tell("%s: %s answers as it was: %v", p.name, m.URL, from)
 			}
 		case 3:
-			o.Cached = true
+			o.Status = repo.Cached
 		}
 	}
 	if p.dead {
@@ -254,7 +256,7 @@ func (p *process) Create(_ context.Context, cfg *config.Config, run plan.Run) (m
 		p.wrong("%s begins to create %s after it was told to end", p.name, pr.Name)
 		p.mu.Unlock()
 	}
-	made = engine.Made{Run: part, Existed: true, NoRoom: pipelinerun.TooLarge(part.NoRoom)}
+	made = engine.Made{Run: part, Existed: true, NoRoom: pipelinerun.NotTaken(part)}
 	err = p.call("creating "+pr.Name, p.odds.engine, func() error {
 		if !p.calm && p.rand.IntN(100) < p.odds.foreign {
 			p.foreign(pr)

@@ -199,8 +199,8 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 	}
 }
 
-// settled checks that every head counts as deployed.
-func (w *world) settled() {
+// checkDeployed checks that every head counts as deployed.
+func (w *world) checkDeployed() {
 	for _, e := range w.file.entries {
 		heads := w.remote(url(e.name)).heads
 		for _, branch := range slices.Sorted(maps.Keys(heads)) {

@@ -11,6 +11,7 @@ type mutant struct {
 
 const (
 	inCycle     = "pkg/watch/cycle.go"
+	inCreate    = "pkg/watch/create.go"
 	inRecover   = "pkg/watch/recover.go"
 	inStore     = "pkg/state/configmap/configmap.go"
 	inSplit     = "pkg/state/configmap/split.go"
@@ -25,7 +26,7 @@ const (
 
 var mutants = []mutant{
 	{
-		"remember before acting", inCycle,
+		"remember before acting", inCreate,
 		"	for range nameTries {\n		if ctx",
 		"	run.Remember(&c.next, c.Now())\n	for range nameTries {\n		if ctx",
 		inModel, model,
@@ -41,13 +42,13 @@ var mutants = []mutant{
 		"./pkg/plan", "TestMake",
 	},
 	{
-		"a run that exists already counts as a failure", inCycle,
+		"a run that exists already counts as a failure", inCreate,
 		"	if made.Existed {\n		c.Tell",
 		"	if made.Existed {\n		c.problem(run, \"create\", errors.New(\"it exists\"))\n		return\n		c.Tell",
 		"./pkg/watch", "TestScripts/run-found",
 	},
 	{
-		"a name that is taken counts as done", inCycle,
+		"a name that is taken counts as done", inCreate,
 		"			run = run.Next()\n			continue",
 		"			run.Remember(&c.next, c.Now())\n			return",
 		inModel, model,
@@ -84,7 +85,7 @@ var mutants = []mutant{
 	},
 	{
 		"an answer that was cached counts as one more without the branch", "pkg/plan/make.go",
-		"if p.Fresh != nil && !p.Fresh[i] {", "if p.Fresh != nil && !p.Fresh[i] && false {",
+		"if found < len(was.Branches) && p.Observed[i].Status == repo.Fresh {", "if found < len(was.Branches) {",
 		"./pkg/watch", "TestScripts/cached-answers",
 	},
 	{
@@ -95,7 +96,7 @@ var mutants = []mutant{
 	{
 		"a host that fails has no branches", "pkg/plan/make.go",
 		"	case o.Err != nil:\n		return o.Err\n	case len(o.Heads) == 0:\n		return errNoHeads",
-		"	case errors.Is(o.Err, ErrPending):\n		return o.Err",
+		"",
 		inModel, model,
 	},
 	{
@@ -104,7 +105,7 @@ var mutants = []mutant{
 		"./pkg/watch", "TestScripts/reset-after-failed-save",
 	},
 	{
-		"runs are begun after the signal to end", inCycle,
+		"runs are begun after the signal to end", inCreate,
 		"		if ctx.Err() != nil {\n			return\n		}\n		made, err", "		made, err",
 		"./pkg/watch", "TestStopBetweenTwoCreations",
 	},
@@ -114,13 +115,13 @@ var mutants = []mutant{
 		"./pkg/watch", "TestStopRemembersBesideACallThatHangs",
 	},
 	{
-		"a failed creation counts as not done", inCycle,
+		"a failed creation counts as not done", inCreate,
 		"c.unsure[run.Unit.Label] = true", "c.unsure[run.Unit.Label] = false; delete(c.unsure, run.Unit.Label)",
 		"./pkg/watch", "TestScripts/reset-after-lost-answer",
 	},
 	{
-		"a failed write is not doubted", inCycle,
-		"		c.doubt()\n", "",
+		"what a failed write may have lost is not looked for", inCycle,
+		"		c.markUnsure()\n", "",
 		"./pkg/watch", "TestScripts/reset-after-failed-save",
 	},
 	{
@@ -141,7 +142,7 @@ var mutants = []mutant{
 	{
 		"a run that somebody holds back keeps its unit waiting", "pkg/plan/existing.go",
 		"(!r.Pending || ours(r))", "(!r.Pending || ours(r) || true)",
-		"./pkg/watch", "TestForgedRuns",
+		"./pkg/watch", "TestScripts/forged-held-back",
 	},
 	{
 		"the signature is not compared on a cluster", "pkg/engine/generated/generated.go",
@@ -172,6 +173,16 @@ var mutants = []mutant{
 		"who was served a moment ago is served first", inPlanSplit,
 		"			cmp.Compare(served[a.Repository.Name], served[b.Repository.Name]),\n", "",
 		"./pkg/plan", "TestPartsAreAll",
+	},
+	{
+		"a branch that no param can hold keeps its group from running", "pkg/pipelinerun/fit.go",
+		"	run = run.Without(refused(run))\n", "",
+		"./pkg/watch", "TestBranchThatNoParamCanHold",
+	},
+	{
+		"a branch with a $ reaches a param", "pkg/pipelinerun/reference.go",
+		"strings.Contains(facts[name], \"$\") && err == nil", "false",
+		"./pkg/pipelinerun", "TestParamsOfHostileBranches",
 	},
 	{
 		"a run is as large as it gets", "pkg/pipelinerun/fit.go",

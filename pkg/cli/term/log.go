@@ -101,8 +101,8 @@ func appendAttr(b []byte, prefix string, a slog.Attr) []byte {
 
 // Printable returns s as it is, or quoted where it holds something that could break or forge a line.
 func Printable(s, special string) string {
-	odd := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
-	if strings.ContainsFunc(s, odd) || strings.ContainsAny(s, special) {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
+	if strings.ContainsFunc(s, unprintable) || strings.ContainsAny(s, special) {
 		return strconv.Quote(s)
 	}
 	return s

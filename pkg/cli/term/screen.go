@@ -38,14 +38,3 @@ func (s Screen) Write(b []byte) (int, error) {
 }
 
 func hidden(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }
-
-// Row writes a line of a table, in which no cell can break the line or forge another one.
-func Row(w io.Writer, cells ...any) {
-	for i, c := range cells {
-		if i > 0 {
-			fmt.Fprint(w, "\t")
-		}
-		fmt.Fprint(w, Printable(fmt.Sprint(c), ""))
-	}
-	fmt.Fprintln(w)
-}

@@ -35,7 +35,7 @@ type part struct {
 // chunks returns the root of a file without the list at the key, and its items in parts of about size bytes; nil
 // where the file is not written so that it can be cut.
 func chunks(data []byte, key string, size int) (*yaml.Node, *chunked) {
-	if oddBreaks(data) {
+	if otherBreaks(data) {
 		return nil, nil
 	}
 	headEnd := listStart(data, key+":")
@@ -67,8 +67,8 @@ func chunks(data []byte, key string, size int) (*yaml.Node, *chunked) {
 	return root, &chunked{list: list, parts: parts}
 }
 
-// oddBreaks reports whether a file has line breaks other than those that are counted here.
-func oddBreaks(data []byte) bool {
+// otherBreaks reports whether a file has line breaks other than those that are counted here.
+func otherBreaks(data []byte) bool {
 	return bytes.Count(data, []byte("\r")) != bytes.Count(data, []byte("\r\n")) ||
 		bytes.Contains(data, []byte("\u0085")) || bytes.Contains(data, []byte("\u2028")) || bytes.Contains(data, []byte("\u2029"))
 }

@@ -28,7 +28,12 @@ type Field struct {
 	Default  string // stands for an absent key, as it would be written; "" = nothing does
 	Want     string // what values are right, for people
 	Required bool
-	Fields   []Field // of a section
+	Options  []string // all values that are right; nil where they are not listed
+	Low      int      // least value of a number
+	High     int      // greatest value of a number; 0 where it has no bounds
+	OrZero   bool     // 0 is right, too
+	Hidden   bool     // its values are shown to nobody, but for whole references
+	Fields   []Field  // of a section
 	Read     func(d *Decoder, path string, n *yaml.Node)
 }
 
@@ -44,20 +49,22 @@ type Decoder struct {
 	errors   Errors
 	warnings []Warning
 	lines    map[string]int  // where each key path is in the file
+	empty    map[string]bool // keys of sections that are in the file without a value
 	failed   map[string]bool // paths with an error, whose values mean nothing
 	unset    []unsetVariable
 	// expanded are the values with variables in them, as they are written, by key path: what a message may show.
 	expanded map[string]string
-	bytes    int  // that were read
-	most     int  // that may be
-	deep     bool // the tree that is read was nested too deep, or too large: no more of it is
-	values   int  // that it has so far
+	bytes    int                                            // that were read
+	most     int                                            // that may be
+	deep     bool                                           // the tree that is read was nested too deep, or too large: no more of it is
+	values   int                                            // that it has so far
+	text     func(path string, n *yaml.Node) (string, bool) // reads one of its texts
 	parts    *chunked
 }
 
 // NewDecoder returns the decoder of a file of that size.
 func NewDecoder(opts Options, size int) *Decoder {
-	return &Decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, failed: map[string]bool{}, expanded: map[string]string{}}
+	return &Decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, empty: map[string]bool{}, failed: map[string]bool{}, expanded: map[string]string{}}
 }
 
 type unsetVariable struct {
@@ -78,6 +85,9 @@ func (d *Decoder) Fail(path, format string, args ...any) {
 func (d *Decoder) Warn(path, format string, args ...any) {
 	d.warnings = append(d.warnings, Warning{Line: d.line(path), Key: path, Message: fmt.Sprintf(format, args...)})
 }
+
+// Given reports whether the key at path has a value in the file.
+func (d *Decoder) Given(path string) bool { return d.lines[path] > 0 && !d.empty[path] }
 
 // Failed reports whether there is an error at path, so that its value means nothing.
 func (d *Decoder) Failed(path string) bool { return d.failed[path] }
@@ -121,6 +131,9 @@ func (d *Decoder) Section(path string, n *yaml.Node, fields []Field) {
 		sub := JoinKey(path, f.Key)
 		n := values[f.Key]
 		delete(values, f.Key)
+		if n != nil && IsNull(n) {
+			d.empty[sub] = true
+		}
 		switch {
 		case n != nil && !IsNull(n):
 			f.Read(d, sub, n)
@@ -141,157 +154,6 @@ func (d *Decoder) Section(path string, n *yaml.Node, fields []Field) {
 		} else {
 			d.Fail(JoinKey(path, e.Key), "is not a known key; want %s", OneOf(keys))
 		}
-	}
-}
-
-// Entry is one key of a mapping.
-type Entry struct {
-	Key   string
-	Value *yaml.Node // aliases resolved
-}
-
-// Entries returns a mapping's keys with their values, in the order of the file, with what << merges in
-// behind them. It notes where each is.
-func (d *Decoder) Entries(path string, n *yaml.Node, want string) ([]Entry, bool) {
-	if n == nil {
-		return nil, true
-	}
-	if n.Kind != yaml.MappingNode {
-		d.Fail(path, "is %s; want a section with %s", describe(n), want)
-		return nil, false
-	}
-	var entries []Entry
-	var merged []*yaml.Node
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, v := n.Content[i], resolve(n.Content[i+1])
-		switch {
-		case !d.spend(len(k.Value)):
-			return nil, false
-		case k.Kind != yaml.ScalarNode:
-			d.errors = append(d.errors, Error{Line: k.Line, Key: path, Message: "a key is " + describe(k) + "; want a plain word"})
-		case k.ShortTag() == "!!merge":
-			merged = append(merged, v)
-		case seen[k.Value]:
-			d.errors = append(d.errors, Error{Line: k.Line, Key: JoinKey(path, k.Value),
-				Message: fmt.Sprintf("is given twice; want it once (the first is on line %d)", d.line(JoinKey(path, k.Value)))})
-		default:
-			seen[k.Value] = true
-			d.lines[JoinKey(path, k.Value)] = k.Line
-			entries = append(entries, Entry{k.Value, v})
-		}
-	}
-	for _, m := range merged {
-		entries = d.merge(path, m, seen, entries)
-	}
-	return entries, true
-}
-
-// merge appends what << brings: the keys of m that are not there yet.
-func (d *Decoder) merge(path string, m *yaml.Node, seen map[string]bool, entries []Entry) []Entry {
-	if m.Kind != yaml.MappingNode {
-		d.Fail(JoinKey(path, "<<"), "merges %s; want one alias (*) of a section", describe(m))
-		return entries
-	}
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		k := m.Content[i]
-		if !d.spend(len(k.Value)) {
-			return nil
-		}
-		if k.Kind != yaml.ScalarNode || seen[k.Value] {
-			continue // what is wrong with it is said where the section stands itself
-		}
-		seen[k.Value] = true
-		d.lines[JoinKey(path, k.Value)] = k.Line
-		entries = append(entries, Entry{k.Value, resolve(m.Content[i+1])})
-	}
-	return entries
-}
-
-// Items calls read for each item of a list that is not empty.
-func (d *Decoder) Items(path string, n *yaml.Node, want string, read func(path string, n *yaml.Node)) {
-	i := -1
-	item := func(n *yaml.Node) bool {
-		i++
-		return d.item(path, i, n, read)
-	}
-	switch {
-	case d.parts != nil && n == d.parts.list:
-		d.parts.each(item)
-	case n.Kind != yaml.SequenceNode:
-		d.Fail(path, "is %s; want %s", describe(n), want)
-	case len(n.Content) == 0:
-		d.Fail(path, "is empty; want %s", want)
-	default:
-		for _, n := range n.Content {
-			if !item(n) {
-				return
-			}
-		}
-	}
-}
-
-// item calls read for the i-th item of a list, and reports whether there may be more.
-func (d *Decoder) item(path string, i int, n *yaml.Node, read func(path string, n *yaml.Node)) bool {
-	sub := fmt.Sprintf("%s[%d]", path, i)
-	d.lines[sub] = n.Line
-	if !d.spend(0) {
-		return false
-	}
-	read(sub, resolve(n))
-	return true
-}
-
-// A tree is nested no deeper than maxDepth and has no more values than maxValues. An alias may lead to what it
-// stands in, and ten of ten aliases are a hundred values.
-const (
-	maxDepth  = 20
-	maxValues = 10_000
-)
-
-// Tree returns a value of any shape: texts with their variables expanded, in []any and map[string]any. Keys without a
-// value are left out.
-func (d *Decoder) Tree(path string, n *yaml.Node) (any, bool) {
-	d.deep, d.values = false, 0
-	return d.tree(path, n, maxDepth)
-}
-
-func (d *Decoder) tree(path string, n *yaml.Node, depth int) (any, bool) {
-	if depth == 0 && !d.deep { // once: what leads to itself twice would do so a million times
-		d.deep = true
-		d.Fail(path, "is nested more than %d deep; want less", maxDepth)
-	}
-	if d.values++; d.values > maxValues && !d.deep {
-		d.deep = true
-		d.Fail(path, "is one value too many: a section of this kind has at most %d", maxValues)
-	}
-	if d.deep {
-		return nil, false
-	}
-	switch n.Kind {
-	case yaml.MappingNode:
-		entries, all := d.Entries(path, n, "")
-		section := make(map[string]any, len(entries))
-		for _, e := range entries {
-			if IsNull(e.Value) {
-				continue
-			}
-			value, ok := d.tree(JoinKey(path, e.Key), e.Value, depth-1)
-			section[e.Key], all = value, all && ok
-		}
-		return section, all
-	case yaml.SequenceNode:
-		list, all := make([]any, 0, len(n.Content)), true
-		for i, n := range n.Content {
-			all = d.item(path, i, n, func(path string, n *yaml.Node) {
-				value, ok := d.tree(path, n, depth-1)
-				list, all = append(list, value), all && ok
-			}) && all
-		}
-		return list, all
-	default:
-		v, ok := d.Value(path, n, "a text")
-		return v.Reveal(), ok
 	}
 }
 
@@ -407,32 +269,4 @@ func (d *Decoder) reportUnset() {
 		d.Fail(first.path, "the variable %s is not set%s; want %s", name, more, want)
 	}
 	d.unset = nil
-}
-
-// resolve returns what an alias stands for, and any other node as it is.
-func resolve(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
-
-// IsNull reports whether a node is a key's missing value.
-func IsNull(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.Style == 0 && n.ShortTag() == "!!null"
-}
-
-// describe names what n is, and never its value.
-func describe(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.MappingNode:
-		return "a section (key: value)"
-	case n.Kind == yaml.SequenceNode:
-		return "a list"
-	case n.Kind == yaml.AliasNode:
-		return "an alias"
-	case IsNull(n):
-		return "nothing"
-	}
-	return "a single value"
 }

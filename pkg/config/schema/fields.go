@@ -57,7 +57,7 @@ func Address(key string, p *string, want string, parse func(string) (string, err
 
 // Secret is a value that no error repeats.
 func Secret(key string, p *secret.Value, want string) Field {
-	return Field{Key: key, Kind: "string", Want: want,
+	return Field{Key: key, Kind: "string", Want: want, Hidden: true,
 		Read: func(d *Decoder, path string, n *yaml.Node) {
 			v, ok := d.Secret(path, n, want)
 			switch {
@@ -80,14 +80,20 @@ func Enum[T ~string](key string, p *T, options ...T) Field {
 	for i, o := range options {
 		words[i] = string(o)
 	}
-	ok := func(s string) bool { return slices.Contains(words, s) }
-	return Text(key, p, OneOf(words), ok).Or(words[0])
+	return Choice(key, p, words).Or(words[0])
+}
+
+// Choice is one of the words, without a default.
+func Choice[T ~string](key string, p *T, words []string) Field {
+	f := Text(key, p, OneOf(words), func(s string) bool { return slices.Contains(words, s) })
+	f.Options = words
+	return f
 }
 
 // Integer is a whole number within bounds.
 func Integer(key string, p *int, low, high int) Field {
 	want := fmt.Sprintf("%d to %d", low, high)
-	return Field{Key: key, Kind: "integer", Want: want,
+	return Field{Key: key, Kind: "integer", Want: want, Low: low, High: high,
 		Read: func(d *Decoder, path string, n *yaml.Node) {
 			if i, ok := d.Number(path, n, "a whole number, "+want, low, high); ok {
 				*p = i
@@ -98,7 +104,7 @@ func Integer(key string, p *int, low, high int) Field {
 // Seconds is a time of at least low seconds, and at most seven days.
 func Seconds(key string, p *time.Duration, low int) Field {
 	want := fmt.Sprintf("%d to %d", low, maxSeconds)
-	return Field{Key: key, Kind: "seconds", Want: want,
+	return Field{Key: key, Kind: "seconds", Want: want, Low: low, High: maxSeconds,
 		Read: func(d *Decoder, path string, n *yaml.Node) {
 			if i, ok := d.Number(path, n, "seconds as a whole number, "+want, low, maxSeconds); ok {
 				*p = time.Duration(i) * time.Second
@@ -109,7 +115,7 @@ func Seconds(key string, p *time.Duration, low int) Field {
 // SecondsOrZero is a time of which 0 means something else than a short one.
 func SecondsOrZero(key string, p *time.Duration, low, high int) Field {
 	want := fmt.Sprintf("0, or %d to %d", low, high)
-	return Field{Key: key, Kind: "seconds", Want: want,
+	return Field{Key: key, Kind: "seconds", Want: want, Low: low, High: high, OrZero: true,
 		Read: func(d *Decoder, path string, n *yaml.Node) {
 			want := "seconds as a whole number, " + want
 			i, ok := d.Number(path, n, want, 0, high)

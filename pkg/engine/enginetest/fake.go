@@ -20,7 +20,7 @@ import (
 )
 
 // Fake is an engine in memory, for tests of what works with engines. It keeps PipelineRuns as a cluster does and runs
-// none of them: each is active until End. The zero Fake is ready, and one goroutine at a time may use it.
+// none of them: each is active until End. It lists and prunes what has Sentry's labels. The zero Fake is ready, and one goroutine at a time may use it.
 type Fake struct {
 	Most int              // deployments in one run; 0 = pipelinerun.MaxMembers
 	Now  func() time.Time // when runs are created; nil = on 1 January 2026, all at once
@@ -129,7 +129,8 @@ func (f *Fake) Check(cfg *config.Config, run plan.Run) error {
 func (f *Fake) Runs(ctx context.Context, units []string) (runs []engine.Run, err error) {
 	err = f.call(ctx, strings.Join(append([]string{"runs"}, units...), " "), func() error {
 		for _, pr := range f.PipelineRuns {
-			if len(units) == 0 || slices.Contains(units, unit(pr)) {
+			ours := pr.Labels[pipelinerun.LabelManagedBy] == pipelinerun.ManagedBy
+			if ours && (len(units) == 0 || slices.Contains(units, unit(pr))) {
 				runs = append(runs, run(pr))
 			}
 		}
@@ -173,7 +174,7 @@ func (f *Fake) Prune(ctx context.Context, of string, keep int) error {
 		kept, failed, surplus := map[string]int{}, map[string]bool{}, map[string]bool{}
 		for _, pr := range slices.Backward(f.PipelineRuns) {
 			u, r := unit(pr), run(pr)
-			if r.Active || of != "" && u != of {
+			if u == "" || r.Active || of != "" && u != of {
 				continue
 			}
 			newestFailed := r.Failed() && !failed[u]

@@ -21,7 +21,7 @@ func Create(cfg *config.Config, run plan.Run, most int, create func(*v1.Pipeline
 	if err != nil {
 		return engine.Made{}, err
 	}
-	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.TooLarge(part.NoRoom)}, nil
+	return engine.Made{Run: part, Existed: !created, NoRoom: pipelinerun.NotTaken(part)}, nil
 }
 
 // Check says why Create would make nothing of the run.

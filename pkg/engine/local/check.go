@@ -12,6 +12,8 @@ import (
 	"github.com/tektoncd/pipeline/pkg/apis/config"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"knative.dev/pkg/apis"
+
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 // honoured are the fields of spec that this engine acts upon, or that mean nothing on one machine. A list's
@@ -81,6 +83,29 @@ var sections = []struct{ long, short string }{
 	{"pipelineSpec.finally[].", "task."},
 	{"task.taskSpec.stepTemplate.", "container."},
 	{"task.taskSpec.steps[].", "container."},
+}
+
+// clusterOnly is why a run is none for this machine.
+type clusterOnly struct{ repository, key string }
+
+func (c clusterOnly) Error() string {
+	return fmt.Sprintf("deploy.%s of %s is what a cluster has, and this machine has none of it: it can run in a cluster only, without --local", c.key, c.repository)
+}
+
+// ProblemKind returns the kind as the state remembers it.
+func (clusterOnly) ProblemKind() string { return plan.CannotGenerate }
+
+// needsCluster says which member is a Task or Pipeline of a cluster.
+func needsCluster(run plan.Run) error {
+	for _, m := range run.Members {
+		switch d := m.Repository.Deploy; {
+		case d.Task != nil:
+			return clusterOnly{m.Repository.Name, "task"}
+		case d.Pipeline != nil:
+			return clusterOnly{m.Repository.Name, "pipeline"}
+		}
+	}
+	return nil
 }
 
 // check returns a copy of the run with Tekton's defaults filled in, after Tekton's own validation, or an

@@ -29,6 +29,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/generated"
+	"github.com/tekton-sentry/sentry/pkg/engine/local/journal"
 	"github.com/tekton-sentry/sentry/pkg/engine/local/sandbox"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -65,7 +66,7 @@ type Options struct {
 type Engine struct {
 	Options
 	out     output
-	journal journal
+	journal journal.Dir
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -90,7 +91,7 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	e := &Engine{Options: o, out: output{w: o.Out}, journal: journal{o.Journal}, secrets: map[string]bool{}}
+	e := &Engine{Options: o, out: output{w: o.Out}, journal: journal.Dir(o.Journal), secrets: map[string]bool{}}
 	e.Use(o.Env, o.Hidden)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e
@@ -108,11 +109,17 @@ func (e *Engine) Use(env, hidden []string) {
 
 // Create starts the run, or as much of it as one PipelineRun holds, and returns; it goes on after ctx.
 func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
+	if err := needsCluster(run); err != nil {
+		return engine.Made{}, err
+	}
 	return generated.Create(cfg, run, pipelinerun.MaxMembers, func(pr *v1.PipelineRun) (bool, error) { return e.create(ctx, pr) })
 }
 
 // Check says why no PipelineRun can be made of the run.
 func (e *Engine) Check(cfg *config.Config, run plan.Run) error {
+	if err := needsCluster(run); err != nil {
+		return err
+	}
 	return generated.Check(cfg, run, pipelinerun.MaxMembers)
 }
 
@@ -140,7 +147,7 @@ func (e *Engine) create(ctx context.Context, pr *v1.PipelineRun) (created bool, 
 		return false, nil
 	}
 	r := newRun(pr, trigger, e.Now())
-	if err := e.journal.begin(r); err != nil {
+	if err := e.journal.Begin(r.existing()); err != nil {
 		return false, fmt.Errorf("note PipelineRun %s before it starts: %w", pr.Name, err)
 	}
 	for name := range secretsOf(pr) {
@@ -206,7 +213,7 @@ func (e *Engine) Prune(_ context.Context, unit string, keep int) error {
 			kept[r.unit]++
 		} else if !newestFailed {
 			drop[r] = true
-			errs = append(errs, e.journal.drop(out.Name))
+			errs = append(errs, e.journal.Drop(out.Name))
 		}
 	}
 	e.runs = slices.DeleteFunc(e.runs, func(r *run) bool { return drop[r] })
@@ -265,13 +272,17 @@ func (e *Engine) CutOff() []plan.Existing {
 // returns those that were cut off, by Close or by the end of the process: what they did not finish is to be
 // planned again, and then Forget drops them.
 func (e *Engine) Recall() ([]plan.Existing, error) {
-	runs, cutOff, err := e.journal.read()
+	ended, cutOff, err := e.journal.Read()
 	if err != nil {
 		return nil, fmt.Errorf("read what an earlier Sentry ran: %w", err)
 	}
+	past := make([]*run, len(ended))
+	for i, r := range ended {
+		past[i] = pastRun(r)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.runs = append(runs, e.runs...)
+	e.runs = append(past, e.runs...)
 	return cutOff, nil
 }
 
@@ -279,7 +290,7 @@ func (e *Engine) Recall() ([]plan.Existing, error) {
 func (e *Engine) Forget(runs []plan.Existing) error {
 	var errs []error
 	for _, r := range runs {
-		errs = append(errs, e.journal.drop(r.Name))
+		errs = append(errs, e.journal.Drop(r.Name))
 	}
 	return errors.Join(errs...)
 }

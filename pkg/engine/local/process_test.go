@@ -86,7 +86,7 @@ func TestProcessesAreGone(t *testing.T) {
 	}
 }
 
-// TestTermFirst shows that a command can tidy up when it is stopped.
+// TestTermFirst shows that a command can clean up when it is stopped.
 func TestTermFirst(t *testing.T) {
 	tr := newTrial(t)
 	tr.create(pipelineRun("run", shell("a", "trap 'echo tidied up; exit 0' TERM\necho ready\nwhile :; do sleep 0.01; done"), shell("b", "true", "a")))

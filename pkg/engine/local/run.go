@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/local/journal"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -49,6 +50,15 @@ func newRun(pr *v1.PipelineRun, trigger plan.Trigger, created time.Time) *run {
 	}
 	r.outcome = r.schedule.outcome()
 	return r
+}
+
+// pastRun is a run of an engine before this one, which has ended.
+func pastRun(r journal.Ended) *run {
+	return &run{
+		unit: r.Unit, trigger: r.Trigger, schedule: &schedule{run: r.Name},
+		cancel: make(chan struct{}, 1), changed: make(chan struct{}),
+		outcome: engine.Outcome{Name: r.Name, Done: true, Succeeded: r.Succeeded},
+	}
 }
 
 // existing returns the run as the loop knows it.
@@ -151,7 +161,7 @@ func (e *Engine) execute(r *run) {
 	}
 	out := r.schedule.outcome()
 	if !r.schedule.cutOff() {
-		if err := e.journal.end(out.Name, out.Succeeded); err != nil {
+		if err := e.journal.End(out.Name, out.Succeeded); err != nil {
 			e.Log.Error("cannot note that the run has ended: the next start makes it again", "run", out.Name, "err", err)
 		}
 	}

@@ -100,12 +100,12 @@ func TestFollowOutlivesItsWatch(t *testing.T) {
 				if name == "tells a change" { // else the run would be read again and again at once
 					s.watched = func(w http.ResponseWriter, r *http.Request) { time.Sleep(time.Second); watched(w, r) }
 				}
-				out, done, took, err := s.follow(t.Context(), t)
+				out, done, elapsed, err := s.follow(t.Context(), t)
 				if err != nil || !out.Done || !out.Succeeded || len(done) == 0 || !done[len(done)-1] {
 					t.Errorf("followed to %+v, %v, progress %v, want its end", out, err, done)
 				}
-				if took > 3*time.Minute || s.reads > 150 {
-					t.Errorf("a run of %s was followed for %s with %d reads", s.end, took, s.reads)
+				if elapsed > 3*time.Minute || s.reads > 150 {
+					t.Errorf("a run of %s was followed for %s with %d reads", s.end, elapsed, s.reads)
 				}
 			})
 		})
@@ -136,12 +136,12 @@ func TestFollowSitsTroubleOut(t *testing.T) {
 					trouble(w, r)
 					return true
 				}
-				out, _, took, err := s.follow(t.Context(), t)
+				out, _, elapsed, err := s.follow(t.Context(), t)
 				if err != nil || !out.Succeeded {
 					t.Errorf("with trouble from the first second to the third minute: %+v, %v, want its end", out, err)
 				}
-				if took > 8*time.Minute {
-					t.Errorf("a run of %s was followed for %s", s.end, took)
+				if elapsed > 8*time.Minute {
+					t.Errorf("a run of %s was followed for %s", s.end, elapsed)
 				}
 			})
 		})
@@ -190,16 +190,16 @@ func TestFollowGivesUp(t *testing.T) {
 					tt.trouble(w, r)
 					return true
 				}
-				out, done, took, err := s.follow(t.Context(), t)
-				took -= time.Second // after the watch that ended
+				out, done, elapsed, err := s.follow(t.Context(), t)
+				elapsed -= time.Second // after the watch that ended
 				if k, ok := errors.AsType[*kube.Error](err); !ok || k.Kind != tt.kind || !strings.Contains(err.Error(), "test/run") {
 					t.Errorf("error %v, want a %s one that names the run", err, tt.kind)
 				}
 				if out.Done || !slices.Equal(done, []bool{false}) {
 					t.Errorf("outcome %+v, progress %v, want that of the one good read", out, done)
 				}
-				if took < tt.least || took > tt.most {
-					t.Errorf("given up after %s, want after %s to %s", took, tt.least, tt.most)
+				if elapsed < tt.least || elapsed > tt.most {
+					t.Errorf("given up after %s, want after %s to %s", elapsed, tt.least, tt.most)
 				}
 			})
 		})
@@ -220,8 +220,8 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 				defer cancel()
 				s.end = time.Hour
-				if _, _, took, err := s.follow(ctx, t); !errors.Is(err, context.DeadlineExceeded) || took != 1500*time.Millisecond {
-					t.Errorf("ended after %s with %v, want at once, with the context's error", took, err)
+				if _, _, elapsed, err := s.follow(ctx, t); !errors.Is(err, context.DeadlineExceeded) || elapsed != 1500*time.Millisecond {
+					t.Errorf("ended after %s with %v, want at once, with the context's error", elapsed, err)
 				}
 			})
 		})
@@ -233,7 +233,7 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 func TestFollowWaitsForTheTasks(t *testing.T) {
 	for name, tt := range map[string]struct{ tasksEnd, want time.Duration }{
 		"soon":  {5 * time.Second, 5 * time.Second},
-		"never": {time.Hour, settle + time.Second},
+		"never": {time.Hour, taskGrace + time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -250,8 +250,8 @@ func TestFollowWaitsForTheTasks(t *testing.T) {
 					})
 					return false
 				}
-				if out, _, took, err := s.follow(t.Context(), t); err != nil || took != tt.want {
-					t.Errorf("the tasks end %s: %+v after %s, %v, want after %s", name, out, took, err, tt.want)
+				if out, _, elapsed, err := s.follow(t.Context(), t); err != nil || elapsed != tt.want {
+					t.Errorf("the tasks end %s: %+v after %s, %v, want after %s", name, out, elapsed, err, tt.want)
 				}
 			})
 		})

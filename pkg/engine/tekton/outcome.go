@@ -1,6 +1,7 @@
 package tekton
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -24,9 +25,9 @@ const (
 )
 
 const (
-	// settle bounds how long Follow waits for the tasks of a finished run. A run that times out or is
+	// taskGrace bounds how long Follow waits for the tasks of a finished run. A run that times out or is
 	// cancelled is finished as soon as its TaskRuns are told to stop, some seconds before they have.
-	settle = 30 * time.Second
+	taskGrace = 30 * time.Second
 	// watchSeconds is when the API server ends a watch, which shows that both sides are alive.
 	watchSeconds = 60
 	// watchLimit is when we end it, should the server have gone without a word.
@@ -56,7 +57,7 @@ func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.O
 			switch {
 			case !out.Done:
 				err = e.awaitChange(ctx, name, seen)
-			case !running || time.Since(done) > settle:
+			case !running || time.Since(done) > taskGrace:
 				return out, nil
 			default:
 				err = pause(ctx, time.Second)
@@ -155,10 +156,11 @@ func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
 	for _, s := range pr.Status.SkippedTasks {
 		skipped[s.Name] = s
 	}
-	if pr.Spec.PipelineSpec == nil {
+	spec := cmp.Or(pr.Spec.PipelineSpec, pr.Status.PipelineSpec) // a Pipeline's tasks are there once Tekton has read it
+	if spec == nil {
 		return out
 	}
-	for _, t := range slices.Concat(pr.Spec.PipelineSpec.Tasks, pr.Spec.PipelineSpec.Finally) {
+	for _, t := range slices.Concat(spec.Tasks, spec.Finally) {
 		task := engine.Task{Name: t.Name}
 		if tr, ok := byTask[t.Name]; ok {
 			task = taskOf(t.Name, tr)
@@ -180,6 +182,8 @@ func obstacle(c *apis.Condition) string {
 	switch {
 	case c.Reason == "", c.Reason == string(v1.TaskRunReasonStarted), c.Reason == string(v1.TaskRunReasonRunning), onItsWay, c.Reason == c.Message:
 		return ""
+	case strings.Contains(c.Message, "scheduling gates"): // Kubernetes' words
+		return c.Reason + ": the pod waits for its turn in a queue, such as Kueue's, which takes away its scheduling gates then"
 	}
 	return c.Reason + ": " + c.Message
 }

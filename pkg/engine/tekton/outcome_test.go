@@ -102,15 +102,19 @@ func TestOutcomeOf(t *testing.T) {
 		t.Errorf("while they run, %q is said of one task and %q of one that waits for a quota", busy, waits)
 	}
 	for message, want := range map[string]string{
-		`pod status "PodScheduled":"False"; message: "0/1 nodes are available"`: `Pending: pod status "PodScheduled":"False"; message: "0/1 nodes are available"`,
-		`build step "step-deploy" is pending with reason "Back-off"`:            `Pending: build step "step-deploy" is pending with reason "Back-off"`,
-		`pod status "PodReadyToStartContainers":"False"; message: ""`:           "",
+		`pod status "PodScheduled":"False"; message: "0/1 nodes are available"`:                                 `Pending: pod status "PodScheduled":"False"; message: "0/1 nodes are available"`,
+		`pod status "PodScheduled":"False"; message: "Scheduling is blocked due to non-empty scheduling gates"`: "Pending: the pod waits for its turn in a queue, such as Kueue's, which takes away its scheduling gates then",
+		`build step "step-deploy" is pending with reason "Back-off"`:                                            `Pending: build step "step-deploy" is pending with reason "Back-off"`,
+		`pod status "PodReadyToStartContainers":"False"; message: ""`:                                           "",
 		"Pending": "",
 	} {
 		if got := obstacle(&apis.Condition{Reason: "Pending", Message: message}); got != want {
 			t.Errorf("obstacle(%s) = %q, want %q", message, got, want)
 		}
 	}
+	// What a Pipeline of the cluster consists of is in the status.
+	pr.Spec.PipelineSpec, pr.Status.PipelineSpec = nil, pr.Spec.PipelineSpec
+	check("while it runs, of a Pipeline", want)
 	pr.Status.Status = condition(corev1.ConditionFalse, "Failed")
 	want[9], want[10] = engine.Skipped, engine.Skipped
 	check("what never started when it has ended", want)

@@ -187,7 +187,7 @@ func cycleDone(log *slog.Logger, e event.CycleDone) {
 		level = slog.LevelInfo
 	}
 	log.Log(context.Background(), level, "cycle done", "repositories", e.Repositories, "failing", e.Failing,
-		"created", len(e.Created), "waiting", e.Waiting, "problems", e.Problems, "took", e.Took.Round(time.Millisecond))
+		"created", len(e.Created), "waiting", e.Waiting, "problems", e.Problems, "duration", e.Duration.Round(time.Millisecond))
 }
 
 // groups are repositories by what is wrong with them, so that a host that is down is not told of 500

@@ -16,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -178,12 +179,12 @@ func addresses(t *testing.T, h testhost.Host) {
 			asked = append(asked, req.Method+" "+req.URL.String())
 			return nil, errors.New("no network here")
 		})}
-		host, err := h.Driver.Open(githost.Endpoint{Origin: a.Origin, APIURL: a.APIURL, Auth: config.Auth{Token: secret.New("${T}", a.Token)}}, client)
+		host, err := h.Driver.Open(githost.Endpoint{Account: githost.Account{Origin: a.Origin, APIURL: a.APIURL}, Auth: config.Auth{Token: secret.New("${T}", a.Token)}}, client)
 		if err != nil {
 			t.Errorf("Open(%s, %q) = %v", a.Origin, a.APIURL, err)
 			continue
 		}
-		_ = host.Heads(t.Context(), []githost.Wanted{{URL: a.Origin + a.Repo, Patterns: testhost.Patterns(t, "main")}})
+		_ = host.Heads(t.Context(), []githost.Wanted{{URL: a.Origin + a.Repo, Patterns: repotest.Patterns(t, "main")}})
 		if len(asked) == 0 || asked[0] != a.Want || a.Token != "" && len(asked) != 1 {
 			t.Errorf("%s with api_url %q asked %q, want %s", a.Origin+a.Repo, a.APIURL, asked, a.Want)
 		}
@@ -224,7 +225,7 @@ func refusals(t *testing.T, h testhost.Host) {
 		{"example.com", "", "api_url is not of the form"},
 		{"", "token-xyzzy\n", "auth.token holds a line break"},
 	} {
-		_, err := h.Driver.Open(githost.Endpoint{Origin: "https://example.com", APIURL: c.apiURL,
+		_, err := h.Driver.Open(githost.Endpoint{Account: githost.Account{Origin: "https://example.com", APIURL: c.apiURL},
 			Auth: config.Auth{Token: secret.New("${T}", c.token)}}, new(http.Client))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "xyzzy") {
 			t.Errorf("Open(%q, %q) = %v, want %q and no secret", c.apiURL, c.token, err, c.want)
@@ -234,7 +235,7 @@ func refusals(t *testing.T, h testhost.Host) {
 	origin := testhost.Serve(t, api)
 	host := testhost.Open(t, h.Driver.Open, origin, "", "")
 	for _, path := range []string{"", "/", "/app", "/team/..", "/../app", "/team//app", "/team/%0a", "/%2e%2e/app"} {
-		e := testhost.ErrorOf(t, host.Heads(t.Context(), []githost.Wanted{{URL: origin + path, Patterns: testhost.Patterns(t, "main")}})[0])
+		e := testhost.ErrorOf(t, host.Heads(t.Context(), []githost.Wanted{{URL: origin + path, Patterns: repotest.Patterns(t, "main")}})[0])
 		if e.Kind != githost.Invalid || !strings.Contains(e.Error(), "repo_url") {
 			t.Errorf("repository %q: %v, want an invalid repo_url", path, e)
 		}

@@ -69,7 +69,7 @@ func (b *bounded) list(body io.Reader) ([]byte, error) {
 		list.Data = []*entry{}
 		for range v.Items() {
 			if len(list.Data) == mostListed {
-				return nil, b.odd("holds more than was asked for")
+				return nil, b.invalid("holds more than was asked for")
 			}
 			list.Data = append(list.Data, readEntry(v))
 		}
@@ -77,21 +77,21 @@ func (b *bounded) list(body io.Reader) ([]byte, error) {
 	err := v.End()
 	switch {
 	case limited.N == 0:
-		return nil, b.odd("is larger than a page can be")
+		return nil, b.invalid("is larger than a page can be")
 	case errors.Is(err, jsonstream.ErrShort), errors.Is(err, jsonstream.ErrSyntax), errors.Is(err, jsonstream.ErrShape),
 		err == nil && list.Data == nil:
-		return nil, b.odd("is not what a Gitea answers")
+		return nil, b.invalid("is not what a Gitea answers")
 	case err != nil:
 		return nil, err
 	}
 	text, err := json.Marshal(list)
 	if err != nil {
-		return nil, b.odd("is not what a Gitea answers")
+		return nil, b.invalid("is not what a Gitea answers")
 	}
 	return text, nil
 }
 
-func (b *bounded) odd(what string) error {
+func (b *bounded) invalid(what string) error {
 	return githost.NewError(githost.Invalid, b.name, "its list of repositories %s: is this the right type of host, and the right api_url?", what)
 }
 

@@ -31,7 +31,7 @@ func (c *clock) hear(l list) (over time.Time, back bool) {
 	if back {
 		*c = clock{}
 	}
-	start := l.came.Add(-l.took)
+	start := l.came.Add(-l.delay)
 	c.date, c.came = l.date, l.came
 	for _, r := range l.repositories {
 		if r.Mirror || r.Updated.After(l.date) {
@@ -42,7 +42,7 @@ func (c *clock) hear(l list) (over time.Time, back bool) {
 		}
 		break
 	}
-	over = l.date.Add(-l.took)
+	over = l.date.Add(-l.delay)
 	if listed := c.newest.Add(max(0, start.Sub(c.seen))); !c.newest.IsZero() && listed.Before(over) {
 		over = listed
 	}

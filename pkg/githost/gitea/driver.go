@@ -3,6 +3,7 @@ package gitea
 import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 )
 
 // Driver is Gitea and Forgejo, which count nothing themselves.
@@ -15,7 +16,7 @@ var Driver = githost.Driver{
 	Open: Open,
 	Budgets: []githost.Budget{
 		{Unit: "api requests"},
-		swept(githost.GitProtocol),
+		swept(gitproto.Budget),
 	},
 	About: githost.About{
 		Servers:    "Gitea and Forgejo",

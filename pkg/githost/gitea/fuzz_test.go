@@ -6,6 +6,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 func FuzzList(f *testing.F) {
@@ -19,7 +20,7 @@ func FuzzList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var want []githost.Wanted
 		for _, name := range []string{"r0", "r1", "r2", "r3", "r4"} {
-			want = append(want, githost.Wanted{URL: "http://h.example/o/" + name, Patterns: testhost.Patterns(t, "main")})
+			want = append(want, githost.Wanted{URL: "http://h.example/o/" + name, Patterns: repotest.Patterns(t, "main")})
 		}
 		h := testhost.Fuzzed(t, gitea.Open, testhost.Token, text, nil)
 		for range 2 {

@@ -42,7 +42,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	user, _ := githost.Basic(e.Auth)
+	user, _ := e.Auth.Basic()
 	checked := *client
 	checked.Transport = &bounded{client.Transport, api.Host()}
 	return &host{git: git, api: api, client: &checked, user: user, password: token, index: newIndex()}, nil

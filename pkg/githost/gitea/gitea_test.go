@@ -23,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -58,8 +59,8 @@ func (s *server) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// settled returns a server with repositories app0, app1, … that were read in so many cycles.
-func settled(t *testing.T, repositories, cycles int) (*server, []githost.Wanted) {
+// warmed returns a server with repositories app0, app1, … that were read in so many cycles.
+func warmed(t *testing.T, repositories, cycles int) (*server, []githost.Wanted) {
 	t.Helper()
 	s := newServer(t, "", token)
 	for i := range repositories {
@@ -78,7 +79,7 @@ func newServer(t *testing.T, user, password string) *server {
 	s := &server{API: giteatest.New(), t: t}
 	s.SetClock(func() time.Time { return time.Now().Add(s.ahead) })
 	s.SetToken(token)
-	host, err := gitea.Open(githost.Endpoint{Type: config.Gitea, Origin: origin, Auth: config.Auth{
+	host, err := gitea.Open(githost.Endpoint{Account: githost.Account{Type: config.Gitea, Origin: origin}, Auth: config.Auth{
 		Username: secret.New("${U}", user), Token: secret.New("${T}", password)}}, transport.NewClient(s, "test", 0))
 	if err != nil {
 		t.Fatal(err)
@@ -90,14 +91,7 @@ func newServer(t *testing.T, user, password string) *server {
 // wanted is n repositories, team/app0 and so on, with the branches that the patterns match.
 func (s *server) wanted(n int, patterns ...string) []githost.Wanted {
 	s.t.Helper()
-	var ps repo.Patterns
-	for _, text := range patterns {
-		p, err := repo.ParsePattern(text)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		ps = append(ps, p)
-	}
+	ps := repotest.Patterns(s.t, patterns...)
 	want := make([]githost.Wanted, n)
 	for i := range want {
 		want[i] = githost.Wanted{URL: fmt.Sprintf("%s/team/app%d.git", origin, i), Patterns: ps}
@@ -333,7 +327,7 @@ func moreChangedThanIsListed(t *testing.T) {
 func TestForgets(t *testing.T) { synctest.Test(t, forgets) }
 
 func forgets(t *testing.T) {
-	s, want := settled(t, 100, 2)
+	s, want := warmed(t, 100, 2)
 	for _, n := range []int{50, 49} {
 		if got := s.changed(want[:n]); len(got) != 0 {
 			t.Errorf("%d of %d repositories that are still wanted changed", len(got), n)

@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea/giteatest"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // An idle cycle of 1,000 repositories of a Gitea, each with three branches by exact names, asks at most three times what
@@ -26,7 +27,7 @@ func TestIdle(t *testing.T) {
 			api.SetToken(testhost.Token)
 			want := testhost.Monitors(t, config.Gitea, n)
 			for i := range want {
-				want[i].Branches = testhost.Patterns(t, "main", "develop", "release")
+				want[i].Branches = repotest.Patterns(t, "main", "develop", "release")
 				for _, branch := range []string{"main", "develop", "release"}[:1+i%3] {
 					api.Push(fmt.Sprintf("o/r%d", i), branch, testhost.SHA1)
 				}

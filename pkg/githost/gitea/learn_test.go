@@ -13,7 +13,7 @@ import (
 
 // learning has a server list n repositories of which every step-th is wanted, and reports how many pages of the list
 // one call of ten seconds, as long as a cycle gives it, asks for, at most so many calls, until none is asked for.
-func learning(t *testing.T, n, every int, took time.Duration, calls int) (pages []int, s *server, want []githost.Wanted) {
+func learning(t *testing.T, n, every int, elapsed time.Duration, calls int) (pages []int, s *server, want []githost.Wanted) {
 	t.Helper()
 	s = newServer(t, "", token)
 	for i := range n {
@@ -27,11 +27,11 @@ func learning(t *testing.T, n, every int, took time.Duration, calls int) (pages 
 	time.Sleep(time.Hour)
 	s.Push("team/other", "main", sha(0))
 	time.Sleep(time.Minute)
-	s.SetLatency(took)
+	s.SetLatency(elapsed)
 	for range calls {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		if _, err := s.host.(githost.Prefilter).Changed(ctx, want); err != nil {
-			t.Errorf("%d repositories, %s a page: %v", n, took, err)
+			t.Errorf("%d repositories, %s a page: %v", n, elapsed, err)
 		}
 		cancel()
 		asked := len(s.Requests())
@@ -67,27 +67,27 @@ func TestLearnsAtOnce(t *testing.T) {
 // A slow server is asked for as many pages as there is time for, and for the others by the next calls, without an
 // error in between.
 func TestLearnsSlowly(t *testing.T) {
-	for took, most := range map[time.Duration]int{100 * time.Millisecond: 51, time.Second: 6, 4900 * time.Millisecond: 2, 8 * time.Second: 1} {
+	for elapsed, most := range map[time.Duration]int{100 * time.Millisecond: 51, time.Second: 6, 4900 * time.Millisecond: 2, 8 * time.Second: 1} {
 		synctest.Test(t, func(t *testing.T) {
 			const n = 1000
-			pages, s, want := learning(t, n, 1, took, 100)
+			pages, s, want := learning(t, n, 1, elapsed, 100)
 			sum := 0
 			for _, p := range pages {
 				sum += p
 				if p > most {
-					t.Errorf("%s a page: one call asked for %d pages, want at most %d", took, p, most)
+					t.Errorf("%s a page: one call asked for %d pages, want at most %d", elapsed, p, most)
 				}
 			}
 			if most == 1 {
 				return // what changed is all that there is time for
 			}
 			if sum != n/50+1 {
-				t.Errorf("%s a page: %d pages asked for, want %d in all", took, pages, n/50+1)
+				t.Errorf("%s a page: %d pages asked for, want %d in all", elapsed, pages, n/50+1)
 			}
 			s.read(want, s.changed(want))
 			time.Sleep(time.Minute)
 			if got := s.changed(want); len(got) > 0 {
-				t.Errorf("%s a page: %d of %d repositories are still not known", took, len(got), n)
+				t.Errorf("%s a page: %d of %d repositories are still not known", elapsed, len(got), n)
 			}
 		})
 	}

@@ -18,7 +18,7 @@ import (
 func TestListedLate(t *testing.T) { synctest.Test(t, listedLate) }
 
 func listedLate(t *testing.T) {
-	s, want := settled(t, 40, 3)
+	s, want := warmed(t, 40, 3)
 	hidden := regexp.MustCompile(`\{"id":\d+,"name":"app7",[^}]*\},?`)
 	s.list = func(_ string, page []byte) []byte { return hidden.ReplaceAll(page, nil) }
 	s.Push("team/app7", "main", sha(70))
@@ -45,7 +45,7 @@ func TestListsThatMakeNoSense(t *testing.T) {
 		"without times": func(_ string, page []byte) []byte { return times.ReplaceAll(page, []byte(`"x":1`)) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s, want := settled(t, 20, 2)
+			s, want := warmed(t, 20, 2)
 			s.list = list
 			for i := range 3 { // of which the newest two are listed first
 				s.Push(fmt.Sprintf("team/app%d", i), "main", sha(50+i))

@@ -22,7 +22,7 @@ type list struct {
 	last         bool          // no page follows
 	date         time.Time     // when it was answered, by the clock of who answered
 	came         time.Time     // when it had come, by ours
-	took         time.Duration // from the question until then
+	delay        time.Duration // from the question until then
 }
 
 // oldest returns the time of the last repository of a page that has one.
@@ -68,7 +68,7 @@ func (h *host) search(ctx context.Context, page, limit int) (list, error) {
 	return list{
 		repositories: repositories,
 		last:         len(repositories) == 0 || link != "" && !strings.Contains(link, `rel="next"`),
-		date:         date, came: came, took: came.Sub(start),
+		date:         date, came: came, delay: came.Sub(start),
 	}, nil
 }
 

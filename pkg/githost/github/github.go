@@ -38,6 +38,7 @@ type host struct {
 	client *http.Client
 	limit  time.Duration // of one request; 0 = none
 	token  string
+	billed func(githost.Bill)
 
 	graphQL graphql.Client
 	batches graphql.Batches
@@ -65,8 +66,8 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	name := strings.ToLower(base.Host)
 	untimed := rest.Bounded(client)
 	untimed.Timeout = 0
-	return &host{base: base, name: name, client: untimed, limit: client.Timeout, token: token,
-		graphQL: graphql.Client{URL: graphQLURL(base), Host: name, Token: token, HTTP: client},
+	return &host{base: base, name: name, client: untimed, limit: client.Timeout, token: token, billed: e.Billed,
+		graphQL: graphql.Client{URL: graphQLURL(base), Host: name, Token: token, Resource: pointsResource, HTTP: client},
 		large:   make(map[string]bool)}, nil
 }
 
@@ -119,7 +120,7 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	owner, name, err := rest.OwnerAndName(w.URL, "")
 	if err != nil {
-		return repo.Observation{Err: githost.NewError(githost.Invalid, h.name, "%w", err)}
+		return githost.Failed(githost.NewError(githost.Invalid, h.name, "%w", err))
 	}
 	heads, pages := githost.NewHeads(h.name, w), rest.PagesOf(w)
 	for _, prefix := range rest.Prefixes(w.Patterns) {
@@ -145,7 +146,7 @@ func (h *host) matching(ctx context.Context, owner, name, prefix string, pattern
 }
 
 func (h *host) page(ctx context.Context, path, etag string, add func(rest.Head) error) (rest.Page, error) {
-	ctx, cancel := h.limited(transport.WithResource(ctx, requestsResource))
+	ctx, cancel := h.limited(transport.Mark(ctx, transport.Marks{Resource: requestsResource}))
 	defer cancel() // also closes what was left open
 	// A client for each request: go-github's refuses further calls on its own account when it believes
 	// that a limit is used up, with answers that no server gave.

@@ -41,7 +41,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 	for i, w := range want {
 		owner, name, err := rest.OwnerAndName(w.URL, "")
 		if err != nil {
-			answers[i] = repo.Observation{Err: githost.NewError(githost.Invalid, h.name, "%w", err)}
+			answers[i] = githost.Failed(githost.NewError(githost.Invalid, h.name, "%w", err))
 			continue
 		}
 		t, fits := newTarget(i, owner, name, w.Patterns)
@@ -58,7 +58,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 		Ask:  func(batch []int) error { return reads.ask(ctx, batch) },
 		Fail: func(failed []int, err *githost.Error) {
 			for _, i := range failed {
-				answers[i] = repo.Observation{Err: err}
+				answers[i] = githost.Failed(err)
 			}
 		},
 	})
@@ -148,7 +148,7 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 		}
 		if err != nil {
 			t.heads.Drop()
-			r.answers[t.index] = repo.Observation{Err: err}
+			r.answers[t.index] = githost.Failed(err)
 			continue
 		}
 		o := t.heads.Observation()
@@ -163,7 +163,6 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 
 // send asks a query, whose answer field reads, and makes errors of problems that are not those of a single field.
 func (h *host) send(ctx context.Context, r *request, fragments string, field graphql.Field) (graphql.Answer, error) {
-	ctx = transport.WithResource(ctx, pointsResource)
 	var left points
 	answer, err := h.graphQL.Ask(ctx, r.text(fragments), r.variables, func(alias string, v *jsonstream.Reader) {
 		if alias == "rateLimit" {
@@ -176,8 +175,8 @@ func (h *host) send(ctx context.Context, r *request, fragments string, field gra
 		return answer, h.missing(err)
 	}
 	h.remember(func() { h.spoke = time.Now() })
-	if left.told && left.remaining < max(1, left.cost) {
-		transport.Spent(h.graphQL.HTTP, pointsResource, left.resetAt)
+	if left.told && h.billed != nil {
+		h.billed(left.bill())
 	}
 	for _, p := range answer.Problems {
 		switch {
@@ -221,6 +220,15 @@ type points struct {
 	told, wrong     bool
 	cost, remaining int
 	resetAt         time.Time
+}
+
+// bill is what the points mean: a query that costs more than is left would not be answered.
+func (p points) bill() githost.Bill {
+	b := githost.Bill{Resource: pointsResource, Cost: p.cost}
+	if p.remaining < max(1, p.cost) {
+		b.Until = p.resetAt
+	}
+	return b
 }
 
 // readPoints reads the points, which are not told when they make no sense.

@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // What GitHub says in an answer whose status is a success.
@@ -61,7 +62,7 @@ func TestGraphQLAnswers(t *testing.T) {
 				_, _ = io.WriteString(w, c.body)
 			}))
 			got := testhost.Open(t, github.Open, origin, "", testhost.Token).Heads(t.Context(), []githost.Wanted{
-				{URL: origin + "/o/r0", Patterns: testhost.Patterns(t, "main")}, {URL: origin + "/o/r1", Patterns: testhost.Patterns(t, "main")}})
+				{URL: origin + "/o/r0", Patterns: repotest.Patterns(t, "main")}, {URL: origin + "/o/r1", Patterns: repotest.Patterns(t, "main")}})
 			if !c.all && got[0].Heads["main"] != testhost.SHA1 {
 				t.Errorf("the first repository: %v, want main at %s", got[0], testhost.SHA1)
 			}
@@ -97,7 +98,7 @@ func TestPartialAnswers(t *testing.T) {
 				_, _ = io.WriteString(w, `{"data":{"r0":{"nameWithOwner":"o/r0",`+c.said+`}}}`)
 			}))
 			got := testhost.Open(t, github.Open, origin, "", testhost.Token).Heads(t.Context(), []githost.Wanted{
-				{URL: origin + "/o/r0", Patterns: testhost.Patterns(t, "main", c.branch)}})
+				{URL: origin + "/o/r0", Patterns: repotest.Patterns(t, "main", c.branch)}})
 			if e := testhost.ErrorOf(t, got[0]); e.Kind != githost.Invalid {
 				t.Errorf("%s: %v, want kind %q", c.said, e, githost.Invalid)
 			}

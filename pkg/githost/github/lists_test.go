@@ -14,6 +14,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // owned returns the paths of repositories of owners that have so many each, as their order is.
@@ -57,7 +59,7 @@ func TestListsAreBounded(t *testing.T) {
 			var want []githost.Wanted
 			for _, path := range owned(c.each...) {
 				api.Push(path, "main", testhost.SHA1)
-				want = append(want, githost.Wanted{URL: origin + "/" + path, Patterns: testhost.Patterns(t, "main")})
+				want = append(want, githost.Wanted{URL: origin + "/" + path, Patterns: repotest.Patterns(t, "main")})
 			}
 			h := testhost.Open(t, github.Open, origin, "", testhost.Token)
 			api.Advance(10 * time.Minute)
@@ -120,7 +122,7 @@ func TestListsThatAreSlow(t *testing.T) {
 			if o.Err != nil || want[i].URL == "http://github.example/owner7/r3" && o.Heads["main"] != testhost.SHA2 {
 				t.Fatalf("%s: %+v", want[i].URL, o)
 			}
-			if o.Cached {
+			if o.Status != repo.Fresh {
 				cached++
 			}
 		}

@@ -40,16 +40,8 @@ type said struct {
 // good for a query.
 func newTarget(index int, owner, name string, patterns repo.Patterns) (*target, bool) {
 	const maxExact = 20
-	t := &target{index: index, owner: owner, name: name}
-	for _, p := range patterns {
-		branch, exact := p.Exact()
-		if !exact {
-			t.exact = nil
-			return t, true
-		}
-		t.exact = append(t.exact, branch)
-	}
-	return t, len(t.exact) <= maxExact
+	names, _ := patterns.Names()
+	return &target{index: index, owner: owner, name: name, exact: names}, len(names) <= maxExact
 }
 
 // request is a query under construction. What comes from outside travels in variables; the text holds

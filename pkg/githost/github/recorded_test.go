@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // heads reads a repository of a server.
@@ -20,7 +21,7 @@ func heads(t *testing.T, handler http.Handler, path string, branches ...string) 
 	t.Helper()
 	origin := testhost.Serve(t, testhost.WithoutGraphQL(handler))
 	return testhost.Open(t, github.Open, origin, "", testhost.Token).Heads(t.Context(),
-		[]githost.Wanted{{URL: origin + path, Patterns: testhost.Patterns(t, branches...)}})[0]
+		[]githost.Wanted{{URL: origin + path, Patterns: repotest.Patterns(t, branches...)}})[0]
 }
 
 // GitHub is read as it really answered.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // spends are ways in which a GitHub tells that it is asked too often, for ten minutes, and what is used up then.
@@ -105,7 +107,7 @@ func (s spend) test(t *testing.T) {
 		names = append(names, fmt.Sprintf("b%d", k))
 	}
 	for i := range many {
-		want[i].Branches = testhost.Patterns(t, names...)
+		want[i].Branches = repotest.Patterns(t, names...)
 	}
 	held := map[string][2]int{"": {0, n}, "graphql": {many, n}, "core": {0, many}}[s.of]
 	ticker := time.NewTicker(time.Minute)
@@ -144,7 +146,7 @@ func checkHeld(t *testing.T, minute int, got []repo.Observation, held [2]int) {
 	t.Helper()
 	for i, o := range got {
 		var e *githost.Error
-		limited := errors.As(o.Err, &e) && e.Kind == githost.RateLimited && e.Until.After(time.Now()) && o.Cached
+		limited := errors.As(o.Err, &e) && e.Kind == githost.RateLimited && e.Until.After(time.Now()) && o.Status != repo.Fresh
 		if wait := i >= held[0] && i < held[1]; wait != limited || !wait && o.Err != nil {
 			t.Fatalf("minute %d, repository %d: %+v, want it read unless it is one of %v", minute, i, o, held)
 		}
@@ -173,7 +175,12 @@ func TestPoints(t *testing.T) {
 					_, _ = fmt.Fprintf(w, `%s"rateLimit":{"cost":%d,"remaining":%d,"resetAt":%q}%s`, before, c.cost, left,
 						start.Add(10*time.Minute).UTC().Format(time.RFC3339), rest)
 				})}
-				r := &poller.Reader{Hosts: opens, Base: w}
+				var billed atomic.Int64
+				r := &poller.Reader{Hosts: opens, Base: w, Billed: func(b githost.Bill) {
+					if b.Resource == "graphql" {
+						billed.Add(int64(b.Cost))
+					}
+				}}
 				want := testhost.Monitors(t, config.GitHub, 300)
 				ticker := time.NewTicker(time.Minute)
 				defer ticker.Stop()
@@ -181,6 +188,9 @@ func TestPoints(t *testing.T) {
 					got := r.Heads(t.Context(), want)
 					bad := len(slices.DeleteFunc(slices.Clone(got), func(o repo.Observation) bool { return o.Err == nil }))
 					late, asked := r.Stats()[0].Late, w.Take()
+					if cost := billed.Swap(0); cost != int64(c.cost*asked) {
+						t.Errorf("minute %d: %d queries cost %d points, want %d each", minute, asked, cost, c.cost)
+					}
 					switch {
 					case c.silent > 0 && minute == 0:
 						if asked != 1 || bad != 250 || late != 250 {
@@ -209,7 +219,7 @@ func TestIsAskedAgain(t *testing.T) {
 		api.ServeHTTP(w, req)
 	}))
 	h := testhost.Open(t, github.Open, origin, "", testhost.Token)
-	want := []githost.Wanted{{URL: origin + "/team/app", Patterns: testhost.Patterns(t, "main")}}
+	want := []githost.Wanted{{URL: origin + "/team/app", Patterns: repotest.Patterns(t, "main")}}
 	api.SetLimit(githosttest.Abused)
 	if e := testhost.ErrorOf(t, h.Heads(t.Context(), want)[0]); e.Kind != githost.RateLimited {
 		t.Errorf("error %v, want %q", e, githost.RateLimited)

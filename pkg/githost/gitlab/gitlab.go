@@ -126,7 +126,7 @@ func (h *host) project(repoURL string) (string, error) {
 func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	project, err := h.project(w.URL)
 	if err != nil {
-		return repo.Observation{Err: githost.NewError(githost.Invalid, h.api.Host(), "%w", err)}
+		return githost.Failed(githost.NewError(githost.Invalid, h.api.Host(), "%w", err))
 	}
 	path := "projects/" + gogitlab.PathEscape(project) + "/repository/branches"
 	filter := serverRegex(w.Patterns)

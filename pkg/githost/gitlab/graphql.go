@@ -35,7 +35,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 	for i, w := range want {
 		path, err := h.project(w.URL)
 		if err != nil {
-			answers[i] = repo.Observation{Err: githost.NewError(githost.Invalid, h.api.Host(), "%w", err)}
+			answers[i] = githost.Failed(githost.NewError(githost.Invalid, h.api.Host(), "%w", err))
 			continue
 		}
 		if t, fits := newTarget(i, path, w.Patterns); fits {
@@ -52,7 +52,7 @@ func (h *host) query(ctx context.Context, want []githost.Wanted) (answers []repo
 	if err != nil {
 		for i := range answers {
 			if answers[i].Err == nil {
-				answers[i] = repo.Observation{Err: err}
+				answers[i] = githost.Failed(err)
 			}
 		}
 		return answers, nil
@@ -106,7 +106,7 @@ func (h *host) batch(ctx context.Context, want []githost.Wanted, targets []*targ
 		},
 		Fail: func(failed []int, err *githost.Error) {
 			for _, t := range pick(failed) {
-				answers[t.index] = repo.Observation{Err: err}
+				answers[t.index] = githost.Failed(err)
 			}
 		},
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // A commit that GitLab could not look up, with an error or with none, does not look like a branch that was deleted;
@@ -122,7 +123,7 @@ func TestLeavesOpen(t *testing.T) {
 		}))
 		h := testhost.Open(t, gitlab.Open, old, "", testhost.Token)
 		for range 2 {
-			o := h.Heads(t.Context(), []githost.Wanted{{URL: old + "/o/r3", Patterns: testhost.Patterns(t, "main")}})[0]
+			o := h.Heads(t.Context(), []githost.Wanted{{URL: old + "/o/r3", Patterns: repotest.Patterns(t, "main")}})[0]
 			if o.Err != nil || asked != 1 {
 				t.Errorf("an older server: %v after %d introspections, want heads after one", o, asked)
 			}
@@ -136,7 +137,7 @@ func TestComplexity(t *testing.T) {
 	for i := range want {
 		b := fmt.Sprintf("own%d", i)
 		api.Push(fmt.Sprintf("o/r%d", i), b, testhost.SHA2)
-		want[i].Patterns = testhost.Patterns(t, "main", b)
+		want[i].Patterns = repotest.Patterns(t, "main", b)
 	}
 	for i, o := range testhost.Open(t, gitlab.Open, origin, "", testhost.Token).Heads(t.Context(), want) {
 		if len(o.Heads) != 2 {

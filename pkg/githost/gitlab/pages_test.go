@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // A proxy that keeps GitLab's headers to itself does not hide the pages after the first.
@@ -24,7 +25,7 @@ func TestWithoutPageHeaders(t *testing.T) {
 	origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		api.ServeHTTP(withoutPages{w}, req)
 	}))
-	o := testhost.Open(t, gitlab.Open, origin, "", "").Heads(t.Context(), []githost.Wanted{{URL: origin + "/team/app", Patterns: testhost.Patterns(t, "b.*")}})[0]
+	o := testhost.Open(t, gitlab.Open, origin, "", "").Heads(t.Context(), []githost.Wanted{{URL: origin + "/team/app", Patterns: repotest.Patterns(t, "b.*")}})[0]
 	if diff := cmp.Diff(repo.Observation{Heads: testhost.ManyBranches()}, o); diff != "" {
 		t.Errorf("250 branches (-want +got):\n%s", diff)
 	}
@@ -48,7 +49,7 @@ func TestIsNotSlowedDown(t *testing.T) {
 	}))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	want := slices.Repeat([]githost.Wanted{{URL: origin + "/team/app", Patterns: testhost.Patterns(t, "main")}}, 20)
+	want := slices.Repeat([]githost.Wanted{{URL: origin + "/team/app", Patterns: repotest.Patterns(t, "main")}}, 20)
 	for _, o := range testhost.Open(t, gitlab.Open, origin, "", "").Heads(ctx, want) {
 		if o.Err != nil {
 			t.Errorf("error %v, want heads", o.Err)

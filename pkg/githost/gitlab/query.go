@@ -36,17 +36,11 @@ func (t *target) set() string { return strings.Join(t.names, "\n") }
 
 // newTarget returns what to ask for a project, and false when GraphQL cannot answer its patterns.
 func newTarget(index int, path string, patterns repo.Patterns) (*target, bool) {
-	names := make([]string, 0, len(patterns))
-	for _, p := range patterns {
-		name, exact := p.Exact()
-		// GitLab reads a ref as Git does a revision, in which other names have a meaning of their own.
-		if !exact || repo.CheckBranch(name) != nil {
-			return nil, false
-		}
-		names = append(names, name)
+	names, exact := patterns.Names()
+	// GitLab reads a ref as Git does a revision, in which other names have a meaning of their own.
+	if !exact || slices.ContainsFunc(names, func(name string) bool { return repo.CheckBranch(name) != nil }) {
+		return nil, false
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
 	return &target{index: index, path: path, names: names}, len(names) > 0 && len(names) <= maxExact
 }
 

@@ -53,7 +53,7 @@ func BenchmarkHeads(b *testing.B) {
 		answer = appendPkt(answer, strings.Repeat("1", 40)+" refs/heads/"+branch+"\n")
 	}
 	answer = append(answer, "0000"...)
-	e := githost.Endpoint{Type: config.Git, Origin: "https://git.example", Auth: config.Auth{Token: secret.New("secret", "secret")}}
+	e := githost.Endpoint{Account: githost.Account{Type: config.Git, Origin: "https://git.example"}, Auth: config.Auth{Token: secret.New("secret", "secret")}}
 	h, err := Open(e, transport.NewClient(answer, "1", 0))
 	if err != nil {
 		b.Fatal(err)

@@ -1,6 +1,9 @@
 package gitproto
 
 import (
+	"net/http"
+	"strings"
+
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
@@ -15,10 +18,15 @@ var Driver = githost.Driver{
 	},
 	Open:    Open,
 	DotGit:  true,
-	Budgets: []githost.Budget{githost.GitProtocol},
+	Budgets: []githost.Budget{Budget},
 	About: githost.About{
 		Servers:    "any other that speaks Git over HTTP, such as Bitbucket and Azure DevOps",
 		API:        "none",
 		Credential: "HTTP Basic, with the user name or `git`",
 	},
 }
+
+// Budget is that of Git's own protocol, which servers limit apart from their APIs, if at all.
+var Budget = githost.Budget{Unit: "git requests", Draws: func(req *http.Request) bool {
+	return strings.HasSuffix(req.URL.Path, "/git-upload-pack") || strings.HasSuffix(req.URL.Path, "/info/refs")
+}}

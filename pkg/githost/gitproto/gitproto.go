@@ -59,7 +59,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	// Each read has a deadline of its own; the client's would cost a goroutine and a timer a request.
 	untimed := *client
 	untimed.Timeout = 0
-	user, password := githost.Basic(e.Auth)
+	user, password := e.Auth.Basic()
 	h := &host{
 		name:   e.Host(),
 		client: &untimed,
@@ -125,12 +125,12 @@ func (h *host) ask(ctx context.Context, r route, w githost.Wanted) (repo.Observa
 	}
 	// A server that is no use in general is asked one question from then on, by which any version is found again.
 	answer, r := h.advertised(ctx, r, w)
-	if first.Err != nil && githost.Unasked(answer) {
+	if first.Err != nil && answer.Status == repo.NotAsked {
 		return first, r
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lost = githost.Senseless(answer)
+	h.lost = githost.Unhealthy(answer)
 	return answer, r
 }
 
@@ -150,7 +150,7 @@ func mayBeOlder(r route, answer repo.Observation) bool {
 	case githost.Invalid:
 		return !errors.Is(answer.Err, errTooMany)
 	case githost.Temporary:
-		return isOddAnswer(answer.Err)
+		return isOldServer(answer.Err)
 	}
 	return false
 }

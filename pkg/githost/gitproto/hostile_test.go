@@ -19,6 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -50,10 +51,6 @@ func TestHostileServers(t *testing.T) {
 	var astray atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { astray.Add(1) }))
 	defer other.Close()
-	main, err := repo.ParsePattern("main")
-	if err != nil {
-		t.Fatal(err)
-	}
 	const long = 5 * time.Minute // for what must not depend on how fast this machine is
 	for _, test := range []struct {
 		fault   githosttest.FaultKind
@@ -93,7 +90,7 @@ func TestHostileServers(t *testing.T) {
 			for _, url := range []string{allBad.URL + "/app.git", oneBad.URL + "/bad/app.git", oneBad.URL + "/app.git"} {
 				want = append(want, config.Monitor{
 					Source:   config.Source{URL: url, Type: config.Git, Auth: config.Auth{Token: secret.New("${T}", "s3cret")}},
-					Branches: repo.Patterns{main},
+					Branches: repotest.Patterns(t, "main"),
 				})
 			}
 			got := reader.Heads(t.Context(), want)

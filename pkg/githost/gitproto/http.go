@@ -26,7 +26,7 @@ const (
 // lsRefs asks for the branches by protocol version 2, without asking first whether the server speaks it.
 func (h *host) lsRefs(ctx context.Context, r route, w githost.Wanted) repo.Observation {
 	body := lsRefsRequest(r.format, prefixesOf(w.Patterns))
-	req, err := http.NewRequestWithContext(transport.ReadOnly(ctx), http.MethodPost, r.base+uploadPack, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(transport.Mark(ctx, transport.Marks{ReadOnly: true}), http.MethodPost, r.base+uploadPack, bytes.NewReader(body))
 	if err != nil {
 		return h.failed(err)
 	}
@@ -160,12 +160,12 @@ func (h *host) collect(w githost.Wanted, read func(yield func(ref, name string) 
 // failed makes an observation of anything that went wrong on the way to the heads.
 func (h *host) failed(err error) repo.Observation {
 	if said, ok := errors.AsType[remoteError](err); ok {
-		return repo.Observation{Err: githost.NewError(said.kind(), h.name, "%w", err)}
+		return githost.Failed(githost.NewError(said.kind(), h.name, "%w", err))
 	}
 	if _, ok := errors.AsType[protocolError](err); ok {
-		return repo.Observation{Err: githost.NewError(githost.Invalid, h.name, "%w", err)}
+		return githost.Failed(githost.NewError(githost.Invalid, h.name, "%w", err))
 	}
-	return repo.Observation{Err: githost.WrapError(h.name, err)}
+	return githost.Failed(githost.WrapError(h.name, err))
 }
 
 // kind guesses what an ERR packet is about: the protocol has no codes. A server that means something else
@@ -189,8 +189,8 @@ func (e remoteError) kind() githost.Kind {
 	return githost.Temporary
 }
 
-// isOddAnswer reports whether a server failed in a way in which old servers fail at what they do not know.
-func isOddAnswer(err error) bool {
+// isOldServer reports whether a server failed in a way in which old servers fail at what they do not know.
+func isOldServer(err error) bool {
 	if e, ok := errors.AsType[*githost.Error](err); ok && (e.Status == http.StatusInternalServerError || e.Status == http.StatusNotImplemented) {
 		return true
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 const (
@@ -42,15 +42,7 @@ func TestLsRefsRequest(t *testing.T) {
 		{"", []string{"main", "dev.*", "dev-x", "main2"}, "0014command=ls-refs\n0001001eref-prefix refs/heads/dev\n001fref-prefix refs/heads/main\n0000"},
 		{"", []string{"main", "a|b"}, "0014command=ls-refs\n0001001bref-prefix refs/heads/\n0000"},
 	} {
-		var patterns repo.Patterns
-		for _, entry := range test.entries {
-			p, err := repo.ParsePattern(entry)
-			if err != nil {
-				t.Fatal(err)
-			}
-			patterns = append(patterns, p)
-		}
-		if diff := cmp.Diff(test.want, string(lsRefsRequest(test.format, prefixesOf(patterns)))); diff != "" {
+		if diff := cmp.Diff(test.want, string(lsRefsRequest(test.format, prefixesOf(repotest.Patterns(t, test.entries...))))); diff != "" {
 			t.Errorf("branches %q: (-want +got)\n%s", test.entries, diff)
 		}
 	}

@@ -71,7 +71,7 @@ func newPktReader(r io.Reader) *pktReader {
 func (p *pktReader) release() {
 	p.r.Reset(nil)
 	if cap(p.buf) > usualAnswer {
-		p.buf = nil // one odd line must not stay for ever
+		p.buf = nil // one long line must not stay for ever
 	}
 	pktReaders.Put(p)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
-	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -65,9 +65,8 @@ func open(t *testing.T, s *server, user, token string) githost.Host {
 	base := transport.NewTransport()
 	t.Cleanup(base.CloseIdleConnections)
 	h, err := gitproto.Open(githost.Endpoint{
-		Type:   config.Git,
-		Origin: s.URL,
-		Auth:   config.Auth{Username: secret.New("${U}", user), Token: secret.New("${T}", token)},
+		Account: githost.Account{Type: config.Git, Origin: s.URL},
+		Auth:    config.Auth{Username: secret.New("${U}", user), Token: secret.New("${T}", token)},
 	}, transport.NewClient(base, "test", 0))
 	if err != nil {
 		t.Fatal(err)
@@ -77,15 +76,7 @@ func open(t *testing.T, s *server, user, token string) githost.Host {
 
 func wanted(t *testing.T, url string, entries ...string) githost.Wanted {
 	t.Helper()
-	w := githost.Wanted{URL: url}
-	for _, entry := range entries {
-		p, err := repo.ParsePattern(entry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Patterns = append(w.Patterns, p)
-	}
-	return w
+	return githost.Wanted{URL: url, Patterns: repotest.Patterns(t, entries...)}
 }
 
 // heads asks for one repository and returns its heads.

@@ -65,8 +65,8 @@ func TestHostThatIsDown(t *testing.T) {
 						if _, up := some[500]; up {
 							longest = max(longest, time.Since(start))
 						}
-						if took := time.Since(start); name != "hangs" && name != "maintenance" && took > 11*time.Second {
-							t.Errorf("minute %d: an answer took %s, want it at once when nothing more is sent", minute, took)
+						if elapsed := time.Since(start); name != "hangs" && name != "maintenance" && elapsed > 11*time.Second {
+							t.Errorf("minute %d: an answer took %s, want it at once when nothing more is sent", minute, elapsed)
 						}
 						for i, o := range some {
 							if down := i < 500; down != (o.Err != nil) || down && kindOf(o) != githost.Temporary && kindOf(o) != githost.Denied {
@@ -136,7 +136,7 @@ func TestRevokedToken(t *testing.T) {
 		r, want := plain(t, net, "old", 20, "a.example")
 		minutes(t, 60, r, want, func(minute int, got []repo.Observation) {
 			for i, o := range got {
-				if kindOf(o) != githost.Denied || minute > 0 && (!o.Cached || !strings.Contains(o.Err.Error(), "restart Sentry")) {
+				if kindOf(o) != githost.Denied || minute > 0 && (o.Status == repo.Fresh || !strings.Contains(o.Err.Error(), "restart Sentry")) {
 					t.Fatalf("minute %d, %s: got %+v, want it denied and a way out", minute, want[i].URL, o)
 				}
 			}
@@ -205,7 +205,7 @@ func TestLimits(t *testing.T) {
 					net.servers["a.example"], net.times["a.example"] = test.serve, nil
 				}
 				net.mu.Unlock()
-				if minute > 1 && time.Since(start) < test.after && (kindOf(got[19]) == "" || !got[19].Cached) {
+				if minute > 1 && time.Since(start) < test.after && (kindOf(got[19]) == "" || got[19].Status == repo.Fresh) {
 					t.Errorf("%s: minute %d: got %+v, want the error, cached", name, minute, got[19])
 				}
 			})
@@ -241,7 +241,7 @@ func TestLimitInAnAnswer(t *testing.T) {
 		}})
 		want := []config.Monitor{monitor(t, config.Git, "https://a.example/1", "", "main")}
 		minutes(t, 10, &n.Reader, want, func(minute int, got []repo.Observation) {
-			if limited := minute < 5; limited != (kindOf(got[0]) == githost.RateLimited) || limited && minute > 0 != got[0].Cached {
+			if limited := minute < 5; limited != (kindOf(got[0]) == githost.RateLimited) || limited && minute > 0 != (got[0].Status != repo.Fresh) {
 				t.Errorf("minute %d: got %+v", minute, got[0])
 			}
 		})
@@ -262,10 +262,10 @@ func TestRepositoryThatFails(t *testing.T) {
 		r, want := plain(t, net, "", 20, "a.example")
 		cached := 0
 		minutes(t, 60, r, want, func(minute int, got []repo.Observation) {
-			if kindOf(got[0]) != githost.Temporary || kindOf(got[19]) != "" || got[19].Cached {
+			if kindOf(got[0]) != githost.Temporary || kindOf(got[19]) != "" || got[19].Status != repo.Fresh {
 				t.Errorf("minute %d: got %+v, and %+v beside it", minute, got[0], got[19])
 			}
-			if got[0].Cached {
+			if got[0].Status != repo.Fresh {
 				cached++
 			}
 		})

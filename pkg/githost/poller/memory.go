@@ -2,7 +2,6 @@ package poller
 
 import (
 	"errors"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -23,10 +22,9 @@ type memory struct {
 	heads   []head          // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
 	cost    int             // of heads, in bytes
 	err     *githost.Error  // of the last look
-	read    time.Time       // when the look that gave heads began
+	read    time.Time       // when the look that gave heads began; zero when it is due again
 	tried   time.Time       // when the last look began
 	breaker breaker.Breaker // of a repository that fails while others answer
-	late    bool            // it was due in the last round, and time or budget did not suffice
 	phase   uint64          // when in a sweep it has its turn
 
 	validator     repo.Validator // for the next question; nil when the host gave none, and when there is no room for it
@@ -41,26 +39,12 @@ type head struct {
 	sha    repo.SHA
 }
 
-func newMemory(key []byte) *memory {
-	h := fnv.New64a()
-	_, _ = h.Write(key)
-	return &memory{phase: h.Sum64()}
-}
-
-// forget drops what was not asked for lately, a few times in that time. It is called with Reader.mu held.
-func (e *endpoint) forget(now time.Time) {
-	if now.Sub(e.cleared) < forgetAfter/4 {
-		return
-	}
-	e.cleared = now
-	maps.DeleteFunc(e.memory, func(_ string, m *memory) bool { return now.Sub(m.wanted) > forgetAfter })
-}
-
-// forget drops endpoints that were not asked for lately, such as those of a token that was replaced: some live for
-// an hour. It is called with r.mu held.
-func (r *Reader) forget(now time.Time) {
+// forget drops the repositories that nobody asked for since then, and the endpoints, such as those of a token that was
+// replaced: some live for an hour. It is called with r.mu held.
+func (r *Reader) forget(since time.Time) {
 	maps.DeleteFunc(r.endpoints, func(_ githost.Account, e *endpoint) bool {
-		if now.Sub(e.wanted) <= forgetAfter {
+		maps.DeleteFunc(e.memory, func(_ string, m *memory) bool { return m.wanted.Before(since) })
+		if !e.wanted.Before(since) {
 			return false
 		}
 		e.closeIdle()
@@ -72,7 +56,7 @@ func (r *Reader) forget(now time.Time) {
 // remember keeps a good answer of a look that began at that time, if its heads take no more than so many bytes: a
 // repository whose heads are not kept is read again the next time. Its strings may be parts of a long text.
 func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) {
-	m.err, m.late, m.read = nil, false, began
+	m.err, m.read = nil, began
 	m.breaker.Close()
 	if m.knows(heads) {
 		return
@@ -98,12 +82,12 @@ func (m *memory) validate(o repo.Observation, room int) {
 	if e, failed := errors.AsType[*githost.Error](o.Err); o.Validator == nil && failed && e.Kind != githost.NoBranch {
 		return
 	}
-	m.validator, m.validatorCost = o.Validator, 0
+	m.validator, m.validatorCost = nil, 0
 	if o.Validator == nil {
 		return
 	}
-	if m.validatorCost = o.Validator.Cost(); m.validatorCost > room {
-		m.validator, m.validatorCost = nil, 0
+	if cost := o.Validator.Cost(); cost <= room {
+		m.validator, m.validatorCost = o.Validator, cost
 	}
 }
 
@@ -128,26 +112,20 @@ func (m *memory) fail(err *githost.Error, began time.Time, alone bool) {
 	}
 }
 
-// good reports whether the last look gave heads.
-func (m *memory) good() bool { return m.err == nil && !m.read.IsZero() }
-
-// due reports whether a sweep of that length has come to the repository since it was read: each has its
-// turn at another moment of the sweep. It comes once within every sweep.
+// due reports whether a repository has to be read whatever hints say: the last look gave no heads, or a sweep of that
+// length has come to it since. Each has its turn at another moment of the sweep, once within every sweep.
 func (m *memory) due(now time.Time, sweep time.Duration) bool {
 	since := time.Duration((uint64(now.UnixNano()) - m.phase%uint64(sweep)) % uint64(sweep))
-	return m.read.Before(now.Add(-since))
+	return m.err != nil || m.read.Before(now.Add(-since))
 }
 
-// recall returns what is remembered of the heads, or of their absence.
+// recall returns the heads that are remembered.
 func (m *memory) recall() repo.Observation {
-	if m.err != nil {
-		return repo.Observation{Err: m.err, Cached: true}
-	}
 	heads := make(map[string]repo.SHA, len(m.heads))
 	for _, h := range m.heads {
 		heads[h.branch.Value()] = h.sha
 	}
-	return repo.Observation{Heads: heads, Cached: true}
+	return repo.Observation{Heads: heads, Status: repo.Cached}
 }
 
 // order compares two repositories by what is to be read first: who failed comes after the others, because the first

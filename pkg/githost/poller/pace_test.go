@@ -18,8 +18,8 @@ func TestRequestsAreSpread(t *testing.T) {
 					t.Fatalf("repository %d: %v", i, o.Err)
 				}
 			}
-			if took := time.Since(start); took > 25*time.Second {
-				t.Errorf("%d requests took %s, want about 20s", n, took)
+			if elapsed := time.Since(start); elapsed > 25*time.Second {
+				t.Errorf("%d requests took %s, want about 20s", n, elapsed)
 			}
 			times := net.times["a.example"]
 			if gap := times[1].Sub(times[0]); gap < 5*time.Millisecond {
@@ -42,8 +42,8 @@ func TestFirstAnswerLetsTheOthersGo(t *testing.T) {
 		r, want := plain(t, net, "", 8, "a.example")
 		start := time.Now()
 		r.Heads(t.Context(), want)
-		if took := time.Since(start); took > time.Second {
-			t.Errorf("8 requests took %s, want no wait but for the first answer", took)
+		if elapsed := time.Since(start); elapsed > time.Second {
+			t.Errorf("8 requests took %s, want no wait but for the first answer", elapsed)
 		}
 	})
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
-	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -47,7 +46,7 @@ func TestQuotaOfGoodAnswers(t *testing.T) {
 					}
 					silent := minute > 0 && minute < test.silent
 					for _, o := range got {
-						if silent != (kindOf(o) == githost.RateLimited && o.Cached) && minute > 0 {
+						if silent != (kindOf(o) == githost.RateLimited && o.Status != repo.Fresh) && minute > 0 {
 							t.Fatalf("minute %d: got %+v, want the host to be silent for %d minutes", minute, o, test.silent)
 						}
 					}
@@ -77,7 +76,7 @@ func TestSpent(t *testing.T) {
 		var n *network
 		n = newNetwork(map[string]hostFunc{"https://a.example": func(ctx context.Context, want []githost.Wanted) []repo.Observation {
 			if calls++; calls == 1 {
-				transport.Spent(n.client, "", time.Now().Add(5*time.Minute))
+				n.billed(githost.Bill{Until: time.Now().Add(5 * time.Minute)})
 			}
 			return fixed(ctx, want)
 		}})
@@ -90,7 +89,6 @@ func TestSpent(t *testing.T) {
 		if calls != 6 {
 			t.Errorf("asked %d times, want once before and five times after the limit", calls)
 		}
-		transport.Spent(http.DefaultClient, "", time.Now().Add(time.Hour)) // of no Reader: nothing to tell
 	})
 }
 

@@ -6,11 +6,11 @@ package poller
 import (
 	"cmp"
 	"context"
+	"hash/fnv"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -36,6 +36,7 @@ type Reader struct {
 	Log     *slog.Logger      // nil = nothing is logged
 	Base    http.RoundTripper // shared by all endpoints; nil = one of Network for each
 	Network *transport.Network
+	Billed  func(githost.Bill) // takes what answers say that requests cost, from several goroutines; may be nil
 	// Sweep is the time within which every repository is read where its Host is a Prefilter. 0 = all are read
 	// every time, and no Prefilter is asked.
 	Sweep time.Duration
@@ -48,36 +49,34 @@ type Reader struct {
 // endpoint is a Host that was opened, and what its client sends requests with.
 type endpoint struct {
 	githost.Endpoint
-	driver    *githost.Driver
-	name      string // host[:port]
-	redactor  githost.Redactor
-	host      githost.Host
-	base      http.RoundTripper
-	gate      *transport.Gate
-	turn      chan struct{}      // of capacity one, full while the host is asked
-	prefilter breaker.Breaker    // of who has the turn
-	memory    map[string]*memory // by the key of what is wanted; its values are of who has the turn
+	driver *githost.Driver
+	host   githost.Host
+	base   http.RoundTripper
+	gate   *transport.Gate
+	turn   chan struct{}      // of capacity one, full while the host is asked
+	hints  breaker.Breaker    // of who has the turn
+	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
 	slowTold time.Time // when the log said that the host is slow; of who has the turn
 
-	wanted, cleared time.Time // when it was last asked for, and its memory cleared of what nobody asks for
-
-	cached, late atomic.Int64 // see EndpointStats
-
 	// Of who holds Reader.mu:
-	told   EndpointStats
-	toldAt time.Time // when the log said told
+	wanted       time.Time // when it was last asked for
+	cached, late int       // see EndpointStats
+	told         EndpointStats
+	toldAt       time.Time // when the log said told
 }
 
 // batch is what one call asks one endpoint for.
 type batch struct {
-	endpoint *endpoint
-	want     []githost.Wanted
-	memory   []*memory       // of want[i]
-	known    map[*memory]int // index in want
-	asked    []asked         // in the order of the caller's list
-	few      bool            // read without a hint
-	room     *githost.Room
+	endpoint  *endpoint
+	want      []githost.Wanted
+	memory    []*memory         // of want[i]
+	known     map[*memory]int   // index in want
+	asked     []asked           // in the order of the caller's list
+	total     int               // repositories of the endpoint, with those that are not asked for now
+	prefilter githost.Prefilter // nil when the Host is none, or everything is read each time
+	sweep     time.Duration
+	room      *githost.Room
 }
 
 // asked says that entry index of the caller's list is want[at]: equal repositories are asked for once.
@@ -98,7 +97,7 @@ func (r *Reader) Heads(ctx context.Context, want []config.Monitor) []repo.Observ
 	return answers
 }
 
-// Each is Heads for who does not want to wait for the slowest: it calls answered for each endpoint as soon
+// Each is Heads for callers that do not want to wait for the slowest: it calls answered for each endpoint as soon
 // as that has returned, with its observations by their index in want. The calls come one at a time, from
 // this goroutine, and together cover want.
 func (r *Reader) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
@@ -109,7 +108,11 @@ func (r *Reader) Each(ctx context.Context, want []config.Monitor, answered func(
 	answers := make(chan map[int]repo.Observation, len(batches))
 	for _, b := range batches {
 		go func() {
-			answers <- b.spread(r.ask(ctx, b))
+			got, some := r.ask(ctx, b), make(map[int]repo.Observation, len(b.asked))
+			for _, a := range b.asked {
+				some[a.index] = got[a.at]
+			}
+			answers <- some
 		}()
 	}
 	for range batches {
@@ -122,12 +125,6 @@ func (r *Reader) SetSweep(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Sweep = d
-}
-
-func (r *Reader) sweep() time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.Sweep
 }
 
 // Close closes the connections that are kept between calls. The Reader can be used again.
@@ -144,6 +141,9 @@ func (r *Reader) Close() {
 func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]repo.Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.endpoints == nil {
+		r.endpoints, r.Log = make(map[githost.Account]*endpoint), cmp.Or(r.Log, slog.New(slog.DiscardHandler))
+	}
 	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
 	now := time.Now()
@@ -157,18 +157,19 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 		e.wanted = now
 		b := byEndpoint[e]
 		if b == nil {
-			b = &batch{endpoint: e, known: make(map[*memory]int)}
+			b = &batch{endpoint: e, known: make(map[*memory]int), sweep: r.Sweep}
+			if r.Sweep > 0 {
+				b.prefilter, _ = e.host.(githost.Prefilter)
+			}
 			byEndpoint[e] = b
 			order = append(order, b)
 		}
 		key = b.add(i, githost.Wanted{URL: m.URL, Patterns: m.Branches}, now, key[:0])
 	}
+	r.forget(now.Add(-forgetAfter))
 	for _, b := range order {
-		b.endpoint.forget(now)
-		b.room = githost.NewRoom(len(order), len(b.want))
-		b.few = len(b.want) <= fewRepositories || 2*len(b.want) < len(b.endpoint.memory)
+		b.room, b.total = githost.NewRoom(len(order), len(b.want)), len(b.endpoint.memory)
 	}
-	r.forget(now)
 	return order, wrong
 }
 
@@ -181,7 +182,9 @@ func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []by
 	}
 	m := b.endpoint.memory[string(key)]
 	if m == nil {
-		m = newMemory(key)
+		h := fnv.New64a()
+		_, _ = h.Write(key)
+		m = &memory{phase: h.Sum64()}
 		b.endpoint.memory[string(key)] = m
 	}
 	at, ok := b.known[m]
@@ -196,95 +199,66 @@ func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []by
 	return key
 }
 
-// spread returns the answers to b.want by the index in the caller's list. Equal repositories share their heads.
-func (b *batch) spread(answers []repo.Observation) map[int]repo.Observation {
-	some := make(map[int]repo.Observation, len(b.asked))
-	for _, a := range b.asked {
-		some[a.index] = answers[a.at]
-	}
-	return some
-}
-
-// unsupported stands for the driver of a type that there is none for.
-var unsupported githost.Driver
-
 // endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be
 // opened is tried again by the next call.
 func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
-	known := r.Hosts.Of(s.Type)
-	driver := cmp.Or(known, &unsupported)
+	driver := r.Hosts.Of(s.Type)
+	if driver == nil {
+		return nil, githost.NewError(githost.Invalid, "sentry.yaml", "repo_type %.40q is not supported", s.Type)
+	}
 	account := driver.AccountOf(s)
-	name := account.Host()
-	if name == "" {
+	if account.Host() == "" {
 		return nil, githost.NewError(githost.Invalid, "repo_url", "it is not a URL of the form https://host/path")
 	}
 	if e, ok := r.endpoints[account]; ok {
 		return e, nil
 	}
-	if known == nil {
-		return nil, githost.NewError(githost.Invalid, name, "repo_type %.40q is not supported", s.Type)
-	}
 	base := r.Base
 	if base == nil {
 		base = r.Network.Transport()
 	}
-	opened := githost.Endpoint{Type: s.Type, Origin: account.Origin, APIURL: s.APIURL, Auth: s.Auth}
-	gate := transport.NewGate(base, opened, r.timeout()/10)
 	e := &endpoint{
-		Endpoint: opened,
+		Endpoint: githost.Endpoint{Account: account, Auth: s.Auth},
 		driver:   driver,
-		name:     name,
 		base:     base,
-		gate:     gate,
 		turn:     make(chan struct{}, 1),
 		memory:   make(map[string]*memory),
 	}
-	e.redactor.Host, e.redactor.Secrets = name, e.Secrets()
-	var err error
-	if e.host, err = driver.Open(e.Endpoint, transport.NewClient(gate, r.Version, r.timeout())); err != nil {
-		return nil, e.redacted(&githost.Error{Kind: githost.Invalid, Host: name, Err: err})
+	e.gate = transport.NewGate(base, e.Endpoint, r.timeout()/10)
+	e.Billed = func(b githost.Bill) {
+		e.gate.Spent(b.Resource, b.Until)
+		if r.Billed != nil {
+			r.Billed(b)
+		}
 	}
-	if r.endpoints == nil {
-		r.endpoints = make(map[githost.Account]*endpoint)
+	var err error
+	if e.host, err = driver.Open(e.Endpoint, transport.NewClient(e.gate, r.Version, r.timeout())); err != nil {
+		return nil, e.gate.Redact(&githost.Error{Kind: githost.Invalid, Host: e.Host(), Err: err})
 	}
 	r.endpoints[account] = e
 	r.order = append(r.order, e)
 	return e, nil
 }
 
-func (r *Reader) timeout() time.Duration {
-	if r.Timeout > 0 {
-		return r.Timeout
-	}
-	return DefaultTimeout
-}
+func (r *Reader) timeout() time.Duration { return cmp.Or(r.Timeout, DefaultTimeout) }
 
 // ask returns one observation for each of b.want, within the deadline and a moment of grace. A Host serves
 // one call at a time. One that ignores its context is left behind, and not asked again until it returned.
 func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 	e := b.endpoint
-	ctx, cancel := githost.WithTimeout(ctx, e.name, r.timeout())
+	ctx, cancel := githost.WithTimeout(ctx, e.Host(), r.timeout())
 	defer cancel()
-	start, before := time.Now(), e.stats()
-	all := func(err error) []repo.Observation {
-		answers := make([]repo.Observation, len(b.want))
-		for i := range answers {
-			answers[i] = githost.Failed(githost.WrapError(e.name, err))
-		}
-		return answers
-	}
+	start, before := time.Now(), e.gate.Status()
+	done := make(chan []repo.Observation, 1)
 	select {
 	case e.turn <- struct{}{}:
+		go func() {
+			defer func() { <-e.turn }()
+			done <- r.round(ctx, b)
+		}()
 	case <-ctx.Done():
-		e.late.Add(int64(len(b.want)))
-		return all(githost.NewError(githost.Temporary, e.name, "still busy with an earlier request: %w", context.Cause(ctx)))
+		done <- b.all(githost.NotAsked(githost.NewError(githost.Temporary, e.Host(), "still busy with an earlier request: %w", context.Cause(ctx))))
 	}
-	done := make(chan []repo.Observation, 1)
-	go func() {
-		defer func() { <-e.turn }()
-		done <- r.round(ctx, b)
-	}()
-
 	var answers []repo.Observation
 	select {
 	case answers = <-done:
@@ -292,28 +266,11 @@ func (r *Reader) ask(ctx context.Context, b *batch) []repo.Observation {
 		select {
 		case answers = <-done:
 		case <-time.After(grace):
-			answers = all(githost.WrapError(e.name, context.Cause(ctx)))
+			answers = b.all(githost.WrapError(e.Host(), context.Cause(ctx)))
 		}
 	}
-	failures := 0
-	for i := range answers {
-		if answers[i].Err != nil {
-			failures++
-		}
-	}
-	r.logRound(e, before, len(b.want), failures, time.Since(start))
+	r.count(e, before, answers, time.Since(start))
 	return answers
 }
-
-func (r *Reader) log() *slog.Logger {
-	if r.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return r.Log
-}
-
-// redacted is what every error passes: it becomes an *Error with a host, one line, without the endpoint's credential,
-// whoever made it.
-func (e *endpoint) redacted(err error) *githost.Error { return e.redactor.Redact(err) }
 
 func (e *endpoint) closeIdle() { (&http.Client{Transport: e.base}).CloseIdleConnections() }

@@ -21,6 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -46,7 +47,7 @@ func fixed(_ context.Context, want []githost.Wanted) []repo.Observation {
 type network struct {
 	Reader
 	hosts  map[string]hostFunc
-	client *http.Client // of the host that was opened last
+	billed func(githost.Bill) // of the host that was opened last
 	mu     sync.Mutex
 	opens  []string
 	asked  []string
@@ -59,8 +60,8 @@ func newNetwork(hosts map[string]hostFunc) *network {
 	return n
 }
 
-func (n *network) open(e githost.Endpoint, c *http.Client) (githost.Host, error) {
-	n.client = c
+func (n *network) open(e githost.Endpoint, _ *http.Client) (githost.Host, error) {
+	n.billed = e.Billed
 	n.opens = append(n.opens, fmt.Sprintf("%s %s %s", e.Type, e.Origin, e.APIURL))
 	if e.Origin == "https://broken.example" {
 		return nil, fmt.Errorf("api_url does not suit token %s", e.Auth.Token.Reveal())
@@ -83,7 +84,7 @@ func monitor(t *testing.T, kind config.HostType, url, token string, entries ...s
 	t.Helper()
 	return config.Monitor{
 		Source:   config.Source{URL: url, Type: kind, Auth: config.Auth{Token: secret.New("${TOKEN}", token)}},
-		Branches: patterns(t, entries...),
+		Branches: repotest.Patterns(t, entries...),
 	}
 }
 
@@ -110,19 +111,6 @@ const (
 	good = "map[main:" + sha1 + "]"
 )
 
-func patterns(t *testing.T, entries ...string) repo.Patterns {
-	t.Helper()
-	var ps repo.Patterns
-	for _, entry := range entries {
-		p, err := repo.ParsePattern(entry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ps = append(ps, p)
-	}
-	return ps
-}
-
 func TestReaderGroups(t *testing.T) {
 	n := newNetwork(nil)
 	want := []config.Monitor{
@@ -141,7 +129,7 @@ func TestReaderGroups(t *testing.T) {
 		n.asked = nil
 		got := n.Heads(t.Context(), want)
 		if diff := cmp.Diff([]string{good, good, good, good, good, good, good,
-			`a.example: invalid: repo_type "gitlab" is not supported`,
+			`sentry.yaml: invalid: repo_type "gitlab" is not supported`,
 			"repo_url: invalid: it is not a URL of the form https://host/path",
 			"broken.example: invalid: api_url does not suit token [redacted]",
 		}, texts(t, got)); diff != "" {
@@ -221,8 +209,8 @@ func TestReaderIsolatesHosts(t *testing.T) {
 		if diff := cmp.Diff(append([]string{good, good, slow, deaf}, rest...), texts(t, n.Heads(t.Context(), want))); diff != "" {
 			t.Errorf("first cycle (-want +got)\n%s", diff)
 		}
-		if took := time.Since(start); took > 22*time.Second {
-			t.Errorf("took %s, want little more than the timeout of 20s", took)
+		if elapsed := time.Since(start); elapsed > 22*time.Second {
+			t.Errorf("took %s, want little more than the timeout of 20s", elapsed)
 		}
 		time.Sleep(time.Minute)
 		busy := "deaf.example: temporary: still busy with an earlier request: deaf.example: temporary: no answer within 20s: context deadline exceeded"
@@ -250,8 +238,8 @@ func TestReaderIsInterrupted(t *testing.T) {
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
 		got := n.Heads(ctx, []config.Monitor{monitor(t, config.Git, "https://slow.example/1", "", "main")})
-		if took := time.Since(start); took != time.Second {
-			t.Errorf("took %s, want it to end when the context does, after 1s", took)
+		if elapsed := time.Since(start); elapsed != time.Second {
+			t.Errorf("took %s, want it to end when the context does, after 1s", elapsed)
 		}
 		if diff := cmp.Diff([]string{"slow.example: temporary: interrupted before it answered"}, texts(t, got)); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)

@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -26,142 +27,134 @@ const fewRepositories = 3
 // has the endpoint's turn.
 func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 	e, began := b.endpoint, time.Now()
-	answers := make([]repo.Observation, len(b.want))
 	if s := e.gate.Status(); s.Why != nil && s.Resource == "" {
-		for i := range answers {
-			answers[i] = repo.Observation{Err: s.Why, Cached: true}
-		}
-		e.late.Add(int64(len(answers)))
-		return answers
+		return b.all(githost.NotAsked(s.Why))
 	}
+	answers := make([]repo.Observation, len(b.want))
 	for i, m := range b.memory {
 		b.want[i].Validator, b.want[i].Room = m.validator, b.room
 	}
 	changed, probe := r.changed(ctx, b, began)
 	var read []int
-	cached, late := 0, 0
 	for i, m := range b.memory {
 		switch {
 		case m.breaker.State(began) == breaker.Open:
-			answers[i] = m.recall()
-			late++
-		case changed != nil && !changed[i] && m.good() && !m.late && !m.due(began, r.sweep()):
+			answers[i] = repo.Observation{Err: m.err, Status: repo.NotAsked}
+		case changed != nil && !changed[i] && !m.due(began, b.sweep):
 			answers[i] = m.recall()
 			b.room.Give(-m.cost)
-			cached++
 		default:
 			read = append(read, i)
 		}
 	}
 	if len(read) > 0 {
-		late += r.read(ctx, b, read, began, probe, answers)
+		r.read(ctx, b, read, began, probe, answers)
 	}
-	e.cached.Add(int64(cached))
-	e.late.Add(int64(late))
 	return answers
 }
 
+// all returns the answers when one error is that of all repositories.
+func (b *batch) all(err error) []repo.Observation {
+	return slices.Repeat([]repo.Observation{githost.Failed(err)}, len(b.want))
+}
+
 // changed returns for each of b.want whether its heads may have changed, or nil when all are to be read. probe says that
-// the host's last answer made no sense, so that it is to be tried with one repository.
+// the host's last answer was unhealthy, so that it is to be tried with one repository.
 func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (changed []bool, probe bool) {
 	e := b.endpoint
-	prefilter, ok := r.prefilter(e)
-	down, senseless := e.gate.HalfOpen(began)
-	if !ok || b.few || e.prefilter.State(began) == breaker.Open || down || senseless {
-		e.gate.Begin(began, transport.MaxProbes)
-		return nil, senseless
+	down, unhealthy := e.gate.Begin(began, transport.MaxProbes)
+	if b.prefilter == nil || len(b.want) <= fewRepositories || 2*len(b.want) < b.total || e.hints.State(began) == breaker.Open || down || unhealthy {
+		return nil, unhealthy
 	}
 	// Hints that fail must not look like a host that does.
 	e.gate.Begin(began, 1)
 	before := e.gate.Status().Requests
-	ctx, cancel := githost.WithTimeout(ctx, e.name, r.timeout()/3)
+	ctx, cancel := githost.WithTimeout(ctx, e.Host(), r.timeout()/3)
 	defer cancel()
-	var err error
-	if fault := r.survive(e, func() { changed, err = prefilter.Changed(ctx, b.want) }); fault != nil {
-		err = fault
-	}
-	if err == nil && len(changed) != len(b.want) {
-		err = fmt.Errorf("%d hints for %d repositories", len(changed), len(b.want))
-	}
+	err := r.survive(e, func() (err error) {
+		if changed, err = b.prefilter.Changed(ctx, b.want); err == nil && len(changed) != len(b.want) {
+			err = fmt.Errorf("%d hints for %d repositories", len(changed), len(b.want))
+		}
+		return err
+	})
+	probes := transport.MaxProbes
+	asked := e.gate.Status().Requests > before
 	if err == nil {
-		e.prefilter.Close()
-		if e.gate.Status().Requests == before { // then the heads are what is asked for first
-			e.gate.Begin(began, transport.MaxProbes)
+		e.hints.Close()
+		if !asked { // then the heads are what is asked for first
+			e.gate.Begin(began, probes)
 		}
 		return changed, false
 	}
-	clean, asked, probes := e.redacted(err), e.gate.Status().Requests > before, transport.MaxProbes
 	if asked {
 		probes--
 	}
+	clean := e.gate.Redact(err)
 	limited := clean.Kind == githost.RateLimited
 	if !limited || asked { // else a limit that is known, and says nothing against the hints
-		e.prefilter.Fail(began, clean)
+		e.hints.Fail(began, clean)
 	}
 	if limited && asked {
 		e.gate.Exhaust(clean)
 	}
-	r.log().Debug("the host does not tell what changed; reading all", "host", e.name, "err", clean)
+	r.Log.Debug("the host does not tell what changed; reading all", "host", e.Host(), "err", clean)
 	e.gate.Begin(began, probes)
-	return nil, clean.Kind == githost.Invalid && githost.Senseless(githost.Failed(clean))
+	return nil, clean.Kind == githost.Invalid && githost.Unhealthy(githost.Failed(clean))
 }
 
-// prefilter returns what an endpoint offers to tell changes by, if it is to be used.
-func (r *Reader) prefilter(e *endpoint) (githost.Prefilter, bool) {
-	p, ok := e.host.(githost.Prefilter)
-	return p, ok && r.sweep() > 0
-}
-
-// read asks the Host for the repositories with these indexes, writes what it gave into answers, and returns
-// how many there was no budget or no time for. Those that failed last time come after the others.
-func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, probe bool, answers []repo.Observation) (late int) {
+// read asks the Host for the repositories with these indexes, writes what it gave into answers, and remembers that. Those
+// that failed last time come after the others.
+func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, probe bool, answers []repo.Observation) {
 	e := b.endpoint
 	e.gate.SpreadOver(len(indexes))
 	slices.SortStableFunc(indexes, func(i, j int) int { return b.memory[i].order(b.memory[j]) })
-	failing := len(indexes)
-	for failing > 0 && b.memory[indexes[failing-1]].err != nil {
-		failing--
-	}
-	var fault *githost.Error
-	probed := 0
+	var fault error
+	rest := indexes
 	if probe {
-		probed = 1
-		fault = r.heads(ctx, b, indexes[:1], answers)
-		if first := answers[indexes[0]]; githost.Senseless(first) {
-			for _, i := range indexes[1:] {
-				answers[i] = githost.Failed(githost.NotAsked(githost.WrapError(e.name, first.Err)))
+		fault, rest = r.heads(ctx, b, indexes[:1], answers), indexes[1:]
+		if first := answers[indexes[0]]; githost.Unhealthy(first) {
+			for _, i := range rest {
+				answers[i] = githost.Failed(githost.NotAsked(githost.WrapError(e.Host(), first.Err)))
 			}
-			probed = len(indexes)
+			rest = nil
 		}
 	}
-	fault = cmp.Or(fault, r.heads(ctx, b, indexes[min(probed, failing):failing], answers), r.heads(ctx, b, indexes[max(probed, failing):], answers))
-	works := !e.gate.End() && fault == nil && !b.senseless(indexes, probe, answers)
-	return r.learn(b, indexes, began, answers, works, ctx.Err() != nil)
+	good := 0
+	for good < len(rest) && b.memory[rest[good]].err == nil {
+		good++
+	}
+	fault = cmp.Or(fault, r.heads(ctx, b, rest[:good], answers), r.heads(ctx, b, rest[good:], answers))
+	judged := indexes
+	if fault != nil { // which says nothing about the host
+		judged = nil
+	}
+	works := b.end(judged, probe, answers) && fault == nil
+	r.learn(b, indexes, began, answers, works, ctx.Err() != nil)
 }
 
-// senseless reports whether the host is taken for one whose answers make no sense, after a round in which repositories
-// were read. One repository that breaks must not silence its host: it takes three whose last look was good or that are
-// new, or as many as the host has, however few are asked for now, and none with an answer that makes sense.
-func (b *batch) senseless(indexes []int, probe bool, answers []repo.Observation) bool {
-	sane, fresh := false, 0
+// end ends a round in which repositories were read, and reports whether the host works. One repository that breaks must
+// not silence its host: that is unhealthy after three whose last look was good or that are new, or as many as the host
+// has, however few are asked for now, and none with a healthy answer.
+func (b *batch) end(indexes []int, probe bool, answers []repo.Observation) (works bool) {
+	healthy, fresh := false, 0
 	var last *githost.Error
 	for _, i := range indexes {
 		switch o := answers[i]; {
-		case githost.Senseless(o):
-			last = githost.WrapError(b.endpoint.name, o.Err)
+		case githost.Unhealthy(o):
+			last = githost.WrapError(b.endpoint.Host(), o.Err)
 			if b.memory[i].err == nil {
 				fresh++
 			}
-		case !errors.Is(o.Err, githost.ErrNotAsked) && !errors.Is(o.Err, githost.ErrAddress):
-			sane = true
+		case o.Status == repo.Fresh && !errors.Is(o.Err, githost.ErrAddress):
+			healthy = true
 		}
 	}
-	all := probe || fresh >= min(transport.MaxProbes, len(b.endpoint.memory))
-	return b.endpoint.gate.Judge(sane, all, last)
+	all := probe || fresh >= min(transport.MaxProbes, b.total)
+	return b.endpoint.gate.End(healthy, all, last)
 }
 
 // heads asks the Host for some of b.want and writes what it gave into answers. A fault is of the Host.
-func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []repo.Observation) (fault *githost.Error) {
+func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []repo.Observation) (fault error) {
 	if len(indexes) == 0 {
 		return nil
 	}
@@ -171,99 +164,90 @@ func (r *Reader) heads(ctx context.Context, b *batch, indexes []int, answers []r
 		want[k] = b.want[i]
 	}
 	var got []repo.Observation
-	fault = r.survive(e, func() { got = e.host.Heads(ctx, want) })
-	if fault == nil && len(got) != len(want) {
-		fault = githost.NewError(githost.Invalid, e.name, "%d answers for %d repositories, which is a fault of Sentry: please report it", len(got), len(want))
-	}
+	fault = r.survive(e, func() error {
+		if got = e.host.Heads(ctx, want); len(got) != len(want) {
+			return githost.NewError(githost.Invalid, e.Host(), "%d answers for %d repositories, which is a fault of Sentry: please report it", len(got), len(want))
+		}
+		return nil
+	})
 	for k, i := range indexes {
-		if fault != nil {
+		switch {
+		case fault != nil:
 			answers[i] = githost.Failed(fault)
-		} else if answers[i] = got[k]; got[k].Err != nil {
-			answers[i].Err = e.redacted(got[k].Err)
+		case got[k].Err != nil:
+			answers[i] = githost.Failed(e.gate.Redact(got[k].Err))
+			answers[i].Validator = got[k].Validator
+		default:
+			answers[i] = got[k]
 		}
 	}
 	return fault
 }
 
-// learn remembers what was answered, and returns for how many repositories nothing was sent. works says that
-// the host works, so that an error is the repository's own; timeUp that the time was up.
-func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.Observation, works, timeUp bool) (late int) {
+// learn remembers what was answered. works says that the host works, so that an error is the repository's own; timeUp
+// that the time was up.
+func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.Observation, works, timeUp bool) {
 	e := b.endpoint
-	_, hints := r.prefilter(e)
-	read, limited, slow := false, false, 0
+	read, limited, late := false, false, 0
 	room, validators := b.room.Size(), b.room.Size() // what is left to keep from one to the next call
 	for _, m := range b.memory {
 		room -= m.cost
 		validators -= m.validatorCost
 	}
 	for turn, i := range indexes {
-		m := b.memory[i]
+		m, o := b.memory[i], &answers[i]
+		err, _ := errors.AsType[*githost.Error](o.Err)
 		// What was under way when the time was up may be well: the host is slow. It comes first the next time too.
-		unasked := errors.Is(answers[i].Err, githost.ErrNotAsked) || timeUp && works && r.ranOut(answers[i].Err)
-		if !unasked {
+		if timeUp && works && err != nil && err.Kind == githost.Temporary && (o.Status == repo.NotAsked || githost.TimedOut(err, r.timeout())) {
+			o.Status = repo.Late
+			late++
+		}
+		if o.Status == repo.Fresh {
 			m.tried = began.Add(time.Duration(turn)) // the order in which they have their next turn
 		}
 		validators += m.validatorCost
-		m.validate(answers[i], validators)
+		m.validate(*o, validators)
 		validators -= m.validatorCost
-		answers[i].Validator = nil
-		if answers[i].Err == nil {
-			heads := answers[i].Heads
-			if !hints {
+		o.Validator = nil
+		switch {
+		case o.Status != repo.Fresh:
+			m.read = time.Time{} // it is due
+		case err != nil:
+			if err.Kind == githost.RateLimited {
+				e.gate.Exhaust(err)
+				limited = true
+			}
+			m.fail(err, began, works && err.Kind != githost.RateLimited)
+		default:
+			heads := o.Heads
+			if b.prefilter == nil {
 				heads = nil // nobody will ask for them
 			}
 			room += m.cost
 			m.remember(heads, began, room)
 			room -= m.cost
 			read = true
-			continue
 		}
-		err := *githost.WrapError(e.name, answers[i].Err)
-		answers[i] = githost.Failed(&err)
-		switch {
-		case unasked:
-			if err.Late = timeUp && works && err.Kind == githost.Temporary; err.Late {
-				slow++
-			}
-			answers[i], m.late = repo.Observation{Err: githost.NotAsked(&err), Cached: true}, true
-			late++
-			continue
-		case err.Kind == githost.RateLimited:
-			e.gate.Exhaust(&err)
-			m.fail(&err, began, false)
-			limited = true
-		default:
-			m.fail(&err, began, works)
-		}
-		m.late = timeUp
 	}
 	if read && !limited {
 		e.gate.Grant()
 	}
-	if slow > 0 && began.Sub(e.slowTold) >= time.Hour {
+	if late > 0 && began.Sub(e.slowTold) >= time.Hour {
 		e.slowTold = began
-		r.log().Warn("the host is too slow for one cycle to read all: the rest is late, and read first in the next",
-			"host", e.name, "credential", githost.CredentialOf(e.Auth), "repositories", len(b.want), "late", slow)
+		r.Log.Warn("the host is too slow for one cycle to read all: the rest is late, and read first in the next",
+			"host", e.Host(), "credential", e.Auth.Label(), "repositories", len(b.want), "late", late)
 	}
-	return late
-}
-
-// ranOut reports whether an error is that the time of a whole round was up, and not that of one repository.
-func (r *Reader) ranOut(err error) bool {
-	limit, ok := githost.TimeLimit(err)
-	return ok && limit == r.timeout()
 }
 
 // survive calls f, which calls a Host. A Host decodes what strangers send it, with libraries that are not
 // ours: if it panics, that is the end of this answer and not of the program.
-func (r *Reader) survive(e *endpoint, f func()) (fault *githost.Error) {
+func (r *Reader) survive(e *endpoint, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			text := secret.Redact(fmt.Sprint(p), e.Secrets()...)
-			r.log().Error("reading the answer of a host panicked", "host", e.name, "err", githost.OneLine(text), "stack", string(debug.Stack()))
-			fault = githost.NewError(githost.Invalid, e.name, "the answer could not be read, which is a fault of Sentry: please report the stack in the log")
+			r.Log.Error("reading the answer of a host panicked", "host", e.Host(), "err", oneline.Of(text, 300), "stack", string(debug.Stack()))
+			err = githost.NewError(githost.Invalid, e.Host(), "the answer could not be read, which is a fault of Sentry: please report the stack in the log")
 		}
 	}()
-	f()
-	return nil
+	return f()
 }

@@ -1,17 +1,14 @@
 package poller
 
 import (
-	"log/slog"
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // EndpointStats is what became of one endpoint since the Reader was made.
 type EndpointStats struct {
-	Type   config.HostType
 	Host   string // host[:port]
 	Cached int    // observations that the host's hints made needless to read
 	Late   int    // observations that limits, backoff or time kept from being read
@@ -29,55 +26,55 @@ func (r *Reader) Stats() []EndpointStats {
 	return all
 }
 
+// stats is called with Reader.mu held.
 func (e *endpoint) stats() EndpointStats {
-	return EndpointStats{Type: e.Type, Host: e.name, Cached: int(e.cached.Load()), Late: int(e.late.Load()), Status: e.gate.Status()}
+	return EndpointStats{Host: e.Host(), Cached: e.cached, Late: e.late, Status: e.gate.Status()}
 }
 
-// logRound tells at debug level what became of an endpoint since before.
-func (r *Reader) logRound(e *endpoint, before EndpointStats, repositories, failures int, took time.Duration) {
-	after := e.stats()
-	args := []any{"host", e.name, "repositories", repositories, "cached", after.Cached - before.Cached, "late", after.Late - before.Late,
-		"failed", failures, "requests", after.Requests - before.Requests, "took", took}
-	if !after.Until.IsZero() {
-		args = append(args, after.wait()...)
+// count counts what became of a round, and logs it: at debug level what was asked, at higher ones that the endpoint is not
+// asked any more, and once an hour all that it was asked, so that the log of any day says what Sentry costs a host and
+// what came late. before is of when the round began.
+func (r *Reader) count(e *endpoint, before transport.Status, answers []repo.Observation, duration time.Duration) {
+	cached, late, failed := 0, 0, 0
+	for _, o := range answers {
+		switch o.Status {
+		case repo.Cached:
+			cached++
+		case repo.NotAsked, repo.Late:
+			late++
+		}
+		if o.Err != nil {
+			failed++
+		}
 	}
-	if after.Why != nil && (before.Why == nil || before.Resource != after.Resource) {
-		e.logSilence(r.log(), after)
-	}
-	r.log().Debug("asked for heads", args...)
-	r.logHour(e)
-}
-
-// logSilence tells that an endpoint is not asked any more, and why.
-func (e *endpoint) logSilence(log *slog.Logger, s EndpointStats) {
-	args := []any{"host", e.name, "credential", githost.CredentialOf(e.Auth), "err", s.Why}
-	if s.Revoked {
-		log.Error("the credential is not sent again until it is another one", args...)
-		return
-	}
-	log.Warn("the host is not asked for a while", append(args, s.wait()...)...)
-}
-
-// wait returns, for the log, until when what is not asked.
-func (s EndpointStats) wait() []any {
-	if s.Resource == "" {
-		return []any{"until", s.Until}
-	}
-	return []any{"until", s.Until, "resource", s.Resource}
-}
-
-// logHour tells once an hour what an endpoint was asked since the last time, so that the log of any day says what
-// Sentry costs a host and what came late.
-func (r *Reader) logHour(e *endpoint) {
 	r.mu.Lock()
-	now, before, since := e.stats(), e.told, e.toldAt
-	due := time.Since(since) >= time.Hour
-	if due {
+	e.cached += cached
+	e.late += late
+	now, told, since := e.stats(), e.told, e.toldAt
+	hour := time.Since(since) >= time.Hour
+	if hour {
 		e.told, e.toldAt = now, time.Now()
 	}
 	r.mu.Unlock()
-	if due && !since.IsZero() {
-		r.log().Info("asked in the last hour", "host", e.name, "credential", githost.CredentialOf(e.Auth), "requests", now.Requests-before.Requests, "failures", now.Failures-before.Failures,
-			"cached", now.Cached-before.Cached, "late", now.Late-before.Late)
+	log := r.Log.With("host", e.Host())
+	var until []any
+	if !now.Until.IsZero() {
+		until = append(until, "until", now.Until)
+	}
+	if now.Resource != "" {
+		until = append(until, "resource", now.Resource)
+	}
+	switch args := []any{"credential", e.Auth.Label(), "err", now.Why}; {
+	case now.Why == nil || before.Why != nil && before.Resource == now.Resource: // nothing new
+	case now.Revoked:
+		log.Error("the credential is not sent again until it is another one", args...)
+	default:
+		log.Warn("the host is not asked for a while", append(args, until...)...)
+	}
+	log.Debug("asked for heads", append([]any{"repositories", len(answers), "cached", cached, "late", late, "failed", failed,
+		"requests", now.Requests - before.Requests, "duration", duration}, until...)...)
+	if hour && !since.IsZero() {
+		log.Info("asked in the last hour", "credential", e.Auth.Label(), "requests", now.Requests-told.Requests,
+			"failures", now.Failures-told.Failures, "cached", now.Cached-told.Cached, "late", now.Late-told.Late)
 	}
 }

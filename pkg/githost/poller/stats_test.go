@@ -42,7 +42,7 @@ func TestLogOfAHostThatIsNotAsked(t *testing.T) {
 		says        string
 	}{
 		"down":    {status(502), 6, 12, `level=WARN msg="the host is not asked for a while" host=a.example credential=$TOKEN err="a.example: temporary: HTTP 502: the server has a problem" until=`},
-		"login":   {senseless, 6, 12, `level=WARN msg="the host is not asked for a while" host=a.example credential=$TOKEN err="a.example: invalid: HTTP 418: is this`},
+		"login":   {loginPage, 6, 12, `level=WARN msg="the host is not asked for a while" host=a.example credential=$TOKEN err="a.example: invalid: HTTP 418: is this`},
 		"limited": {status(429, "Retry-After", "1200"), 3, 3, `level=WARN msg="the host is not asked for a while" host=a.example credential=$TOKEN err="a.example: rate limited: HTTP 429: asked too often" until=`},
 		"revoked": {status(401), 1, 1, `level=ERROR msg="the credential is not sent again until it is another one" host=a.example credential=$TOKEN err="a.example: denied: HTTP 401: the credential was refused 3 times in a row`},
 	} {
@@ -65,4 +65,4 @@ func TestLogOfAHostThatIsNotAsked(t *testing.T) {
 	}
 }
 
-func senseless(req *http.Request) (*http.Response, error) { return status(http.StatusTeapot)(req) }
+func loginPage(req *http.Request) (*http.Response, error) { return status(http.StatusTeapot)(req) }

@@ -76,7 +76,7 @@ func TestSweep(t *testing.T) {
 				if o.Heads["main"] != sha1 || o.Heads["dev"] != sha2 || len(o.Heads) != 2 {
 					t.Fatalf("minute %d, repository %d: got %v", minute, i, o)
 				}
-				if !o.Cached {
+				if o.Status == repo.Fresh {
 					fresh++
 				}
 			}
@@ -183,7 +183,7 @@ func TestHintsThatLie(t *testing.T) {
 				}
 				for i, o := range r.Heads(t.Context(), want) {
 					url := want[i].URL
-					if kindOf(o) == githost.NoBranch && o.Cached {
+					if kindOf(o) == githost.NoBranch && o.Status != repo.Fresh {
 						t.Fatalf("seed %d, minute %d, %s: %v, want it to be asked again", seed, minute, url, o)
 					}
 					if o.Err != nil || maps.Equal(o.Heads, h.heads[url]) {
@@ -193,7 +193,7 @@ func TestHintsThatLie(t *testing.T) {
 					for _, s := range past[url] {
 						was = was || maps.Equal(o.Heads, s.heads) && time.Since(s.until) < sweep+interval
 					}
-					if !o.Cached || !was {
+					if o.Status == repo.Fresh || !was {
 						t.Fatalf("seed %d, minute %d, %s: got %+v, want %v, or what it was within %s", seed, minute, url, o, h.heads[url], sweep+interval)
 					}
 				}
@@ -201,4 +201,28 @@ func TestHintsThatLie(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A hint is told once. What it names is read in the first round that can, also when a limit kept it from the first.
+func TestHintThatALimitKeepsFromBeingUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, moved = 10, "https://a.example/3"
+		h, r, want := hinting(t, n, 24*time.Hour)
+		r.Heads(t.Context(), want)
+		h.heads[moved]["main"] = sha2
+		h.changed = func(url string) bool { return url == moved }
+		h.wrong = func(string) *githost.Error {
+			return githost.NotAsked(githost.NewError(githost.RateLimited, "a.example", "points"))
+		}
+		time.Sleep(time.Minute)
+		if o := r.Heads(t.Context(), want)[3]; o.Status != repo.NotAsked {
+			t.Fatalf("while the limit lasts: got %+v, want it not to be asked", o)
+		}
+		h.changed = func(string) bool { return false }
+		h.wrong = func(string) *githost.Error { return nil }
+		time.Sleep(time.Minute)
+		if o := r.Heads(t.Context(), want)[3]; o.Status != repo.Fresh || o.Heads["main"] != sha2 {
+			t.Errorf("once the limit is over: got %+v, want main at %s", o, sha2)
+		}
+	})
 }

@@ -59,61 +59,47 @@ func quietProxy(find func(*http.Request) (*url.URL, error)) func(*http.Request) 
 func UserAgent(version string) string { return "sentry/" + version }
 
 // NewClient returns the client that a Host gets. On top of base it sends User-Agent: sentry/<version>;
-// retries reads (see ReadOnly); fails an answer that is larger than 64 MiB after decompression; follows
+// retries reads (see Marks); fails an answer that is larger than 64 MiB after decompression; follows
 // at most five redirects, and none that leads to another origin or would turn a POST into a GET. timeout
 // bounds one request with its retries and redirects; 0 leaves that to the context. A credential is never
 // sent to another origin than the one that was asked.
 func NewClient(base http.RoundTripper, version string, timeout time.Duration) *http.Client {
 	return &http.Client{
-		Transport:     &retry{next: &agent{next: base, names: []string{UserAgent(version)}}},
+		Transport:     &client{next: base, names: []string{UserAgent(version)}},
 		CheckRedirect: checkRedirect,
 		Timeout:       timeout,
 	}
 }
 
-// agent names us to the server and bounds what it answers.
-type agent struct {
-	next  http.RoundTripper
-	names []string // one
-}
-
-func (a *agent) RoundTrip(req *http.Request) (*http.Response, error) {
+// send sends a request once.
+func (c *client) send(req *http.Request) (*http.Response, error) {
 	named := *req // a whole clone costs more than all else that is ours in a request
 	named.Header = maps.Clone(req.Header)
-	named.Header["User-Agent"] = a.names
-	resp, err := a.next.RoundTrip(&named)
+	named.Header["User-Agent"] = c.names
+	resp, err := c.next.RoundTrip(&named)
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &bounded{body: resp.Body, host: githost.HostOf(req.URL), left: maxBody}
+	resp.Body = &bounded{ReadCloser: resp.Body, host: githost.HostOf(req.URL), left: maxBody}
 	return resp, nil
 }
 
 // bounded fails once more than left bytes were read. It counts what the transport has decompressed, so
 // a small answer that unpacks to gigabytes ends here too.
 type bounded struct {
-	body io.ReadCloser
+	io.ReadCloser
 	host string
 	left int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
-	if b.left < 0 {
-		return 0, githost.NewError(githost.Invalid, b.host, "the answer is larger than %d MiB", maxBody>>20)
-	}
 	// One byte more than allowed tells an answer of exactly the limit from a larger one.
-	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1]
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
+	if b.left -= int64(n); b.left >= 0 {
+		return n, err
 	}
-	n, err := b.body.Read(p)
-	b.left -= int64(n)
-	if b.left < 0 {
-		return n - 1, githost.NewError(githost.Invalid, b.host, "the answer is larger than %d MiB", maxBody>>20)
-	}
-	return n, err
+	return max(0, n-1), githost.NewError(githost.Invalid, b.host, "the answer is larger than %d MiB", maxBody>>20)
 }
-
-func (b *bounded) Close() error { return b.body.Close() }
 
 // checkRedirect decides about the request that would follow a redirect. Its errors are *Error, which
 // WrapError finds again inside of what http.Client returns.

@@ -135,7 +135,7 @@ func TestRedirects(t *testing.T) {
 	} {
 		req := get(t, server.URL+test.path)
 		if test.method == "POST" {
-			req, _ = http.NewRequestWithContext(ReadOnly(t.Context()), "POST", server.URL+test.path, strings.NewReader("query"))
+			req, _ = http.NewRequestWithContext(Mark(t.Context(), Marks{ReadOnly: true}), "POST", server.URL+test.path, strings.NewReader("query"))
 		}
 		req.Header.Set("Authorization", "Bearer s3cret")
 		_, err := read(testClient(t), req)

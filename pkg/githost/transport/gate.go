@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,10 +29,9 @@ const (
 // spreads the requests of a round, which is what one call of a Reader asks. In a round the first request goes alone, and
 // the others once it was answered; failures end it.
 type Gate struct {
-	next     http.RoundTripper
-	name     string           // host[:port]
-	redactor githost.Redactor // with any secrets, a 401 is about the credential, and not only about a repository
-	patience time.Duration
+	githost.Redactor // with any Secrets, a 401 is about the credential, and not only about a repository
+	next             http.RoundTripper
+	patience         time.Duration
 
 	mu   sync.Mutex
 	news chan struct{} // closed when those who wait shall look again; nil when nobody waits
@@ -39,7 +40,7 @@ type Gate struct {
 
 	refused   breaker.Breaker // the credential
 	down      breaker.Breaker
-	senseless breaker.Breaker // it answers nothing that makes sense, as a login page or one of a maintenance
+	unhealthy breaker.Breaker // it answers, and not as such a host does: with a login page, or one of a maintenance
 	quotas    quotas
 	refusals  int            // 401 in a row
 	failure   *githost.Error // the last one
@@ -63,66 +64,43 @@ type round struct {
 // NewGate returns the budget of an endpoint. patience is how long the first request of a round may keep the others waiting
 // before one more goes.
 func NewGate(base http.RoundTripper, e githost.Endpoint, patience time.Duration) *Gate {
-	return &Gate{next: base, name: e.Host(), redactor: githost.Redactor{Host: e.Host(), Secrets: e.Secrets()}, patience: patience, quotas: make(quotas)}
+	return &Gate{next: base, Redactor: githost.Redactor{Host: e.Host(), Secrets: e.Secrets()}, patience: patience, quotas: make(quotas)}
 }
 
-// open returns the breaker that keeps the whole endpoint from being asked, nil when none does.
-func (g *Gate) open(now time.Time) *breaker.Breaker {
-	for _, b := range []*breaker.Breaker{&g.refused, g.quotas[""], &g.down, &g.senseless} {
-		if b != nil && b.State(now) == breaker.Open {
-			return b
-		}
-	}
-	return nil
-}
-
-// HalfOpen reports whether a host that is to be asked was down when it was asked last, or made no sense.
-func (g *Gate) HalfOpen(now time.Time) (down, senseless bool) {
+// Begin begins a round, and reports whether the host was down when it was asked last, or unhealthy. The round is over once
+// so many requests failed and none was answered, or one of a host that was down.
+func (g *Gate) Begin(now time.Time, probes int) (down, unhealthy bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.down.State(now) != breaker.Closed, g.senseless.State(now) != breaker.Closed
-}
-
-// Begin begins a round that is over once so many requests failed and none was answered. A host that was down gets one.
-func (g *Gate) Begin(now time.Time, probes int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.down.State(now) != breaker.Closed {
+	if down = g.down.State(now) != breaker.Closed; down {
 		probes = 1
 	}
 	g.round = round{began: now, probes: probes, flying: g.flying, launched: g.launched}
-	g.limiter.spreadOver(0)
+	g.limiter.spacing = spacing(0)
+	return down, g.unhealthy.State(now) != breaker.Closed
 }
 
-// End ends a round and reports whether the host failed as a whole in it.
-func (g *Gate) End() bool {
+// End ends a round and reports whether the host works. It is down when nothing answered. It is unhealthy when an answer
+// speaks against its health, of which err is the last, none was healthy, and all that were asked say so or it was so before.
+func (g *Gate) End(healthy, all bool, err *githost.Error) (works bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.answered > 0 || g.failed == 0 {
-		return false
-	}
-	g.down.Fail(g.began, g.failure)
-	return true
-}
-
-// Judge reports whether the host is taken for one that makes no sense: it opens for err, the last answer without sense, if
-// all say so that were asked, or if it was so before. Such a host is as good as down.
-func (g *Gate) Judge(sane, all bool, err *githost.Error) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	before := g.senseless.State(g.began) != breaker.Closed
 	switch {
-	case sane:
-		g.senseless.Close()
-	case err != nil && (all || before):
-		g.senseless.Fail(g.began, err)
+	case g.answered == 0 && g.failed > 0:
+		g.down.Fail(g.began, g.failure)
+		return false
+	case healthy:
+		g.unhealthy.Close()
+	case err != nil && (all || g.unhealthy.State(g.began) != breaker.Closed):
+		g.unhealthy.Fail(g.began, err)
 	}
-	return g.senseless.State(g.began) != breaker.Closed
+	return g.unhealthy.State(g.began) == breaker.Closed
 }
 
 // RoundTrip implements http.RoundTripper.
 func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := g.enter(req.Context()); err != nil {
+	marks := marksOf(req)
+	if err := g.enter(req.Context(), marks.Resource); err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
@@ -131,19 +109,17 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := g.next.RoundTrip(req)
 	if err == nil {
 		// A quota is known to be used up before the first request is turned away for it, and before others go.
-		if until, spent := spentUntil(resp.Header, time.Now()); spent {
-			g.Exhaust(spentError(g.name, usedUp(resp), until))
-		}
+		g.Spent(usedUp(resp), spentUntil(resp.Header, time.Now()))
 	}
-	g.leave(resp, err, isForMany(req.Context()))
+	g.leave(resp, err, marks.ForMany)
 	return resp, err
 }
 
 // enter returns when a request may go out, or why it may not.
-func (g *Gate) enter(ctx context.Context) error {
+func (g *Gate) enter(ctx context.Context, resource string) error {
 	var turn time.Time
 	for {
-		wait, news, err := g.admit(ctx, &turn)
+		wait, news, err := g.admit(ctx, resource, &turn)
 		if err != nil {
 			return githost.NotAsked(err)
 		}
@@ -156,16 +132,16 @@ func (g *Gate) enter(ctx context.Context) error {
 
 // admit lets a request out, or returns how long it has to wait at most, and for what news, until it asks
 // again. turn is when its own time has come; zero until it is given one.
-func (g *Gate) admit(ctx context.Context, turn *time.Time) (time.Duration, <-chan struct{}, *githost.Error) {
+func (g *Gate) admit(ctx context.Context, resource string, turn *time.Time) (time.Duration, <-chan struct{}, *githost.Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	quota := g.quotas.of(resourceOf(ctx))
+	_, quota := g.quotas.longest("", resource)
 	if wait := quota.Until().Sub(now); wait > 0 && wait <= maxWait && fits(ctx, wait) {
 		return wait, g.awaited(), nil
 	}
 	if ctx.Err() != nil {
-		return 0, nil, githost.WrapError(g.name, context.Cause(ctx))
+		return 0, nil, githost.WrapError(g.Host, context.Cause(ctx))
 	}
 	if err := cmp.Or(g.refused.Why(now), quota.Why(now), g.over); err != nil {
 		return 0, nil, err
@@ -221,9 +197,9 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 	}
 	var said *githost.Error
 	if err != nil {
-		said = g.redactor.Redact(err)
+		said = g.Redact(err)
 	} else if resp.StatusCode >= http.StatusBadRequest {
-		said = StatusError(g.name, resp, nil)
+		said = StatusError(g.Host, resp, nil)
 	}
 	switch {
 	case said != nil && (err != nil || said.Kind == githost.Temporary || said.Status == http.StatusProxyAuthRequired):
@@ -235,7 +211,7 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 		return
 	case said != nil && said.Kind == githost.RateLimited:
 		g.exhaust(said)
-	case said != nil && said.Status == http.StatusUnauthorized && len(g.redactor.Secrets) > 0:
+	case said != nil && said.Status == http.StatusUnauthorized && len(g.Secrets) > 0:
 		g.refuse()
 	default:
 		g.proven, g.refusals = true, 0
@@ -261,7 +237,7 @@ func (g *Gate) refuse() {
 	g.failures++
 	g.refusals++
 	if g.refusals >= maxRefusals && !g.proven {
-		err := githost.NewError(githost.Denied, g.name, "HTTP 401: the credential was refused %d times in a row and is not sent again: "+
+		err := githost.NewError(githost.Denied, g.Host, "HTTP 401: the credential was refused %d times in a row and is not sent again: "+
 			"put a valid one into auth or the Secret that it comes from (without --env-dir: and restart Sentry)", maxRefusals)
 		err.Status = http.StatusUnauthorized
 		g.refused.Trip(err)
@@ -273,7 +249,7 @@ type Status struct {
 	Requests int            // sent, with what was sent again
 	Failures int            // of them: no answer, a 5xx, or a credential refused
 	Until    time.Time      // the endpoint is not asked before; zero when it is
-	Resource string         // what of it is not asked for before Until, as WithResource names it; "" = all
+	Resource string         // what of it is not asked for before Until, as in Marks; "" = all
 	Revoked  bool           // the credential was refused, and is not sent again
 	Why      *githost.Error // the endpoint is not asked; nil when it is
 }
@@ -284,12 +260,15 @@ func (g *Gate) Status() Status {
 	defer g.mu.Unlock()
 	now := time.Now()
 	s := Status{Requests: g.requests, Failures: g.failures, Revoked: g.refused.State(now) == breaker.Open}
-	b := g.open(now)
-	if b == nil {
-		s.Resource, b = g.quotas.longest(now)
-	}
-	if b != nil {
-		s.Until, s.Why = b.Until(), b.Why(now)
+	_, all := g.quotas.longest("")
+	resource, one := g.quotas.longest(slices.Sorted(maps.Keys(g.quotas))...)
+	for _, b := range []*breaker.Breaker{&g.refused, all, &g.down, &g.unhealthy, one} {
+		if s.Why = b.Why(now); s.Why != nil {
+			if s.Until = b.Until(); b == one {
+				s.Resource = resource
+			}
+			break
+		}
 	}
 	return s
 }

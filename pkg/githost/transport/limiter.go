@@ -24,10 +24,8 @@ type limiter struct {
 	slot    time.Time     // of the next request, without the burst
 }
 
-// spreadOver spreads so many requests.
-func (l *limiter) spreadOver(requests int) {
-	l.spacing = spread / time.Duration(max(slowestRound, requests))
-}
+// spacing returns the time between two of so many requests.
+func spacing(requests int) time.Duration { return spread / time.Duration(max(slowestRound, requests)) }
 
 // take returns when the next request may go. That may be before now.
 func (l *limiter) take(now time.Time) time.Time {
@@ -47,5 +45,5 @@ func (l *limiter) take(now time.Time) time.Time {
 func (g *Gate) SpreadOver(repositories int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.limiter.spreadOver(repositories)
+	g.limiter.spacing = spacing(repositories)
 }

@@ -15,7 +15,7 @@ func TestTurns(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, n := range []int{1000, 10_000, 50_000} {
 		var p limiter
-		p.spreadOver(n)
+		p.spacing = spacing(n)
 		some := max(burst, n*int(shortest/time.Millisecond)/int(spread/time.Millisecond))
 		at := make(map[time.Time]int)
 		var last time.Time
@@ -32,8 +32,8 @@ func TestTurns(t *testing.T) {
 				t.Fatalf("of %d, more than %d turns are at %s after the start", n, 2*some, turn.Sub(now))
 			}
 		}
-		if took := last.Sub(now); took < 18*time.Second || took > 22*time.Second {
-			t.Errorf("%d turns take %s, want 18s to 22s", n, took)
+		if elapsed := last.Sub(now); elapsed < 18*time.Second || elapsed > 22*time.Second {
+			t.Errorf("%d turns take %s, want 18s to 22s", n, elapsed)
 		}
 		if about := n / some; len(at) < about/2 || len(at) > about+about/5 {
 			t.Errorf("%d turns are at %d moments, want about %d", n, len(at), about)
@@ -53,17 +53,17 @@ func TestNewsReachWhoWaits(t *testing.T) {
 		"a limit that an answer tells": func(g *Gate) { answer(g, 1, 429, "300") },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g := NewGate(nil, githost.Endpoint{Origin: "https://a.example"}, 0)
+			g := NewGate(nil, githost.Endpoint{Account: githost.Account{Origin: "https://a.example"}}, 0)
 			g.Begin(time.Now(), MaxProbes)
 			answer(g, 1, 200, "")
 			g.limiter = limiter{spacing: time.Second, slot: time.Now().Add(time.Minute)}
 			left := make(chan error)
-			go func() { left <- g.enter(t.Context()) }()
+			go func() { left <- g.enter(t.Context(), "") }()
 			synctest.Wait()
 			start := time.Now()
 			news(g)
 			err := <-left
-			if waited := time.Since(start); !errors.Is(err, githost.ErrNotAsked) || waited > 0 {
+			if waited, e := time.Since(start), githost.WrapError("", err); !e.Unsent || waited > 0 {
 				t.Errorf("%s: after %s got %v, want at once that nothing is asked", name, waited, err)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
@@ -46,7 +47,7 @@ func (n *Network) Use(p config.Proxy) {
 	c.HTTPSProxy = cmp.Or(p.HTTPS.Reveal(), c.HTTPSProxy)
 	c.NoProxy = cmp.Or(p.None, c.NoProxy)
 	if p.IsSet() {
-		c.NoProxy += "," + config.InCluster
+		c.NoProxy += "," + section.InCluster
 	}
 	find := findProxy(c.ProxyFunc())
 	n.proxy.Store(&find)

@@ -1,73 +1,51 @@
 package transport
 
 import (
-	"context"
 	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 )
 
-// Spent tells the Gate of a Host's client that what the server grants of a resource is used up until then: it is not
-// asked for before, for an hour at most, and what is left of the cycle is late. A time that is over says nothing.
-// Headers that say so need no call: the Gate reads them itself.
-func Spent(c *http.Client, resource string, until time.Time) {
-	r, _ := c.Transport.(*retry)
-	if r == nil {
+// Spent tells that what the server grants of a resource is used up until then: it is not asked for before, for an hour at
+// most, and what is left of the cycle is late. A time that is over says nothing. Headers that say so need no call.
+func (g *Gate) Spent(resource string, until time.Time) {
+	if until = soon(until, time.Now()); until.IsZero() {
 		return
 	}
-	g, ok := r.next.(*agent).next.(*Gate)
-	if until, spent := soon(until, time.Now()); ok && spent {
-		g.Exhaust(spentError(g.name, resource, until))
-	}
-}
-
-func spentError(host, resource string, until time.Time) *githost.Error {
 	of := ""
 	if resource != "" {
 		of = " of " + resource
 	}
-	e := githost.NewError(githost.RateLimited, host, "what it grants this credential%s is used up until %s", of, until.UTC().Format(time.RFC3339))
+	e := githost.NewError(githost.RateLimited, g.Host, "what it grants this credential%s is used up until %s", of, until.UTC().Format(time.RFC3339))
 	e.Until, e.Resource = until, resource
-	return e
+	g.Exhaust(e)
 }
 
-// spentUntil returns until when the headers of an answer say that nothing is left: X-RateLimit-* of GitHub
-// and RateLimit-* of GitLab, which come with good answers, too.
-func spentUntil(h http.Header, now time.Time) (time.Time, bool) {
+// spentUntil returns until when the headers of an answer say that nothing is left, zero when they do not: X-RateLimit-* of
+// GitHub and RateLimit-* of GitLab, which come with good answers, too.
+func spentUntil(h http.Header, now time.Time) time.Time {
 	for _, prefix := range []string{"X-RateLimit-", "RateLimit-"} {
 		if h.Get(prefix+"Remaining") == "0" {
 			if until := namedUntil(h, now, prefix+"Reset"); !until.IsZero() {
-				return until, true
+				return until
 			}
 		}
 	}
-	return time.Time{}, false
+	return time.Time{}
 }
 
-// soon bounds a time that a server names to maxUntil from now, and reports whether it is still to come.
-func soon(until, now time.Time) (time.Time, bool) {
-	if latest := now.Add(maxUntil); until.After(latest) {
-		until = latest
+// soon bounds a time that a server names to maxUntil from now; zero when it is over.
+func soon(until, now time.Time) time.Time {
+	if !until.After(now) {
+		return time.Time{}
 	}
-	return until, until.After(now)
-}
-
-type resourceKey struct{}
-
-// WithResource returns a context that marks the requests made with it as those of a resource that the server
-// counts apart from its others: "core" and "graphql" are GitHub's names, as they stand in X-RateLimit-Resource. When
-// it is used up, requests of other resources go on. A request without a mark is of all that the server has.
-func WithResource(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, resourceKey{}, name)
-}
-
-func resourceOf(ctx context.Context) string {
-	name, _ := ctx.Value(resourceKey{}).(string)
-	return name
+	if latest := now.Add(maxUntil); until.After(latest) {
+		return latest
+	}
+	return until
 }
 
 // usedUp returns the resource of which an answer's headers say that nothing is left, "" when they name none, or
@@ -76,7 +54,7 @@ func usedUp(resp *http.Response) string {
 	if resp.Request == nil || resp.Header.Get("X-RateLimit-Remaining") != "0" {
 		return ""
 	}
-	if name := resourceOf(resp.Request.Context()); name == resp.Header.Get("X-RateLimit-Resource") {
+	if name := marksOf(resp.Request).Resource; name == resp.Header.Get("X-RateLimit-Resource") {
 		return name
 	}
 	return ""
@@ -88,21 +66,11 @@ type quotas map[string]*breaker.Breaker
 // noQuota is never used up.
 var noQuota breaker.Breaker
 
-// of returns the quota that keeps the requests of a resource back the longest.
-func (q quotas) of(resource string) *breaker.Breaker {
-	longest := &noQuota
-	for _, name := range []string{"", resource} {
+// longest returns which of these resources is used up the longest.
+func (q quotas) longest(of ...string) (resource string, longest *breaker.Breaker) {
+	longest = &noQuota
+	for _, name := range of {
 		if b := q[name]; b != nil && b.Until().After(longest.Until()) {
-			longest = b
-		}
-	}
-	return longest
-}
-
-// longest returns the quota that is used up the longest, nil when none is.
-func (q quotas) longest(now time.Time) (resource string, longest *breaker.Breaker) {
-	for _, name := range slices.Sorted(maps.Keys(q)) {
-		if b := q[name]; b.State(now) == breaker.Open && (longest == nil || b.Until().After(longest.Until())) {
 			resource, longest = name, b
 		}
 	}
@@ -114,11 +82,6 @@ func (q quotas) longest(now time.Time) (resource string, longest *breaker.Breake
 func (g *Gate) Exhaust(err *githost.Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !err.Until.After(time.Now()) {
-		unnamed := *err
-		unnamed.Until = time.Time{}
-		err = &unnamed
-	}
 	g.exhaust(err)
 }
 
@@ -129,9 +92,9 @@ func (g *Gate) exhaust(err *githost.Error) {
 		b = &breaker.Breaker{}
 		g.quotas[err.Resource] = b
 	}
-	if !err.Until.IsZero() {
+	if now := time.Now(); err.Until.After(now) {
 		b.OpenUntil(err.Until, err)
-	} else if b.State(time.Now()) != breaker.Open {
+	} else if b.State(now) != breaker.Open {
 		b.Fail(g.began, err)
 	}
 }

@@ -22,33 +22,38 @@ const (
 	maxWait = 10 * time.Second
 )
 
-type readOnlyKey struct{}
-
-// ReadOnly returns a context that marks the POST requests made with it as reads, such as a GraphQL query
-// or ls-refs: sending one again does no harm, so the client may retry it. GET requests need no mark.
-func ReadOnly(ctx context.Context) context.Context {
-	return context.WithValue(ctx, readOnlyKey{}, true)
+// Marks are what a Host says of its requests, which have them in their context.
+type Marks struct {
+	// Resource is what the server counts the request as, apart from others: "core" and "graphql" are GitHub's names, as
+	// they stand in X-RateLimit-Resource. When it is used up, requests of other resources go on. "" = all that there is.
+	Resource string
+	ReadOnly bool // a POST may be sent again, such as ls-refs; a GET may without
+	ForMany  bool // the request is for many repositories, so that what becomes of it is never the affair of a single one
 }
 
-type forManyKey struct{}
+type marksKey struct{}
 
-// ForMany returns a context that marks the requests made with it as ones for many repositories at once, so that
-// what becomes of them is never the affair of a single one.
-func ForMany(ctx context.Context) context.Context {
-	return context.WithValue(ctx, forManyKey{}, true)
+// Mark returns a context for requests with these marks alone.
+func Mark(ctx context.Context, m Marks) context.Context { return context.WithValue(ctx, marksKey{}, m) }
+
+func marksOf(req *http.Request) Marks {
+	m, _ := req.Context().Value(marksKey{}).(Marks)
+	return m
 }
 
-func isForMany(ctx context.Context) bool { return ctx.Value(forManyKey{}) != nil }
+// client is the RoundTripper of a Host's client. It names us to the server, bounds what is answered, and retries.
+//
+// It sends a read again, three times in all, when the connection fails, on 502, 503 and 504, and on 429 and 403 whose
+// Retry-After is at most ten seconds. It waits with exponential backoff and full jitter, and never beyond the context's
+// deadline. A request that timed out is not sent again: a server that hangs would hang again.
+type client struct {
+	next  http.RoundTripper
+	names []string // User-Agent, one
+}
 
-// retry sends a read again, three times in all, when the connection fails, on 502, 503 and 504, and on
-// 429 and 403 whose Retry-After is at most ten seconds. It waits with exponential backoff and full
-// jitter, and never beyond the context's deadline. A request that timed out is not sent again: a server
-// that hangs would hang again.
-type retry struct{ next http.RoundTripper }
-
-func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
+func (c *client) RoundTrip(req *http.Request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
-		resp, err := r.next.RoundTrip(req)
+		resp, err := c.send(req)
 		if attempt == maxAttempts || !repeatable(req) {
 			return resp, err
 		}
@@ -80,7 +85,7 @@ func repeatable(req *http.Request) bool {
 	case http.MethodGet, http.MethodHead:
 		return req.Body == nil || req.GetBody != nil
 	case http.MethodPost:
-		return req.Context().Value(readOnlyKey{}) != nil && req.GetBody != nil
+		return marksOf(req).ReadOnly && req.GetBody != nil
 	}
 	return false
 }
@@ -90,11 +95,11 @@ func pause(resp *http.Response, err error, attempt int) (time.Duration, bool) {
 	backoff := rand.N(firstBackoff << (attempt - 1))
 	if err != nil {
 		var timeout net.Error
-		if errors.Is(err, githost.ErrNotAsked) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-			errors.As(err, &timeout) && timeout.Timeout() {
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 			return 0, false
 		}
-		return backoff, githost.WrapError("", err).Kind == githost.Temporary
+		e := githost.WrapError("", err)
+		return backoff, e.Kind == githost.Temporary && !e.Unsent
 	}
 	now := time.Now()
 	until, told := parseWait(resp.Header.Get("Retry-After"), now)
@@ -103,9 +108,6 @@ func pause(resp *http.Response, err error, attempt int) (time.Duration, bool) {
 	case http.StatusTooManyRequests, http.StatusForbidden:
 		return asked + backoff, told && asked <= maxWait
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		if !told {
-			return backoff, true
-		}
 		return asked + backoff, asked <= maxWait
 	}
 	return 0, false

@@ -18,11 +18,11 @@ import (
 
 // script answers each request with its next step, and the last one for ever.
 type script struct {
-	steps  []step
-	bodies []string      // that were sent
-	closed int           // answers whose body was closed
-	took   time.Duration // until the last request
-	start  time.Time
+	steps   []step
+	bodies  []string      // that were sent
+	closed  int           // answers whose body was closed
+	elapsed time.Duration // until the last request
+	start   time.Time
 }
 
 type step struct {
@@ -39,7 +39,7 @@ func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
 		body = string(b)
 	}
 	s.bodies = append(s.bodies, body)
-	s.took = time.Since(s.start)
+	s.elapsed = time.Since(s.start)
 	if step.err != nil {
 		return nil, step.err
 	}
@@ -98,7 +98,7 @@ func TestRetry(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 				defer cancel()
 				if test.readOnly {
-					ctx = ReadOnly(ctx)
+					ctx = Mark(ctx, Marks{ReadOnly: true})
 				}
 				var body io.Reader
 				if test.method != "GET" {
@@ -114,9 +114,9 @@ func TestRetry(t *testing.T) {
 					status = resp.StatusCode
 					_ = resp.Body.Close()
 				}
-				if status != test.status || len(s.bodies) != test.attempts || s.took < test.least || s.took > test.most {
+				if status != test.status || len(s.bodies) != test.attempts || s.elapsed < test.least || s.elapsed > test.most {
 					t.Errorf("got status %d, error %v, after %d attempts in %s; want %d, %d attempts, %s to %s",
-						status, err, len(s.bodies), s.took, test.status, test.attempts, test.least, test.most)
+						status, err, len(s.bodies), s.elapsed, test.status, test.attempts, test.least, test.most)
 				}
 				answered := 0
 				for i := range s.bodies {
@@ -146,8 +146,8 @@ func TestRetryIsInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = NewClient(s, "", 0).Do(req)
-		if took := time.Since(s.start); !errors.Is(err, cause) || took != time.Second {
-			t.Errorf("got error %v after %s, want the cause after a second", err, took)
+		if elapsed := time.Since(s.start); !errors.Is(err, cause) || elapsed != time.Second {
+			t.Errorf("got error %v after %s, want the cause after a second", err, elapsed)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"encoding/json"
 	"mime"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -57,7 +59,7 @@ func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 
 // quote returns what the server says for people, in brackets, or "".
 func quote(resp *http.Response, body []byte) string {
-	const most = 120
+	const most = 120 + len("…")
 	var said struct {
 		Message     any    `json:"message"` // GitLab sometimes sends an object
 		Error       any    `json:"error"`
@@ -76,12 +78,8 @@ func quote(resp *http.Response, body []byte) string {
 	case "text/plain":
 		text = string(body)
 	}
-	text = githost.OneLine(secret.Redact(text, secretsOf(resp)...))
-	if text == "" {
+	if text = oneline.Of(secret.Redact(text, secretsOf(resp)...), most); text == "" {
 		return ""
-	}
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	return " (it says: " + text + ")"
 }
@@ -98,21 +96,12 @@ func secretsOf(resp *http.Response) []string {
 	}
 	var secrets []string
 	for _, name := range credentialHeaders {
-		value := resp.Request.Header.Get(name)
-		if value == "" {
-			continue
+		if value := resp.Request.Header.Get(name); value != "" {
+			secrets = append(secrets, value[strings.Index(value, " ")+1:])
 		}
-		if _, after, ok := strings.Cut(value, " "); ok {
-			value = after
-		}
-		secrets = append(secrets, value)
 	}
 	if user, password, ok := resp.Request.BasicAuth(); ok {
-		// A token may be the user name, with no password.
-		secrets = append(secrets, password)
-		if password == "" {
-			secrets = append(secrets, user)
-		}
+		secrets = append(secrets, cmp.Or(password, user)) // a token may be the user name, with no password
 	}
 	return secrets
 }
@@ -145,10 +134,7 @@ func says(text string, phrases ...string) bool {
 func namedUntil(h http.Header, now time.Time, names ...string) time.Time {
 	for _, name := range names {
 		if at, ok := parseWait(h.Get(name), now); ok {
-			if until, ahead := soon(at, now); ahead {
-				return until
-			}
-			break
+			return soon(at, now)
 		}
 	}
 	return time.Time{}

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"testing"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -33,6 +34,9 @@ type Object = map[string]any
 type Server struct {
 	// Fault is asked before a request is served; true means that it answered.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
+	// User is who asks, and May says what somebody may do: for reviews, all other requests are allowed.
+	User string
+	May  func(user string, what authorizationv1.ResourceAttributes) bool
 	// NoColumn is left out of tables.
 	NoColumn string
 
@@ -130,7 +134,7 @@ func meta(o Object) Object {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f := s.Fault; f != nil && f(w, r) {
+	if f := s.Fault; f != nil && f(w, r) || s.review(w, r) {
 		return
 	}
 	s.mu.Lock()
@@ -148,7 +152,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	old, exists := s.objects[path]
 	switch {
-	case r.Method == http.MethodGet && strings.HasSuffix(path, "s"):
+	case r.Method == http.MethodGet && isCollection(path):
 		s.list(w, r)
 		return
 	case r.Method == http.MethodPost && exists:
@@ -159,6 +163,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case r.Method == http.MethodPut && meta(body)["resourceVersion"] != meta(old)["resourceVersion"]:
 		Refuse(w, http.StatusConflict, metav1.StatusReasonConflict, path+" has been modified")
+		return
+	}
+	if r.URL.Query().Get("dryRun") != "" {
+		answer(w, http.StatusOK, body)
 		return
 	}
 	if r.Method != http.MethodGet {

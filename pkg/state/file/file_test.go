@@ -188,8 +188,8 @@ func TestSaveGivesUpOnTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		err := s.Save(t.Context(), snapshot("e1"))
-		if took := time.Since(start); took < 10*time.Second || took > 11*time.Second {
-			t.Errorf("Save gave up after %s, want 10 s", took)
+		if elapsed := time.Since(start); elapsed < 10*time.Second || elapsed > 11*time.Second {
+			t.Errorf("Save gave up after %s, want 10 s", elapsed)
 		}
 		for _, want := range []string{path, "process " + pid, "--state"} {
 			if err == nil || !strings.Contains(err.Error(), want) {

@@ -107,6 +107,8 @@ make_network() {
   # in place of a wait for a timeout.
   in_node ip route add "$service_cidr" dev eth0 src "$node_ip"
   in_node ip route add unreachable default
+  # Pods reach servers of the tests at $host_ip, which knows no way to pods.
+  in_node iptables --table nat --append POSTROUTING --source "$pod_cidr" --out-interface eth0 --jump MASQUERADE
 }
 
 # end_node ends all processes of the cluster, and with them its namespaces; then removes what is left of it.

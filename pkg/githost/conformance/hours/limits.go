@@ -10,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -67,7 +68,7 @@ func RefusedToken(t *testing.T, h testhost.Host) {
 				cycle := func(kind githost.Kind) {
 					t.Helper()
 					for i, o := range r.Heads(t.Context(), want) {
-						if kind == "" && o.Err != nil || kind != "" && (o.Err == nil && !o.Cached || o.Err != nil && testhost.ErrorOf(t, o).Kind != kind) {
+						if kind == "" && o.Err != nil || kind != "" && (o.Err == nil && o.Status == repo.Fresh || o.Err != nil && testhost.ErrorOf(t, o).Kind != kind) {
 							t.Fatalf("repository %d: %+v, want error %q", i, o, kind)
 						}
 					}

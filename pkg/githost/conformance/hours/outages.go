@@ -99,7 +99,7 @@ func outage(t *testing.T, h testhost.Host, fault testhost.RoundTrip, n int, wasW
 	silent := 0
 	for minute := range 60 {
 		for i, o := range r.Heads(t.Context(), want) {
-			if o.Err == nil && !o.Cached {
+			if o.Err == nil && o.Status == repo.Fresh {
 				t.Fatalf("minute %d, %s: heads %v of a host that is no use", minute, want[i].URL, o.Heads)
 			}
 			e, ok := errors.AsType[*githost.Error](o.Err)

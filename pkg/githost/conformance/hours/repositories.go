@@ -11,6 +11,8 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -31,7 +33,7 @@ func RepositoryWithoutSense(t *testing.T, h testhost.Host) {
 			want := testhost.Monitors(t, h.Driver.Type, n)
 			for i := range want {
 				want[i].Auth.Token = secret.New("${T}", token)
-				want[i].Branches = testhost.Patterns(t, "main", "de.*")
+				want[i].Branches = repotest.Patterns(t, "main", "de.*")
 			}
 			for minute := range 30 {
 				for i, o := range r.Heads(t.Context(), want) {
@@ -69,7 +71,7 @@ func RepositoryToWait(t *testing.T, h testhost.Host) {
 		defer ticker.Stop()
 		for minute := range 59 {
 			for i, o := range r.Heads(t.Context(), want) {
-				if broken := i == 7; broken != (o.Err != nil) || !broken && o.Cached {
+				if broken := i == 7; broken != (o.Err != nil) || !broken && o.Status != repo.Fresh {
 					t.Fatalf("minute %d, repository %d: %+v, want all read but 7", minute, i, o)
 				}
 			}

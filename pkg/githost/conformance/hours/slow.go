@@ -7,19 +7,19 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // SlowHost asserts that a host that is too slow for all of its repositories in one cycle has each of them read in its turn. What a
 // cycle had no time for is counted as late, and comes first in the next one.
 func SlowHost(t *testing.T, h testhost.Host) {
 	synctest.Test(t, func(t *testing.T) {
-		took, n := 10*time.Second, 1500 // an answer
+		delay, n := 10*time.Second, 1500 // an answer
 		if h.OneByOne {
-			took, n = 2*time.Second, 300
+			delay, n = 2*time.Second, 300
 		}
-		r := h.Reader(slowly{&testhost.Wire{Handler: h.Filled(n)}, took}, 0)
+		r := h.Reader(slowly{&testhost.Wire{Handler: h.Filled(n)}, delay}, 0)
 		want := testhost.Monitors(t, h.Driver.Type, n)
 		read := make(map[int]int)
 		const cycles = 20
@@ -29,7 +29,7 @@ func SlowHost(t *testing.T, h testhost.Host) {
 				switch {
 				case o.Err == nil:
 					read[i]++
-				case githost.Unasked(o):
+				case o.Status != repo.Fresh:
 					late++
 				}
 			}
@@ -50,13 +50,13 @@ func SlowHost(t *testing.T, h testhost.Host) {
 
 // slowly is a transport that takes its time.
 type slowly struct {
-	next http.RoundTripper
-	took time.Duration
+	next  http.RoundTripper
+	delay time.Duration
 }
 
 func (s slowly) RoundTrip(req *http.Request) (*http.Response, error) {
 	select {
-	case <-time.After(s.took):
+	case <-time.After(s.delay):
 		return s.next.RoundTrip(req)
 	case <-req.Context().Done():
 		return nil, context.Cause(req.Context()) // as net/http does

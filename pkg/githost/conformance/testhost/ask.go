@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -35,7 +36,7 @@ func Open(t testing.TB, open githost.Open, origin, apiURL, token string) githost
 // OpenOver opens a host behind a transport.
 func OpenOver(t testing.TB, open githost.Open, base http.RoundTripper, origin, apiURL, token string) githost.Host {
 	t.Helper()
-	h, err := open(githost.Endpoint{Origin: origin, APIURL: apiURL, Auth: config.Auth{
+	h, err := open(githost.Endpoint{Account: githost.Account{Origin: origin, APIURL: apiURL}, Auth: config.Auth{
 		Username: secret.New("somebody", "somebody"), Token: secret.New(token, token)}},
 		transport.NewClient(base, "test", time.Hour))
 	if err != nil {
@@ -74,24 +75,10 @@ func ByREST(api *githosttest.API) []githosttest.Request {
 	return rest
 }
 
-// Patterns are branches as in sentry.yaml.
-func Patterns(t testing.TB, entries ...string) repo.Patterns {
-	t.Helper()
-	var ps repo.Patterns
-	for _, e := range entries {
-		p, err := repo.ParsePattern(e)
-		if err != nil {
-			t.Fatalf("ParsePattern(%q) = %v", e, err)
-		}
-		ps = append(ps, p)
-	}
-	return ps
-}
-
 // Wanted is one repository at an origin.
 func Wanted(t testing.TB, origin, path string, branches ...string) githost.Wanted {
 	t.Helper()
-	return githost.Wanted{URL: origin + "/" + path, Patterns: Patterns(t, branches...)}
+	return githost.Wanted{URL: origin + "/" + path, Patterns: repotest.Patterns(t, branches...)}
 }
 
 // ErrorOf returns the *Error of an observation, and fails the test when it holds the token, more than one line, or

@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -28,7 +29,7 @@ func Fuzzed(t *testing.T, open githost.Open, token, text string, answer func(bod
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
 			Body: io.NopCloser(strings.NewReader(said)), Request: req}, nil
 	}), "test", 0)
-	h, err := open(githost.Endpoint{Origin: "http://h.example", Auth: config.Auth{Token: secret.New("${T}", token)}}, client)
+	h, err := open(githost.Endpoint{Account: githost.Account{Origin: "http://h.example"}, Auth: config.Auth{Token: secret.New("${T}", token)}}, client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +63,8 @@ func CheckSane(t *testing.T, want []githost.Wanted, got []repo.Observation) {
 func FuzzWanted(t *testing.T) []githost.Wanted {
 	t.Helper()
 	return []githost.Wanted{
-		{URL: "http://h.example/o/r0", Patterns: Patterns(t, "main")},
-		{URL: "http://h.example/o/r1", Patterns: Patterns(t, "main", "dev")},
-		{URL: "http://h.example/o/r2", Patterns: Patterns(t, "dev.*")},
+		{URL: "http://h.example/o/r0", Patterns: repotest.Patterns(t, "main")},
+		{URL: "http://h.example/o/r1", Patterns: repotest.Patterns(t, "main", "dev")},
+		{URL: "http://h.example/o/r2", Patterns: repotest.Patterns(t, "dev.*")},
 	}
 }

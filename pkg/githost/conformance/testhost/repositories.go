@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -31,7 +32,7 @@ func Monitors(t *testing.T, kind config.HostType, n int) []config.Monitor {
 	want := make([]config.Monitor, n)
 	for i := range want {
 		want[i] = config.Monitor{Source: config.Source{URL: fmt.Sprintf("http://%s.example/o/r%d", kind, i), Type: kind,
-			Auth: config.Auth{Token: secret.New("${T}", Token)}}, Branches: Patterns(t, "main", "dev")}
+			Auth: config.Auth{Token: secret.New("${T}", Token)}}, Branches: repotest.Patterns(t, "main", "dev")}
 	}
 	return want
 }
@@ -41,7 +42,7 @@ func Monitors(t *testing.T, kind config.HostType, n int) []config.Monitor {
 func Batch(t testing.TB, api *githosttest.API, origin string, n int, branches ...string) []githost.Wanted {
 	t.Helper()
 	api.SetToken(Token)
-	patterns := Patterns(t, branches...)
+	patterns := repotest.Patterns(t, branches...)
 	want := make([]githost.Wanted, n)
 	for i := range want {
 		path := fmt.Sprintf("o/r%d", i)

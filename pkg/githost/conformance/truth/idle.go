@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // IdleCycles asserts that a cycle in which nothing changed costs no more than a host says. The sweep is apart: it is so long here
@@ -29,7 +30,7 @@ func idle(t *testing.T, h testhost.Host, c testhost.Idle) {
 	for i := range want {
 		api.Push(fmt.Sprintf("o/r%d", i), "prod", testhost.SHA1)
 		<-time.After(15 * time.Second) // what was pushed to at the same time as the last one is read once more
-		want[i].Branches = testhost.Patterns(t, "main", "dev", "prod")
+		want[i].Branches = repotest.Patterns(t, "main", "dev", "prod")
 	}
 	w := &testhost.Wire{Handler: http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		size := int64(len(testhost.BodyOf(req)))

@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // Told asserts that branches are pushed to, forced back, created and deleted at random for thousands of cycles, as a Reader reads
@@ -70,7 +71,7 @@ func newTruth(t *testing.T, host testhost.Host, sweep time.Duration, lies bool) 
 	h.reader = host.Reader(&testhost.Wire{Handler: http.HandlerFunc(h.serve)}, sweep)
 	for i := range h.want {
 		if i%3 > 0 {
-			h.want[i].Branches = testhost.Patterns(t, "main", "dev.*")
+			h.want[i].Branches = repotest.Patterns(t, "main", "dev.*")
 		}
 		h.heads = append(h.heads, map[string]repo.SHA{"main": testhost.SHA1, "dev": testhost.SHA2})
 		h.past = append(h.past, nil)
@@ -136,7 +137,7 @@ func (h *truth) change(i int) {
 // check compares an answer with what is so, and one from memory with what lately was.
 func (h *truth) check(cycle, i int, o repo.Observation, asked time.Time) {
 	h.Helper()
-	if !o.Cached {
+	if o.Status == repo.Fresh {
 		checkTruth(h.T, cycle, githost.Wanted{URL: h.want[i].URL, Patterns: h.want[i].Branches}, h.heads[i], o)
 		return
 	}
@@ -162,7 +163,7 @@ func checkTruth(t *testing.T, cycle int, w githost.Wanted, truth map[string]repo
 		}
 		return
 	}
-	if o.Err != nil || o.Cached || !maps.Equal(heads, o.Heads) {
+	if o.Err != nil || o.Status != repo.Fresh || !maps.Equal(heads, o.Heads) {
 		t.Fatalf("cycle %d: %s %v (-want +got):\n%s", cycle, w.URL, w.Patterns, cmp.Diff(repo.Observation{Heads: heads}, o))
 	}
 }
@@ -242,7 +243,7 @@ func HintsSurvive(t *testing.T, h testhost.Host) {
 		}
 		for range 3 {
 			for i, o := range r.Heads(t.Context(), all[n:]) {
-				if o.Err != nil || o.Cached {
+				if o.Err != nil || o.Status != repo.Fresh {
 					t.Errorf("QA repository %d: %+v, want it read now", i, o)
 				}
 			}

@@ -42,10 +42,11 @@ var ErrTooMuch = errors.New("the query asks for too much at once")
 
 // Client asks one server with one credential.
 type Client struct {
-	URL   string // of the GraphQL endpoint
-	Host  string // host[:port], for errors
-	Token string // sent as Bearer
-	HTTP  *http.Client
+	URL      string // of the GraphQL endpoint
+	Host     string // host[:port], for errors
+	Token    string // sent as Bearer
+	Resource string // as in transport.Marks
+	HTTP     *http.Client
 }
 
 // Answer is what a server says to a query beside the data. It may hold data and problems at once.
@@ -110,7 +111,7 @@ func (c Client) Ask(ctx context.Context, query string, variables map[string]any,
 	if err != nil {
 		return Answer{}, githost.WrapError(c.Host, err)
 	}
-	req, err := http.NewRequestWithContext(transport.ForMany(ctx), http.MethodPost, c.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(transport.Mark(ctx, transport.Marks{Resource: c.Resource, ForMany: true}), http.MethodPost, c.URL, bytes.NewReader(body))
 	if err != nil {
 		return Answer{}, githost.WrapError(c.Host, err)
 	}

@@ -33,12 +33,12 @@ var (
 // Reader reads one JSON value after the other. The first error ends it: whatever is read then is empty, and Err says
 // why. A value of another kind than is asked for is passed over, and told of by Shape.
 type Reader struct {
-	in    *bufio.Reader
-	err   error
-	odd   bool
-	taken int // values that were read
-	depth int
-	text  []byte
+	in        *bufio.Reader
+	err       error
+	misshapen bool
+	taken     int // values that were read
+	depth     int
+	text      []byte
 }
 
 // New returns a Reader of the JSON that in gives.
@@ -49,9 +49,9 @@ func (r *Reader) Err() error { return r.err }
 
 // Shape returns ErrShape when a value since the last call had another kind than was asked for. null is of all kinds.
 func (r *Reader) Shape() error {
-	odd := r.odd
-	r.odd = false
-	if odd {
+	misshapen := r.misshapen
+	r.misshapen = false
+	if misshapen {
 		return ErrShape
 	}
 	return nil
@@ -147,7 +147,7 @@ func (r *Reader) list(first, last byte) iter.Seq[int] {
 // other passes over a value that is of another kind than was asked for, and begins with c.
 func (r *Reader) other(c byte) {
 	if c != 'n' && r.err == nil {
-		r.odd = true
+		r.misshapen = true
 	}
 	r.Skip()
 }

@@ -118,10 +118,10 @@ func TestShape(t *testing.T) {
 			}
 		}
 		if err := r.Shape(); err != nil {
-			got += field + " is odd "
+			got += field + " has no such shape "
 		}
 	}
-	if want := "name= name is odd d=x e= f is odd "; got != want || r.End() != nil {
+	if want := "name= name has no such shape d=x e= f has no such shape "; got != want || r.End() != nil {
 		t.Errorf("%q and %v, want %q and no error", got, r.End(), want)
 	}
 	r = New(strings.NewReader(`[1,2,3,[4]] `))

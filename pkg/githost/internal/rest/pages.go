@@ -86,7 +86,9 @@ func (p *Pages) Observation(heads *githost.Heads, err error) repo.Observation {
 			p.now = append(p.now, k)
 		}
 	}
-	return repo.Observation{Err: err, Validator: p}
+	o := githost.Failed(err)
+	o.Validator = p
+	return o
 }
 
 // Request is what is asked for of one repository.

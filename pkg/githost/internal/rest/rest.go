@@ -81,7 +81,7 @@ func (e *each) probe(ctx context.Context, asking *sync.WaitGroup) {
 		case <-timer.C:
 			return
 		}
-		if !githost.Senseless(e.answers[i]) {
+		if !githost.Unhealthy(e.answers[i]) {
 			return
 		}
 	}
@@ -98,7 +98,7 @@ func (e *each) one(ctx context.Context, i int) {
 	e.slots <- struct{}{}
 	defer func() { <-e.slots }()
 	if err := e.stop.Load(); err != nil {
-		e.answers[i] = repo.Observation{Err: githost.NotAsked(err)}
+		e.answers[i] = githost.Failed(githost.NotAsked(err))
 		return
 	}
 	e.answers[i] = one(ctx, e.host, e.want[i], e.read)
@@ -113,12 +113,11 @@ func one(ctx context.Context, host string, w githost.Wanted,
 	read func(context.Context, githost.Wanted) repo.Observation) (o repo.Observation) {
 	defer func() {
 		if p := recover(); p != nil {
-			o = repo.Observation{Err: githost.NewError(githost.Invalid, host,
-				"reading the answer panicked, which is a fault of Sentry: %v", p)}
+			o = githost.Failed(githost.NewError(githost.Invalid, host, "reading the answer panicked, which is a fault of Sentry: %v", p))
 		}
 	}()
 	if ctx.Err() != nil {
-		return repo.Observation{Err: githost.NotAsked(Failed(ctx, host, ctx.Err()))}
+		return githost.Failed(githost.NotAsked(Failed(ctx, host, ctx.Err())))
 	}
 	return read(ctx, w)
 }

@@ -12,22 +12,10 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func patterns(t *testing.T, entries ...string) repo.Patterns {
-	t.Helper()
-	var ps repo.Patterns
-	for _, e := range entries {
-		p, err := repo.ParsePattern(e)
-		if err != nil {
-			t.Fatalf("ParsePattern(%q) = %v", e, err)
-		}
-		ps = append(ps, p)
-	}
-	return ps
-}
 
 func TestPrefixes(t *testing.T) {
 	for _, c := range []struct {
@@ -49,7 +37,7 @@ func TestPrefixes(t *testing.T) {
 		{[]string{"a", "b", "c", "d", "e"}, []string{""}},
 		{[]string{"team/x/a", "team/x/b", "team/x/c", "team/x/d", "team/y"}, []string{"team"}},
 	} {
-		if got := Prefixes(patterns(t, c.entries...)); !slices.Equal(got, c.want) {
+		if got := Prefixes(repotest.Patterns(t, c.entries...)); !slices.Equal(got, c.want) {
 			t.Errorf("Prefixes(%q) = %q, want %q", c.entries, got, c.want)
 		}
 	}
@@ -126,7 +114,7 @@ const sha = "1111111111111111111111111111111111111111"
 // What is unchanged is answered from the validator, and an answer without an ETag replaces one with it: the old one is
 // not trusted again.
 func TestPages(t *testing.T) {
-	want := githost.Wanted{Patterns: patterns(t, "b.*")}
+	want := githost.Wanted{Patterns: repotest.Patterns(t, "b.*")}
 	var etags []string
 	for i, page := range []Page{{ETag: "e"}, {Unchanged: true}, {}, {ETag: "f"}, {Unchanged: true}} {
 		branches := i
@@ -159,7 +147,7 @@ func TestPages(t *testing.T) {
 
 // A repository of several requests of which one fails asks the next time by all ETags, the old and the new.
 func TestPagesAfterAnError(t *testing.T) {
-	want := githost.Wanted{Patterns: patterns(t, "b.*")}
+	want := githost.Wanted{Patterns: repotest.Patterns(t, "b.*")}
 	broken := errors.New("broken")
 	for cycle, sent := range []map[string]string{{"a": "", "b": ""}, {"a": "a0", "b": "b0"}, {"a": "a1", "b": "b0"}} {
 		pages, heads := PagesOf(want), githost.NewHeads("h", want)

@@ -2,6 +2,7 @@ package pod
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -13,6 +14,11 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/spelling"
 )
+
+// Decode reads a tree of texts into what into points to, a value of Kubernetes' types; at is what errors call it.
+func Decode(tree, into any, at string) error {
+	return errors.Join(decode(tree, reflect.ValueOf(into).Elem(), field.NewPath(at))...)
+}
 
 // decode reads a tree of texts into a value of Kubernetes' types. It goes on after an error.
 func decode(tree any, v reflect.Value, at *field.Path) []error {
@@ -67,15 +73,11 @@ func decodeStruct(tree any, v reflect.Value, at *field.Path) []error {
 	if !ok {
 		return wrong(at, tree, "a section")
 	}
-	fields := map[string]int{}
-	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		fields[name] = i
-	}
+	fields := fieldsOf(v)
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(section)) {
-		if i, known := fields[key]; known {
-			errs = append(errs, decode(section[key], v.Field(i), at.Child(key))...)
+		if f, known := fields[key]; known {
+			errs = append(errs, decode(section[key], f, at.Child(key))...)
 			continue
 		}
 		known := slices.Sorted(maps.Keys(fields))
@@ -86,6 +88,21 @@ func decodeStruct(tree any, v reflect.Value, at *field.Path) []error {
 		errs = append(errs, fmt.Errorf("%s: is not a known key; %s", at.Child(fmt.Sprintf("%.60q", key)), want))
 	}
 	return errs
+}
+
+// fieldsOf returns the fields of a struct by their names in JSON, with those of the structs that are inlined.
+func fieldsOf(v reflect.Value) map[string]reflect.Value {
+	fields := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" && f.Anonymous {
+			maps.Copy(fields, fieldsOf(v.Field(i)))
+		} else {
+			fields[name] = v.Field(i)
+		}
+	}
+	return fields
 }
 
 func decodeScalar(tree any, v reflect.Value, at *field.Path) []error {

@@ -1,0 +1,135 @@
+package first
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+)
+
+// changedKeys lists the keys that differ, each with what it said and says. What came or went as a whole is one line.
+func changedKeys(before, after map[string]config.Setting) []string {
+	was, is := owners(before), owners(after)
+	lines := map[string]string{}
+	for _, key := range slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after))) {
+		o, old := before[key]
+		n, now := after[key]
+		switch owner := ownerOf(key); {
+		case old && now && o.Same(n):
+		case owner != "" && !was[owner]:
+			lines[owner] = "+ " + owner
+		case owner != "" && !is[owner]:
+			lines[owner] = "- " + owner
+		default:
+			lines[key] = fmt.Sprintf("  %s: %s -> %s", key, shown(o, old), shown(n, now))
+		}
+	}
+	sorted := make([]string, 0, len(lines))
+	for _, key := range slices.Sorted(maps.Keys(lines)) {
+		sorted = append(sorted, lines[key])
+	}
+	return sorted
+}
+
+// ownerOf returns the group or the repository that a key belongs to, such as repositories.rag; "" for other keys.
+func ownerOf(key string) string {
+	parts := strings.SplitN(key, ".", 3)
+	if len(parts) < 3 || parts[0] != "groups" && parts[0] != "repositories" {
+		return ""
+	}
+	return parts[0] + "." + parts[1]
+}
+
+func owners(settings map[string]config.Setting) map[string]bool {
+	all := map[string]bool{}
+	for key := range settings {
+		all[ownerOf(key)] = true
+	}
+	return all
+}
+
+func shown(s config.Setting, given bool) string {
+	if !given {
+		return "(none)"
+	}
+	return fmt.Sprintf("%.100s", s.Text)
+}
+
+// meaning tells what the change means for what is watched.
+func meaning(before, after *config.Config) []string {
+	var lines []string
+	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	b, a := before.Global, after.Global
+	if b.Namespace != a.Namespace || b.Instance != a.Instance {
+		say("Sentry remembers nothing at the new place: every repository is seen for the first time.")
+	}
+	if b.RunsIn() != a.RunsIn() {
+		say("Runs are created in the namespace %s; those in %s stay, and nobody waits for them or prunes them.",
+			cmp.Or(a.RunsIn(), "that is current"), cmp.Or(b.RunsIn(), "that was current"))
+	}
+	for _, r := range after.Repositories {
+		old, ok := before.Lookup(r.Name)
+		if !ok {
+			say("%s: is seen for the first time: %s.", r.Name, firstSight(a.OnFirstSeen))
+			continue
+		}
+		lines = append(lines, changes(old, &r)...)
+	}
+	for _, r := range before.Repositories {
+		if _, ok := after.Lookup(r.Name); ok {
+			continue
+		}
+		say("%s: is forgotten; its PipelineRuns stay, and nobody prunes them.", r.Name)
+		for _, n := range after.Repositories {
+			if _, known := before.Lookup(n.Name); !known && n.Monitor.URL == r.Monitor.URL {
+				say("%s: is another repository than %s to Sentry, though it has the same URL: what is remembered belongs to the name.", n.Name, r.Name)
+			}
+		}
+	}
+	return lines
+}
+
+func firstSight(o config.OnFirstSeen) string {
+	if o == config.DeployFirst {
+		return "its heads are deployed (on_first_seen)"
+	}
+	return "its heads are recorded, and nothing runs (on_first_seen)"
+}
+
+// changes tells what a repository's change means for what is watched of it.
+func changes(old, now *config.Repository) []string {
+	var lines []string
+	if old.Monitor.URL != now.Monitor.URL {
+		lines = append(lines, now.Name+": is read from another URL: heads that differ from those of before are deployed.")
+	}
+	entries := func(r *config.Repository) []string {
+		var all []string
+		for _, p := range r.Monitor.Branches {
+			all = append(all, p.String())
+		}
+		return all
+	}
+	was, is := entries(old), entries(now)
+	if added := without(is, was); len(added) > 0 {
+		lines = append(lines, fmt.Sprintf("%s: branches that only %s matches are new ones, and each is deployed.", now.Name, few(added)))
+	}
+	if gone := without(was, is); len(gone) > 0 {
+		lines = append(lines, fmt.Sprintf("%s: branches that only %s matched are forgotten.", now.Name, few(gone)))
+	}
+	switch {
+	case old.Group == now.Group:
+	case now.Group == "":
+		lines = append(lines, now.Name+": runs by itself, one PipelineRun for each branch.")
+	default:
+		lines = append(lines, fmt.Sprintf("%s: runs with the group %s.", now.Name, now.Group))
+	}
+	return lines
+}
+
+// without returns the texts that are not among others.
+func without(texts, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(texts), func(s string) bool { return slices.Contains(others, s) })
+}

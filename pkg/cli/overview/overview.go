@@ -1,0 +1,275 @@
+// Package overview is what `sentry status` shows of the state and of the runs: which of it was asked for, as a table
+// and for machines. It asks nobody.
+package overview
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/spelling"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// Status is the shape of the command's JSON and YAML.
+type Status struct {
+	Branches []Branch  `json:"branches"`
+	Problems []Problem `json:"problems"`
+	Runs     []Run     `json:"runs"` // newest first
+}
+
+// Branch is a remembered branch.
+type Branch struct {
+	repo.Ref
+	SHA  repo.SHA  `json:"sha"`
+	Runs int       `json:"runs"` // that this branch triggered
+	Time time.Time `json:"time"` // when the SHA was acted upon
+}
+
+// Problem is what keeps a repository or a unit from running.
+type Problem struct {
+	On string `json:"on"` // repository, or unit
+	state.Problem
+}
+
+// Run is one PipelineRun.
+type Run struct {
+	Name    string     `json:"name"`
+	Unit    string     `json:"unit"`
+	Reason  string     `json:"reason"`
+	Created time.Time  `json:"created"`
+	Ended   *time.Time `json:"ended,omitempty"`
+	Refs    []Ref      `json:"refs,omitempty"` // that triggered it
+}
+
+// Ref is one ref that triggered a run.
+type Ref struct {
+	repo.Ref
+	SHA repo.SHA `json:"sha"`
+}
+
+// RefsOf returns the refs of a trigger.
+func RefsOf(t plan.Trigger) []Ref {
+	var refs []Ref
+	for _, c := range t.Refs {
+		refs = append(refs, Ref{c.Ref, c.New})
+	}
+	return refs
+}
+
+// Of returns the status that a state and the runs make.
+func Of(snapshot state.Snapshot, runs []Run) Status {
+	s := Status{Branches: []Branch{}, Problems: []Problem{}, Runs: append([]Run{}, runs...)}
+	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
+		r := snapshot.Repositories[name]
+		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
+			if b, ok := r.Branch(branch); ok {
+				s.Branches = append(s.Branches, Branch{repo.Ref{Repository: name, Branch: branch}, b.SHA, b.N, b.Time})
+			}
+		}
+		if r.Problem != nil {
+			s.Problems = append(s.Problems, Problem{name, *r.Problem})
+		}
+	}
+	problems := snapshot.Problems()
+	for _, unit := range slices.Sorted(maps.Keys(problems)) {
+		s.Problems = append(s.Problems, Problem{unit, problems[unit]})
+	}
+	return s
+}
+
+// Choice is what was asked for: repositories, groups and units, by name. The zero Choice is everything.
+type Choice struct {
+	names   []string
+	members map[string][]string        // repositories by group; those without one are at ""
+	wanted  map[string]map[string]bool // what each name stands for
+	found   map[string]bool
+}
+
+// Choose returns the choice of names. members are the groups' repositories, as far as they are known, and at "" those
+// without a group. A group stands for its members too, and a member for the group in which it runs.
+func Choose(names []string, members map[string][]string) Choice {
+	c := Choice{names, members, map[string]map[string]bool{}, map[string]bool{}}
+	for _, name := range names {
+		c.wanted[name] = map[string]bool{name: true}
+		for group, repositories := range members {
+			switch {
+			case group == "":
+			case group == name:
+				c.wanted[name][naming.GroupLabel(group)] = true
+				for _, r := range repositories {
+					c.wanted[name][r] = true
+				}
+			case slices.Contains(repositories, name):
+				c.wanted[name][naming.GroupLabel(group)] = true
+			}
+		}
+	}
+	return c
+}
+
+// Has reports whether something that is called one of the things was asked for.
+func (c Choice) Has(things ...string) bool {
+	asked := len(c.names) == 0
+	for _, name := range c.names {
+		for _, thing := range things {
+			if c.wanted[name][thing] {
+				c.found[name], asked = true, true
+			}
+		}
+	}
+	return asked
+}
+
+// Run reports whether a run was asked for: by its own name, its unit, or what triggered it.
+func (c Choice) Run(name, unit string, refs []Ref) bool {
+	things := []string{name, unit}
+	for _, r := range refs {
+		things = append(things, r.Repository)
+	}
+	if naming.IsRefLabel(unit) {
+		before, _, _ := strings.Cut(unit, ".")
+		things = append(things, before)
+	}
+	return c.Has(things...)
+}
+
+// Of returns the part of the status that was asked for, and an error where a name is nothing's. Of a repository that is
+// new, any name with a dot may be a unit.
+func (c Choice) Of(s Status) (Status, error) {
+	var known []string
+	chosen := Status{Branches: []Branch{}, Problems: []Problem{}, Runs: []Run{}}
+	for _, b := range s.Branches {
+		known = append(known, b.Repository, naming.RefLabel(b.Ref))
+		if c.Has(b.Repository, naming.RefLabel(b.Ref)) {
+			chosen.Branches = append(chosen.Branches, b)
+		}
+	}
+	for _, p := range s.Problems {
+		before, _, _ := strings.Cut(p.On, ".")
+		known = append(known, p.On)
+		if c.Has(p.On, before) {
+			chosen.Problems = append(chosen.Problems, p)
+		}
+	}
+	for _, r := range s.Runs {
+		known = append(known, r.Unit)
+		if c.Run(r.Name, r.Unit, r.Refs) {
+			chosen.Runs = append(chosen.Runs, r)
+		}
+	}
+	for group, repositories := range c.members {
+		c.Has(append(repositories, group)...)
+		known = append(append(known, group), repositories...)
+	}
+	for _, name := range c.names {
+		before, _, _ := strings.Cut(name, ".")
+		isNew := slices.Contains(c.members[""], before) && !slices.ContainsFunc(s.Branches, func(b Branch) bool { return b.Repository == before })
+		if c.found[name] || isNew {
+			continue
+		}
+		hint := ""
+		if near := spelling.Nearest(name, known); near != "" {
+			hint = fmt.Sprintf(" (did you mean %q?)", near)
+		} else if near := spelling.Nearby(name, known); len(near) > 0 {
+			hint = fmt.Sprintf(" (there is %s)", strings.Join(near, ", "))
+		}
+		return Status{}, fmt.Errorf("nothing is known of a repository, group or unit %.80q%s", name, hint)
+	}
+	return chosen, nil
+}
+
+// Print writes the tables: what keeps things from running, the runs, and then the heads where they are asked for.
+func (s Status) Print(t *term.Table, now time.Time, wide, heads bool) error {
+	if len(s.Problems) > 0 {
+		rows := make([][]any, len(s.Problems))
+		for i, p := range s.Problems {
+			rows[i] = []any{p.On, p.Kind, term.Age(now, p.Since), p.Message}
+		}
+		if err := t.Print([]string{"PROBLEM ON", "KIND", "AGE", "WHAT"}, rows, nil); err != nil {
+			return err
+		}
+	}
+	if len(s.Runs) > 0 {
+		if err := s.printRuns(t, now, wide); err != nil {
+			return err
+		}
+	}
+	if !heads {
+		return nil
+	}
+	rows := make([][]any, len(s.Branches))
+	for i, b := range s.Branches {
+		sha := b.SHA.Short()
+		if wide {
+			sha = string(b.SHA)
+		}
+		rows[i] = []any{b.Repository, b.Branch, sha, b.Runs, term.Age(now, b.Time)}
+	}
+	return t.Print([]string{"REPOSITORY", "BRANCH", "SHA", "RUNS", "AGE"}, rows, nil)
+}
+
+func (s Status) printRuns(t *term.Table, now time.Time, wide bool) error {
+	header := []string{"RUN", "UNIT", "STATUS", "AGE", "TOOK"}
+	if wide {
+		header = append(header, "TRIGGER")
+	}
+	rows := make([][]any, len(s.Runs))
+	for i, r := range s.Runs {
+		duration := "-"
+		if r.Ended != nil {
+			duration = term.Age(*r.Ended, r.Created)
+		}
+		rows[i] = []any{r.Name, r.Unit, r.Reason, term.Age(now, r.Created), duration}
+		if wide {
+			rows[i] = append(rows[i], Trigger(r.Refs))
+		}
+	}
+	return t.Print(header, rows, PaintStatus)
+}
+
+// Trigger names what triggered a run.
+func Trigger(refs []Ref) string {
+	if len(refs) == 0 {
+		return "-"
+	}
+	const few = 3
+	var words []string
+	for _, r := range refs[:min(few, len(refs))] {
+		words = append(words, r.Repository+"/"+r.Branch+"@"+r.SHA.Short())
+	}
+	if more := len(refs) - few; more > 0 {
+		words = append(words, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(words, ",")
+}
+
+// PaintStatus colours the column STATUS of runs, which is the third one, as tkn does.
+func PaintStatus(column int, reason string) term.Colour {
+	if column != 2 {
+		return term.None
+	}
+	switch reason {
+	case "Succeeded", "Completed":
+		return term.Green
+	case "Running", "Started", "Pending", "ResolvingPipelineRef", "PipelineRunPending":
+		return term.Blue
+	}
+	return term.Red
+}
+
+// PrintNames writes the name of each run, as kubectl takes it.
+func (s Status) PrintNames(t *term.Table) error {
+	for _, r := range s.Runs {
+		if _, err := fmt.Fprintf(t.Out, "pipelinerun.tekton.dev/%s\n", term.Printable(r.Name, "")); err != nil {
+			return err
+		}
+	}
+	return nil
+}

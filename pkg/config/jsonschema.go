@@ -1,0 +1,117 @@
+package config
+
+import (
+	"maps"
+	"regexp"
+
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/instance"
+)
+
+// JSONSchema returns the JSON Schema of a configuration file, from the tables by which it is read. It accepts every file that
+// Parse accepts. It cannot say all that Parse says: what one key means for another, what variables hold, what YAML
+// itself forbids.
+func JSONSchema(known []Host) schema.Shape {
+	t := newTables(known)
+	root := schema.JSONSchema("", t.file(&Config{}), t.inner)
+	root["$schema"] = "http://json-schema.org/draft-07/schema#"
+	root["title"] = "sentry.yaml"
+	root["definitions"] = schema.Shape{
+		"variable": schema.Variable(),
+		"pod":      schema.JSONSchema("pod", section.PodFields(section.Pod{}), t.inner),
+		"task":     section.ReferenceShape(t.inner),
+		"object":   schema.JSONSchema("object", section.ObjectFields(&section.Object{}), t.inner),
+	}
+	return root
+}
+
+// inner is the shape of what stands below a key of a path, and of the texts that this package has rules for.
+func (t *tables) inner(path string, f schema.Field) schema.Shape {
+	switch {
+	case path == "groups":
+		group := schema.JSONSchema("groups.NAME", groupFields(&Group{}), t.inner)
+		return schema.Shape{"type": "object", "propertyNames": schema.Pattern(rule.DNSLabel, rule.MaxName),
+			"additionalProperties": schema.Shape{"anyOf": []schema.Shape{group, {"type": "null"}}}}
+	case path == "repositories":
+		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(&Repository{}), t.inner)}
+	case path == "repositories[].deploy":
+		return oneRuns(schema.JSONSchema(path, f.Fields, t.inner))
+	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
+		return schema.Shape{"$ref": "#/definitions/task"}
+	case f.Want == section.WantObjects:
+		item := schema.OrVariable(schema.Pattern(rule.DNSName, 253), schema.Shape{"$ref": "#/definitions/object"})
+		return schema.Shape{"type": "array", "minItems": 1, "maxItems": section.MaxObjects, "items": item}
+	case f.Want == section.WantEnv:
+		return section.EnvShape()
+	case f.Key == "pod":
+		return schema.Shape{"$ref": "#/definitions/pod"}
+	case path == "repositories[].deploy.auth.token":
+		return schema.Shape{"type": "string", "pattern": `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`}
+	case path == "repositories[].deploy.auth.username":
+		return schema.Shape{"type": schema.Scalar()["type"], "anyOf": []schema.Shape{
+			{"pattern": `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`},
+			{"pattern": `^([^$\x00-\x1f\x7f]|\$+[^${\x00-\x1f\x7f]|\$\$\{)+\$*$`},
+		}}
+	case path == "repositories[].monitor.auth" || path == "repositories[].deploy.auth":
+		if f.Fields != nil {
+			auth := schema.JSONSchema(path, f.Fields, t.inner)
+			auth["dependencies"] = schema.Shape{"username": []string{"token"}}
+			return auth
+		}
+	}
+	shape, ok := shapes[f.Want]
+	if !ok {
+		shape, ok = section.Shapes[f.Want]
+	}
+	if !ok {
+		return nil
+	}
+	return maps.Clone(shape) // the description goes into it
+}
+
+// shapes are what JSON Schema can say of the texts and lists that a message asks for.
+var shapes = map[string]schema.Shape{
+	wantName:              schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName)),
+	"the name of a group": schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName)),
+	wantInstance:          schema.OrVariable(schema.Pattern(rule.DNSLabel, instance.MaxName)),
+	wantLabel:             schema.OrVariable(schema.Pattern(rule.DNSLabel, 63)),
+	rule.WantDNS:          schema.OrVariable(schema.Pattern(rule.DNSName, 253)),
+	wantImage:             schema.OrVariable(schema.Pattern(rule.Image, 512)),
+	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
+	rule.WantRepo:         schema.OrVariable(address(`/[^?#]*[^/?#]/*$`)),
+	rule.WantAPI:          schema.OrVariable(address(`(/[^?#]*)?$`)),
+	wantWebhook:           schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
+	"a branch name":       schema.OrVariable(schema.Item(branchName())),
+	wantUsername:          {"type": schema.Scalar()["type"], "pattern": `^[^\x00-\x1f\x7f]+$`},
+	wantToken:             {"type": schema.Scalar()["type"], "minLength": 1},
+	wantCommands:          {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
+	wantBranches: {"type": "array", "minItems": 1, "maxItems": maxBranches,
+		"items": schema.Item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
+}
+
+// oneRuns says of a `deploy` section that one thing runs, and that commands need a QA repository.
+func oneRuns(deploy schema.Shape) schema.Shape {
+	deploy["oneOf"] = []schema.Shape{schema.Given("commands"), schema.Given("task"), schema.Given("pipeline")}
+	deploy["if"], deploy["then"] = schema.Given("commands"), schema.Given("qa_repo_url")
+	return deploy
+}
+
+// branchName says what Git forbids, as far as one regular expression can.
+func branchName() schema.Shape {
+	const forbidden = `[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^-|^@$|^HEAD$|\.$|(^|/)(\.|/|$)|\.lock(/|$)`
+	return schema.Shape{"minLength": 1, "maxLength": 255, "not": schema.Shape{"type": "string", "pattern": forbidden}}
+}
+
+// server is the start of a URL.
+const server = `^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:0*[1-9][0-9]{0,4})?(/|$)`
+
+// address is a URL whose path matches the regular expression.
+func address(path string) schema.Shape {
+	return schema.Shape{"type": "string", "allOf": []schema.Shape{
+		{"pattern": server},
+		{"pattern": `^[^:]*://[^/]*` + path},
+		{"pattern": `^[^:]*://[^/]*[A-Za-z0-9._~/%+@:,=&;!-]*$`},
+	}, "not": schema.Shape{"pattern": `://[^/]*/.*//+[^/]|/\.\.?(/|$)`}}
+}

@@ -1,0 +1,120 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+)
+
+// Setting is what a file says at one key: as it is written, or the default where the key is absent.
+type Setting struct {
+	Text  string // for people; what may be a secret is hidden
+	whole string
+}
+
+// Same reports whether two settings say the same.
+func (s Setting) Same(other Setting) bool { return s.whole == other.whole }
+
+// Settings returns what a valid file says, by key. Repositories are named, as in repositories.rag.monitor.branches.
+func Settings(data []byte, known []Host) (map[string]Setting, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	w := settings{newTables(known), map[string]Setting{}}
+	if len(doc.Content) > 0 {
+		w.section("", w.file(&Config{}), texts(doc.Content[0]))
+	}
+	return w.found, nil
+}
+
+type settings struct {
+	*tables
+	found map[string]Setting
+}
+
+// section notes what a section says; value is nil where it is absent.
+func (w settings) section(path string, fields []schema.Field, value any) {
+	values, _ := value.(map[string]any)
+	for _, f := range fields {
+		sub := schema.JoinKey(path, f.Key)
+		switch v := values[f.Key]; {
+		case sub == "groups":
+			groups, _ := v.(map[string]any)
+			for name, group := range groups {
+				w.section(schema.JoinKey(sub, name), groupFields(&Group{}), group)
+			}
+		case sub == "repositories":
+			list, _ := v.([]any)
+			for _, r := range list {
+				repository, _ := r.(map[string]any)
+				w.section(schema.JoinKey(sub, fmt.Sprint(repository["name"])), w.repository(&Repository{}), r)
+			}
+		case f.Key == "pod" && v != nil:
+			w.section(sub, section.PodFields(Pod{}), v)
+		case (f.Key == "task" || f.Key == "pipeline") && v != nil:
+			w.section(sub, section.ReferenceFields(&Reference{}), v)
+		case f.Fields != nil:
+			w.section(sub, f.Fields, v)
+		case v != nil:
+			w.found[sub] = setting(f, v)
+		case f.Default != "":
+			w.found[sub] = setting(f, f.Default)
+		}
+	}
+}
+
+func setting(f schema.Field, value any) Setting {
+	text, ok := value.(string)
+	if !ok {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(value) // texts in maps and lists can always be encoded
+		text = string(bytes.TrimSpace(b.Bytes()))
+	}
+	s := Setting{Text: text, whole: text}
+	if f.Hidden && secret.New(text, text).Variable() == "" {
+		s.Text = "[hidden]"
+	}
+	return s
+}
+
+// texts returns what stands at a node of a valid file: texts, in maps and lists, with aliases and merges in their place.
+func texts(n *yaml.Node) any {
+	switch n.Kind {
+	case yaml.AliasNode:
+		return texts(n.Alias)
+	case yaml.MappingNode:
+		section := map[string]any{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].ShortTag() == "!!merge" {
+				merged, _ := texts(n.Content[i+1]).(map[string]any)
+				maps.Copy(section, merged)
+			}
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].ShortTag() != "!!merge" {
+				section[n.Content[i].Value] = texts(n.Content[i+1])
+			}
+		}
+		return section
+	case yaml.SequenceNode:
+		list := []any{}
+		for _, item := range n.Content {
+			list = append(list, texts(item))
+		}
+		return list
+	}
+	if schema.IsNull(n) {
+		return nil
+	}
+	return n.Value
+}

@@ -1,0 +1,23 @@
+package oneline
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestOf(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"plain words", "plain words"},
+		{"two\nlines\r\n\tand \x1b[31mred\x00", "two lines and [31mred"},
+		{" \u2028right\u202eto left\xff ", "right to left"},
+		{strings.Repeat("x", 300), strings.Repeat("x", 300)},
+		{strings.Repeat("x", 301), strings.Repeat("x", 180) + "…" + strings.Repeat("x", 117)},
+		{strings.Repeat("ä", 200), strings.Repeat("ä", 90) + "…" + strings.Repeat("ä", 58)},
+		{"create " + strings.Repeat("ä", 200) + "; ask for the right", "create " + strings.Repeat("ä", 86) + "…" + strings.Repeat("ä", 49) + "; ask for the right"},
+	} {
+		if got := Of(tt.in, 300); got != tt.want || len(got) > 300 || !utf8.ValidString(got) {
+			t.Errorf("Of(%q) = %q, %d bytes, valid %t, want %q", tt.in, got, len(got), utf8.ValidString(got), tt.want)
+		}
+	}
+}
