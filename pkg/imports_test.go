@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -121,5 +124,33 @@ func TestOnlyTheEdgesUseClientGo(t *testing.T) {
 				t.Errorf("%s imports %s; only %v may", name, imported, allowed)
 			}
 		}
+	}
+}
+
+// A folder with more files, or a package with more lines, holds what two would tell apart. Tests do not count.
+func TestFoldersAreSmall(t *testing.T) {
+	const maxFiles, maxLines = 10, 1500
+	files, lines := map[string]int{}, map[string]int{}
+	for _, root := range []string{".", "../cmd", "../tekton", "../test"} {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			files[filepath.Dir(path)]++
+			lines[filepath.Dir(path)] += bytes.Count(text, []byte("\n"))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for folder, n := range files {
+		if n > maxFiles || lines[folder] > maxLines {
+			t.Errorf("pkg/%s has %d files and %d lines, want at most %d and %d", folder, n, lines[folder], maxFiles, maxLines)
+		}
+	}
+	if len(files) < 50 {
+		t.Errorf("only %d folders were found", len(files))
 	}
 }

@@ -22,3 +22,8 @@ var CA string
 //
 //go:embed proxy.sh
 var Proxy string
+
+// LFS is lfs.sh: what fetches files in Git LFS.
+//
+//go:embed lfs.sh
+var LFS string

@@ -90,6 +90,7 @@ type Deploy struct {
 	Task, Pipeline *Reference // in place of Commands: one of the three is set
 	Depth          int        // commits of its history that are cloned; 0 = all, with tags
 	Submodules     bool       // are cloned, too
+	LFS            bool       // files in Git LFS are fetched
 	Shell          string     // absolute path; "" = /bin/sh
 	Image          string     // where Commands run; never empty
 	Env            Env        // of Commands, with what Global says beside it

@@ -82,6 +82,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),
 			schema.Integer("depth", &r.Deploy.Depth, 0, maxDepth).Or("1"),
 			schema.Boolean("submodules", &r.Deploy.Submodules).Or("false"),
+			schema.Boolean("lfs", &r.Deploy.LFS).Or("false"),
 			schema.Text("project_name", &r.Deploy.Project, wantLabel, rule.IsLabel),
 			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }},

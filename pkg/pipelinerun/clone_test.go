@@ -48,18 +48,21 @@ func qaServer(t *testing.T, password string, initArgs ...string) (url, dir strin
 	root := t.TempDir()
 	dir = filepath.Join(root, "qa", "pipelines.git")
 	git(t, root, append([]string{"init", "-q", "-b", "main", dir}, initArgs...)...)
+	server := httptest.NewServer(guarded(password, gitBackend(t, root)))
+	t.Cleanup(server.Close)
+	return server.URL + "/qa/pipelines.git", dir
+}
+
+// gitBackend is git's own server of the repositories below root.
+func gitBackend(t *testing.T, root string) http.Handler {
+	t.Helper()
 	backend := &cgi.Handler{
 		Path:       filepath.Join(git(t, root, "--exec-path"), "git-http-backend"),
 		Env:        []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1"},
 		InheritEnv: []string{"PATH"},
 		Stderr:     io.Discard,
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, pass, _ := r.BasicAuth(); password != "" && user+":"+pass != password {
-			w.Header().Set("WWW-Authenticate", `Basic realm="qa"`)
-			http.Error(w, "who are you?", http.StatusUnauthorized)
-			return
-		}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.Header.Get("Git-Protocol"); p != "" {
 			h := *backend
 			h.Env = append(h.Env[:len(h.Env):len(h.Env)], "GIT_PROTOCOL="+p)
@@ -67,9 +70,19 @@ func qaServer(t *testing.T, password string, initArgs ...string) (url, dir strin
 			return
 		}
 		backend.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL + "/qa/pipelines.git", dir
+	})
+}
+
+// guarded asks for USER:PASSWORD, where that is not "".
+func guarded(password string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, pass, _ := r.BasicAuth(); password != "" && user+":"+pass != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="qa"`)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // clone runs the clone step of a member whose QA repository is there.

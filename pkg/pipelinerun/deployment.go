@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/tekton"
 )
 
 // Variables of the clone step.
@@ -26,6 +27,7 @@ const (
 const (
 	placeFacts    = "# {{facts}}\n"
 	placeCommands = "# {{commands}}\n"
+	placeLFS      = "# {{lfs}}\n"
 )
 
 // deployment fills the Task's spec in for one member.
@@ -65,6 +67,7 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 		}, asked(d)...))),
 		fill(deploy, placeFacts, reach+facts("export ", variables(run, m))+environment(d.Env)),
 		fill(deploy, placeCommands, commands(d.Commands)),
+		fill(clone, placeLFS, largeFiles(d)),
 	)
 	return spec, err
 }
@@ -82,6 +85,14 @@ func asked(d config.Deploy) (facts [][2]string) {
 		facts = append(facts, [2]string{"submodules", "true"})
 	}
 	return facts
+}
+
+// largeFiles returns the lines that fetch files in Git LFS.
+func largeFiles(d config.Deploy) string {
+	if d.LFS {
+		return withoutComments(tekton.LFS)
+	}
+	return ""
 }
 
 // originOf returns scheme://host[:port] of a repository's URL: what a credential may be sent to.
@@ -124,7 +135,7 @@ func withoutComments(script string) string {
 	var b strings.Builder
 	for line := range strings.Lines(script) {
 		text := strings.TrimSpace(line)
-		place := line == placeFacts || line == placeCommands || strings.HasPrefix(line, "#!")
+		place := line == placeFacts || line == placeCommands || line == placeLFS || strings.HasPrefix(line, "#!")
 		if text != "" && (place || text[0] != '#') {
 			b.WriteString(text + "\n")
 		}

@@ -37,7 +37,7 @@ func TestCloneOfSubmodules(t *testing.T) {
 	private := filepath.Join(filepath.Dir(qa), "lib.git")
 	git(t, filepath.Dir(qa), "init", "-q", "-b", "main", private)
 	elsewhere, public := qaServer(t, "")
-	guarded, hidden := qaServer(t, "bob:s3cret") // on another host, which would take the token
+	elsewhereGuarded, hidden := qaServer(t, "bob:s3cret") // on another host, which would take the token
 	inner := commit(t, public, "inner")
 	submodule(t, private, "inner", elsewhere, inner)
 	pinned := commit(t, private, "pinned")
@@ -45,7 +45,7 @@ func TestCloneOfSubmodules(t *testing.T) {
 	submodule(t, qa, "lib", "../lib.git", pinned)
 	submodule(t, qa, "public", elsewhere, inner)
 	good := commit(t, qa, "good")
-	submodule(t, qa, "guarded", guarded, commit(t, hidden, "hidden"))
+	submodule(t, qa, "guarded", elsewhereGuarded, commit(t, hidden, "hidden"))
 	bad := commit(t, qa, "bad")
 	git(t, qa, "rm", "-q", "--cached", "guarded")
 	submodule(t, qa, "guarded", "ext::sh -c touch% /tmp/sentry-submodule-ran", inner)
@@ -93,7 +93,7 @@ func TestCloneWarnsOfLFS(t *testing.T) {
 	for _, sh := range shells(t) {
 		for sha, warns := range map[repo.SHA]bool{without: false, with: true} {
 			got, _ := cloneWith(t, sh, url, sha, func(*config.Deploy) {})
-			if got.code != 0 || strings.Contains(got.stderr, "WARNING: files in Git LFS are not fetched") != warns {
+			if got.code != 0 || strings.Contains(got.stderr, "WARNING: files in Git LFS are not fetched (deploy.lfs)") != warns {
 				t.Errorf("%v: %+v, want a warning: %v", sh, got, warns)
 			}
 		}

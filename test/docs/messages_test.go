@@ -268,7 +268,7 @@ func problemKinds(t *testing.T) []string {
 // steps are the lines that the steps of a run print by themselves.
 func steps(t *testing.T) (lines []string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, "tekton/*.yaml"))
+	files, err := filepath.Glob(filepath.Join(root, "tekton/*.[ys]*"))
 	if err != nil {
 		t.Fatal(err)
 	}
