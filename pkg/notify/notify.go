@@ -37,8 +37,8 @@ type Message struct {
 	Refs []plan.Change `json:"refs"` // what changed
 }
 
-// NewClient returns the client for notifications, which go out by base. It follows no redirect: what a receiver answers is not
-// worth a request to somewhere that nobody configured.
+// NewClient returns the client for notifications, which go out by base. It follows no redirect: what a receiver answers
+// is not worth a request to somewhere that nobody configured.
 func NewClient(base http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     base,

@@ -11,8 +11,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
-// environment returns the lines that give the commands their variables. They are in the script, since Tekton and the kubelet
-// would expand $(…) in the texts elsewhere.
+// environment returns the lines that give the commands their variables. They are in the script, since Tekton and the
+// kubelet would expand $(…) in the texts elsewhere.
 func environment(env config.Env) string {
 	var pairs [][2]string
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -21,8 +21,8 @@ func environment(env config.Env) string {
 	return facts("export ", pairs)
 }
 
-// giveObjects has the commands' step see the Secrets and ConfigMaps of a deployment, and no other step. Of two variables of one name
-// the later one counts, which is that of a Secret.
+// giveObjects has the commands' step see the Secrets and ConfigMaps of a deployment, and no other step. Of two
+// variables of one name the later one counts, which is that of a Secret.
 func giveObjects(spec *v1.TaskSpec, step *v1.Step, d config.Deploy) {
 	for i, o := range d.ConfigMaps {
 		name, optional := corev1.LocalObjectReference{Name: o.Name}, optional(o)

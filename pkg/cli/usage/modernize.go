@@ -2,8 +2,8 @@ package usage
 
 import "strings"
 
-// Modernize translates --version and -version to the command, and the older form `sentry -action=watch -config=FILE -verbose`, which people's manifests
-// still hold, to `sentry watch --config=FILE --verbose`. Anything else is returned as it is.
+// Modernize translates --version and -version to the command. The older form `sentry -action=watch -config=FILE -verbose`,
+// which people's manifests still hold, becomes `sentry watch --config=FILE --verbose`. Anything else is returned as it is.
 func Modernize(args []string) ([]string, error) {
 	if len(args) == 1 && (args[0] == "--version" || args[0] == "-version") {
 		return []string{"version"}, nil

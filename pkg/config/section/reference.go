@@ -16,7 +16,8 @@ import (
 )
 
 // Reference is a Task or a Pipeline that the cluster has, or that a resolver gets, and what it is given. Values are
-// texts as they are written, or lists and maps of them, with placeholders such as {{sha}}. pkg/pipelinerun makes Tekton's types of it.
+// texts as they are written, or lists and maps of them, with placeholders such as {{sha}}. pkg/pipelinerun makes
+// Tekton's types of it.
 type Reference struct {
 	Name           string // "" with a Resolver
 	Resolver       string

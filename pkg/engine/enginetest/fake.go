@@ -20,7 +20,8 @@ import (
 )
 
 // Fake is an engine in memory, for tests of what works with engines. It keeps PipelineRuns as a cluster does and runs
-// none of them: each is active until End. It lists and prunes what has Sentry's labels. The zero Fake is ready, and one goroutine at a time may use it.
+// none of them: each is active until End. It lists and prunes what has Sentry's labels. The zero Fake is ready. One
+// goroutine at a time may use it.
 type Fake struct {
 	Most int              // deployments in one run; 0 = pipelinerun.MaxMembers
 	Now  func() time.Time // when runs are created; nil = on 1 January 2026, all at once

@@ -1,5 +1,5 @@
-// Package words says what a run is and why it exists, for lists, the Dashboard and a label. Its texts hold nothing that Tekton
-// would substitute or a terminal would take for more than a character. It is pure.
+// Package words says what a run is and why it exists, for lists, the Dashboard and a label. Its texts hold nothing that
+// Tekton would substitute or a terminal would take for more than a character. It is pure.
 package words
 
 import (
@@ -33,9 +33,9 @@ func Title(run plan.Run) string {
 	return Plain(t)
 }
 
-// Shown is the value of the label that the Dashboard shows: [group.]repository.branch-at-1111111[-and-N-more][-by-hand]. It fits a
-// label whatever the branch is called: other characters become dashes, and the longest name is cut
-// where there is no room for all.
+// Shown is the value of the label that the Dashboard shows:
+// [group.]repository.branch-at-1111111[-and-N-more][-by-hand]. It fits a label whatever the branch is called: other
+// characters become dashes, and the longest name is cut where there is no room for all.
 func Shown(run plan.Run) string {
 	const most = 63
 	c := run.Trigger.Refs[0]
