@@ -32,6 +32,17 @@ func TestCA(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", name, c.Global.CA, err, tt.want)
 		}
 	}
+	for name, text := range map[string]string{
+		"the last is cut short":                  authority + authority[:200],
+		"the first is cut short":                 authority[:200] + "\n" + authority,
+		"the first has a letter that is no PEM":  strings.Replace(authority, "MIIBQ", "MII!Q", 1) + authority,
+		"the second has a letter that is no PEM": authority + strings.Replace(authority, "MIIBQ", "MII!Q", 1) + authority,
+	} {
+		_, err := Parse(minimal("global:\n  ca: |\n    "+indent(text)), options())
+		if err == nil || !strings.Contains(err.Error(), "has a block that is cut short or malformed") {
+			t.Errorf("%s: %v, want an error that says so", name, err)
+		}
+	}
 	_, err := Parse(minimal("global:\n  ca: |\n    "+indent(strings.Repeat(authority, 70))), options())
 	if err == nil || !strings.Contains(err.Error(), "bytes; want certificates in PEM, together at most 32 KiB") {
 		t.Errorf("70 certificates: %v", err)

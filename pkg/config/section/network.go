@@ -68,7 +68,8 @@ func CA(key string, p *string) schema.Field {
 func readCertificates(text string) (string, error) {
 	var all strings.Builder
 	rest := []byte(strings.ReplaceAll(text, "\r\n", "\n"))
-	for n := 1; ; n++ {
+	n := 1
+	for ; ; n++ {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
@@ -85,7 +86,7 @@ func readCertificates(text string) (string, error) {
 		}
 	}
 	switch {
-	case strings.Contains(string(rest), "-----BEGIN"):
+	case strings.Count(text, "-----BEGIN") != n-1: // pem.Decode skips what it cannot read
 		return "", errors.New("has a block that is cut short or malformed")
 	case all.Len() == 0:
 		return "", errors.New("holds no certificate")
