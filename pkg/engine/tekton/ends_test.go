@@ -26,6 +26,7 @@ type listener struct {
 	watches []func(w http.ResponseWriter, r *http.Request) // how each watch is answered, in their order; then silently
 	watched int
 	lists   int
+	refused string   // the run of which the API server takes no mark
 	told    []string // "run: reason"
 	log     strings.Builder
 }
@@ -33,6 +34,9 @@ type listener struct {
 func (l *listener) fault(w http.ResponseWriter, r *http.Request) bool {
 	query := r.URL.Query()
 	switch {
+	case l.refused != "" && r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/"+l.refused):
+		refuse(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)(w, r)
+		return true
 	case query.Get("watch") != "" && query.Get("fieldSelector") == "":
 		answer := silent
 		if l.watched < len(l.watches) {
@@ -163,6 +167,37 @@ func TestEndsInTrouble(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A run that cannot be marked, such as one with as many annotations as there may be, keeps no other run's end back, and is told once.
+func TestEndsOfARunThatCannotBeMarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{refused: "full"}
+		l.watches = []func(http.ResponseWriter, *http.Request){
+			l.events("full"), refuse(http.StatusGone, metav1.StatusReasonExpired), l.events("late"),
+		}
+		l.watches[0] = func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
+			defer cancel()
+			l.events("full")(w, r.WithContext(ctx))
+		}
+		l.watches[2] = func(w http.ResponseWriter, r *http.Request) {
+			l.put("late", time.Minute, "False")
+			l.events("late")(w, r)
+		}
+		l.listen(t, func() {
+			l.put("full", 2*time.Hour, "False")
+			l.put("next", time.Hour, "False")
+			l.put("late", time.Minute, "Unknown")
+		}, time.Hour)
+		want := []string{"a full: RFalse", "a next: RFalse", "a late: RFalse"}
+		if !slices.Equal(l.told, want) {
+			t.Errorf("told %q, want %q", l.told, want)
+		}
+		if lines := strings.Count(l.log.String(), "\n"); lines != 1 || !strings.Contains(l.log.String(), "full") {
+			t.Errorf("%d lines of the log, want one that names the run:\n%s", lines, &l.log)
+		}
+	})
 }
 
 // endless is a watch whose one event does not end.
