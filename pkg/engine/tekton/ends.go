@@ -29,8 +29,8 @@ const (
 	minEndsPause   = time.Second
 	maxEndsPause   = time.Minute
 	forbiddenPause = 10 * time.Minute
-	// maxEvent bounds one event of a watch, whose annotations hold 256 KiB at most.
-	maxEvent = 1 << 20
+	// maxEvent bounds one event of a watch. Its annotations hold 256 KiB at most, of which JSON makes six times as much.
+	maxEvent = 4 << 20
 )
 
 // errGone says that a watch cannot go on from where it was.

@@ -200,6 +200,22 @@ func TestEndsOfARunThatCannotBeMarked(t *testing.T) {
 	})
 }
 
+// An event holds 256 KiB of annotations, each byte of which may take six in JSON.
+func TestEndsOfARunAsLargeAsCanBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{}
+		l.watches = []func(http.ResponseWriter, *http.Request){func(w http.ResponseWriter, r *http.Request) {
+			l.put("large", time.Minute, "False")
+			l.server.Get(runsPath + "/large")["metadata"].(kubetest.Object)["annotations"].(kubetest.Object)["a"] = strings.Repeat("<", 250<<10)
+			l.events("large")(w, r)
+		}}
+		l.listen(t, func() { l.put("large", time.Minute, "Unknown") }, time.Minute)
+		if !slices.Equal(l.told, []string{"a large: RFalse"}) {
+			t.Errorf("told %q, want the end of the run", l.told)
+		}
+	})
+}
+
 // endless is a watch whose one event does not end.
 func endless(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
