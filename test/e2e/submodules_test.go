@@ -34,3 +34,20 @@ func TestSubmodules(t *testing.T) {
 		t.Errorf("without it: succeeded %v, want a failure and a warning that says why:\n%s", ok, p.logs())
 	}
 }
+
+// TestLFS clones a private QA repository with a file in Git LFS, with the key for that and without.
+func TestLFS(t *testing.T) {
+	t.Parallel()
+	p := newPodTrial(t, "sentry-lfs")
+	p.repo.git("lfs", "install", "--local")
+	p.repo.git("config", "--unset", "http.extraHeader") // which Gitea does not take for LFS
+	p.repo.git("remote", "set-url", "origin", strings.Replace(p.repo.url, "://", "://"+env.giteaUser+":"+env.giteaToken+"@", 1)+".git")
+	p.repo.push("main", map[string]string{".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "model.bin": strings.Repeat("0123456789", 100)})
+	const commands = `commands: ['test "$(wc -c <model.bin)" -eq 1000']`
+	if said, ok := p.deploy("{}", "lfs: true\n      "+commands); !ok {
+		t.Errorf("with lfs: true:\n%s\n%s", said, p.logs())
+	}
+	if _, ok := p.deploy("{}", commands); ok || !strings.Contains(p.logs(), "Git LFS are not fetched") {
+		t.Errorf("without it: succeeded %v, want a failure and a warning that says why:\n%s", ok, p.logs())
+	}
+}

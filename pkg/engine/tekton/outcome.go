@@ -188,6 +188,17 @@ func obstacle(c *apis.Condition) string {
 	return c.Reason + ": " + c.Message
 }
 
+// held returns what kept a step of a TaskRun that failed from starting, such as a Secret that is not there: the TaskRun's own
+// words do not name it.
+func held(tr *v1.TaskRun) string {
+	for _, step := range tr.Status.Steps {
+		if w := step.Waiting; w != nil && w.Message != "" && tr.Status.GetCondition(apis.ConditionSucceeded).IsFalse() {
+			return fmt.Sprintf(": step %s: %s", step.Name, w.Message)
+		}
+	}
+	return ""
+}
+
 func taskOf(name string, tr *v1.TaskRun) engine.Task {
 	task := engine.Task{Name: name, Result: engine.Running}
 	if tr.Status.StartTime != nil {
@@ -201,7 +212,7 @@ func taskOf(name string, tr *v1.TaskRun) engine.Task {
 		task.Message = obstacle(c)
 		return task
 	}
-	task.Message = c.Message
+	task.Message = c.Message + held(tr)
 	byPipelineTimeout := tr.Spec.StatusMessage == v1.TaskRunCancelledByPipelineTimeoutMsg
 	switch {
 	case c.Reason == string(v1.TaskRunReasonFailureIgnored):

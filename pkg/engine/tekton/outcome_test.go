@@ -97,7 +97,12 @@ func TestOutcomeOf(t *testing.T) {
 		}
 	}
 	check("while it runs", want)
+	children[1].Status.Conditions[0].Message = "Failed to create pod due to config error"
+	children[1].Status.Steps = []v1.StepState{{Name: "clone"}, {Name: "deploy", ContainerState: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Message: `secret "x" not found`}}}}
 	tasks := outcomeOf(pr, children).Tasks
+	if got, want := tasks[1].Message, `Failed to create pod due to config error: step deploy: secret "x" not found`; got != want {
+		t.Errorf("of a Secret that is not there it is said %q, want %q", got, want)
+	}
 	if busy, waits := tasks[6].Message, tasks[7].Message; busy != "" || waits != "ExceededResourceQuota: pods \"web\" is forbidden: exceeded quota" {
 		t.Errorf("while they run, %q is said of one task and %q of one that waits for a quota", busy, waits)
 	}
