@@ -29,8 +29,8 @@ const (
 	minEndsPause   = time.Second
 	maxEndsPause   = time.Minute
 	forbiddenPause = 10 * time.Minute
-	// maxEvent bounds one event of a watch, whose annotations hold 256 KiB at most.
-	maxEvent = 1 << 20
+	// maxEvent bounds one event of a watch. Its annotations hold 256 KiB at most, of which JSON makes six times as much.
+	maxEvent = 4 << 20
 )
 
 // errGone says that a watch cannot go on from where it was.
@@ -41,6 +41,8 @@ type ends struct {
 	*Engine
 	log  *slog.Logger
 	told func(unit string, out engine.Outcome)
+	// unmarked are the runs whose end was told and that could not be marked; true where marking was refused for good.
+	unmarked map[string]bool
 }
 
 // Ends tells how the instance's runs end, also those that people made under its labels, until ctx ends. It begins with
@@ -49,7 +51,7 @@ type ends struct {
 //
 // One watch is all that an idle cluster costs. Trouble is logged as it begins and sat out.
 func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(unit string, out engine.Outcome)) {
-	x := &ends{e, log, told}
+	x := &ends{e, log, told, map[string]bool{}}
 	wait, failing := minEndsPause, false
 	for ctx.Err() == nil {
 		err := x.listen(ctx, func() { wait, failing = minEndsPause, false })
@@ -159,18 +161,42 @@ func unreadable(err error, bounded *io.LimitedReader) error {
 // look tells how the run ended, if it has and nobody was told.
 func (x *ends) look(ctx context.Context, r listed) error {
 	name := r.Metadata.Name
-	if !r.done() || !x.owns(&r) || r.Metadata.Annotations[pipelinerun.AnnotationTold] == name {
+	key := name + " " + string(r.Metadata.UID) // a name may come again
+	refused, told := x.unmarked[key]
+	if !r.done() || !x.owns(&r) || r.Metadata.Annotations[pipelinerun.AnnotationTold] == name || refused {
 		return nil
 	}
-	out, err := x.Follow(ctx, name, func(engine.Outcome) {}) // until its tasks have ended, too
-	if apierrors.IsNotFound(err) {
-		return nil // it was deleted meanwhile
+	if !told {
+		if err := x.tell(ctx, r); err != nil {
+			if apierrors.IsNotFound(err) {
+				return nil // it was deleted meanwhile
+			}
+			return err
+		}
 	}
+	err := x.mark(ctx, name)
+	switch {
+	case err == nil:
+		delete(x.unmarked, key)
+		return nil
+	case kube.IsTemporary(err):
+		x.unmarked[key] = false
+		return err
+	}
+	// Who makes a run that takes no annotation must not keep the ends of the others back.
+	x.unmarked[key] = true
+	x.log.Warn("the end of a run was told and cannot be noted on it: the next start of Sentry tells it again", "run", name, "err", err)
+	return nil
+}
+
+// tell tells how the run ended.
+func (x *ends) tell(ctx context.Context, r listed) error {
+	out, err := x.Follow(ctx, r.Metadata.Name, func(engine.Outcome) {}) // until its tasks have ended, too
 	if err != nil {
 		return err
 	}
 	x.told(r.unit(), out)
-	return x.mark(ctx, name)
+	return nil
 }
 
 // mark notes on the run that its end was told.

@@ -26,6 +26,7 @@ type listener struct {
 	watches []func(w http.ResponseWriter, r *http.Request) // how each watch is answered, in their order; then silently
 	watched int
 	lists   int
+	refused string   // the run of which the API server takes no mark
 	told    []string // "run: reason"
 	log     strings.Builder
 }
@@ -33,6 +34,9 @@ type listener struct {
 func (l *listener) fault(w http.ResponseWriter, r *http.Request) bool {
 	query := r.URL.Query()
 	switch {
+	case l.refused != "" && r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/"+l.refused):
+		refuse(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)(w, r)
+		return true
 	case query.Get("watch") != "" && query.Get("fieldSelector") == "":
 		answer := silent
 		if l.watched < len(l.watches) {
@@ -186,6 +190,53 @@ func TestEndsBesideAnEventThatIsTooLarge(t *testing.T) {
 		l.listen(t, func() { l.put("before", time.Minute, "Unknown") }, time.Minute)
 		if want := []string{"a after: RTrue"}; !slices.Equal(l.told, want) {
 			t.Errorf("within a minute it told %q, want %q\n%s", l.told, want, &l.log)
+		}
+	})
+}
+
+// A run that cannot be marked, such as one with as many annotations as there may be, keeps no other run's end back, and is told once.
+func TestEndsOfARunThatCannotBeMarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{refused: "full"}
+		l.watches = []func(http.ResponseWriter, *http.Request){
+			l.events("full"), refuse(http.StatusGone, metav1.StatusReasonExpired), l.events("late"),
+		}
+		l.watches[0] = func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
+			defer cancel()
+			l.events("full")(w, r.WithContext(ctx))
+		}
+		l.watches[2] = func(w http.ResponseWriter, r *http.Request) {
+			l.put("late", time.Minute, "False")
+			l.events("late")(w, r)
+		}
+		l.listen(t, func() {
+			l.put("full", 2*time.Hour, "False")
+			l.put("next", time.Hour, "False")
+			l.put("late", time.Minute, "Unknown")
+		}, time.Hour)
+		want := []string{"a full: RFalse", "a next: RFalse", "a late: RFalse"}
+		if !slices.Equal(l.told, want) {
+			t.Errorf("told %q, want %q", l.told, want)
+		}
+		if lines := strings.Count(l.log.String(), "\n"); lines != 1 || !strings.Contains(l.log.String(), "full") {
+			t.Errorf("%d lines of the log, want one that names the run:\n%s", lines, &l.log)
+		}
+	})
+}
+
+// An event holds 256 KiB of annotations, each byte of which may take six in JSON.
+func TestEndsOfARunAsLargeAsCanBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{}
+		l.watches = []func(http.ResponseWriter, *http.Request){func(w http.ResponseWriter, r *http.Request) {
+			l.put("large", time.Minute, "False")
+			l.server.Get(runsPath + "/large")["metadata"].(kubetest.Object)["annotations"].(kubetest.Object)["a"] = strings.Repeat("<", 250<<10)
+			l.events("large")(w, r)
+		}}
+		l.listen(t, func() { l.put("large", time.Minute, "Unknown") }, time.Minute)
+		if !slices.Equal(l.told, []string{"a large: RFalse"}) {
+			t.Errorf("told %q, want the end of the run", l.told)
 		}
 	})
 }

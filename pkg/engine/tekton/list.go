@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -40,6 +41,7 @@ var errColumns = errors.New("the table lacks the columns " + statusColumn + " an
 type listed struct {
 	Metadata struct {
 		Name              string            `json:"name"`
+		UID               types.UID         `json:"uid"`
 		CreationTimestamp time.Time         `json:"creationTimestamp"`
 		Labels            map[string]string `json:"labels"`
 		Annotations       map[string]string `json:"annotations"`
