@@ -62,6 +62,7 @@ func (c *Check) Run(ctx context.Context) []Finding {
 	found = append(found, c.namespaces(ctx)...)
 	found = append(found, c.accounts(ctx)...)
 	found = append(found, c.secrets(ctx)...)
+	found = append(found, c.objects(ctx)...)
 	found = append(found, c.references(ctx)...)
 	return append(found, c.dryRun(ctx)...)
 }

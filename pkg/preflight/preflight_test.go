@@ -28,7 +28,12 @@ repositories:
     deploy: {qa_repo_url: https://github.com/a/qa, commands: [a], auth: {username: "${QA_USER}", token: "${QA_TOKEN}"}}
   - name: lib
     monitor: {repo_url: https://github.com/a/lib, branches: [main]}
-    deploy: {qa_repo_url: https://github.com/a/qa, commands: [a], service_account: other}
+    deploy:
+      qa_repo_url: https://github.com/a/qa
+      commands: [a]
+      service_account: other
+      secrets: [{name: chat, keys: [TOKEN, URL]}, {name: none, optional: true}]
+      config_maps: [settings]
   - name: own
     monitor: {repo_url: https://github.com/a/own, branches: [main]}
     deploy: {task: {name: deploy-own}}
@@ -54,6 +59,8 @@ var ready = map[string]string{
 	"/api/v1/namespaces/test-runs/serviceaccounts/other":            "{}",
 	"/api/v1/namespaces/test/secrets/sentry-key":                    "{}",
 	"/api/v1/namespaces/test-runs/secrets/sentry-credentials":       "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==, PROXY: aHVzaA==, MORE: aHVzaA==}}",
+	"/api/v1/namespaces/test-runs/secrets/chat":                     "{data: {TOKEN: aHVzaA==, URL: aHVzaA==}}",
+	"/api/v1/namespaces/test-runs/configmaps/settings":              "{}",
 	"/apis/tekton.dev/v1/namespaces/test-runs/tasks/deploy-own":     "{}",
 	"/apis/tekton.dev/v1/namespaces/test-runs/pipelines/publish":    "{}",
 }
@@ -118,6 +125,10 @@ func TestRun(t *testing.T) {
 		"an empty one":              {tokens, `{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==, QA_TOKEN: ""}}`, "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
 		"one of echo":               {tokens, "{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==, QA_TOKEN: aHVzaAo=}}", "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
 		"no password of the proxy":  {tokens, "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==}}", "fail|Secret test-runs/sentry-credentials|lacks PROXY:"},
+		"no Secret of commands":     {"/api/v1/namespaces/test-runs/secrets/chat", "", "fail|Secret test-runs/chat|is not there"},
+		"no key of commands":        {"/api/v1/namespaces/test-runs/secrets/chat", "{data: {URL: aHVzaA==}}", "fail|Secret test-runs/chat|lacks TOKEN, which commands need"},
+		"no ConfigMap of commands":  {"/api/v1/namespaces/test-runs/configmaps/settings", "", "fail|ConfigMap test-runs/settings|is not there"},
+		"a hidden Secret":           {"/api/v1/namespaces/test-runs/secrets/chat", forbidden, "warn|Secret test-runs/chat|cannot be read by you"},
 		"no Task":                   {"/apis/tekton.dev/v1/namespaces/test-runs/tasks/deploy-own", "", "fail|Task test-runs/deploy-own|is not there"},
 		"no Pipeline":               {"/apis/tekton.dev/v1/namespaces/test-runs/pipelines/publish", "", "fail|Pipeline test-runs/publish|is not there"},
 		"a Task that is not shown":  {"/apis/tekton.dev/v1/namespaces/test-runs/tasks/deploy-own", forbidden, "warn|Task test-runs/deploy-own|cannot be read"},

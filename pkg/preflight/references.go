@@ -2,12 +2,58 @@ package preflight
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
+
+// objects checks that the Secrets and ConfigMaps that commands need are there, with their keys. No value leaves it.
+func (c *Check) objects(ctx context.Context) []Finding {
+	var found []Finding
+	told := map[string]bool{}
+	look := func(kind, resource string, o config.Object) {
+		check := fmt.Sprintf("%s %s/%s", kind, c.runsIn(), o.Name)
+		wanted := fmt.Sprint(check, o.Keys)
+		if o.Optional || told[wanted] {
+			return
+		}
+		told[wanted] = true
+		var object struct {
+			Data       map[string]json.RawMessage `json:"data"`
+			BinaryData map[string]json.RawMessage `json:"binaryData"`
+		}
+		err := c.get(ctx, c.path(c.runsIn(), resource, o.Name), &object)
+		var lacks []string
+		for _, key := range o.Keys {
+			if object.Data[key] == nil && object.BinaryData[key] == nil {
+				lacks = append(lacks, key)
+			}
+		}
+		switch {
+		case apierrors.IsNotFound(err):
+			found = append(found, Finding{Fail, check, "is not there, and commands need it: make it in " + c.runsIn() + ", or say optional: true"})
+		case err != nil:
+			found = append(found, Finding{Warn, check, "cannot be read by you: " + err.Error()})
+		case len(lacks) > 0:
+			found = append(found, Finding{Fail, check, "lacks " + strings.Join(lacks, ", ") + ", which commands need: add what is missing, or say optional: true"})
+		default:
+			found = append(found, Finding{OK, check, "is there"})
+		}
+	}
+	for _, r := range c.Config.Repositories {
+		for _, o := range r.Deploy.Secrets {
+			look("Secret", "secrets", o)
+		}
+		for _, o := range r.Deploy.ConfigMaps {
+			look("ConfigMap", "configmaps", o)
+		}
+	}
+	return found
+}
 
 // references checks that the Tasks and Pipelines that deployments name are there. What a resolver gets is not looked for.
 func (c *Check) references(ctx context.Context) []Finding {

@@ -82,6 +82,7 @@ func (w *Watcher) Apply(cfg *config.Config) { w.applied.Store(cfg) }
 func (w *Watcher) follow() {
 	if cfg := w.applied.Swap(nil); cfg != nil {
 		w.Config = cfg
+		clear(w.turns) // of repositories that are gone, too
 	}
 }
 
