@@ -84,8 +84,9 @@ func newRoot(s Streams) *cobra.Command {
 server), remembers their heads in a ConfigMap, and turns each change into one Tekton
 PipelineRun, whose tasks clone a QA repository and run the configured commands.
 
-Start with a sentry.yaml, check it, look at what would run, then try it here:
+Write a sentry.yaml, check it, look at what would run, then try it here:
 
+  sentry init
   sentry validate
   sentry render --offline
   sentry trigger NAME --local
