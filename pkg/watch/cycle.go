@@ -247,7 +247,7 @@ func (c *cycle) load(ctx context.Context) error {
 func (c *cycle) plan(ctx context.Context, answered []bool) {
 	p := plan.Make(plan.Input{Config: c.Config, Snapshot: c.next, Key: c.key, Observed: c.observed, Now: c.Now()})
 	c.next = p.Snapshot
-	c.noticed = append(c.noticed, p.Events...)
+	c.notice(p.Events, answered)
 	// What an earlier answer of this cycle made due was started then.
 	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, answered) })
 	runs, err := c.hold(ctx, p)
@@ -258,6 +258,25 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 		return
 	}
 	c.create(ctx, c.inTurn(runs))
+}
+
+// notice keeps what was seen in the repositories that answered just now: a change that an earlier answer showed is planned
+// again until it is remembered, and was kept then.
+func (c *cycle) notice(events []plan.Event, answered []bool) {
+	if len(events) == 0 {
+		return
+	}
+	now := map[string]bool{}
+	for i, ok := range answered {
+		if ok {
+			now[c.Config.Repositories[i].Name] = true
+		}
+	}
+	for _, e := range events {
+		if now[e.Ref.Repository] {
+			c.noticed = append(c.noticed, e)
+		}
+	}
 }
 
 // remember writes what the cycle did. When another Sentry wrote the state meanwhile, it loads that and adds

@@ -3,10 +3,13 @@ package watch
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tekton-sentry/sentry/pkg/event"
 )
 
 // What cannot be read for the same reason is told of in one line, and not once for each repository; a few have a line
@@ -70,4 +73,30 @@ func many(n int) string {
 			"    deploy: {qa_repo_url: https://qa.example/x, repo_type: git, commands: [x]}\n", 10+i)
 	}
 	return yaml.String()
+}
+
+// A change is noticed once, however many hosts answer after it.
+func TestNoticedOnce(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", "")+entry("b", "")+entry("c", ""))
+	for _, host := range []string{"a", "b", "c"} {
+		w.set(host, "main", "1")
+	}
+	w.cycle()
+	var noticed []string
+	w.watcher.Tell = func(e event.Event) {
+		if n, ok := e.(event.Noticed); ok {
+			for _, e := range n.Events {
+				noticed = append(noticed, e.Ref.Repository+" "+string(e.Kind))
+			}
+		}
+	}
+	for _, host := range []string{"a", "b", "c"} {
+		w.set(host, "main", "2")
+	}
+	delete(w.heads, "https://qa.example/x") // so that all of them stay due
+	w.cycle()
+	slices.Sort(noticed)
+	if want := []string{"a moved", "b moved", "c moved"}; !slices.Equal(noticed, want) {
+		t.Errorf("noticed %q, want %q", noticed, want)
+	}
 }
