@@ -338,7 +338,7 @@ var mutants = []mutant{
 	},
 	{
 		"a list of runs ends with its first page", "pkg/engine/tekton/list.go",
-		"next == \"\"", "next == next",
+		"page.next == \"\"", "page.next == page.next",
 		inTekton, "TestRunsOfMany",
 	},
 	{
