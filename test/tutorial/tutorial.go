@@ -78,11 +78,11 @@ func Checkout(t *testing.T, root string) string {
 	return dir
 }
 
-// environment is that of this process with a home of its own, in which Go finds its caches all the same.
+// environment is that of this process with a home of its own, in which Go finds its caches and settings all the same.
 func environment(t *testing.T) []string {
 	t.Helper()
 	env := append(os.Environ(), "HOME="+t.TempDir(), "GIT_CONFIG_GLOBAL="+os.DevNull)
-	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
+	for _, name := range []string{"GOCACHE", "GOENV", "GOMODCACHE", "GOPATH"} {
 		value, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
 		if err != nil {
 			t.Fatal(err)
