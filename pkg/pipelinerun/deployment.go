@@ -31,7 +31,7 @@ const (
 )
 
 // deployment fills the Task's spec in for one member.
-func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec) (*v1.TaskSpec, error) {
+func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec, reach network) (*v1.TaskSpec, error) {
 	d := m.Repository.Deploy
 	origin, err := originOf(d.URL)
 	if err != nil {
@@ -56,16 +56,15 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 	clone.Env = append(clone.Env, credentials...)
 	giveObjects(spec, deploy, d)
 
-	reach := networkOf(cfg.Global).line()
 	err = errors.Join(
-		fill(clone, placeFacts, reach+facts("", append([][2]string{
+		fill(clone, placeFacts, reach.line()+facts("", append([][2]string{
 			{"url", d.URL},
 			{"origin", origin},
 			{"branch", d.Branch},
 			{"sha", string(m.QASHA)},
 			{"user", user},
 		}, asked(d)...))),
-		fill(deploy, placeFacts, reach+facts("export ", variables(run, m))+environment(d.Env)),
+		fill(deploy, placeFacts, reach.line()+facts("export ", variables(run, m))+environment(d.Env)),
 		fill(deploy, placeCommands, commands(d.Commands)),
 		fill(clone, placeLFS, largeFiles(d)),
 	)

@@ -81,8 +81,9 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		}
 		return pr, nil
 	}
+	reach := networkOf(cfg.Global)
 	for _, m := range run.Members {
-		task, own, err := member(cfg, pr, run, m, deploy)
+		task, own, err := member(cfg, pr, run, m, deploy, reach)
 		if err != nil {
 			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
 		}
@@ -115,7 +116,7 @@ func sharedPod(cfg *config.Config, run plan.Run) (pod.Spec, error) {
 }
 
 // member returns the task of a member, and what its pod has. It adds to the run what all share.
-func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member, deploy *v1.TaskSpec) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member, deploy *v1.TaskSpec, reach network) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
 	d := m.Repository.Deploy
 	task := v1.PipelineTask{Name: m.Task, DisplayName: words.OfTask(m), Timeout: &metav1.Duration{Duration: d.Timeout}}
 	ownPod, err := pod.Read(d.Pod)
@@ -132,14 +133,14 @@ func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member,
 		}
 		return task, own, err
 	}
-	spec, err := deployment(cfg, run, m, deploy.DeepCopy())
+	spec, err := deployment(cfg, run, m, deploy.DeepCopy(), reach)
 	if err != nil {
 		return task, own, err
 	}
 	spec.Steps[0].ComputeResources = ownPod.Resources.Clone.Apply()
 	spec.Steps[1].ComputeResources = ownPod.Resources.Deploy.Apply()
 	task.TaskSpec = &v1.EmbeddedTask{Metadata: meta, TaskSpec: *spec}
-	networkOf(cfg.Global).give(pr.Spec.PipelineSpec, &task)
+	reach.give(pr.Spec.PipelineSpec, &task)
 	if cfg.Global.Chains {
 		task.TaskSpec.Params = declareSource(task.TaskSpec.Params, m)
 	}

@@ -176,9 +176,7 @@ func pipeline(pr *v1.PipelineRun, run plan.Run) error {
 	// Tekton gives them to the TaskRuns, and to their pods.
 	meta := metadata(own, pr.Labels)
 	pr.Labels = meta.Labels
-	for key, value := range own.Annotations {
-		pr.Annotations[key] = value
-	}
+	maps.Copy(pr.Annotations, own.Annotations)
 	return nil
 }
 

@@ -17,13 +17,20 @@ type gitRepo struct {
 	name string
 }
 
-// newRepo makes a private repository with one commit on main. What an earlier test left under the name goes.
-func newRepo(t *testing.T, name string, files map[string]string) *gitRepo {
+// giteaClient returns a client of the real Gitea.
+func giteaClient(t *testing.T) *gitea.Client {
 	t.Helper()
 	client, err := gitea.NewClient(env.giteaURL, gitea.SetToken(env.giteaToken), gitea.SetGiteaVersion(""), gitea.SetContext(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return client
+}
+
+// newRepo makes a private repository with one commit on main. What an earlier test left under the name goes.
+func newRepo(t *testing.T, name string, files map[string]string) *gitRepo {
+	t.Helper()
+	client := giteaClient(t)
 	_, _ = client.DeleteRepo(env.giteaUser, name)
 	if _, _, err := client.CreateRepo(gitea.CreateRepoOption{Name: name, Private: true, DefaultBranch: "main"}); err != nil {
 		t.Fatalf("create repository %s: %v", name, err)

@@ -24,11 +24,8 @@ func TestPrivateNetwork(t *testing.T) {
 	t.Parallel()
 	p := newPodTrial(t, "sentry-network")
 	public := false
-	client, err := gitea.NewClient(env.giteaURL, gitea.SetToken(env.giteaToken), gitea.SetGiteaVersion(""), gitea.SetContext(t.Context()))
-	if err == nil { // the commands have no credential
-		_, _, err = client.EditRepo(env.giteaUser, p.repo.name, gitea.EditRepoOption{Private: &public})
-	}
-	if err != nil {
+	// The commands have no credential.
+	if _, _, err := giteaClient(t).EditRepo(env.giteaUser, p.repo.name, gitea.EditRepoOption{Private: &public}); err != nil {
 		t.Fatal(err)
 	}
 	to, err := url.Parse(env.giteaURL)

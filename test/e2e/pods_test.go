@@ -61,6 +61,16 @@ func (p *podTrial) pod() corev1.Pod {
 	return pods[len(pods)-1]
 }
 
+// quota makes a ResourceQuota, and waits until it counts.
+func (p *podTrial) quota(name, hard string) {
+	p.t.Helper()
+	kubectl(p.t, "-n", p.ns, "create", "quota", name, "--hard="+hard)
+	await(p.t, time.Minute, "the quota counts", func() (bool, string) {
+		used := kubectl(p.t, "-n", p.ns, "get", "quota", name, "-o", "jsonpath={.status.used}")
+		return used != "", used
+	})
+}
+
 // logs returns what the containers of the newest pod wrote.
 func (p *podTrial) logs() string {
 	p.t.Helper()
@@ -73,11 +83,7 @@ const commandsTrue = `commands: ["true"]`
 func TestQuotaOnResources(t *testing.T) {
 	t.Parallel()
 	p := newPodTrial(t, "sentry-pods-quota")
-	kubectl(t, "-n", p.ns, "create", "quota", "compute", "--hard=requests.cpu=2,requests.memory=2Gi,limits.cpu=4,limits.memory=4Gi")
-	await(t, time.Minute, "the quota counts", func() (bool, string) {
-		used := kubectl(t, "-n", p.ns, "get", "quota", "compute", "-o", "jsonpath={.status.used}")
-		return used != "", used
-	})
+	p.quota("compute", "requests.cpu=2,requests.memory=2Gi,limits.cpu=4,limits.memory=4Gi")
 	if said, ok := p.deploy("{}", commandsTrue); ok || !strings.Contains(said, "must specify limits") {
 		t.Errorf("a pod without resources under a quota: succeeded %v, want a failure that names what the quota wants:\n%s", ok, said)
 	}
@@ -109,11 +115,7 @@ spec:
 func TestQuotaOnPods(t *testing.T) {
 	t.Parallel()
 	p := newPodTrial(t, "sentry-pods-throttle")
-	kubectl(t, "-n", p.ns, "create", "quota", "team", "--hard=pods=0")
-	await(t, time.Minute, "the quota counts", func() (bool, string) {
-		used := kubectl(t, "-n", p.ns, "get", "quota", "team", "-o", "jsonpath={.status.used}")
-		return used != "", used
-	})
+	p.quota("team", "pods=0")
 	out := filepath.Join(t.TempDir(), "out")
 	log, err := os.Create(out)
 	if err != nil {

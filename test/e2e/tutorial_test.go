@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"code.gitea.io/sdk/gitea"
-
 	"github.com/tekton-sentry/sentry/test/tutorial"
 )
 
@@ -28,10 +26,7 @@ func TestTutorial(t *testing.T) {
 			t.Logf("kubectl %v: %v\n%s", args, err, out)
 		}
 	})
-	client, err := gitea.NewClient(env.giteaURL, gitea.SetToken(env.giteaToken), gitea.SetGiteaVersion(""), gitea.SetContext(t.Context()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := giteaClient(t)
 	for _, name := range []string{"tutorial-app", "tutorial-qa"} {
 		_, _ = client.DeleteRepo(env.giteaUser, name) // of an earlier test
 	}

@@ -13,7 +13,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/kube"
@@ -203,9 +202,8 @@ func (x *ends) tell(ctx context.Context, r listed) error {
 func (x *ends) mark(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, pipelinerun.AnnotationTold, name)
-	err := x.cluster.Tekton.Patch(types.MergePatchType).Namespace(x.namespace).Resource(pipelineRuns).Name(name).Body(patch).Do(ctx).Error()
-	if err == nil || apierrors.IsNotFound(err) {
+	err := x.patch(ctx, name, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, pipelinerun.AnnotationTold, name))
+	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("note that the end of PipelineRun %s/%s was told: %w", x.namespace, name, kube.Explain(err))

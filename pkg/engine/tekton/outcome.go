@@ -94,7 +94,7 @@ func (e *Engine) awaitChange(ctx context.Context, name string, seen seen) error 
 	w, err := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).VersionedParams(&metav1.ListOptions{
 		FieldSelector: "metadata.name=" + name, ResourceVersion: seen.version, Watch: true, TimeoutSeconds: &seconds,
 	}, metav1.ParameterCodec).Watch(watching)
-	if apierrors.IsForbidden(err) { // Sentry's own Role has no use for watching
+	if apierrors.IsForbidden(err) { // whoever follows a run may have a Role without that
 		return pause(ctx, 2*time.Second)
 	}
 	if err != nil {

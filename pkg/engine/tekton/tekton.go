@@ -121,10 +121,8 @@ func (e *Engine) Runs(ctx context.Context, units []string) ([]engine.Run, error)
 func (e *Engine) Cancel(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	patch := fmt.Appendf(nil, `{"spec":{"status":%q}}`, v1.PipelineRunSpecStatusCancelledRunFinally)
-	err := e.cluster.Tekton.Patch(types.MergePatchType).Namespace(e.namespace).Resource(pipelineRuns).
-		Name(name).Body(patch).Do(ctx).Error()
-	if err == nil || apierrors.IsNotFound(err) {
+	err := e.patch(ctx, name, fmt.Sprintf(`{"spec":{"status":%q}}`, v1.PipelineRunSpecStatusCancelledRunFinally))
+	if err == nil {
 		return nil
 	}
 	// Tekton's webhook refuses changes to a finished run.
@@ -132,4 +130,14 @@ func (e *Engine) Cancel(ctx context.Context, name string) error {
 		return nil
 	}
 	return fmt.Errorf("cancel PipelineRun %s/%s: %w", e.namespace, name, kube.Explain(err))
+}
+
+// patch changes a PipelineRun by a JSON merge patch. One that is gone is no error.
+func (e *Engine) patch(ctx context.Context, name, patch string) error {
+	err := e.cluster.Tekton.Patch(types.MergePatchType).Namespace(e.namespace).Resource(pipelineRuns).
+		Name(name).Body([]byte(patch)).Do(ctx).Error()
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
