@@ -73,6 +73,7 @@ var mustNotLink = map[string][]string{
 	"pkg/cli/overview":                 {kubernetes, tekton, "net/http"},
 	"pkg/cli/usage":                    {kubernetes, tekton, "net/http"},
 	"pkg/online":                       {kubernetes, tekton, module + "pkg/watch", module + "pkg/cli"},
+	"pkg/result":                       {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/preflight":                    {module + "pkg/githost", module + "pkg/engine", module + "pkg/watch", module + "pkg/cli", module + "pkg/state"},
 	"pkg/pipelinerun":                  {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
 	"pkg/engine":                       {kubernetes, tekton, "net/http", "os/exec"},

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
@@ -17,7 +18,7 @@ func TestHostsAreToldTheVersion(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	}))
 	defer server.Close()
-	r := reader(slog.New(slog.DiscardHandler), 0, nil)
+	r := (&setup.Options{Version: version}).Reader(slog.New(slog.DiscardHandler), 0, nil)
 	defer r.Close()
 	r.Heads(t.Context(), []config.Monitor{{Source: config.Source{URL: server.URL + "/x", Type: config.Git}}})
 	if got := <-agents; got != "sentry/"+version || version == "" {

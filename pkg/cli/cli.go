@@ -16,6 +16,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/first"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -30,12 +31,7 @@ const (
 )
 
 // Streams are where output goes.
-type Streams struct {
-	Program string    // the name under which it was started; "" is sentry
-	In      io.Reader // the configuration, with --config -; nil for none
-	Out     io.Writer // data
-	Err     io.Writer // logs, progress, errors
-}
+type Streams = setup.Streams
 
 // Main runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage or invalid configuration.
 func Main(ctx context.Context, args []string, s Streams) int {
@@ -76,7 +72,7 @@ func Main(ctx context.Context, args []string, s Streams) int {
 }
 
 func newRoot(s Streams) *cobra.Command {
-	o := &options{Streams: s}
+	o := &setup.Options{Streams: s, Version: version}
 	root := &cobra.Command{
 		Use:   "sentry",
 		Short: "Turn pushes into Tekton PipelineRuns, without webhooks",
@@ -105,15 +101,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.FlagError(err) })
 	root.SetHelpCommand(newHelp())
 	usage.WrapHelp(root, term.Width(s.Out, math.MaxInt))
-	o.register(root.PersistentFlags())
+	o.Register(root.PersistentFlags())
 	watch := newWatch(o)
-	o.settable = usage.FlagsOf(root.PersistentFlags(), watch.Flags())
+	o.Settable = usage.FlagsOf(root.PersistentFlags(), watch.Flags())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		return errors.Join(usage.NoEmptyFlags(cmd.Flags()), o.settable.Set(cmd.Flags(), os.LookupEnv))
+		return errors.Join(usage.NoEmptyFlags(cmd.Flags()), o.Settable.Set(cmd.Flags(), os.LookupEnv))
 	}
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
-	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.load, Options: o.reading, Connect: o.connect})...)
-	complete.Common(root, func() []string { return kube.Contexts(o.kubeconfig) })
+	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.Load, Options: o.Reading, Connect: o.Connect})...)
+	complete.Common(root, func() []string { return kube.Contexts(o.Kubeconfig) })
 	root.InitDefaultCompletionCmd()
 	return root
 }

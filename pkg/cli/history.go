@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
@@ -18,12 +19,12 @@ type pastRuns struct {
 }
 
 // history prints the deleted runs, of all units or of those that are named.
-func (o *options) history(ctx context.Context, f statusFlags, names []string) error {
+func history(ctx context.Context, o *setup.Options, f statusFlags, names []string) error {
 	if f.local {
 		return usage.Errorf("--history goes with a cluster: nothing is deleted on this machine")
 	}
-	cfg := o.glance()
-	cluster, _, of, err := o.statusCluster(cfg.Global)
+	cfg := o.Glance()
+	cluster, _, of, err := o.Where(cfg.Global)
 	if err != nil {
 		return err
 	}
@@ -46,9 +47,9 @@ func (o *options) history(ctx context.Context, f statusFlags, names []string) er
 		for _, p := range past.Runs {
 			s.Runs = append(s.Runs, overview.Run{Name: p.Name})
 		}
-		return s.PrintNames(o.table(f))
+		return s.PrintNames(table(o, f))
 	}
-	return past.print(o.table(f), time.Now())
+	return past.print(table(o, f), time.Now())
 }
 
 func pastRefs(p tekton.Past) []overview.Ref {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -52,10 +53,10 @@ func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
 		t.Fatal(err)
 	}
 	tr.store = file.New(filepath.Join(t.TempDir(), "state.json"), log)
-	r := reader(log, cfg.Global.Sweep, nil)
+	r := (&setup.Options{Version: version}).Reader(log, cfg.Global.Sweep, nil)
 	r.Base = base
 	tr.watcher = &watch.Watcher{Config: cfg, Heads: r, Store: tr.store, Engine: idle{},
-		Tell: func(e event.Event) { logsink.Write(log, e) }, Now: time.Now, Word: word}
+		Tell: func(e event.Event) { logsink.Write(log, e) }, Now: time.Now, Word: setup.Word}
 	return tr
 }
 
@@ -170,7 +171,7 @@ func TestUserAgent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, cfg := hoststest.Populated(config.Git, "token", 1)
 		var agents []string
-		r := reader(slog.New(slog.DiscardHandler), 0, nil)
+		r := (&setup.Options{Version: version}).Reader(slog.New(slog.DiscardHandler), 0, nil)
 		r.Base = githosttest.Delayed{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			agents = append(agents, req.UserAgent())
 			api.ServeHTTP(w, req)

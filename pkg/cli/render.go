@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
@@ -24,7 +26,7 @@ type renderFlags struct {
 	output  string
 }
 
-func newRender(o *options) *cobra.Command {
+func newRender(o *setup.Options) *cobra.Command {
 	var f renderFlags
 	cmd := &cobra.Command{
 		Use:   "render [NAME…]",
@@ -39,26 +41,26 @@ found, the branch is called "placeholder", and a warning says so.`,
 		Example: `  sentry render --offline | kubectl create --dry-run=server -f -
   sentry render rag-service --branch dev-x`,
 		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, len(names) == 0) }),
-		ValidArgsFunction: o.offer(complete.Names),
+		ValidArgsFunction: o.Offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runRender(cmd.Context(), o, f, args) },
 	}
 	cmd.Flags().StringVarP(&f.branch, "branch", "b", "", "branch to deploy (default: the first configured one)")
 	cmd.Flags().BoolVar(&f.offline, "offline", false, "ask no Git host; make the revisions up")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "yaml", "yaml or json")
-	complete.Flag(cmd, "branch", o.offer(complete.Branches))
+	complete.Flag(cmd, "branch", o.Offer(complete.Branches))
 	complete.Flag(cmd, "output", complete.Words("yaml", "json"))
 	return cmd
 }
 
-func runRender(ctx context.Context, o *options, f renderFlags, names []string) error {
+func runRender(ctx context.Context, o *setup.Options, f renderFlags, names []string) error {
 	if f.output != "yaml" && f.output != "json" {
 		return usage.Errorf("--output %q: want yaml or json", f.output)
 	}
-	cfg, log, err := o.load(config.Options{AllowUnsetAuth: f.offline})
+	cfg, log, err := o.Load(config.Options{AllowUnsetAuth: f.offline})
 	if err != nil {
 		return err
 	}
-	logWarnings(log, cfg)
+	setup.LogWarnings(log, cfg)
 	var runs []plan.Run
 	if f.offline {
 		runs, err = imagine.Runs(cfg, names, f.branch)
@@ -66,7 +68,7 @@ func runRender(ctx context.Context, o *options, f renderFlags, names []string) e
 			imagine.LogPlaceholders(log, cfg, runs)
 		}
 	} else {
-		runs, err = manualRuns(ctx, cfg, reader(log, 0, transport.NewNetwork(cfg.Global)), nil, log, names, f.branch, "")
+		runs, err = manualRuns(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), nil, log, names, f.branch, "")
 	}
 	if err != nil {
 		return err
@@ -81,17 +83,17 @@ func runRender(ctx context.Context, o *options, f renderFlags, names []string) e
 			refused = append(refused, fmt.Errorf("%s: %w", run.Name, err))
 			continue
 		}
-		if err := o.print(pr, f.output); err != nil {
+		if err := printRun(o.Out, pr, f.output); err != nil {
 			return err
 		}
 	}
 	return errors.Join(refused...)
 }
 
-// print writes one object: YAML documents after a separator each, JSON objects one after the other.
-func (o *options) print(pr *v1.PipelineRun, format string) error {
+// printRun writes one object: YAML documents after a separator each, JSON objects one after the other.
+func printRun(out io.Writer, pr *v1.PipelineRun, format string) error {
 	if format == "json" {
-		e := json.NewEncoder(o.Out)
+		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
 		return e.Encode(pr)
 	}
@@ -99,6 +101,6 @@ func (o *options) print(pr *v1.PipelineRun, format string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.Out, "---\n%s", text)
+	_, err = fmt.Fprintf(out, "---\n%s", text)
 	return err
 }

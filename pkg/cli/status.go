@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -12,14 +11,12 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
-	"github.com/tekton-sentry/sentry/pkg/instance"
-	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/state"
-	"github.com/tekton-sentry/sentry/pkg/state/file"
 )
 
 type statusFlags struct {
@@ -31,7 +28,7 @@ type statusFlags struct {
 	past      bool
 }
 
-func newStatus(o *options) *cobra.Command {
+func newStatus(o *setup.Options) *cobra.Command {
 	f := statusFlags{output: term.Plain}
 	cmd := &cobra.Command{
 		Use:   "status [NAME…]",
@@ -62,15 +59,15 @@ them, how they ended, how long they took and which members failed.`,
 		Args: usage.Args(func(_ *cobra.Command, names []string) error {
 			return usage.SomeNames(names, len(names) == 0)
 		}),
-		ValidArgsFunction: o.offer(complete.Names),
+		ValidArgsFunction: o.Offer(complete.Names),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if f.state != "" && !f.local {
 				return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 			}
 			if f.past {
-				return o.history(cmd.Context(), f, names)
+				return history(cmd.Context(), o, f, names)
 			}
-			return o.status(cmd.Context(), f, names)
+			return status(cmd.Context(), o, f, names)
 		},
 	}
 	cmd.Flags().BoolVar(&f.local, "local", false, "show the state of 'sentry watch --local'")
@@ -111,16 +108,16 @@ func newestRuns(ctx context.Context, eng *tekton.Engine, most int, c overview.Ch
 	return newest, nil
 }
 
-func (o *options) status(ctx context.Context, f statusFlags, names []string) error {
-	cfg := o.glance()
+func status(ctx context.Context, o *setup.Options, f statusFlags, names []string) error {
+	cfg := o.Glance()
 	choice := overview.Choose(names, members(cfg))
 	var snapshot state.Snapshot
 	var runs []overview.Run
 	var err error
 	if f.local {
-		snapshot, err = o.localState(ctx, f.state)
+		snapshot, err = o.LocalState(ctx, f.state)
 	} else {
-		snapshot, runs, err = o.clusterState(ctx, cfg.Global, f.runs, choice)
+		snapshot, runs, err = clusterState(ctx, o, cfg.Global, f.runs, choice)
 	}
 	if err != nil {
 		return err
@@ -133,7 +130,7 @@ func (o *options) status(ctx context.Context, f statusFlags, names []string) err
 	case term.JSON, term.YAML:
 		return term.Encode(o.Out, s, f.output)
 	case term.Name:
-		return s.PrintNames(o.table(f))
+		return s.PrintNames(table(o, f))
 	}
 	heads := f.output == term.Wide || f.local || len(names) > 0
 	switch {
@@ -142,10 +139,10 @@ func (o *options) status(ctx context.Context, f statusFlags, names []string) err
 	case !heads:
 		defer fmt.Fprintf(o.Err, "Branches that are remembered: %d. They are shown with -o wide, or with the NAME of a repository.\n", len(s.Branches))
 	}
-	return s.Print(o.table(f), time.Now(), f.output == term.Wide, heads)
+	return s.Print(table(o, f), time.Now(), f.output == term.Wide, heads)
 }
 
-func (o *options) table(f statusFlags) *term.Table {
+func table(o *setup.Options, f statusFlags) *term.Table {
 	return &term.Table{Out: o.Out, NoHeaders: f.noHeaders, Colours: term.Colours(o.Out)}
 }
 
@@ -158,43 +155,15 @@ func members(cfg *config.Config) map[string][]string {
 	return m
 }
 
-func (o *options) localState(ctx context.Context, path string) (state.Snapshot, error) {
-	if path == "" {
-		var err error
-		if path, err = o.stateFile(); err != nil {
-			return state.Snapshot{}, err
-		}
-	}
-	return file.New(path, slog.New(slog.DiscardHandler)).Load(ctx)
-}
-
-func (o *options) clusterState(ctx context.Context, global config.Global, most int, c overview.Choice) (state.Snapshot, []overview.Run, error) {
-	cluster, runsIn, of, err := o.statusCluster(global)
+func clusterState(ctx context.Context, o *setup.Options, global config.Global, most int, c overview.Choice) (state.Snapshot, []overview.Run, error) {
+	cluster, runsIn, of, err := o.Where(global)
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
-	snapshot, err := clusterStore(cluster, of).Load(ctx)
+	snapshot, err := setup.ClusterStore(cluster, of).Load(ctx)
 	if err != nil {
 		return state.Snapshot{}, nil, err
 	}
 	newest, err := newestRuns(ctx, tekton.New(cluster, runsIn, of), most, c)
 	return snapshot, newest, err
-}
-
-// glance returns the configuration where there is one that can be read, and an empty one otherwise: what only shows
-// something can do without.
-func (o *options) glance() *config.Config {
-	if cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true}); err == nil {
-		return cfg
-	}
-	return &config.Config{}
-}
-
-// statusCluster connects to where Sentry runs, and returns where its runs are and which Sentry is meant: by the flags,
-// and else as the configuration says.
-func (o *options) statusCluster(global config.Global) (cluster *kube.Cluster, runsIn string, of instance.Instance, err error) {
-	if of, err = o.instanceOf(global); err == nil {
-		cluster, err = o.connect(global.Namespace)
-	}
-	return cluster, cmp.Or(o.runs, global.RunNamespace), of, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -33,7 +34,7 @@ type triggerFlags struct {
 	state  string
 }
 
-func newTrigger(o *options) *cobra.Command {
+func newTrigger(o *setup.Options) *cobra.Command {
 	var f triggerFlags
 	cmd := &cobra.Command{
 		Use:   "trigger {NAME… | --all}",
@@ -56,7 +57,7 @@ With --local the commands run on this machine, with its git and sh: to debug the
   sentry trigger ai-blueprints --local         # a whole group, here
   sentry trigger --all                         # everything`,
 		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, f.all) }),
-		ValidArgsFunction: o.offer(complete.Names),
+		ValidArgsFunction: o.Offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runTrigger(cmd.Context(), o, f, args) },
 	}
 	cmd.Flags().BoolVar(&f.all, "all", false, "deploy all repositories and groups")
@@ -64,7 +65,7 @@ With --local the commands run on this machine, with its git and sh: to debug the
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "print progress until the run ends; exit with 1 when it failed")
 	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster, and wait for their end")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` to take the previous SHAs from")
-	complete.Flag(cmd, "branch", o.offer(complete.Branches))
+	complete.Flag(cmd, "branch", o.Offer(complete.Branches))
 	return cmd
 }
 
@@ -74,38 +75,38 @@ type followed interface {
 	Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error)
 }
 
-func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string) (err error) {
+func runTrigger(ctx context.Context, o *setup.Options, f triggerFlags, names []string) (err error) {
 	if f.state != "" && !f.local {
 		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
-	cfg, log, err := o.load(config.Options{})
+	cfg, log, err := o.Load(config.Options{})
 	if err != nil {
 		return err
 	}
-	logWarnings(log, cfg)
+	setup.LogWarnings(log, cfg)
 	if err := plan.CheckNames(cfg, names); err != nil {
 		return err
 	}
 	var eng followed
 	var store watch.Store
 	if f.local {
-		machine, states, failed := o.onMachine(ctx, cfg, f.state, log)
+		machine, states, failed := o.OnMachine(ctx, cfg, f.state, log)
 		if failed != nil {
 			return failed
 		}
 		defer func() { err = errors.Join(err, machine.Close()) }()
 		eng, store = machine, states
-	} else if _, eng, store, err = o.onCluster(cfg); err != nil {
+	} else if _, eng, store, err = o.OnCluster(cfg); err != nil {
 		return err
 	}
-	runs, err := manualRuns(ctx, cfg, reader(log, 0, transport.NewNetwork(cfg.Global)), store, log, names, f.branch, word())
+	runs, err := manualRuns(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), store, log, names, f.branch, setup.Word())
 	if err != nil {
 		return err
 	}
 	var errs []error
 	var started []string
 	for _, run := range runs {
-		if err := o.start(ctx, cfg, eng, log, run, f.local); err != nil {
+		if err := start(ctx, o, cfg, eng, log, run, f.local); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", run.Unit.Label, err))
 			continue
 		}
@@ -113,7 +114,7 @@ func runTrigger(ctx context.Context, o *options, f triggerFlags, names []string)
 	}
 	for _, name := range started {
 		if f.follow || f.local {
-			errs = append(errs, o.follow(ctx, eng, name, logsCommand(name, cfg.Global.RunsIn()), f.local))
+			errs = append(errs, follow(ctx, o, eng, name, setup.LogsCommand(name, cfg.Global.RunsIn()), f.local))
 		}
 	}
 	return errors.Join(errs...)
@@ -167,7 +168,7 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, s
 }
 
 // start creates one run, as on_busy says.
-func (o *options) start(ctx context.Context, cfg *config.Config, eng followed, log *slog.Logger, run plan.Run, here bool) error {
+func start(ctx context.Context, o *setup.Options, cfg *config.Config, eng followed, log *slog.Logger, run plan.Run, here bool) error {
 	if err := makeWay(ctx, eng, log, run); err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func (o *options) start(ctx context.Context, cfg *config.Config, eng followed, l
 		return err
 	}
 	if !here {
-		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, logsCommand(run.Name, cfg.Global.RunsIn()))
+		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, setup.LogsCommand(run.Name, cfg.Global.RunsIn()))
 	}
 	return nil
 }
@@ -219,7 +220,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 }
 
 // follow prints each task's changes and the end of the run. On this machine the engine prints all that itself.
-func (o *options) follow(ctx context.Context, eng followed, name, logs string, here bool) error {
+func follow(ctx context.Context, o *setup.Options, eng followed, name, logs string, here bool) error {
 	last := map[string]string{}
 	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
 		for _, t := range out.Tasks {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 )
 
@@ -36,8 +37,8 @@ func TestFollowTellsWhy(t *testing.T) {
 		task(engine.Succeeded, "All Steps have completed executing"),
 	}}
 	var out, log bytes.Buffer
-	o := &options{Streams: Streams{Out: &out, Err: &log}}
-	if err := o.follow(t.Context(), eng, "web-1", "", false); err != nil {
+	o := &setup.Options{Streams: setup.Streams{Out: &out, Err: &log}}
+	if err := follow(t.Context(), o, eng, "web-1", "", false); err != nil {
 		t.Fatal(err)
 	}
 	want := "[web] waits: " + quota + "\n" +

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/forecast"
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
@@ -16,7 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/online"
 )
 
-func newValidate(o *options) *cobra.Command {
+func newValidate(o *setup.Options) *cobra.Command {
 	var askHosts bool
 	cmd := &cobra.Command{
 		Use:   "validate",
@@ -43,24 +44,24 @@ adds when something is deployed. Exit code 1 when a repository cannot be read.`,
 	return cmd
 }
 
-func runValidate(ctx context.Context, o *options, askHosts bool) error {
-	cfg, log, err := o.load(config.Options{})
+func runValidate(ctx context.Context, o *setup.Options, askHosts bool) error {
+	cfg, log, err := o.Load(config.Options{})
 	if err != nil {
 		return err
 	}
-	logWarnings(log, cfg)
+	setup.LogWarnings(log, cfg)
 	runs, err := imagine.Runs(cfg, nil, "")
 	if err != nil {
 		return usage.Error(err)
 	}
 	if err := imagine.Check(ctx, cfg, runs); err != nil {
-		return usage.Errorf("%s: %w", o.configName(), err)
+		return usage.Errorf("%s: %w", o.ConfigName(), err)
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was checked")
 	}
 	_, err = fmt.Fprintf(o.Out, "%s: valid: repositories: %d, groups: %d, polled every %.0f s\n",
-		o.configName(), len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval.Seconds())
+		o.ConfigName(), len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval.Seconds())
 	if err != nil || !askHosts {
 		return err
 	}

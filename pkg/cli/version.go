@@ -7,13 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 )
 
 // version is set by the linker: -X github.com/tekton-sentry/sentry/pkg/cli.version=v1.2.3
 var version = "dev"
 
-func newVersion(o *options) *cobra.Command {
+func newVersion(o *setup.Options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -39,7 +39,7 @@ type watchFlags struct {
 	state    string
 }
 
-func newWatch(o *options) *cobra.Command {
+func newWatch(o *setup.Options) *cobra.Command {
 	var f watchFlags
 	cmd := &cobra.Command{
 		Use:   "watch",
@@ -74,21 +74,21 @@ by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its vari
 	return cmd
 }
 
-func runWatch(ctx context.Context, o *options, f watchFlags) (err error) {
+func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	if f.interval != 0 && f.interval < time.Second {
 		return usage.Errorf("--interval %s: want at least 1s", f.interval)
 	}
 	if f.state != "" && !f.local {
 		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
-	cfg, log, err := o.load(config.Options{})
+	cfg, log, err := o.Load(config.Options{})
 	if err != nil {
 		return err
 	}
-	logWarnings(log, cfg)
+	setup.LogWarnings(log, cfg)
 	network := transport.NewNetwork(cfg.Global)
-	w := &watching{options: o, flags: f, log: log, cfg: cfg, network: network, reader: reader(log, cfg.Global.Sweep, network)}
-	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: word}
+	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network)}
+	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
 	if f.local {
 		closed, refused := w.onMachine(ctx)
 		if refused != nil {
@@ -120,7 +120,7 @@ func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
 
 // watching is `sentry watch` at work, with all that follows from the configuration.
 type watching struct {
-	*options
+	*setup.Options
 	flags   watchFlags
 	log     *slog.Logger
 	cfg     *config.Config
@@ -135,7 +135,7 @@ type watching struct {
 
 // onMachine gets the engine and the state of a trial on this machine. closed ends them.
 func (w *watching) onMachine(ctx context.Context) (closed func() error, err error) {
-	machine, store, err := w.options.onMachine(ctx, w.cfg, w.flags.state, w.log)
+	machine, store, err := w.Options.OnMachine(ctx, w.cfg, w.flags.state, w.log)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (w *watching) onMachine(ctx context.Context) (closed func() error, err erro
 }
 
 func (w *watching) onCluster() error {
-	cluster, eng, store, err := w.options.onCluster(w.cfg)
+	cluster, eng, store, err := w.Options.OnCluster(w.cfg)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func printCommands(out io.Writer, namespace string) event.Sink {
 	return func(_ context.Context, events []event.Event) {
 		for _, e := range events {
 			if created, ok := e.(event.RunCreated); ok {
-				fmt.Fprintln(out, logsCommand(created.Run.Name, namespace))
+				fmt.Fprintln(out, setup.LogsCommand(created.Run.Name, namespace))
 			}
 		}
 	}
@@ -266,14 +266,14 @@ func deployments(out engine.Outcome) engine.Outcome {
 
 // apply makes everything follow from cfg that follows from the configuration. Nothing else copies from it.
 func (w *watching) apply(cfg *config.Config) error {
-	if err := w.setLevel(cfg); err != nil {
+	if err := w.SetLevel(cfg); err != nil {
 		return err
 	}
 	w.cfg = cfg
 	w.reader.SetSweep(cfg.Global.Sweep)
 	w.network.Use(cfg.Global.Proxy)
 	if w.machine != nil {
-		w.machine.Use(w.variables.Environ(), w.hidden(cfg))
+		w.machine.Use(w.Variables.Environ(), w.Hidden(cfg))
 	}
 	w.watcher.Apply(cfg)
 	return nil
@@ -282,13 +282,13 @@ func (w *watching) apply(cfg *config.Config) error {
 // renew takes up what changed since the cycle before: the variables, as credentials expire.
 func (w *watching) renew() {
 	w.lookAtFile()
-	changed, err := w.variables.Read()
+	changed, err := w.Variables.Read()
 	if err == nil && !changed {
 		return
 	}
 	var renewed *config.Config
 	if err == nil {
-		renewed, err = w.cfg.Renew(w.variables.Lookup)
+		renewed, err = w.cfg.Renew(w.Variables.Lookup)
 	}
 	if err == nil {
 		err = w.apply(renewed)
@@ -297,41 +297,23 @@ func (w *watching) renew() {
 		w.log.Error("the variables cannot be read again; going on with those of before", "err", err)
 		return
 	}
-	w.log.Info("variables changed; using the new ones", "dir", w.variables.Dir)
+	w.log.Info("variables changed; using the new ones", "dir", w.Variables.Dir)
 }
 
 // lookAtFile says when the configuration file is no longer what Sentry runs with.
 func (w *watching) lookAtFile() {
-	if w.config == standardInput {
+	if w.ConfigFile == setup.StandardInput {
 		return
 	}
-	info, err := os.Stat(w.config)
+	info, err := os.Stat(w.ConfigFile)
 	if err != nil || !info.Mode().IsRegular() || w.file != nil && os.SameFile(info, w.file) && info.ModTime().Equal(w.file.ModTime()) && info.Size() == w.file.Size() {
 		return
 	}
 	w.file = info
-	hash, err := config.HashFile(w.config)
+	hash, err := config.HashFile(w.ConfigFile)
 	if err != nil || hash == w.cfg.Hash || hash == w.ignored {
 		return
 	}
 	w.ignored = hash
-	w.log.Warn("the configuration file changed, and Sentry goes on with what it said before: restart it to use the new one", "file", w.config)
-}
-
-// logWarnings tells of what is hardly meant so: of each kind the first few places, and how many more there are.
-func logWarnings(log *slog.Logger, cfg *config.Config) {
-	const few = 3
-	places := make(map[string]int) // by message
-	for _, w := range cfg.Warnings {
-		if places[w.Message]++; places[w.Message] <= few {
-			log.Warn(w.String())
-		} else {
-			log.Debug(w.String())
-		}
-	}
-	for _, message := range slices.Sorted(maps.Keys(places)) {
-		if more := places[message] - few; more > 0 {
-			log.Warn(fmt.Sprintf("%d more such places: %s", more, message))
-		}
-	}
+	w.log.Warn("the configuration file changed, and Sentry goes on with what it said before: restart it to use the new one", "file", w.ConfigFile)
 }

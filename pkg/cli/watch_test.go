@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/event"
@@ -31,14 +32,14 @@ func watchingFile(t *testing.T, text string, log *bytes.Buffer) *watching {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := &options{config: path, logFormat: "text", Streams: Streams{Out: log, Err: log}}
-	cfg, logger, err := o.load(config.Options{})
+	o := &setup.Options{ConfigFile: path, LogFormat: "text", Streams: setup.Streams{Out: log, Err: log}}
+	cfg, logger, err := o.Load(config.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	machine := local.New(local.Options{})
 	t.Cleanup(func() { _ = machine.Close() })
-	w := &watching{options: o, log: logger, cfg: cfg, network: transport.NewNetwork(cfg.Global), reader: reader(logger, cfg.Global.Sweep, nil), machine: machine}
+	w := &watching{Options: o, log: logger, cfg: cfg, network: transport.NewNetwork(cfg.Global), reader: o.Reader(logger, cfg.Global.Sweep, nil), machine: machine}
 	w.watcher = &watch.Watcher{Config: cfg}
 	return w
 }
@@ -51,11 +52,11 @@ func TestEditedConfiguration(t *testing.T) {
 	w := watchingFile(t, oneRepository, &log)
 	edit := func(text string) {
 		t.Helper()
-		next := w.config + ".next"
+		next := w.ConfigFile + ".next"
 		if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Rename(next, w.config); err != nil {
+		if err := os.Rename(next, w.ConfigFile); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,8 +94,8 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.log.Debug("now it is told")
-	if !strings.Contains(log.String(), "now it is told") || w.level.Level() != slog.LevelDebug {
-		t.Errorf("the level is %s, want debug", w.level.Level())
+	if !strings.Contains(log.String(), "now it is told") || w.Level.Level() != slog.LevelDebug {
+		t.Errorf("the level is %s, want debug", w.Level.Level())
 	}
 	if s := w.reader.Sweep.Seconds(); s != 120 {
 		t.Errorf("the sweep takes %v s, want 120", s)
@@ -133,8 +134,8 @@ func TestProxyPasswordIsReplaced(t *testing.T) {
 	var log bytes.Buffer
 	t.Setenv("PROXY", "http://ada:hush1@proxy.example")
 	w := watchingFile(t, oneRepository+"global: {proxy: {https_proxy: \"${PROXY}\"}}\n", &log)
-	w.variables.Dir = dir
-	if _, err := w.variables.Read(); err != nil {
+	w.Variables.Dir = dir
+	if _, err := w.Variables.Read(); err != nil {
 		t.Fatal(err)
 	}
 	base := w.network.Transport()

@@ -1,0 +1,295 @@
+// Package setup has the flags that all commands share, and makes from them what commands work with: the configuration, the
+// log, the engine and the store.
+package setup
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/environ"
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine/local"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/instance"
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/state/configmap"
+	"github.com/tekton-sentry/sentry/pkg/state/file"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+// Streams are where output goes.
+type Streams struct {
+	Program string    // the name under which it was started; "" is sentry
+	In      io.Reader // the configuration, with --config -; nil for none
+	Out     io.Writer // data
+	Err     io.Writer // logs, progress, errors
+}
+
+// Options are the flags that all commands share, and what is made from them.
+type Options struct {
+	Streams
+	Version    string            // of Sentry
+	ConfigFile string            // StandardInput is one, too
+	Variables  environ.Variables // that the configuration refers to
+	LogFormat  string
+	Kubeconfig string
+	context    string
+	namespace  string
+	runs       string // namespace of the PipelineRuns
+	instance   string
+	verbose    bool
+	Level      slog.LevelVar // of the log
+	Settable   usage.Flags   // by a variable
+}
+
+func (o *Options) Register(f *pflag.FlagSet) {
+	f.StringVarP(&o.ConfigFile, "config", "c", "sentry.yaml", "configuration `file`; - is standard input")
+	f.StringVar(&o.Variables.Dir, "env-dir", "", "`directory` with a file for each variable, such as a mounted Secret, that is looked in before the environment; watch notices changes")
+	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the state, and of the PipelineRuns too where they have none of their own (default: global.namespace, then the current one)")
+	f.StringVar(&o.runs, "run-namespace", "", "namespace of the PipelineRuns (default: global.run_namespace, then that of --namespace)")
+	f.StringVar(&o.instance, "instance", "", "name of this Sentry, where several share the namespaces on purpose (default: global.instance, then none)")
+	f.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: $KUBECONFIG, ~/.kube/config, or the pod's service account)")
+	f.StringVar(&o.context, "context", "", "context of the kubeconfig")
+	f.StringVar(&o.LogFormat, "log-format", "text", "log lines on stderr: text or json")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log at debug level, whatever global.log_level says")
+}
+
+// Load reads the configuration, sets its namespace from the flags, and makes the log that it asks for.
+func (o *Options) Load(opts config.Options) (*config.Config, *slog.Logger, error) {
+	cfg, err := o.loadConfig(opts)
+	if err != nil {
+		return nil, nil, usage.Error(err)
+	}
+	of, err := o.InstanceOf(cfg.Global)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Global.Instance = of.Name
+	if err := o.SetLevel(cfg); err != nil {
+		return nil, nil, err
+	}
+	log, err := term.NewLog(o.Err, o.LogFormat, &o.Level)
+	if err != nil {
+		return nil, nil, usage.Error(err)
+	}
+	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
+	cfg.Global.RunNamespace = cmp.Or(o.runs, cfg.Global.RunNamespace)
+	return cfg, log, nil
+}
+
+// SetLevel makes the log write what the configuration and the flags ask for.
+func (o *Options) SetLevel(cfg *config.Config) error {
+	if o.verbose {
+		o.Level.Set(slog.LevelDebug)
+		return nil
+	}
+	if err := o.Level.UnmarshalText([]byte(cfg.Global.LogLevel)); err != nil {
+		return fmt.Errorf("global.log_level: %w", err)
+	}
+	return nil
+}
+
+// Reading completes how configurations are read: variables are those of the flags.
+func (o *Options) Reading(opts config.Options) (config.Options, error) {
+	_, err := o.Variables.Read()
+	opts.LookupEnv, opts.Hosts = o.Variables.Lookup, hosts.All.Config()
+	return opts, err
+}
+
+func (o *Options) loadConfig(opts config.Options) (*config.Config, error) {
+	opts, err := o.Reading(opts)
+	if err != nil {
+		return nil, err
+	}
+	if o.ConfigFile == StandardInput {
+		return config.Read(o.In, o.ConfigName(), opts)
+	}
+	cfg, err := config.Load(o.ConfigFile, opts)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; name another file with --config", err)
+	}
+	return cfg, err
+}
+
+// InstanceOf returns which Sentry is meant.
+func (o *Options) InstanceOf(g config.Global) (instance.Instance, error) {
+	if o.instance != "" && !instance.Valid(o.instance) {
+		return instance.Instance{}, usage.Errorf("--instance %.80q: want a DNS label of at most %d characters: a-z, 0-9 and - inside", o.instance, instance.MaxName)
+	}
+	return instance.Instance{Name: cmp.Or(o.instance, g.Instance)}, nil
+}
+
+// StandardInput is the configuration file that is read from standard input.
+const StandardInput = "-"
+
+// ConfigName is what messages call the configuration file.
+func (o *Options) ConfigName() string {
+	if o.ConfigFile == StandardInput {
+		return "<stdin>"
+	}
+	return o.ConfigFile
+}
+
+// Connect connects to the cluster that the flags and the kubeconfig name.
+func (o *Options) Connect(namespace string) (*kube.Cluster, error) {
+	return kube.Connect(kube.Options{
+		Kubeconfig: o.Kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: transport.UserAgent(o.Version),
+	})
+}
+
+// Reader returns the reader of all kinds of Git hosts. sweep is global.sweep; 0 for one that reads only once.
+func (o *Options) Reader(log *slog.Logger, sweep time.Duration, network *transport.Network) *poller.Reader {
+	return &poller.Reader{Hosts: hosts.All, Version: o.Version, Log: log, Sweep: sweep, Network: network}
+}
+
+// OnCluster connects to the cluster, and makes the engine of the runs there and the store of the state.
+func (o *Options) OnCluster(cfg *config.Config) (*kube.Cluster, *tekton.Engine, watch.Store, error) {
+	of := instance.Instance{Name: cfg.Global.Instance}
+	cluster, err := o.Connect(cfg.Global.Namespace)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	cfg.Global.Namespace = cluster.Namespace
+	return cluster, tekton.New(cluster, cfg.Global.RunsIn(), of), ClusterStore(cluster, of), nil
+}
+
+// ClusterStore returns the store of the state where runs happen on a cluster.
+func ClusterStore(cluster *kube.Cluster, of instance.Instance) watch.Store {
+	return configmap.New(cluster, of)
+}
+
+// OnMachine makes the engine and the store of a trial on this machine, and removes what a Sentry left there
+// that was killed.
+func (o *Options) OnMachine(ctx context.Context, cfg *config.Config, stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
+	if stateFile == "" {
+		var err error
+		if stateFile, err = o.stateFile(); err != nil {
+			return nil, nil, err
+		}
+	}
+	stateFile = file.BehindLinks(stateFile)
+	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.Variables.Environ(), Hidden: o.Hidden(cfg), Log: log})
+	if err := eng.RemoveLeftovers(ctx); err != nil {
+		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
+	}
+	return eng, file.New(stateFile, log), nil
+}
+
+// stateFile is where the state is of the configuration that the flags name.
+func (o *Options) stateFile() (string, error) {
+	if o.ConfigFile == StandardInput {
+		return "", usage.Errorf("a configuration from standard input has no state file of its own; name one with --state")
+	}
+	return file.Default(o.ConfigFile)
+}
+
+// Hidden returns the names of the variables that no step on this machine inherits.
+func (o *Options) Hidden(cfg *config.Config) []string {
+	return slices.Concat(credentials(cfg), o.Variables.Names(), o.Settable.Variables())
+}
+
+// credentials returns the names of the variables that hold credentials. In a cluster the commands do not
+// have them.
+func credentials(cfg *config.Config) []string {
+	names := append(cfg.Global.Proxy.HTTP.Variables(), cfg.Global.Proxy.HTTPS.Variables()...)
+	for _, r := range cfg.Repositories {
+		for _, v := range []secret.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL} {
+			names = append(names, v.Variables()...)
+		}
+	}
+	return names
+}
+
+// Word returns a random word of eight hexadecimal digits.
+func Word() string {
+	b := make([]byte, 4)
+	_, _ = rand.Read(b) // never fails: see crypto/rand.Read
+	return hex.EncodeToString(b)
+}
+
+// LogsCommand is the line that follows a run.
+func LogsCommand(name, namespace string) string {
+	if namespace == "" {
+		return "tkn pipelinerun logs -f " + name
+	}
+	return "tkn pipelinerun logs -f " + name + " -n " + namespace
+}
+
+// Offer returns what a shell offers, of the configuration that the command line names.
+func (o *Options) Offer(of func(cfg *config.Config, given []string) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		const nothingElse = cobra.ShellCompDirectiveNoFileComp
+		if o.Settable.Set(cmd.Flags(), os.LookupEnv) != nil || o.ConfigFile == StandardInput { // that is the shell's
+			return nil, nothingElse
+		}
+		return of(o.Glance(), args), nothingElse
+	}
+}
+
+// LogWarnings tells of what is hardly meant so: of each kind the first few places, and how many more there are.
+func LogWarnings(log *slog.Logger, cfg *config.Config) {
+	const few = 3
+	places := make(map[string]int) // by message
+	for _, w := range cfg.Warnings {
+		if places[w.Message]++; places[w.Message] <= few {
+			log.Warn(w.String())
+		} else {
+			log.Debug(w.String())
+		}
+	}
+	for _, message := range slices.Sorted(maps.Keys(places)) {
+		if more := places[message] - few; more > 0 {
+			log.Warn(fmt.Sprintf("%d more such places: %s", more, message))
+		}
+	}
+}
+
+// LocalState returns what `sentry watch --local` remembers, with the state file at path; "" is that of the configuration.
+func (o *Options) LocalState(ctx context.Context, path string) (state.Snapshot, error) {
+	if path == "" {
+		var err error
+		if path, err = o.stateFile(); err != nil {
+			return state.Snapshot{}, err
+		}
+	}
+	return file.New(path, slog.New(slog.DiscardHandler)).Load(ctx)
+}
+
+// Glance returns the configuration where there is one that can be read, and an empty one otherwise: what only shows
+// something can do without.
+func (o *Options) Glance() *config.Config {
+	if cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true}); err == nil {
+		return cfg
+	}
+	return &config.Config{}
+}
+
+// Where connects to where Sentry runs, and returns where its runs are and which Sentry is meant: by the flags,
+// and else as the configuration says.
+func (o *Options) Where(global config.Global) (cluster *kube.Cluster, runsIn string, of instance.Instance, err error) {
+	if of, err = o.InstanceOf(global); err == nil {
+		cluster, err = o.Connect(global.Namespace)
+	}
+	return cluster, cmp.Or(o.runs, global.RunNamespace), of, err
+}

@@ -1,0 +1,57 @@
+// Package result says how runs ended for Sentry, which is not always what their engine says: a run that reads Succeeded
+// with a failure that it was told to go on after has failed. It is pure.
+package result
+
+import (
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// Verdict is how a run, or one of its deployments, ended for us.
+type Verdict string
+
+// The verdicts. Skipped is one of a deployment alone: it did not begin, as what it waited for failed, or as the run ended.
+const (
+	Succeeded  Verdict = "succeeded"
+	Failed     Verdict = "failed" // an ignored failure is one
+	Cancelled  Verdict = "cancelled"
+	TimedOut   Verdict = "timed out"
+	Superseded Verdict = "superseded" // cancelled, since a newer change replaces it
+	Skipped    Verdict = "skipped"
+)
+
+// Result is how a run ended. The history keeps it.
+type Result struct {
+	Name    string    `json:"name"`
+	Unit    string    `json:"unit"` // its label
+	Created time.Time `json:"created"`
+	Seconds int       `json:"seconds"`           // from its creation to its end
+	Verdict Verdict   `json:"verdict,omitempty"` // "" in what a Sentry before there were verdicts remembered
+	Reason  string    `json:"reason"`            // the engine's: Succeeded, Completed, Failed, Cancelled, PipelineRunTimeout, …
+	// Why says in words for people why it did not succeed: the first deployment's words, or those of the run. One line.
+	Why     string    `json:"why,omitempty"`
+	Seen    time.Time `json:"seen,omitzero"` // when its change was seen
+	Manual  bool      `json:"manual,omitempty"`
+	Refs    []Ref     `json:"refs,omitempty"` // what triggered it
+	Members []Member  `json:"members,omitempty"`
+}
+
+// Ref is a ref at a commit.
+type Ref struct {
+	repo.Ref
+	SHA repo.SHA `json:"sha"`
+}
+
+// Member is how one deployment ended.
+type Member struct {
+	Task string `json:"task"`
+	Ref
+	QA      repo.SHA `json:"qa,omitempty"` // revision of the QA repository
+	Verdict Verdict  `json:"verdict"`
+	Seconds int      `json:"seconds,omitempty"`
+	Why     string   `json:"why,omitempty"`     // as in Result
+	Command string   `json:"command,omitempty"` // that failed: "2 of 3: make deploy"
+	Exit    int      `json:"exit,omitempty"`    // its exit code
+	Output  []string `json:"output,omitempty"`  // the last lines of what the deployment printed
+}
