@@ -42,6 +42,7 @@ type Config struct {
 	Groups          map[string]Group // by name
 	Repositories    []Repository     // in the order of the file, which is the order of a sequential group
 	Global          Global
+	Webhooks        Webhooks
 	Hash            string    // 12 hexadecimal digits of the SHA-256 of the file's bytes
 	Warnings        []Warning // what is hardly meant so, sorted by line
 }
@@ -128,6 +129,11 @@ type Global struct {
 	Proxy             Proxy
 	Chains            bool          // runs name the commit that they deploy to Tekton Chains
 	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
+}
+
+// Webhooks is the `webhooks` section: how hosts tell of pushes.
+type Webhooks struct {
+	Secret secret.Value // "" = no hook is taken
 }
 
 // RunsIn returns the namespace of the PipelineRuns; "" = the current one.

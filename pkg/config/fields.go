@@ -35,6 +35,7 @@ const (
 	wantCommand  = "a shell command; put quotes around one that holds \": \" or starts with a special character"
 	wantShell    = "the absolute path of sh, ash, bash or dash"
 	wantUsername = "a user name without control characters; in deploy, it may be ${NAME}"
+	wantSecret   = "one ${NAME} whose variable holds at least 16 characters"
 	wantToken    = "a reference ${NAME} to the variable that holds the token"
 )
 
@@ -55,6 +56,8 @@ func (t *tables) file(c *Config) []schema.Field {
 		schema.Field{Key: "repositories", Kind: "list", Want: "a list of repositories",
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) { c.Repositories = t.repositories(d, path, n) }}.Must(),
 		schema.Section("global", globalFields(&c.Global)...),
+		schema.Section("webhooks", schema.Field{Key: "secret", Kind: "string", Want: wantSecret, Hidden: true,
+			Read: func(d *schema.Decoder, path string, n *yaml.Node) { hookSecret(d, path, n, &c.Webhooks.Secret) }}),
 	}
 }
 

@@ -47,7 +47,7 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		return section.EnvShape()
 	case f.Key == "pod":
 		return schema.Shape{"$ref": "#/definitions/pod"}
-	case path == "repositories[].deploy.auth.token":
+	case path == "repositories[].deploy.auth.token" || path == "webhooks.secret":
 		return schema.Shape{"type": "string", "pattern": `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`}
 	case path == "repositories[].deploy.auth.username":
 		return schema.Shape{"type": schema.Scalar()["type"], "anyOf": []schema.Shape{

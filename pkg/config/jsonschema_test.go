@@ -88,6 +88,7 @@ var beyond = map[string][]string{
 		"expansion/not-a-name", "expansion/not-a-number", "expansion/not-expanded-twice", "expansion/not-one-of", "expansion/two-unset-in-one", "expansion/unset",
 		"expansion/unset-at-several-places", "expansion/unset-first-in-the-file", "global/credentials-secret",
 		"global/proxy-unset", "global/proxy-variable-is-no-url",
+		"top/webhooks-secret-short", "top/webhooks-secret-unset",
 	},
 	"what one key means for another": {
 		"groups/too-many-members", "needs/secrets-overlap-tmp-dir", "needs/secrets-variables", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "repositories/name-twice",

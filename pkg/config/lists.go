@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -144,6 +145,35 @@ func webhook(d *schema.Decoder, path string, n *yaml.Node, p *secret.Value) {
 		return
 	}
 	*p = v
+}
+
+// hookSecret reads the secret that hosts sign webhooks with.
+func hookSecret(d *schema.Decoder, path string, n *yaml.Node, p *secret.Value) {
+	v, ok := d.Secret(path, n, wantSecret)
+	switch {
+	case !ok:
+		return
+	case v.Variable() == "":
+		d.Fail(path, "does not leave the secret to a variable; want %s", wantSecret)
+	case d.AllowsUnset() && v.Reveal() == "":
+		*p = v
+	default:
+		if err := checkHookSecret(v); err != nil {
+			d.Fail(path, "%v", err)
+			return
+		}
+		*p = v
+	}
+}
+
+// minSecret is how long a secret is at least: who sees one signed delivery can try secrets as fast as they like.
+const minSecret = 16
+
+func checkHookSecret(v secret.Value) error {
+	if len(v.Reveal()) < minSecret {
+		return fmt.Errorf("holds fewer than %d characters; want a random text, such as 'openssl rand -hex 32' prints", minSecret)
+	}
+	return nil
 }
 
 // checkMeant warns of a branch, or an entry of branches, that is valid and can hardly be meant so. What came from a variable

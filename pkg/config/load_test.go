@@ -24,6 +24,7 @@ var environment = map[string]string{
 	"GITLAB_USERNAME": "bob-s3cr3t",
 	"GITLAB_TOKEN":    "gl-s3cr3t",
 	"GITEA_TOKEN":     "gt-s3cr3t",
+	"WEBHOOK_SECRET":  "wh-s3cr3t-wh-s3cr3t",
 	"ECHOED_TOKEN":    "echoed-s3cr3t\n",
 	"EMPTY":           "",
 	"SOON":            "soon-s3cr3t",
