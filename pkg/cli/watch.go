@@ -29,6 +29,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/serve"
+	"github.com/tekton-sentry/sentry/pkg/serve/hook"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -37,6 +39,7 @@ type watchFlags struct {
 	local    bool
 	interval time.Duration
 	state    string
+	listen   string
 }
 
 func newWatch(o *setup.Options) *cobra.Command {
@@ -58,10 +61,15 @@ With --local runs happen on this machine, with its git and sh, and the state is 
 Sentry without a cluster. Runs that the end of Sentry cuts off are named, the exit code is 1
 then, and the next start deploys what changed again. Only one may watch with a state file.
 
+With --listen it also takes webhooks, at /webhooks/github, /webhooks/gitlab and /webhooks/gitea, and looks at
+once at the repository that one comes from. It needs webhooks.secret in the configuration; 'sentry webhooks
+ensure' registers the hooks. Polling goes on, so that a hook that is lost costs time and nothing else.
+
 Each flag can be set by a variable instead, as the manifests' Deployment does: --run-namespace
 by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its variable.`,
 		Example: `  sentry watch                                 # in the cluster's current namespace
   sentry watch --once -n ci                    # one cycle
+  sentry watch --listen :8080                  # take webhooks, too
   sentry watch --local --interval 5s           # a trial on this machine`,
 		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runWatch(cmd.Context(), o, f) },
@@ -70,7 +78,9 @@ by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its vari
 	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster")
 	cmd.Flags().DurationVar(&f.interval, "interval", 0, "poll this often instead of polling_interval, down to 1s, for trials")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` (default: one for each configuration below ~/.local/state/sentry)")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "take webhooks at this `address`, such as :8080, to look at once at what was pushed (default: nothing is listened to)")
 	complete.Flag(cmd, "interval", cobra.NoFileCompletions)
+	complete.Flag(cmd, "listen", cobra.NoFileCompletions)
 	return cmd
 }
 
@@ -80,6 +90,9 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	}
 	if f.state != "" && !f.local {
 		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
+	}
+	if f.listen != "" && f.once {
+		return usage.Errorf("--listen does not go with --once, which ends before a webhook could come")
 	}
 	cfg, log, err := o.Load(config.Options{})
 	if err != nil {
@@ -98,11 +111,41 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	} else if err := w.onCluster(); err != nil {
 		return err
 	}
+	if f.listen != "" {
+		unheard, refused := w.hear(ctx)
+		if refused != nil {
+			return refused
+		}
+		defer unheard()
+	}
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
 	defer w.tellTheRest(ctx, bus)()
 	defer w.tellEnds(ctx, bus)()
 	return w.run(ctx)
+}
+
+// hear takes webhooks, and returns what waits for the end of that.
+func (w *watching) hear(ctx context.Context) (ended func(), err error) {
+	look := func(repositories []string) { w.watcher.Ask(watch.Request{Repositories: repositories, Reason: "webhook"}) }
+	if w.hooks, err = hook.New(w.cfg, look, w.log); err != nil {
+		return nil, usage.Error(err)
+	}
+	l, err := serve.Listen(ctx, w.flags.listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	w.log.Info("taking webhooks", "address", l.Addr().String())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := serve.Serve(ctx, l, w.hooks.Handlers(), w.log); err != nil {
+			w.log.Error("no webhook is taken any more, and polling goes on; restart Sentry", "err", err)
+		}
+	})
+	return func() {
+		serving.Wait()
+		w.hooks.Close()
+	}, nil
 }
 
 // tellEnds has it told how runs end, and returns what waits for the end of that. One cycle on a cluster ends before its runs.
@@ -129,6 +172,7 @@ type watching struct {
 	machine *local.Engine  // nil on a cluster
 	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
+	hooks   *hook.Receiver // nil without --listen
 	file    os.FileInfo // the configuration file as it was last seen
 	ignored string      // the hash of its bytes of which the log said that they are not used
 }
@@ -173,6 +217,9 @@ func (w *watching) sinks() map[string]event.Sink {
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
+	}
+	if w.hooks != nil {
+		sinks["webhooks"] = w.hooks.Sink
 	}
 	return sinks
 }
@@ -274,6 +321,9 @@ func (w *watching) apply(cfg *config.Config) error {
 	w.network.Use(cfg.Global.Proxy)
 	if w.machine != nil {
 		w.machine.Use(w.Variables.Environ(), w.Hidden(cfg))
+	}
+	if w.hooks != nil {
+		w.hooks.Apply(cfg)
 	}
 	w.watcher.Apply(cfg)
 	return nil

@@ -216,8 +216,6 @@ func (r *Receiver) believe(h http.Header, name string, k *kind, payload []byte, 
 	if len(names) == 0 {
 		return Unknown, oneline.Of(from.name(), maxText)
 	}
-	for _, n := range names {
-		r.pace.hook(n)
-	}
+	r.pace.hook(names)
 	return Accepted, strings.Join(names, ", ")
 }

@@ -49,32 +49,39 @@ func newPace(look func([]string)) *pace {
 	return &pace{look: look, by: map[string]*rhythm{}, ready: map[string]bool{}, total: rate.NewLimiter(rate.Every(together), togetherBurst)}
 }
 
-// hook asks for a look at the repository, at once or as soon as it is time.
-func (p *pace) hook(name string) {
+// hook asks for a look at the repositories, at once or as soon as it is time.
+func (p *pace) hook(names []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := p.by[name]
-	if r == nil {
-		r = &rhythm{limit: rate.NewLimiter(rate.Every(sustained), burst)}
-		p.by[name] = r
-	}
-	if r.due != nil || p.end {
+	if p.end {
 		return
 	}
 	now := time.Now()
-	wait := max(r.limit.ReserveN(now, 1).DelayFrom(now), r.looked.Add(spacing).Sub(now))
-	if wait <= 0 {
-		p.first(name, r)
-		return
-	}
-	r.due = time.AfterFunc(wait, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if r.due != nil {
-			r.due = nil
-			p.first(name, r)
+	for _, name := range names {
+		r := p.by[name]
+		if r == nil {
+			r = &rhythm{limit: rate.NewLimiter(rate.Every(sustained), burst)}
+			p.by[name] = r
 		}
-	})
+		if r.due != nil {
+			continue
+		}
+		wait := max(r.limit.ReserveN(now, 1).DelayFrom(now), r.looked.Add(spacing).Sub(now))
+		if wait <= 0 {
+			p.first(name, r)
+			continue
+		}
+		r.due = time.AfterFunc(wait, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if r.due != nil {
+				r.due = nil
+				p.first(name, r)
+				p.start()
+			}
+		})
+	}
+	p.start()
 }
 
 // first looks for a hook, and makes sure of a second look.
@@ -83,22 +90,27 @@ func (p *pace) first(name string, r *rhythm) {
 	r.again = time.AfterFunc(again, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if r.again != nil {
-			r.again = nil
-			p.gather(name, r)
+		if r.again == nil {
+			return
+		}
+		r.again = nil
+		if r.due == nil { // else a look comes anyway
+			r.looked = time.Now()
+			p.ready[name] = true
+			p.start()
 		}
 	})
-	p.gather(name, r)
-}
-
-// gather has the repository looked at, beside all others that wait for it.
-func (p *pace) gather(name string, r *rhythm) {
 	r.looked = time.Now()
 	p.ready[name] = true
-	if p.timer != nil {
+}
+
+// start has all that is ready looked at, as soon as the looks before leave room.
+func (p *pace) start() {
+	if p.timer != nil || len(p.ready) == 0 {
 		return
 	}
-	if wait := p.total.ReserveN(r.looked, 1).DelayFrom(r.looked); wait > 0 {
+	now := time.Now()
+	if wait := p.total.ReserveN(now, 1).DelayFrom(now); wait > 0 {
 		p.timer = time.AfterFunc(wait, func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
