@@ -43,6 +43,25 @@ type Prefilter interface {
 	Changed(ctx context.Context, want []Wanted) ([]bool, error)
 }
 
+// Hooks is what a Host may offer beside: the webhooks of a repository. Its credential needs the rights of an administrator
+// for them.
+type Hooks interface {
+	// Hooks returns all webhooks of a repository, or an error where they are more than are read.
+	Hooks(ctx context.Context, repoURL string) ([]Hook, error)
+	// SaveHook makes a webhook that tells the address of pushes, signed with the secret. With the ID of one, it makes
+	// that one so, or replaces it where the host does not change the secret of one that there is.
+	SaveHook(ctx context.Context, repoURL string, id int64, address, secret string) error
+	// DeleteHook deletes a webhook.
+	DeleteHook(ctx context.Context, repoURL string, id int64) error
+}
+
+// Hook is a webhook that there is.
+type Hook struct {
+	ID      int64
+	Address string
+	Wrong   []string // what keeps Sentry from taking what it tells, such as "inactive"
+}
+
 // Endpoint is what a Host is opened for: an Account, with its credential as it stands in sentry.yaml.
 type Endpoint struct {
 	Account

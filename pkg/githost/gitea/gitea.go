@@ -22,7 +22,8 @@ import (
 type host struct {
 	git            githost.Host
 	api            rest.API
-	client         *http.Client // of the API
+	client         *http.Client // of the API's list
+	plain          *http.Client // of all else of it
 	user, password string
 	index          index
 }
@@ -45,7 +46,7 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	user, _ := e.Auth.Basic()
 	checked := *client
 	checked.Transport = &bounded{client.Transport, api.Host()}
-	return &host{git: git, api: api, client: &checked, user: user, password: token, index: newIndex()}, nil
+	return &host{git: git, api: api, client: &checked, plain: client, user: user, password: token, index: newIndex()}, nil
 }
 
 // Heads implements githost.Host.

@@ -40,6 +40,7 @@ type Repository struct {
 	Path     string
 	Branches map[string]string
 	Pushed   time.Time // in whole seconds; zero when nothing was
+	Hooks    []Hook
 	private  bool
 	denied   bool
 }

@@ -44,6 +44,7 @@ const (
 type host struct {
 	api    rest.API
 	client *gogitlab.Client
+	hooks  *gogitlab.Client // of webhooks
 	token  string
 
 	graphQL graphql.Client
@@ -67,16 +68,24 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := gogitlab.NewAuthSourceClient(gogitlab.Unauthenticated{},
-		gogitlab.WithBaseURL(api.Base.String()),
-		gogitlab.WithHTTPClient(rest.Bounded(client)),
-		gogitlab.WithoutRetries(), // the client given retries
-		gogitlab.WithCustomLimiter(unlimited{}))
+	c, err := newClient(api, rest.Bounded(client))
 	if err != nil {
 		return nil, err
 	}
-	return &host{api: api, client: c, token: token, graphQL: graphql.Client{
+	hooks, err := newClient(api, rest.ForHooks(client))
+	if err != nil {
+		return nil, err
+	}
+	return &host{api: api, client: c, hooks: hooks, token: token, graphQL: graphql.Client{
 		URL: graphQLURL(api.Base), Host: api.Host(), Token: token, HTTP: client}}, nil
+}
+
+func newClient(api rest.API, client *http.Client) (*gogitlab.Client, error) {
+	return gogitlab.NewAuthSourceClient(gogitlab.Unauthenticated{},
+		gogitlab.WithBaseURL(api.Base.String()),
+		gogitlab.WithHTTPClient(client),
+		gogitlab.WithoutRetries(), // the client given retries
+		gogitlab.WithCustomLimiter(unlimited{}))
 }
 
 // unlimited never waits: the library's own limiter slows all calls down after the first answer.

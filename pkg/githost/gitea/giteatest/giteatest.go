@@ -4,6 +4,7 @@ package giteatest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -90,6 +91,9 @@ func (g *API) answer(a *githosttest.Asked) githosttest.Reply {
 	if strings.Join(a.Parts, "/") == "api/v1/repos/search" {
 		return g.search(a)
 	}
+	if len(a.Parts) >= 6 && strings.Join(a.Parts[:3], "/") == "api/v1/repos" && a.Parts[5] == "hooks" {
+		return hooks(a)
+	}
 	if a.Parts[0] == "api" {
 		return refuse(a, http.StatusNotFound)
 	}
@@ -161,6 +165,33 @@ func (g *API) search(a *githosttest.Asked) githosttest.Reply {
 		OK   bool      `json:"ok"`
 		Data []listing `json:"data"`
 	}{true, listed})
+}
+
+// hooks answers what is asked about webhooks. The secret of one is never shown, and never changed.
+func hooks(a *githosttest.Asked) githosttest.Reply {
+	r, status := a.Find(githosttest.Unescape(a.Parts[3]) + "/" + githosttest.Unescape(a.Parts[4]))
+	if status == http.StatusOK && !a.HasToken() {
+		status = http.StatusUnauthorized
+	}
+	if status != http.StatusOK {
+		return refuse(a, status)
+	}
+	status, body, more := a.AnswerHooks(r, a.Parts[6:], func(h githosttest.Hook) any {
+		shown := maps.Clone(h.Body)
+		config, _ := shown["config"].(map[string]any)
+		config = maps.Clone(config)
+		delete(config, "secret")
+		shown["config"], shown["id"] = config, h.ID
+		return shown
+	})
+	if body == nil {
+		return refuse(a, status)
+	}
+	header := asJSON()
+	if more {
+		header["Link"] = fmt.Sprintf(`<%s%s?page=2>; rel="next"`, a.Here(), a.URL.EscapedPath())
+	}
+	return githosttest.NewReply(status, header, body)
 }
 
 func asJSON() map[string]string {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -74,10 +75,40 @@ func answer(a *githosttest.Asked) githosttest.Reply {
 	if status != http.StatusOK {
 		return refuse(a, status)
 	}
+	if rest[0] == "hooks" {
+		return hooks(a, r, rest[1:])
+	}
 	if len(rest) < 3 || rest[0] != "git" || rest[1] != "matching-refs" || rest[2] != "heads" {
 		return refuse(a, http.StatusNotFound)
 	}
 	return refs(r, base, githosttest.Unescape(strings.Join(rest[3:], "/")))
+}
+
+// hooks answers what is asked about webhooks. The secret of one is never shown.
+func hooks(a *githosttest.Asked, r *githosttest.Repository, rest []string) githosttest.Reply {
+	if !a.HasToken() {
+		return refuse(a, http.StatusNotFound)
+	}
+	status, body, more := a.AnswerHooks(r, rest, func(h githosttest.Hook) any {
+		shown := maps.Clone(h.Body)
+		shown["id"], shown["type"] = h.ID, "Repository"
+		config, _ := shown["config"].(map[string]any)
+		config = maps.Clone(config)
+		if config["secret"] != nil {
+			config["secret"] = "********"
+		}
+		shown["config"] = config
+		return shown
+	})
+	if body == nil {
+		return refuse(a, status)
+	}
+	answer := reply(status, body)
+	if more {
+		page, _ := strconv.Atoi(a.URL.Query().Get("page"))
+		answer.Header["Link"] = fmt.Sprintf(`<%s%s?per_page=100&page=%d>; rel="next"`, a.Here(), a.URL.EscapedPath(), max(page, 1)+1)
+	}
+	return answer
 }
 
 // refs answers with all refs that begin with prefix: there are no pages.

@@ -4,6 +4,7 @@ package gitlabtest
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -43,6 +44,9 @@ func (l *API) answer(a *githosttest.Asked) githosttest.Reply {
 	if a.AsksGraphQL("api/graphql") {
 		return l.query(a)
 	}
+	if len(a.Parts) >= 5 && strings.Join(a.Parts[:3], "/") == "api/v4/projects" && a.Parts[4] == "hooks" {
+		return hooks(a)
+	}
 	if len(a.Parts) != 6 || strings.Join(a.Parts[:3], "/") != "api/v4/projects" || strings.Join(a.Parts[4:], "/") != "repository/branches" {
 		return githosttest.NewReply(http.StatusNotFound, asJSON(), map[string]string{"error": "404 Not Found"})
 	}
@@ -64,6 +68,32 @@ func (l *API) answer(a *githosttest.Asked) githosttest.Reply {
 		return refuse(a, status)
 	}
 	return branches(a, r)
+}
+
+// hooks answers what is asked about webhooks. The token of one is never shown.
+func hooks(a *githosttest.Asked) githosttest.Reply {
+	r, status := a.Find(githosttest.Unescape(a.Parts[3]))
+	if status == http.StatusOK && !a.HasToken() {
+		status = http.StatusUnauthorized
+	}
+	if status != http.StatusOK {
+		return refuse(a, status)
+	}
+	status, body, more := a.AnswerHooks(r, a.Parts[5:], func(h githosttest.Hook) any {
+		shown := maps.Clone(h.Body)
+		delete(shown, "token")
+		shown["id"] = h.ID
+		return shown
+	})
+	if body == nil {
+		return refuse(a, status)
+	}
+	header := asJSON()
+	header["X-Next-Page"] = ""
+	if more {
+		header["X-Next-Page"] = strconv.Itoa(number(a.URL.Query(), "page", 1, 1<<30) + 1)
+	}
+	return githosttest.NewReply(status, header, body)
 }
 
 func branches(a *githosttest.Asked, r *githosttest.Repository) githosttest.Reply {
