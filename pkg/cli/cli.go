@@ -19,6 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/cli/webhooks"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 )
@@ -109,6 +110,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	}
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
 	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.Load, Options: o.Reading, Connect: o.Connect})...)
+	root.AddCommand(webhooks.Command(o))
 	complete.Common(root, func() []string { return kube.Contexts(o.Kubeconfig) })
 	root.InitDefaultCompletionCmd()
 	return root

@@ -127,7 +127,9 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 
 // hear takes webhooks, and returns what waits for the end of that.
 func (w *watching) hear(ctx context.Context) (ended func(), err error) {
-	look := func(repositories []string) { w.watcher.Ask(watch.Request{Repositories: repositories, Reason: "webhook"}) }
+	look := func(repositories []string) {
+		w.watcher.Ask(watch.Request{Repositories: repositories, Reason: "webhook"})
+	}
 	if w.hooks, err = hook.New(w.cfg, look, w.log); err != nil {
 		return nil, usage.Error(err)
 	}
@@ -173,8 +175,8 @@ type watching struct {
 	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
 	hooks   *hook.Receiver // nil without --listen
-	file    os.FileInfo // the configuration file as it was last seen
-	ignored string      // the hash of its bytes of which the log said that they are not used
+	file    os.FileInfo    // the configuration file as it was last seen
+	ignored string         // the hash of its bytes of which the log said that they are not used
 }
 
 // onMachine gets the engine and the state of a trial on this machine. closed ends them.

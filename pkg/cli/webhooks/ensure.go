@@ -1,0 +1,203 @@
+package webhooks
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+)
+
+// Action is what was done about the webhooks of a repository, or would be.
+type Action string
+
+// The actions.
+const (
+	Created   Action = "created"
+	Repaired  Action = "repaired"
+	Unchanged Action = "unchanged"
+	Removed   Action = "removed"
+	Absent    Action = "absent" // there was none to remove
+	Skipped   Action = "skipped"
+	Failed    Action = "failed"
+)
+
+// Row is one repository on its host, for people and machines.
+type Row struct {
+	Names  []string `json:"names"` // in the configuration
+	URL    string   `json:"url"`
+	Action Action   `json:"action"`
+	Detail string   `json:"detail,omitempty"`
+}
+
+const (
+	// timeout bounds one request, with what is sent again.
+	timeout = 30 * time.Second
+	// patience is how long the first answer of a host keeps the other requests waiting.
+	patience = 3 * time.Second
+	// maxDetail bounds what is said of a repository, in bytes.
+	maxDetail = 400
+)
+
+// task is what is to be done.
+type task struct {
+	base     *url.URL
+	secret   secret.Value
+	remove   bool
+	dry      bool
+	version  string
+	network  *transport.Network
+	accounts map[githost.Account]opened
+}
+
+// opened is the host of an account. hooks is nil where the host manages none, or where it could not be opened.
+type opened struct {
+	hooks githost.Hooks
+	err   error
+}
+
+// run does it for the repositories, those of different hosts at the same time, and returns a row each, in their order.
+func (k *task) run(ctx context.Context, repositories []config.Repository) []Row {
+	var rows []*Row
+	work := map[githost.Account][]func(){}
+	known := map[string]*Row{}
+	for _, r := range repositories {
+		driver := hosts.All.Of(r.Monitor.Type)
+		account := driver.AccountOf(r.Monitor.Source)
+		key := account.Origin + "/" + strings.ToLower(strings.TrimSuffix(driver.Key(r.Monitor.URL), ".git"))
+		if row := known[key]; row != nil {
+			row.Names = append(row.Names, r.Name)
+			continue
+		}
+		row := &Row{Names: []string{r.Name}, URL: r.Monitor.URL}
+		known[key] = row
+		rows = append(rows, row)
+		work[account] = append(work[account], func() {
+			row.Action, row.Detail = k.one(ctx, driver, r.Monitor.Source)
+		})
+	}
+	var wait sync.WaitGroup
+	for account, todo := range work {
+		k.open(account, repositories)
+		wait.Go(func() {
+			for _, do := range todo {
+				do()
+			}
+		})
+	}
+	wait.Wait()
+	done := make([]Row, len(rows))
+	for i, row := range rows {
+		done[i] = *row
+	}
+	return done
+}
+
+// open opens the host of an account that manages webhooks.
+func (k *task) open(account githost.Account, repositories []config.Repository) {
+	i := slices.IndexFunc(repositories, func(r config.Repository) bool {
+		return hosts.All.Of(r.Monitor.Type).AccountOf(r.Monitor.Source) == account
+	})
+	driver, auth := hosts.All.Of(account.Type), repositories[i].Monitor.Auth
+	e := githost.Endpoint{Account: account, Auth: auth}
+	gate := transport.NewGate(http.RoundTripper(k.network.Transport()), e, patience)
+	gate.Begin(time.Now(), transport.MaxProbes)
+	host, err := driver.Open(e, transport.NewClient(gate, k.version, timeout))
+	hooks, _ := host.(githost.Hooks)
+	k.accounts[account] = opened{hooks, err}
+}
+
+// one does it for one repository.
+func (k *task) one(ctx context.Context, driver *githost.Driver, s config.Source) (Action, string) {
+	account := driver.AccountOf(s)
+	at := k.accounts[account]
+	if at.err == nil && at.hooks == nil {
+		return Skipped, fmt.Sprintf("a host of the type %s has no API for webhooks that Sentry knows; polling finds its pushes", s.Type)
+	}
+	do := k.ensure
+	if k.remove {
+		do = k.delete
+	}
+	action, detail, err := Failed, "", at.err
+	if err == nil {
+		action, detail, err = do(ctx, at.hooks, s.URL, addressOf(k.base, driver.Type, k.secret.Reveal()))
+	}
+	if err != nil {
+		endpoint := githost.Endpoint{Account: account, Auth: s.Auth}
+		return Failed, oneline.Of(secret.Redact(err.Error(), append(endpoint.Secrets(), k.secret.Reveal())...), maxDetail)
+	}
+	return action, detail
+}
+
+func (k *task) ensure(ctx context.Context, hooks githost.Hooks, repoURL, address string) (Action, string, error) {
+	there, err := hooks.Hooks(ctx, repoURL)
+	if err != nil {
+		return "", "", err
+	}
+	keep, wrong, more := decide(there, address)
+	detail := strings.Join(wrong, ", ")
+	if more > 0 {
+		detail = strings.TrimPrefix(fmt.Sprintf("%s; %d more lead to the same place, which remove takes away", detail, more), "; ")
+	}
+	action, id := Created, int64(0)
+	if keep != nil {
+		if len(wrong) == 0 {
+			return Unchanged, detail, nil
+		}
+		action, id = Repaired, keep.ID
+	}
+	if k.dry {
+		return action, detail, nil
+	}
+	return action, detail, hooks.SaveHook(ctx, repoURL, id, address, k.secret.Reveal())
+}
+
+func (k *task) delete(ctx context.Context, hooks githost.Hooks, repoURL, address string) (Action, string, error) {
+	there, err := hooks.Hooks(ctx, repoURL)
+	if err != nil {
+		return "", "", err
+	}
+	same := ours(there, address)
+	if len(same) == 0 {
+		return Absent, "", nil
+	}
+	for _, h := range same {
+		if !k.dry {
+			if err := hooks.DeleteHook(ctx, repoURL, h.ID); err != nil {
+				return "", "", err
+			}
+		}
+	}
+	if len(same) > 1 {
+		return Removed, fmt.Sprintf("%d of them", len(same)), nil
+	}
+	return Removed, "", nil
+}
+
+// failures counts the rows that failed.
+func failures(rows []Row) int {
+	n := 0
+	for _, r := range rows {
+		if r.Action == Failed {
+			n++
+		}
+	}
+	return n
+}
+
+// byTrouble sorts what failed to the end, where a person looks.
+func byTrouble(a, b Row) int {
+	rank := func(r Row) int { return map[Action]int{Failed: 2, Skipped: 1}[r.Action] }
+	return cmp.Compare(rank(a), rank(b))
+}
