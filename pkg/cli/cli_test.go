@@ -131,16 +131,12 @@ func TestReference(t *testing.T) {
 	page.WriteString("# Command line\n\nThis page is generated from what `--help` prints: `make generate`.\n")
 	var out bytes.Buffer
 	root := newRoot(Streams{Out: &out, Err: &out})
-	commands := append([]*cobra.Command{root}, root.Commands()...)
-	for _, c := range commands {
+	for _, c := range all(root) {
 		if c.Hidden || c.Name() == "help" {
 			continue
 		}
 		out.Reset()
-		args := []string{"--help"}
-		if c != root {
-			args = []string{c.Name(), "--help"}
-		}
+		args := append(strings.Fields(c.CommandPath())[1:], "--help")
 		if code := Main(t.Context(), args, Streams{Out: &out, Err: &out}); code != exitDone {
 			t.Fatalf("sentry %v: exit code %d\n%s", args, code, &out)
 		}
@@ -152,6 +148,17 @@ func TestReference(t *testing.T) {
 		fmt.Fprintf(&page, "\n## %s\n\n```\n%s```\n", c.CommandPath(), &out)
 	}
 	checkGenerated(t, "../../docs/cli.md", page.Bytes())
+}
+
+// all returns a command and those below it, but for what generates completions for each shell.
+func all(c *cobra.Command) []*cobra.Command {
+	commands := []*cobra.Command{c}
+	if c.Name() != "completion" {
+		for _, below := range c.Commands() {
+			commands = append(commands, all(below)...)
+		}
+	}
+	return commands
 }
 
 // checkGenerated holds a file to what it is generated from; -update writes it.
@@ -199,7 +206,7 @@ func TestReferenceSchema(t *testing.T) {
 
 func TestEveryFlagIsExplained(t *testing.T) {
 	root := newRoot(Streams{})
-	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
+	for _, c := range all(root) {
 		if c.Short == "" {
 			t.Errorf("%s has no short help", c.CommandPath())
 		}
@@ -212,7 +219,7 @@ func TestEveryFlagIsExplained(t *testing.T) {
 // A shell that knows nothing of a value offers files, which are hardly ever meant.
 func TestEveryValueIsCompleted(t *testing.T) {
 	root := newRoot(Streams{})
-	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
+	for _, c := range all(root) {
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			if _, ok := c.GetFlagCompletionFunc(f.Name); !ok && f.Value.Type() != "bool" && f.Name != "kubeconfig" {
 				t.Errorf("%s --%s says nothing of its values", c.CommandPath(), f.Name)

@@ -60,6 +60,7 @@ start_gitea() {
   say "Gitea"
   docker run --detach --name "$gitea" --network kind \
     --env GITEA__security__INSTALL_LOCK=true --env GITEA__database__DB_TYPE=sqlite3 \
+    --env 'GITEA__webhook__ALLOWED_HOST_LIST=*' \
     --env GITEA__database__SQLITE_TIMEOUT=20000 --env GITEA__database__SQLITE_JOURNAL_MODE=WAL \
     --env GITEA__service__DISABLE_REGISTRATION=true --env GITEA__actions__ENABLED=false \
     --env GITEA__repository__DEFAULT_BRANCH=main "$gitea_image" >/dev/null

@@ -30,9 +30,14 @@ func Rename(root *cobra.Command, display string) {
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: display}
 	// A command stands at the start of a line, after a pipe, or in quotes.
 	r := strings.NewReplacer("\n  sentry ", "\n  "+display+" ", "| sentry ", "| "+display+" ", "'sentry ", "'"+display+" ")
-	for _, c := range append(root.Commands(), root) {
+	var rename func(c *cobra.Command)
+	rename = func(c *cobra.Command) {
 		c.Long = strings.TrimPrefix(r.Replace("\n"+c.Long), "\n")
 		c.Example = strings.TrimPrefix(r.Replace("\n"+c.Example), "\n")
 		c.Flags().VisitAll(func(f *pflag.Flag) { f.Usage = r.Replace(f.Usage) })
+		for _, below := range c.Commands() {
+			rename(below)
+		}
 	}
+	rename(root)
 }

@@ -70,7 +70,17 @@ func decide(hooks []githost.Hook, address string) (keep *githost.Hook, wrong []s
 	}
 	wrong = keep.Wrong
 	if keep.Address != address {
-		wrong = append([]string{"address or secret"}, wrong...)
+		what := "address"
+		if bare(keep.Address) == bare(address) {
+			what = "secret"
+		}
+		wrong = append([]string{what}, wrong...)
 	}
 	return keep, wrong, len(same) - 1
+}
+
+// bare is an address without the mark of the secret.
+func bare(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	return address
 }

@@ -32,8 +32,8 @@ func Command(o *setup.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "webhooks",
 		Short: "Register Sentry's webhooks on the Git hosts",
-		Long: `Manage the webhooks by which GitHub, GitLab, Gitea and Forgejo tell 'sentry watch --listen' of pushes.
-Nothing depends on them: without one, or when one is lost, polling finds the push.`,
+		Long: `Manage the webhooks by which GitHub, GitLab, Gitea and Forgejo tell 'sentry watch --listen' of
+pushes. Nothing depends on them: without one, or when one is lost, polling finds the push.`,
 		Example: "  sentry webhooks ensure --url https://sentry.example.com",
 		Args:    usage.UnknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -73,8 +73,8 @@ func newRemove(s commands) *cobra.Command {
 	cmd := s.command(&flags{remove: true})
 	cmd.Use = "remove [NAME…] --url ADDRESS"
 	cmd.Short = "Remove the webhooks that lead to Sentry"
-	cmd.Long = `Remove every webhook of the repositories that leads to the address, such as before Sentry gets another
-one. Others are left alone. What the credentials need, and what is printed, is as with ensure.`
+	cmd.Long = `Remove every webhook of the repositories that leads to the address, such as before Sentry gets
+another one. Others are left alone. What the credentials need, and what is printed, is as with ensure.`
 	cmd.Example = "  sentry webhooks remove --url https://old.example.com"
 	return cmd
 }

@@ -40,6 +40,9 @@ DISABLE_REGISTRATION = true
 LEVEL = Warn
 [actions]
 ENABLED = false
+[webhook]
+# Private addresses, too, where a Sentry of the tests listens.
+ALLOWED_HOST_LIST = *
 [repository]
 DEFAULT_BRANCH = main
 EOF
