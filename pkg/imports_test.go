@@ -72,6 +72,8 @@ var mustNotLink = map[string][]string{
 	"pkg/cli/environ":                  {module, kubernetes, tekton, "net/http"},
 	"pkg/cli/overview":                 {kubernetes, tekton, "net/http"},
 	"pkg/cli/usage":                    {kubernetes, tekton, "net/http"},
+	"pkg/serve":                        {module, kubernetes, tekton},
+	"pkg/serve/hook":                   append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/kube", githost + "/transport", githost + "/poller"}, hosts...),
 	"pkg/online":                       {kubernetes, tekton, module + "pkg/watch", module + "pkg/cli"},
 	"pkg/result":                       {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/preflight":                    {module + "pkg/githost", module + "pkg/engine", module + "pkg/watch", module + "pkg/cli", module + "pkg/state"},

@@ -61,9 +61,10 @@ With --local runs happen on this machine, with its git and sh, and the state is 
 Sentry without a cluster. Runs that the end of Sentry cuts off are named, the exit code is 1
 then, and the next start deploys what changed again. Only one may watch with a state file.
 
-With --listen it also takes webhooks, at /webhooks/github, /webhooks/gitlab and /webhooks/gitea, and
-looks at once at the repository that one comes from. That needs webhooks.secret in the configuration;
-'sentry webhooks ensure' registers the hooks. Polling goes on, so that a lost hook costs only time.
+With --listen it also takes webhooks, at /webhooks/github, /webhooks/gitlab and /webhooks/gitea,
+and looks at once at the repository that one comes from. That needs webhooks.secret in the
+configuration; 'sentry webhooks ensure' registers the hooks. Polling goes on, so that a lost hook
+costs only time.
 
 Each flag can be set by a variable instead, as the manifests' Deployment does: --run-namespace
 by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its variable.`,

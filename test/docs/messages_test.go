@@ -41,6 +41,7 @@ var areas = []struct{ folder, section string }{
 	{"pkg/event", "A cycle fails"},
 	{"pkg/instance", "A cycle fails"},
 	{"pkg/notify", "A webhook is not told"},
+	{"pkg/serve", "A webhook does nothing"},
 	{"pkg/preflight", "A check fails"},
 	{"pkg/repo", "A repository cannot be read"},
 }

@@ -132,11 +132,13 @@ func TestHooks(t *testing.T) {
 	}
 	h.kill()
 	h.start("2s")
-	h.repository.push("dev-0", map[string]string{"pushed": "without a hook"})
+	h.repository.push("dev-new", map[string]string{"pushed": "without a hook"})
 	sha := h.repository.git("rev-parse", "--short=7", "HEAD")
 	await(t, time.Minute, "the push without a hook to be found by polling", func() (bool, string) {
 		lines := h.log()
-		return slices.ContainsFunc(lines, func(l line) bool { return l.Msg == "created pipeline run" && strings.Contains(fmt.Sprint(l.Changes), "sha:"+sha) }), fmt.Sprint(lines)
+		return slices.ContainsFunc(lines, func(l line) bool {
+			return l.Msg == "created pipeline run" && strings.Contains(fmt.Sprint(l.Changes), "sha:"+sha)
+		}), fmt.Sprint(lines)
 	})
 }
 

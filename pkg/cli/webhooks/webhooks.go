@@ -74,7 +74,8 @@ func newRemove(s commands) *cobra.Command {
 	cmd.Use = "remove [NAME…] --url ADDRESS"
 	cmd.Short = "Remove the webhooks that lead to Sentry"
 	cmd.Long = `Remove every webhook of the repositories that leads to the address, such as before Sentry gets
-another one. Others are left alone. What the credentials need, and what is printed, is as with ensure.`
+another one. Others are left alone. What the credentials need, and what is printed, is as with
+ensure.`
 	cmd.Example = "  sentry webhooks remove --url https://old.example.com"
 	return cmd
 }
