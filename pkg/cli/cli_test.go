@@ -136,7 +136,7 @@ func TestReference(t *testing.T) {
 			continue
 		}
 		out.Reset()
-		args := append(strings.Fields(c.CommandPath())[1:], "--help")
+		args := slices.Concat(strings.Fields(c.CommandPath())[1:], []string{"--help"})
 		if code := Main(t.Context(), args, Streams{Out: &out, Err: &out}); code != exitDone {
 			t.Fatalf("sentry %v: exit code %d\n%s", args, code, &out)
 		}
