@@ -47,7 +47,7 @@ func (h *hooked) start(interval string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(h.t.Context(), env.sentry, "watch", "--interval", interval, "--listen", h.addr, "-c", h.config(), "-n", h.ns,
+	cmd := exec.CommandContext(h.t.Context(), env.sentry, "watch", "--interval", interval, "--listen", h.addr, "-c", h.config(), "--env-dir", h.env(), "-n", h.ns,
 		"--kubeconfig", h.account, "-v", "--log-format", "json")
 	cmd.Stderr = out
 	if err := cmd.Start(); err != nil {
@@ -61,6 +61,8 @@ func (h *hooked) start(interval string) {
 }
 
 func (h *hooked) config() string { return filepath.Join(h.dir, "sentry.yaml") }
+
+func (h *hooked) env() string { return filepath.Join(h.dir, "env") }
 
 func (h *hooked) log() []line {
 	text, _ := os.ReadFile(filepath.Join(h.dir, "log"))
@@ -77,7 +79,7 @@ func (h *hooked) log() []line {
 // webhooks runs `sentry webhooks` and returns what it did about the one repository.
 func (h *hooked) webhooks(command string) string {
 	h.t.Helper()
-	out := run(h.t, "", env.sentry, "webhooks", command, "-c", h.config(), "--url", "http://"+h.addr, "-o", "json")
+	out := run(h.t, "", env.sentry, "webhooks", command, "-c", h.config(), "--env-dir", h.env(), "--url", "http://"+h.addr, "-o", "json")
 	var rows []struct{ Action, Detail string }
 	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 {
 		h.t.Fatalf("webhooks %s: %v\n%s", command, err, out)
@@ -98,8 +100,8 @@ func (h *hooked) created(branch string) (at time.Time, ok bool) {
 // where a hook is lost.
 func TestHooks(t *testing.T) {
 	const ns, pushes = "sentry-hooks", 50
+	t.Parallel()
 	giteaCredentials(t)
-	t.Setenv("WEBHOOK_SECRET", hookSecret)
 	namespace(t, ns)
 	run(t, "", "kubectl", "-n", ns, "create", "quota", "none", "--hard=pods=0") // it is about runs that are made, not their pods
 	qa := newRepo(t, ns+"-qa", map[string]string{"README": "qa"})
@@ -107,6 +109,10 @@ func TestHooks(t *testing.T) {
 		repository: newRepo(t, ns, map[string]string{"README": "an application"})}
 	write(t, h.config(), "repositories:"+soakRepository("web", "", "gitea", h.repository.url, qa.url, "true")+soakGlobal()+
 		"\nwebhooks: {secret: \"${WEBHOOK_SECRET}\"}\n")
+	if err := os.Mkdir(h.env(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(h.env(), "WEBHOOK_SECRET"), hookSecret)
 	branches := []string{"push", "--quiet", "origin"}
 	for i := range pushes {
 		branches = append(branches, fmt.Sprintf("HEAD:refs/heads/dev-%d", i))

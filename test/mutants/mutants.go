@@ -351,4 +351,24 @@ var mutants = []mutant{
 		"keep = keep && len(r.text) < maxText", "keep = keep && true",
 		"./pkg/githost/internal/jsonstream", "TestEndlessIsBounded",
 	},
+	{
+		"a webhook needs no right signature", "pkg/serve/hook/kind.go",
+		"ok = hmac.Equal(sum, want) || ok", "ok = hmac.Equal(sum, want) || true",
+		"./pkg/serve/hook", "TestHooks",
+	},
+	{
+		"a webhook with an empty secret counts as signed", "pkg/serve/hook/hook.go",
+		"if known.key == \"\" {", "if known.key == \"\" && false {",
+		"./pkg/serve/hook", "TestSecretOfTheConfiguration",
+	},
+	{
+		"the last webhook of a storm is forgotten", "pkg/serve/hook/pace.go",
+		"r.due = nil\n\t\t\t\tp.first(name, r)", "r.due = nil",
+		"./pkg/serve/hook", "TestStorm",
+	},
+	{
+		"a webhook is made beside the one that there is", "pkg/cli/webhooks/decide.go",
+		"if len(same) == 0 {", "if len(same) == 0 || true {",
+		"./pkg/cli/webhooks", "TestNoSecondWebhook",
+	},
 }

@@ -65,7 +65,7 @@ another token for this command alone. After a change of the secret, run it again
 Each repository is a line: created, repaired with what was wrong, unchanged, skipped, or failed with
 the right that the token lacks. Exit code 1 when one failed.`
 	cmd.Example = `  sentry webhooks ensure --url https://sentry.example.com --dry-run
-  GITHUB_TOKEN=$ADMIN_TOKEN sentry webhooks ensure rag-service --url https://sentry.example.com`
+  sentry webhooks ensure rag-service --url https://sentry.example.com`
 	return cmd
 }
 
