@@ -125,8 +125,8 @@ func gitlab(event, body string, headers ...string) *http.Request {
 }
 
 // standard is what a newer GitLab sends.
-func standard(key []byte, at time.Time, body string) *http.Request {
-	const id = "a1"
+func standard(key []byte, at time.Time) *http.Request {
+	const id, body = "a1", gitlabPush
 	h, stamp := hmac.New(sha256.New, key), strconv.FormatInt(at.Unix(), 10)
 	h.Write([]byte(id + "." + stamp + "." + body))
 	return post("gitlab", body, "X-Gitlab-Event", "Push Hook", "Webhook-Id", id, "Webhook-Timestamp", stamp,
@@ -174,10 +174,10 @@ func TestHooks(t *testing.T) {
 		"GitLab, a tag":                {gitlab("Tag Push Hook", gitlabPush), 202, Accepted, []string{"models"}},
 		"GitLab, read over Git":        {gitlab("Push Hook", strings.ReplaceAll(gitlabPush, "ml/teams/models", "ml/plain")), 202, Accepted, []string{"plain"}},
 		"GitLab, an issue":             {gitlab("Issue Hook", gitlabPush), 202, Ignored, nil},
-		"GitLab, signed":               {standard([]byte(theSecret), time.Now(), gitlabPush), 202, Accepted, []string{"models"}},
-		"GitLab, signed long ago":      {standard([]byte(theSecret), time.Now().Add(-6*time.Minute), gitlabPush), 401, Expired, nil},
-		"GitLab, signed in time to be": {standard([]byte(theSecret), time.Now().Add(6*time.Minute), gitlabPush), 401, Expired, nil},
-		"GitLab, signed by another":    {standard([]byte("another"), time.Now(), gitlabPush), 401, Forged, nil},
+		"GitLab, signed":               {standard([]byte(theSecret), time.Now()), 202, Accepted, []string{"models"}},
+		"GitLab, signed long ago":      {standard([]byte(theSecret), time.Now().Add(-6*time.Minute)), 401, Expired, nil},
+		"GitLab, signed in time to be": {standard([]byte(theSecret), time.Now().Add(6*time.Minute)), 401, Expired, nil},
+		"GitLab, signed by another":    {standard([]byte("another"), time.Now()), 401, Forged, nil},
 		"GitLab, no token":             {gitlab("Push Hook", gitlabPush, "X-Gitlab-Token", ""), 401, Forged, nil},
 		"GitLab, another token":        {gitlab("Push Hook", gitlabPush, "X-Gitlab-Token", theSecret+"x"), 401, Forged, nil},
 		"a GitHub's at GitLab's":       {post("gitlab", githubPush("company/rag"), "X-Gitlab-Event", "Push Hook", "X-Gitlab-Token", theSecret), 202, Unknown, nil},
@@ -232,7 +232,7 @@ func TestKeyOfStandardWebhooks(t *testing.T) {
 	raw := []byte("0123456789abcdef0123456789abcdef")
 	r := newReceiver(t)
 	r.Apply(configuration("whsec_" + base64.StdEncoding.EncodeToString(raw)))
-	if got := r.send(standard(raw, time.Now(), gitlabPush)); got != http.StatusAccepted {
+	if got := r.send(standard(raw, time.Now())); got != http.StatusAccepted {
 		t.Errorf("the answer is %d, want 202", got)
 	}
 }
