@@ -63,6 +63,7 @@ type Options struct {
 	Settable   usage.Flags   // by a variable
 }
 
+// Register adds the flags.
 func (o *Options) Register(f *pflag.FlagSet) {
 	f.StringVarP(&o.ConfigFile, "config", "c", "sentry.yaml", "configuration `file`; - is standard input")
 	f.StringVar(&o.Variables.Dir, "env-dir", "", "`directory` with a file for each variable, such as a mounted Secret, that is looked in before the environment; watch notices changes")
