@@ -27,3 +27,8 @@ var Proxy string
 //
 //go:embed lfs.sh
 var LFS string
+
+// Credential is credential.sh: what gives the git of commands a credential.
+//
+//go:embed credential.sh
+var Credential string

@@ -33,9 +33,17 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		}
 		t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
 		t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
-		checkDeployAuth(d, at+".deploy.auth", &r.Deploy.Auth)
+		if !r.Deploy.Auth.Username.IsSet() && r.Deploy.Auth.Token.IsSet() {
+			r.Deploy.Auth.Username = secret.New(DefaultUsername, DefaultUsername)
+		}
+		checkStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
 		checkWhatRuns(d, at+".deploy", r)
-		if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
+		if r.Deploy.GitCredential && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
+			d.Warn(at+".deploy.git_credential", "means nothing without a credential of what is cloned; want deploy.auth, or it left out")
+		}
+		if r.Deploy.Checkout {
+			checkStepAuth(d, at+".monitor.auth", r.Monitor.Auth, "the step of deploy.checkout")
+		} else if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
 			d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 		}
 		r.Deploy.inherit(r.Name, c.Global)
@@ -120,18 +128,15 @@ func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) 
 	}
 }
 
-// checkDeployAuth holds a deployment's credential to what a pod can take from a Secret: whole values, by name.
-func checkDeployAuth(d *schema.Decoder, path string, a *Auth) {
+// checkStepAuth holds the credential of a step to what a pod can take from a Secret: whole values, by name.
+func checkStepAuth(d *schema.Decoder, path string, a Auth, step string) {
 	if !a.Token.IsSet() {
 		return
 	}
 	if a.Token.Variable() == "" {
-		d.Fail(path+".token", "is not one ${NAME}; want ${NAME} with NAME as a key of the Secret that global.credentials_secret names, as the clone step takes the token from there and a PipelineRun never holds it")
+		d.Fail(path+".token", "is not one ${NAME}; want ${NAME} with NAME as a key of the Secret that global.credentials_secret names, as %s takes the token from there and a PipelineRun never holds it", step)
 	}
-	switch u := a.Username; {
-	case !u.IsSet():
-		a.Username = secret.New(DefaultUsername, DefaultUsername)
-	case secret.HasReference(u.Text()) && u.Variable() == "":
-		d.Fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which the clone step takes from the Secret that global.credentials_secret names")
+	if u := a.Username; secret.HasReference(u.Text()) && u.Variable() == "" {
+		d.Fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which %s takes from the Secret that global.credentials_secret names", step)
 	}
 }

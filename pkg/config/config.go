@@ -92,6 +92,8 @@ type Deploy struct {
 	Depth          int        // commits of its history that are cloned; 0 = all, with tags
 	Submodules     bool       // are cloned, too
 	LFS            bool       // files in Git LFS are fetched
+	Checkout       bool       // Monitor's repository is cloned too, at the commit that is deployed
+	GitCredential  bool       // Commands' git has the credentials of what is cloned
 	Shell          string     // absolute path; "" = /bin/sh
 	Image          string     // where Commands run; never empty
 	Env            Env        // of Commands, with what Global says beside it

@@ -21,7 +21,7 @@ func (p Deploy) Reference() *Reference {
 }
 
 // onlyCommands are the keys of deploy that a Task or Pipeline of the cluster has no use for.
-var onlyCommands = []string{"depth", "submodules", "lfs", "shell", "image", "env", "secrets", "config_maps"}
+var onlyCommands = []string{"depth", "submodules", "lfs", "checkout", "git_credential", "shell", "image", "env", "secrets", "config_maps"}
 
 // checkWhatRuns sees that one thing runs, and that it has what it needs.
 func checkWhatRuns(d *schema.Decoder, path string, r *Repository) {

@@ -86,6 +86,8 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Integer("depth", &r.Deploy.Depth, 0, maxDepth).Or("1"),
 			schema.Boolean("submodules", &r.Deploy.Submodules).Or("false"),
 			schema.Boolean("lfs", &r.Deploy.LFS).Or("false"),
+			schema.Boolean("checkout", &r.Deploy.Checkout).Or("false"),
+			schema.Boolean("git_credential", &r.Deploy.GitCredential).Or("false"),
 			schema.Text("project_name", &r.Deploy.Project, wantLabel, rule.IsLabel),
 			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }},

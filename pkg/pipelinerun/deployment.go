@@ -1,27 +1,33 @@
 package pipelinerun
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/tekton"
 )
 
-// Variables of the clone step.
+// Starts of the names of variables with a credential: of what a step clones, and beside that one of the application.
 const (
-	envUsername = "SENTRY_GIT_USERNAME"
-	envToken    = "SENTRY_GIT_TOKEN"
+	envGit = "SENTRY_GIT"
+	envApp = "SENTRY_APP"
 )
+
+// appDir is where the application is cloned, below SENTRY_DIR.
+const appDir = "app"
 
 // Places in the scripts of deploy.yaml, each a line of its own.
 const (
@@ -32,43 +38,70 @@ const (
 
 // deployment fills the Task's spec in for one member.
 func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec, reach network) (*v1.TaskSpec, error) {
-	d := m.Repository.Deploy
-	origin, err := originOf(d.URL)
-	if err != nil {
-		return nil, err
-	}
-	user, credentials, err := credential(d.Auth, cfg.Global.CredentialsSecret)
-	if err != nil {
-		return nil, err
-	}
+	d, g := m.Repository.Deploy, cfg.Global
 	spec.Description = "" // the PipelineRun has one
-	clone, deploy := &spec.Steps[0], &spec.Steps[1]
-	clone.Image, deploy.Image = cfg.Global.GitImage, d.Image
-	for _, step := range []*v1.Step{clone, deploy} {
-		step.Script = withoutComments(step.Script)
-		home := cfg.Global.TmpDir + "/home"
-		step.Env[0].Value, step.Env[1].Value = cfg.Global.TmpDir, home
-		step.VolumeMounts[0].MountPath, step.VolumeMounts[1].MountPath = cfg.Global.TmpDir, home
+	if d.Checkout {
+		checkout := *spec.Steps[0].DeepCopy()
+		checkout.Name = CheckoutStep
+		spec.Steps = slices.Insert(spec.Steps, 1, checkout)
 	}
+	for i := range spec.Steps {
+		step, home := &spec.Steps[i], g.TmpDir+"/home"
+		step.Script, step.Image = shell.WithoutComments(step.Script), g.GitImage
+		step.Env[0].Value, step.Env[1].Value = g.TmpDir, home
+		step.VolumeMounts[0].MountPath, step.VolumeMounts[1].MountPath = g.TmpDir, home
+	}
+	cloned := sources(m)
+	for i, s := range cloned {
+		if err := s.fill(&spec.Steps[i], g.CredentialsSecret, reach); err != nil {
+			return nil, err
+		}
+	}
+	deploy := &spec.Steps[len(cloned)]
+	deploy.Image = d.Image
 	if d.Shell != "" {
 		deploy.Script = "#!" + d.Shell + strings.TrimPrefix(deploy.Script, "#!/bin/sh")
 	}
-	clone.Env = append(clone.Env, credentials...)
+	if d.Checkout {
+		deploy.Env = append(deploy.Env, corev1.EnvVar{Name: "SENTRY_APP_DIR", Value: g.TmpDir + "/" + appDir})
+	}
+	credentials := ""
+	if d.GitCredential {
+		var err error
+		if credentials, err = giveCredentials(deploy, g.CredentialsSecret, cloned); err != nil {
+			return nil, err
+		}
+	}
 	giveObjects(spec, deploy, d)
-
-	err = errors.Join(
-		fill(clone, placeFacts, reach.line()+facts("", append([][2]string{
-			{"url", d.URL},
-			{"origin", origin},
-			{"branch", d.Branch},
-			{"sha", string(m.QASHA)},
-			{"user", user},
-		}, asked(d)...))),
-		fill(deploy, placeFacts, reach.line()+facts("export ", variables(run, m))+environment(d.Env)),
-		fill(deploy, placeCommands, commands(d.Commands)),
-		fill(clone, placeLFS, largeFiles(d)),
+	return spec, errors.Join(
+		fill(deploy, placeFacts, reach.line()+shell.Facts("export ", variables(run, m))+environment(d.Env)+credentials),
+		fill(deploy, placeCommands, shell.Commands(d.Commands)),
 	)
-	return spec, err
+}
+
+// source is a repository at a commit, for a step to clone.
+type source struct {
+	config.Source
+	section, key string // where the configuration has it
+	branch       string
+	sha          repo.SHA
+	env          string      // start of the names of its credential's variables, as commands see them
+	more         [][2]string // facts for the script
+	lfs          string      // lines that fetch files in Git LFS
+}
+
+// sources returns the QA repository of a member and, where that is asked for, the application.
+func sources(m plan.Member) []source {
+	d := m.Repository.Deploy
+	qa := source{d.Source, "deploy", "qa_repo_url", d.Branch, m.QASHA, envGit, asked(d), ""}
+	if d.LFS {
+		qa.lfs = shell.WithoutComments(tekton.LFS)
+	}
+	if !d.Checkout {
+		return []source{qa}
+	}
+	return []source{qa, {m.Repository.Monitor.Source, "monitor", "repo_url", m.Branch, m.SHA, envApp,
+		[][2]string{{"dir", appDir}, {"only", " is for the QA repository alone"}}, ""}}
 }
 
 // asked are the facts of a clone that is more than the files of one commit.
@@ -86,38 +119,85 @@ func asked(d config.Deploy) (facts [][2]string) {
 	return facts
 }
 
-// largeFiles returns the lines that fetch files in Git LFS.
-func largeFiles(d config.Deploy) string {
-	if d.LFS {
-		return withoutComments(tekton.LFS)
+// fill has the step clone the repository.
+func (s source) fill(step *v1.Step, secretName string, reach network) error {
+	origin, err := s.origin()
+	if err != nil {
+		return err
 	}
-	return ""
+	user, credentials, err := s.credential(envGit, secretName)
+	if err != nil {
+		return err
+	}
+	step.Env = append(step.Env, credentials...)
+	known := [][2]string{{"url", s.URL}, {"origin", origin}, {"branch", s.branch}, {"sha", string(s.sha)}}
+	if user != "" {
+		known = append(known, [2]string{"user", user})
+	}
+	return errors.Join(
+		fill(step, placeFacts, reach.line()+shell.Facts("", append(known, s.more...))),
+		fill(step, placeLFS, s.lfs),
+	)
 }
 
-// originOf returns scheme://host[:port] of a repository's URL: what a credential may be sent to.
-func originOf(repository string) (string, error) {
-	u, err := url.Parse(repository)
+// origin returns scheme://host[:port] of the repository's URL: what its credential may be sent to.
+func (s source) origin() (string, error) {
+	u, err := url.Parse(s.URL)
 	if err != nil || u.Host == "" || u.User != nil {
-		return "", fmt.Errorf("qa_repo_url is no URL of the form https://host/path without credentials")
+		return "", fmt.Errorf("%s is no URL of the form https://host/path without credentials", s.key)
 	}
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// credential returns the user name that stands in the script, and the variables of the clone step, whose
-// values are read from the Secret when the pod starts.
-func credential(auth config.Auth, secretName string) (string, []corev1.EnvVar, error) {
-	if !auth.Token.IsSet() {
+// credential returns the user name that stands in the script, and the variables of a step, whose values are read from the
+// Secret when the pod starts.
+func (s source) credential(start, secretName string) (string, []corev1.EnvVar, error) {
+	if !s.Auth.Token.IsSet() {
 		return "", nil, nil
 	}
-	if auth.Token.Variable() == "" {
-		return "", nil, fmt.Errorf("deploy.auth.token is written out, and a PipelineRun can be read by many: "+
-			"put it under a name into the Secret %q and write token: \"${NAME}\"", secretName)
+	if s.Auth.Token.Variable() == "" {
+		return "", nil, fmt.Errorf("%s.auth.token is written out, and a PipelineRun can be read by many: "+
+			"put it under a name into the Secret %q and write token: \"${NAME}\"", s.section, secretName)
 	}
-	env := []corev1.EnvVar{fromSecret(envToken, secretName, auth.Token)}
-	if auth.Username.Variable() != "" {
-		return "", append([]corev1.EnvVar{fromSecret(envUsername, secretName, auth.Username)}, env...), nil
+	env := []corev1.EnvVar{fromSecret(start+"_TOKEN", secretName, s.Auth.Token)}
+	if s.Auth.Username.Variable() != "" {
+		return "", append([]corev1.EnvVar{fromSecret(start+"_USERNAME", secretName, s.Auth.Username)}, env...), nil
 	}
-	return auth.Username.Reveal(), env, nil
+	return cmp.Or(s.Auth.Username.Reveal(), config.DefaultUsername), env, nil
+}
+
+// giveCredentials has the commands' git know the credential of each repository that was cloned, at its server. At a server that both have, the
+// application's is for its repository alone; it answers first there. It returns the lines for the script.
+func giveCredentials(step *v1.Step, secretName string, cloned []source) (string, error) {
+	var users [][2]string
+	forget, answer, taken := "", "", ""
+	for _, s := range cloned {
+		at, err := s.origin()
+		if err != nil {
+			return "", err
+		}
+		user, env, err := s.credential(s.env, secretName)
+		if err != nil {
+			return "", err
+		}
+		if env == nil {
+			continue
+		}
+		step.Env = append(step.Env, env...)
+		if user != "" {
+			users = append(users, [2]string{s.env + "_USERNAME", user})
+		}
+		if at == taken {
+			at = s.URL
+		}
+		taken = at
+		forget += "sentry_git " + shell.Quote(at) + " ''\n"
+		answer = "sentry_answer " + shell.Quote(at) + " " + s.env + "\n" + answer
+	}
+	if answer == "" {
+		return "", nil
+	}
+	return shell.Facts("export ", users) + shell.WithoutComments(tekton.Credential) + forget + answer, nil
 }
 
 // fromSecret is a variable that has its value from a key of the Secret.
@@ -126,20 +206,6 @@ func fromSecret(name, secretName string, v secret.Value) corev1.EnvVar {
 		LocalObjectReference: corev1.LocalObjectReference{Name: secretName},
 		Key:                  v.Variable(),
 	}}}
-}
-
-// withoutComments drops from a script of folder tekton/ the lines that are comments, and the indentation: a PipelineRun of
-// a hundred deployments would hold each a hundred times.
-func withoutComments(script string) string {
-	var b strings.Builder
-	for line := range strings.Lines(script) {
-		text := strings.TrimSpace(line)
-		place := line == placeFacts || line == placeCommands || line == placeLFS || strings.HasPrefix(line, "#!")
-		if text != "" && (place || text[0] != '#') {
-			b.WriteString(text + "\n")
-		}
-	}
-	return b.String()
 }
 
 // fill replaces the place in the step's script by text.
@@ -153,62 +219,4 @@ func fill(step *v1.Step, place, text string) error {
 	}
 	step.Script = before + text + after
 	return nil
-}
-
-// facts returns the lines that set the variables.
-func facts(prefix string, pairs [][2]string) string {
-	var b strings.Builder
-	for _, p := range pairs {
-		fmt.Fprintf(&b, "%s%s=%s\n", prefix, p[0], Quote(p[1]))
-	}
-	return b.String()
-}
-
-// commands returns the lines that run the commands. Each eval stands at the top of the subshell, not in a
-// function, an `if` or a list, where `set -e` and `set -- …` would not be what they are in a script. The
-// blank keeps a command that starts with a dash from being an option of eval. A command that names its interpreter becomes a
-// file, for the kernel to run.
-func commands(texts []string) string {
-	const evaluate, execute = `eval " $sentry_command"`,
-		`printf '%s\n' "$sentry_command" >|"$SENTRY_DIR/program" && chmod 700 "$SENTRY_DIR/program" && "$SENTRY_DIR/program"`
-	var b strings.Builder
-	for i, text := range texts {
-		number := fmt.Sprintf("%d of %d", i+1, len(texts))
-		fmt.Fprintf(&b, "sentry_next %s %s", Quote(number), Quote(text))
-		if t := commandTitle(text); t != text {
-			b.WriteString(" " + Quote(t))
-		}
-		run := evaluate
-		if strings.HasPrefix(text, "#!") {
-			run = execute
-		}
-		b.WriteString("\n" + run + "\n")
-	}
-	return b.String()
-}
-
-// commandTitle returns the command as it is printed before it runs: its first line, at most 120
-// characters of it, and an ellipsis where that is not all.
-func commandTitle(text string) string {
-	const most = 120
-	line, _, more := strings.Cut(strings.TrimSpace(text), "\n")
-	if runes := []rune(line); len(runes) > most {
-		line, more = string(runes[:most]), true
-	}
-	line = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, line)
-	if more {
-		line += " …"
-	}
-	return line
-}
-
-// Quote returns s as one word for a POSIX shell that expands to s, whatever bytes but NUL it holds. The
-// word never contains "$(": Tekton substitutes $(…) in scripts, rejects some of it, and knows no escape.
-func Quote(s string) string {
-	return "'" + strings.NewReplacer("'", `'\''`, "$(", "$''(").Replace(s) + "'"
 }

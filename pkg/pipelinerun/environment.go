@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
 )
 
 // environment returns the lines that give the commands their variables. They are in the script, since Tekton and the
@@ -18,7 +19,7 @@ func environment(env config.Env) string {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		pairs = append(pairs, [2]string{name, env[name]})
 	}
-	return facts("export ", pairs)
+	return shell.Facts("export ", pairs)
 }
 
 // giveObjects has the commands' step see the Secrets and ConfigMaps of a deployment, and no other step. Of two

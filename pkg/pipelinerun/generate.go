@@ -3,7 +3,7 @@
 // the binary embeds.
 //
 // Nothing that comes from outside (a branch's name, a URL, a command) stands in a place that Tekton or
-// the kubelet expand. It stands in the steps' scripts, quoted; Quote says how.
+// the kubelet expand. It stands in the steps' scripts, quoted; internal/shell says how.
 package pipelinerun
 
 import (
@@ -21,6 +21,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/tekton"
@@ -137,8 +138,11 @@ func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member,
 	if err != nil {
 		return task, own, err
 	}
-	spec.Steps[0].ComputeResources = ownPod.Resources.Clone.Apply()
-	spec.Steps[1].ComputeResources = ownPod.Resources.Deploy.Apply()
+	last := len(spec.Steps) - 1
+	for i := range last {
+		spec.Steps[i].ComputeResources = ownPod.Resources.Clone.Apply()
+	}
+	spec.Steps[last].ComputeResources = ownPod.Resources.Deploy.Apply()
 	task.TaskSpec = &v1.EmbeddedTask{Metadata: meta, TaskSpec: *spec}
 	reach.give(pr.Spec.PipelineSpec, &task)
 	if cfg.Global.Chains {
@@ -284,7 +288,7 @@ func verdictTask(members []v1.PipelineTask, image string, shared pod.Spec) (v1.P
 	}
 	step := &spec.Steps[0]
 	step.Image = image
-	step.Script = withoutComments(step.Script)
+	step.Script = shell.WithoutComments(step.Script)
 	step.ComputeResources = shared.Resources.Clone.Apply()
 	ended := ""
 	for _, m := range members {

@@ -37,10 +37,11 @@ const (
 // Names that stand in every PipelineRun. Task names carry the prefix so that no repository's task is
 // likely to have the same.
 const (
-	GateTask    = "sentry-gate"    // never runs; see decision 011
-	VerdictTask = "sentry-verdict" // finally: fails the run when a deployment failed
-	CloneStep   = "clone"
-	DeployStep  = "deploy"
+	GateTask     = "sentry-gate"    // never runs; see decision 011
+	VerdictTask  = "sentry-verdict" // finally: fails the run when a deployment failed
+	CloneStep    = "clone"
+	CheckoutStep = "checkout" // between the two, with deploy.checkout
+	DeployStep   = "deploy"
 )
 
 // TriggerOf returns why a PipelineRun of Sentry's exists, from its annotation.

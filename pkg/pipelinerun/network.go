@@ -9,6 +9,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/tekton"
 )
@@ -30,7 +31,7 @@ type network struct {
 func networkOf(g config.Global) network {
 	var n network
 	if g.CA != "" {
-		n.script = facts("", [][2]string{{"sentry_pem", g.CA}}) + withoutComments(tekton.CA)
+		n.script = shell.Facts("", [][2]string{{"sentry_pem", g.CA}}) + shell.WithoutComments(tekton.CA)
 	}
 	var pairs [][2]string
 	for _, p := range []struct {
@@ -47,7 +48,7 @@ func networkOf(g config.Global) network {
 		pairs = append(pairs, [2]string{"NO_PROXY", strings.ReplaceAll(g.Proxy.None, " ", "")})
 	}
 	if g.Proxy != (config.Proxy{}) {
-		n.script += facts("", append(pairs, [2]string{"sentry_direct", section.InCluster})) + withoutComments(tekton.Proxy)
+		n.script += shell.Facts("", append(pairs, [2]string{"sentry_direct", section.InCluster})) + shell.WithoutComments(tekton.Proxy)
 	}
 	return n
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
 )
 
 // hostile are strings that mean something to a shell, to Tekton or to the kubelet.
@@ -41,7 +43,7 @@ func unquote(t *testing.T, word string) string {
 
 func checkQuote(t *testing.T, s string) {
 	t.Helper()
-	q := Quote(s)
+	q := shell.Quote(s)
 	if strings.Contains(q, "$(") {
 		t.Errorf("Quote(%q) = %q, which Tekton would substitute in", s, q)
 	}
@@ -56,7 +58,7 @@ func TestQuotedTextSurvivesEveryShellToTheByte(t *testing.T) {
 	for _, sh := range shells(t) {
 		var script strings.Builder
 		for _, s := range texts {
-			script.WriteString("printf '%s\\0' " + Quote(s) + "\n")
+			script.WriteString("printf '%s\\0' " + shell.Quote(s) + "\n")
 		}
 		cmd := exec.Command(sh[0], sh[1:]...)
 		cmd.Stdin = strings.NewReader(script.String())
@@ -70,7 +72,7 @@ func TestQuotedTextSurvivesEveryShellToTheByte(t *testing.T) {
 		}
 		for i, want := range texts {
 			if got[i] != want {
-				t.Errorf("%v: got %q, want %q, from %q", sh, got[i], want, Quote(want))
+				t.Errorf("%v: got %q, want %q, from %q", sh, got[i], want, shell.Quote(want))
 			}
 		}
 	}
@@ -99,8 +101,8 @@ func FuzzQuote(f *testing.F) {
 			return
 		}
 		// A title is one printable line, whatever the command is.
-		if got := commandTitle(s); strings.ContainsAny(got, "\n\r\x1b") || len([]rune(got)) > 122 {
-			t.Errorf("commandTitle(%q) = %q, want one short line", s, got)
+		if got := shell.Title(s); strings.ContainsAny(got, "\n\r\x1b") || len([]rune(got)) > 122 {
+			t.Errorf("Title(%q) = %q, want one short line", s, got)
 		}
 	})
 }

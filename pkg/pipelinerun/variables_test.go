@@ -19,6 +19,8 @@ import (
 func TestNoVariableIsOneOfSentryIO(t *testing.T) {
 	m := testMember("rag")
 	m.Repository.Deploy.Auth = config.Auth{Username: secret.New("${U}", "bob"), Token: secret.New("${T}", "secret")}
+	m.Repository.Monitor.Auth = m.Repository.Deploy.Auth
+	m.Repository.Deploy.Checkout, m.Repository.Deploy.GitCredential = true, true
 	pr, err := Generate(testConfig(), testRun(config.Alone(), m))
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +51,7 @@ func TestNoVariableIsOneOfSentryIO(t *testing.T) {
 	for _, name := range regexp.MustCompile(`\bSENTRY_[A-Z0-9_]+`).FindAllString(string(text), -1) {
 		ours[name] = true
 	}
-	for _, name := range []string{"SENTRY_PROJECT_NAME", "SENTRY_DIR", envUsername, envToken, "SENTRY_LOCAL_TASK"} {
+	for _, name := range []string{"SENTRY_PROJECT_NAME", "SENTRY_DIR", envGit + "_USERNAME", envGit + "_TOKEN", envApp + "_USERNAME", envApp + "_TOKEN", "SENTRY_APP_DIR", "SENTRY_LOCAL_TASK"} {
 		if !ours[name] {
 			t.Errorf("found only %q, without %s", slices.Sorted(maps.Keys(ours)), name)
 		}

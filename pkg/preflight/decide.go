@@ -91,8 +91,11 @@ func deployVariables(cfg *config.Config) []string {
 		if r.Deploy.Reference() != nil {
 			continue // nothing is cloned
 		}
-		proxy := cfg.Global.Proxy
-		for _, v := range []secret.Value{r.Deploy.Auth.Username, r.Deploy.Auth.Token, proxy.HTTP, proxy.HTTPS} {
+		taken := []secret.Value{r.Deploy.Auth.Username, r.Deploy.Auth.Token, cfg.Global.Proxy.HTTP, cfg.Global.Proxy.HTTPS}
+		if r.Deploy.Checkout {
+			taken = append(taken, r.Monitor.Auth.Username, r.Monitor.Auth.Token)
+		}
+		for _, v := range taken {
 			if name := v.Variable(); name != "" {
 				names = append(names, name)
 			}

@@ -145,7 +145,7 @@ func (w *world) checkChange(r *run, c plan.Change) {
 func hasTask(pr *v1.PipelineRun, c plan.Change) bool {
 	facts := fmt.Sprintf("export SENTRY_BRANCH='%s'\nexport SENTRY_SHA='%s'\n", c.Branch, c.New)
 	return slices.ContainsFunc(pr.Spec.PipelineSpec.Tasks, func(t v1.PipelineTask) bool {
-		script := t.TaskSpec.Steps[1].Script
+		script := t.TaskSpec.Steps[len(t.TaskSpec.Steps)-1].Script
 		return strings.Contains(script, "export SENTRY_REPO='"+c.Repository+"'\n") && strings.Contains(script, facts)
 	})
 }
