@@ -38,7 +38,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		}
 		checkStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
 		checkWhatRuns(d, at+".deploy", r)
-		if r.Deploy.GitCredential && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
+		if r.Deploy.GitCredential && r.Deploy.Reference() == nil && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
 			d.Warn(at+".deploy.git_credential", "means nothing without a credential of what is cloned; want deploy.auth, or it left out")
 		}
 		if r.Deploy.Checkout {
