@@ -28,6 +28,11 @@ var Proxy string
 //go:embed lfs.sh
 var LFS string
 
+// Submodules is submodules.sh: what fetches the submodules of a clone.
+//
+//go:embed submodules.sh
+var Submodules string
+
 // Credential is credential.sh: what gives the git of commands a credential.
 //
 //go:embed credential.sh

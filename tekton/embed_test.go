@@ -41,7 +41,7 @@ func TestTasksAreValidAsTheyStand(t *testing.T) {
 
 // The steps evaluate these as they are, below a set -eu or without one.
 func TestScriptsAreShell(t *testing.T) {
-	for name, text := range map[string]string{"ca.sh": tekton.CA, "proxy.sh": tekton.Proxy, "lfs.sh": tekton.LFS, "credential.sh": tekton.Credential} {
+	for name, text := range map[string]string{"ca.sh": tekton.CA, "proxy.sh": tekton.Proxy, "lfs.sh": tekton.LFS, "submodules.sh": tekton.Submodules, "credential.sh": tekton.Credential} {
 		cmd := exec.Command("sh", "-n")
 		cmd.Stdin = strings.NewReader(text)
 		if out, err := cmd.CombinedOutput(); err != nil {

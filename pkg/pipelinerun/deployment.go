@@ -31,9 +31,10 @@ const appDir = "app"
 
 // Places in the scripts of deploy.yaml, each a line of its own.
 const (
-	placeFacts    = "# {{facts}}\n"
-	placeCommands = "# {{commands}}\n"
-	placeLFS      = "# {{lfs}}\n"
+	placeFacts      = "# {{facts}}\n"
+	placeCommands   = "# {{commands}}\n"
+	placeLFS        = "# {{lfs}}\n"
+	placeSubmodules = "# {{submodules}}\n"
 )
 
 // deployment fills the Task's spec in for one member.
@@ -87,36 +88,36 @@ type source struct {
 	sha          repo.SHA
 	env          string      // start of the names of its credential's variables, as commands see them
 	more         [][2]string // facts for the script
-	lfs          string      // lines that fetch files in Git LFS
+
+	lfs, submodules string // lines that fetch these
 }
 
 // sources returns the QA repository of a member and, where that is asked for, the application.
 func sources(m plan.Member) []source {
 	d := m.Repository.Deploy
-	qa := source{d.Source, "deploy", "qa_repo_url", d.Branch, m.QASHA, envGit, asked(d), ""}
+	qa := source{Source: d.Source, section: "deploy", key: "qa_repo_url", branch: d.Branch, sha: m.QASHA, env: envGit, more: history(d.Depth)}
 	if d.LFS {
 		qa.lfs = shell.WithoutComments(tekton.LFS)
+	}
+	if d.Submodules {
+		qa.submodules = shell.WithoutComments(tekton.Submodules)
 	}
 	if !d.Checkout {
 		return []source{qa}
 	}
-	return []source{qa, {m.Repository.Monitor.Source, "monitor", "repo_url", m.Branch, m.SHA, envApp,
-		[][2]string{{"dir", appDir}, {"only", " is for the QA repository alone"}}, ""}}
+	return []source{qa, {Source: m.Repository.Monitor.Source, section: "monitor", key: "repo_url", branch: m.Branch, sha: m.SHA, env: envApp,
+		more: [][2]string{{"dir", appDir}, {"only", " is for the QA repository alone"}}}}
 }
 
-// asked are the facts of a clone that is more than the files of one commit.
-func asked(d config.Deploy) (facts [][2]string) {
-	switch d.Depth {
+// history returns the fact of a clone that is more than one commit.
+func history(depth int) [][2]string {
+	switch depth {
 	case 1:
+		return nil
 	case 0:
-		facts = append(facts, [2]string{"history", "--tags"})
-	default:
-		facts = append(facts, [2]string{"history", fmt.Sprintf("--no-tags --depth %d", d.Depth)})
+		return [][2]string{{"history", "--tags"}}
 	}
-	if d.Submodules {
-		facts = append(facts, [2]string{"submodules", "true"})
-	}
-	return facts
+	return [][2]string{{"history", fmt.Sprintf("--no-tags --depth %d", depth)}}
 }
 
 // fill has the step clone the repository.
@@ -137,6 +138,7 @@ func (s source) fill(step *v1.Step, secretName string, reach network) error {
 	return errors.Join(
 		fill(step, placeFacts, reach.line()+shell.Facts("", append(known, s.more...))),
 		fill(step, placeLFS, s.lfs),
+		fill(step, placeSubmodules, s.submodules),
 	)
 }
 

@@ -206,3 +206,25 @@ func TestCloneOfLargeFilesTriesAgain(t *testing.T) {
 		}
 	}
 }
+
+// The filter fetches the files of submodules, which the stand-in is not: TestLFS in test/e2e has git-lfs always.
+func TestCloneOfLargeFilesInSubmodules(t *testing.T) {
+	if _, err := exec.LookPath("git-lfs"); err != nil {
+		t.Skip("no git-lfs on this machine")
+	}
+	s := newLargeServer(t, "bob:s3cret")
+	pinned := s.commit(t, "large text", s)
+	outer := filepath.Join(filepath.Dir(s.dir), "outer.git")
+	git(t, filepath.Dir(outer), "init", "-q", "-b", "main", outer)
+	submodule(t, outer, "lib", "../pipelines.git", pinned)
+	sha := commit(t, outer, "outer")
+	url := strings.Replace(s.url, "pipelines.git", "outer.git", 1)
+	got, dir := cloneLarge(t, []string{"sh"}, nil, url, sha, func(d *config.Deploy) { d.Submodules = true })
+	if text, err := os.ReadFile(dir + "/repo/lib/large.bin"); string(text) != "large text" || got.code != 0 {
+		t.Errorf("with both keys the file holds %q, %v; %+v", text, err, got)
+	}
+	got, dir = cloneLarge(t, []string{"sh"}, nil, url, sha, func(d *config.Deploy) { d.Submodules, d.LFS = true, false })
+	if text, err := os.ReadFile(dir + "/repo/lib/large.bin"); !strings.HasPrefix(string(text), "version https://git-lfs") || got.code != 0 || !strings.Contains(got.stderr, "WARNING: files in Git LFS of submodules are not fetched (deploy.lfs)") {
+		t.Errorf("without lfs the file holds %q, %v; %+v; want a pointer and a warning", text, err, got)
+	}
+}
