@@ -27,10 +27,11 @@ repositories:
     monitor: {repo_url: https://github.com/a/web, branches: [main]}
     deploy: {qa_repo_url: https://github.com/a/qa, commands: [a], auth: {username: "${QA_USER}", token: "${QA_TOKEN}"}}
   - name: lib
-    monitor: {repo_url: https://github.com/a/lib, branches: [main]}
+    monitor: {repo_url: https://github.com/a/lib, branches: [main], auth: {token: "${APP_TOKEN}"}}
     deploy:
       qa_repo_url: https://github.com/a/qa
       commands: [a]
+      checkout: true
       service_account: other
       secrets: [{name: chat, keys: [TOKEN, URL]}, {name: none, optional: true}]
       config_maps: [settings]
@@ -58,7 +59,7 @@ var ready = map[string]string{
 	"/api/v1/namespaces/test-runs/serviceaccounts/sentry-deployer":  "{}",
 	"/api/v1/namespaces/test-runs/serviceaccounts/other":            "{}",
 	"/api/v1/namespaces/test/secrets/sentry-key":                    "{}",
-	"/api/v1/namespaces/test-runs/secrets/sentry-credentials":       "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==, PROXY: aHVzaA==, MORE: aHVzaA==}}",
+	"/api/v1/namespaces/test-runs/secrets/sentry-credentials":       "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==, PROXY: aHVzaA==, APP_TOKEN: aHVzaA==, MORE: aHVzaA==}}",
 	"/api/v1/namespaces/test-runs/secrets/chat":                     "{data: {TOKEN: aHVzaA==, URL: aHVzaA==}}",
 	"/api/v1/namespaces/test-runs/configmaps/settings":              "{}",
 	"/apis/tekton.dev/v1/namespaces/test-runs/tasks/deploy-own":     "{}",
@@ -119,12 +120,13 @@ func TestRun(t *testing.T) {
 		"nor one of a repository":   {"/api/v1/namespaces/test-runs/serviceaccounts/other", "", "fail|ServiceAccount test-runs/other|is not there"},
 		"no key":                    {"/api/v1/namespaces/test/secrets/sentry-key", "", "fail|Secret test/sentry-key|create secret generic sentry-key"},
 		"a key that is not shown":   {"/api/v1/namespaces/test/secrets/sentry-key", forbidden, "warn|Secret test/sentry-key|cannot be read by you"},
-		"no tokens":                 {tokens, "", "fail|Secret test-runs/sentry-credentials|takes PROXY, QA_TOKEN, QA_USER from it"},
+		"no tokens":                 {tokens, "", "fail|Secret test-runs/sentry-credentials|takes APP_TOKEN, PROXY, QA_TOKEN, QA_USER from it"},
 		"tokens that are not shown": {tokens, forbidden, "warn|Secret test-runs/sentry-credentials|cannot be read by you"},
-		"one token":                 {tokens, "{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==}}", "fail|Secret test-runs/sentry-credentials|lacks QA_TOKEN:"},
-		"an empty one":              {tokens, `{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==, QA_TOKEN: ""}}`, "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
-		"one of echo":               {tokens, "{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==, QA_TOKEN: aHVzaAo=}}", "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
-		"no password of the proxy":  {tokens, "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==}}", "fail|Secret test-runs/sentry-credentials|lacks PROXY:"},
+		"one token":                 {tokens, "{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==, APP_TOKEN: aHVzaA==}}", "fail|Secret test-runs/sentry-credentials|lacks QA_TOKEN:"},
+		"an empty one":              {tokens, `{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==, APP_TOKEN: aHVzaA==, QA_TOKEN: ""}}`, "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
+		"one of echo":               {tokens, "{data: {QA_USER: aHVzaA==, PROXY: aHVzaA==, APP_TOKEN: aHVzaA==, QA_TOKEN: aHVzaAo=}}", "fail|Secret test-runs/sentry-credentials|QA_TOKEN is empty or has a line break"},
+		"no password of the proxy":  {tokens, "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==, APP_TOKEN: aHVzaA==}}", "fail|Secret test-runs/sentry-credentials|lacks PROXY:"},
+		"none of the application":   {tokens, "{data: {QA_USER: aHVzaA==, QA_TOKEN: aHVzaA==, PROXY: aHVzaA==}}", "fail|Secret test-runs/sentry-credentials|lacks APP_TOKEN:"},
 		"no Secret of commands":     {"/api/v1/namespaces/test-runs/secrets/chat", "", "fail|Secret test-runs/chat|is not there"},
 		"no key of commands":        {"/api/v1/namespaces/test-runs/secrets/chat", "{data: {URL: aHVzaA==}}", "fail|Secret test-runs/chat|lacks TOKEN, which commands need"},
 		"no ConfigMap of commands":  {"/api/v1/namespaces/test-runs/configmaps/settings", "", "fail|ConfigMap test-runs/settings|is not there"},

@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	sentrysecret "github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // TestObjects has what stands in for Secrets and ConfigMaps, and says what is missing.
@@ -88,4 +89,36 @@ func withoutClone(t *testing.T, d config.Deploy) *v1.PipelineRun {
 	}
 	pr.Spec.PipelineSpec.Tasks[0].TaskSpec.Steps[0].Script = "#!/bin/sh\nmkdir \"$SENTRY_DIR/repo\"\necho \"clone has ${TOKEN-nothing}\"\n"
 	return pr
+}
+
+// The application is cloned here too, and git has the credentials where that is asked for; nothing else has.
+func TestCheckout(t *testing.T) {
+	server, head := qaServer(t)
+	auth := func(name string) config.Auth {
+		return config.Auth{Token: sentrysecret.New("${"+name+"}", "s3cr3t-"+name)}
+	}
+	r := &config.Repository{Name: "a"}
+	r.Monitor.Source = config.Source{URL: server + "/team/qa", Auth: auth("APP")}
+	r.Deploy = config.Deploy{
+		Source: config.Source{URL: server + "/team/qa", Auth: auth("QA")}, Branch: "main", Image: "i", Depth: 1, Checkout: true, GitCredential: true,
+		Commands: []string{
+			`test "$(git -C "$SENTRY_APP_DIR" rev-parse HEAD)" = ` + string(head), `test "$(basename "$SENTRY_APP_DIR")" = app`,
+			`test "$SENTRY_GIT_TOKEN $SENTRY_APP_TOKEN ${QA-none} ${APP-none}" = "s3cr3t-QA s3cr3t-APP none none"`,
+			`printf 'url=` + server + `/team/qa\n\n' | git credential fill | sed -n 's/^password=s3cr3t-/has /p'`,
+			`printf 'url=` + server + `/other\n\n' | git credential fill | sed -n 's/^password=s3cr3t-/has /p'`,
+		},
+	}
+	pr, err := pipelinerun.Generate(&config.Config{Global: config.Global{TmpDir: "/tmp/sentry", GitImage: "i"}}, plan.Run{
+		Name: "run", Group: config.Alone(), Members: []plan.Member{{Task: "a", Repository: r, Branch: "main", SHA: head, QASHA: head}},
+		Trigger: plan.Trigger{Refs: []plan.Change{{N: 1}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := newTrial(t, "QA=s3cr3t-QA", "APP=s3cr3t-APP")
+	out := tr.run(pr)
+	text := tr.out.String()
+	if !out.Succeeded || !strings.Contains(text, "[a : checkout] Cloning ") || !strings.Contains(text, "] has APP\n") || !strings.Contains(text, "] has QA\n") {
+		t.Errorf("%s %q, want both cloned, and the credential of each:\n%s", results(out), out.Tasks[0].Message, text)
+	}
 }
