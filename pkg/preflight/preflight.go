@@ -88,6 +88,17 @@ func (c *Check) get(ctx context.Context, path string, into any) error {
 	return json.Unmarshal(body, into)
 }
 
+// find reads what is at a path. It says whether that is there, and what to do where it is not.
+func (c *Check) find(ctx context.Context, check, path string, into any, missing string) (found Finding, ok bool) {
+	switch err := c.get(ctx, path, into); {
+	case apierrors.IsNotFound(err):
+		return Finding{Fail, check, missing}, false
+	case err != nil:
+		return Finding{Warn, check, "cannot be read by you: " + err.Error()}, false
+	}
+	return Finding{OK, check, "is there"}, true
+}
+
 // post asks a question that the API answers as an object.
 func (c *Check) post(ctx context.Context, path string, question, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -166,14 +177,11 @@ func (c *Check) namespaces(ctx context.Context) []Finding {
 	for _, name := range distinct(home, c.runsIn()) {
 		var namespace corev1.Namespace
 		check := "namespace " + name
-		switch err := c.get(ctx, "/api/v1/namespaces/"+name, &namespace); {
-		case apierrors.IsNotFound(err):
-			found = append(found, Finding{Fail, check, "is not there: kubectl apply -k manifests, or name another with --namespace and --run-namespace"})
-		case err != nil:
-			found = append(found, Finding{Warn, check, "cannot be read: " + err.Error()})
-		default:
-			found = append(found, podSecurity(check, namespace.Labels["pod-security.kubernetes.io/enforce"]))
+		f, ok := c.find(ctx, check, "/api/v1/namespaces/"+name, &namespace, "is not there: kubectl apply -k manifests, or name another with --namespace and --run-namespace")
+		if ok {
+			f = podSecurity(check, namespace.Labels["pod-security.kubernetes.io/enforce"])
 		}
+		found = append(found, f)
 	}
 	if home == c.runsIn() {
 		found = append(found, Finding{Warn, "two namespaces", "Sentry and its runs share " + home +
@@ -202,30 +210,20 @@ func (c *Check) secrets(ctx context.Context) []Finding {
 	}
 	check := fmt.Sprintf("Secret %s/%s", c.runsIn(), name)
 	var secret corev1.Secret
-	switch err := c.get(ctx, c.path(c.runsIn(), "secrets", name), &secret); {
-	case apierrors.IsNotFound(err):
-		found = append(found, Finding{Fail, check, fmt.Sprintf("is not there, and the clone takes %s from it: kubectl -n %s create secret generic %s --from-literal=…",
-			strings.Join(wanted, ", "), c.runsIn(), name)})
-	case err != nil:
-		found = append(found, Finding{Warn, check, "cannot be read by you; the clone takes " + strings.Join(wanted, ", ") + " from it"})
-	default:
-		found = append(found, keysOf(check, secret.Data, wanted))
+	f, ok := c.find(ctx, check, c.path(c.runsIn(), "secrets", name), &secret, fmt.Sprintf("is not there, and the clone takes %s from it: kubectl -n %s create secret generic %s --from-literal=…",
+		strings.Join(wanted, ", "), c.runsIn(), name))
+	if ok {
+		f = keysOf(check, secret.Data, wanted)
 	}
-	return found
+	return append(found, f)
 }
 
 // key checks the Secret with the key behind the names of runs.
 func (c *Check) key(ctx context.Context) Finding {
 	name := c.of().Key()
 	check := fmt.Sprintf("Secret %s/%s", c.Cluster.Namespace, name)
-	var secret corev1.Secret
-	switch err := c.get(ctx, c.path(c.Cluster.Namespace, "secrets", name), &secret); {
-	case apierrors.IsNotFound(err):
-		return Finding{Fail, check, fmt.Sprintf("is not there, and Sentry may not create it: kubectl -n %s create secret generic %s; Sentry fills it", c.Cluster.Namespace, name)}
-	case err != nil:
-		return Finding{Warn, check, "cannot be read by you; Sentry fills and reads it"}
-	}
-	return Finding{OK, check, "is there"}
+	f, _ := c.find(ctx, check, c.path(c.Cluster.Namespace, "secrets", name), &corev1.Secret{}, fmt.Sprintf("is not there, and Sentry may not create it: kubectl -n %s create secret generic %s; Sentry fills it", c.Cluster.Namespace, name))
+	return f
 }
 
 // dryRun asks the API server whether it would take the PipelineRuns.

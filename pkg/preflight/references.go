@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
@@ -26,23 +24,17 @@ func (c *Check) objects(ctx context.Context) []Finding {
 			Data       map[string]json.RawMessage `json:"data"`
 			BinaryData map[string]json.RawMessage `json:"binaryData"`
 		}
-		err := c.get(ctx, c.path(c.runsIn(), resource, o.Name), &object)
+		f, ok := c.find(ctx, check, c.path(c.runsIn(), resource, o.Name), &object, "is not there, and commands need it: make it in "+c.runsIn()+", or say optional: true")
 		var lacks []string
 		for _, key := range o.Keys {
 			if object.Data[key] == nil && object.BinaryData[key] == nil {
 				lacks = append(lacks, key)
 			}
 		}
-		switch {
-		case apierrors.IsNotFound(err):
-			found = append(found, Finding{Fail, check, "is not there, and commands need it: make it in " + c.runsIn() + ", or say optional: true"})
-		case err != nil:
-			found = append(found, Finding{Warn, check, "cannot be read by you: " + err.Error()})
-		case len(lacks) > 0:
-			found = append(found, Finding{Fail, check, "lacks " + strings.Join(lacks, ", ") + ", which commands need: add what is missing, or say optional: true"})
-		default:
-			found = append(found, Finding{OK, check, "is there"})
+		if ok && len(lacks) > 0 {
+			f = Finding{Fail, check, "lacks " + strings.Join(lacks, ", ") + ", which commands need: add what is missing, or say optional: true"}
 		}
+		found = append(found, f)
 	}
 	for _, r := range c.Config.Repositories {
 		for _, o := range r.Deploy.Secrets {
@@ -65,15 +57,9 @@ func (c *Check) references(ctx context.Context) []Finding {
 			return
 		}
 		told[check] = true
-		var object struct{}
-		switch err := c.get(ctx, "/apis/tekton.dev/v1/namespaces/"+c.runsIn()+"/"+resource+"/"+r.Name, &object); {
-		case apierrors.IsNotFound(err):
-			found = append(found, Finding{Fail, check, "is not there, and a deployment runs it: apply it in " + c.runsIn() + ", or name a resolver that gets it from elsewhere"})
-		case err != nil:
-			found = append(found, Finding{Warn, check, "cannot be read: " + err.Error()})
-		default:
-			found = append(found, Finding{OK, check, "is there"})
-		}
+		f, _ := c.find(ctx, check, "/apis/tekton.dev/v1/namespaces/"+c.runsIn()+"/"+resource+"/"+r.Name, &struct{}{},
+			"is not there, and a deployment runs it: apply it in "+c.runsIn()+", or name a resolver that gets it from elsewhere")
+		found = append(found, f)
 	}
 	for _, r := range c.Config.Repositories {
 		if r.Deploy.Task != nil {

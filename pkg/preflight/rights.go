@@ -55,12 +55,10 @@ func (c *Check) accounts(ctx context.Context) []Finding {
 	}
 	for _, name := range distinct(deployers...) {
 		check := fmt.Sprintf("ServiceAccount %s/%s", runs, name)
-		switch err := c.get(ctx, c.path(runs, "serviceaccounts", name), &corev1.ServiceAccount{}); {
-		case apierrors.IsNotFound(err):
-			found = append(found, Finding{Fail, check, fmt.Sprintf("is not there, and the pods of the runs act as it: kubectl -n %s create serviceaccount %s, or apply the manifests", runs, name)})
-			continue
-		case err != nil:
-			found = append(found, Finding{Warn, check, "cannot be read by you: " + err.Error()})
+		f, ok := c.find(ctx, check, c.path(runs, "serviceaccounts", name), &corev1.ServiceAccount{},
+			fmt.Sprintf("is not there, and the pods of the runs act as it: kubectl -n %s create serviceaccount %s, or apply the manifests", runs, name))
+		if !ok {
+			found = append(found, f)
 			continue
 		}
 		account := user(runs, name)

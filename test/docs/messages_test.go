@@ -56,7 +56,7 @@ var (
 	verb  = regexp.MustCompile(`%(?:\[\d+\])?[-+# 0]*[0-9.*]*[a-zA-Z]`)
 	words = regexp.MustCompile(`\pL{2,}`)
 	// makers are the functions that make an error, with the place of its text among their arguments.
-	makers = map[string]int{"errors.New": 0, "fmt.Errorf": 0, "usage.Errorf": 0, "Errorf": 0, "NewError": 2, "githost.NewError": 2, "notGit": 0, "protocolError": 0, "rest.Address": 0, "Address": 0}
+	makers = map[string]int{"errors.New": 0, "fmt.Errorf": 0, "usage.Errorf": 0, "Errorf": 0, "c.find": 4, "NewError": 2, "githost.NewError": 2, "notGit": 0, "protocolError": 0, "rest.Address": 0, "Address": 0}
 )
 
 // generalize writes … for what is filled in, and leaves out the error that is wrapped at the end.
