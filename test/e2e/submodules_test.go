@@ -50,4 +50,20 @@ func TestLFS(t *testing.T) {
 	if _, ok := p.deploy("{}", commands); ok || !strings.Contains(p.logs(), "Git LFS are not fetched") {
 		t.Errorf("without it: succeeded %v, want a failure and a warning that says why:\n%s", ok, p.logs())
 	}
+
+	// The same repository within another one.
+	outer := newRepo(t, p.ns+"-outer", map[string]string{".gitmodules": fmt.Sprintf("[submodule \"lib\"]\n\tpath = lib\n\turl = ../%s\n", p.repo.name)})
+	if err := os.Mkdir(filepath.Join(outer.dir, "lib"), 0o755); err != nil { // or git takes it for deleted
+		t.Fatal(err)
+	}
+	outer.git("update-index", "--add", "--cacheinfo", "160000,"+p.repo.git("rev-parse", "HEAD")+",lib")
+	outer.push("main", nil)
+	p.repo = outer
+	const inside = `commands: ['test "$(wc -c <lib/model.bin)" -eq 1000']`
+	if said, ok := p.deploy("{}", "submodules: true\n      lfs: true\n      "+inside); !ok {
+		t.Errorf("in a submodule with both keys:\n%s\n%s", said, p.logs())
+	}
+	if _, ok := p.deploy("{}", "submodules: true\n      "+inside); ok || !strings.Contains(p.logs(), "Git LFS of submodules are not fetched") {
+		t.Errorf("in a submodule without lfs: succeeded %v, want a failure and a warning that says why:\n%s", ok, p.logs())
+	}
 }
