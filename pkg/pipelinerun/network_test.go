@@ -100,7 +100,7 @@ func TestPrivateNetwork(t *testing.T) {
 		}
 		got := run(t, process(t, sh, steps[1], dir, append(in, env[1]...)...))
 		if got.code != 0 || !strings.Contains(got.stdout, string(m.QASHA)+"\trefs/heads/main\n") || !strings.Contains(got.stdout, "\nunset\n") ||
-			strings.Count(got.stdout, "\n3") != 5 {
+			!strings.HasSuffix(got.stdout, strings.Repeat("\n3", 5)+"\n") {
 			t.Errorf("%v: commands: %+v, want the head, no SENTRY_NETWORK, and files of 3 certificates", sh, got)
 		}
 		if text := strings.ReplaceAll(got.stdout, "ada:"+password, "***"); !strings.Contains(text, want) {
