@@ -78,7 +78,6 @@ var mustNotLink = map[string][]string{
 	"pkg/result":                       {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/result/history":               {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/result/file":                  {kubernetes, tekton, "net/http", "os/exec"},
-	"pkg/result/configmap":             {tekton + "pipeline/pkg/reconciler", module + "pkg/engine/", module + "pkg/watch"},
 	"pkg/plan/pinned":                  {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/preflight":                    {module + "pkg/githost", module + "pkg/engine", module + "pkg/watch", module + "pkg/cli", module + "pkg/state"},
 	"pkg/pipelinerun":                  {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
