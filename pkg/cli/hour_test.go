@@ -34,7 +34,7 @@ func (idle) Create(_ context.Context, _ *config.Config, run plan.Run) (engine.Ma
 }
 func (idle) Check(*config.Config, plan.Run) error                 { return nil }
 func (idle) Runs(context.Context, []string) ([]engine.Run, error) { return nil, nil }
-func (idle) Cancel(context.Context, string) error                 { return nil }
+func (idle) Cancel(context.Context, string, string) error         { return nil }
 func (idle) Prune(context.Context, string, int) error             { return nil }
 
 // trial is `sentry watch` on a host in memory, once a minute.

@@ -50,8 +50,9 @@ one: it is as it was until 'branches' is narrowed. A problem on "the state" mean
 repositories together have: runs are remembered, and nothing else is saved. One on NAME.* is
 that of further branches of a repository, of which twenty have a line of their own.
 
-With --history it shows the runs that keep_runs has deleted, newest first: when, what triggered
-them, how they ended, how long they took and which members failed.`,
+With --history it shows the runs that have ended, newest first, also those that keep_runs has
+deleted: how they ended, when, how long they took, what triggered them, which members failed
+and why.`,
 		Example: `  sentry status -n sentry
   sentry status rag-service ai-blueprints      # these alone
   sentry status -o json | jq '.problems'
@@ -75,7 +76,7 @@ them, how they ended, how long they took and which members failed.`,
 	cmd.Flags().VarP(&f.output, "output", "o", f.output.Want()+"; name is what kubectl takes")
 	cmd.Flags().BoolVar(&f.noHeaders, "no-headers", false, "leave out the tables' first lines")
 	cmd.Flags().IntVar(&f.runs, "runs", 20, "show at most this many runs")
-	cmd.Flags().BoolVar(&f.past, "history", false, "show the runs that were deleted")
+	cmd.Flags().BoolVar(&f.past, "history", false, "show how the runs ended, also those that were deleted")
 	complete.Flag(cmd, "output", complete.Words(f.output.Complete()...))
 	complete.Flag(cmd, "runs", cobra.NoFileCompletions)
 	return cmd

@@ -205,7 +205,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 			if cancelled[name] {
 				continue
 			}
-			if err := eng.Cancel(ctx, name); err != nil {
+			if err := eng.Cancel(ctx, name, run.Name); err != nil {
 				return err
 			}
 			cancelled[name] = true

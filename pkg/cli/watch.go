@@ -19,7 +19,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/event"
@@ -28,7 +27,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/notify"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve"
 	"github.com/tekton-sentry/sentry/pkg/serve/hook"
 	"github.com/tekton-sentry/sentry/pkg/watch"
@@ -153,7 +152,7 @@ func (w *watching) hear(ctx context.Context) (ended func(), err error) {
 
 // tellEnds has it told how runs end, and returns what waits for the end of that. One cycle on a cluster ends before its runs.
 func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
-	tell := func(unit string, out engine.Outcome) { bus.Send(event.RunEnded{Unit: unit, Outcome: deployments(out)}) }
+	tell := func(r result.Result) { bus.Send(event.RunEnded{Result: r}) }
 	var listening sync.WaitGroup
 	switch {
 	case w.machine != nil:
@@ -304,14 +303,6 @@ func (w *watching) failed(ctx context.Context, created []string) error {
 		return nil
 	}
 	return fmt.Errorf("%d of %d runs did not succeed: %s", len(names), len(created), strings.Join(names, ", "))
-}
-
-// deployments returns the outcome without the tasks that Sentry adds to a run.
-func deployments(out engine.Outcome) engine.Outcome {
-	out.Tasks = slices.DeleteFunc(slices.Clone(out.Tasks), func(t engine.Task) bool {
-		return t.Name == pipelinerun.GateTask || t.Name == pipelinerun.VerdictTask
-	})
-	return out
 }
 
 // apply makes everything follow from cfg that follows from the configuration. Nothing else copies from it.

@@ -28,7 +28,10 @@ type Outcome struct {
 	Done      bool   // it will not change any more
 	Reason    string // Tekton's reason: Succeeded, Completed, Failed, Cancelled, PipelineRunTimeout, …
 	Message   string
-	Tasks     []Task // in the order of the PipelineRun's tasks, then finally
+	Ended     time.Time // zero before it has, or where the engine does not tell
+	// Superseded is the name of the run of a newer change for which it was cancelled; "" where a person cancelled it.
+	Superseded string
+	Tasks      []Task // in the order of the PipelineRun's tasks, then finally
 }
 
 // Task is how one task of a run ended.
@@ -37,7 +40,11 @@ type Task struct {
 	Result  Result
 	Start   time.Time // zero when it never started
 	End     time.Time
-	Message string // why it ended so; while it is Running, what keeps its pod from starting, "" when nothing does
+	Message string   // why it ended so; while it is Running, what keeps its pod from starting, "" when nothing does
+	After   []string // tasks for whose end it waits
+	Command string   // that failed, where one did: its number, and its text
+	Exit    int      // its exit code
+	Output  []string // the last lines of what the step printed that failed
 }
 
 // Result is a task's end.

@@ -5,8 +5,8 @@ package event
 import (
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 // Event is one thing that the loop did or noticed. The types below are all there are.
@@ -35,11 +35,8 @@ type RunCancelled struct {
 	Err        error
 }
 
-// RunEnded says how a run ended; only its deployments are in the Outcome's Tasks.
-type RunEnded struct {
-	Unit    string
-	Outcome engine.Outcome
-}
+// RunEnded says how a run ended.
+type RunEnded struct{ Result result.Result }
 
 // RunsLearned says that the engine had runs which the state did not know. They are remembered now.
 type RunsLearned struct{ Repositories []string }

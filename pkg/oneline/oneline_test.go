@@ -21,3 +21,9 @@ func TestOf(t *testing.T) {
 		}
 	}
 }
+
+func TestJSON(t *testing.T) {
+	if got, err := JSON(map[string]string{"b": "<a> & \"b\"\n"}); err != nil || got != `{"b":"<a> & \"b\"\n"}` {
+		t.Errorf("got %s, %v", got, err)
+	}
+}

@@ -9,8 +9,10 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -168,15 +170,23 @@ func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 		tasks[own.PipelineTaskName] += len(text)
 	}
 	own := make(map[repo.Ref]int)
-	for _, m := range run.Members {
-		own[m.Ref()] = tasks[m.Task]
+	for i, m := range pinned.Of(run).List {
+		text, err := pinned.Members{List: []pinned.Member{m}}.Text()
+		if err != nil {
+			return nil, fmt.Errorf("encode what task %s deploys: %w", m.Task, err)
+		}
+		quoted, err := json.Marshal(text) // as in the annotation
+		if err != nil {
+			return nil, fmt.Errorf("encode what task %s deploys: %w", m.Task, err)
+		}
+		own[run.Members[i].Ref()] = tasks[m.Task] + len(quoted) - len(`"{\"members\":[]}"`)
 	}
 	for _, c := range run.Trigger.Refs {
-		text, err := json.Marshal(c)
+		text, err := oneline.JSON(c)
 		if err != nil {
 			return nil, fmt.Errorf("encode the change of %s: %w", c.Ref, err)
 		}
-		quoted, err := json.Marshal(string(text)) // as in the annotation
+		quoted, err := json.Marshal(text) // as in the annotation
 		if err != nil {
 			return nil, fmt.Errorf("encode the change of %s: %w", c.Ref, err)
 		}

@@ -78,11 +78,11 @@ func TestFit(t *testing.T) {
 			"execution_strategy: sequential, continue_on_error: true", map[string]int{"a": 1500}, map[string]string{"a": small, "b": small}, full, []string{"a"}, 0, nil,
 		},
 		"larger ones than etcd takes": {
-			"deploy: changed", map[string]int{"a": 30, "b": 1}, map[string]string{"a": large, "b": large}, 11, []string{"a", "b"}, 20, nil,
+			"deploy: changed", map[string]int{"a": 30, "b": 1}, map[string]string{"a": large, "b": large}, 12, []string{"a", "b"}, 19, nil,
 		},
 		"unchanged members have no room": {
 			"deploy: all", map[string]int{"k": 1}, map[string]string{"a": large, "b": large, "c": large, "d": large, "e": large, "f": large, "g": large,
-				"h": large, "i": large, "j": large, "k": large, "l": large, "m": large}, 11, []string{"k"}, 0, []string{"l@main", "m@main"},
+				"h": large, "i": large, "j": large, "k": large, "l": large, "m": large}, 12, []string{"k"}, 0, []string{"m@main"},
 		},
 		"a member that no run holds": {
 			"deploy: changed", map[string]int{"a": 1, "b": 1}, map[string]string{"a": huge, "b": small}, 1, []string{"b"}, 0, []string{"a@new-0000"},

@@ -7,7 +7,6 @@
 package pipelinerun
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -20,10 +19,12 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 	"github.com/tekton-sentry/sentry/tekton"
 )
 
@@ -47,9 +48,13 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", run.Name, err)
 	}
-	trigger, err := json.Marshal(run.Trigger)
+	trigger, err := oneline.JSON(run.Trigger)
 	if err != nil {
 		return nil, fmt.Errorf("encode the trigger of run %s: %w", run.Name, err)
+	}
+	members, err := pinned.Of(run).Text()
+	if err != nil {
+		return nil, fmt.Errorf("encode the members of run %s: %w", run.Name, err)
 	}
 	pr := &v1.PipelineRun{
 		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRun"},
@@ -58,7 +63,8 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 			Namespace: cfg.Global.RunsIn(),
 			Labels:    labels(cfg.Global.Instance, run),
 			Annotations: map[string]string{
-				AnnotationTrigger:    string(trigger),
+				AnnotationTrigger:    trigger,
+				AnnotationMembers:    members,
 				AnnotationConfigHash: cfg.Hash,
 			},
 		},

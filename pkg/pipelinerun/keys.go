@@ -7,6 +7,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 )
 
 // Labels of every PipelineRun that Sentry makes. Tekton copies them to the TaskRuns and pods. There is no
@@ -27,9 +28,14 @@ const ManagedBy = "sentry"
 // copies its annotations.
 const AnnotationTold = "tekton-sentry.dev/told"
 
+// AnnotationSuperseded is on a PipelineRun that Sentry cancelled for a newer change (on_busy: cancel), with the name of the run
+// that waits for its end.
+const AnnotationSuperseded = "tekton-sentry.dev/superseded"
+
 // Annotations of every PipelineRun that Sentry makes.
 const (
 	AnnotationTrigger    = "tekton-sentry.dev/trigger"     // plan.Trigger as JSON
+	AnnotationMembers    = "tekton-sentry.dev/members"     // pinned.Members as JSON: what each task deploys
 	AnnotationSignature  = "tekton-sentry.dev/signature"   // plan.Run.Signature; only on a cluster
 	AnnotationConfigHash = "tekton-sentry.dev/config-hash" // config.Config.Hash
 )
@@ -55,4 +61,18 @@ func TriggerOf(pr *v1.PipelineRun) (plan.Trigger, error) {
 		return plan.Trigger{}, fmt.Errorf("annotation %s of PipelineRun %s/%s: %w", AnnotationTrigger, pr.Namespace, pr.Name, err)
 	}
 	return t, nil
+}
+
+// MembersOf returns what each task of a PipelineRun deploys, from its annotations; nothing where the annotation is not there,
+// as on the runs of a Sentry before there was one.
+func MembersOf(annotations map[string]string) (pinned.Members, error) {
+	text, ok := annotations[AnnotationMembers]
+	if !ok {
+		return pinned.Members{}, nil
+	}
+	m, err := pinned.Read(text)
+	if err != nil {
+		return pinned.Members{}, fmt.Errorf("annotation %s: %w", AnnotationMembers, err)
+	}
+	return m, nil
 }

@@ -23,8 +23,9 @@ const (
 	// MaxMembers is how many deployments a run may have: the CPU that Tekton's scheduler spends on a run
 	// grows with the cube of its tasks (measured: 100 tasks 0.2 s, 300 5 s, 500 23 s).
 	MaxMembers = 150
-	// MaxSize is how many bytes of JSON: the status holds the spec once more, and etcd takes 1.5 MiB.
-	MaxSize = 512 << 10
+	// MaxSize is how many bytes of JSON. The status holds the spec once more, but not the annotations, and etcd takes 1.5 MiB: what
+	// members say in an annotation, some 200 bytes each, came on top of 512 KiB.
+	MaxSize = 560 << 10
 	// MaxScript is how many bytes the scripts of one task may have: they travel in base64 in one argument
 	// of a process, which Linux bounds at 128 KiB.
 	MaxScript = 64 << 10

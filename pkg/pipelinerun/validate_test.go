@@ -97,7 +97,7 @@ func TestARunIsBounded(t *testing.T) {
 	}{
 		{"100 members of three commands", manyMembers(100, "cd .tekton/x", "kubectl apply -f .", "./verify.sh"), ""},
 		{"more members than the scheduler can take", manyMembers(151), "151 deployments in one run"},
-		{"fewer, with long commands", manyMembers(50, strings.Repeat("x", 10_000)), "KiB for 50 deployments, want at most 512 KiB"},
+		{"fewer, with long commands", manyMembers(50, strings.Repeat("x", 10_000)), "KiB for 50 deployments, want at most 560 KiB"},
 	}
 	for _, tt := range tests {
 		pr, err := Generate(testConfig(), tt.run)

@@ -74,7 +74,7 @@ func (f *fleet) Runs(_ context.Context, units []string) ([]engine.Run, error) {
 }
 
 // Cancel implements Engine.
-func (f *fleet) Cancel(context.Context, string) error { return nil }
+func (f *fleet) Cancel(context.Context, string, string) error { return nil }
 
 // Prune implements Engine.
 func (f *fleet) Prune(context.Context, string, int) error { return nil }

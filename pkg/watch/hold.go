@@ -56,7 +56,7 @@ func (c *cycle) cancel(ctx context.Context, r plan.Run) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.Tell(event.RunCancelled{Unit: r.Unit.Label, Name: name, Err: c.Engine.Cancel(call, name)})
+		c.Tell(event.RunCancelled{Unit: r.Unit.Label, Name: name, Err: c.Engine.Cancel(call, name, r.Name)})
 	}
 }
 

@@ -44,8 +44,9 @@ type Engine interface {
 	// Runs returns the units' runs that there are, oldest first, also those that have finished or
 	// that people made, by unit label; no units mean all.
 	Runs(ctx context.Context, units []string) ([]engine.Run, error)
-	// Cancel ends a run and lets its finally tasks run. A run that is gone or finished is no error.
-	Cancel(ctx context.Context, name string) error
+	// Cancel ends a run and lets its finally tasks run. superseded is the name of the run of a newer change that replaces it,
+	// and "" where a person wants it. A run that is gone or finished is no error.
+	Cancel(ctx context.Context, name, superseded string) error
 	// Prune deletes a unit's finished runs beyond the newest keep, but never its newest failed one; the
 	// runs of all units where unit is "".
 	Prune(ctx context.Context, unit string, keep int) error

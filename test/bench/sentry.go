@@ -133,7 +133,7 @@ func (ends) Check(*config.Config, plan.Run) error { return nil }
 func (ends) Runs(context.Context, []string) ([]engine.Run, error) { return nil, nil }
 
 // Cancel implements watch.Engine.
-func (ends) Cancel(context.Context, string) error { return nil }
+func (ends) Cancel(context.Context, string, string) error { return nil }
 
 // Prune implements watch.Engine.
 func (ends) Prune(context.Context, string, int) error { return nil }

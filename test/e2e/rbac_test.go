@@ -25,6 +25,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
@@ -81,7 +82,7 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		var log strings.Builder
-		tekton.New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&log, nil)), func(string, engine.Outcome) {})
+		tekton.New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&log, nil)), func(result.Result) {})
 		if log.Len() > 0 {
 			return errors.New(log.String())
 		}
@@ -89,7 +90,7 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	},
 	"pipelineruns patch": func(ctx context.Context, c *kube.Cluster) error {
 		_, run := plannedRun(1)
-		return tekton.New(c, "", instance.Instance{}).Cancel(ctx, run.Name)
+		return tekton.New(c, "", instance.Instance{}).Cancel(ctx, run.Name, "")
 	},
 	"pipelineruns delete": func(ctx context.Context, c *kube.Cluster) error {
 		return tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)

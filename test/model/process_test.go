@@ -315,10 +315,13 @@ func (p *process) Runs(_ context.Context, units []string) (runs []engine.Run, er
 }
 
 // Cancel implements watch.Engine. The run ends some time later.
-func (p *process) Cancel(_ context.Context, name string) error {
+func (p *process) Cancel(_ context.Context, name, superseded string) error {
 	return p.call("cancelling "+name, p.odds.engine, func() error {
 		if r := p.runs[name]; r != nil {
 			p.tell("%s cancels %s", p.name, name)
+			if superseded == "" || superseded == name {
+				p.wrong("%s cancels %s for the run %q, which does not replace it", p.name, name, superseded)
+			}
 			if r.trigger.Waiting > 0 && !r.byHand {
 				p.wrong("%s cancels %s, which is a part, and the rest is not newer", p.name, name)
 			}

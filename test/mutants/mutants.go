@@ -323,7 +323,7 @@ var mutants = []mutant{
 	},
 	{
 		"a run is deleted that is not in the history", inPrune,
-		"if err := e.remember(ctx, past); err != nil {", "if err := e.remember(ctx, past); err != nil && false {",
+		"if err := e.remember(ctx, old); err != nil {", "if err := e.remember(ctx, old); err != nil && false {",
 		inTekton, "TestNothingIsDeletedThatIsNotRemembered",
 	},
 	{

@@ -256,7 +256,7 @@ func PaintStatus(column int, reason string) term.Colour {
 		return term.None
 	}
 	switch reason {
-	case "Succeeded", "Completed":
+	case "Succeeded", "Completed", "succeeded":
 		return term.Green
 	case "Running", "Started", "Pending", "ResolvingPipelineRef", "PipelineRunPending":
 		return term.Blue

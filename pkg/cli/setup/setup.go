@@ -31,6 +31,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/result"
+	past "github.com/tekton-sentry/sentry/pkg/result/file"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
@@ -190,11 +192,38 @@ func (o *Options) OnMachine(ctx context.Context, cfg *config.Config, stateFile s
 		}
 	}
 	stateFile = file.BehindLinks(stateFile)
-	eng := local.New(local.Options{Journal: stateFile + ".runs", Out: o.Out, Env: o.Variables.Environ(), Hidden: o.Hidden(cfg), Log: log})
+	eng := local.New(local.Options{
+		Journal: stateFile + ".runs", Remember: remember(ctx, past.New(stateFile)),
+		Out: o.Out, Env: o.Variables.Environ(), Hidden: o.Hidden(cfg), Log: log,
+	})
 	if err := eng.RemoveLeftovers(ctx); err != nil {
 		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
 	}
 	return eng, file.New(stateFile, log), nil
+}
+
+// remember returns what writes how runs ended into the history. One that was asked for by hand runs beside the Sentry that
+// watches, which alone writes.
+func remember(ctx context.Context, history *past.Store) func(result.Result) error {
+	ctx = context.WithoutCancel(ctx)
+	return func(r result.Result) error {
+		if r.Manual {
+			return nil
+		}
+		return history.Add(ctx, []result.Result{r})
+	}
+}
+
+// LocalHistory returns how the runs of `sentry watch --local` ended, newest first, beside the state file at path; "" is that of
+// the configuration.
+func (o *Options) LocalHistory(ctx context.Context, path string) ([]result.Result, error) {
+	if path == "" {
+		var err error
+		if path, err = o.stateFile(); err != nil {
+			return nil, err
+		}
+	}
+	return past.New(file.BehindLinks(path)).List(ctx, "")
 }
 
 // stateFile is where the state is of the configuration that the flags name.

@@ -23,7 +23,7 @@ type Engine interface {
 	Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error)
 	Check(cfg *config.Config, run plan.Run) error
 	Runs(ctx context.Context, units []string) ([]engine.Run, error)
-	Cancel(ctx context.Context, name string) error
+	Cancel(ctx context.Context, name, superseded string) error
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
@@ -222,7 +222,7 @@ func cancelNothing(t *trial) {
 	run := t.create("app", 1)
 	t.ended(run, true)
 	for _, name := range []string{run.Name, "no-such-run"} {
-		if err := t.Cancel(t.Context(), name); err != nil {
+		if err := t.Cancel(t.Context(), name, ""); err != nil {
 			t.Errorf("Cancel(%s): %v, want no error", name, err)
 		}
 	}
@@ -234,7 +234,7 @@ func cancelNothing(t *trial) {
 func cancelled(t *trial) {
 	run := t.create("app", 1)
 	for range 2 {
-		if err := t.Cancel(t.Context(), run.Name); err != nil {
+		if err := t.Cancel(t.Context(), run.Name, "newer"); err != nil {
 			t.Errorf("Cancel: %v", err)
 		}
 	}

@@ -156,10 +156,13 @@ func run(pr *v1.PipelineRun) engine.Run {
 }
 
 // Cancel implements Engine. The run ends by End.
-func (f *Fake) Cancel(ctx context.Context, name string) error {
+func (f *Fake) Cancel(ctx context.Context, name, superseded string) error {
 	return f.call(ctx, "cancel "+name, func() error {
 		if pr := f.Find(name); pr != nil && !pr.IsDone() {
 			pr.Spec.Status = v1.PipelineRunSpecStatusCancelledRunFinally
+			if superseded != "" {
+				metav1.SetMetaDataAnnotation(&pr.ObjectMeta, pipelinerun.AnnotationSuperseded, superseded)
+			}
 		}
 		return nil
 	})

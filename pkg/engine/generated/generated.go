@@ -2,12 +2,16 @@
 package generated
 
 import (
+	"cmp"
+	"slices"
+
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 // Create has create make the PipelineRun of the run, or of as much of it as one PipelineRun holds: most deployments,
@@ -37,4 +41,19 @@ func Same(mine, theirs *v1.PipelineRun) bool {
 	b, errTheirs := pipelinerun.TriggerOf(theirs)
 	const signature = pipelinerun.AnnotationSignature
 	return errMine == nil && errTheirs == nil && a.Equal(b) && mine.Annotations[signature] == theirs.Annotations[signature]
+}
+
+// Result returns how a PipelineRun with the annotations ended, without the tasks that are no deployments. Members that cannot be read are left out:
+// people can edit annotations.
+func Result(out engine.Outcome, run plan.Existing, annotations map[string]string) result.Result {
+	out.Superseded = cmp.Or(out.Superseded, annotations[pipelinerun.AnnotationSuperseded])
+	out.Tasks = slices.DeleteFunc(slices.Clone(out.Tasks), func(t engine.Task) bool {
+		return t.Name == pipelinerun.GateTask || t.Name == pipelinerun.VerdictTask
+	})
+	for i := range out.Tasks {
+		after := slices.Clone(out.Tasks[i].After)
+		out.Tasks[i].After = slices.DeleteFunc(after, func(name string) bool { return name == pipelinerun.GateTask })
+	}
+	members, _ := pipelinerun.MembersOf(annotations)
+	return result.Of(out, run, members.List)
 }

@@ -62,7 +62,7 @@ func TestJournal(t *testing.T) {
 	first.create(ofAChange("slower", "04", "echo set; exec sleep 1000"))
 	first.prints("ready")
 	first.prints("set")
-	if err := first.Cancel(ctx, "slower"); err != nil { // it ends by this, and not with the engine
+	if err := first.Cancel(ctx, "slower", ""); err != nil { // it ends by this, and not with the engine
 		t.Fatal(err)
 	}
 	first.end("slower")

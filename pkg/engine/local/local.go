@@ -33,6 +33,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/local/sandbox"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 // Options are what an Engine works with. All are optional.
@@ -51,9 +52,10 @@ type Options struct {
 	Env []string
 	// Hidden are names of variables that steps do not inherit, because they would not have them in a cluster.
 	Hidden []string
-	// Ended is told how a run of the unit ended, unless Close cut it off; default none. It may be set until the
-	// first run is created.
-	Ended func(unit string, out engine.Outcome)
+	// Remember keeps how a run ended, before the journal notes that it has; default none.
+	Remember func(result.Result) error
+	// Ended is told how a run ended, unless Close cut it off; default none. It may be set until the first run is created.
+	Ended func(result.Result)
 	// Log gets what is wrong on this machine; default none.
 	Log *slog.Logger
 	// Now is the clock of the tasks' start and end; default time.Now.
@@ -180,14 +182,14 @@ func (e *Engine) Runs(_ context.Context, units []string) ([]engine.Run, error) {
 	return runs, nil
 }
 
-// Cancel ends a run: its tasks are stopped, its finally tasks run. It does not wait for that. A run that is
-// not known or finished is no error.
-func (e *Engine) Cancel(_ context.Context, name string) error {
+// Cancel ends a run: its tasks are stopped, its finally tasks run. It does not wait for that. superseded is the name of the run
+// that replaces it, if one does. A run that is not known or finished is no error.
+func (e *Engine) Cancel(_ context.Context, name, superseded string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if r := e.find(name); r != nil {
 		select {
-		case r.cancel <- struct{}{}:
+		case r.cancel <- superseded:
 		default: // cancelled before
 		}
 	}

@@ -217,7 +217,7 @@ func TestCreateAgain(t *testing.T) {
 	if _, err := tr.Follow(ctx, "unknown", nil); err == nil {
 		t.Error("Follow of an unknown run gave no error")
 	}
-	if err := tr.Cancel(ctx, "unknown"); err != nil {
+	if err := tr.Cancel(ctx, "unknown", ""); err != nil {
 		t.Errorf("Cancel of an unknown run = %v, want nil", err)
 	}
 	tr.Close()

@@ -50,7 +50,7 @@ func gone(pid int) bool {
 func TestProcessesAreGone(t *testing.T) {
 	t.Parallel()
 	cancel := func(tr *trial) {
-		if err := tr.Cancel(context.Background(), "run"); err != nil {
+		if err := tr.Cancel(context.Background(), "run", ""); err != nil {
 			tr.t.Errorf("Cancel() = %v", err)
 		}
 	}
@@ -91,7 +91,7 @@ func TestTermFirst(t *testing.T) {
 	tr := newTrial(t)
 	tr.create(pipelineRun("run", shell("a", "trap 'echo tidied up; exit 0' TERM\necho ready\nwhile :; do sleep 0.01; done"), shell("b", "true", "a")))
 	tr.prints("ready")
-	if err := tr.Cancel(context.Background(), "run"); err != nil {
+	if err := tr.Cancel(context.Background(), "run", ""); err != nil {
 		t.Fatal(err)
 	}
 	out := tr.end("run")
@@ -108,7 +108,7 @@ func TestCancelRunsFinally(t *testing.T) {
 	tr := newTrial(t)
 	tr.create(finally(pipelineRun("run", shell("a", "echo ready; exec sleep 1000")), verdict("Succeeded")))
 	tr.prints("ready")
-	if err := tr.Cancel(context.Background(), "run"); err != nil {
+	if err := tr.Cancel(context.Background(), "run", ""); err != nil {
 		t.Fatal(err)
 	}
 	out := tr.end("run")

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/generated"
 	"github.com/tekton-sentry/sentry/pkg/engine/local/journal"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -31,7 +32,7 @@ type run struct {
 	trigger  plan.Trigger
 	created  time.Time
 	schedule *schedule
-	cancel   chan struct{} // capacity one: a wish that execute reads
+	cancel   chan string // capacity one: a wish that execute reads, with the run that replaces this one
 
 	mu      sync.Mutex
 	outcome engine.Outcome
@@ -42,7 +43,7 @@ func newRun(pr *v1.PipelineRun, trigger plan.Trigger, created time.Time) *run {
 	r := &run{
 		pr: pr, unit: pr.Labels[pipelinerun.LabelUnit], trigger: trigger, created: created,
 		schedule: newSchedule(pr.Name, pr.Spec.PipelineSpec),
-		cancel:   make(chan struct{}, 1), changed: make(chan struct{}),
+		cancel:   make(chan string, 1), changed: make(chan struct{}),
 	}
 	r.schedule.pipelineTimeout = pr.PipelineTimeout(context.Background())
 	if d := pr.TasksTimeout(); d != nil {
@@ -56,7 +57,7 @@ func newRun(pr *v1.PipelineRun, trigger plan.Trigger, created time.Time) *run {
 func pastRun(r journal.Ended) *run {
 	return &run{
 		unit: r.Unit, trigger: r.Trigger, schedule: &schedule{run: r.Name},
-		cancel: make(chan struct{}, 1), changed: make(chan struct{}),
+		cancel: make(chan string, 1), changed: make(chan struct{}),
 		outcome: engine.Outcome{Name: r.Name, Done: true, Succeeded: r.Succeeded},
 	}
 }
@@ -145,7 +146,7 @@ func (e *Engine) execute(r *run) {
 			x.end(true, overrun)
 		case <-x.finallyTimer.C:
 			x.end(true, overrun)
-		case <-r.cancel:
+		case r.schedule.superseded = <-r.cancel:
 			r.schedule.cancelled = true
 			x.end(false, cancelled)
 		case <-closing:
@@ -160,14 +161,21 @@ func (e *Engine) execute(r *run) {
 		}
 	}
 	out := r.schedule.outcome()
+	out.Ended = e.Now()
+	ended := generated.Result(out, r.existing(), r.pr.Annotations)
 	if !r.schedule.cutOff() {
+		if e.Remember != nil {
+			if err := e.Remember(ended); err != nil {
+				e.Log.Error("how the run ended cannot be written to the history", "run", out.Name, "err", err)
+			}
+		}
 		if err := e.journal.End(out.Name, out.Succeeded); err != nil {
 			e.Log.Error("cannot note that the run has ended: the next start makes it again", "run", out.Name, "err", err)
 		}
 	}
 	e.out.printf("PipelineRun %s: %s: %s", out.Name, out.Reason, out.Message)
 	if e.Ended != nil && !r.schedule.cutOff() {
-		e.Ended(r.unit, out)
+		e.Ended(ended)
 	}
 	r.publish()
 }

@@ -19,10 +19,11 @@ type schedule struct {
 	tasksTimeout    time.Duration
 	pipelineTimeout time.Duration
 
-	cancelled     bool // by Cancel: the tasks stop, finally runs
-	tasksTimedOut bool // spec.timeouts.tasks has passed, be it while finally runs
-	timedOut      bool // spec.timeouts.pipeline has passed
-	closed        bool // by Close: nothing runs any more
+	cancelled     bool   // by Cancel: the tasks stop, finally runs
+	superseded    string // name of the run for which it was cancelled
+	tasksTimedOut bool   // spec.timeouts.tasks has passed, be it while finally runs
+	timedOut      bool   // spec.timeouts.pipeline has passed
+	closed        bool   // by Close: nothing runs any more
 }
 
 // task is one task of a schedule. Its Result is empty while it waits.
@@ -38,7 +39,7 @@ func newSchedule(run string, spec *v1.PipelineSpec) *schedule {
 	s := &schedule{run: run}
 	byName := map[string]*task{}
 	for _, pt := range spec.Tasks {
-		t := &task{Task: engine.Task{Name: pt.Name}, spec: pt}
+		t := &task{Task: engine.Task{Name: pt.Name, After: pt.RunAfter}, spec: pt}
 		byName[pt.Name] = t
 		s.tasks = append(s.tasks, t)
 	}
@@ -218,7 +219,7 @@ func (s *schedule) counts() counts {
 
 // outcome returns how the run reads now: the condition that Tekton would set.
 func (s *schedule) outcome() engine.Outcome {
-	out := engine.Outcome{Name: s.run, Done: s.done()}
+	out := engine.Outcome{Name: s.run, Done: s.done(), Superseded: s.superseded}
 	for _, t := range s.tasks {
 		out.Tasks = append(out.Tasks, t.Task)
 	}

@@ -113,7 +113,7 @@ func TestCancel(t *testing.T) {
 			}
 			// Only this status lets a cancelled run's finally tasks run.
 			body, err := io.ReadAll(r.Body)
-			if want := `{"spec":{"status":"CancelledRunFinally"}}`; err != nil || string(body) != want {
+			if want := `{"metadata":{"annotations":{"tekton-sentry.dev/superseded":"newer"}},"spec":{"status":"CancelledRunFinally"}}`; err != nil || string(body) != want {
 				t.Errorf("a run that is %s is patched with %s, %v, want %s", name, body, err, want)
 			}
 			if tt.code == 0 {
@@ -122,7 +122,7 @@ func TestCancel(t *testing.T) {
 			kubetest.Refuse(w, tt.code, metav1.StatusReasonUnknown, "no")
 			return true
 		}
-		err := New(c, "", instance.Instance{}).Cancel(t.Context(), "run")
+		err := New(c, "", instance.Instance{}).Cancel(t.Context(), "run", "newer")
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("a run that is %s: %v, want %q", name, err, tt.want)
 		}

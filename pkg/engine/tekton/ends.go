@@ -9,14 +9,14 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/kube"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 const (
@@ -39,18 +39,28 @@ var errGone = errors.New("the API server does not remember the version any more"
 type ends struct {
 	*Engine
 	log  *slog.Logger
-	told func(unit string, out engine.Outcome)
-	// unmarked are the runs whose end was told and that could not be marked; true where marking was refused for good.
-	unmarked map[string]bool
+	told func(result.Result)
+
+	mu sync.Mutex
+	// owed are the runs whose end was told and that are not marked, by name and UID: a name may come again.
+	owed map[string]*ended
+}
+
+// ended is a run of whose end is told.
+type ended struct {
+	key     string
+	result  result.Result
+	told    bool
+	refused bool // it takes no mark, for good
 }
 
 // Ends tells how the instance's runs end, also those that people made under its labels, until ctx ends. It begins with
-// those of the last day that ended while nobody listened. A run whose end was told is marked on the cluster: a Sentry
-// that is killed in between tells it twice. Whoever may create PipelineRuns can make one of which it tells.
+// those of the last day that ended while nobody listened. A run whose end was told is in the history, and then marked on the
+// cluster: a Sentry that is killed in between tells it twice. Whoever may create PipelineRuns can make one of which it tells.
 //
 // One watch is all that an idle cluster costs. Trouble is logged as it begins and sat out.
-func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(unit string, out engine.Outcome)) {
-	x := &ends{e, log, told, map[string]bool{}}
+func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(result.Result)) {
+	x := &ends{Engine: e, log: log, told: told, owed: map[string]*ended{}}
 	wait, failing := minEndsPause, false
 	for ctx.Err() == nil {
 		err := x.listen(ctx, func() { wait, failing = minEndsPause, false })
@@ -75,35 +85,37 @@ func (x *ends) listen(ctx context.Context, well func()) error {
 	if err != nil {
 		return err
 	}
+	l, done := x.judge(ctx)
+	defer done()
 	for _, r := range runs {
-		if time.Since(r.Metadata.CreationTimestamp) > tellWithin {
-			continue
-		}
-		if err := x.look(ctx, r); err != nil {
-			return err
+		if time.Since(r.Metadata.CreationTimestamp) <= tellWithin {
+			l.look(r)
 		}
 	}
 	for {
-		if version, err = x.watch(ctx, version, well); err != nil {
+		if version, err = l.watch(l.ctx, version, well); err != nil {
+			if l.ctx.Err() != nil {
+				err = context.Cause(l.ctx)
+			}
 			return err
 		}
 	}
 }
 
 // watch tells of the ends after the version, until the API server ends the watch, and returns the version then.
-func (x *ends) watch(ctx context.Context, version string, well func()) (string, error) {
+func (l *judging) watch(ctx context.Context, version string, well func()) (string, error) {
 	seconds := int64((listenFor + rand.N(listenFor)) / time.Second)
 	watching, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+callTimeout)
 	defer cancel()
-	body, err := x.cluster.Tekton.Get().Namespace(x.namespace).Resource(pipelineRuns).SetHeader("Accept", asTable).
+	body, err := l.cluster.Tekton.Get().Namespace(l.namespace).Resource(pipelineRuns).SetHeader("Accept", asTable).
 		VersionedParams(&metav1.ListOptions{
-			LabelSelector: x.selector(""), ResourceVersion: version, Watch: true, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
+			LabelSelector: l.selector(""), ResourceVersion: version, Watch: true, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
 		}, metav1.ParameterCodec).Stream(watching)
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return "", errGone
 	}
 	if err != nil {
-		return "", fmt.Errorf("watch PipelineRuns in %s: %w", x.namespace, kube.Explain(err))
+		return "", fmt.Errorf("watch PipelineRuns in %s: %w", l.namespace, kube.Explain(err))
 	}
 	defer body.Close()
 	var columns []column
@@ -115,7 +127,7 @@ func (x *ends) watch(ctx context.Context, version string, well func()) (string, 
 		}
 		if err := events.Decode(&event); err != nil {
 			if err := unreadable(err, bounded); err != nil {
-				return "", fmt.Errorf("watch PipelineRuns in %s: %w", x.namespace, err)
+				return "", fmt.Errorf("watch PipelineRuns in %s: %w", l.namespace, err)
 			}
 			// The server ended it, or what is between: the version is as good as ever.
 			well()
@@ -133,13 +145,11 @@ func (x *ends) watch(ctx context.Context, version string, well func()) (string, 
 		}
 		runs, err := event.Object.runs(columns)
 		if err != nil {
-			return "", fmt.Errorf("watch PipelineRuns in %s: %w", x.namespace, err)
+			return "", fmt.Errorf("watch PipelineRuns in %s: %w", l.namespace, err)
 		}
 		well()
 		for _, r := range runs {
-			if err := x.look(ctx, r); err != nil {
-				return "", err
-			}
+			l.look(r)
 		}
 	}
 }
@@ -155,56 +165,4 @@ func unreadable(err error, bounded *io.LimitedReader) error {
 		return fmt.Errorf("the answer is none of an API server: %w", err)
 	}
 	return nil
-}
-
-// look tells how the run ended, if it has and nobody was told.
-func (x *ends) look(ctx context.Context, r listed) error {
-	name := r.Metadata.Name
-	key := name + " " + string(r.Metadata.UID) // a name may come again
-	refused, told := x.unmarked[key]
-	if !r.done() || !x.owns(&r) || r.Metadata.Annotations[pipelinerun.AnnotationTold] == name || refused {
-		return nil
-	}
-	if !told {
-		if err := x.tell(ctx, r); err != nil {
-			if apierrors.IsNotFound(err) {
-				return nil // it was deleted meanwhile
-			}
-			return err
-		}
-	}
-	err := x.mark(ctx, name)
-	switch {
-	case err == nil:
-		delete(x.unmarked, key)
-		return nil
-	case kube.IsTemporary(err):
-		x.unmarked[key] = false
-		return err
-	}
-	// Who makes a run that takes no annotation must not keep the ends of the others back.
-	x.unmarked[key] = true
-	x.log.Warn("the end of a run was told and cannot be noted on it: the next start of Sentry tells it again", "run", name, "err", err)
-	return nil
-}
-
-// tell tells how the run ended.
-func (x *ends) tell(ctx context.Context, r listed) error {
-	out, err := x.Follow(ctx, r.Metadata.Name, func(engine.Outcome) {}) // until its tasks have ended, too
-	if err != nil {
-		return err
-	}
-	x.told(r.unit(), out)
-	return nil
-}
-
-// mark notes on the run that its end was told.
-func (x *ends) mark(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	err := x.patch(ctx, name, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, pipelinerun.AnnotationTold, name))
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("note that the end of PipelineRun %s/%s was told: %w", x.namespace, name, kube.Explain(err))
 }

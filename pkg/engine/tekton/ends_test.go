@@ -14,10 +14,10 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 // listener is Ends at work beside an API server, on fake time.
@@ -60,9 +60,10 @@ func (l *listener) listen(t *testing.T, prepare func(), forTime time.Duration) {
 	prepare()
 	ctx, cancel := context.WithTimeout(t.Context(), forTime)
 	defer cancel()
-	New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), func(unit string, out engine.Outcome) {
-		l.told = append(l.told, unit+" "+out.Name+": "+out.Reason)
+	New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), func(r result.Result) {
+		l.told = append(l.told, r.Unit+" "+r.Name+": "+r.Reason)
 	})
+	slices.Sort(l.told) // runs are looked at side by side
 }
 
 // put puts a run of unit a there, created so long ago.
@@ -118,12 +119,13 @@ func TestEnds(t *testing.T) {
 			other["metadata"].(kubetest.Object)["labels"].(kubetest.Object)[pipelinerun.LabelInstance] = "b"
 			l.server.Put(runsPath+"/other", other)
 		}, time.Hour)
-		want := []string{"a again: RTrue", "a failed: RFalse", "a active: RTrue"}
+		want := []string{"a active: RTrue", "a again: RTrue", "a failed: RFalse"}
 		if !slices.Equal(l.told, want) {
 			t.Errorf("told %q, want %q", l.told, want)
 		}
-		if writes := l.server.Writes(); !slices.Equal(writes, []string{"PATCH again", "PATCH failed", "PATCH active"}) {
-			t.Errorf("wrote %q, want a mark on each of which was told", writes)
+		writes := l.server.Writes()
+		if len(writes) != 4 || writes[0] != "POST sentry-history" || !slices.Equal(slices.Sorted(slices.Values(writes[1:])), []string{"PATCH active", "PATCH again", "PATCH failed"}) {
+			t.Errorf("wrote %q, want the history once, and then a mark on each of which was told", writes)
 		}
 		if l.lists != 1 || l.watched < 5 || l.watched > 13 || l.log.Len() > 0 {
 			t.Errorf("an hour took %d lists and %d watches, want one list and a watch every five to ten minutes\n%s", l.lists, l.watched, &l.log)
@@ -215,7 +217,7 @@ func TestEndsOfARunThatCannotBeMarked(t *testing.T) {
 			l.put("next", time.Hour, "False")
 			l.put("late", time.Minute, "Unknown")
 		}, time.Hour)
-		want := []string{"a full: RFalse", "a next: RFalse", "a late: RFalse"}
+		want := []string{"a full: RFalse", "a late: RFalse", "a next: RFalse"}
 		if !slices.Equal(l.told, want) {
 			t.Errorf("told %q, want %q", l.told, want)
 		}

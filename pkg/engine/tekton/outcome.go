@@ -43,10 +43,17 @@ const (
 // Follow calls progress for each change of the run that it sees, and returns when the run and its tasks have
 // finished. Trouble that may go away is sat out for some minutes, since the run goes on meanwhile.
 func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
+	return e.follow(ctx, name, e.outcome, progress)
+}
+
+// read reads a run and its TaskRuns.
+type read func(ctx context.Context, name string) (engine.Outcome, seen, error)
+
+func (e *Engine) follow(ctx context.Context, name string, read read, progress func(engine.Outcome)) (engine.Outcome, error) {
 	var last engine.Outcome
 	var done time.Time
 	for failures := 0; ; {
-		out, seen, err := e.outcome(ctx, name)
+		out, seen, err := read(ctx, name)
 		if err == nil {
 			last, failures = out, 0
 			progress(out)
@@ -145,6 +152,9 @@ func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, seen
 
 func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
 	out := engine.Outcome{Name: pr.Name, Done: pr.IsDone()}
+	if pr.Status.CompletionTime != nil {
+		out.Ended = pr.Status.CompletionTime.UTC()
+	}
 	if c := pr.Status.GetCondition(apis.ConditionSucceeded); c != nil {
 		out.Succeeded, out.Reason, out.Message = c.IsTrue(), c.Reason, c.Message
 	}
@@ -167,6 +177,7 @@ func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
 		} else if s, ok := skipped[t.Name]; ok || out.Done {
 			task.Result, task.Message = engine.Skipped, string(s.Reason)
 		}
+		task.After = t.RunAfter
 		out.Tasks = append(out.Tasks, task)
 	}
 	return out

@@ -10,9 +10,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/generated"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 // maxPruned bounds the runs that one Prune deletes: at the client's 50 requests a second, some seconds of a
@@ -46,13 +47,7 @@ func (e *Engine) Prune(ctx context.Context, unit string, keep int) error {
 	if len(old) == 0 {
 		return nil
 	}
-	past := make([]Past, len(old))
-	for i, r := range old {
-		if past[i], err = e.pastOf(ctx, r); err != nil {
-			return err
-		}
-	}
-	if err := e.remember(ctx, past); err != nil {
+	if err := e.remember(ctx, old); err != nil {
 		return fmt.Errorf("no run was deleted: %w", err)
 	}
 	var errs []error
@@ -94,24 +89,32 @@ func surplus(runs []listed, keep int) []listed {
 	return old
 }
 
-// failedMembers returns the tasks that failed, sorted; those that stand for no deployment are left out.
-func (e *Engine) failedMembers(ctx context.Context, name string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	children, err := e.children(ctx, name)
+// remember writes those of the runs into the history that are not in it: they ended while nobody listened.
+func (e *Engine) remember(ctx context.Context, runs []listed) error {
+	past, err := e.history.List(ctx, "")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var members []string
-	for i := range children {
-		task := children[i].Labels[labelPipelineTask]
-		switch taskOf(task, &children[i]).Result {
-		case engine.Failed, engine.Ignored, engine.TimedOut:
-			if task != pipelinerun.VerdictTask {
-				members = append(members, task)
-			}
+	known := map[string]bool{}
+	for _, p := range past {
+		known[p.Name] = p.Verdict != ""
+	}
+	var ended []result.Result
+	for _, r := range runs {
+		if known[r.Metadata.Name] {
+			continue
+		}
+		out, _, err := e.outcome(ctx, r.Metadata.Name)
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return err
+		default:
+			ended = append(ended, generated.Result(out, r.run().Existing, r.Metadata.Annotations))
 		}
 	}
-	slices.Sort(members)
-	return members, nil
+	if len(ended) == 0 {
+		return nil
+	}
+	return e.history.Add(ctx, ended)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 const runsPath = "/apis/tekton.dev/v1/namespaces/test/pipelineruns"
@@ -25,6 +26,9 @@ func putRun(s *kubetest.Server, unit, name, created, status string) {
 			"annotations": kubetest.Object{"tekton-sentry.dev/trigger": `{"refs":[{"repository":"rag","branch":"main","n":1,"new":"` +
 				strings.Repeat("a", 40) + `"}],"seen":"2026-01-01T00:00:00Z"}`},
 		},
+		"spec": kubetest.Object{"pipelineSpec": kubetest.Object{
+			"tasks": []kubetest.Object{{"name": "rag"}, {"name": "web"}}, "finally": []kubetest.Object{{"name": "sentry-verdict"}},
+		}},
 		"status": kubetest.Object{
 			"completionTime": "2026-01-01T01:00:00Z",
 			"conditions":     []kubetest.Object{{"type": "Succeeded", "status": status, "reason": "R" + status}},
@@ -73,7 +77,7 @@ func TestPruneRemembersWhatItDeletes(t *testing.T) {
 	if err != nil || len(past) != 2 {
 		t.Fatalf("history of a: %+v, %v, want two runs", past, err)
 	}
-	if p := past[1]; p.Name != "a0" || p.Seconds != 3600 || p.Reason != "RFalse" || !slices.Equal(p.Failed, []string{"rag"}) || p.Refs[0].Branch != "main" {
+	if p := past[1]; p.Name != "a0" || p.Seconds != 3600 || p.Reason != "RFalse" || p.Verdict != result.Failed || !slices.Equal(p.Tasks(result.Failed), []string{"rag"}) || p.Refs[0].Branch != "main" {
 		t.Errorf("history %+v, want run a0 that took an hour and in which rag failed", p)
 	}
 }
@@ -110,25 +114,6 @@ func TestNothingIsDeletedThatIsNotRemembered(t *testing.T) {
 	err := New(c, "", instance.Instance{}).Prune(t.Context(), "", 1)
 	if err == nil || !strings.Contains(err.Error(), "no run was deleted") || len(s.Writes()) > 0 {
 		t.Errorf("Prune: %v, want that no run was deleted", err)
-	}
-}
-
-func TestHistoryIsBounded(t *testing.T) {
-	var old []Past
-	for i := range 5000 {
-		old = append(old, Past{Name: fmt.Sprintf("run-%05d", i), Unit: fmt.Sprint(i % 20)})
-	}
-	text, err := encodeHistory(old, []Past{old[0], old[1]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	runs, err := decodeHistory(text)
-	if err != nil || len(runs) != maxPast || len(text) > maxPastBytes {
-		t.Errorf("%d runs, %d bytes, %v, want %d runs", len(runs), len(text), err, maxPast)
-	}
-	one := slices.Repeat([]Past{{Unit: "a"}}, 300)
-	if text, _ = encodeHistory(one, nil); strings.Count(string(text), `"unit"`) != maxPastUnit {
-		t.Errorf("%d runs of one unit, want %d", strings.Count(string(text), `"unit"`), maxPastUnit)
 	}
 }
 

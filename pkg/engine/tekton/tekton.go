@@ -20,6 +20,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/result/configmap"
 )
 
 const (
@@ -42,12 +44,13 @@ type Engine struct {
 	cluster   *kube.Cluster
 	namespace string
 	of        instance.Instance
+	history   configmap.Store
 }
 
 // New returns the engine for an instance's PipelineRuns in the namespace; "" is the cluster connection's. The
 // configuration that Create gets is the instance's, too.
 func New(c *kube.Cluster, namespace string, of instance.Instance) *Engine {
-	return &Engine{cluster: c, namespace: cmp.Or(namespace, c.Namespace), of: of}
+	return &Engine{cluster: c, namespace: cmp.Or(namespace, c.Namespace), of: of, history: configmap.New(c, of)}
 }
 
 // Namespace is where the engine's PipelineRuns live.
@@ -61,6 +64,12 @@ func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (
 // Check says why no PipelineRun can be made of the run.
 func (e *Engine) Check(cfg *config.Config, run plan.Run) error {
 	return generated.Check(cfg, run, pipelinerun.MaxMembers)
+}
+
+// History returns what is known of the unit's runs that have ended, also of those that were deleted, or of all units' where
+// unit is "", newest first.
+func (e *Engine) History(ctx context.Context, unit string) ([]result.Result, error) {
+	return e.history.List(ctx, unit)
 }
 
 // create makes the PipelineRun exist. When one of that name exists already, its trigger and its signature
@@ -117,11 +126,16 @@ func (e *Engine) Runs(ctx context.Context, units []string) ([]engine.Run, error)
 	return runs, nil
 }
 
-// Cancel ends a run: its tasks are stopped, its finally tasks run. A run that is gone or finished is no error.
-func (e *Engine) Cancel(ctx context.Context, name string) error {
+// Cancel ends a run: its tasks are stopped, its finally tasks run. superseded is the name of the run that replaces it, if one
+// does; the run says so. A run that is gone or finished is no error.
+func (e *Engine) Cancel(ctx context.Context, name, superseded string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := e.patch(ctx, name, fmt.Sprintf(`{"spec":{"status":%q}}`, v1.PipelineRunSpecStatusCancelledRunFinally))
+	annotation := ""
+	if superseded != "" {
+		annotation = fmt.Sprintf(`"metadata":{"annotations":{%q:%q}},`, pipelinerun.AnnotationSuperseded, superseded)
+	}
+	err := e.patch(ctx, name, fmt.Sprintf(`{%s"spec":{"status":%q}}`, annotation, v1.PipelineRunSpecStatusCancelledRunFinally))
 	if err == nil {
 		return nil
 	}

@@ -3,15 +3,14 @@ package logsink
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 // New returns the sink that writes to log.
@@ -38,7 +37,7 @@ func Write(log *slog.Logger, e event.Event) {
 	case event.RunCancelled:
 		cancelled(log, e)
 	case event.RunEnded:
-		ended(log, e)
+		ended(log, e.Result)
 	case event.RunsLearned:
 		log.Info("found runs that the state does not know; remembering them", "repos", e.Repositories)
 	case event.RunsKept:
@@ -231,35 +230,28 @@ func (g *groups) log(write func(string, ...any), one, many string) {
 	}
 }
 
-// maxWhy bounds what a cluster says of a deployment that failed, in characters.
-const maxWhy = 300
-
-// ended names the deployments that did not succeed, by how each ended.
-func ended(log *slog.Logger, e event.RunEnded) {
-	args := []any{"unit", e.Unit, "run", e.Outcome.Name}
-	if e.Outcome.Succeeded {
+// ended names the deployments that did not succeed, by how each ended. What they printed is not told: that may be a secret.
+func ended(log *slog.Logger, r result.Result) {
+	args := []any{"unit", r.Unit, "run", r.Name}
+	if r.Verdict == result.Succeeded {
 		log.Info("the run succeeded", args...)
 		return
 	}
-	args = append(args, "reason", e.Outcome.Reason)
-	why := "" // of the first that has words for it
-	for _, result := range []engine.Result{engine.Failed, engine.Ignored, engine.TimedOut, engine.Cancelled, engine.Skipped} {
-		var names []string
-		for _, t := range e.Outcome.Tasks {
-			if t.Result != result {
-				continue
-			}
-			names = append(names, t.Name)
-			if why == "" && t.Message != "" && result != engine.Skipped {
-				why = fmt.Sprintf("%s: %.*s", t.Name, maxWhy, t.Message)
-			}
-		}
-		if len(names) > 0 {
-			args = append(args, strings.ToLower(string(result)), strings.Join(names, ", "))
+	args = append(args, "verdict", string(r.Verdict))
+	for _, v := range []result.Verdict{result.Failed, result.TimedOut, result.Cancelled, result.Superseded, result.Skipped} {
+		if names := r.Tasks(v); len(names) > 0 {
+			args = append(args, strings.ReplaceAll(string(v), " ", "_"), strings.Join(names, ", "))
 		}
 	}
-	if why != "" {
-		args = append(args, "why", why)
+	if r.Why != "" {
+		args = append(args, "why", r.Why)
 	}
-	log.Error("the run did not succeed", args...)
+	switch r.Verdict {
+	case result.Superseded:
+		log.Info("the run was cancelled for a newer change", args...)
+	case result.Cancelled:
+		log.Warn("the run was cancelled", args...)
+	default:
+		log.Error("the run did not succeed", args...)
+	}
 }

@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 // A run of many refs is one line in which each key is there once: readers of JSON keep the last of two.
@@ -47,18 +47,30 @@ func TestCreatedOfManyRefs(t *testing.T) {
 	}
 }
 
-// The end of a run tells a deployment that failed from those that never began for it.
+// The end of a run tells a deployment that failed from those that never began for it, and nothing of what it printed.
 func TestEnded(t *testing.T) {
-	outcome := engine.Outcome{Name: "shop-0123456789", Done: true, Reason: "Failed", Tasks: []engine.Task{
-		{Name: "api", Result: engine.Succeeded}, {Name: "web", Result: engine.Failed, Message: "exited with code 3"},
-		{Name: "docs", Result: engine.Skipped, Message: "Parent Tasks were skipped"}, {Name: "mail", Result: engine.Skipped},
-	}}
-	for want, e := range map[string]event.RunEnded{
-		`level=ERROR msg="the run did not succeed" unit=shop run=shop-0123456789 reason=Failed failed=web skipped="docs, mail" why="web: exited with code 3"`: {Unit: "shop", Outcome: outcome},
-		`level=INFO msg="the run succeeded" unit=shop run=shop-1`: {Unit: "shop", Outcome: engine.Outcome{Name: "shop-1", Succeeded: true}},
+	members := func(verdicts ...result.Verdict) (members []result.Member) {
+		for i, v := range verdicts {
+			members = append(members, result.Member{Task: string(rune('a' + i)), Verdict: v, Output: []string{"hunter2"}})
+		}
+		return members
+	}
+	for want, r := range map[string]result.Result{
+		`level=ERROR msg="the run did not succeed" unit=shop run=shop-1 verdict=failed failed=b timed_out=e skipped="c, d" why="b: exited with code 3"`: {
+			Verdict: result.Failed, Why: "b: exited with code 3",
+			Members: members(result.Succeeded, result.Failed, result.Skipped, result.Skipped, result.TimedOut),
+		},
+		`level=INFO msg="the run succeeded" unit=shop run=shop-1`: {Verdict: result.Succeeded, Members: members(result.Succeeded)},
+		`level=INFO msg="the run was cancelled for a newer change" unit=shop run=shop-1 verdict=superseded superseded=a why="a newer change replaces it"`: {
+			Verdict: result.Superseded, Why: "a newer change replaces it", Members: members(result.Superseded),
+		},
+		`level=WARN msg="the run was cancelled" unit=shop run=shop-1 verdict=cancelled cancelled=a`: {
+			Verdict: result.Cancelled, Members: members(result.Cancelled),
+		},
 	} {
+		r.Unit, r.Name = "shop", "shop-1"
 		var out bytes.Buffer
-		logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), e)
+		logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), event.RunEnded{Result: r})
 		if !strings.HasSuffix(out.String(), want+"\n") {
 			t.Errorf("got  %swant %s", &out, want)
 		}

@@ -95,7 +95,7 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 	if current != s.loaded {
 		return fmt.Errorf("state file %s: %w", s.path, state.ErrConflict)
 	}
-	if err := replace(s.path, data); err != nil {
+	if err := Replace(s.path, data); err != nil {
 		return fmt.Errorf("write the state file: %w", err)
 	}
 	s.loaded, s.snapshot = sha256.Sum256(data), snapshot
@@ -172,9 +172,9 @@ func (s *Store) lock(ctx context.Context) (*filelock.Lock, error) {
 	}
 }
 
-// replace puts data at path by way of path.tmp; the caller holds the lock, so the name is free or a
+// Replace puts data at path in one step, by way of path.tmp. Only one at a time may, so that the name is free or a
 // leftover of a crash.
-func replace(path string, data []byte) (err error) {
+func Replace(path string, data []byte) (err error) {
 	tmp := path + ".tmp"
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -1,0 +1,195 @@
+// Package history is what is remembered of runs that have ended: which of them, how much of each, and as which bytes. It is
+// pure. The stores are result/configmap and result/file.
+package history
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/result"
+)
+
+const version = 1
+
+// Bounds of the history: the newest runs, in all and of one unit. 2,000 of usual size take some 600 KB; what is left of a
+// ConfigMap's 1 MiB has the deployments of the newest.
+const (
+	maxRuns    = 2000
+	maxUnit    = 200
+	maxBytes   = 700 << 10 // without the deployments
+	maxDetails = 200 << 10 // the deployments
+	maxNames   = 10        // refs, and deployments that failed, of a run whose deployments are left out
+	maxOutput  = 8 << 10   // of what the deployments of one run printed
+)
+
+// entry is one run. A Sentry before there were verdicts reads and writes Failed and More.
+type entry struct {
+	result.Result
+	Failed []string `json:"failed,omitempty"` // tasks whose deployment failed
+	More   int      `json:"more,omitempty"`   // refs and failed tasks that are left out, of a large run
+}
+
+type document struct {
+	Version int     `json:"version"`
+	Runs    []entry `json:"runs"` // oldest first
+}
+
+// Decode returns the runs, oldest first; none of no data. Of those that an older Sentry wrote, the deployments are known that
+// failed.
+func Decode(data []byte) ([]result.Result, error) {
+	var d document
+	if len(data) == 0 {
+		return nil, nil
+	}
+	if err := json.Unmarshal(data, &d); err != nil {
+		return nil, err
+	}
+	if d.Version != version {
+		return nil, fmt.Errorf("format version %d, want %d: is it of a newer Sentry?", d.Version, version)
+	}
+	runs := make([]result.Result, len(d.Runs))
+	for i, e := range d.Runs {
+		runs[i] = e.Result
+		if len(e.Members) > 0 {
+			continue
+		}
+		for _, task := range e.Failed {
+			runs[i].Members = append(runs[i].Members, result.Member{Task: task, Verdict: result.Failed})
+		}
+	}
+	return runs, nil
+}
+
+// identity tells runs apart: a name may come again.
+type identity struct {
+	name    string
+	created int64
+}
+
+func identityOf(r result.Result) identity { return identity{r.Name, r.Created.Unix()} }
+
+// Add returns old with what is new in it, oldest first. A run is there once. What was known of it stays, unless only an older
+// Sentry knew it.
+func Add(old, runs []result.Result) []result.Result {
+	all := slices.Clone(old)
+	index := map[identity]int{}
+	for i, r := range all {
+		index[identityOf(r)] = i
+	}
+	for _, r := range runs {
+		i, known := index[identityOf(r)]
+		switch {
+		case !known:
+			index[identityOf(r)] = len(all)
+			all = append(all, r)
+		case all[i].Verdict == "":
+			all[i] = r
+		}
+	}
+	slices.SortStableFunc(all, func(a, b result.Result) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name))
+	})
+	return all
+}
+
+// Encode returns the runs, which are oldest first, without what is too old or too much. The newest have their deployments with
+// what these printed as long as there is room, then without that, and then the names of those alone that failed.
+func Encode(runs []result.Result) ([]byte, error) {
+	var kept []entry // newest first
+	size, units := 0, map[string]int{}
+	for _, r := range slices.Backward(runs) {
+		if units[r.Unit]++; units[r.Unit] > maxUnit {
+			continue
+		}
+		e := bare(r)
+		n, err := sizeOf(e)
+		if err != nil {
+			return nil, err
+		}
+		if size += n; len(kept) == maxRuns || size > maxBytes-100 {
+			break
+		}
+		kept = append(kept, e)
+	}
+	whole := map[identity]result.Result{}
+	for _, r := range runs {
+		whole[identityOf(r)] = r
+	}
+	room := maxDetails
+	for i, e := range kept {
+		r := whole[identityOf(e.Result)]
+		for _, more := range []entry{withOutput(r), withMembers(r)} {
+			n, err := sizeOf(more)
+			if err != nil {
+				return nil, err
+			}
+			least, err := sizeOf(e)
+			if err != nil {
+				return nil, err
+			}
+			if n-least <= room {
+				kept[i], room = more, room-(n-least)
+				break
+			}
+		}
+	}
+	slices.Reverse(kept)
+	return json.Marshal(document{version, kept})
+}
+
+func sizeOf(e entry) (int, error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return 0, fmt.Errorf("encode the history: %w", err)
+	}
+	return len(text) + 1, nil
+}
+
+// bare is a run without its deployments, but for the names of some that failed.
+func bare(r result.Result) entry {
+	e := entry{Result: r, Failed: slices.Concat(r.Tasks(result.Failed), r.Tasks(result.TimedOut))}
+	e.Created, e.Seen, e.Members = inTime(r.Created), inTime(r.Seen), nil
+	if n := len(e.Refs) - maxNames; n > 0 {
+		e.Refs, e.More = e.Refs[:maxNames], e.More+n
+	}
+	if n := len(e.Failed) - maxNames; n > 0 {
+		e.Failed, e.More = e.Failed[:maxNames], e.More+n
+	}
+	return e
+}
+
+// inTime returns a time that JSON can hold, as people can edit annotations.
+func inTime(t time.Time) time.Time {
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9998 {
+		return time.Time{}
+	}
+	return t
+}
+
+func withMembers(r result.Result) entry {
+	e := bare(r)
+	e.Refs, e.Members = r.Refs, slices.Clone(r.Members)
+	e.More = 0
+	for i := range e.Members {
+		e.Members[i].Output = nil
+	}
+	return e
+}
+
+func withOutput(r result.Result) entry {
+	e := withMembers(r)
+	room := maxOutput
+	for i, m := range r.Members {
+		for _, line := range m.Output {
+			room -= len(line)
+		}
+		if room < 0 {
+			break
+		}
+		e.Members[i].Output = m.Output
+	}
+	return e
+}

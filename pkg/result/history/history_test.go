@@ -1,0 +1,132 @@
+package history_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/result/history"
+)
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// ran returns the nth run of the unit, with so many deployments that failed.
+func ran(unit string, n, members int) result.Result {
+	r := result.Result{Name: fmt.Sprintf("%s-%05d", unit, n), Unit: unit, Created: epoch.Add(time.Duration(n) * time.Minute), Verdict: result.Failed, Reason: "Failed"}
+	for i := range members {
+		r.Members = append(r.Members, result.Member{
+			Task: fmt.Sprintf("task-%03d", i), Verdict: result.Failed, Why: "exited with code 1",
+			Output: slices.Repeat([]string{strings.Repeat("x", 200)}, 10),
+		})
+	}
+	return r
+}
+
+func written(t *testing.T, runs []result.Result) (text []byte, read []result.Result) {
+	t.Helper()
+	text, err := history.Encode(runs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read, err = history.Decode(text); err != nil {
+		t.Fatal(err)
+	}
+	return text, read
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	runs := []result.Result{ran("a", 1, 0), ran("a", 2, 3)}
+	if _, read := written(t, runs); !reflect.DeepEqual(read, runs) {
+		t.Errorf("read\n%+v, want\n%+v", read, runs)
+	}
+	if read, err := history.Decode(nil); err != nil || len(read) > 0 {
+		t.Errorf("of nothing: %v, %v", read, err)
+	}
+}
+
+// A Sentry before there were verdicts wrote the names of what failed, and reads them still.
+func TestOlder(t *testing.T) {
+	old := `{"version":1,"runs":[{"name":"r","unit":"u","created":"2026-01-02T03:04:05Z","seconds":7,"reason":"Failed",` +
+		`"refs":[{"repository":"web","branch":"main","sha":"` + strings.Repeat("a", 40) + `"}],"failed":["web"],"more":2}]}`
+	runs, err := history.Decode([]byte(old))
+	if err != nil || len(runs) != 1 || runs[0].Verdict != "" || runs[0].Seconds != 7 || runs[0].Refs[0].Branch != "main" || !slices.Equal(runs[0].Tasks(result.Failed), []string{"web"}) {
+		t.Fatalf("read %+v, %v", runs, err)
+	}
+	if text, _ := written(t, runs); !strings.Contains(string(text), `"failed":["web"]`) {
+		t.Errorf("an older Sentry does not see what failed:\n%s", text)
+	}
+	better := runs[0]
+	better.Verdict, better.Why = result.Failed, "exited with code 1"
+	if got := history.Add(runs, []result.Result{better}); len(got) != 1 || got[0].Why != better.Why {
+		t.Errorf("what is known better is not taken: %+v", got)
+	}
+	worse := better
+	worse.Why = ""
+	if got := history.Add([]result.Result{better}, []result.Result{worse}); len(got) != 1 || got[0].Why != better.Why {
+		t.Errorf("what was known is lost: %+v", got)
+	}
+	later := better
+	later.Created = later.Created.Add(time.Hour)
+	if got := history.Add([]result.Result{better}, []result.Result{later}); len(got) != 2 {
+		t.Errorf("a name that came again is the same run: %+v", got)
+	}
+	if _, err := history.Decode([]byte(`{"version":2}`)); err == nil || !strings.Contains(err.Error(), "newer Sentry") {
+		t.Errorf("of a newer Sentry: %v", err)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	var runs []result.Result
+	for i := range 5000 {
+		runs = append(runs, ran(fmt.Sprintf("unit-%02d", i%20), i, 2))
+	}
+	text, read := written(t, runs)
+	if len(read) != 2000 || len(text) > 900<<10 {
+		t.Errorf("%d runs, %d bytes, want 2000 and at most 900 KiB", len(read), len(text))
+	}
+	oldest, newest := read[0], read[len(read)-1]
+	if !reflect.DeepEqual(newest, runs[4999]) {
+		t.Errorf("of the newest is left %+v", newest)
+	}
+	if len(oldest.Members) != 2 || oldest.Members[0].Why != "" || oldest.Name != runs[3000].Name {
+		t.Errorf("of the oldest is left %+v, want the names of what failed", oldest)
+	}
+	runs = nil
+	for i := range 300 {
+		runs = append(runs, ran("a", i, 0))
+	}
+	if _, read := written(t, runs); len(read) != 200 || read[0].Name != runs[100].Name {
+		t.Errorf("%d runs of one unit, want the newest 200", len(read))
+	}
+}
+
+// Large runs fit, and what they printed does not push others out.
+func TestLargeRuns(t *testing.T) {
+	var runs []result.Result
+	for i := range 300 {
+		runs = append(runs, ran(fmt.Sprintf("unit-%02d", i%20), i, 150))
+	}
+	text, read := written(t, runs)
+	if len(read) != 300 || len(text) > 900<<10 {
+		t.Errorf("%d runs, %d bytes, want all 300 in at most 900 KiB", len(read), len(text))
+	}
+	if m := read[299].Members; len(m) != 150 || len(m[0].Output) != 10 || len(m[149].Output) > 0 {
+		t.Errorf("the newest has %d deployments, want all, and what the first printed", len(m))
+	}
+	if m := read[0].Members; len(m) != 10 {
+		t.Errorf("the oldest has %d deployments, want the names of ten", len(m))
+	}
+}
+
+// People can edit annotations: a date that JSON cannot hold costs that date alone.
+func TestDates(t *testing.T) {
+	r := ran("a", 1, 0)
+	r.Seen = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	if _, read := written(t, []result.Result{r}); len(read) != 1 || !read[0].Seen.IsZero() {
+		t.Errorf("read %+v", read)
+	}
+}
