@@ -58,6 +58,7 @@ var mustNotLink = map[string][]string{
 	"pkg/state":                        {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/state/file":                   {kubernetes, tekton, "net/http", module + "pkg/state/configmap"},
 	"pkg/plan":                         {kubernetes, tekton, "net/http", "os/exec"},
+	"pkg/plan/deployed":                {kubernetes, tekton, "net/http", "os/exec", module + "pkg/watch"},
 	"pkg/plan/naming":                  {kubernetes, tekton, "net/http", "os/exec", module + "pkg/plan", module + "pkg/state"},
 	"pkg/githost":                      {kubernetes, tekton, module + "pkg/plan", module + "pkg/watch", githost + "/breaker", githost + "/transport", githost + "/poller", githost + "/git"},
 	"pkg/githost/breaker":              {kubernetes, tekton, githost + "/transport", githost + "/poller", githost + "/git"},

@@ -127,7 +127,7 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, s
 		var err error
 		if snapshot, err = store.Load(ctx); err != nil {
 			// The state only tells the previous SHAs: a trigger works without.
-			log.Warn("cannot read the state; SENTRY_PREVIOUS_SHA will be empty", "err", err)
+			log.Warn("cannot read the state; SENTRY_PREVIOUS_SHA and SENTRY_SUCCEEDED_SHA will be empty", "err", err)
 		}
 	}
 	observed := make([]repo.Observation, len(cfg.Repositories))

@@ -152,7 +152,10 @@ func (w *watching) hear(ctx context.Context) (ended func(), err error) {
 
 // tellEnds has it told how runs end, and returns what waits for the end of that. One cycle on a cluster ends before its runs.
 func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
-	tell := func(r result.Result) { bus.Send(event.RunEnded{Result: r}) }
+	tell := func(r result.Result) {
+		w.watcher.Ended(r)
+		bus.Send(event.RunEnded{Result: r})
+	}
 	var listening sync.WaitGroup
 	switch {
 	case w.machine != nil:
@@ -197,6 +200,7 @@ func (w *watching) onMachine(ctx context.Context) (closed func() error, err erro
 		return nil, errors.Join(err, closed())
 	}
 	w.machine, w.watcher.Engine, w.watcher.Store = machine, machine, store
+	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return w.LocalHistory(ctx, w.flags.state) }
 	return closed, nil
 }
 
@@ -206,6 +210,7 @@ func (w *watching) onCluster() error {
 		return err
 	}
 	w.cluster = eng
+	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return eng.History(ctx, "") }
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, instance.Instance{Name: w.cfg.Global.Instance})
 	return nil
 }

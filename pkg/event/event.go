@@ -38,6 +38,9 @@ type RunCancelled struct {
 // RunEnded says how a run ended.
 type RunEnded struct{ Result result.Result }
 
+// PastUnknown says that it cannot be read how earlier runs ended, and so which commits they deployed. It comes when that begins.
+type PastUnknown struct{ Err error }
+
 // RunsLearned says that the engine had runs which the state did not know. They are remembered now.
 type RunsLearned struct{ Repositories []string }
 
@@ -104,6 +107,7 @@ func (RunWaiting) event()   {}
 func (RunsDeferred) event() {}
 func (RunCancelled) event() {}
 func (RunEnded) event()     {}
+func (PastUnknown) event()  {}
 func (RunsLearned) event()  {}
 func (RunsKept) event()     {}
 func (UnitFailing) event()  {}

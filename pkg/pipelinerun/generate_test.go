@@ -16,6 +16,7 @@ import (
 const (
 	sha0  repo.SHA = "0000000000000000000000000000000000000abc"
 	sha1  repo.SHA = "1111111111111111111111111111111111111111"
+	sha2  repo.SHA = "2222222222222222222222222222222222222222"
 	qaSHA repo.SHA = "9999999999999999999999999999999999999999"
 )
 
@@ -31,7 +32,7 @@ func testConfig() *config.Config {
 
 func testMember(name string) plan.Member {
 	return plan.Member{
-		Task: name, Branch: "main", SHA: sha1, Previous: sha0, Changed: true, QASHA: qaSHA,
+		Task: name, Branch: "main", SHA: sha1, Previous: sha0, Succeeded: sha2, Changed: true, QASHA: qaSHA,
 		Repository: &config.Repository{
 			Name:    name,
 			Monitor: config.Monitor{Source: config.Source{URL: "https://github.com/company/" + name}},

@@ -29,6 +29,7 @@ func variables(run plan.Run, m plan.Member) [][2]string {
 		{"SENTRY_BRANCH", m.Branch},
 		{"SENTRY_SHA", string(m.SHA)},
 		{"SENTRY_PREVIOUS_SHA", string(m.Previous)},
+		{"SENTRY_SUCCEEDED_SHA", string(m.Succeeded)},
 		{"SENTRY_QA_SHA", string(m.QASHA)},
 		{"SENTRY_RUN", run.Name},
 	}

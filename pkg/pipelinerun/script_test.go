@@ -185,7 +185,7 @@ func TestWhatTheShellCannotRunFailsItsCommand(t *testing.T) {
 }
 
 func TestCommandsAreToldWhatChanged(t *testing.T) {
-	names := []string{"REPO", "PROJECT_NAME", "GROUP", "REPO_URL", "BRANCH", "SHA", "PREVIOUS_SHA", "QA_SHA", "RUN"}
+	names := []string{"REPO", "PROJECT_NAME", "GROUP", "REPO_URL", "BRANCH", "SHA", "PREVIOUS_SHA", "SUCCEEDED_SHA", "QA_SHA", "RUN"}
 	for _, sh := range shells(t) {
 		for _, branch := range []string{"main", "feat/$(HOME)", "a'b\"c`id`", "$(params.x)", "日本語-$$"} {
 			m := testMember("rag")
@@ -195,7 +195,7 @@ func TestCommandsAreToldWhatChanged(t *testing.T) {
 			got := run(t, process(t, sh, step, emptyClone(t)))
 			_, values, _ := strings.Cut(got.stdout, "\n")
 			want := "REPO=rag\nPROJECT_NAME=rag-project\nGROUP=\nREPO_URL=https://github.com/company/rag\nBRANCH=" + branch +
-				"\nSHA=" + string(sha1) + "\nPREVIOUS_SHA=" + string(sha0) + "\nQA_SHA=" + string(qaSHA) + "\nRUN=rag-main-0123456789\n"
+				"\nSHA=" + string(sha1) + "\nPREVIOUS_SHA=" + string(sha0) + "\nSUCCEEDED_SHA=" + string(sha2) + "\nQA_SHA=" + string(qaSHA) + "\nRUN=rag-main-0123456789\n"
 			if values != want || got.code != 0 {
 				t.Errorf("%v, branch %q\n got %q %q\nwant %q", sh, branch, values, got.stderr, want)
 			}

@@ -95,7 +95,8 @@ type Member struct {
 	Repository *config.Repository
 	Branch     string   // of the watched repository
 	SHA        repo.SHA // its head; the last known one when it could not be read
-	Previous   repo.SHA // acted upon before; "" for a new branch
+	Previous   repo.SHA // acted upon before, whether or not that succeeded; "" for a new branch
+	Succeeded  repo.SHA // the last one whose deployment succeeded; "" when none is known
 	Changed    bool     // false for a member that runs because another one changed, or that was asked for by hand and did not
 	QASHA      repo.SHA // revision of the QA repository; filled by Pin
 }

@@ -20,6 +20,9 @@ func newRun(in Input, unit naming.Unit, trigger Trigger, members []Member, leftO
 	}
 	slices.SortFunc(trigger.Refs, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
 	nameTasks(members)
+	for i, m := range members {
+		members[i].Succeeded = in.Snapshot.Repositories[m.Repository.Name].Branches[m.Branch].Succeeded
+	}
 	r := Run{Unit: unit, Group: group, Trigger: trigger, Members: members, LeftOut: leftOut, epoch: in.Snapshot.Epoch, key: hide(in.Key)}
 	r.Name = r.name()
 	return r

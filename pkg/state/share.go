@@ -10,8 +10,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// MaxRepository bounds what is remembered of one repository, in bytes as it is encoded (440 KiB): some 3,200
-// branches with names of 20 bytes, 1,200 with the longest. An entry lies in one ConfigMap, and package configmap puts at most
+// MaxRepository bounds what is remembered of one repository, in bytes as it is encoded (440 KiB): some 2,300
+// branches with names of 20 bytes, 1,050 with the longest. An entry lies in one ConfigMap, and package configmap puts at most
 // 449 KiB into one at once. So a repository has a fifteenth of the state at most.
 const MaxRepository = 440 << 10
 
@@ -19,10 +19,10 @@ const (
 	// entryRoom is what an entry takes at most beside its branches: its name has up to 63 bytes, its problem's
 	// message up to 300, each of which may be escaped.
 	entryRoom = 3 << 10
-	// branchRoom is what a branch takes at most beside its name and SHA.
-	branchRoom = len(`:{"sha":"","n":999000000,"time":"2026-03-01T12:00:00.123456789Z","missing":2},`)
+	// branchRoom is what a branch takes at most beside its name and its two SHAs.
+	branchRoom = len(`:{"sha":"","succeeded":"","n":999000000,"time":"2026-03-01T12:00:00.123456789Z","missing":2},`)
 	// maxBranchSize is more than any branch takes: a name has 255 bytes, each of which may be escaped as \u003c.
-	maxBranchSize = branchRoom + 64 + 2 + 6*255 + maxUnknown
+	maxBranchSize = branchRoom + 2*64 + 2 + 6*255 + maxUnknown
 )
 
 // Fits reports whether r is within MaxRepository with these heads remembered too, however often they will run.
@@ -61,7 +61,7 @@ func (r Repository) beside() int {
 
 // beside returns what the branch takes beside what branchSize counts.
 func (b Branch) beside() int {
-	b.SHA, b.N, b.Time, b.Missing, b.Redo = "", 0, time.Time{}, 0, false
+	b.SHA, b.Succeeded, b.N, b.Time, b.Missing, b.Redo = "", "", 0, time.Time{}, 0, false
 	if b == (Branch{}) {
 		return 0 // all that a Sentry of today stores
 	}
@@ -69,7 +69,7 @@ func (b Branch) beside() int {
 }
 
 func branchSize(name string, sha repo.SHA) int {
-	size := branchRoom + len(sha) + len(`""`) + len(name)
+	size := branchRoom + 2*len(sha) + len(`""`) + len(name)
 	for _, c := range name { // as package json escapes what a branch name may hold
 		switch c {
 		case '<', '>', '&':

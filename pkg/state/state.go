@@ -66,6 +66,8 @@ type Branch struct {
 	N       int       `json:"n,omitempty"`       // number of its unit's run that it triggered last
 	Time    time.Time `json:"time"`              // when SHA was acted upon
 	Missing int32     `json:"missing,omitempty"` // good answers in a row without it
+	// Succeeded is the last SHA whose deployment succeeded, by any run; "" when none is known.
+	Succeeded repo.SHA `json:"succeeded,omitempty"`
 	// Redo is true when a run of a later SHA was cut off, so that the branch is due even when its head is SHA.
 	Redo bool `json:"redo,omitempty"`
 	unknown

@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -36,6 +37,7 @@ type cycle struct {
 	looking  []int // indices of the repositories that are looked at
 	reason   string
 	report   event.Report
+	ended    []result.Result // the runs that ended and whose commits stored may not have
 	made     []plan.Existing // the runs that next knows and stored may not
 	pruning  []string        // labels of the units that got a run
 	waiting  map[string]bool // names of the runs that wait
@@ -74,6 +76,7 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 	if err != nil {
 		return c.report, err
 	}
+	c.learnEnds(ctx)
 	c.askHosts(ctx)
 	c.work()
 	c.report.Stopped = ctx.Err() != nil
@@ -286,6 +289,7 @@ func (c *cycle) remember(ctx context.Context) error {
 	for range saveTries {
 		if c.next.Equal(c.stored) {
 			c.saved = true
+			c.unsaved = nil
 			c.tellNoticed()
 			return nil
 		}
@@ -293,6 +297,7 @@ func (c *cycle) remember(ctx context.Context) error {
 		if err == nil {
 			c.saved = true
 			c.report.Wrote++
+			c.unsaved = nil
 			c.tellNoticed()
 			return nil
 		}
@@ -308,6 +313,7 @@ func (c *cycle) remember(ctx context.Context) error {
 		}
 		c.noticed = nil
 		c.next, _ = plan.Recover(c.next, c.key, c.made)
+		c.deployed()
 	}
 	return fmt.Errorf("remember what was done: %w, %d times in a row: do two Sentrys work on one state?", state.ErrConflict, saveTries)
 }

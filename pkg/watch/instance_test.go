@@ -41,8 +41,8 @@ func secret(s *kubetest.Server, name string) {
 	s.Put(core+"secrets/"+key, kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": key}})
 }
 
-// deployed returns the first digit of what each run deploys, behind its instance, sorted.
-func deployed(t *testing.T, s *kubetest.Server) []string {
+// runsIn returns the first digit of what each run deploys, behind its instance, sorted.
+func runsIn(t *testing.T, s *kubetest.Server) []string {
 	t.Helper()
 	var all []string
 	for _, name := range s.Names(runsPath) {
@@ -80,7 +80,7 @@ func TestTwoInstances(t *testing.T) {
 	}
 	check := func(what string, want ...string) {
 		t.Helper()
-		if got := deployed(t, s); !slices.Equal(got, want) {
+		if got := runsIn(t, s); !slices.Equal(got, want) {
 			t.Errorf("%s: runs %q, want %q\n%s\n%s", what, got, want, &worlds[0].log, &worlds[1].log)
 		}
 	}
@@ -150,14 +150,14 @@ func getsAName(t *testing.T, meanwhile func(*kubetest.Server)) {
 	after := named(t, c, "blue")
 	after.set("a", "main", "2")
 	after.cycle()
-	if got := deployed(t, s); !slices.Equal(got, []string{"blue 2"}) {
+	if got := runsIn(t, s); !slices.Equal(got, []string{"blue 2"}) {
 		t.Errorf("after the start there are the runs %q, want the one of before\n%s", got, &after.log)
 	}
 	after.set("a", "main", "3")
 	after.cycle()
 	finishRuns(s, "blue")
 	after.cycle()
-	if got := deployed(t, s); !slices.Equal(got, []string{"blue 2", "blue 3"}) {
+	if got := runsIn(t, s); !slices.Equal(got, []string{"blue 2", "blue 3"}) {
 		t.Errorf("then there are the runs %q, want one for each change\n%s", got, &after.log)
 	}
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/deployed"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -60,16 +62,23 @@ type Watcher struct {
 	Heads  Heads
 	Store  Store
 	Engine Engine
-	Key    func(context.Context) (naming.Key, error) // behind the names of runs, asked for in each cycle; nil is the zero Key
-	Tell   func(event.Event)                         // is told of everything that happens; must not wait
+	Key    func(context.Context) (naming.Key, error)      // behind the names of runs, asked for in each cycle; nil is the zero Key
+	Past   func(context.Context) ([]result.Result, error) // how runs ended, as far as that is kept; nil where it is not
+	Tell   func(event.Event)                              // is told of everything that happens; must not wait
 	Now    func() time.Time
 	Word   func() string // a random word of at least eight hexadecimal digits
 
 	requests requests
+	endings  endings
 	applied  atomic.Pointer[config.Config] // what Apply was given, until a cycle begins
 
-	cycles  int                       // looks at everything since the start
-	looked  time.Time                 // when the runs of all units were looked at
+	cycles   int       // looks at everything since the start
+	looked   time.Time // when the runs of all units were looked at
+	ledger   deployed.Ledger
+	unsaved  []result.Result // of the runs that ended, those of which the state may not hold what they deployed
+	pastRead time.Time       // when Past was read
+	pastTold bool            // that it cannot be read
+
 	unsure  map[string]bool           // labels of units that may have a run which the state does not know
 	waiting map[string]bool           // the runs of which it was told that they wait
 	turns   map[string]map[string]int // by repository, where not all of its runs are made in one cycle: when a unit, by label, had its last turn

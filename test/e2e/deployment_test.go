@@ -29,7 +29,7 @@ const (
 const pollerOnly = "canary-of-the-poller"
 
 const qaShow = `#!/bin/sh
-for name in REPO PROJECT_NAME GROUP REPO_URL BRANCH SHA PREVIOUS_SHA QA_SHA RUN; do
+for name in REPO PROJECT_NAME GROUP REPO_URL BRANCH SHA PREVIOUS_SHA SUCCEEDED_SHA QA_SHA RUN; do
   eval "printf 'FACT %s=%s\n' $name \"\$SENTRY_$name\""
 done
 test -z "${SENTRY_GIT_TOKEN:-}" && test -z "${GITEA_TOKEN:-}" && echo "no token in sight"

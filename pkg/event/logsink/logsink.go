@@ -38,6 +38,8 @@ func Write(log *slog.Logger, e event.Event) {
 		cancelled(log, e)
 	case event.RunEnded:
 		ended(log, e.Result)
+	case event.PastUnknown:
+		log.Warn("it cannot be read how earlier runs ended; the state may lack what they deployed, and it is tried again", "err", e.Err)
 	case event.RunsLearned:
 		log.Info("found runs that the state does not know; remembering them", "repos", e.Repositories)
 	case event.RunsKept:
