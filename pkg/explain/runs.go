@@ -1,0 +1,188 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// found is the run that acted upon what is remembered of a branch.
+type found struct {
+	name  string
+	isNew bool // the branch was new to it
+	live  *engine.Run
+	ended *result.Result
+}
+
+// runOf returns the run by which b was acted upon. A copy of a run says what the run says, and is younger.
+func (x *subject) runOf(b state.Branch) (f found) {
+	runs := x.ofRef[x.ref]
+	for i := range runs {
+		for _, c := range runs[i].Trigger.Refs {
+			if c.Ref == x.ref && c.New == b.SHA && c.N == b.N && b.N > 0 && runs[i].Trigger.Manual == "" && x.ours(runs[i].Existing) {
+				return found{runs[i].Name, c.Old == "", &runs[i], x.past[runs[i].Name]}
+			}
+		}
+	}
+	if b.N == 0 {
+		return found{}
+	}
+	for _, p := range x.pastOf[x.ref] {
+		if !p.Manual && slices.Contains(p.Refs, result.Ref{Ref: x.ref, SHA: b.SHA}) {
+			return found{name: p.Name, ended: p}
+		}
+	}
+	return found{}
+}
+
+// runs says how the branch's run went, and what later runs of its unit have to do with it.
+func (x *subject) runs() {
+	b, ok := x.known.Repositories[x.r.Name].Branch(x.ref.Branch)
+	if !ok {
+		return
+	}
+	run := x.runOf(b)
+	switch {
+	case run.live != nil && run.live.Pending:
+		x.say(Statement{Kind: HeldBack, Run: run.name, Since: run.live.Created}, "The run is held back by somebody (PipelineRunPending) and does nothing until that is lifted.")
+	case run.live != nil && run.live.Active:
+		x.say(Statement{Kind: Active, Run: run.name, Since: run.live.Created}, "The run is active since %s.", x.ago(run.live.Created))
+	case run.ended != nil:
+		x.ended(run.ended)
+	case run.live != nil:
+		x.say(Statement{Kind: Kind(verdictOf(*run.live)), Run: run.name}, "The run %s (%s).", verdictOf(*run.live), orNone(run.live.Reason))
+	}
+	x.later(run)
+}
+
+// ended says how the run ended for the branch.
+func (x *subject) ended(p *result.Result) {
+	verdict, why := p.Verdict, p.Why
+	i := slices.IndexFunc(p.Members, func(m result.Member) bool { return m.Ref.Ref == x.ref })
+	if i >= 0 && p.Members[i].Verdict != "" {
+		verdict, why = p.Members[i].Verdict, p.Members[i].Why
+	}
+	if verdict == "" {
+		verdict = verdictOfReason(p.Reason)
+	}
+	words := fmt.Sprintf("The deployment %s %s after the run began", said(verdict), span(time.Duration(p.Seconds)*time.Second))
+	if why != "" {
+		words += ": " + strings.TrimSuffix(why, ".")
+	}
+	words += "."
+	if verdict != p.Verdict && p.Verdict != "" {
+		words += fmt.Sprintf(" The run as a whole %s.", said(p.Verdict))
+	}
+	if verdict == result.Failed || verdict == result.TimedOut || verdict == result.Cancelled || verdict == result.Skipped {
+		words += " It is not tried again by itself; the next commit is, and 'sentry trigger' deploys now."
+	}
+	x.say(Statement{Kind: Kind(verdict), Run: p.Name}, "%s", words)
+}
+
+// said is a verdict as the end of a sentence has it.
+func said(v result.Verdict) string {
+	switch v {
+	case result.Cancelled, result.Superseded, result.Skipped:
+		return "was " + string(v)
+	}
+	return string(v)
+}
+
+// later names the newest run of the unit after the branch's own, where it says something of the branch.
+func (x *subject) later(run found) {
+	for _, p := range x.ofUnit[x.unit.Label] {
+		if p.Name == run.name || run.ended != nil && !p.Created.After(run.ended.Created) {
+			return
+		}
+		if p.Manual {
+			x.say(Statement{Kind: RunByHand, Run: p.Name, Since: p.Created}, "Somebody asked for the run %s, %s; what is remembered does not move by it.", p.Name, x.ago(p.Created))
+			return
+		}
+		if len(p.Members) == 0 || x.r.Group == "" {
+			return
+		}
+		mine := func(m result.Member) bool { return m.Repository == x.r.Name }
+		i := slices.IndexFunc(p.Members, func(m result.Member) bool { return m.Ref.Ref == x.ref })
+		switch {
+		case i >= 0:
+			x.say(Statement{Kind: DeployedAlong, Run: p.Name, SHA: p.Members[i].SHA, Since: p.Created}, "The run %s of its group deployed it at %s as well, %s: another member had changed. That deployment %s.",
+				p.Name, p.Members[i].SHA.Short(), x.ago(p.Created), said(p.Members[i].Verdict))
+		case !slices.ContainsFunc(p.Members, mine) && x.group.Deploy == config.All:
+			x.say(Statement{Kind: NotAlong, Run: p.Name, Since: p.Created}, "The run %s of its group was without %s, since nothing was known of its branches then.", p.Name, x.r.Name)
+		case !slices.ContainsFunc(p.Members, mine):
+			x.say(Statement{Kind: NotAlong, Run: p.Name, Since: p.Created}, "The run %s of its group was without %s, which had not changed (deploy: changed).", p.Name, x.r.Name)
+		}
+		return
+	}
+}
+
+// unitProblem says what keeps the unit's run from being made, and which runs stand before the next one.
+func (x *subject) unitProblem() {
+	p := x.known.Units[x.unit.Label].Problem
+	if more := state.More(x.unit.Label); p == nil && more != "" {
+		p = x.known.Units[more].Problem
+	}
+	if p != nil {
+		s := Statement{Kind: NoRunMade, Since: p.Since}
+		words := "No run was made for a change of %s since %s: %s. It is tried again in each cycle."
+		switch p.Kind {
+		case plan.NoRoom:
+			s.Kind, words = LeftOut, "A run of %s was made without some of its members, %s: %s."
+		case "held":
+			s.Kind, words = BehindSomebody, "A change of %s waits, since %s: %s."
+		}
+		x.say(s, words, x.unit.Label, x.ago(p.Since), strings.TrimSuffix(p.Message, "."))
+	}
+	for _, r := range x.active[x.unit.Label] {
+		if x.has(Active) && x.said[slices.IndexFunc(x.said, func(s Statement) bool { return s.Kind == Active })].Run == r.Name {
+			continue
+		}
+		x.say(Statement{Kind: Busy, Run: r.Name, Since: r.Created}, "The run %s of %s is active since %s.", r.Name, x.unit.Label, x.ago(r.Created))
+		return
+	}
+}
+
+// verdictOf returns how a run ended by what a list tells of it.
+func verdictOf(r engine.Run) result.Verdict {
+	if r.Succeeded {
+		return result.Succeeded
+	}
+	return verdictOfReason(r.Reason)
+}
+
+// verdictOfReason returns the verdict that a reason of Tekton's stands for.
+func verdictOfReason(reason string) result.Verdict {
+	switch {
+	case reason == "Succeeded", reason == "Completed":
+		return result.Succeeded
+	case strings.HasPrefix(reason, "Cancelled"), strings.HasPrefix(reason, "StoppedRunFinally"):
+		return result.Cancelled
+	case strings.Contains(reason, "Timeout"):
+		return result.TimedOut
+	}
+	return result.Failed
+}
+
+func orNone(reason string) string {
+	if reason == "" {
+		return "no reason is known"
+	}
+	return reason
+}
+
+// refsOf returns the branches that triggered a planned run.
+func refsOf(t plan.Trigger) []repo.Ref {
+	refs := make([]repo.Ref, len(t.Refs))
+	for i, c := range t.Refs {
+		refs[i] = c.Ref
+	}
+	return refs
+}
