@@ -73,6 +73,9 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 		if there && !slices.ContainsFunc(run.trigger.Refs, func(c plan.Change) bool { return c.Ref == ref && c.New == said.SHA }) {
 			lie("that run deploys something else")
 		}
+		if last := w.truth.ran[ref]; there && len(last) > 0 && run.trigger.Refs[0].N != last[len(last)-1].N {
+			lie("that is an earlier run of the same commit")
+		}
 		if b := entry.Branches[ref.Branch]; (said.Kind == explain.ActedUpon) != (b.SHA == said.SHA) && b.N != 0 {
 			lie("the state has " + b.SHA.Short())
 		}
