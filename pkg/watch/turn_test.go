@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 // Somebody pushes hundreds of branches of a repository without a group, some of which the cluster refuses. A change of
