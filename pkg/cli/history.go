@@ -34,9 +34,9 @@ func history(ctx context.Context, o *setup.Options, f statusFlags, names []strin
 			past.Runs = append(past.Runs, p)
 		}
 	}
-	switch f.output {
+	switch f.output.Format {
 	case term.JSON, term.YAML:
-		return term.Encode(o.Out, past, f.output)
+		return term.Encode(o.Out, past, f.output.Format)
 	case term.Name:
 		s := overview.Status{}
 		for _, p := range past.Runs {

@@ -22,14 +22,14 @@ import (
 type statusFlags struct {
 	local     bool
 	state     string
-	output    term.Format
+	output    term.Output
 	noHeaders bool
 	runs      int
 	past      bool
 }
 
 func newStatus(o *setup.Options) *cobra.Command {
-	f := statusFlags{output: term.Plain}
+	f := statusFlags{output: term.OutputOf(term.Lists)}
 	cmd := &cobra.Command{
 		Use:   "status [NAME…]",
 		Short: "Show what keeps things from running, the latest runs, and what is remembered",
@@ -127,20 +127,20 @@ func status(ctx context.Context, o *setup.Options, f statusFlags, names []string
 	if err != nil {
 		return err
 	}
-	switch f.output {
+	switch f.output.Format {
 	case term.JSON, term.YAML:
-		return term.Encode(o.Out, s, f.output)
+		return term.Encode(o.Out, s, f.output.Format)
 	case term.Name:
 		return s.PrintNames(table(o, f))
 	}
-	heads := f.output == term.Wide || f.local || len(names) > 0
+	heads := f.output.Format == term.Wide || f.local || len(names) > 0
 	switch {
 	case snapshot.Epoch == "":
 		fmt.Fprintln(o.Err, "Nothing is remembered here: 'sentry watch' has not run yet, or with another namespace (-n), configuration or --state.")
 	case !heads:
 		defer fmt.Fprintf(o.Err, "Branches that are remembered: %d. They are shown with -o wide, or with the NAME of a repository.\n", len(s.Branches))
 	}
-	return s.Print(table(o, f), time.Now(), f.output == term.Wide, heads)
+	return s.Print(table(o, f), time.Now(), f.output.Format == term.Wide, heads)
 }
 
 func table(o *setup.Options, f statusFlags) *term.Table {

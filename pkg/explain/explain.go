@@ -76,6 +76,7 @@ const (
 	NotReadable    Kind = "not readable"    // by who asks, now
 	WouldRecord    Kind = "would record"    // what the next cycle would do
 	WouldRun       Kind = "would run"
+	WouldLearn     Kind = "would learn" // of a run, and run after that
 	WouldCancel    Kind = "would cancel"
 	WouldWait      Kind = "would wait"
 	WouldDefer     Kind = "would defer"

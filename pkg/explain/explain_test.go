@@ -156,6 +156,12 @@ func TestSituations(t *testing.T) {
 			name := "solo-main-" + naming.Key{}.RunHash("e", "solo.main", "", 3)
 			in.Runs = append(in.Runs, run(name, "solo.main", c))
 		}, []Kind{NotYetLearned, Succeeded, NextLook}, []string{"deploys solo@main at bbbbbbb, and the state does not know that yet"}},
+		{"asked: due, and the state does not know of a run", solo, func(in *Input) {
+			in.Key = &naming.Key{}
+			name := "solo-main-" + naming.Key{}.RunHash("e", "solo.main", "", 3)
+			in.Runs = append(in.Runs, run(name, "solo.main", plan.Change{Ref: solo, N: 3, Old: sha("a"), New: sha("b")}))
+			in.sees(sha("c"))
+		}, []Kind{NotYetLearned, Succeeded, Head, WouldLearn}, []string{"first remembers the run that the state does not know"}},
 		{"temporary trouble", solo, func(in *Input) { in.trouble("temporary", "git.example: temporary: HTTP 503") }, []Kind{CannotBeRead, ActedUpon, Succeeded, NextLook},
 			[]string{"solo cannot be read since 2026-03-01 09:00:00 UTC (3h ago), and it began with: git.example: temporary: HTTP 503.", "circuit breaker; the log has that"}},
 		{"denied", solo, func(in *Input) { in.trouble("denied", "401") }, []Kind{CannotBeRead, ActedUpon, Succeeded, NextLook}, []string{"Its credential (monitor.auth) is missing, wrong"}},

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -91,8 +92,11 @@ func (x *subject) due(f forecast, head repo.SHA) {
 	if len(f.run.LeftOut) > 0 {
 		what += " and without " + list(f.run.LeftOut) + ", of which nothing is known"
 	}
-	behind := strings.Join(plan.Names(f.run.Behind), ", ")
+	behind, unknown := strings.Join(plan.Names(f.run.Behind), ", "), func(m plan.Member) bool { return x.news[m.Repository.Name] }
 	switch {
+	case slices.ContainsFunc(f.run.Members, unknown):
+		s.Kind = WouldLearn
+		x.say(s, "%s. The next cycle first remembers the run that the state does not know, and the one after that makes it.", what)
 	case f.wait:
 		s.Kind, s.Run = WouldWait, f.run.Behind[0].Name
 		x.say(s, "%s. It waits for the end of %s (on_busy: %s), and runs the newest commit then.", what, behind, x.group.OnBusy)

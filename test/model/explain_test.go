@@ -76,7 +76,7 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 		if last := w.truth.ran[ref]; there && len(last) > 0 && run.trigger.Refs[0].N != last[len(last)-1].N {
 			lie("that is an earlier run of the same commit")
 		}
-		if b := entry.Branches[ref.Branch]; (said.Kind == explain.ActedUpon) != (b.SHA == said.SHA) && b.N != 0 {
+		if b := entry.Branches[ref.Branch]; there && (said.Kind == explain.ActedUpon) != (b.N == run.trigger.Refs[0].N) {
 			lie("the state has " + b.SHA.Short())
 		}
 	case explain.Recorded:
@@ -114,7 +114,7 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 func (w *world) judgeWhole(s explain.Subject) {
 	head := w.remote(url(s.Repository)).heads[s.Branch]
 	deployed := w.truth.now[s.Ref]
-	due := has(s, explain.WouldRun, explain.WouldWait, explain.WouldCancel, explain.WouldDefer)
+	due := has(s, explain.WouldRun, explain.WouldLearn, explain.WouldWait, explain.WouldCancel, explain.WouldDefer)
 	if !due && has(s, explain.NothingDue) && head != "" && head != deployed {
 		w.wrong("explain says that nothing is due for %s, whose head is %s and which is deployed at %q", s.Ref, head.Short(), deployed.Short())
 	}
