@@ -90,7 +90,7 @@ func (in *Input) problem(unit, kind, message string) {
 
 // TestSituations has what is said in each of them.
 func TestSituations(t *testing.T) {
-	const interval = "looks at it again within 1m0s"
+	const interval = "looks at it again within 1m"
 	for _, tt := range []struct {
 		name  string
 		ref   repo.Ref
@@ -113,7 +113,7 @@ func TestSituations(t *testing.T) {
 		{"acted upon, succeeded", solo, func(*Input) {}, []Kind{ActedUpon, Succeeded, NextLook},
 			[]string{"solo@main was acted upon at aaaaaaa, 2026-03-01 11:00:00 UTC (1h ago), by the run solo-2.", interval + ", or sooner"}},
 		{"with hints of the host", solo, func(in *Input) { in.Config.Global.Sweep = 10 * time.Minute }, []Kind{ActedUpon, Succeeded, NextLook},
-			[]string{"asks its host for hints every 1m0s, and reads it within 10m0s in any case"}},
+			[]string{"asks its host for hints every 1m and reads it within 10m in any case, and deploys"}},
 		{"a new branch", solo, func(in *Input) { in.Runs[0].Trigger.Refs[0].Old = "" }, []Kind{ActedUpon, Succeeded, NextLook},
 			[]string{"as a new branch, by the run solo-2"}},
 		{"run active", solo, func(in *Input) { in.Runs[0].Active, in.Runs[0].Succeeded = true, false }, []Kind{ActedUpon, Active, NextLook},

@@ -118,9 +118,9 @@ func (x *subject) due(f forecast, head repo.SHA) {
 // nextLook says what comes next when it is not known what the host has.
 func (x *subject) nextLook() {
 	const kind = NextLook
-	look := fmt.Sprintf("'sentry watch' looks at it again within %s, or sooner where its host hints at a change", x.Config.PollingInterval)
+	look := fmt.Sprintf("'sentry watch' looks at it again within %s, or sooner where its host hints at a change", span(x.Config.PollingInterval))
 	if x.Config.Global.Sweep > x.Config.PollingInterval {
-		look = fmt.Sprintf("'sentry watch' asks its host for hints every %s, and reads it within %s in any case", x.Config.PollingInterval, x.Config.Global.Sweep)
+		look = fmt.Sprintf("'sentry watch' asks its host for hints every %s and reads it within %s in any case", span(x.Config.PollingInterval), span(x.Config.Global.Sweep))
 	}
 	busy := ""
 	if active := x.active[x.unit.Label]; len(active) > 0 {
