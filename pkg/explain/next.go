@@ -25,7 +25,11 @@ func (e *Explainer) foresee(existing []plan.Existing) {
 	if e.Key != nil {
 		key = *e.Key
 	}
-	p := plan.Make(plan.Input{Config: e.Config, Snapshot: e.known, Key: key, Observed: e.Observed, Now: e.Now}).Hold(e.active)
+	p := plan.Make(plan.Input{Config: e.Config, Snapshot: e.known, Key: key, Observed: e.Observed, Now: e.Now})
+	for i, r := range p.Runs {
+		p.Runs[i] = r.After(existing) // as the loop does: a run that is active has the name of none that is due
+	}
+	p = p.Hold(e.active)
 	_, later := plan.Bound(p.Runs, plan.MaxNewRuns, nil)
 	add := func(runs []plan.Run, f forecast) {
 		for _, f.run = range runs {

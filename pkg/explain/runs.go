@@ -71,7 +71,7 @@ func (x *subject) ended(p *result.Result) {
 		verdict, why = p.Members[i].Verdict, p.Members[i].Why
 	}
 	if verdict == "" {
-		verdict = verdictOfReason(p.Reason)
+		verdict = result.OfReason(p.Reason)
 	}
 	words := fmt.Sprintf("The deployment %s %s after the run began", said(verdict), span(time.Duration(p.Seconds)*time.Second))
 	if why != "" {
@@ -155,20 +155,7 @@ func verdictOf(r engine.Run) result.Verdict {
 	if r.Succeeded {
 		return result.Succeeded
 	}
-	return verdictOfReason(r.Reason)
-}
-
-// verdictOfReason returns the verdict that a reason of Tekton's stands for.
-func verdictOfReason(reason string) result.Verdict {
-	switch {
-	case reason == "Succeeded", reason == "Completed":
-		return result.Succeeded
-	case strings.HasPrefix(reason, "Cancelled"), strings.HasPrefix(reason, "StoppedRunFinally"):
-		return result.Cancelled
-	case strings.Contains(reason, "Timeout"):
-		return result.TimedOut
-	}
-	return result.Failed
+	return result.OfReason(r.Reason)
 }
 
 func orNone(reason string) string {

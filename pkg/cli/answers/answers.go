@@ -4,6 +4,7 @@ package answers
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,7 @@ import (
 
 // Commands returns the commands.
 func Commands(o *setup.Options) []*cobra.Command {
-	return []*cobra.Command{newExplain(o)}
+	return []*cobra.Command{newExplain(o), newHistory(o), newStatus(o)}
 }
 
 // place is whose state and runs are meant.
@@ -44,6 +45,15 @@ type known struct {
 	snapshot state.Snapshot
 	runs     []engine.Run    // oldest first; none of this machine
 	past     []result.Result // newest first
+	gap      error           // why past is empty, when it cannot be read
+	engine   *tekton.Engine  // nil on this machine
+}
+
+// warn says what the answer lacks.
+func (k known) warn(o *setup.Options) {
+	if k.gap != nil {
+		fmt.Fprintf(o.Err, "How runs ended is told by what is left of them: %v\n", k.gap)
+	}
 }
 
 func (p *place) load(ctx context.Context, o *setup.Options, global config.Global) (k known, err error) {
@@ -58,12 +68,12 @@ func (p *place) load(ctx context.Context, o *setup.Options, global config.Global
 	if k.snapshot, err = setup.ClusterStore(cluster, of).Load(ctx); err != nil {
 		return k, err
 	}
-	eng := tekton.New(cluster, runsIn, of)
-	if k.runs, err = eng.Runs(ctx, nil); err != nil {
+	k.engine = tekton.New(cluster, runsIn, of)
+	if k.runs, err = k.engine.Runs(ctx, nil); err != nil {
 		return k, err
 	}
-	k.past, err = history(ctx, eng)
-	return k, err
+	k.past, k.gap = history(ctx, k.engine)
+	return k, nil
 }
 
 // history returns how the runs ended, newest first.
@@ -74,6 +84,9 @@ func history(ctx context.Context, eng *tekton.Engine) ([]result.Result, error) {
 		results[i] = result.Result{Name: p.Name, Unit: p.Unit, Created: p.Created, Seconds: p.Seconds, Reason: p.Reason}
 		for _, r := range p.Refs {
 			results[i].Refs = append(results[i].Refs, result.Ref{Ref: r.Ref, SHA: r.SHA})
+		}
+		for _, task := range p.Failed {
+			results[i].Members = append(results[i].Members, result.Member{Task: task, Verdict: result.Failed})
 		}
 	}
 	return results, err

@@ -78,6 +78,7 @@ func runExplain(ctx context.Context, o *setup.Options, f explainFlags, names []s
 	if err != nil {
 		return err
 	}
+	k.warn(o)
 	in := explain.Input{Config: cfg, Snapshot: k.snapshot, Runs: k.runs, Past: k.past, Now: time.Now()}
 	if f.local {
 		in.Key = &naming.Key{}

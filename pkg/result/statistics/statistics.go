@@ -89,6 +89,9 @@ func Of(results []result.Result, now time.Time) Statistics {
 			changed[ref] = true
 		}
 		for _, m := range r.Members {
+			if m.Repository == "" { // an older Sentry remembered the task alone
+				continue
+			}
 			d := s
 			d.subject, d.verdict, d.seconds = m.Repository, m.Verdict, m.Seconds
 			if !changed[m.Ref] {

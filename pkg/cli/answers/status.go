@@ -1,4 +1,4 @@
-package cli
+package answers
 
 import (
 	"cmp"
@@ -14,14 +14,10 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
-	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
-	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 type statusFlags struct {
-	local     bool
-	state     string
+	place
 	output    term.Output
 	noHeaders bool
 	runs      int
@@ -62,17 +58,19 @@ and why.`,
 		}),
 		ValidArgsFunction: o.Offer(complete.Names),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if f.state != "" && !f.local {
-				return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
+			if err := f.check(); err != nil {
+				return err
 			}
 			if f.past {
-				return history(cmd.Context(), o, f, names)
+				if f.local {
+					return usage.Errorf("--history goes with a cluster; on this machine: sentry history --local")
+				}
+				return History(cmd.Context(), o, HistoryFlags{Output: f.output, NoHeaders: f.noHeaders}, names)
 			}
 			return status(cmd.Context(), o, f, names)
 		},
 	}
-	cmd.Flags().BoolVar(&f.local, "local", false, "show the state of 'sentry watch --local'")
-	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file`")
+	f.register(cmd)
 	cmd.Flags().VarP(&f.output, "output", "o", f.output.Want()+"; name is what kubectl takes")
 	cmd.Flags().BoolVar(&f.noHeaders, "no-headers", false, "leave out the tables' first lines")
 	cmd.Flags().IntVar(&f.runs, "runs", 20, "show at most this many runs")
@@ -83,20 +81,16 @@ and why.`,
 }
 
 // newestRuns returns the newest of the chosen runs, newest first, at most so many.
-func newestRuns(ctx context.Context, eng *tekton.Engine, most int, c overview.Choice) ([]overview.Run, error) {
-	runs, err := eng.Runs(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
+func (k known) newestRuns(ctx context.Context, most int, c overview.Choice) ([]overview.Run, error) {
 	var newest []overview.Run
-	for _, r := range slices.Backward(runs) {
+	for _, r := range slices.Backward(k.runs) {
 		refs := overview.RefsOf(r.Trigger)
 		if len(newest) >= most || !c.Run(r.Name, r.Unit, refs) {
 			continue
 		}
 		run := overview.Run{Name: r.Name, Unit: cmp.Or(r.Unit, "-"), Reason: cmp.Or(r.Reason, "Pending"), Created: r.Created, Refs: refs}
 		if !r.Active {
-			ended, err := eng.Ended(ctx, r.Name)
+			ended, err := k.engine.Ended(ctx, r.Name)
 			if err != nil {
 				return nil, err
 			}
@@ -111,19 +105,23 @@ func newestRuns(ctx context.Context, eng *tekton.Engine, most int, c overview.Ch
 
 func status(ctx context.Context, o *setup.Options, f statusFlags, names []string) error {
 	cfg := o.Glance()
-	choice := overview.Choose(names, members(cfg))
-	var snapshot state.Snapshot
-	var runs []overview.Run
-	var err error
-	if f.local {
-		snapshot, err = o.LocalState(ctx, f.state)
-	} else {
-		snapshot, runs, err = clusterState(ctx, o, cfg.Global, f.runs, choice)
-	}
+	choice := overview.Choose(names, overview.Members(cfg))
+	k, err := f.load(ctx, o, cfg.Global)
 	if err != nil {
 		return err
 	}
-	s, err := choice.Of(overview.Of(snapshot, runs))
+	k.warn(o)
+	runs, err := k.newestRuns(ctx, f.runs, choice)
+	if err != nil {
+		return err
+	}
+	groups := map[string]string{}
+	for _, r := range cfg.Repositories {
+		groups[r.Name] = r.Group
+	}
+	all := overview.Of(k.snapshot, runs)
+	all.Units = overview.Units(k.snapshot, k.runs, overview.Results(k.past, k.runs), groups)
+	s, err := choice.Of(all)
 	if err != nil {
 		return err
 	}
@@ -135,7 +133,7 @@ func status(ctx context.Context, o *setup.Options, f statusFlags, names []string
 	}
 	heads := f.output.Format == term.Wide || f.local || len(names) > 0
 	switch {
-	case snapshot.Epoch == "":
+	case k.snapshot.Epoch == "":
 		fmt.Fprintln(o.Err, "Nothing is remembered here: 'sentry watch' has not run yet, or with another namespace (-n), configuration or --state.")
 	case !heads:
 		defer fmt.Fprintf(o.Err, "Branches that are remembered: %d. They are shown with -o wide, or with the NAME of a repository.\n", len(s.Branches))
@@ -145,26 +143,4 @@ func status(ctx context.Context, o *setup.Options, f statusFlags, names []string
 
 func table(o *setup.Options, f statusFlags) *term.Table {
 	return &term.Table{Out: o.Out, NoHeaders: f.noHeaders, Colours: term.Colours(o.Out)}
-}
-
-// members returns the names of the groups' repositories, and at "" of those without a group.
-func members(cfg *config.Config) map[string][]string {
-	m := map[string][]string{}
-	for _, r := range cfg.Repositories {
-		m[r.Group] = append(m[r.Group], r.Name)
-	}
-	return m
-}
-
-func clusterState(ctx context.Context, o *setup.Options, global config.Global, most int, c overview.Choice) (state.Snapshot, []overview.Run, error) {
-	cluster, runsIn, of, err := o.Where(global)
-	if err != nil {
-		return state.Snapshot{}, nil, err
-	}
-	snapshot, err := setup.ClusterStore(cluster, of).Load(ctx)
-	if err != nil {
-		return state.Snapshot{}, nil, err
-	}
-	newest, err := newestRuns(ctx, tekton.New(cluster, runsIn, of), most, c)
-	return snapshot, newest, err
 }
