@@ -1,10 +1,13 @@
 package answers
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,13 +25,15 @@ type statusFlags struct {
 	noHeaders bool
 	runs      int
 	past      bool
+	again     bool
+	colours   bool
 }
 
 func newStatus(o *setup.Options) *cobra.Command {
 	f := statusFlags{output: term.OutputOf(term.Lists)}
 	cmd := &cobra.Command{
 		Use:   "status [NAME…]",
-		Short: "Show what keeps things from running, the latest runs, and what is remembered",
+		Short: "Show how each unit stands, what keeps things from running, and the latest runs",
 		Long: `Show the problems that keep repositories or units from running, then the latest PipelineRuns,
 and then the branches that Sentry remembers with the SHA it acted upon last. It reads the state
 and the cluster; no Git host is asked, and no configuration is needed.
@@ -46,13 +51,11 @@ one: it is as it was until 'branches' is narrowed. A problem on "the state" mean
 repositories together have: runs are remembered, and nothing else is saved. One on NAME.* is
 that of further branches of a repository, of which twenty have a line of their own.
 
-With --history it shows the runs that have ended, newest first, also those that keep_runs has
-deleted: how they ended, when, how long they took, what triggered them, which members failed
-and why.`,
+--history is the command 'sentry history'. Why something was deployed or not says 'sentry explain'.`,
 		Example: `  sentry status -n sentry
   sentry status rag-service ai-blueprints      # these alone
   sentry status -o json | jq '.problems'
-  sentry status --history rag-service.main`,
+  sentry status -w -o wide                     # again and again, with why runs failed`,
 		Args: usage.Args(func(_ *cobra.Command, names []string) error {
 			return usage.SomeNames(names, len(names) == 0)
 		}),
@@ -67,14 +70,27 @@ and why.`,
 				}
 				return History(cmd.Context(), o, HistoryFlags{Output: f.output, NoHeaders: f.noHeaders}, names)
 			}
-			return status(cmd.Context(), o, f, names)
+			f.colours = term.Colours(o.Out)
+			if !f.again {
+				return status(cmd.Context(), o, f, names)
+			}
+			if !term.IsTerminal(o.Out) || f.output.Format == term.JSON || f.output.Format == term.YAML {
+				return usage.Errorf("--watch redraws a table on a terminal")
+			}
+			beside := o.Err
+			defer func() { o.Err = beside }()
+			return redraw(cmd.Context(), &o.Out, every, func() error {
+				o.Err = o.Out // one screen shows both
+				return status(cmd.Context(), o, f, names)
+			})
 		},
 	}
 	f.register(cmd)
 	cmd.Flags().VarP(&f.output, "output", "o", f.output.Want()+"; name is what kubectl takes")
 	cmd.Flags().BoolVar(&f.noHeaders, "no-headers", false, "leave out the tables' first lines")
 	cmd.Flags().IntVar(&f.runs, "runs", 20, "show at most this many runs")
-	cmd.Flags().BoolVar(&f.past, "history", false, "show how the runs ended, also those that were deleted")
+	cmd.Flags().BoolVar(&f.past, "history", false, "show how runs ended, as 'sentry history' does")
+	cmd.Flags().BoolVarP(&f.again, "watch", "w", false, "show it again every two seconds, until interrupted")
 	complete.Flag(cmd, "output", complete.Words(f.output.Complete()...))
 	complete.Flag(cmd, "runs", cobra.NoFileCompletions)
 	return cmd
@@ -142,5 +158,34 @@ func status(ctx context.Context, o *setup.Options, f statusFlags, names []string
 }
 
 func table(o *setup.Options, f statusFlags) *term.Table {
-	return &term.Table{Out: o.Out, NoHeaders: f.noHeaders, Colours: term.Colours(o.Out)}
+	return &term.Table{Out: o.Out, NoHeaders: f.noHeaders, Colours: f.colours}
+}
+
+// every is how often what is watched is shown again.
+const every = 2 * time.Second
+
+// redraw shows what a command writes to out, in place of what it wrote before, until ctx ends. The first failure ends it;
+// a later one is shown, since a server that is down for a moment is what one watches for.
+func redraw(ctx context.Context, out *io.Writer, every time.Duration, write func() error) error {
+	screen := *out
+	defer func() { *out = screen }()
+	for first := true; ; first = false {
+		var text bytes.Buffer
+		*out = &text
+		if err := write(); err != nil && (first || ctx.Err() != nil) {
+			return cmp.Or(ctx.Err(), err)
+		} else if err != nil {
+			fmt.Fprintln(term.Screen{Writer: &text}, err)
+		}
+		const home, clearLine, clearBelow = "\x1b[H", "\x1b[K", "\x1b[J"
+		page := home + strings.ReplaceAll(text.String(), "\n", clearLine+"\n") + clearBelow
+		if _, err := io.WriteString(screen, page); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+		}
+	}
 }
