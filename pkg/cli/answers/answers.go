@@ -19,7 +19,7 @@ import (
 
 // Commands returns the commands.
 func Commands(o *setup.Options) []*cobra.Command {
-	return []*cobra.Command{newExplain(o), newHistory(o), newStatus(o)}
+	return []*cobra.Command{newExplain(o), newHistory(o), newStatus(o), newLogs(o)}
 }
 
 // place is whose state and runs are meant.
