@@ -56,12 +56,14 @@ func run(name, unit string, refs ...plan.Change) engine.Run {
 	return engine.Run{Existing: e, Succeeded: true, Reason: "Succeeded"}
 }
 
-func (in *Input) edit(name string, change func(*state.Repository)) {
-	r := in.Snapshot.Repositories[name]
+// edit changes the entry of solo.
+func (in *Input) edit(change func(*state.Repository)) {
+	r := in.Snapshot.Repositories["solo"]
 	change(&r)
-	in.Snapshot.Repositories[name] = r
+	in.Snapshot.Repositories["solo"] = r
 }
 
+// branch sets what is remembered of a branch.
 func (in *Input) branch(ref repo.Ref, b state.Branch) {
 	in.Snapshot.Repositories[ref.Repository].Branches[ref.Branch] = b
 }
@@ -102,11 +104,11 @@ func TestSituations(t *testing.T) {
 			[]string{"No look at solo has succeeded yet", "records its heads and runs nothing for them (on_first_seen: record)"}},
 		{"never seen, and deployed then", solo, func(in *Input) {
 			in.Config.Global.OnFirstSeen = config.DeployFirst
-			in.edit("solo", func(r *state.Repository) { *r = state.Repository{Unseen: true} })
+			in.edit(func(r *state.Repository) { *r = state.Repository{Unseen: true} })
 		}, []Kind{NeverSeen, NextLook}, []string{"deploys its heads (on_first_seen: deploy)"}},
 		{"never seen, since it cannot be read", solo, func(in *Input) {
 			p := state.NewProblem("not found", "git.example: not found: HTTP 404", now.Add(-time.Hour))
-			in.edit("solo", func(r *state.Repository) { *r = state.Repository{Unseen: true, Problem: &p} })
+			in.edit(func(r *state.Repository) { *r = state.Repository{Unseen: true, Problem: &p} })
 		}, []Kind{CannotBeRead, NeverSeen, NextLook}, []string{"it began with: git.example: not found: HTTP 404.", "check monitor.repo_url"}},
 		{"first sight recorded", web, func(*Input) {}, []Kind{Recorded, NextLook},
 			[]string{"web@main was recorded at aaaaaaa when web was seen for the first time, 2026-03-01 11:00:00 UTC (1h ago). Nothing ran for that (on_first_seen: record)."}},
@@ -139,7 +141,7 @@ func TestSituations(t *testing.T) {
 		{"deleted, and nothing is left", solo, func(in *Input) { in.Runs = nil }, []Kind{RunGone, NextLook}, []string{"a run that was deleted since"}},
 		{"deleted, or recorded", solo, func(in *Input) {
 			in.Runs = nil
-			in.edit("solo", func(r *state.Repository) { r.Floor = 2 })
+			in.edit(func(r *state.Repository) { r.Floor = 2 })
 		}, []Kind{RunOrRecord, NextLook}, nil},
 		{"a copy of the run is younger", solo, func(in *Input) {
 			again := run("solo-2-r-x", "solo.main", in.Runs[0].Trigger.Refs...)
@@ -191,7 +193,15 @@ func TestSituations(t *testing.T) {
 			in.problem("solo.main", "held", "a change waits for the run x, which was started by hand")
 		}, []Kind{ActedUpon, Succeeded, BehindSomebody, NextLook}, []string{"the run x"}},
 		{"deployed along with its group", web, func(in *Input) { in.Past = []result.Result{along(web, api)} }, []Kind{Recorded, DeployedAlong, NextLook}, []string{"The run shop-1 of its group deployed it at aaaaaaa as well"}},
-		{"left out of its group's run", web, func(in *Input) { in.Past = []result.Result{along(api)} }, []Kind{Recorded, NotAlong, NextLook}, []string{"was without web, since nothing was known of its branches"}},
+		{"left out of its group's run", web, func(in *Input) {
+			in.Past = []result.Result{along(api)}
+			delete(in.Snapshot.Repositories, "web")
+		}, []Kind{NeverSeen, NotAlong, NextLook}, []string{"was made without web, of which nothing was known then, 2026-03-01 11:59:00 UTC (1m ago)."}},
+		{"seen after a run of its group", web, func(in *Input) {
+			in.Past = []result.Result{along(api)}
+			in.branch(web, state.Branch{SHA: sha("a"), Time: now})
+		}, []Kind{Recorded, NotAlong, NextLook}, []string{"was made without web, of which nothing was known then"}},
+		{"not in its group's run", web, func(in *Input) { in.Past = []result.Result{along(api)} }, []Kind{Recorded, NotAlong, NextLook}, []string{"it was no member then, or had no room"}},
 		{"unchanged, and so not along", web, func(in *Input) {
 			in.Past = []result.Result{along(api)}
 			in.Config.Groups["shop"] = config.Group{Name: "shop", OnBusy: config.Queue, Deploy: config.Changed}
@@ -255,7 +265,7 @@ func TestSituations(t *testing.T) {
 
 func (in *Input) trouble(kind, message string) {
 	p := state.NewProblem(kind, message, now.Add(-3*time.Hour))
-	in.edit("solo", func(r *state.Repository) { r.Problem = &p })
+	in.edit(func(r *state.Repository) { r.Problem = &p })
 }
 
 // along is a run of the group that api triggered, with the members that are given.

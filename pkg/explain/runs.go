@@ -47,6 +47,7 @@ func (x *subject) runOf(b state.Branch) (f found) {
 func (x *subject) runs() {
 	b, ok := x.known.Repositories[x.r.Name].Branch(x.ref.Branch)
 	if !ok {
+		x.later(found{}, time.Time{})
 		return
 	}
 	run := x.runOf(b)
@@ -60,7 +61,7 @@ func (x *subject) runs() {
 	case run.live != nil:
 		x.say(Statement{Kind: Kind(verdictOf(*run.live)), Run: run.name}, "The run %s (%s).", verdictOf(*run.live), orNone(run.live.Reason))
 	}
-	x.later(run)
+	x.later(run, b.Time)
 }
 
 // ended says how the run ended for the branch.
@@ -96,31 +97,39 @@ func said(v result.Verdict) string {
 	return string(v)
 }
 
-// later names the newest run of the unit after the branch's own, where it says something of the branch.
-func (x *subject) later(run found) {
-	for _, p := range x.ofUnit[x.unit.Label] {
-		if p.Name == run.name || run.ended != nil && !p.Created.After(run.ended.Created) {
-			return
-		}
-		if p.Manual {
-			x.say(Statement{Kind: RunByHand, Run: p.Name, Since: p.Created}, "Somebody asked for the run %s, %s; what is remembered does not move by it.", p.Name, x.ago(p.Created))
-			return
-		}
-		if len(p.Members) == 0 || x.r.Group == "" {
-			return
-		}
-		mine := func(m result.Member) bool { return m.Repository == x.r.Name }
-		i := slices.IndexFunc(p.Members, func(m result.Member) bool { return m.Ref.Ref == x.ref })
-		switch {
-		case i >= 0:
-			x.say(Statement{Kind: DeployedAlong, Run: p.Name, SHA: p.Members[i].SHA, Since: p.Created}, "The run %s of its group deployed it at %s as well, %s: another member had changed. That deployment %s.",
-				p.Name, p.Members[i].SHA.Short(), x.ago(p.Created), said(p.Members[i].Verdict))
-		case !slices.ContainsFunc(p.Members, mine) && x.group.Deploy == config.All:
-			x.say(Statement{Kind: NotAlong, Run: p.Name, Since: p.Created}, "The run %s of its group was without %s, since nothing was known of its branches then.", p.Name, x.r.Name)
-		case !slices.ContainsFunc(p.Members, mine):
-			x.say(Statement{Kind: NotAlong, Run: p.Name, Since: p.Created}, "The run %s of its group was without %s, which had not changed (deploy: changed).", p.Name, x.r.Name)
-		}
+// later names the newest run of the unit that has ended, where it is not the branch's own and says something of the
+// branch. since is when the branch was acted upon or recorded; zero when it is not known.
+func (x *subject) later(run found, since time.Time) {
+	ended := x.ofUnit[x.unit.Label]
+	if len(ended) == 0 || ended[0].Name == run.name {
 		return
+	}
+	p := ended[0]
+	known := !since.IsZero() && !p.Created.Before(since)
+	s := Statement{Run: p.Name, Since: p.Created}
+	if p.Manual && known {
+		s.Kind = RunByHand
+		x.say(s, "Somebody asked for the run %s, %s; what is remembered does not move by it.", p.Name, x.ago(p.Created))
+	}
+	if p.Manual || len(p.Members) == 0 || x.r.Group == "" {
+		return
+	}
+	mine := func(m result.Member) bool { return m.Repository == x.r.Name }
+	i := slices.IndexFunc(p.Members, func(m result.Member) bool { return m.Ref.Ref == x.ref })
+	switch {
+	case i >= 0 && known:
+		s.Kind, s.SHA = DeployedAlong, p.Members[i].SHA
+		x.say(s, "The run %s of its group deployed it at %s as well, %s: another member had changed. That deployment %s.", p.Name, s.SHA.Short(), x.ago(p.Created), said(p.Members[i].Verdict))
+	case slices.ContainsFunc(p.Members, mine), since.IsZero() && x.known.Repositories[x.r.Name].Branches != nil:
+	case x.group.Deploy == config.Changed && known:
+		s.Kind = NotAlong
+		x.say(s, "The run %s of its group was without %s, which had not changed (deploy: changed).", p.Name, x.r.Name)
+	case known:
+		s.Kind = NotAlong
+		x.say(s, "The run %s of its group was without %s: it was no member then, or had no room.", p.Name, x.r.Name)
+	case x.group.Deploy == config.All:
+		s.Kind = NotAlong
+		x.say(s, "The run %s of its group was made without %s, of which nothing was known then, %s.", p.Name, x.r.Name, x.ago(p.Created))
 	}
 }
 
