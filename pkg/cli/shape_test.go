@@ -17,6 +17,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/answers"
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
+	"github.com/tekton-sentry/sentry/pkg/cli/webhooks"
 	"github.com/tekton-sentry/sentry/pkg/result/statistics"
 )
 
@@ -26,6 +27,7 @@ var shapes = map[string]any{
 	"history":    answers.Runs{},
 	"statistics": statistics.Statistics{},
 	"explain":    answers.Explanations{},
+	"webhooks":   []webhooks.Row{},
 }
 
 const shapesDir = "../../docs/json"
@@ -38,8 +40,11 @@ func TestShapes(t *testing.T) {
 		root := s.of(reflect.TypeOf(value))
 		root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 		root["title"] = "sentry " + name + " -o json"
-		if name == "statistics" {
+		switch name {
+		case "statistics":
 			root["title"] = "sentry history --stats -o json"
+		case "webhooks":
+			root["title"] = "sentry webhooks ensure -o json"
 		}
 		root["$defs"] = s.defs
 		var text bytes.Buffer
@@ -58,6 +63,20 @@ func TestShapes(t *testing.T) {
 		if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, text.Bytes()) {
 			t.Errorf("%s is not what the types say: go test ./pkg/cli -run TestShapes -update (%v)", file, err)
 		}
+	}
+}
+
+// Without the hosts there is no output of webhooks to try: what its own tests read is such rows.
+func TestShapeOfWebhooks(t *testing.T) {
+	text, err := json.Marshal([]webhooks.Row{{Names: []string{"web"}, URL: "https://git.example/a", Action: webhooks.Created}, {Names: []string{"api"}, Detail: "why"}})
+	if err == nil {
+		err = fits("webhooks", string(text))
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if err := fits("webhooks", `[{"names": ["web"], "url": "https://git.example/a", "action": "created", "other": 1}]`); err == nil {
+		t.Error("what the schema does not have fits it")
 	}
 }
 

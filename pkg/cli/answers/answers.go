@@ -29,7 +29,7 @@ type place struct {
 }
 
 func (p *place) register(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&p.local, "local", false, "ask about 'sentry watch --local'")
+	cmd.Flags().BoolVar(&p.local, "local", false, "the state of 'sentry watch --local'")
 	cmd.Flags().StringVar(&p.state, "state", "", "with --local: state `file`")
 }
 
