@@ -79,7 +79,7 @@ var mustNotLink = map[string][]string{
 	"pkg/result/history":               {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/result/file":                  {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/plan/pinned":                  {kubernetes, tekton, "net/http", "os/exec"},
-	"pkg/result/statistics":            {kubernetes, tekton, "net/http", "os/exec", module + "pkg/plan"},
+	"pkg/result/statistics":            {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/explain":                      {kubernetes, tekton, "os/exec", module + "pkg/watch", module + "pkg/cli", module + "pkg/kube", githost + "/transport"},
 	"pkg/engine/tekton/logs":           {module + "pkg/plan", module + "pkg/githost", module + "pkg/watch", module + "pkg/cli"},
 	"pkg/preflight":                    {module + "pkg/githost", module + "pkg/engine", module + "pkg/watch", module + "pkg/cli", module + "pkg/state"},

@@ -58,6 +58,7 @@ func (k known) warn(o *setup.Options) {
 
 func (p *place) load(ctx context.Context, o *setup.Options, global config.Global) (k known, err error) {
 	if p.local {
+		k.past, k.gap = o.LocalHistory(ctx, p.state)
 		k.snapshot, err = o.LocalState(ctx, p.state)
 		return k, err
 	}
@@ -72,22 +73,6 @@ func (p *place) load(ctx context.Context, o *setup.Options, global config.Global
 	if k.runs, err = k.engine.Runs(ctx, nil); err != nil {
 		return k, err
 	}
-	k.past, k.gap = history(ctx, k.engine)
+	k.past, k.gap = k.engine.History(ctx, "")
 	return k, nil
-}
-
-// history returns how the runs ended, newest first.
-func history(ctx context.Context, eng *tekton.Engine) ([]result.Result, error) {
-	past, err := eng.History(ctx, "")
-	results := make([]result.Result, len(past))
-	for i, p := range past {
-		results[i] = result.Result{Name: p.Name, Unit: p.Unit, Created: p.Created, Seconds: p.Seconds, Reason: p.Reason}
-		for _, r := range p.Refs {
-			results[i].Refs = append(results[i].Refs, result.Ref{Ref: r.Ref, SHA: r.SHA})
-		}
-		for _, task := range p.Failed {
-			results[i].Members = append(results[i].Members, result.Member{Task: task, Verdict: result.Failed})
-		}
-	}
-	return results, err
 }

@@ -21,17 +21,17 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/result/statistics"
 )
 
-// HistoryFlags are those of history.
-type HistoryFlags struct {
+// historyFlags are those of history.
+type historyFlags struct {
 	place
-	Output    term.Output
-	NoHeaders bool
+	output    term.Output
+	noHeaders bool
 	limit     int
 	stats     bool
 }
 
 func newHistory(o *setup.Options) *cobra.Command {
-	f := HistoryFlags{Output: term.OutputOf(term.Lists)}
+	f := historyFlags{output: term.OutputOf(term.Lists)}
 	cmd := &cobra.Command{
 		Use:   "history [NAME…]",
 		Short: "Show how runs ended, and what that says in numbers",
@@ -64,14 +64,14 @@ A unit is counted by its runs, a repository by its deployments, of which a run m
 			return usage.SomeNames(names, len(names) == 0)
 		}),
 		ValidArgsFunction: o.Offer(complete.Names),
-		RunE:              func(cmd *cobra.Command, names []string) error { return History(cmd.Context(), o, f, names) },
+		RunE:              func(cmd *cobra.Command, names []string) error { return history(cmd.Context(), o, f, names) },
 	}
 	f.register(cmd)
-	cmd.Flags().VarP(&f.Output, "output", "o", f.Output.Want()+"; name is what kubectl takes")
-	cmd.Flags().BoolVar(&f.NoHeaders, "no-headers", false, "leave out the table's first line")
+	cmd.Flags().VarP(&f.output, "output", "o", f.output.Want()+"; name is what kubectl takes")
+	cmd.Flags().BoolVar(&f.noHeaders, "no-headers", false, "leave out the table's first line")
 	cmd.Flags().IntVar(&f.limit, "limit", 0, "show at most this many runs; 0 = all")
 	cmd.Flags().BoolVar(&f.stats, "stats", false, "show numbers instead of runs")
-	complete.Flag(cmd, "output", complete.Words(f.Output.Complete()...))
+	complete.Flag(cmd, "output", complete.Words(f.output.Complete()...))
 	complete.Flag(cmd, "limit", cobra.NoFileCompletions)
 	return cmd
 }
@@ -81,8 +81,8 @@ type Runs struct {
 	Runs []result.Result `json:"runs"` // newest first
 }
 
-// History prints how the runs ended, of all units or of those that are named.
-func History(ctx context.Context, o *setup.Options, f HistoryFlags, names []string) error {
+// history prints how the runs ended, of all units or of those that are named.
+func history(ctx context.Context, o *setup.Options, f historyFlags, names []string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
@@ -101,20 +101,20 @@ func History(ctx context.Context, o *setup.Options, f HistoryFlags, names []stri
 			past.Runs = append(past.Runs, p)
 		}
 	}
-	t := &term.Table{Out: o.Out, NoHeaders: f.NoHeaders, Colours: term.Colours(o.Out)}
+	t := &term.Table{Out: o.Out, NoHeaders: f.noHeaders, Colours: term.Colours(o.Out)}
 	switch {
 	case f.stats:
-		return printStatistics(t, f.Output.Format, statistics.Of(past.Runs, time.Now()), names, cfg)
-	case f.Output.Format == term.JSON, f.Output.Format == term.YAML:
-		return term.Encode(o.Out, past, f.Output.Format)
-	case f.Output.Format == term.Name:
+		return printStatistics(t, f.output.Format, statistics.Of(past.Runs, time.Now()), names, cfg)
+	case f.output.Format == term.JSON, f.output.Format == term.YAML:
+		return term.Encode(o.Out, past, f.output.Format)
+	case f.output.Format == term.Name:
 		s := overview.Status{}
 		for _, p := range past.Runs {
 			s.Runs = append(s.Runs, overview.Run{Name: p.Name})
 		}
 		return s.PrintNames(t)
 	}
-	return printHistory(t, past.Runs, time.Now(), f.Output.Format == term.Wide)
+	return printHistory(t, past.Runs, time.Now(), f.output.Format == term.Wide)
 }
 
 func printHistory(t *term.Table, runs []result.Result, now time.Time, wide bool) error {

@@ -71,7 +71,7 @@ func runLogs(ctx context.Context, o *setup.Options, f logsFlags, names []string)
 	if err != nil {
 		return err
 	}
-	past, gap := history(ctx, eng)
+	past, gap := eng.History(ctx, "")
 	if gap != nil {
 		fmt.Fprintf(o.Err, "The lines that are kept of runs cannot be read: %v\n", gap)
 	}

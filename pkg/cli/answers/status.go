@@ -65,10 +65,7 @@ that of further branches of a repository, of which twenty have a line of their o
 				return err
 			}
 			if f.past {
-				if f.local {
-					return usage.Errorf("--history goes with a cluster; on this machine: sentry history --local")
-				}
-				return History(cmd.Context(), o, HistoryFlags{Output: f.output, NoHeaders: f.noHeaders}, names)
+				return history(cmd.Context(), o, historyFlags{place: f.place, output: f.output, noHeaders: f.noHeaders}, names)
 			}
 			f.colours = term.Colours(o.Out)
 			if !f.again {
