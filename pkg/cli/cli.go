@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/answers"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/first"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
@@ -108,7 +109,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		return errors.Join(usage.NoEmptyFlags(cmd.Flags()), o.Settable.Set(cmd.Flags(), os.LookupEnv))
 	}
-	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newStatus(o), newVersion(o))
+	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newVersion(o))
+	root.AddCommand(answers.Commands(o)...)
 	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.Load, Options: o.Reading, Connect: o.Connect})...)
 	root.AddCommand(webhooks.Command(o))
 	complete.Common(root, func() []string { return kube.Contexts(o.Kubeconfig) })

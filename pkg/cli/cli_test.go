@@ -89,6 +89,13 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("%v: exit code %s, want %s", args[1:], got, args[0])
 				}
 			},
+			// fits SCHEMA: what was printed is as docs/json/SCHEMA.schema.json says.
+			"fits": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 1 {
+					ts.Fatalf("usage: fits SCHEMA")
+				}
+				ts.Check(fits(args[0], ts.ReadFile("stdout")))
+			},
 			// object PATH FILE: the API server has the object of the file, in JSON or YAML, at this path.
 			"object": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 2 {

@@ -38,6 +38,10 @@ func (p Plan) Hold(active map[string][]Existing) Plan {
 	return held
 }
 
+// MaxNewRuns bounds the runs that one repository gets in a cycle. To create one takes a third of a second where the
+// cluster is slow, and a hundred pods that begin at once are more than most clusters have room for.
+const MaxNewRuns = 30
+
 // Bound returns the runs that are made in this cycle, at most that many of one repository, and the runs that wait for
 // the next one. Who pushes hundreds of branches at once then keeps nobody else waiting, and fills the cluster bit by
 // bit. A group has one run at a time, which counts for no repository.

@@ -5,17 +5,13 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
-// maxNewRuns bounds the runs that one repository gets in a cycle. To create one takes a third of a second where the
-// cluster is slow, and a hundred pods that begin at once are more than most clusters have room for.
-const maxNewRuns = 30
-
 // inTurn returns the runs that this cycle makes, and tells of the repositories that have more than it makes.
 func (c *cycle) inTurn(runs []plan.Run) []plan.Run {
 	turns := map[string]int{}
 	for _, r := range runs {
 		turns[r.Unit.Label] = c.turns[r.Unit.Ref.Repository][r.Unit.Label]
 	}
-	now, later := plan.Bound(runs, maxNewRuns, turns)
+	now, later := plan.Bound(runs, plan.MaxNewRuns, turns)
 	waiting := map[string]int{}
 	for _, r := range later {
 		waiting[r.Unit.Ref.Repository]++
@@ -33,7 +29,7 @@ func (c *cycle) inTurn(runs []plan.Run) []plan.Run {
 		}
 		if c.turns[name] == nil {
 			c.turns[name] = map[string]int{}
-			c.Tell(event.RunsDeferred{Repository: name, Runs: waiting[name], Most: maxNewRuns})
+			c.Tell(event.RunsDeferred{Repository: name, Runs: waiting[name], Most: plan.MaxNewRuns})
 		}
 		c.turns[name][r.Unit.Label] = turns[r.Unit.Label]
 	}

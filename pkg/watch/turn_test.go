@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 // Somebody pushes hundreds of branches of a repository without a group, some of which the cluster refuses. A change of
@@ -34,13 +36,13 @@ func TestHundredsOfBranches(t *testing.T) {
 	if got := w.triggers(); !strings.Contains(got, "a@main=2") || !strings.Contains(got, "b@main=2") {
 		t.Errorf("the first cycle deploys %q, want also what moved", got)
 	}
-	if got := len(report.Created) + report.Problems; got != maxNewRuns+1 || report.Waiting != many+1-maxNewRuns {
-		t.Errorf("%d runs are made or refused and %d wait, want %d and %d", got, report.Waiting, maxNewRuns+1, many+1-maxNewRuns)
+	if got := len(report.Created) + report.Problems; got != plan.MaxNewRuns+1 || report.Waiting != many+1-plan.MaxNewRuns {
+		t.Errorf("%d runs are made or refused and %d wait, want %d and %d", got, report.Waiting, plan.MaxNewRuns+1, many+1-plan.MaxNewRuns)
 	}
-	if want := fmt.Sprintf("repo=a made=%d waiting=%d", maxNewRuns, many+1-maxNewRuns); !strings.Contains(w.log.String(), want) {
+	if want := fmt.Sprintf("repo=a made=%d waiting=%d", plan.MaxNewRuns, many+1-plan.MaxNewRuns); !strings.Contains(w.log.String(), want) {
 		t.Errorf("the log does not say %q:\n%.2000s", want, &w.log)
 	}
-	for range 2 * many / maxNewRuns {
+	for range 2 * many / plan.MaxNewRuns {
 		w.finish()
 		w.cycle()
 	}

@@ -26,6 +26,7 @@ var areas = []struct{ folder, section string }{
 	{"pkg/cli/environ", "Variables and Secrets"},
 	{"pkg/secret", "Variables and Secrets"},
 	{"pkg/cli", "A command is refused"},
+	{"pkg/explain", "A command is refused"},
 	{"pkg/online", "A repository cannot be read"},
 	{"pkg/githost", "A repository cannot be read"},
 	{"pkg/plan", "No run is made"},

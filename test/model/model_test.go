@@ -38,6 +38,7 @@ func history(seed uint64) *world {
 				sentrys[i] = w.start(p.name)
 			}
 		}
+		w.asked()
 		w.together(sentrys)
 		w.progress(false)
 		time.Sleep(time.Minute)
@@ -87,7 +88,9 @@ func (w *world) recovery(sentrys []*process) {
 		cycles += len(w.file.entries) * len(branches) / w.most // of one group, and all changed
 	}
 	for i := range cycles {
+		said := w.asked()
 		p.cycle()
+		w.keeps(said)
 		w.progress(true)
 		time.Sleep(time.Minute)
 		if i == 0 && w.odds.twins > 0 {

@@ -10,15 +10,18 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 // Status is the shape of the command's JSON and YAML.
 type Status struct {
+	Units    []Unit    `json:"units"`
 	Branches []Branch  `json:"branches"`
 	Problems []Problem `json:"problems"`
 	Runs     []Run     `json:"runs"` // newest first
@@ -63,9 +66,27 @@ func RefsOf(t plan.Trigger) []Ref {
 	return refs
 }
 
+// RefsIn returns the refs that triggered a run that has ended.
+func RefsIn(p result.Result) []Ref {
+	refs := make([]Ref, len(p.Refs))
+	for i, r := range p.Refs {
+		refs[i] = Ref{r.Ref, r.SHA}
+	}
+	return refs
+}
+
+// Members returns the names of the groups' repositories, and at "" of those without a group.
+func Members(cfg *config.Config) map[string][]string {
+	m := map[string][]string{}
+	for _, r := range cfg.Repositories {
+		m[r.Group] = append(m[r.Group], r.Name)
+	}
+	return m
+}
+
 // Of returns the status that a state and the runs make.
 func Of(snapshot state.Snapshot, runs []Run) Status {
-	s := Status{Branches: []Branch{}, Problems: []Problem{}, Runs: append([]Run{}, runs...)}
+	s := Status{Units: []Unit{}, Branches: []Branch{}, Problems: []Problem{}, Runs: append([]Run{}, runs...)}
 	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
 		r := snapshot.Repositories[name]
 		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
@@ -144,7 +165,7 @@ func (c Choice) Run(name, unit string, refs []Ref) bool {
 // new, any name with a dot may be a unit.
 func (c Choice) Of(s Status) (Status, error) {
 	var known []string
-	chosen := Status{Branches: []Branch{}, Problems: []Problem{}, Runs: []Run{}}
+	chosen := Status{Units: []Unit{}, Branches: []Branch{}, Problems: []Problem{}, Runs: []Run{}}
 	for _, b := range s.Branches {
 		known = append(known, b.Repository, naming.RefLabel(b.Ref))
 		if c.Has(b.Repository, naming.RefLabel(b.Ref)) {
@@ -162,6 +183,11 @@ func (c Choice) Of(s Status) (Status, error) {
 		known = append(known, r.Unit)
 		if c.Run(r.Name, r.Unit, r.Refs) {
 			chosen.Runs = append(chosen.Runs, r)
+		}
+	}
+	for _, u := range s.Units {
+		if c.Run(u.Unit, u.Unit, u.Heads) {
+			chosen.Units = append(chosen.Units, u)
 		}
 	}
 	for group, repositories := range c.members {
@@ -185,7 +211,8 @@ func (c Choice) Of(s Status) (Status, error) {
 	return chosen, nil
 }
 
-// Print writes the tables: what keeps things from running, the runs, and then the heads where they are asked for.
+// Print writes the tables: what keeps things from running, how the units stand, the runs, and then the heads
+// where they are asked for.
 func (s Status) Print(t *term.Table, now time.Time, wide, heads bool) error {
 	if len(s.Problems) > 0 {
 		rows := make([][]any, len(s.Problems))
@@ -193,6 +220,11 @@ func (s Status) Print(t *term.Table, now time.Time, wide, heads bool) error {
 			rows[i] = []any{p.On, p.Kind, term.Age(now, p.Since), p.Message}
 		}
 		if err := t.Print([]string{"PROBLEM ON", "KIND", "AGE", "WHAT"}, rows, nil); err != nil {
+			return err
+		}
+	}
+	if len(s.Units) > 0 {
+		if err := s.printUnits(t, now, wide); err != nil {
 			return err
 		}
 	}

@@ -23,31 +23,51 @@ const (
 	YAML  Format = "yaml"
 )
 
-var formats = []string{string(Plain), string(Wide), string(Name), string(JSON), string(YAML)}
+// Lists are the formats of a list of objects, and Answers those of what is no such list.
+var (
+	Lists   = []Format{Plain, Wide, Name, JSON, YAML}
+	Answers = []Format{Plain, JSON, YAML}
+)
+
+// Output is a command's flag --output: one of the formats that it has.
+type Output struct {
+	Format
+	of []Format
+}
+
+// OutputOf returns the flag of a command that has these formats, of which the first is the default.
+func OutputOf(formats []Format) Output { return Output{formats[0], formats} }
 
 // String implements pflag.Value.
-func (f *Format) String() string { return string(*f) }
+func (o *Output) String() string { return string(o.Format) }
 
 // Type implements pflag.Value.
-func (f *Format) Type() string { return "format" }
+func (o *Output) Type() string { return "format" }
 
 // Set implements pflag.Value.
-func (f *Format) Set(s string) error {
-	if !slices.Contains(formats, s) {
-		return errors.New("want " + f.Want())
+func (o *Output) Set(s string) error {
+	if !slices.Contains(o.of, Format(s)) {
+		return errors.New("want " + o.Want())
 	}
-	*f = Format(s)
+	o.Format = Format(s)
 	return nil
 }
 
 // Want says what values there are.
-func (f *Format) Want() string {
-	last := len(formats) - 1
-	return strings.Join(formats[:last], ", ") + " or " + formats[last]
+func (o *Output) Want() string {
+	words := o.Complete()
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // Complete returns the values.
-func (f *Format) Complete() []string { return formats }
+func (o *Output) Complete() []string {
+	words := make([]string, len(o.of))
+	for i, f := range o.of {
+		words[i] = string(f)
+	}
+	return words
+}
 
 // Encode writes a value for machines, as JSON or YAML.
 func Encode(w io.Writer, value any, f Format) error {

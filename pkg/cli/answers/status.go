@@ -1,10 +1,13 @@
-package cli
+package answers
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,25 +17,23 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
-	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
-	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 type statusFlags struct {
-	local     bool
-	state     string
-	output    term.Format
+	place
+	output    term.Output
 	noHeaders bool
 	runs      int
 	past      bool
+	again     bool
+	colours   bool
 }
 
 func newStatus(o *setup.Options) *cobra.Command {
-	f := statusFlags{output: term.Plain}
+	f := statusFlags{output: term.OutputOf(term.Lists)}
 	cmd := &cobra.Command{
 		Use:   "status [NAME…]",
-		Short: "Show what keeps things from running, the latest runs, and what is remembered",
+		Short: "Show how each unit stands, what keeps things from running, and the latest runs",
 		Long: `Show the problems that keep repositories or units from running, then the latest PipelineRuns,
 and then the branches that Sentry remembers with the SHA it acted upon last. It reads the state
 and the cluster; no Git host is asked, and no configuration is needed.
@@ -50,53 +51,59 @@ one: it is as it was until 'branches' is narrowed. A problem on "the state" mean
 repositories together have: runs are remembered, and nothing else is saved. One on NAME.* is
 that of further branches of a repository, of which twenty have a line of their own.
 
-With --history it shows the runs that have ended, newest first, also those that keep_runs has
-deleted: how they ended, when, how long they took, what triggered them, which members failed
-and why.`,
+--history is the command 'sentry history'. Why something was deployed or not says 'sentry explain'.`,
 		Example: `  sentry status -n sentry
   sentry status rag-service ai-blueprints      # these alone
   sentry status -o json | jq '.problems'
-  sentry status --history rag-service.main`,
+  sentry status -w -o wide                     # again and again, with why runs failed`,
 		Args: usage.Args(func(_ *cobra.Command, names []string) error {
 			return usage.SomeNames(names, len(names) == 0)
 		}),
 		ValidArgsFunction: o.Offer(complete.Names),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if f.state != "" && !f.local {
-				return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
+			if err := f.check(); err != nil {
+				return err
 			}
 			if f.past {
-				return history(cmd.Context(), o, f, names)
+				return history(cmd.Context(), o, historyFlags{place: f.place, output: f.output, noHeaders: f.noHeaders}, names)
 			}
-			return status(cmd.Context(), o, f, names)
+			f.colours = term.Colours(o.Out)
+			if !f.again {
+				return status(cmd.Context(), o, f, names)
+			}
+			if !term.IsTerminal(o.Out) || f.output.Format == term.JSON || f.output.Format == term.YAML {
+				return usage.Errorf("--watch redraws a table on a terminal")
+			}
+			beside := o.Err
+			defer func() { o.Err = beside }()
+			return redraw(cmd.Context(), &o.Out, every, func() error {
+				o.Err = o.Out // one screen shows both
+				return status(cmd.Context(), o, f, names)
+			})
 		},
 	}
-	cmd.Flags().BoolVar(&f.local, "local", false, "show the state of 'sentry watch --local'")
-	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file`")
+	f.register(cmd)
 	cmd.Flags().VarP(&f.output, "output", "o", f.output.Want()+"; name is what kubectl takes")
 	cmd.Flags().BoolVar(&f.noHeaders, "no-headers", false, "leave out the tables' first lines")
 	cmd.Flags().IntVar(&f.runs, "runs", 20, "show at most this many runs")
-	cmd.Flags().BoolVar(&f.past, "history", false, "show how the runs ended, also those that were deleted")
+	cmd.Flags().BoolVar(&f.past, "history", false, "show how runs ended, as 'sentry history' does")
+	cmd.Flags().BoolVarP(&f.again, "watch", "w", false, "show it again every two seconds, until interrupted")
 	complete.Flag(cmd, "output", complete.Words(f.output.Complete()...))
 	complete.Flag(cmd, "runs", cobra.NoFileCompletions)
 	return cmd
 }
 
 // newestRuns returns the newest of the chosen runs, newest first, at most so many.
-func newestRuns(ctx context.Context, eng *tekton.Engine, most int, c overview.Choice) ([]overview.Run, error) {
-	runs, err := eng.Runs(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
+func (k known) newestRuns(ctx context.Context, most int, c overview.Choice) ([]overview.Run, error) {
 	var newest []overview.Run
-	for _, r := range slices.Backward(runs) {
+	for _, r := range slices.Backward(k.runs) {
 		refs := overview.RefsOf(r.Trigger)
 		if len(newest) >= most || !c.Run(r.Name, r.Unit, refs) {
 			continue
 		}
 		run := overview.Run{Name: r.Name, Unit: cmp.Or(r.Unit, "-"), Reason: cmp.Or(r.Reason, "Pending"), Created: r.Created, Refs: refs}
 		if !r.Active {
-			ended, err := eng.Ended(ctx, r.Name)
+			ended, err := k.engine.Ended(ctx, r.Name)
 			if err != nil {
 				return nil, err
 			}
@@ -111,60 +118,71 @@ func newestRuns(ctx context.Context, eng *tekton.Engine, most int, c overview.Ch
 
 func status(ctx context.Context, o *setup.Options, f statusFlags, names []string) error {
 	cfg := o.Glance()
-	choice := overview.Choose(names, members(cfg))
-	var snapshot state.Snapshot
-	var runs []overview.Run
-	var err error
-	if f.local {
-		snapshot, err = o.LocalState(ctx, f.state)
-	} else {
-		snapshot, runs, err = clusterState(ctx, o, cfg.Global, f.runs, choice)
-	}
+	choice := overview.Choose(names, overview.Members(cfg))
+	k, err := f.load(ctx, o, cfg.Global)
 	if err != nil {
 		return err
 	}
-	s, err := choice.Of(overview.Of(snapshot, runs))
+	k.warn(o)
+	runs, err := k.newestRuns(ctx, f.runs, choice)
 	if err != nil {
 		return err
 	}
-	switch f.output {
+	groups := map[string]string{}
+	for _, r := range cfg.Repositories {
+		groups[r.Name] = r.Group
+	}
+	all := overview.Of(k.snapshot, runs)
+	all.Units = overview.Units(k.snapshot, k.runs, overview.Results(k.past, k.runs), groups)
+	s, err := choice.Of(all)
+	if err != nil {
+		return err
+	}
+	switch f.output.Format {
 	case term.JSON, term.YAML:
-		return term.Encode(o.Out, s, f.output)
+		return term.Encode(o.Out, s, f.output.Format)
 	case term.Name:
 		return s.PrintNames(table(o, f))
 	}
-	heads := f.output == term.Wide || f.local || len(names) > 0
+	heads := f.output.Format == term.Wide || f.local || len(names) > 0
 	switch {
-	case snapshot.Epoch == "":
+	case k.snapshot.Epoch == "":
 		fmt.Fprintln(o.Err, "Nothing is remembered here: 'sentry watch' has not run yet, or with another namespace (-n), configuration or --state.")
 	case !heads:
 		defer fmt.Fprintf(o.Err, "Branches that are remembered: %d. They are shown with -o wide, or with the NAME of a repository.\n", len(s.Branches))
 	}
-	return s.Print(table(o, f), time.Now(), f.output == term.Wide, heads)
+	return s.Print(table(o, f), time.Now(), f.output.Format == term.Wide, heads)
 }
 
 func table(o *setup.Options, f statusFlags) *term.Table {
-	return &term.Table{Out: o.Out, NoHeaders: f.noHeaders, Colours: term.Colours(o.Out)}
+	return &term.Table{Out: o.Out, NoHeaders: f.noHeaders, Colours: f.colours}
 }
 
-// members returns the names of the groups' repositories, and at "" of those without a group.
-func members(cfg *config.Config) map[string][]string {
-	m := map[string][]string{}
-	for _, r := range cfg.Repositories {
-		m[r.Group] = append(m[r.Group], r.Name)
-	}
-	return m
-}
+// every is how often what is watched is shown again.
+const every = 2 * time.Second
 
-func clusterState(ctx context.Context, o *setup.Options, global config.Global, most int, c overview.Choice) (state.Snapshot, []overview.Run, error) {
-	cluster, runsIn, of, err := o.Where(global)
-	if err != nil {
-		return state.Snapshot{}, nil, err
+// redraw shows what a command writes to out, in place of what it wrote before, until ctx ends. The first failure ends it;
+// a later one is shown, since a server that is down for a moment is what one watches for.
+func redraw(ctx context.Context, out *io.Writer, every time.Duration, write func() error) error {
+	screen := *out
+	defer func() { *out = screen }()
+	for first := true; ; first = false {
+		var text bytes.Buffer
+		*out = &text
+		if err := write(); err != nil && (first || ctx.Err() != nil) {
+			return cmp.Or(ctx.Err(), err)
+		} else if err != nil {
+			fmt.Fprintln(term.Screen{Writer: &text}, err)
+		}
+		const home, clearLine, clearBelow = "\x1b[H", "\x1b[K", "\x1b[J"
+		page := home + strings.ReplaceAll(text.String(), "\n", clearLine+"\n") + clearBelow
+		if _, err := io.WriteString(screen, page); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+		}
 	}
-	snapshot, err := setup.ClusterStore(cluster, of).Load(ctx)
-	if err != nil {
-		return state.Snapshot{}, nil, err
-	}
-	newest, err := newestRuns(ctx, tekton.New(cluster, runsIn, of), most, c)
-	return snapshot, newest, err
 }

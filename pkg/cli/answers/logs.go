@@ -1,0 +1,128 @@
+package answers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/overview"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton/logs"
+	"github.com/tekton-sentry/sentry/pkg/result"
+)
+
+type logsFlags struct {
+	local  bool
+	run    string
+	follow bool
+	failed bool
+}
+
+func newLogs(o *setup.Options) *cobra.Command {
+	var f logsFlags
+	cmd := &cobra.Command{
+		Use:   "logs NAME",
+		Short: "Print what the newest run of a unit printed",
+		Long: `Print what the steps of a run printed, each line behind its task and step, as tkn does: of the
+newest run that concerns NAME, which is that of a unit, a group or a repository, or of the run
+that --run names.
+
+It reads the pods with your own rights, which have to include pods/log in the namespace of the
+runs. Where a pod is gone it prints the last lines that the history keeps, if there are any.`,
+		Example: `  sentry logs rag-service -n sentry --run-namespace sentry-runs
+  sentry logs ai-blueprints -f                 # until the run ends
+  sentry logs ai-blueprints --failed           # of the tasks that failed`,
+		Args: usage.Args(func(_ *cobra.Command, names []string) error {
+			if err := usage.SomeNames(names, false); err != nil || len(names) == 1 {
+				return err
+			}
+			return usage.Errorf("want one name, of which the newest run is meant")
+		}),
+		ValidArgsFunction: o.Offer(complete.Names),
+		RunE:              func(cmd *cobra.Command, names []string) error { return runLogs(cmd.Context(), o, f, names) },
+	}
+	cmd.Flags().BoolVar(&f.local, "local", false, "is refused, and says where such logs are")
+	_ = cmd.Flags().MarkHidden("local")
+	cmd.Flags().StringVar(&f.run, "run", "", "`name` of the run (default: the newest)")
+	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on until the run ends")
+	cmd.Flags().BoolVar(&f.failed, "failed", false, "only of the tasks that failed")
+	complete.Flag(cmd, "run", cobra.NoFileCompletions)
+	return cmd
+}
+
+func runLogs(ctx context.Context, o *setup.Options, f logsFlags, names []string) error {
+	if f.local {
+		return usage.Errorf("--local: no logs are kept on this machine, where 'sentry watch --local' prints what the commands do; " +
+			"the last lines of what failed: sentry history --local -o yaml")
+	}
+	cfg := o.Glance()
+	cluster, runsIn, of, err := o.Where(cfg.Global)
+	if err != nil {
+		return err
+	}
+	eng := tekton.New(cluster, runsIn, of)
+	runs, err := eng.Runs(ctx, nil)
+	if err != nil {
+		return err
+	}
+	past, gap := eng.History(ctx, "")
+	if gap != nil {
+		fmt.Fprintf(o.Err, "The lines that are kept of runs cannot be read: %v\n", gap)
+	}
+	choice := overview.Choose(names, overview.Members(cfg))
+	past = overview.Results(past, nil)
+	name, there := f.run, false
+	for _, r := range slices.Backward(runs) {
+		if f.run == "" && choice.Run(r.Name, r.Unit, overview.RefsOf(r.Trigger)) || r.Name == f.run {
+			name, there = r.Name, true
+			break
+		}
+	}
+	screen := term.Screen{Writer: o.Out}
+	i := slices.IndexFunc(past, func(p result.Result) bool {
+		return p.Name == name || name == "" && choice.Run(p.Name, p.Unit, overview.RefsIn(p))
+	})
+	switch {
+	case there:
+		reader := &logs.Reader{Cluster: cluster, Namespace: eng.Namespace(), Run: name, Follow: f.follow, Failed: f.failed, Out: screen}
+		if i >= 0 {
+			reader.Kept = func(task string) []string { return kept(past[i], task) }
+		}
+		return reader.Print(ctx)
+	case i >= 0:
+		return printKept(screen, past[i], f.failed)
+	case f.run != "":
+		return fmt.Errorf("there is no run %.80q, and the history has none either", f.run)
+	}
+	return fmt.Errorf("there is no run of %.80q, and the history has none either: why says 'sentry explain'", names[0])
+}
+
+// kept returns the last lines of a task that the history has.
+func kept(p result.Result, task string) []string {
+	for _, m := range p.Members {
+		if m.Task == task {
+			return m.Output
+		}
+	}
+	return nil
+}
+
+// printKept writes what the history has of a run that was deleted.
+func printKept(screen term.Screen, p result.Result, failed bool) error {
+	_, err := fmt.Fprintf(screen, "%s %s and was deleted; these are the last lines, where the history keeps them\n", p.Name, p.Verdict)
+	for _, m := range p.Members {
+		if failed && m.Verdict != result.Failed && m.Verdict != result.TimedOut {
+			continue
+		}
+		for _, line := range m.Output {
+			fmt.Fprintf(screen, "[%s] %s\n", m.Task, line)
+		}
+	}
+	return err
+}

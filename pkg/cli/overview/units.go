@@ -1,0 +1,184 @@
+package overview
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// Unit is how a unit stands.
+type Unit struct {
+	Unit     string    `json:"unit"`              // its label
+	Heads    []Ref     `json:"heads,omitempty"`   // that were acted upon last
+	Run      string    `json:"run,omitempty"`     // the newest
+	Verdict  string    `json:"verdict,omitempty"` // of that run; also active, and held back
+	Why      string    `json:"why,omitempty"`     // it did not succeed
+	Created  time.Time `json:"created,omitzero"`  // the run was
+	Seconds  int       `json:"seconds,omitempty"` // that it took
+	Skipped  []string  `json:"skipped,omitempty"` // deployments of it that did not begin
+	Problems []string  `json:"problems,omitempty"`
+}
+
+// What is said of a run that has no verdict yet.
+const (
+	active   = "active"
+	heldBack = "held back"
+)
+
+// Results returns how runs ended, newest first: what the history has, and of a run that is not in it yet what a list of
+// the runs, oldest first, tells.
+func Results(past []result.Result, runs []engine.Run) []result.Result {
+	known := make(map[string]bool, len(past))
+	for _, p := range past {
+		known[p.Name] = true
+	}
+	all := slices.Clone(past)
+	for _, r := range runs {
+		if r.Active || known[r.Name] {
+			continue
+		}
+		p := result.Result{
+			Name: r.Name, Unit: r.Unit, Created: r.Created.UTC(), Verdict: verdictOf(r), Reason: r.Reason,
+			Seen: r.Trigger.Seen, Manual: r.Trigger.Manual != "",
+		}
+		for _, ref := range RefsOf(r.Trigger) {
+			p.Refs = append(p.Refs, result.Ref{Ref: ref.Ref, SHA: ref.SHA})
+		}
+		all = append(all, p)
+	}
+	for i := range all {
+		if all[i].Verdict == "" { // an older Sentry remembered it
+			all[i].Verdict = result.OfReason(all[i].Reason)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b result.Result) int { return b.Created.Compare(a.Created) })
+	return all
+}
+
+// verdictOf returns how a run ended by what a list tells of it.
+func verdictOf(r engine.Run) result.Verdict {
+	if r.Succeeded {
+		return result.Succeeded
+	}
+	return result.OfReason(r.Reason)
+}
+
+// Units returns how each unit stands of which something is known, by label. groups are the groups of the repositories, as
+// far as they are known: a repository of which that is not known runs as its runs say.
+func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, groups map[string]string) []Unit {
+	units := map[string]*Unit{}
+	of := func(label string) *Unit {
+		if units[label] == nil {
+			units[label] = &Unit{Unit: label}
+		}
+		return units[label]
+	}
+	labels := map[repo.Ref]string{}
+	for _, p := range slices.Backward(results) {
+		for _, ref := range p.Refs {
+			labels[ref.Ref] = p.Unit
+		}
+		u := of(p.Unit)
+		u.Run, u.Verdict, u.Why, u.Created, u.Seconds, u.Skipped = p.Name, string(p.Verdict), p.Why, p.Created, p.Seconds, nil
+		for _, m := range p.Members {
+			if m.Verdict == result.Skipped {
+				u.Skipped = append(u.Skipped, m.Task)
+			}
+		}
+	}
+	for _, r := range runs {
+		for _, c := range r.Trigger.Refs {
+			labels[c.Ref] = r.Unit
+		}
+		if r.Active {
+			u := of(r.Unit)
+			u.Run, u.Verdict, u.Why, u.Created, u.Seconds, u.Skipped = r.Name, active, "", r.Created, 0, nil
+			if r.Pending {
+				u.Verdict = heldBack
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
+		r := snapshot.Repositories[name]
+		at := map[string]bool{}
+		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
+			b, ok := r.Branch(branch)
+			if !ok {
+				continue
+			}
+			ref := repo.Ref{Repository: name, Branch: branch}
+			label := cmp.Or(labels[ref], naming.RefLabel(ref))
+			if group, ok := groups[name]; ok && group != "" {
+				label = naming.GroupLabel(group)
+			} else if ok {
+				label = naming.RefLabel(ref)
+			}
+			at[label] = true
+			of(label).Heads = append(of(label).Heads, Ref{ref, b.SHA})
+		}
+		if r.Problem == nil {
+			continue
+		}
+		for label := range at {
+			of(label).Problems = append(of(label).Problems, r.Problem.Kind+" ("+name+")")
+		}
+	}
+	for label, p := range snapshot.Problems() {
+		of(label).Problems = append(of(label).Problems, p.Kind)
+	}
+	all := make([]Unit, 0, len(units))
+	for _, label := range slices.Sorted(maps.Keys(units)) {
+		all = append(all, *units[label])
+	}
+	return all
+}
+
+// printUnits writes a line for each unit.
+func (s Status) printUnits(t *term.Table, now time.Time, wide bool) error {
+	header := []string{"UNIT", "HEADS", "VERDICT", "AGE", "TOOK", "TROUBLE"}
+	if wide {
+		header = append(header, "RUN", "WHY")
+	}
+	rows := make([][]any, len(s.Units))
+	for i, u := range s.Units {
+		verdict := cmp.Or(u.Verdict, "-")
+		if n := len(u.Skipped); n > 0 {
+			verdict += "; skipped: " + strings.Join(u.Skipped, ",")
+		}
+		rows[i] = []any{u.Unit, Trigger(u.Heads), verdict, term.Age(now, u.Created), Took(u.Seconds), cmp.Or(strings.Join(u.Problems, ", "), "-")}
+		if wide {
+			rows[i] = append(rows[i], cmp.Or(u.Run, "-"), cmp.Or(u.Why, "-"))
+		}
+	}
+	return t.Print(header, rows, PaintVerdict)
+}
+
+// Took is a duration in a table; 0 is one that is not known.
+func Took(seconds int) string {
+	if seconds == 0 {
+		return "-"
+	}
+	return term.Age(time.Unix(int64(seconds), 0), time.Unix(0, 0))
+}
+
+// PaintVerdict colours the column VERDICT, which is the third one.
+func PaintVerdict(column int, verdict string) term.Colour {
+	switch {
+	case column != 2 || verdict == "-" || verdict == string(result.Superseded):
+		return term.None
+	case verdict == string(result.Succeeded):
+		return term.Green
+	case verdict == active || verdict == heldBack:
+		return term.Blue
+	}
+	return term.Red
+}

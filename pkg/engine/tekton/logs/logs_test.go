@@ -1,0 +1,123 @@
+package logs
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+)
+
+const tekton = "/apis/tekton.dev/v1/namespaces/test/"
+
+// cluster has the run r of three tasks: web, whose pod printed, api, whose pod is gone, and db, which got none.
+func cluster(t *testing.T) (*kubetest.Server, *Reader, *bytes.Buffer) {
+	server, c := kubetest.New(t)
+	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("False", "")})
+	for i, tt := range []struct{ task, pod, status, message string }{
+		{"web", "web-pod", "True", ""}, {"api", "api-pod", "False", "exit code 1"}, {"db", "", "False", "exceeded quota"},
+	} {
+		status := ended(tt.status, tt.message)
+		status["podName"] = tt.pod
+		status["taskSpec"] = kubetest.Object{"steps": []kubetest.Object{{"name": "clone"}, {"name": ""}}}
+		server.Put(tekton+"taskruns/r-"+tt.task, kubetest.Object{
+			"metadata": kubetest.Object{
+				"name": "r-" + tt.task, "creationTimestamp": fmt.Sprintf("2026-03-01T12:00:0%dZ", i),
+				"labels": kubetest.Object{labelPipelineRun: "r", labelPipelineTask: tt.task},
+			},
+			"status": status,
+		})
+	}
+	server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case !strings.HasSuffix(r.URL.Path, "/log"):
+			return false
+		case !strings.HasSuffix(r.URL.Path, "/pods/web-pod/log"):
+			kubetest.Refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, "pod not found")
+			return true
+		}
+		fmt.Fprintf(w, "one of %s\ntwo\n", r.URL.Query().Get("container"))
+		return true
+	}
+	var out bytes.Buffer
+	return server, &Reader{Cluster: c, Namespace: "test", Run: "r", Out: &out, Every: time.Millisecond}, &out
+}
+
+func ended(status, message string) kubetest.Object {
+	return kubetest.Object{"conditions": []kubetest.Object{{"type": "Succeeded", "status": status, "message": message}}}
+}
+
+const webLines = "[web : clone] one of step-clone\n[web : clone] two\n[web : unnamed-1] one of step-unnamed-1\n[web : unnamed-1] two\n"
+
+func TestPrint(t *testing.T) {
+	_, r, out := cluster(t)
+	r.Kept = func(task string) []string {
+		if task == "api" {
+			return []string{"make: *** no rule"}
+		}
+		return nil
+	}
+	const rest = "[api] its pod is gone; these are the last lines, which the history keeps\n[api] make: *** no rule\n" +
+		"[db] its pod is gone, or never was: exceeded quota\n"
+	if err := r.Print(t.Context()); err != nil || out.String() != webLines+rest {
+		t.Errorf("printed\n%swant\n%s; error %v", out, webLines+rest, err)
+	}
+	out.Reset()
+	r.Failed = true
+	if err := r.Print(t.Context()); err != nil || out.String() != rest {
+		t.Errorf("of what failed it printed\n%swant\n%s; error %v", out, rest, err)
+	}
+	r.Run = "none"
+	if err := r.Print(t.Context()); err == nil || !strings.Contains(err.Error(), "read PipelineRun test/none") {
+		t.Errorf("of a run that is not there: %v", err)
+	}
+}
+
+// A run that is followed is read until it has ended: a step that waits is waited for, a task that begins later is found.
+func TestFollow(t *testing.T) {
+	server, r, out := cluster(t)
+	r.Follow = true
+	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("Unknown", "")})
+	web := server.Get(tekton + "taskruns/r-web")
+	server.Put(tekton+"taskruns/r-web", nil)
+	prints := server.Fault
+	var lists, asked atomic.Int32
+	server.Fault = func(w http.ResponseWriter, req *http.Request) bool {
+		if strings.HasSuffix(req.URL.Path, "/taskruns") && lists.Add(1) == 3 {
+			server.Put(tekton+"taskruns/r-web", web)
+		}
+		if !strings.HasSuffix(req.URL.Path, "/web-pod/log") {
+			return prints(w, req)
+		}
+		switch n := asked.Add(1); {
+		case req.URL.Query().Get("follow") != "true":
+			t.Error("the log is not followed")
+		case n == 1:
+			kubetest.Refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "container step-clone is waiting to start: PodInitializing")
+			return true
+		case n == 3:
+			defer server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("True", "")})
+		}
+		return prints(w, req)
+	}
+	if err := r.Print(t.Context()); err != nil || !strings.HasSuffix(out.String(), webLines) {
+		t.Errorf("printed\n%swant at the end\n%s; error %v", out, webLines, err)
+	}
+}
+
+func TestLongLine(t *testing.T) {
+	var out bytes.Buffer
+	r := &Reader{Out: &out}
+	if err := r.lines(strings.NewReader(strings.Repeat("x", maxLine+1)+"\nend"), "web", "deploy"); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || lines[1] != "[web : deploy] x" || lines[2] != "[web : deploy] end" {
+		t.Errorf("a line that is too long became %d lines, the last ones %.100q", len(lines), lines[1:])
+	}
+}

@@ -1,0 +1,150 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// forecast is what the next cycle would do for a branch, if it saw what was observed.
+type forecast struct {
+	run   plan.Run
+	later bool // beyond what one cycle makes
+	wait  bool // its unit is busy
+}
+
+// foresee plans what the next cycle would do.
+func (e *Explainer) foresee(existing []plan.Existing) {
+	e.forecast = map[repo.Ref]forecast{}
+	key := naming.Key{}
+	if e.Key != nil {
+		key = *e.Key
+	}
+	p := plan.Make(plan.Input{Config: e.Config, Snapshot: e.known, Key: key, Observed: e.Observed, Now: e.Now})
+	for i, r := range p.Runs {
+		p.Runs[i] = r.After(existing) // as the loop does: a run that is active has the name of none that is due
+	}
+	p = p.Hold(e.active)
+	_, later := plan.Bound(p.Runs, plan.MaxNewRuns, nil)
+	add := func(runs []plan.Run, f forecast) {
+		for _, f.run = range runs {
+			for _, ref := range refsOf(f.run.Trigger) {
+				e.forecast[ref] = f
+			}
+		}
+	}
+	add(p.Runs, forecast{})
+	add(later, forecast{later: true})
+	add(p.Waiting, forecast{wait: true})
+}
+
+// next says what happens next: by what the host answers now, where it was asked.
+func (x *subject) next() {
+	if x.has(NotWatched) {
+		x.say(Statement{Kind: NothingDue}, "So nothing runs for it, whatever is pushed.")
+		return
+	}
+	o := x.observed(x.r.Name)
+	if o.Status == repo.Skipped {
+		x.nextLook()
+		return
+	}
+	if o.Err != nil {
+		x.say(Statement{Kind: NotReadable}, "%s cannot be read now: %v.", x.r.Name, o.Err)
+		x.nextLook()
+		return
+	}
+	head, there := o.Heads[x.ref.Branch]
+	if there {
+		x.say(Statement{Kind: Head, SHA: head}, "Its head is %s now.", head.Short())
+	} else {
+		x.say(Statement{Kind: NoHead}, "The host does not have the branch now.")
+	}
+	if f, due := x.forecast[x.ref]; due {
+		x.due(f, head)
+		return
+	}
+	_, remembered := x.known.Repositories[x.r.Name].Branch(x.ref.Branch)
+	switch {
+	case x.has(StateDamaged):
+		x.say(Statement{Kind: NothingDue}, "Nothing runs for %s until its entry in the state is mended, or deleted to record its heads anew.", x.r.Name)
+	case there && x.has(NeverSeen):
+		x.say(Statement{Kind: WouldRecord, SHA: head}, "The next cycle records %s, and runs nothing (on_first_seen: %s).", head.Short(), x.Config.Global.OnFirstSeen)
+	case !there && remembered:
+		x.say(Statement{Kind: WouldForget}, "Two good answers without it forget it; no run follows from that.")
+	case !there:
+		x.say(Statement{Kind: NothingDue}, "Once it is there, it is a new branch, and is deployed.")
+	case x.has(CannotBeRead):
+		x.say(Statement{Kind: NothingDue}, "The next cycle makes no run for it, as %s counts as unchanged.", x.r.Name)
+	default:
+		x.say(Statement{Kind: NothingDue, SHA: head}, "That is what was acted upon: nothing is due.")
+	}
+}
+
+// due says what becomes of a change that the next cycle would find.
+func (x *subject) due(f forecast, head repo.SHA) {
+	s := Statement{SHA: head}
+	what := fmt.Sprintf("A run of %s is due, with %d deployments", x.unit.Label, len(f.run.Members))
+	if len(f.run.Members) == 1 {
+		what = fmt.Sprintf("A run of %s is due", x.unit.Label)
+	}
+	if len(f.run.LeftOut) > 0 {
+		what += " and without " + list(f.run.LeftOut) + ", of which nothing is known"
+	}
+	behind, unknown := strings.Join(plan.Names(f.run.Behind), ", "), func(m plan.Member) bool { return x.news[m.Repository.Name] }
+	switch {
+	case slices.ContainsFunc(f.run.Members, unknown):
+		s.Kind = WouldLearn
+		x.say(s, "%s. The next cycle first remembers the run that the state does not know, and the one after that makes it.", what)
+	case f.wait:
+		s.Kind, s.Run = WouldWait, f.run.Behind[0].Name
+		x.say(s, "%s. It waits for the end of %s (on_busy: %s), and runs the newest commit then.", what, behind, x.group.OnBusy)
+	case f.later:
+		s.Kind = WouldDefer
+		x.say(s, "%s. More than %d of %s are, so that it may wait for a later cycle.", what, plan.MaxNewRuns, x.r.Name)
+	case len(f.run.Cancel) > 0:
+		s.Kind, s.Run = WouldCancel, f.run.Cancel[0]
+		x.say(s, "%s. The next cycle cancels %s (on_busy: %s), and it starts once that has ended.", what, behind, config.CancelOld)
+	case x.has(NoRunMade):
+		s.Kind = WouldRun
+		x.say(s, "%s, and the next cycle tries again to make it.", what)
+	default:
+		s.Kind = WouldRun
+		x.say(s, "%s: the next cycle makes it. If it does not come within two polling intervals, no 'sentry watch' is at work on this state.", what)
+	}
+}
+
+// nextLook says what comes next when it is not known what the host has.
+func (x *subject) nextLook() {
+	const kind = NextLook
+	look := fmt.Sprintf("'sentry watch' looks at it again within %s, or sooner where its host hints at a change", span(x.Config.PollingInterval))
+	if x.Config.Global.Sweep > x.Config.PollingInterval {
+		look = fmt.Sprintf("'sentry watch' asks its host for hints every %s and reads it within %s in any case", span(x.Config.PollingInterval), span(x.Config.Global.Sweep))
+	}
+	busy := ""
+	if active := x.active[x.unit.Label]; len(active) > 0 {
+		switch x.group.OnBusy {
+		case config.CancelOld:
+			busy = fmt.Sprintf(" A change would cancel %s first (on_busy: cancel).", active[0].Name)
+		case config.Queue:
+			busy = fmt.Sprintf(" A change would wait for the end of %s (on_busy: queue).", active[0].Name)
+		}
+	}
+	then := "deploys what differs from what was acted upon."
+	switch {
+	case x.has(StateDamaged):
+		then = "and nothing runs until the entry in the state is mended, or deleted to record its heads anew."
+	case x.has(NeverSeen) && x.Config.Global.OnFirstSeen == config.Record:
+		then = "records its heads and runs nothing for them (on_first_seen: record); later commits are deployed."
+	case x.has(NeverSeen):
+		then = "deploys its heads (on_first_seen: deploy)."
+	case x.has(NotRemembered, Forgotten):
+		then = "deploys it as a new branch once it is there."
+	}
+	x.say(Statement{Kind: kind}, "%s, and %s%s", look, strings.TrimPrefix(then, "and "), busy)
+}
