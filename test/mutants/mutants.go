@@ -371,4 +371,14 @@ var mutants = []mutant{
 		"if len(same) == 0 {", "if len(same) == 0 || true {",
 		"./pkg/cli/webhooks", "TestNoSecondWebhook",
 	},
+	{
+		"explain knows only what the state does", "pkg/explain/explain.go",
+		"e.known, e.news = plan.Recover(in.Snapshot, *in.Key, existing)", "e.known = in.Snapshot",
+		inModel, model,
+	},
+	{
+		"explain says that a run starts while its unit is busy", "pkg/explain/next.go",
+		"p = p.Hold(e.active)", "p = p.Hold(nil)",
+		inModel, model,
+	},
 }

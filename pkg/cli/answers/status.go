@@ -133,7 +133,7 @@ func status(ctx context.Context, o *setup.Options, f statusFlags, names []string
 		groups[r.Name] = r.Group
 	}
 	all := overview.Of(k.snapshot, runs)
-	all.Units = overview.Units(k.snapshot, k.runs, overview.Results(k.past, k.runs), groups)
+	all.Units = overview.Units(k.snapshot, k.runs, overview.Results(k.past, k.runs), groups, time.Now())
 	s, err := choice.Of(all)
 	if err != nil {
 		return err

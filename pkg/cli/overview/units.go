@@ -2,6 +2,7 @@ package overview
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/result/statistics"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -26,6 +28,8 @@ type Unit struct {
 	Seconds  int       `json:"seconds,omitempty"` // that it took
 	Skipped  []string  `json:"skipped,omitempty"` // deployments of it that did not begin
 	Problems []string  `json:"problems,omitempty"`
+	// Week is what the runs of the last seven days say in numbers, where there are any.
+	Week *statistics.Measures `json:"week,omitempty"`
 }
 
 // What is said of a run that has no verdict yet.
@@ -33,6 +37,9 @@ const (
 	active   = "active"
 	heldBack = "held back"
 )
+
+// week is the period of the numbers beside a unit.
+const week = "7d"
 
 // Results returns how runs ended, newest first: what the history has, and of a run that is not in it yet what a list of
 // the runs, oldest first, tells.
@@ -74,7 +81,7 @@ func verdictOf(r engine.Run) result.Verdict {
 
 // Units returns how each unit stands of which something is known, by label. groups are the groups of the repositories, as
 // far as they are known: a repository of which that is not known runs as its runs say.
-func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, groups map[string]string) []Unit {
+func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, groups map[string]string, now time.Time) []Unit {
 	units := map[string]*Unit{}
 	of := func(label string) *Unit {
 		if units[label] == nil {
@@ -132,6 +139,13 @@ func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, 
 			of(label).Problems = append(of(label).Problems, r.Problem.Kind+" ("+name+")")
 		}
 	}
+	for label, measures := range statistics.Of(results, now).Units {
+		for _, m := range measures {
+			if m.Period == week && m.Succeeded+m.Failed > 0 {
+				of(label).Week = &m
+			}
+		}
+	}
 	for label, p := range snapshot.Problems() {
 		of(label).Problems = append(of(label).Problems, p.Kind)
 	}
@@ -146,7 +160,7 @@ func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, 
 func (s Status) printUnits(t *term.Table, now time.Time, wide bool) error {
 	header := []string{"UNIT", "HEADS", "VERDICT", "AGE", "TOOK", "TROUBLE"}
 	if wide {
-		header = append(header, "RUN", "WHY")
+		header = append(header, "SUCCESS 7D", "MEDIAN 7D", "RUN", "WHY")
 	}
 	rows := make([][]any, len(s.Units))
 	for i, u := range s.Units {
@@ -156,7 +170,12 @@ func (s Status) printUnits(t *term.Table, now time.Time, wide bool) error {
 		}
 		rows[i] = []any{u.Unit, Trigger(u.Heads), verdict, term.Age(now, u.Created), Took(u.Seconds), cmp.Or(strings.Join(u.Problems, ", "), "-")}
 		if wide {
-			rows[i] = append(rows[i], cmp.Or(u.Run, "-"), cmp.Or(u.Why, "-"))
+			success, median := "-", "-"
+			if u.Week != nil {
+				success = fmt.Sprintf("%.0f%% of %d", 100**u.Week.SuccessRate, u.Week.Succeeded+u.Week.Failed)
+				median = Took(u.Week.Duration.Median)
+			}
+			rows[i] = append(rows[i], success, median, cmp.Or(u.Run, "-"), cmp.Or(u.Why, "-"))
 		}
 	}
 	return t.Print(header, rows, PaintVerdict)
