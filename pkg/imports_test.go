@@ -70,6 +70,7 @@ var mustNotLink = map[string][]string{
 	"pkg/githost/gitproto":             {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea"},
 	"pkg/githost/hosts":                {kubernetes, tekton, githost + "/poller"},
 	"pkg/cli/term":                     {module, kubernetes, tekton, "net/http"},
+	"pkg/cli/live":                     {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/cli/environ":                  {module, kubernetes, tekton, "net/http"},
 	"pkg/cli/overview":                 {kubernetes, tekton, "net/http"},
 	"pkg/cli/usage":                    {kubernetes, tekton, "net/http"},

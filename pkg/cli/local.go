@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/live"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
@@ -49,4 +52,19 @@ func leave(eng *local.Engine) error {
 		names[i] = r.Name
 	}
 	return errors.Join(err, fmt.Errorf("cut off, and deployed again by the next start: %s", strings.Join(names, ", ")))
+}
+
+// show puts each run on the board that is made, until it has ended.
+func (w *watching) show(ctx context.Context, events []event.Event) {
+	for _, e := range events {
+		created, ok := e.(event.RunCreated)
+		if !ok {
+			continue
+		}
+		past, _ := w.LocalHistory(ctx, w.flags.state) // it only tells what tasks take usually
+		usual := live.Usual(created.Run.Unit.Label, past)
+		go func() { // ends with the run, which the engine ends when it is closed
+			_, _ = w.machine.Follow(ctx, created.Run.Name, func(out engine.Outcome) { w.board.Show(out, usual) })
+		}()
+	}
 }

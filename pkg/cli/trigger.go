@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
@@ -22,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -30,6 +32,7 @@ type triggerFlags struct {
 	all    bool
 	branch string
 	follow bool
+	plain  bool
 	local  bool
 	state  string
 }
@@ -63,6 +66,7 @@ With --local the commands run on this machine, with its git and sh: to debug the
 	cmd.Flags().BoolVar(&f.all, "all", false, "deploy all repositories and groups")
 	cmd.Flags().StringVarP(&f.branch, "branch", "b", "", "branch to deploy (default: the first configured one)")
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "print progress until the run ends; exit with 1 when it failed")
+	cmd.Flags().BoolVar(&f.plain, "no-progress", false, "print lines alone: no progress that is redrawn on a terminal")
 	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster, and wait for their end")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` to take the previous SHAs from")
 	complete.Flag(cmd, "branch", o.Offer(complete.Branches))
@@ -79,6 +83,9 @@ func runTrigger(ctx context.Context, o *setup.Options, f triggerFlags, names []s
 	if f.state != "" && !f.local {
 		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
+	board := live.New(o.Out, f.plain || !f.follow && !f.local)
+	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
+	defer board.Start(ctx)()
 	cfg, log, err := o.Load(config.Options{})
 	if err != nil {
 		return err
@@ -104,20 +111,38 @@ func runTrigger(ctx context.Context, o *setup.Options, f triggerFlags, names []s
 		return err
 	}
 	var errs []error
-	var started []string
+	var started []plan.Run
 	for _, run := range runs {
 		if err := start(ctx, o, cfg, eng, log, run, f.local); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", run.Unit.Label, err))
 			continue
 		}
-		started = append(started, run.Name)
+		started = append(started, run)
 	}
-	for _, name := range started {
+	var past []result.Result
+	if board != nil && len(started) > 0 {
+		past = usualTimes(ctx, o, eng, f)
+	}
+	for _, run := range started {
 		if f.follow || f.local {
-			errs = append(errs, follow(ctx, o, eng, name, setup.LogsCommand(name, cfg.Global.RunsIn()), f.local))
+			usual := live.Usual(run.Unit.Label, past)
+			show := func(out engine.Outcome) { board.Show(out, usual) }
+			errs = append(errs, follow(ctx, o, eng, run.Name, setup.LogsCommand(run.Name, cfg.Global.RunsIn()), f.local, board != nil, show))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// usualTimes returns the history, for what tasks take usually; none where it cannot be read, as it only tells that.
+func usualTimes(ctx context.Context, o *setup.Options, eng followed, f triggerFlags) (past []result.Result) {
+	if f.local {
+		past, _ = o.LocalHistory(ctx, f.state)
+	} else if e, ok := eng.(interface {
+		History(ctx context.Context, unit string) ([]result.Result, error)
+	}); ok {
+		past, _ = e.History(ctx, "")
+	}
+	return past
 }
 
 // manualRuns plans the runs that `trigger` creates and `render` prints, with their QA revisions.
@@ -219,12 +244,14 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 	}
 }
 
-// follow prints each task's changes and the end of the run. On this machine the engine prints all that itself.
-func follow(ctx context.Context, o *setup.Options, eng followed, name, logs string, here bool) error {
+// follow prints each task's changes and the end of the run, and shows how it goes. On this machine the engine prints all
+// that itself. What works still is in what is shown, where that is seen.
+func follow(ctx context.Context, o *setup.Options, eng followed, name, logs string, here, seen bool, show func(engine.Outcome)) error {
 	last := map[string]string{}
 	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
+		show(out)
 		for _, t := range out.Tasks {
-			if line := progress(t); line != last[t.Name] && !here {
+			if line := progress(t); line != last[t.Name] && !here && !(seen && t.Result == engine.Running) {
 				last[t.Name] = line
 				fmt.Fprintf(term.Screen{Writer: o.Out}, "[%s] %s\n", t.Name, line)
 			}

@@ -38,7 +38,7 @@ func TestFollowTellsWhy(t *testing.T) {
 	}}
 	var out, log bytes.Buffer
 	o := &setup.Options{Streams: setup.Streams{Out: &out, Err: &log}}
-	if err := follow(t.Context(), o, eng, "web-1", "", false); err != nil {
+	if err := follow(t.Context(), o, eng, "web-1", "", false, false, func(engine.Outcome) {}); err != nil {
 		t.Fatal(err)
 	}
 	want := "[web] waits: " + quota + "\n" +

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -39,6 +40,7 @@ type watchFlags struct {
 	interval time.Duration
 	state    string
 	listen   string
+	plain    bool
 }
 
 func newWatch(o *setup.Options) *cobra.Command {
@@ -79,6 +81,7 @@ by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its vari
 	cmd.Flags().DurationVar(&f.interval, "interval", 0, "poll this often instead of polling_interval, down to 1s, for trials")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` (default: one for each configuration below ~/.local/state/sentry)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "take webhooks at this `address`, such as :8080, to look at once at what was pushed (default: nothing is listened to)")
+	cmd.Flags().BoolVar(&f.plain, "no-progress", false, "with --local: print lines alone, no progress that is redrawn on a terminal")
 	complete.Flag(cmd, "interval", cobra.NoFileCompletions)
 	complete.Flag(cmd, "listen", cobra.NoFileCompletions)
 	return cmd
@@ -94,13 +97,16 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	if f.listen != "" && f.once {
 		return usage.Errorf("--listen does not go with --once, which ends before a webhook could come")
 	}
+	board := live.New(o.Out, f.plain || !f.local)
+	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
+	defer board.Start(ctx)()
 	cfg, log, err := o.Load(config.Options{})
 	if err != nil {
 		return err
 	}
 	setup.LogWarnings(log, cfg)
 	network := transport.NewNetwork(cfg.Global)
-	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network)}
+	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board}
 	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
 	if f.local {
 		closed, refused := w.onMachine(ctx)
@@ -178,6 +184,7 @@ type watching struct {
 	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
 	hooks   *hook.Receiver // nil without --listen
+	board   *live.Board    // nil where nothing is redrawn
 	file    os.FileInfo    // the configuration file as it was last seen
 	ignored string         // the hash of its bytes of which the log said that they are not used
 }
@@ -224,6 +231,9 @@ func (w *watching) sinks() map[string]event.Sink {
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
+	}
+	if w.board != nil && w.machine != nil {
+		sinks["progress"] = w.show
 	}
 	if w.hooks != nil {
 		sinks["webhooks"] = w.hooks.Sink

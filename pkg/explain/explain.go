@@ -26,6 +26,7 @@ type Input struct {
 	Snapshot state.Snapshot
 	Runs     []engine.Run    // that the engine has, oldest first
 	Past     []result.Result // how runs ended, newest first
+	Here     bool            // the runs are on this machine, where none are listed
 	// Key is behind the names and signatures of runs. Without it, nil, runs are taken at their word: who asks need not
 	// be trusted with it.
 	Key *naming.Key
@@ -50,7 +51,7 @@ const (
 	NotRemembered  Kind = "not remembered"  // nothing is known of the branch
 	Recorded       Kind = "recorded"        // at the first sight of its repository
 	ActedUpon      Kind = "acted upon"      // by a run that is known
-	RunGone        Kind = "run gone"        // acted upon by a run of which nothing is left
+	RunGone        Kind = "run gone"        // acted upon by a run of which nothing is known any more, or yet
 	RunOrRecord    Kind = "run or record"   // one of the two: nothing tells which
 	NotYetLearned  Kind = "not yet learned" // a run exists that the state does not know
 	CutOff         Kind = "cut off"         // the run ended with the Sentry on this machine

@@ -139,6 +139,7 @@ func TestSituations(t *testing.T) {
 		}, []Kind{ActedUpon, Skipped, NextLook}, []string{"was skipped 42s after the run began: api failed before it."}},
 		{"deleted, and in the history", solo, func(in *Input) { in.ends(result.Succeeded, ""); in.Runs = nil }, []Kind{ActedUpon, Succeeded, NextLook}, []string{"by the run solo-2"}},
 		{"deleted, and nothing is left", solo, func(in *Input) { in.Runs = nil }, []Kind{RunGone, NextLook}, []string{"a run that was deleted since"}},
+		{"on this machine, and has not ended", solo, func(in *Input) { in.Runs, in.Here = nil, true }, []Kind{RunGone, NextLook}, []string{"works still, or was cut off when Sentry ended"}},
 		{"deleted, or recorded", solo, func(in *Input) {
 			in.Runs = nil
 			in.edit(func(r *state.Repository) { r.Floor = 2 })

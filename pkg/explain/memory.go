@@ -91,6 +91,9 @@ func (x *subject) remembered(entry state.Repository, b state.Branch) {
 	case b.N == 0:
 		s.Kind = Recorded
 		x.say(s, "%s was recorded at %s when %s was seen for the first time, %s. Nothing ran for that (on_first_seen: %s).", x.ref, b.SHA.Short(), x.r.Name, x.ago(b.Time), config.Record)
+	case b.N > entry.Floor && x.Here:
+		s.Kind = RunGone
+		x.say(s, "%s, by a run of whose end nothing is known: it works still, or was cut off when Sentry ended, and is deployed again by the next start then.", at)
 	case b.N > entry.Floor:
 		s.Kind = RunGone
 		x.say(s, "%s, by a run that was deleted since and that the history does not have any more.", at)

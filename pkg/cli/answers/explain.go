@@ -81,7 +81,7 @@ func runExplain(ctx context.Context, o *setup.Options, f explainFlags, names []s
 	k.warn(o)
 	in := explain.Input{Config: cfg, Snapshot: k.snapshot, Runs: k.runs, Past: k.past, Now: time.Now()}
 	if f.local {
-		in.Key = &naming.Key{}
+		in.Key, in.Here = &naming.Key{}, true
 	}
 	if f.ask {
 		in.Observed = observe(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), names)

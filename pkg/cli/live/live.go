@@ -34,6 +34,7 @@ type Board struct {
 	mu    sync.Mutex
 	runs  []shown // in the order in which they began
 	drawn []int   // columns of each line that is on the screen
+	over  bool
 }
 
 // shown is a run on the board.
@@ -105,7 +106,7 @@ func (b *Board) Start(ctx context.Context) (stop func()) {
 		ticking.Wait()
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.runs = nil
+		b.runs, b.over = nil, true
 		b.erase()
 	}
 }
@@ -124,6 +125,9 @@ func (b *Board) Show(out engine.Outcome, usual map[string]int) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.over {
+		return
+	}
 	b.erase()
 	i := slices.IndexFunc(b.runs, func(s shown) bool { return s.Name == out.Name })
 	switch {

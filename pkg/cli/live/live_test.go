@@ -102,6 +102,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	stop := b.Start(t.Context())
 	b.Show(outcome(false, engine.Task{Name: "web"}), nil)
 	stop()
+	b.Show(outcome(false, engine.Task{Name: "late"}), nil)
 	if got := s.shows(); got != "" {
 		t.Errorf("the screen still shows\n%s", got)
 	}
