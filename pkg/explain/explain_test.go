@@ -125,6 +125,10 @@ func TestSituations(t *testing.T) {
 		{"failed", solo, func(in *Input) { in.ends(result.Failed, "command 2 of 3 failed with exit code 1: make deploy") }, []Kind{ActedUpon, Failed, NextLook},
 			[]string{"The deployment failed 42s after the run began: command 2 of 3 failed with exit code 1: make deploy.", "not tried again by itself"}},
 		{"failed, and the history is not there", solo, func(in *Input) { in.Runs[0].Succeeded, in.Runs[0].Reason = false, "Failed" }, []Kind{ActedUpon, Failed, NextLook}, nil},
+		{"failed, after one that succeeded", solo, func(in *Input) {
+			in.branch(solo, state.Branch{SHA: sha("a"), N: 2, Time: now, Succeeded: sha("9")})
+			in.ends(result.Failed, "")
+		}, []Kind{ActedUpon, Failed, LastGood, NextLook}, []string{"The last commit of it whose deployment succeeded is 9999999."}},
 		{"cancelled", solo, func(in *Input) { in.ends(result.Cancelled, "") }, []Kind{ActedUpon, Cancelled, NextLook}, []string{"was cancelled 42s after"}},
 		{"cancelled, and the history is not there", solo, func(in *Input) { in.Runs[0].Succeeded, in.Runs[0].Reason = false, "CancelledRunFinally" }, []Kind{ActedUpon, Cancelled, NextLook}, nil},
 		{"timed out", solo, func(in *Input) { in.ends(result.TimedOut, "it took longer than 1m0s") }, []Kind{ActedUpon, TimedOut, NextLook}, []string{"timed out 42s after the run began: it took"}},

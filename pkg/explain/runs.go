@@ -61,6 +61,9 @@ func (x *subject) runs() {
 	case run.live != nil:
 		x.say(Statement{Kind: Kind(verdictOf(*run.live)), Run: run.name}, "The run %s (%s).", verdictOf(*run.live), orNone(run.live.Reason))
 	}
+	if b.Succeeded != "" && b.Succeeded != b.SHA {
+		x.say(Statement{Kind: LastGood, SHA: b.Succeeded}, "The last commit of it whose deployment succeeded is %s.", b.Succeeded.Short())
+	}
 	x.later(run, b.Time)
 }
 

@@ -3,6 +3,7 @@
 package overview
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,8 @@ type Branch struct {
 	SHA  repo.SHA  `json:"sha"`
 	Runs int       `json:"runs"` // that this branch triggered
 	Time time.Time `json:"time"` // when the SHA was acted upon
+	// Succeeded is the last SHA whose deployment succeeded; "" when none is known.
+	Succeeded repo.SHA `json:"succeeded,omitempty"`
 }
 
 // Problem is what keeps a repository or a unit from running.
@@ -91,7 +94,7 @@ func Of(snapshot state.Snapshot, runs []Run) Status {
 		r := snapshot.Repositories[name]
 		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
 			if b, ok := r.Branch(branch); ok {
-				s.Branches = append(s.Branches, Branch{repo.Ref{Repository: name, Branch: branch}, b.SHA, b.N, b.Time})
+				s.Branches = append(s.Branches, Branch{repo.Ref{Repository: name, Branch: branch}, b.SHA, b.N, b.Time, b.Succeeded})
 			}
 		}
 		if r.Problem != nil {
@@ -236,15 +239,19 @@ func (s Status) Print(t *term.Table, now time.Time, wide, heads bool) error {
 	if !heads {
 		return nil
 	}
+	header := []string{"REPOSITORY", "BRANCH", "SHA", "RUNS", "AGE"}
+	if wide {
+		header = append(header, "SUCCEEDED")
+	}
 	rows := make([][]any, len(s.Branches))
 	for i, b := range s.Branches {
-		sha := b.SHA.Short()
+		rows[i] = []any{b.Repository, b.Branch, b.SHA.Short(), b.Runs, term.Age(now, b.Time)}
 		if wide {
-			sha = string(b.SHA)
+			rows[i][2] = b.SHA
+			rows[i] = append(rows[i], cmp.Or(b.Succeeded, "-"))
 		}
-		rows[i] = []any{b.Repository, b.Branch, sha, b.Runs, term.Age(now, b.Time)}
 	}
-	return t.Print([]string{"REPOSITORY", "BRANCH", "SHA", "RUNS", "AGE"}, rows, nil)
+	return t.Print(header, rows, nil)
 }
 
 func (s Status) printRuns(t *term.Table, now time.Time, wide bool) error {
