@@ -65,7 +65,7 @@ const (
 	TimedOut       Kind = "timed out"
 	Superseded     Kind = "superseded"
 	Skipped        Kind = "skipped"
-	LastGood       Kind = "last good"        // the commit whose deployment succeeded last, where that is an earlier one
+	LastGood       Kind = "last good"       // the commit whose deployment succeeded last, where that is an earlier one
 	DeployedAlong  Kind = "deployed along"  // by a later run of its group, unchanged
 	NotAlong       Kind = "not along"       // a later run of its group was without it
 	RunByHand      Kind = "run by hand"     // a later run that somebody asked for
