@@ -82,7 +82,7 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		var log strings.Builder
-		tekton.New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&log, nil)), func(result.Result) {})
+		tekton.New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&log, nil)), strings.Clone, func(result.Result) {})
 		if log.Len() > 0 {
 			return errors.New(log.String())
 		}

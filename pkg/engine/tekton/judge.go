@@ -109,7 +109,13 @@ func (l *judging) resultOf(ctx context.Context, r listed) (result.Result, error)
 	if err != nil {
 		return result.Result{}, err
 	}
-	return generated.Result(out, r.run().Existing, r.Metadata.Annotations), nil
+	out, err = l.printed(ctx, out)
+	if err != nil && ctx.Err() == nil {
+		l.noLogs.Do(func() {
+			l.log.Warn("what commands printed cannot be read, so why they failed is not told in their words", "err", err)
+		})
+	}
+	return generated.Result(out, r.run().Existing, r.Metadata.Annotations).Redacted(l.hide), nil
 }
 
 // keep tells of the ends at once, and remembers them together: a start after a night may find a thousand.

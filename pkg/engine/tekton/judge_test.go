@@ -39,7 +39,7 @@ func TestATaskThatDoesNotEndHoldsUpNoOther(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		told := map[string]time.Duration{}
-		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.DiscardHandler), func(r result.Result) { told[r.Name] = time.Since(start) })
+		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.DiscardHandler), as, func(r result.Result) { told[r.Name] = time.Since(start) })
 		if len(told) != 21 || told["well"] > time.Second || told["stuck-00"] < taskGrace || told["stuck-19"] > taskGrace+10*time.Second {
 			t.Errorf("told after %v, want the run that is well at once, and the others after %s", told, taskGrace)
 		}
@@ -87,7 +87,7 @@ func TestSuperseded(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			e := New(c, "", instance.Instance{})
-			e.Ends(ctx, slog.New(slog.DiscardHandler), func(r result.Result) { got = r })
+			e.Ends(ctx, slog.New(slog.DiscardHandler), as, func(r result.Result) { got = r })
 			past, err := e.History(t.Context(), "")
 			if got.Verdict != want || err != nil || len(past) != 1 || past[0].Verdict != want {
 				t.Errorf("the verdict is %q, and %+v, %v in the history, want %q", got.Verdict, past, err, want)
