@@ -40,7 +40,7 @@ func (c *Check) needs() []right {
 	for _, verb := range []string{"get", "list", "watch", "create", "patch", "delete"} {
 		needs = append(needs, right{runs, verb, "tekton.dev", "pipelineruns", ""})
 	}
-	return append(needs, right{runs, "list", "tekton.dev", "taskruns", ""}, right{runs, "get", "", "pods/log", ""})
+	return append(needs, right{runs, "list", "tekton.dev", "taskruns", ""}, right{runs, "get", "", "pods/log", ""}, right{runs, "create", "", "events", ""})
 }
 
 // accounts checks the rights of Sentry, and those of the ServiceAccounts of the runs.

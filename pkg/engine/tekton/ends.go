@@ -14,6 +14,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/result"
@@ -42,8 +43,8 @@ type ends struct {
 	told func(result.Result)
 	hide func(line string) string
 
-	noLogs sync.Once
-	mu     sync.Mutex
+	noLogs, noEvents sync.Once
+	mu               sync.Mutex
 	// owed are the runs whose end was told and that are not marked, by name and UID: a name may come again.
 	owed map[string]*ended
 }
@@ -51,14 +52,15 @@ type ends struct {
 // ended is a run of whose end is told.
 type ended struct {
 	key     string
+	uid     types.UID
 	result  result.Result
 	told    bool
 	refused bool // it takes no mark, for good
 }
 
 // Ends tells how the instance's runs end, also those that people made under its labels, until ctx ends. It begins with
-// those of the last day that ended while nobody listened. A run whose end was told is in the history, and then marked on the
-// cluster: a Sentry that is killed in between tells it twice. Whoever may create PipelineRuns can make one of which it tells.
+// those of the last day that ended while nobody listened. A run whose end was told is in the history, has a Kubernetes
+// Event, and is marked then: a Sentry that is killed in between tells it twice. Whoever may create PipelineRuns can make one of which it tells.
 //
 // What commands printed goes through hide, which takes out what is secret.
 //

@@ -127,8 +127,9 @@ func TestEnds(t *testing.T) {
 			t.Errorf("told %q, want %q", l.told, want)
 		}
 		writes := l.server.Writes()
-		if len(writes) != 4 || writes[0] != "POST sentry-history" || !slices.Equal(slices.Sorted(slices.Values(writes[1:])), []string{"PATCH active", "PATCH again", "PATCH failed"}) {
-			t.Errorf("wrote %q, want the history once, and then a mark on each of which was told", writes)
+		want = []string{"PATCH active", "PATCH again", "PATCH failed", "POST active.sentry", "POST again.sentry", "POST failed.sentry"}
+		if len(writes) != 7 || writes[0] != "POST sentry-history" || !slices.Equal(slices.Sorted(slices.Values(writes[1:])), want) {
+			t.Errorf("wrote %q, want the history once, and then an Event and a mark of each of which was told", writes)
 		}
 		if l.lists != 1 || l.watched < 5 || l.watched > 13 || l.log.Len() > 0 {
 			t.Errorf("an hour took %d lists and %d watches, want one list and a watch every five to ten minutes\n%s", l.lists, l.watched, &l.log)

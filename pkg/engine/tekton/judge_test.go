@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
@@ -57,9 +60,10 @@ func TestManyEndsAtTheStart(t *testing.T) {
 		}, 10*time.Minute)
 		history, marks := 0, 0
 		for _, w := range l.server.Writes() {
-			if strings.HasSuffix(w, " sentry-history") {
+			switch {
+			case strings.HasSuffix(w, " sentry-history"):
 				history++
-			} else {
+			case strings.HasPrefix(w, "PATCH "):
 				marks++
 			}
 		}
@@ -106,11 +110,52 @@ func TestEndsWithoutAHistory(t *testing.T) {
 				"metadata": kubetest.Object{"name": "sentry-history"}, "data": kubetest.Object{"history.json": "{"},
 			})
 		}, time.Minute)
-		if writes := l.server.Writes(); len(l.told) != 1 || len(writes) != 1 || writes[0] != "PATCH a" {
+		if writes := l.server.Writes(); len(l.told) != 1 || !slices.Equal(writes, []string{"POST a.sentry", "PATCH a"}) {
 			t.Errorf("told %q, wrote %q, want the end of a run, and its mark", l.told, writes)
 		}
 		if !strings.Contains(l.log.String(), "cannot be written to the history") {
 			t.Errorf("the log does not say so:\n%s", &l.log)
+		}
+	})
+}
+
+// An Event on the run says how it ended, once however often that is told.
+func TestEventOfAnEnd(t *testing.T) {
+	s, c := kubetest.New(t)
+	e := New(c, "", instance.Instance{})
+	for range 2 {
+		if err := e.Record(t.Context(), result.Result{Name: "r", Verdict: result.TimedOut, Why: "web: it took an hour"}, "uid"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	event := s.Get("/api/v1/namespaces/test/events/r.sentry")
+	object := event["involvedObject"].(kubetest.Object)
+	if event["type"] != "Warning" || event["reason"] != "TimedOut" || event["message"] != "timed out: web: it took an hour" || object["uid"] != "uid" || object["kind"] != "PipelineRun" {
+		t.Errorf("the Event is %v", event)
+	}
+}
+
+// Whoever gives Sentry neither Events nor logs is told so once, and how runs end all the same.
+func TestEndsWithoutTheNewRights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, c := kubetest.NewPiped(t)
+		l := &listener{server: server}
+		for i := range 3 {
+			l.put(fmt.Sprint("r-", i), time.Hour, "True")
+		}
+		server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/events") {
+				refuse(http.StatusForbidden, metav1.StatusReasonForbidden)(w, r)
+				return true
+			}
+			return l.fault(w, r)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		told := 0
+		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), as, func(result.Result) { told++ })
+		if told != 3 || strings.Count(l.log.String(), "\n") != 1 || !strings.Contains(l.log.String(), "not Kubernetes Events") || strings.Count(fmt.Sprint(server.Writes()), "PATCH") != 3 {
+			t.Errorf("told %d, and the log says\n%s", told, &l.log)
 		}
 	})
 }

@@ -44,7 +44,7 @@ func (e *Engine) printed(ctx context.Context, out engine.Outcome) (engine.Outcom
 		if !ok || step == nil || tr.Status.PodName == "" {
 			continue
 		}
-		lines, logErr := e.lastLines(ctx, tr.Status.PodName, cmp.Or(step.Container, "step-"+step.Name))
+		lines, logErr := e.LastLines(ctx, tr.Status.PodName, cmp.Or(step.Container, "step-"+step.Name))
 		if apierrors.IsNotFound(logErr) {
 			continue
 		}
@@ -60,8 +60,8 @@ func (e *Engine) printed(ctx context.Context, out engine.Outcome) (engine.Outcom
 	return out, err
 }
 
-// lastLines returns the end of what the container printed.
-func (e *Engine) lastLines(ctx context.Context, pod, container string) ([]string, error) {
+// LastLines returns the end of what the container of a pod printed.
+func (e *Engine) LastLines(ctx context.Context, pod, container string) ([]string, error) {
 	text, err := e.cluster.Core.Get().Namespace(e.namespace).Resource("pods").Name(pod).SubResource("log").
 		Param("container", container).Param("tailLines", strconv.Itoa(lastLines)).Param("limitBytes", strconv.Itoa(lastBytes)).Do(ctx).Raw()
 	if err != nil {
