@@ -62,10 +62,11 @@ func (e *Engine) printed(ctx context.Context, out engine.Outcome) (engine.Outcom
 
 // LastLines returns the end of what the container of a pod printed.
 func (e *Engine) LastLines(ctx context.Context, pod, container string) ([]string, error) {
-	text, err := e.cluster.Core.Get().Namespace(e.namespace).Resource("pods").Name(pod).SubResource("log").
-		Param("container", container).Param("tailLines", strconv.Itoa(lastLines)).Param("limitBytes", strconv.Itoa(lastBytes)).Do(ctx).Raw()
+	answer := e.cluster.Core.Get().Namespace(e.namespace).Resource("pods").Name(pod).SubResource("log").
+		Param("container", container).Param("tailLines", strconv.Itoa(lastLines)).Param("limitBytes", strconv.Itoa(lastBytes)).Do(ctx)
+	text, err := answer.Raw()
 	if err != nil {
-		return nil, fmt.Errorf("read what %s/%s printed: %w", e.namespace, pod, kube.Explain(err))
+		return nil, fmt.Errorf("read what %s/%s printed: %w", e.namespace, pod, kube.Explain(answer.Error())) // which says more than that of Raw
 	}
 	trimmed := strings.TrimRight(string(text[:min(len(text), lastBytes)]), "\n")
 	if trimmed == "" {
