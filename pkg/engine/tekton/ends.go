@@ -87,16 +87,16 @@ func (e *Engine) Ends(ctx context.Context, log *slog.Logger, hide func(line stri
 
 // listen tells of the ends that there were, and then of each that comes. It calls well whenever the watch works.
 func (x *ends) listen(ctx context.Context, well func()) error {
-	runs, version, err := x.listAt(ctx, "")
+	runs, version, err := x.listAt(ctx, "", func(r *listed) bool {
+		return r.done() && !r.told() && time.Since(r.Metadata.CreationTimestamp) <= tellWithin
+	})
 	if err != nil {
 		return err
 	}
 	l, done := x.judge(ctx)
 	defer done()
 	for _, r := range runs {
-		if time.Since(r.Metadata.CreationTimestamp) <= tellWithin {
-			l.look(r)
-		}
+		l.look(r)
 	}
 	for {
 		if version, err = l.watch(l.ctx, version, well); err != nil {

@@ -29,13 +29,17 @@ type listener struct {
 	watches []func(w http.ResponseWriter, r *http.Request) // how each watch is answered, in their order; then silently
 	watched int
 	lists   int
-	refused string   // the run of which the API server takes no mark
-	told    []string // "run: reason"
+	asked   func(r *http.Request) // is called for each request; nil = none
+	refused string                // the run of which the API server takes no mark
+	told    []string              // "run: reason"
 	log     strings.Builder
 }
 
 func (l *listener) fault(w http.ResponseWriter, r *http.Request) bool {
 	query := r.URL.Query()
+	if l.asked != nil {
+		l.asked(r)
+	}
 	switch {
 	case l.refused != "" && r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/"+l.refused):
 		refuse(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)(w, r)

@@ -58,7 +58,7 @@ func (x *ends) judge(ctx context.Context) (l *judging, done func()) {
 func (l *judging) look(r listed) {
 	name := r.Metadata.Name
 	key := name + " " + string(r.Metadata.UID)
-	if r.Metadata.Annotations[pipelinerun.AnnotationTold] == name {
+	if r.told() {
 		delete(l.seen, key)
 		return
 	}

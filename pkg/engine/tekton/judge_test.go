@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,40 @@ func TestATaskThatDoesNotEndHoldsUpNoOther(t *testing.T) {
 		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.DiscardHandler), as, func(r result.Result) { told[r.Name] = time.Since(start) })
 		if len(told) != 21 || told["well"] > time.Second || told["stuck-00"] < taskGrace || told["stuck-19"] > taskGrace+10*time.Second {
 			t.Errorf("told after %v, want the run that is well at once, and the others after %s", told, taskGrace)
+		}
+	})
+}
+
+// What was told long ago costs nothing: an hour beside 10,000 finished runs is one list and some watches, no write, and hardly any
+// memory.
+func TestIdleBesideManyRuns(t *testing.T) {
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{}
+		var before, most uint64
+		l.asked = func(r *http.Request) {
+			if r.URL.Query().Get("continue") == "9950" || r.URL.Query().Get("watch") != "" { // the last page, or a watch
+				most = max(most, heap())
+			}
+		}
+		l.listen(t, func() {
+			for i := range 10_000 {
+				name := fmt.Sprintf("r-%05d", i)
+				l.put(name, time.Hour, "True")
+				l.annotate(name, name)
+			}
+			before = heap()
+		}, time.Hour)
+		if writes := l.server.Writes(); len(l.told) > 0 || len(writes) > 0 || l.lists != 200 {
+			t.Errorf("told %d, %d writes and %d pages of lists, want the one list of 200 pages", len(l.told), len(writes), l.lists)
+		}
+		if grown := int64(most) - int64(before); most == 0 || grown > 5<<20 {
+			t.Errorf("it takes %d KiB beside 10,000 runs, want less than 5 MiB", grown>>10)
 		}
 	})
 }
