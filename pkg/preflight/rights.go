@@ -40,7 +40,7 @@ func (c *Check) needs() []right {
 	for _, verb := range []string{"get", "list", "watch", "create", "patch", "delete"} {
 		needs = append(needs, right{runs, verb, "tekton.dev", "pipelineruns", ""})
 	}
-	return append(needs, right{runs, "list", "tekton.dev", "taskruns", ""})
+	return append(needs, right{runs, "list", "tekton.dev", "taskruns", ""}, right{runs, "get", "", "pods/log", ""}, right{runs, "create", "", "events", ""})
 }
 
 // accounts checks the rights of Sentry, and those of the ServiceAccounts of the runs.
@@ -134,7 +134,8 @@ func (c *Check) whoAmI(ctx context.Context) string {
 
 // may asks whether an account has a right. One's own rights everybody may ask for.
 func (c *Check) may(ctx context.Context, account, me string, r right) (bool, error) {
-	attributes := &authorizationv1.ResourceAttributes{Namespace: r.namespace, Verb: r.verb, Group: r.group, Resource: r.resource, Name: r.name}
+	resource, part, _ := strings.Cut(r.resource, "/") // as in pods/log
+	attributes := &authorizationv1.ResourceAttributes{Namespace: r.namespace, Verb: r.verb, Group: r.group, Resource: resource, Subresource: part, Name: r.name}
 	if account == me {
 		review := authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: attributes}}
 		review.APIVersion, review.Kind = "authorization.k8s.io/v1", "SelfSubjectAccessReview"

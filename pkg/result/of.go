@@ -174,6 +174,20 @@ func (r Result) why(message string) string {
 	return oneline.Of(message, maxWhy)
 }
 
+// Redacted returns the result with what hide leaves of each text that comes from a deployment.
+func (r Result) Redacted(hide func(string) string) Result {
+	r.Why = hide(r.Why)
+	r.Members = slices.Clone(r.Members)
+	for i, m := range r.Members {
+		m.Why, m.Command, m.Output = hide(m.Why), hide(m.Command), slices.Clone(m.Output)
+		for j := range m.Output {
+			m.Output[j] = hide(m.Output[j])
+		}
+		r.Members[i] = m
+	}
+	return r
+}
+
 // Tasks returns the names of the members of the verdict.
 func (r Result) Tasks(v Verdict) []string {
 	var names []string

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 // TestEndsAreTold kills a Sentry while a run of two members works, of which the first fails. The next Sentry tells how it
@@ -50,7 +53,7 @@ func TestEndsAreTold(t *testing.T) {
 		t.Helper()
 		await(t, 2*time.Minute, "the log to say "+what, func() (bool, string) { return strings.Contains(said(), what), said() })
 	}
-	const end = "[reason=Failed] [failed=web] [skipped=mail] [why="
+	const end = "[verdict=failed] [failed=web] [skipped=mail] [why="
 
 	kill := watch()
 	awaitSaid("first seen")
@@ -65,7 +68,7 @@ func TestEndsAreTold(t *testing.T) {
 
 	kill = watch()
 	awaitSaid("[run=" + first + "] " + end)
-	if !strings.Contains(said(), `exited with code 3`) {
+	if !strings.Contains(said(), `[why=web: command 1 of 1 failed with exit code 3: sleep 5; exit 3]`) {
 		t.Errorf("the log does not say why the member failed:\n%s", said())
 	}
 	await(t, time.Minute, "the mark on the run", func() (bool, string) {
@@ -73,6 +76,21 @@ func TestEndsAreTold(t *testing.T) {
 		return mark == first, mark
 	})
 	kill()
+	if said := kubectl(t, "-n", ns, "get", "events", "--field-selector", "source=sentry", "-o", "jsonpath={.items[*].reason} {.items[*].message}"); !strings.HasPrefix(said, "Failed failed: web: command 1 of 1") {
+		t.Errorf("the Events say %q, want one that the run failed, and why", said)
+	}
+	var past struct{ Runs []result.Result }
+	text := kubectl(t, "-n", ns, "get", "configmap", "sentry-history", "-o", `jsonpath={.data.history\.json}`)
+	if err := json.Unmarshal([]byte(text), &past); err != nil || len(past.Runs) != 1 || len(past.Runs[0].Members) != 2 {
+		t.Fatalf("the history is %s, %v, want the run with its members", text, err)
+	}
+	web, mail := past.Runs[0].Members[0], past.Runs[0].Members[1]
+	if web.Verdict != result.Failed || web.Exit != 3 || web.SHA == "" || web.QA == "" || len(web.Output) < 2 {
+		t.Errorf("the history has of the member that failed %+v", web)
+	}
+	if mail.Verdict != result.Skipped || mail.Why != "web, for which it waits, failed" {
+		t.Errorf("the history has of the member that was skipped %+v", mail)
+	}
 
 	kill = watch()
 	defer kill()

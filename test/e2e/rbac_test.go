@@ -13,6 +13,7 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -82,7 +83,7 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		var log strings.Builder
-		tekton.New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&log, nil)), func(result.Result) {})
+		tekton.New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&log, nil)), strings.Clone, func(result.Result) {})
 		if log.Len() > 0 {
 			return errors.New(log.String())
 		}
@@ -94,6 +95,16 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	},
 	"pipelineruns delete": func(ctx context.Context, c *kube.Cluster) error {
 		return tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)
+	},
+	"pods/log get": func(ctx context.Context, c *kube.Cluster) error {
+		_, err := tekton.New(c, "", instance.Instance{}).LastLines(ctx, "no-such-pod", "step-deploy")
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	},
+	"events create": func(ctx context.Context, c *kube.Cluster) error {
+		return tekton.New(c, "", instance.Instance{}).Record(ctx, result.Result{Name: "run", Verdict: result.Failed}, "")
 	},
 	"taskruns list": func(ctx context.Context, c *kube.Cluster) error {
 		return tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)
@@ -169,7 +180,7 @@ func TestEachRightOfThePollerIsNeeded(t *testing.T) {
 	for right := range uses {
 		t.Run(strings.ReplaceAll(right, " ", "-"), func(t *testing.T) {
 			t.Parallel()
-			p := newPoller(t, "sentry-rbac-"+strings.ReplaceAll(right, " ", "-"), role)
+			p := newPoller(t, "sentry-rbac-"+strings.NewReplacer(" ", "-", "/", "-").Replace(right), role)
 			with, without := p.account("with", ""), p.account("without", right)
 			if err := uses[right](t.Context(), without); err == nil || !strings.Contains(err.Error(), "forbidden") {
 				t.Errorf("without the right: %v, want forbidden", err)
@@ -183,7 +194,7 @@ func TestEachRightOfThePollerIsNeeded(t *testing.T) {
 		t.Parallel()
 		p := newPoller(t, "sentry-rbac-else", role)
 		p.account("with", "")
-		for _, right := range []string{"get secrets", "get secret/sentry-credentials", "create secrets", "update secret/sentry-credentials", "delete secret/sentry-key", "list configmaps", "get configmap/other", "update configmap/other", "update configmap/sentry-state-16", "delete configmap/sentry-state", "create pods", "get taskruns", "update pipelineruns"} {
+		for _, right := range []string{"get secrets", "get secret/sentry-credentials", "create secrets", "update secret/sentry-credentials", "delete secret/sentry-key", "list configmaps", "get configmap/other", "update configmap/other", "update configmap/sentry-state-16", "delete configmap/sentry-state", "create pods", "get pods", "list events", "get taskruns", "update pipelineruns"} {
 			out, err := command(t.Context(), "", "kubectl", append([]string{"auth", "can-i", "-n", p.ns, "--as", "system:serviceaccount:" + p.ns + ":with"}, strings.Fields(right)...)...)
 			if err == nil {
 				t.Errorf("the poller may %s: %s", right, out)

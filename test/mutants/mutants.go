@@ -327,6 +327,26 @@ var mutants = []mutant{
 		inTekton, "TestNothingIsDeletedThatIsNotRemembered",
 	},
 	{
+		"an ignored failure is none", "pkg/result/of.go",
+		"case has(engine.Failed, engine.Ignored):", "case has(engine.Failed):",
+		"./pkg/result", "TestVerdicts",
+	},
+	{
+		"a run whose end was told is not in the history", "pkg/engine/tekton/judge.go",
+		"l.history.Add(ctx, results);", "l.history.Add(ctx, results[:0]);",
+		inTekton, "TestSuperseded",
+	},
+	{
+		"a task that does not end holds up the others", "pkg/engine/tekton/judge.go",
+		"maxJudged  = 256", "maxJudged  = 1",
+		inTekton, "TestATaskThatDoesNotEndHoldsUpNoOther",
+	},
+	{
+		"what a run says it deploys is believed unsigned", "pkg/plan/pinned/pinned.go",
+		"return key.Signed(m.Signature,", "return m.Signature != \"\" || key.Signed(m.Signature,",
+		"./pkg/plan/pinned", "TestMembersAreReadAsTheyWereWritten",
+	},
+	{
 		"a cancelled run's finally tasks do not run", "pkg/engine/tekton/tekton.go",
 		"v1.PipelineRunSpecStatusCancelledRunFinally)", "v1.PipelineRunSpecStatusCancelled)",
 		inTekton, "TestCancel",

@@ -24,8 +24,14 @@ func (o *output) printf(format string, args ...any) {
 	fmt.Fprintf(o.w, format+"\n", args...)
 }
 
-// copy prints what r gives until it ends, each line after the prefix that `tkn pipelinerun logs` prints.
-func (o *output) copy(r io.Reader, task, step string) {
+// lastLines is how many lines of a step that failed are kept, and maxKept how many bytes of one.
+const (
+	lastLines = 10
+	maxKept   = 1 << 10
+)
+
+// copy prints what r gives until it ends, each line after the prefix that `tkn pipelinerun logs` prints. It returns the last ones.
+func (o *output) copy(r io.Reader, task, step string) (last []string) {
 	lines := bufio.NewReaderSize(r, maxLine)
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -34,9 +40,10 @@ func (o *output) copy(r io.Reader, task, step string) {
 				line = line[:n-1]
 			}
 			o.printf("[%s : %s] %s", task, step, line)
+			last = append(last[max(0, len(last)-lastLines+1):], string(line[:min(len(line), maxKept)]))
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return
+			return last
 		}
 	}
 }

@@ -19,7 +19,7 @@ func TestEndsAreVerdicts(t *testing.T) {
 	tr.Ended = func(r result.Result) { told = append(told, r) }
 	waiting := shell("b", "true")
 	waiting.RunAfter = []string{"a"}
-	tr.run(pipelineRun("failing", shell("a", "exit 3"), waiting))
+	tr.run(pipelineRun("failing", shell("a", "echo before; echo 'command 2 of 3 failed with exit code 3: make' >&2; exit 3"), waiting))
 	tr.create(pipelineRun("replaced", shell("a", "echo started; sleep 60")))
 	tr.prints("started")
 	if err := tr.Cancel(t.Context(), "replaced", "newer"); err != nil {
@@ -31,6 +31,9 @@ func TestEndsAreVerdicts(t *testing.T) {
 		t.Fatalf("told %+v, remembered %+v, want two runs each", told, remembered)
 	}
 	failing, replaced := told[0], told[1]
+	if a := failing.Members[0]; a.Why != "command 2 of 3 failed with exit code 3: make" || a.Command != "2 of 3: make" || a.Exit != 3 || !slices.Equal(a.Output[:1], []string{"before"}) {
+		t.Errorf("of the command that failed: %+v", a)
+	}
 	if failing.Verdict != result.Failed || !slices.Equal(failing.Tasks(result.Skipped), []string{"b"}) || failing.Members[1].Why != "a, for which it waits, failed" {
 		t.Errorf("of a failure: %+v", failing)
 	}

@@ -235,6 +235,10 @@ func (x *execution) finish(end ending) {
 	if t.failed() {
 		x.out.printf("[%s] %s: %s", t.Name, t.Result, t.Message)
 	}
+	if t.Result == engine.Failed || t.Result == engine.Ignored {
+		t.Printed(end.printed)
+		t.Exit = end.status
+	}
 }
 
 // end stops the running tasks of the kind, final or not.

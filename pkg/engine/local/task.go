@@ -34,6 +34,8 @@ func (s stopped) Error() string { return s.message }
 type ending struct {
 	task *task
 	stopped
+	status  int      // exit status of the step that failed
+	printed []string // its last lines
 }
 
 // runTask runs the steps of a task, one after the other, until one fails or ctx ends.
@@ -60,14 +62,16 @@ func (e *Engine) runTask(ctx context.Context, run string, pt v1.PipelineTask, pa
 		}
 	}()
 	for _, step := range spec.Steps {
-		status, err := 0, error(nil)
+		status, last, err := 0, []string(nil), error(nil)
 		if ctx.Err() == nil {
-			status, err = e.runStep(ctx, pt.Name, spec, step, box)
+			status, last, err = e.runStep(ctx, pt.Name, spec, step, box)
 		}
 		if err == nil && status == 0 && ctx.Err() == nil {
 			continue
 		}
-		return stepEnding(ctx, pt, step, status, err)
+		end := stepEnding(ctx, pt, step, status, err)
+		end.status, end.printed = status, last
+		return end
 	}
 	return ending{stopped: stopped{engine.Succeeded, "All Steps have completed executing"}}
 }
@@ -93,25 +97,26 @@ func stepEnding(ctx context.Context, pt v1.PipelineTask, step v1.Step, status in
 	return end
 }
 
-// runStep runs one step and returns its exit status.
-func (e *Engine) runStep(ctx context.Context, task string, spec v1.TaskSpec, step v1.Step, box sandbox.Sandbox) (int, error) {
+// runStep runs one step and returns its exit status, and the last lines that it printed.
+func (e *Engine) runStep(ctx context.Context, task string, spec v1.TaskSpec, step v1.Step, box sandbox.Sandbox) (status int, last []string, err error) {
 	script := step.Script
 	if !strings.HasPrefix(script, "#!") {
 		script = preamble + script
 	}
 	file := filepath.Join(box.Dir, "script")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	env, own := e.stepEnv(vars(spec, step), mountsOf(box, spec, step))
 	args := append(interpreter(script), file)
 	for _, a := range step.Args {
 		args = append(args, expand(a, own))
 	}
-	return sandbox.Process{
+	status, err = sandbox.Process{
 		Args: args, Env: append(env, box.Mark()), Dir: box.Dir, Grace: e.Grace,
-		Print: func(r io.Reader) { e.out.copy(r, task, step.Name) },
+		Print: func(r io.Reader) { last = e.out.copy(r, task, step.Name) },
 	}.Run(ctx)
+	return status, last, err
 }
 
 // interpreter returns what the script's first line names, with its argument: one at most, as for the kernel.

@@ -14,6 +14,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/result"
@@ -40,8 +41,10 @@ type ends struct {
 	*Engine
 	log  *slog.Logger
 	told func(result.Result)
+	hide func(line string) string
 
-	mu sync.Mutex
+	noLogs, noEvents sync.Once
+	mu               sync.Mutex
 	// owed are the runs whose end was told and that are not marked, by name and UID: a name may come again.
 	owed map[string]*ended
 }
@@ -49,18 +52,21 @@ type ends struct {
 // ended is a run of whose end is told.
 type ended struct {
 	key     string
+	uid     types.UID
 	result  result.Result
 	told    bool
 	refused bool // it takes no mark, for good
 }
 
 // Ends tells how the instance's runs end, also those that people made under its labels, until ctx ends. It begins with
-// those of the last day that ended while nobody listened. A run whose end was told is in the history, and then marked on the
-// cluster: a Sentry that is killed in between tells it twice. Whoever may create PipelineRuns can make one of which it tells.
+// those of the last day that ended while nobody listened. A run whose end was told is in the history, has a Kubernetes
+// Event, and is marked then: a Sentry that is killed in between tells it twice. Whoever may create PipelineRuns can make one of which it tells.
+//
+// What commands printed goes through hide, which takes out what is secret.
 //
 // One watch is all that an idle cluster costs. Trouble is logged as it begins and sat out.
-func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(result.Result)) {
-	x := &ends{Engine: e, log: log, told: told, owed: map[string]*ended{}}
+func (e *Engine) Ends(ctx context.Context, log *slog.Logger, hide func(line string) string, told func(result.Result)) {
+	x := &ends{Engine: e, log: log, told: told, hide: hide, owed: map[string]*ended{}}
 	wait, failing := minEndsPause, false
 	for ctx.Err() == nil {
 		err := x.listen(ctx, func() { wait, failing = minEndsPause, false })
@@ -81,16 +87,16 @@ func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(result.Re
 
 // listen tells of the ends that there were, and then of each that comes. It calls well whenever the watch works.
 func (x *ends) listen(ctx context.Context, well func()) error {
-	runs, version, err := x.listAt(ctx, "")
+	runs, version, err := x.listAt(ctx, "", func(r *listed) bool {
+		return r.done() && !r.told() && time.Since(r.Metadata.CreationTimestamp) <= tellWithin
+	})
 	if err != nil {
 		return err
 	}
 	l, done := x.judge(ctx)
 	defer done()
 	for _, r := range runs {
-		if time.Since(r.Metadata.CreationTimestamp) <= tellWithin {
-			l.look(r)
-		}
+		l.look(r)
 	}
 	for {
 		if version, err = l.watch(l.ctx, version, well); err != nil {

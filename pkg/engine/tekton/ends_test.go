@@ -20,19 +20,26 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
+// as hides nothing.
+func as(line string) string { return line }
+
 // listener is Ends at work beside an API server, on fake time.
 type listener struct {
 	server  *kubetest.Server
 	watches []func(w http.ResponseWriter, r *http.Request) // how each watch is answered, in their order; then silently
 	watched int
 	lists   int
-	refused string   // the run of which the API server takes no mark
-	told    []string // "run: reason"
+	asked   func(r *http.Request) // is called for each request; nil = none
+	refused string                // the run of which the API server takes no mark
+	told    []string              // "run: reason"
 	log     strings.Builder
 }
 
 func (l *listener) fault(w http.ResponseWriter, r *http.Request) bool {
 	query := r.URL.Query()
+	if l.asked != nil {
+		l.asked(r)
+	}
 	switch {
 	case l.refused != "" && r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/"+l.refused):
 		refuse(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)(w, r)
@@ -60,7 +67,7 @@ func (l *listener) listen(t *testing.T, prepare func(), forTime time.Duration) {
 	prepare()
 	ctx, cancel := context.WithTimeout(t.Context(), forTime)
 	defer cancel()
-	New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), func(r result.Result) {
+	New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), as, func(r result.Result) {
 		l.told = append(l.told, r.Unit+" "+r.Name+": "+r.Reason)
 	})
 	slices.Sort(l.told) // runs are looked at side by side
@@ -124,8 +131,9 @@ func TestEnds(t *testing.T) {
 			t.Errorf("told %q, want %q", l.told, want)
 		}
 		writes := l.server.Writes()
-		if len(writes) != 4 || writes[0] != "POST sentry-history" || !slices.Equal(slices.Sorted(slices.Values(writes[1:])), []string{"PATCH active", "PATCH again", "PATCH failed"}) {
-			t.Errorf("wrote %q, want the history once, and then a mark on each of which was told", writes)
+		want = []string{"PATCH active", "PATCH again", "PATCH failed", "POST active.sentry", "POST again.sentry", "POST failed.sentry"}
+		if len(writes) != 7 || writes[0] != "POST sentry-history" || !slices.Equal(slices.Sorted(slices.Values(writes[1:])), want) {
+			t.Errorf("wrote %q, want the history once, and then an Event and a mark of each of which was told", writes)
 		}
 		if l.lists != 1 || l.watched < 5 || l.watched > 13 || l.log.Len() > 0 {
 			t.Errorf("an hour took %d lists and %d watches, want one list and a watch every five to ten minutes\n%s", l.lists, l.watched, &l.log)

@@ -58,7 +58,7 @@ func (x *ends) judge(ctx context.Context) (l *judging, done func()) {
 func (l *judging) look(r listed) {
 	name := r.Metadata.Name
 	key := name + " " + string(r.Metadata.UID)
-	if r.Metadata.Annotations[pipelinerun.AnnotationTold] == name {
+	if r.told() {
 		delete(l.seen, key)
 		return
 	}
@@ -89,7 +89,7 @@ func (l *judging) look(r listed) {
 				l.fail(err)
 				return
 			}
-			e = &ended{key: key, result: res}
+			e = &ended{key: key, uid: r.Metadata.UID, result: res}
 		}
 		select {
 		case l.ended <- e:
@@ -109,7 +109,13 @@ func (l *judging) resultOf(ctx context.Context, r listed) (result.Result, error)
 	if err != nil {
 		return result.Result{}, err
 	}
-	return generated.Result(out, r.run().Existing, r.Metadata.Annotations), nil
+	out, err = l.printed(ctx, out)
+	if err != nil && ctx.Err() == nil {
+		l.noLogs.Do(func() {
+			l.log.Warn("what commands printed cannot be read, so why they failed is not told in their words", "err", err)
+		})
+	}
+	return generated.Result(out, r.run().Existing, r.Metadata.Annotations).Redacted(l.hide), nil
 }
 
 // keep tells of the ends at once, and remembers them together: a start after a night may find a thousand.
@@ -153,7 +159,7 @@ func (l *judging) tell(e *ended) {
 	l.owed[e.key] = e
 }
 
-// remember writes the runs into the history, and then marks them. A history that cannot be written, for good, keeps no run
+// remember writes the runs into the history, records each as an Event, and then marks it. A history that cannot be written, for good, keeps no run
 // from being marked: its deletion is what has to wait for the history.
 func (l *judging) remember(batch []*ended) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(l.ctx))
@@ -170,6 +176,12 @@ func (l *judging) remember(batch []*ended) {
 		l.log.Warn("the ends of runs cannot be written to the history", "runs", len(batch), "err", err)
 	}
 	for _, e := range batch {
+		if err := l.Record(ctx, e.result, e.uid); kube.IsTemporary(err) {
+			l.fail(err)
+			return
+		} else if err != nil {
+			l.noEvents.Do(func() { l.log.Warn("the ends of runs are not Kubernetes Events", "err", err) })
+		}
 		if err := l.mark(ctx, e.result.Name); kube.IsTemporary(err) {
 			l.fail(err)
 			return

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
@@ -39,9 +43,43 @@ func TestATaskThatDoesNotEndHoldsUpNoOther(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		told := map[string]time.Duration{}
-		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.DiscardHandler), func(r result.Result) { told[r.Name] = time.Since(start) })
+		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.DiscardHandler), as, func(r result.Result) { told[r.Name] = time.Since(start) })
 		if len(told) != 21 || told["well"] > time.Second || told["stuck-00"] < taskGrace || told["stuck-19"] > taskGrace+10*time.Second {
 			t.Errorf("told after %v, want the run that is well at once, and the others after %s", told, taskGrace)
+		}
+	})
+}
+
+// What was told long ago costs nothing: an hour beside 10,000 finished runs is one list and some watches, no write, and hardly any
+// memory.
+func TestIdleBesideManyRuns(t *testing.T) {
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{}
+		var before, most uint64
+		l.asked = func(r *http.Request) {
+			if r.URL.Query().Get("continue") == "9950" || r.URL.Query().Get("watch") != "" { // the last page, or a watch
+				most = max(most, heap())
+			}
+		}
+		l.listen(t, func() {
+			for i := range 10_000 {
+				name := fmt.Sprintf("r-%05d", i)
+				l.put(name, time.Hour, "True")
+				l.annotate(name, name)
+			}
+			before = heap()
+		}, time.Hour)
+		if writes := l.server.Writes(); len(l.told) > 0 || len(writes) > 0 || l.lists != 200 {
+			t.Errorf("told %d, %d writes and %d pages of lists, want the one list of 200 pages", len(l.told), len(writes), l.lists)
+		}
+		if grown := int64(most) - int64(before); most == 0 || grown > 5<<20 {
+			t.Errorf("it takes %d KiB beside 10,000 runs, want less than 5 MiB", grown>>10)
 		}
 	})
 }
@@ -57,9 +95,10 @@ func TestManyEndsAtTheStart(t *testing.T) {
 		}, 10*time.Minute)
 		history, marks := 0, 0
 		for _, w := range l.server.Writes() {
-			if strings.HasSuffix(w, " sentry-history") {
+			switch {
+			case strings.HasSuffix(w, " sentry-history"):
 				history++
-			} else {
+			case strings.HasPrefix(w, "PATCH "):
 				marks++
 			}
 		}
@@ -87,7 +126,7 @@ func TestSuperseded(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			e := New(c, "", instance.Instance{})
-			e.Ends(ctx, slog.New(slog.DiscardHandler), func(r result.Result) { got = r })
+			e.Ends(ctx, slog.New(slog.DiscardHandler), as, func(r result.Result) { got = r })
 			past, err := e.History(t.Context(), "")
 			if got.Verdict != want || err != nil || len(past) != 1 || past[0].Verdict != want {
 				t.Errorf("the verdict is %q, and %+v, %v in the history, want %q", got.Verdict, past, err, want)
@@ -106,11 +145,52 @@ func TestEndsWithoutAHistory(t *testing.T) {
 				"metadata": kubetest.Object{"name": "sentry-history"}, "data": kubetest.Object{"history.json": "{"},
 			})
 		}, time.Minute)
-		if writes := l.server.Writes(); len(l.told) != 1 || len(writes) != 1 || writes[0] != "PATCH a" {
+		if writes := l.server.Writes(); len(l.told) != 1 || !slices.Equal(writes, []string{"POST a.sentry", "PATCH a"}) {
 			t.Errorf("told %q, wrote %q, want the end of a run, and its mark", l.told, writes)
 		}
 		if !strings.Contains(l.log.String(), "cannot be written to the history") {
 			t.Errorf("the log does not say so:\n%s", &l.log)
+		}
+	})
+}
+
+// An Event on the run says how it ended, once however often that is told.
+func TestEventOfAnEnd(t *testing.T) {
+	s, c := kubetest.New(t)
+	e := New(c, "", instance.Instance{})
+	for range 2 {
+		if err := e.Record(t.Context(), result.Result{Name: "r", Verdict: result.TimedOut, Why: "web: it took an hour"}, "uid"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	event := s.Get("/api/v1/namespaces/test/events/r.sentry")
+	object := event["involvedObject"].(kubetest.Object)
+	if event["type"] != "Warning" || event["reason"] != "TimedOut" || event["message"] != "timed out: web: it took an hour" || object["uid"] != "uid" || object["kind"] != "PipelineRun" {
+		t.Errorf("the Event is %v", event)
+	}
+}
+
+// Whoever gives Sentry neither Events nor logs is told so once, and how runs end all the same.
+func TestEndsWithoutTheNewRights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, c := kubetest.NewPiped(t)
+		l := &listener{server: server}
+		for i := range 3 {
+			l.put(fmt.Sprint("r-", i), time.Hour, "True")
+		}
+		server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/events") {
+				refuse(http.StatusForbidden, metav1.StatusReasonForbidden)(w, r)
+				return true
+			}
+			return l.fault(w, r)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		told := 0
+		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), as, func(result.Result) { told++ })
+		if told != 3 || strings.Count(l.log.String(), "\n") != 1 || !strings.Contains(l.log.String(), "not Kubernetes Events") || strings.Count(fmt.Sprint(server.Writes()), "PATCH") != 3 {
+			t.Errorf("told %d, and the log says\n%s", told, &l.log)
 		}
 	})
 }

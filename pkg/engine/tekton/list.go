@@ -93,6 +93,11 @@ func (r *listed) run() engine.Run {
 	}
 }
 
+// told reports whether Sentry has told how the run ended. Who runs one again copies its annotations.
+func (r *listed) told() bool {
+	return r.Metadata.Annotations[pipelinerun.AnnotationTold] == r.Metadata.Name
+}
+
 // pending reports whether somebody holds the run back: its spec.status is PipelineRunPending.
 func (r *listed) pending() bool { return r.end().Reason == v1.PipelineRunReasonPending.String() }
 
@@ -118,13 +123,14 @@ func (e *Engine) owns(r *listed) bool {
 
 // list returns the instance's PipelineRuns that match the selector, oldest first.
 func (e *Engine) list(ctx context.Context, selector string) ([]listed, error) {
-	runs, _, err := e.listAt(ctx, selector)
+	runs, _, err := e.listAt(ctx, selector, func(*listed) bool { return true })
 	return runs, err
 }
 
-// listAt is list, and returns the resourceVersion of the list, from which a watch goes on.
-func (e *Engine) listAt(ctx context.Context, selector string) (runs []listed, version string, err error) {
-	options := metav1.ListOptions{LabelSelector: e.selector(selector), Limit: pageSize}
+// listAt is list of the runs that are wanted, and returns the resourceVersion of the list, from which a watch goes on. It holds one
+// page of the others.
+func (e *Engine) listAt(ctx context.Context, selector string, want func(*listed) bool) (runs []listed, version string, err error) {
+	options, seen := metav1.ListOptions{LabelSelector: e.selector(selector), Limit: pageSize}, 0
 	for {
 		page, err := e.page(ctx, options, asTable)
 		if errors.Is(err, errColumns) { // somebody changed the CustomResourceDefinition
@@ -135,15 +141,15 @@ func (e *Engine) listAt(ctx context.Context, selector string) (runs []listed, ve
 		}
 		version = page.version
 		for _, r := range page.runs {
-			if e.owns(&r) {
+			if seen++; e.owns(&r) && want(&r) {
 				runs = append(runs, r)
 			}
 		}
 		if page.next == "" {
 			break
 		}
-		if page.next == options.Continue || len(runs) > maxListed {
-			return nil, "", fmt.Errorf("list PipelineRuns in %s: the list does not end after %d runs", e.namespace, len(runs))
+		if page.next == options.Continue || seen > maxListed {
+			return nil, "", fmt.Errorf("list PipelineRuns in %s: the list does not end after %d runs", e.namespace, seen)
 		}
 		options.Continue = page.next
 	}

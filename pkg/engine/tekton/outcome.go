@@ -43,7 +43,15 @@ const (
 // Follow calls progress for each change of the run that it sees, and returns when the run and its tasks have
 // finished. Trouble that may go away is sat out for some minutes, since the run goes on meanwhile.
 func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
-	return e.follow(ctx, name, e.outcome, progress)
+	out, err := e.follow(ctx, name, e.outcome, progress)
+	if err != nil {
+		return out, err
+	}
+	// Whoever follows may lack the right to read what pods print, or they are gone: the outcome is true without.
+	if out, err = e.printed(ctx, out); err == nil {
+		progress(out)
+	}
+	return out, nil
 }
 
 // read reads a run and its TaskRuns.
@@ -199,17 +207,6 @@ func obstacle(c *apis.Condition) string {
 	return c.Reason + ": " + c.Message
 }
 
-// held returns what kept a step of a TaskRun that failed from starting, such as a Secret that is not there: the TaskRun's own
-// words do not name it.
-func held(tr *v1.TaskRun) string {
-	for _, step := range tr.Status.Steps {
-		if w := step.Waiting; w != nil && w.Message != "" && tr.Status.GetCondition(apis.ConditionSucceeded).IsFalse() {
-			return fmt.Sprintf(": step %s: %s", step.Name, w.Message)
-		}
-	}
-	return ""
-}
-
 func taskOf(name string, tr *v1.TaskRun) engine.Task {
 	task := engine.Task{Name: name, Result: engine.Running}
 	if tr.Status.StartTime != nil {
@@ -223,7 +220,7 @@ func taskOf(name string, tr *v1.TaskRun) engine.Task {
 		task.Message = obstacle(c)
 		return task
 	}
-	task.Message = c.Message + held(tr)
+	task.Message = whyOf(tr, c)
 	byPipelineTimeout := tr.Spec.StatusMessage == v1.TaskRunCancelledByPipelineTimeoutMsg
 	switch {
 	case c.Reason == string(v1.TaskRunReasonFailureIgnored):
