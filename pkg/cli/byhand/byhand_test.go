@@ -1,4 +1,4 @@
-package cli
+package byhand
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 // told is an engine that tells how a run goes.
 type told struct {
-	followed
+	Engine
 	tasks []engine.Task
 }
 
@@ -38,7 +38,7 @@ func TestFollowTellsWhy(t *testing.T) {
 	}}
 	var out, log bytes.Buffer
 	o := &setup.Options{Streams: setup.Streams{Out: &out, Err: &log}}
-	if err := follow(t.Context(), o, eng, "web-1", "", false); err != nil {
+	if err := Follow(t.Context(), o, eng, "web-1", "", false); err != nil {
 		t.Fatal(err)
 	}
 	want := "[web] waits: " + quota + "\n" +
