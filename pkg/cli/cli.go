@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/answers"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/first"
+	"github.com/tekton-sentry/sentry/pkg/cli/operate"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
@@ -111,6 +112,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	}
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newVersion(o))
 	root.AddCommand(answers.Commands(o)...)
+	root.AddCommand(operate.Commands(o)...)
 	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.Load, Options: o.Reading, Connect: o.Connect})...)
 	root.AddCommand(webhooks.Command(o))
 	complete.Common(root, func() []string { return kube.Contexts(o.Kubeconfig) })

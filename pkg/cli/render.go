@@ -68,7 +68,7 @@ func runRender(ctx context.Context, o *setup.Options, f renderFlags, names []str
 			imagine.LogPlaceholders(log, cfg, runs)
 		}
 	} else {
-		runs, err = manualRuns(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), nil, log, names, f.branch, "")
+		runs, err = manualRuns(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), nil, log, wanted{names: names, branch: f.branch}, "")
 	}
 	if err != nil {
 		return err

@@ -6,24 +6,20 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/byhand"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
-	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
-	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
-	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -31,6 +27,7 @@ import (
 type triggerFlags struct {
 	all    bool
 	branch string
+	sha    string
 	follow bool
 	plain  bool
 	local  bool
@@ -57,6 +54,7 @@ With --local the commands run on this machine, with its git and sh: to debug the
 		Example: `  sentry trigger rag-service                   # its first configured branch
   sentry trigger rag-service --branch dev-x --follow
   sentry trigger rag-service.dev-x             # the same branch, as the unit that it is
+  sentry trigger rag-service --sha "$(git rev-parse HEAD~1)"
   sentry trigger ai-blueprints --local         # a whole group, here
   sentry trigger --all                         # everything`,
 		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, f.all) }),
@@ -65,23 +63,22 @@ With --local the commands run on this machine, with its git and sh: to debug the
 	}
 	cmd.Flags().BoolVar(&f.all, "all", false, "deploy all repositories and groups")
 	cmd.Flags().StringVarP(&f.branch, "branch", "b", "", "branch to deploy (default: the first configured one)")
+	cmd.Flags().StringVar(&f.sha, "sha", "", "`commit` of the one repository to deploy, in full (default: the head of the branch)")
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "print progress until the run ends; exit with 1 when it failed")
 	cmd.Flags().BoolVar(&f.plain, "no-progress", false, "print lines alone: no progress that is redrawn on a terminal")
 	cmd.Flags().BoolVar(&f.local, "local", false, "run the commands on this machine instead of in a cluster, and wait for their end")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` to take the previous SHAs from")
 	complete.Flag(cmd, "branch", o.Offer(complete.Branches))
+	complete.Flag(cmd, "sha", cobra.NoFileCompletions)
 	return cmd
-}
-
-// followed is an engine that can tell how its runs go.
-type followed interface {
-	watch.Engine
-	Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error)
 }
 
 func runTrigger(ctx context.Context, o *setup.Options, f triggerFlags, names []string) (err error) {
 	if f.state != "" && !f.local {
 		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
+	}
+	if err := checkSHA(f.sha, names); err != nil {
+		return err
 	}
 	board := live.New(o.Out, f.plain || !f.follow && !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
@@ -94,59 +91,53 @@ func runTrigger(ctx context.Context, o *setup.Options, f triggerFlags, names []s
 	if err := plan.CheckNames(cfg, names); err != nil {
 		return err
 	}
-	var eng followed
-	var store watch.Store
-	if f.local {
-		machine, states, failed := o.OnMachine(ctx, cfg, f.state, log)
-		if failed != nil {
-			return failed
-		}
-		defer func() { err = errors.Join(err, machine.Close()) }()
-		eng, store = machine, states
-	} else if _, eng, store, err = o.OnCluster(cfg); err != nil {
+	at := &byhand.Place{Local: f.local, State: f.state}
+	if err := at.Open(ctx, o, cfg, log); err != nil {
 		return err
 	}
-	runs, err := manualRuns(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), store, log, names, f.branch, setup.Word())
+	defer func() { err = errors.Join(err, at.Close()) }()
+	runs, err := manualRuns(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), at.Store, log, wanted{names, f.branch, repo.SHA(f.sha)}, setup.Word())
 	if err != nil {
 		return err
 	}
 	var errs []error
 	var started []plan.Run
 	for _, run := range runs {
-		if err := start(ctx, o, cfg, eng, log, run, f.local); err != nil {
+		if err := byhand.Start(ctx, o, cfg, at.Engine, log, run, f.local); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", run.Unit.Label, err))
 			continue
 		}
 		started = append(started, run)
 	}
-	var past []result.Result
-	if board != nil && len(started) > 0 {
-		past = usualTimes(ctx, o, eng, f)
-	}
-	for _, run := range started {
-		if f.follow || f.local {
-			usual := live.Usual(run.Unit.Label, past)
-			show := func(out engine.Outcome) { board.Show(out, usual) }
-			errs = append(errs, follow(ctx, o, eng, run.Name, setup.LogsCommand(run.Name, cfg.Global.RunsIn()), f.local, board != nil, show))
-		}
+	if f.follow || f.local {
+		errs = append(errs, byhand.Follow(ctx, o, at, board, started, cfg.Global.RunsIn()))
 	}
 	return errors.Join(errs...)
 }
 
-// usualTimes returns the history, for what tasks take usually; none where it cannot be read, as it only tells that.
-func usualTimes(ctx context.Context, o *setup.Options, eng followed, f triggerFlags) (past []result.Result) {
-	if f.local {
-		past, _ = o.LocalHistory(ctx, f.state)
-	} else if e, ok := eng.(interface {
-		History(ctx context.Context, unit string) ([]result.Result, error)
-	}); ok {
-		past, _ = e.History(ctx, "")
+// checkSHA checks the commit that was asked for of the named.
+func checkSHA(sha string, names []string) error {
+	if sha == "" {
+		return nil
 	}
-	return past
+	if len(names) != 1 {
+		return usage.Errorf("--sha is a commit of one repository: name that one")
+	}
+	if _, err := repo.ParseSHA(sha); err != nil {
+		return usage.Errorf("--sha %.80q: %w; want all of its 40 or 64 digits", sha, err)
+	}
+	return nil
+}
+
+// wanted is what is asked for by hand.
+type wanted struct {
+	names  []string
+	branch string   // "" = the first configured one of each
+	sha    repo.SHA // "" = the heads
 }
 
 // manualRuns plans the runs that `trigger` creates and `render` prints, with their QA revisions.
-func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, store watch.Store, log *slog.Logger, names []string, branch, word string) ([]plan.Run, error) {
+func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, store watch.Store, log *slog.Logger, asked wanted, word string) ([]plan.Run, error) {
 	snapshot := state.Snapshot{}
 	if store != nil {
 		var err error
@@ -160,12 +151,12 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, s
 	var index []int
 	for i, r := range cfg.Repositories {
 		observed[i].Status = repo.Pending
-		branches, asked := plan.Asked(&r, names)
-		if !asked {
+		branches, ok := plan.Asked(&r, asked.names)
+		if !ok {
 			continue
 		}
-		if branch != "" {
-			branches = append(branches, branch)
+		if asked.branch != "" {
+			branches = append(branches, asked.branch)
 		}
 		m := r.Monitor
 		m.Branches = slices.Clone(m.Branches)
@@ -178,9 +169,18 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, s
 	for i, o := range hosts.Heads(ctx, want) {
 		observed[index[i]] = plan.Watched(o)
 	}
-	runs, err := plan.Manual(plan.Input{Config: cfg, Snapshot: snapshot, Observed: observed, Now: time.Now()}, names, branch, word)
+	in := plan.Input{Config: cfg, Snapshot: snapshot, Observed: observed, Now: time.Now()}
+	runs, err := plan.Manual(in, asked.names, asked.branch, word)
 	if err != nil {
 		return nil, err
+	}
+	if asked.sha != "" {
+		if len(runs) != 1 || len(runs[0].Members) != 1 {
+			return nil, usage.Errorf("--sha is a commit of one repository, and %.80q is several: name one of them", asked.names[0])
+		}
+		m := runs[0].Members[0]
+		m.SHA, m.Changed = asked.sha, asked.sha != m.Previous
+		runs[0] = plan.ByHand(in, []plan.Member{m}, word)
 	}
 	errs := make([]error, len(runs))
 	for i := range runs {
@@ -190,101 +190,4 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, s
 		return nil, err
 	}
 	return runs, nil
-}
-
-// start creates one run, as on_busy says.
-func start(ctx context.Context, o *setup.Options, cfg *config.Config, eng followed, log *slog.Logger, run plan.Run, here bool) error {
-	if err := makeWay(ctx, eng, log, run); err != nil {
-		return err
-	}
-	if _, err := eng.Create(ctx, cfg, run); err != nil {
-		return err
-	}
-	if !here {
-		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, setup.LogsCommand(run.Name, cfg.Global.RunsIn()))
-	}
-	return nil
-}
-
-// makeWay returns when the unit has no active run that on_busy forbids beside the new one.
-func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.Run) error {
-	if run.Group.OnBusy == config.StartAtOnce {
-		return nil
-	}
-	cancelled := map[string]bool{}
-	for {
-		runs, err := eng.Runs(ctx, []string{run.Unit.Label})
-		if err != nil {
-			return err
-		}
-		// Also those that are held back: who asks for a run by hand is told what stands in its way.
-		busy := plan.Names(plan.ActiveOf(engine.Existing(runs), func(plan.Existing) bool { return true })[run.Unit.Label])
-		if len(busy) == 0 {
-			return nil
-		}
-		if run.Group.OnBusy == config.Queue {
-			return fmt.Errorf("its run %s is still active: wait for its end, cancel it (tkn pipelinerun cancel %s), or set on_busy of the group",
-				strings.Join(busy, ", "), busy[0])
-		}
-		for _, name := range busy {
-			if cancelled[name] {
-				continue
-			}
-			if err := eng.Cancel(ctx, name, run.Name); err != nil {
-				return err
-			}
-			cancelled[name] = true
-			log.Info("cancelled; waiting for its end", "unit", run.Unit.Label, "run", name)
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// follow prints each task's changes and the end of the run, and shows how it goes. On this machine the engine prints all
-// that itself. What works still is in what is shown, where that is seen.
-func follow(ctx context.Context, o *setup.Options, eng followed, name, logs string, here, seen bool, show func(engine.Outcome)) error {
-	last := map[string]string{}
-	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
-		show(out)
-		for _, t := range out.Tasks {
-			if line := progress(t); line != last[t.Name] && !here && (!seen || t.Result != engine.Running) {
-				last[t.Name] = line
-				fmt.Fprintf(term.Screen{Writer: o.Out}, "[%s] %s\n", t.Name, line)
-			}
-		}
-	})
-	switch {
-	case err != nil && ctx.Err() != nil && here:
-		return fmt.Errorf("interrupted: %s was cancelled", name)
-	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("interrupted: %s goes on; follow it again: %s", name, logs)
-	case err != nil:
-		return fmt.Errorf("follow %s: %w", name, err)
-	}
-	if !out.Succeeded {
-		return fmt.Errorf("%s: %s: %s", name, out.Reason, out.Message)
-	}
-	if !here {
-		fmt.Fprintf(o.Err, "%s: %s: %s\n", name, out.Reason, out.Message)
-	}
-	return nil
-}
-
-// maxProgress bounds what a cluster says of a task, in bytes.
-const maxProgress = 1000
-
-// progress returns what is said of a task, on one line: how it goes or ended, and why it does not go on or did not end well.
-func progress(t engine.Task) string {
-	why := oneline.Of(t.Message, maxProgress)
-	switch {
-	case why == "" || t.Result == engine.Succeeded:
-		return string(t.Result)
-	case t.Result == engine.Running:
-		return "waits: " + why
-	}
-	return string(t.Result) + ": " + why
 }

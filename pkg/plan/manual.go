@@ -29,12 +29,8 @@ func Manual(in Input, names []string, branch, word string) ([]Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	type draft struct {
-		unit    naming.Unit
-		members []Member
-	}
-	var drafts []*draft
-	groups := make(map[string]*draft)
+	var drafts []*[]Member
+	groups := make(map[string]*[]Member)
 	taken := make(map[repo.Ref]bool)
 	var errs []error
 	for _, c := range chosen {
@@ -50,25 +46,29 @@ func Manual(in Input, names []string, branch, word string) ([]Run, error) {
 		taken[ref] = true
 		d := groups[m.Repository.Group]
 		if m.Repository.Group == "" || d == nil {
-			d = &draft{unit: naming.UnitOf(m.Repository, m.Branch)}
+			d = new([]Member)
 			drafts = append(drafts, d)
 			groups[m.Repository.Group] = d
 		}
-		d.members = append(d.members, m)
+		*d = append(*d, m)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	runs := make([]Run, len(drafts))
-	for i, d := range drafts {
-		trigger := Trigger{Seen: in.Now, Manual: word}
-		for _, m := range d.members {
-			ref := repo.Ref{Repository: m.Repository.Name, Branch: m.Branch}
-			trigger.Refs = append(trigger.Refs, Change{Ref: ref, Old: m.Previous, New: m.SHA})
-		}
-		runs[i] = newRun(in, d.unit, trigger, d.members, nil)
+	for i, members := range drafts {
+		runs[i] = ByHand(in, *members, word)
 	}
 	return runs, nil
+}
+
+// ByHand returns the run that a person asks for of members of one unit, as Manual makes it. Their Task is not looked at.
+func ByHand(in Input, members []Member, word string) Run {
+	trigger := Trigger{Seen: in.Now, Manual: word}
+	for _, m := range members {
+		trigger.Refs = append(trigger.Refs, Change{Ref: m.Ref(), Old: m.Previous, New: m.SHA})
+	}
+	return newRun(in, naming.UnitOf(members[0].Repository, members[0].Branch), trigger, members, nil)
 }
 
 // Asked reports whether names, of which none means everything, ask for the repository, and returns the branches that

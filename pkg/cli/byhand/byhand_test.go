@@ -1,4 +1,4 @@
-package cli
+package byhand
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 // told is an engine that tells how a run goes.
 type told struct {
-	followed
+	Engine
 	tasks []engine.Task
 }
 

@@ -1,0 +1,78 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/overview"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+)
+
+func newCancel(o *setup.Options) *cobra.Command {
+	wait := false
+	cmd := &cobra.Command{
+		Use:   "cancel NAME…",
+		Short: "End the active runs of a unit",
+		Long: `Cancel the active runs of each NAME, which is that of a unit, a group, a repository or a run: their
+tasks are stopped, and their finally tasks run. What was deployed stays, and the commits count as
+acted upon: deploy them again with 'sentry rerun NAME'.
+
+Runs of 'sentry watch --local' end with the process that they belong to: press Ctrl-C there.`,
+		Example: `  sentry cancel ai-blueprints --wait
+  sentry cancel rag-service-main-0123456789`,
+		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, false) }),
+		ValidArgsFunction: o.Offer(complete.Names),
+		RunE:              func(cmd *cobra.Command, names []string) error { return runCancel(cmd.Context(), o, names, wait) },
+	}
+	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "wait until they have ended")
+	return cmd
+}
+
+func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool) error {
+	cfg := o.Glance()
+	cluster, runsIn, of, err := o.Where(cfg.Global)
+	if err != nil {
+		return err
+	}
+	eng := tekton.New(cluster, runsIn, of)
+	runs, err := eng.Runs(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	var cancelled []string
+	for _, name := range names {
+		choice := overview.Choose([]string{name}, overview.Members(cfg))
+		active := slices.DeleteFunc(slices.Clone(runs), func(r engine.Run) bool {
+			return !r.Active || !choice.Run(r.Name, r.Unit, overview.RefsOf(r.Trigger)) || slices.Contains(cancelled, r.Name)
+		})
+		if len(active) == 0 && len(cancelled) == 0 {
+			errs = append(errs, fmt.Errorf("no run of %.80q is active: 'sentry status' shows those that are", name))
+		}
+		for _, r := range active {
+			if err := eng.Cancel(ctx, r.Name, ""); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			cancelled = append(cancelled, r.Name)
+			fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s cancelled\n", r.Name)
+		}
+	}
+	for _, name := range cancelled {
+		if !wait {
+			break
+		}
+		if _, err := eng.Follow(ctx, name, func(engine.Outcome) {}); err != nil {
+			errs = append(errs, fmt.Errorf("wait for the end of %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
