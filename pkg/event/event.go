@@ -18,7 +18,7 @@ type RunCreated struct{ Run plan.Run }
 // RunFound says that a run which was to be made existed: an earlier attempt had made it.
 type RunFound struct{ Run plan.Run }
 
-// RunWaiting says that a run is due and waits for those in its Behind. It comes once a run.
+// RunWaiting says that a run is due and waits for those in its Behind, or for the end of its Pause. It comes once a run.
 type RunWaiting struct{ Run plan.Run }
 
 // RunsDeferred says that a repository has more runs due than the Most that one cycle makes, and how many wait for the

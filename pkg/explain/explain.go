@@ -70,6 +70,7 @@ const (
 	NotAlong       Kind = "not along"       // a later run of its group was without it
 	RunByHand      Kind = "run by hand"     // a later run that somebody asked for
 	NoRunMade      Kind = "no run made"     // for a change that is due
+	Paused         Kind = "paused"          // by a person
 	LeftOut        Kind = "left out"        // members that no run has room for
 	BehindSomebody Kind = "behind somebody" // a change waits for a run that was started or is held back by hand
 	Busy           Kind = "busy"            // another run of its unit is active
@@ -81,6 +82,7 @@ const (
 	WouldLearn     Kind = "would learn" // of a run, and run after that
 	WouldCancel    Kind = "would cancel"
 	WouldWait      Kind = "would wait"
+	WouldPause     Kind = "would wait for a person" // its unit is paused
 	WouldDefer     Kind = "would defer"
 	WouldForget    Kind = "would forget"
 	NothingDue     Kind = "nothing due"

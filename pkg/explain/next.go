@@ -16,6 +16,7 @@ type forecast struct {
 	run   plan.Run
 	later bool // beyond what one cycle makes
 	wait  bool // its unit is busy
+	pause bool // its unit is paused
 }
 
 // foresee plans what the next cycle would do.
@@ -29,6 +30,7 @@ func (e *Explainer) foresee(existing []plan.Existing) {
 	for i, r := range p.Runs {
 		p.Runs[i] = r.After(existing) // as the loop does: a run that is active has the name of none that is due
 	}
+	p, paused := p.Paused()
 	p = p.Hold(e.active)
 	_, later := plan.Bound(p.Runs, plan.MaxNewRuns, nil)
 	add := func(runs []plan.Run, f forecast) {
@@ -41,6 +43,7 @@ func (e *Explainer) foresee(existing []plan.Existing) {
 	add(p.Runs, forecast{})
 	add(later, forecast{later: true})
 	add(p.Waiting, forecast{wait: true})
+	add(paused, forecast{pause: true})
 }
 
 // next says what happens next: by what the host answers now, where it was asked.
@@ -101,6 +104,9 @@ func (x *subject) due(f forecast, head repo.SHA) {
 	case slices.ContainsFunc(f.run.Members, unknown):
 		s.Kind = WouldLearn
 		x.say(s, "%s. The next cycle first remembers the run that the state does not know, and the one after that makes it.", what)
+	case f.pause:
+		s.Kind = WouldPause
+		x.say(s, "%s. It waits until the unit is resumed (sentry resume %s), and runs the newest commit then.", what, x.unit.Label)
 	case f.wait:
 		s.Kind, s.Run = WouldWait, f.run.Behind[0].Name
 		x.say(s, "%s. It waits for the end of %s (on_busy: %s), and runs the newest commit then.", what, behind, x.group.OnBusy)

@@ -138,6 +138,17 @@ func (x *subject) later(run found, since time.Time) {
 
 // unitProblem says what keeps the unit's run from being made, and which runs stand before the next one.
 func (x *subject) unitProblem() {
+	if pause := x.known.PausedAt(x.unit.Label); pause != nil {
+		by, reason := "", ""
+		if pause.By != "" {
+			by = " by " + pause.By
+		}
+		if pause.Reason != "" {
+			reason = ": " + strings.TrimSuffix(pause.Reason, ".")
+		}
+		x.say(Statement{Kind: Paused, Since: pause.Since}, "%s was paused %s%s%s. Nothing runs in it until it is resumed: sentry resume %s.",
+			x.unit.Label, x.ago(pause.Since), by, reason, x.unit.Label)
+	}
 	p := x.known.Units[x.unit.Label].Problem
 	if more := state.More(x.unit.Label); p == nil && more != "" {
 		p = x.known.Units[more].Problem

@@ -42,6 +42,21 @@ func (p Plan) Hold(active map[string][]Existing) Plan {
 // cluster is slow, and a hundred pods that begin at once are more than most clusters have room for.
 const MaxNewRuns = 30
 
+// Paused returns the plan without the runs of the units that are paused, and those runs. Their refs do not advance, so that
+// they are due, at the newest commit, once the unit is resumed.
+func (p Plan) Paused() (rest Plan, paused []Run) {
+	rest = p
+	rest.Runs = nil
+	for _, r := range p.Runs {
+		if r.Pause = p.Snapshot.PausedAt(r.Unit.Label); r.Pause != nil {
+			paused = append(paused, r)
+		} else {
+			rest.Runs = append(rest.Runs, r)
+		}
+	}
+	return rest, paused
+}
+
 // Bound returns the runs that are made in this cycle, at most that many of one repository, and the runs that wait for
 // the next one. Who pushes hundreds of branches at once then keeps nobody else waiting, and fills the cluster bit by
 // bit. A group has one run at a time, which counts for no repository.

@@ -62,13 +62,14 @@ type Run struct {
 	Unit    naming.Unit
 	Group   config.Group // the group, or config.Alone()
 	Trigger Trigger
-	Members []Member   // one task each, in the order of the file
-	LeftOut []string   // members never seen, whose head is not known either
-	Refused []string   // refs that are left out since a run cannot take their names; filled by Without
-	NoRoom  []string   // refs that are left out since a run cannot hold them; filled by Split
-	Cancel  []string   // active runs to cancel first (on_busy: cancel); filled by Hold
-	Behind  []Existing // the unit's active runs, which have to end first; filled by Hold
-	turns   []repo.Ref // of the members, in the order in which they get a place
+	Members []Member     // one task each, in the order of the file
+	LeftOut []string     // members never seen, whose head is not known either
+	Refused []string     // refs that are left out since a run cannot take their names; filled by Without
+	NoRoom  []string     // refs that are left out since a run cannot hold them; filled by Split
+	Cancel  []string     // active runs to cancel first (on_busy: cancel); filled by Hold
+	Behind  []Existing   // the unit's active runs, which have to end first; filled by Hold
+	Pause   *state.Pause // its unit is paused; filled by Paused
+	turns   []repo.Ref   // of the members, in the order in which they get a place
 	epoch   string
 	key     hiddenKey
 }

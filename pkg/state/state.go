@@ -54,7 +54,48 @@ type Repository struct {
 // Unit is what is remembered of one unit. An empty one is not stored.
 type Unit struct {
 	Problem *Problem `json:"problem,omitempty"` // why its run cannot be made, nil when nothing is wrong
+	Paused  *Pause   `json:"paused,omitempty"`  // a person wants nothing to run in it for now, nil when it may
 	unknown
+}
+
+// Pause is the wish of a person that nothing runs in a unit. Under the label that More returns it is about all units of a
+// repository.
+type Pause struct {
+	Since  time.Time `json:"since"`
+	By     string    `json:"by,omitempty"`     // who wants it, as their machine calls them
+	Reason string    `json:"reason,omitempty"` // one line
+	unknown
+}
+
+// NewPause returns a pause. What people write becomes one line of at most 300 bytes.
+func NewPause(by, reason string, since time.Time) Pause {
+	return Pause{Since: writable(since.UTC().Round(0)), By: oneline.Of(by, maxMessage), Reason: oneline.Of(reason, maxMessage)}
+}
+
+// PausedAt returns the pause that concerns a unit: its own, or that of all units of its repository. nil when it may run.
+func (s Snapshot) PausedAt(unit string) *Pause {
+	if p := s.Units[unit].Paused; p != nil {
+		return p
+	}
+	if more := More(unit); more != "" {
+		return s.Units[more].Paused
+	}
+	return nil
+}
+
+// SetPause notes that nothing shall run in a unit, or with nil that it may, and reports whether that is news.
+func (s *Snapshot) SetPause(unit string, p *Pause) bool {
+	u := s.Units[unit]
+	if (u.Paused == nil) == (p == nil) {
+		return false
+	}
+	s.Units.fork() // whoever shares the map with another snapshot keeps that one as it is
+	if u.Paused = p; u == (Unit{}) {
+		delete(s.Units, unit)
+		return true
+	}
+	s.Units[unit] = u
+	return true
 }
 
 // Unreadable is the kind of the problem on a repository whose entry is Damaged.

@@ -15,6 +15,13 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	if len(p.Runs) == 0 {
 		return nil, nil
 	}
+	p, paused := p.Paused()
+	for _, r := range paused {
+		c.wait(r)
+	}
+	if len(p.Runs) == 0 {
+		return nil, nil
+	}
 	units := make([]string, len(p.Runs))
 	for i, r := range p.Runs {
 		units[i] = r.Unit.Label

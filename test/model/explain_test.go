@@ -114,7 +114,7 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 func (w *world) judgeWhole(s explain.Subject) {
 	head := w.remote(url(s.Repository)).heads[s.Branch]
 	deployed := w.truth.now[s.Ref]
-	due := has(s, explain.WouldRun, explain.WouldLearn, explain.WouldWait, explain.WouldCancel, explain.WouldDefer)
+	due := has(s, explain.WouldRun, explain.WouldLearn, explain.WouldWait, explain.WouldPause, explain.WouldCancel, explain.WouldDefer)
 	if !due && has(s, explain.NothingDue) && head != "" && head != deployed {
 		w.wrong("explain says that nothing is due for %s, whose head is %s and which is deployed at %q", s.Ref, head.Short(), deployed.Short())
 	}

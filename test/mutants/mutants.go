@@ -357,6 +357,21 @@ var mutants = []mutant{
 		inTekton, "TestCreate",
 	},
 	{
+		"what is paused runs", "pkg/plan/hold.go",
+		"r.Pause != nil {", "r.Pause != nil && false {",
+		"./pkg/cli", "TestScripts/pause",
+	},
+	{
+		"a failure counts as what was deployed last", "pkg/plan/deployed/deployed.go",
+		"m.Verdict != result.Succeeded || ", "",
+		"./pkg/plan/deployed", "TestLearn",
+	},
+	{
+		"a run that is made again leaves out what failed", "pkg/cli/operate/again.go",
+		"m.Verdict == result.Succeeded })", "m.Verdict != result.Succeeded })",
+		"./pkg/cli", "TestScripts/operate",
+	},
+	{
 		"a list of runs ends with its first page", "pkg/engine/tekton/list.go",
 		"page.next == \"\"", "page.next == page.next",
 		inTekton, "TestRunsOfMany",

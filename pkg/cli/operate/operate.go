@@ -1,4 +1,4 @@
-// Package operate has the commands that a person reaches for when a run went wrong: rerun, rollback and cancel.
+// Package operate has the commands by which a person steps in: rerun, rollback and cancel, pause and resume.
 package operate
 
 import (
@@ -27,7 +27,7 @@ import (
 
 // Commands returns the commands.
 func Commands(o *setup.Options) []*cobra.Command {
-	return []*cobra.Command{newRerun(o), newRollback(o), newCancel(o)}
+	return []*cobra.Command{newRerun(o), newRollback(o), newCancel(o), newPause(o), newResume(o)}
 }
 
 type flags struct {

@@ -101,11 +101,28 @@ func Of(snapshot state.Snapshot, runs []Run) Status {
 			s.Problems = append(s.Problems, Problem{name, *r.Problem})
 		}
 	}
+	for _, unit := range slices.Sorted(maps.Keys(snapshot.Units)) {
+		if p := snapshot.Units[unit].Paused; p != nil {
+			s.Problems = append(s.Problems, Problem{unit, state.NewProblem("paused", pausedBy(*p), p.Since)})
+		}
+	}
 	problems := snapshot.Problems()
 	for _, unit := range slices.Sorted(maps.Keys(problems)) {
 		s.Problems = append(s.Problems, Problem{unit, problems[unit]})
 	}
 	return s
+}
+
+// pausedBy says who paused a unit, and why.
+func pausedBy(p state.Pause) string {
+	text := "nothing runs until 'sentry resume'"
+	if p.By != "" {
+		text = "by " + p.By + "; " + text
+	}
+	if p.Reason != "" {
+		text = p.Reason + " (" + text + ")"
+	}
+	return text
 }
 
 // Choice is what was asked for: repositories, groups and units, by name. The zero Choice is everything.

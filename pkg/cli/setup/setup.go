@@ -297,13 +297,22 @@ func LogWarnings(log *slog.Logger, cfg *config.Config) {
 
 // LocalState returns what `sentry watch --local` remembers, with the state file at path; "" is that of the configuration.
 func (o *Options) LocalState(ctx context.Context, path string) (state.Snapshot, error) {
+	store, err := o.LocalStore(path)
+	if err != nil {
+		return state.Snapshot{}, err
+	}
+	return store.Load(ctx)
+}
+
+// LocalStore returns the store of what `sentry watch --local` remembers, as LocalState has it.
+func (o *Options) LocalStore(path string) (watch.Store, error) {
 	if path == "" {
 		var err error
 		if path, err = o.stateFile(); err != nil {
-			return state.Snapshot{}, err
+			return nil, err
 		}
 	}
-	return file.New(path, slog.New(slog.DiscardHandler)).Load(ctx)
+	return file.New(file.BehindLinks(path), slog.New(slog.DiscardHandler)), nil
 }
 
 // Glance returns the configuration where there is one that can be read, and an empty one otherwise: what only shows

@@ -102,6 +102,10 @@ func created(log *slog.Logger, run plan.Run) {
 
 // waiting names the runs that the new one waits for, and when the first of them began.
 func waiting(log *slog.Logger, run plan.Run) {
+	if p := run.Pause; p != nil {
+		log.Info("a change waits, as its unit is paused", "unit", run.Unit.Label, "since", p.Since, "by", p.By, "why", p.Reason)
+		return
+	}
 	since := run.Behind[0].Created
 	for _, r := range run.Behind {
 		if r.Created.Before(since) {
@@ -122,7 +126,7 @@ func cancelled(log *slog.Logger, e event.RunCancelled) {
 
 func otherSentry(log *slog.Logger, e event.OtherSentry) {
 	if e.Name == "" {
-		log.Info("another Sentry wrote the state; only the runs of this cycle are added to it")
+		log.Info("somebody else wrote the state, such as another Sentry or a person who paused a unit; only the runs of this cycle are added to it")
 		return
 	}
 	log.Info("another Sentry made the unit's next run; looking again in the next cycle", "unit", e.Unit, "run", e.Name)

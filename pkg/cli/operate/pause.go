@@ -1,0 +1,201 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+// saveTries bounds how often the state is read again since `sentry watch` wrote it meanwhile.
+const saveTries = 20
+
+type pauseFlags struct {
+	all    bool
+	reason string
+	local  bool
+	state  string
+}
+
+func newPause(o *setup.Options) *cobra.Command {
+	var f pauseFlags
+	cmd := f.command(o, func(s *state.Snapshot, label string, now time.Time) []string {
+		if pause := state.NewPause(me(), f.reason, now); s.SetPause(label, &pause) {
+			return []string{label}
+		}
+		return nil
+	})
+	cmd.Use = "pause {NAME… | --all}"
+	cmd.Short = "Let nothing run in a unit until it is resumed"
+	cmd.Long = `Have 'sentry watch' start nothing in each NAME, which is that of a unit, a group, or a repository
+without a group, with all of its branches. A run that is active goes on. What is pushed meanwhile
+is not lost: it waits, and the newest commit runs on 'sentry resume'. A pause lasts over restarts;
+status, explain and the log tell of it. Runs that a person asks for by hand run all the same.`
+	cmd.Example = `  sentry pause ai-blueprints --reason "the database moves"
+  sentry pause rag-service.dev-x
+  sentry pause --all --reason "freeze until Monday"`
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for those who wonder; one line")
+	complete.Flag(cmd, "reason", cobra.NoFileCompletions)
+	return cmd
+}
+
+func newResume(o *setup.Options) *cobra.Command {
+	var f pauseFlags
+	cmd := f.command(o, func(s *state.Snapshot, label string, _ time.Time) (done []string) {
+		for _, l := range slices.Sorted(maps.Keys(s.Units)) {
+			// All of a repository is all of its branches, too.
+			if (l == label || state.More(l) == label) && s.SetPause(l, nil) {
+				done = append(done, l)
+			}
+		}
+		return done
+	})
+	cmd.Use = "resume {NAME… | --all}"
+	cmd.Short = "Let things run again in what was paused"
+	cmd.Long = `End the pause of each NAME, which is named as with 'sentry pause'. What was pushed meanwhile runs
+with the next cycle of 'sentry watch': one run for the newest commit.`
+	cmd.Example = `  sentry resume ai-blueprints
+  sentry resume --all`
+	return cmd
+}
+
+// command returns what both have in common. change does it to a fork of the state, and returns the labels that it changed.
+func (f *pauseFlags) command(o *setup.Options, change func(s *state.Snapshot, label string, now time.Time) []string) *cobra.Command {
+	cmd := &cobra.Command{
+		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, f.all) }),
+		ValidArgsFunction: o.Offer(complete.Names),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return f.run(cmd.Context(), o, names, cmd.Name(), change)
+		},
+	}
+	cmd.Flags().BoolVar(&f.all, "all", false, "everything in the configuration")
+	cmd.Flags().BoolVar(&f.local, "local", false, "in the state of 'sentry watch --local'")
+	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file`")
+	return cmd
+}
+
+func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, verb string, change func(*state.Snapshot, string, time.Time) []string) error {
+	if f.state != "" && !f.local {
+		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
+	}
+	cfg, _, err := o.Load(config.Options{AllowUnsetAuth: true})
+	if err != nil {
+		return err
+	}
+	labels, err := labelsOf(cfg, names)
+	if err != nil {
+		return err
+	}
+	store, err := f.store(o, cfg)
+	if err != nil {
+		return err
+	}
+	for range saveTries {
+		s, err := store.Load(ctx)
+		if err != nil {
+			return err
+		}
+		if s.Epoch == "" {
+			return errors.New("nothing is remembered here yet: let 'sentry watch' run once, or name its namespace (-n)")
+		}
+		s = s.Fork()
+		var done []string
+		for _, label := range labels {
+			done = append(done, change(&s, label, time.Now())...)
+		}
+		if len(done) == 0 {
+			fmt.Fprintf(o.Err, "Nothing to do: %s\n", already(verb, names))
+			return nil
+		}
+		err = store.Save(ctx, s)
+		if errors.Is(err, state.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, label := range done {
+			fmt.Fprintf(o.Out, "%s %sd\n", label, verb)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w, %d times in a row: try again", state.ErrConflict, saveTries)
+}
+
+func already(verb string, names []string) string {
+	what := "everything"
+	if len(names) > 0 {
+		what = strings.Join(names, ", ")
+	}
+	if verb == "pause" {
+		return what + " is paused already."
+	}
+	return what + " is not paused; one branch of a repository that is paused as a whole is resumed with it."
+}
+
+func (f *pauseFlags) store(o *setup.Options, cfg *config.Config) (watch.Store, error) {
+	if f.local {
+		return o.LocalStore(f.state)
+	}
+	cluster, _, of, err := o.Where(cfg.Global)
+	if err != nil {
+		return nil, err
+	}
+	return setup.ClusterStore(cluster, of), nil
+}
+
+// labelsOf returns the labels of the units that names stand for, of which none means everything. All units of a repository
+// have the label of state.More together.
+func labelsOf(cfg *config.Config, names []string) (labels []string, err error) {
+	if err := plan.CheckNames(cfg, names); err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		for _, r := range cfg.Repositories {
+			if r.Group == "" {
+				names = append(names, r.Name)
+			} else if !slices.Contains(names, r.Group) {
+				names = append(names, r.Group)
+			}
+		}
+	}
+	for _, name := range names {
+		r, isRepository := cfg.Lookup(name)
+		isGroup := slices.ContainsFunc(cfg.Repositories, func(r config.Repository) bool { return r.Group == name })
+		switch {
+		case isRepository && r.Group == "":
+			labels = append(labels, state.More(naming.RefLabel(repo.Ref{Repository: name, Branch: "main"})))
+		case isGroup:
+			labels = append(labels, naming.GroupLabel(name))
+		case isRepository:
+			return nil, fmt.Errorf("%s runs as a part of the group %s, which is one unit: name that one", name, r.Group)
+		default:
+			labels = append(labels, name)
+		}
+	}
+	return labels, nil
+}
+
+// me is what this machine calls the person at it.
+func me() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}

@@ -1,0 +1,44 @@
+package state
+
+import (
+	"strings"
+	"testing"
+)
+
+// A pause is about a unit, or about all units of a repository, and of nobody else.
+func TestPause(t *testing.T) {
+	before := Snapshot{Epoch: "e"}
+	s := before.Fork()
+	pause := NewPause("me", strings.Repeat("because\n", 100), noon)
+	if len(pause.Reason) > maxMessage+len("…") || strings.Contains(pause.Reason, "\n") {
+		t.Errorf("the reason is %q, want one short line", pause.Reason)
+	}
+	for _, label := range []string{"web.*", "shop", "mail.main"} {
+		if !s.SetPause(label, &pause) || s.SetPause(label, &pause) {
+			t.Errorf("the pause of %s is news once", label)
+		}
+	}
+	data, err := Encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Decode(data); err != nil {
+		t.Fatal(err)
+	}
+	for label, want := range map[string]bool{
+		"web.main": true, "web.x": true, "shop": true, "mail.main": true, "mail.dev": false, "web": false, "web..0123456789": false, "webs.main": false,
+	} {
+		if got := s.PausedAt(label) != nil; got != want {
+			t.Errorf("%s is paused: %v, want %v", label, got, want)
+		}
+	}
+	s = s.Fork()
+	for _, label := range []string{"web.*", "shop", "mail.main"} {
+		if !s.SetPause(label, nil) || s.SetPause(label, nil) {
+			t.Errorf("the end of the pause of %s is news once", label)
+		}
+	}
+	if !s.Equal(before) {
+		t.Errorf("a pause that ended leaves %+v", s.Units)
+	}
+}
