@@ -86,7 +86,7 @@ func (x *subject) ended(p *result.Result) {
 		words += fmt.Sprintf(" The run as a whole %s.", said(p.Verdict))
 	}
 	if verdict == result.Failed || verdict == result.TimedOut || verdict == result.Cancelled || verdict == result.Skipped {
-		words += " It is not tried again by itself; the next commit is, and 'sentry trigger' deploys now."
+		words += fmt.Sprintf(" It is not tried again by itself; the next commit runs, and 'sentry rerun %s' deploys this one again.", x.unit.Label)
 	}
 	x.say(Statement{Kind: Kind(verdict), Run: p.Name}, "%s", words)
 }
