@@ -125,7 +125,7 @@ func (e *endings) take() []result.Result {
 // learnEnds finds out which runs ended: all that are known, after the start and once in a while, and else those that Ended told.
 // A history that cannot be read costs what it would have told, and no deployment.
 func (c *cycle) learnEnds(ctx context.Context) {
-	c.ended = append(c.Watcher.unsaved, c.endings.take()...)
+	c.ended = slices.Concat(c.Watcher.unsaved, c.endings.take())
 	if c.Past != nil && (c.pastRead.IsZero() || c.Now().Sub(c.pastRead) >= lookEvery) {
 		past, err := c.Past(ctx)
 		if err == nil {
