@@ -138,7 +138,7 @@ func (x *subject) later(run found, since time.Time) {
 
 // unitProblem says what keeps the unit's run from being made, and which runs stand before the next one.
 func (x *subject) unitProblem() {
-	if pause := x.known.PausedAt(x.unit.Label); pause != nil {
+	if pause := x.known.PausedAt(x.unit.Label, x.unit.Ref.Repository); pause != nil {
 		by, reason := "", ""
 		if pause.By != "" {
 			by = " by " + pause.By

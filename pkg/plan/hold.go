@@ -48,7 +48,7 @@ func (p Plan) Paused() (rest Plan, paused []Run) {
 	rest = p
 	rest.Runs = nil
 	for _, r := range p.Runs {
-		if r.Pause = p.Snapshot.PausedAt(r.Unit.Label); r.Pause != nil {
+		if r.Pause = p.Snapshot.PausedAt(r.Unit.Label, r.Unit.Ref.Repository); r.Pause != nil {
 			paused = append(paused, r)
 		} else {
 			rest.Runs = append(rest.Runs, r)

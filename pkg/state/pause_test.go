@@ -25,11 +25,16 @@ func TestPause(t *testing.T) {
 	if s, err = Decode(data); err != nil {
 		t.Fatal(err)
 	}
-	for label, want := range map[string]bool{
-		"web.main": true, "web.x": true, "shop": true, "mail.main": true, "mail.dev": false, "web": false, "web..0123456789": false, "webs.main": false,
+	for _, tt := range []struct {
+		unit, repository string
+		want             bool
+	}{
+		{"web.main", "web", true}, {"web.x", "web", true}, {"shop", "", true}, {"mail.main", "mail", true}, {"mail.dev", "mail", false},
+		{"we.feature-x..01234567", "web", true}, // as the label of a long name is shortened
+		{"web", "", false}, {"web..0123456789", "", false}, {"webs.main", "webs", false},
 	} {
-		if got := s.PausedAt(label) != nil; got != want {
-			t.Errorf("%s is paused: %v, want %v", label, got, want)
+		if got := s.PausedAt(tt.unit, tt.repository) != nil; got != tt.want {
+			t.Errorf("%s is paused: %v, want %v", tt.unit, got, tt.want)
 		}
 	}
 	s = s.Fork()

@@ -58,8 +58,7 @@ type Unit struct {
 	unknown
 }
 
-// Pause is the wish of a person that nothing runs in a unit. Under the label that More returns it is about all units of a
-// repository.
+// Pause is the wish of a person that nothing runs in a unit.
 type Pause struct {
 	Since  time.Time `json:"since"`
 	By     string    `json:"by,omitempty"`     // who wants it, as their machine calls them
@@ -72,15 +71,17 @@ func NewPause(by, reason string, since time.Time) Pause {
 	return Pause{Since: writable(since.UTC().Round(0)), By: oneline.Of(by, maxMessage), Reason: oneline.Of(reason, maxMessage)}
 }
 
-// PausedAt returns the pause that concerns a unit: its own, or that of all units of its repository. nil when it may run.
-func (s Snapshot) PausedAt(unit string) *Pause {
+// AllOf returns the label under which all units of a repository are paused together, also those to come. No unit has such a
+// label.
+func AllOf(repository string) string { return repository + ".*" }
+
+// PausedAt returns the pause that concerns a unit: its own, or that of all units of the repository, "" for a group. nil when it
+// may run.
+func (s Snapshot) PausedAt(unit, repository string) *Pause {
 	if p := s.Units[unit].Paused; p != nil {
 		return p
 	}
-	if more := More(unit); more != "" {
-		return s.Units[more].Paused
-	}
-	return nil
+	return s.Units[AllOf(repository)].Paused
 }
 
 // SetPause notes that nothing shall run in a unit, or with nil that it may, and reports whether that is news.

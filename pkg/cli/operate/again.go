@@ -28,24 +28,44 @@ func pick(past []result.Result, of, run string) (result.Result, error) {
 	return result.Result{}, fmt.Errorf("the history has no run of %.80q that ended: why says 'sentry explain'; runs come into it while 'sentry watch' is running", of)
 }
 
-// lastGood returns the newest run that succeeded and that deployed other commits than the newest of all: going back to what is
-// deployed would change nothing.
+// lastGood returns the newest run that succeeded, that deployed all of the unit, and that deployed other commits than those that
+// were deployed last: going back to these would change nothing. All of the unit is what its newest run deployed that no person
+// asked for; such a one may be of a few members.
 func lastGood(past []result.Result, of string) (result.Result, error) {
 	newest, err := pick(past, of, "")
 	if err != nil {
 		return result.Result{}, err
 	}
+	past = slices.DeleteFunc(slices.Clone(past), func(r result.Result) bool { return r.Unit != newest.Unit })
 	now := map[repo.Ref]repo.SHA{}
-	for _, m := range newest.Members {
-		now[m.Ref.Ref] = m.SHA
+	for _, r := range slices.Backward(past) {
+		for _, m := range r.Members {
+			if m.Verdict != result.Skipped {
+				now[m.Ref.Ref] = m.SHA
+			}
+		}
 	}
-	for _, r := range past[1:] {
+	all := newest
+	if i := slices.IndexFunc(past, func(r result.Result) bool { return !r.Manual }); i >= 0 {
+		all = past[i]
+	}
+	for _, r := range past {
 		other := slices.ContainsFunc(r.Members, func(m result.Member) bool { return now[m.Ref.Ref] != m.SHA })
-		if r.Verdict == result.Succeeded && other && r.Unit == newest.Unit {
+		if r.Verdict == result.Succeeded && other && holds(r, all) {
 			return r, nil
 		}
 	}
-	return result.Result{}, fmt.Errorf("the history has no run of %.80q that succeeded and deployed something else than %s did: 'sentry history %.80[1]s' lists what it has", of, newest.Name)
+	return result.Result{}, fmt.Errorf("the history has no run of %.80q that succeeded and deployed something else than what was deployed last: 'sentry history %.80[1]s' lists what it has, and --run names one", of)
+}
+
+// holds reports whether a run has all members of another one.
+func holds(r, all result.Result) bool {
+	for _, m := range all.Members {
+		if !slices.ContainsFunc(r.Members, func(o result.Member) bool { return o.Ref.Ref == m.Ref.Ref }) {
+			return false
+		}
+	}
+	return true
 }
 
 // failed returns the run without the members that succeeded.

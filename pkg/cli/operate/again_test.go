@@ -40,6 +40,35 @@ func TestLastGood(t *testing.T) {
 	}
 }
 
+// A run of a few members, as a rerun of what failed is one, is no state of the unit to go back to, and counts as deployed last.
+func TestLastGoodOfAGroup(t *testing.T) {
+	of := func(name string, v result.Verdict, byHand bool, members ...string) result.Result {
+		r := result.Result{Name: name, Unit: "shop", Verdict: v, Manual: byHand}
+		for _, m := range members { // such as a1: member a at the commit 1
+			ref := result.Ref{Ref: repo.Ref{Repository: m[:1], Branch: "main"}, SHA: sha(m[1:])}
+			r.Members = append(r.Members, result.Member{Task: m[:1], Ref: ref, Verdict: v})
+		}
+		return r
+	}
+	good := of("good", result.Succeeded, false, "a1", "b1", "c1")
+	for name, tt := range map[string]struct {
+		past []result.Result
+		want string
+	}{
+		"what failed was run again": {[]result.Result{
+			of("next", result.Failed, false, "a3", "b3", "c3"), of("rerun", result.Succeeded, true, "b2"), of("bad", result.Failed, false, "a2", "b2", "c2"), good,
+		}, "good"},
+		"a member was triggered at what is deployed": {[]result.Result{
+			of("trigger", result.Succeeded, true, "a1"), good, of("older", result.Succeeded, false, "a5", "b1", "c1"),
+		}, "older"},
+		"the whole group by hand": {[]result.Result{of("bad", result.Failed, false, "a2", "b2", "c2"), of("all", result.Succeeded, true, "a4", "b4", "c4"), good}, "all"},
+	} {
+		if got, err := lastGood(tt.past, "shop"); got.Name != tt.want {
+			t.Errorf("%s: %q, %v, want %q", name, got.Name, err, tt.want)
+		}
+	}
+}
+
 // People can write what they like into a run: what cannot be deployed is refused.
 func TestWhatCannotBeMadeAgain(t *testing.T) {
 	in := plan.Input{Config: &config.Config{Repositories: []config.Repository{

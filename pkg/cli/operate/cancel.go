@@ -52,12 +52,15 @@ func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool)
 	for _, name := range names {
 		choice := overview.Choose([]string{name}, overview.Members(cfg))
 		active := slices.DeleteFunc(slices.Clone(runs), func(r engine.Run) bool {
-			return !r.Active || !choice.Run(r.Name, r.Unit, overview.RefsOf(r.Trigger)) || slices.Contains(cancelled, r.Name)
+			return !r.Active || !choice.Run(r.Name, r.Unit, overview.RefsOf(r.Trigger))
 		})
-		if len(active) == 0 && len(cancelled) == 0 {
+		if len(active) == 0 {
 			errs = append(errs, fmt.Errorf("no run of %.80q is active: 'sentry status' shows those that are", name))
 		}
 		for _, r := range active {
+			if slices.Contains(cancelled, r.Name) {
+				continue // by another of its names
+			}
 			if err := eng.Cancel(ctx, r.Name, ""); err != nil {
 				errs = append(errs, err)
 				continue

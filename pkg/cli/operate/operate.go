@@ -67,8 +67,8 @@ func newRollback(o *setup.Options) *cobra.Command {
 	cmd.Use = "rollback NAME"
 	cmd.Short = "Deploy again what the last good run deployed"
 	cmd.Long = `Deploy again what the last run of NAME that succeeded deployed, at the very commits of then: the
-newest one that deployed something else than the newest run of all did. --run chooses another one.
-It says what it will deploy, and asks; without a terminal it wants --yes.
+newest one that deployed all of the unit, and something else than what was deployed last. --run
+chooses another one. It says what it will deploy, and asks; without a terminal it wants --yes.
 
 It is no more than a run: the next push is deployed as usual, and 'sentry watch' does not deploy
 again by itself what was rolled back.`

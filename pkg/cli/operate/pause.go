@@ -18,7 +18,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
-	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -60,7 +59,7 @@ func newResume(o *setup.Options) *cobra.Command {
 	cmd := f.command(o, func(s *state.Snapshot, label string, _ time.Time) (done []string) {
 		for _, l := range slices.Sorted(maps.Keys(s.Units)) {
 			// All of a repository is all of its branches, too.
-			if (l == label || state.More(l) == label) && s.SetPause(l, nil) {
+			if (l == label || isOf(l, label)) && s.SetPause(l, nil) {
 				done = append(done, l)
 			}
 		}
@@ -160,8 +159,8 @@ func (f *pauseFlags) store(o *setup.Options, cfg *config.Config) (watch.Store, e
 	return setup.ClusterStore(cluster, of), nil
 }
 
-// labelsOf returns the labels of the units that names stand for, of which none means everything. All units of a repository
-// have the label of state.More together.
+// labelsOf returns the labels of the units that names stand for, of which none means everything. A repository has that of
+// state.AllOf.
 func labelsOf(cfg *config.Config, names []string) (labels []string, err error) {
 	if err := plan.CheckNames(cfg, names); err != nil {
 		return nil, err
@@ -180,7 +179,7 @@ func labelsOf(cfg *config.Config, names []string) (labels []string, err error) {
 		isGroup := slices.ContainsFunc(cfg.Repositories, func(r config.Repository) bool { return r.Group == name })
 		switch {
 		case isRepository && r.Group == "":
-			labels = append(labels, state.More(naming.RefLabel(repo.Ref{Repository: name, Branch: "main"})))
+			labels = append(labels, state.AllOf(name))
 		case isGroup:
 			labels = append(labels, naming.GroupLabel(name))
 		case isRepository:
@@ -190,6 +189,13 @@ func labelsOf(cfg *config.Config, names []string) (labels []string, err error) {
 		}
 	}
 	return labels, nil
+}
+
+// isOf reports whether a label is that of a branch of the repository of which all is the label. Two repositories with long names
+// that begin alike cannot be told apart by a label that is shortened: then the branches of both are meant.
+func isOf(label, all string) bool {
+	repository, whole := strings.CutSuffix(all, ".*")
+	return whole && naming.IsRefLabel(label) && (strings.HasPrefix(label, repository+".") || strings.HasPrefix(label, naming.LabelStart(repository)))
 }
 
 // me is what this machine calls the person at it.

@@ -299,7 +299,7 @@ func newer(t *testing.T, p Place) {
 	const document = `{"version":3,"clusters":{"far":{"url":"<x>"},"near":{}},"epoch":"e1","page":[1.50,null],"repositories":{` +
 		`"name":{"branches":{"main":{"sha":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","time":"2026-03-01T12:00:00Z","outcome":{"of":1}}},` +
 		`"problem":{"kind":"denied","message":"no","since":"2026-03-01T12:00:00Z","told":true},"owner":"x"}},` +
-		`"units":{"name.main":{"problem":{"kind":"qa","message":"no","since":"2026-03-01T12:00:00Z","told":true},"paused":"yes"}}}`
+		`"units":{"name.main":{"problem":{"kind":"qa","message":"no","since":"2026-03-01T12:00:00Z","told":true},"frozen":"yes"}}}`
 	want, err := state.Decode([]byte(document))
 	if err != nil {
 		t.Fatal(err)
@@ -320,7 +320,7 @@ func newer(t *testing.T, p Place) {
 		p.holds(t, "with others", s, next)
 	}
 	p.holds(t, "alone again", s, want)
-	for _, kept := range []string{`"clusters":{`, `"url":"\u003cx\u003e"`, `"near":{}`, `"page":[1.50,null]`, `"outcome":{"of":1}`, `"owner":"x"`, `"paused":"yes"`, `"told":true`} {
+	for _, kept := range []string{`"clusters":{`, `"url":"\u003cx\u003e"`, `"near":{}`, `"page":[1.50,null]`, `"outcome":{"of":1}`, `"owner":"x"`, `"frozen":"yes"`, `"told":true`} {
 		if got := text(t, p.Load(t)); !strings.Contains(got, kept) {
 			t.Errorf("stored is %s, want what a newer Sentry stored there: %s", got, kept)
 		}
@@ -329,8 +329,8 @@ func newer(t *testing.T, p Place) {
 	next.DropProblem("name.main")
 	delete(next.Repositories, "name")
 	save(t, s, next)
-	if got := text(t, p.Load(t)); strings.Contains(got, "owner") || strings.Contains(got, "told") || !strings.Contains(got, `"units":{"name.main":{"paused":"yes"}}`) {
-		t.Errorf("stored is %s, want what was of the entries to be gone with them, and the unit to be paused still", got)
+	if got := text(t, p.Load(t)); strings.Contains(got, "owner") || strings.Contains(got, "told") || !strings.Contains(got, `"units":{"name.main":{"frozen":"yes"}}`) {
+		t.Errorf("stored is %s, want what was of the entries to be gone with them, and the unit to be frozen still", got)
 	}
 }
 
