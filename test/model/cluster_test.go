@@ -1,7 +1,10 @@
 package model
 
 import (
+	"time"
+
 	"fmt"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"maps"
 	"slices"
 	"strings"
@@ -75,6 +78,23 @@ func (w *world) foreign(pr *v1.PipelineRun) {
 	w.tell("somebody has taken the name %s", r.name)
 }
 
+// ended has the run succeed, or not, and tells the history and the Sentrys that live.
+func (w *world) ended(r *run) {
+	if r.byHand || w.ends.IntN(3) == 0 {
+		return
+	}
+	end := result.Result{Name: r.name, Unit: r.unit, Verdict: result.Succeeded, Created: time.Unix(int64(r.order), 0)}
+	for _, c := range r.trigger.Refs {
+		end.Members = append(end.Members, result.Member{Ref: result.Ref{Ref: c.Ref, SHA: c.New}, Verdict: result.Succeeded})
+		w.truth.succeeds(c, r.order, w.stored)
+	}
+	w.tell("%s has succeeded", r.name)
+	w.past = append(w.past, end)
+	for _, p := range w.sentrys {
+		p.watcher.Ended(end)
+	}
+}
+
 // progress lets time pass in the cluster: some runs end, or all.
 func (w *world) progress(all bool) {
 	w.mu.Lock()
@@ -83,6 +103,7 @@ func (w *world) progress(all bool) {
 		if r := w.runs[name]; r.active && (all || w.one(3)) {
 			r.active = false
 			w.tell("%s ends", name)
+			w.ended(r)
 		}
 	}
 }

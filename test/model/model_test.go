@@ -78,6 +78,7 @@ func (w *world) together(sentrys []*process) {
 // nothing. Only one Sentry goes on, and sometimes it is a new one.
 func (w *world) recovery(sentrys []*process) {
 	w.calm = true
+	w.resume()
 	p := sentrys[0]
 	if p.dead || w.one(2) {
 		p = w.start("sentry")

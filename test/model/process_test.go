@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -47,8 +48,14 @@ func (w *world) start(name string) *process {
 	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64())), late: rand.New(rand.NewPCG(w.seed, w.late.Uint64()))}
 	p.watcher = &watch.Watcher{
 		Config: w.config(), Heads: p, Store: p, Engine: p, Key: key, Now: time.Now,
+		Past: func(context.Context) ([]result.Result, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return slices.Clone(w.past), nil
+		},
 		Tell: func(event.Event) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
 	}
+	w.sentrys[name] = p
 	w.tell("%s starts", name)
 	return p
 }

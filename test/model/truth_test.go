@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"maps"
 	"slices"
 	"strings"
@@ -34,6 +35,15 @@ type truth struct {
 	now   map[repo.Ref]repo.SHA // what each ref counts as deployed at: by a run, or as recorded at first sight
 	gone  map[repo.Ref]bool     // an answer or the file did not have it since it ran
 	made  int
+	// good is the commit whose deployment succeeded last, by the run that was made last. known are those of them that no
+	// Sentry may have forgotten since.
+	good  map[repo.Ref]success
+	known map[repo.Ref]bool
+}
+
+type success struct {
+	sha   repo.SHA
+	order int // of the run
 }
 
 type change struct {
@@ -42,13 +52,14 @@ type change struct {
 }
 
 func newTruth() truth {
-	return truth{names: map[string]bool{}, ran: map[repo.Ref][]change{}, now: map[repo.Ref]repo.SHA{}, gone: map[repo.Ref]bool{}}
+	return truth{names: map[string]bool{}, ran: map[repo.Ref][]change{}, now: map[repo.Ref]repo.SHA{}, gone: map[repo.Ref]bool{}, good: map[repo.Ref]success{}, known: map[repo.Ref]bool{}}
 }
 
 // wiped says that the state was deleted: all is seen for the first time again.
 func (t *truth) wiped() {
 	clear(t.ran)
 	clear(t.now)
+	clear(t.known)
 }
 
 // said notes what branches a host's answer does not have.
@@ -57,6 +68,7 @@ func (t *truth) said(w *world, at string, heads map[string]repo.SHA) {
 		for _, branch := range branches {
 			if url(e.name) == at && heads[branch] == "" {
 				t.gone[repo.Ref{Repository: e.name, Branch: branch}] = true
+				delete(t.known, repo.Ref{Repository: e.name, Branch: branch})
 			}
 		}
 	}
@@ -67,7 +79,16 @@ func (t *truth) edited(f file) {
 	for ref := range t.now {
 		if !slices.ContainsFunc(f.entries, func(e entry) bool { return e.name == ref.Repository }) {
 			t.gone[ref] = true
+			delete(t.known, ref)
 		}
+	}
+}
+
+// succeeds notes that the run of that order deployed the change. Of a branch that the state does not know nothing is learned.
+func (t *truth) succeeds(c plan.Change, order int, stored state.Snapshot) {
+	if order >= t.good[c.Ref].order {
+		_, there := stored.Repositories[c.Repository].Branch(c.Branch)
+		t.good[c.Ref], t.known[c.Ref] = success{c.New, order}, there && !t.gone[c.Ref]
 	}
 }
 
@@ -98,6 +119,13 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 			w.wrong("%s starts while %s of its unit is active", r.name, o.name)
 		}
 	}
+	alone := ""
+	if naming.IsRefLabel(r.unit) {
+		alone = trigger.Refs[0].Repository
+	}
+	if w.stored.PausedAt(r.unit, alone) != nil {
+		w.wrong("%s runs, and its unit %s is paused", r.name, r.unit)
+	}
 	if n := len(pr.Spec.PipelineSpec.Tasks); w.most > 0 && n > w.most {
 		w.wrong("%s has %d deployments, want at most %d", r.name, n, w.most)
 	}
@@ -109,6 +137,7 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 			w.wrong("%s has no task for %s at %s, which triggers it", r.name, c.Ref, c.New.Short())
 		}
 		w.checkChange(r, c)
+		w.checkGood(pr, c)
 		w.truth.ran[c.Ref] = append(w.truth.ran[c.Ref], change{c, r.unit})
 		w.truth.now[c.Ref] = c.New
 		delete(w.truth.gone, c.Ref)
@@ -141,9 +170,29 @@ func (w *world) checkChange(r *run, c plan.Change) {
 	}
 }
 
+// checkGood checks what the commands are told of the last commit that succeeded.
+func (w *world) checkGood(pr *v1.PipelineRun, c plan.Change) {
+	told := repo.SHA("")
+	for _, t := range pr.Spec.PipelineSpec.Tasks {
+		script := t.TaskSpec.Steps[len(t.TaskSpec.Steps)-1].Script
+		if strings.Contains(script, factsOf(c)) && strings.Contains(script, "export SENTRY_REPO='"+c.Repository+"'\n") {
+			_, after, _ := strings.Cut(script, "export SENTRY_SUCCEEDED_SHA='")
+			sha, _, _ := strings.Cut(after, "'")
+			told = repo.SHA(sha)
+		}
+	}
+	if want := w.truth.good[c.Ref].sha; told != want && (told != "" || w.truth.known[c.Ref]) {
+		w.wrong("%s tells the commands that %s succeeded last of %s, and %s did", pr.Name, told.Short(), c.Ref, want.Short())
+	}
+}
+
+func factsOf(c plan.Change) string {
+	return fmt.Sprintf("export SENTRY_BRANCH='%s'\nexport SENTRY_SHA='%s'\n", c.Branch, c.New)
+}
+
 // hasTask reports whether a task of the run deploys the change.
 func hasTask(pr *v1.PipelineRun, c plan.Change) bool {
-	facts := fmt.Sprintf("export SENTRY_BRANCH='%s'\nexport SENTRY_SHA='%s'\n", c.Branch, c.New)
+	facts := factsOf(c)
 	return slices.ContainsFunc(pr.Spec.PipelineSpec.Tasks, func(t v1.PipelineTask) bool {
 		script := t.TaskSpec.Steps[len(t.TaskSpec.Steps)-1].Script
 		return strings.Contains(script, "export SENTRY_REPO='"+c.Repository+"'\n") && strings.Contains(script, facts)
@@ -169,6 +218,11 @@ func (w *world) checkOrder(p *process, pr *v1.PipelineRun) {
 
 // saving checks a write of the state: it names no commit that was not pushed, and no run that was not made.
 func (t *truth) saving(w *world, was, next state.Snapshot) {
+	for label, u := range was.Units {
+		if u.Paused != nil && next.Units[label].Paused == nil {
+			w.wrong("a write of the state ends the pause of %s", label)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(next.Repositories)) {
 		entry := next.Repositories[name]
 		before, seen := was.Repositories[name]

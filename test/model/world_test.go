@@ -2,6 +2,8 @@ package model
 
 import (
 	"fmt"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -33,6 +35,7 @@ type world struct {
 	forgers *rand.Rand // of those who make runs that look like Sentry's
 	late    *rand.Rand // of what was added later: the stories of the seeds stay as they are without it
 	parts   *rand.Rand // of the cycles that look at a part
+	ends    *rand.Rand // of how runs end, and of who pauses a unit
 	odds    odds
 	calm    bool // nothing fails, and nobody does anything
 	told    []string
@@ -45,7 +48,10 @@ type world struct {
 	rev    int            // rises with each write of it
 	writes int
 	runs   map[string]*run // that there are
-	truth  truth
+	past   []result.Result // the history
+	// sentrys are those that were started last, by name.
+	sentrys map[string]*process
+	truth   truth
 }
 
 // remote is a repository on a host.
@@ -79,7 +85,8 @@ var (
 func newWorld(seed uint64) *world {
 	w := &world{
 		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), late: rand.New(rand.NewPCG(seed, 2)), forgers: rand.New(rand.NewPCG(seed, 3)), parts: rand.New(rand.NewPCG(seed, 4)),
-		urls: map[string]*remote{}, runs: map[string]*run{}, truth: newTruth(),
+		ends: rand.New(rand.NewPCG(seed, 5)),
+		urls: map[string]*remote{}, runs: map[string]*run{}, sentrys: map[string]*process{}, truth: newTruth(),
 	}
 	pick := func(of ...int) int { return of[w.rand.IntN(len(of))] }
 	w.odds = odds{
@@ -174,6 +181,41 @@ func (w *world) people() {
 	}
 }
 
+// pause has a person pause a unit or a repository, or resume all, as the commands do it.
+func (w *world) pause() {
+	if w.stored.Epoch == "" || w.ends.IntN(4) > 0 {
+		return
+	}
+	e := w.file.entries[w.ends.IntN(len(w.file.entries))]
+	label, what := state.AllOf(e.name), e.name
+	if e.group != "" {
+		label, what = e.group, e.group
+	} else if branch := branches[w.ends.IntN(3)]; w.ends.IntN(2) == 0 {
+		label = naming.RefLabel(repo.Ref{Repository: e.name, Branch: branch})
+		what = label
+	}
+	if w.ends.IntN(2) == 0 {
+		w.resume()
+		return
+	}
+	pause := state.NewPause("somebody", "", time.Now())
+	s := w.stored.Fork()
+	if s.SetPause(label, &pause) {
+		w.stored, w.rev = s, w.rev+1
+		w.tell("somebody pauses %s", what)
+	}
+}
+
+// resume ends all pauses.
+func (w *world) resume() {
+	s := w.stored.Fork()
+	for _, label := range slices.Collect(maps.Keys(s.Units)) {
+		s.SetPause(label, nil)
+	}
+	w.stored, w.rev = s, w.rev+1
+	w.tell("somebody resumes everything")
+}
+
 // between does what happens only while no cycle is at work. It reports whether all Sentrys have to be
 // started anew.
 func (w *world) between() bool {
@@ -187,6 +229,7 @@ func (w *world) between() bool {
 	for range w.rand.IntN(3) {
 		w.deleteRun()
 	}
+	w.pause()
 	if !w.chance(w.odds.edit) {
 		return false
 	}
