@@ -12,7 +12,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
-	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton/logs"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
@@ -38,12 +37,7 @@ runs. Where a pod is gone it prints the last lines that the history keeps, if th
 		Example: `  sentry logs rag-service -n sentry --run-namespace sentry-runs
   sentry logs ai-blueprints -f                 # until the run ends
   sentry logs ai-blueprints --failed           # of the tasks that failed`,
-		Args: usage.Args(func(_ *cobra.Command, names []string) error {
-			if err := usage.SomeNames(names, false); err != nil || len(names) == 1 {
-				return err
-			}
-			return usage.Errorf("want one name, of which the newest run is meant")
-		}),
+		Args:              usage.Args(usage.OneName),
 		ValidArgsFunction: o.Offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, names []string) error { return runLogs(cmd.Context(), o, f, names) },
 	}
@@ -61,24 +55,18 @@ func runLogs(ctx context.Context, o *setup.Options, f logsFlags, names []string)
 		return usage.Errorf("--local: no logs are kept on this machine, where 'sentry watch --local' prints what the commands do; " +
 			"the last lines of what failed: sentry history --local -o yaml")
 	}
-	cfg := o.Glance()
-	cluster, runsIn, of, err := o.Where(cfg.Global)
+	at, err := o.Look(ctx)
 	if err != nil {
 		return err
 	}
-	eng := tekton.New(cluster, runsIn, of)
-	runs, err := eng.Runs(ctx, nil)
-	if err != nil {
-		return err
-	}
-	past, gap := eng.History(ctx, "")
+	past, gap := at.Engine.History(ctx, "")
 	if gap != nil {
 		fmt.Fprintf(o.Err, "The lines that are kept of runs cannot be read: %v\n", gap)
 	}
-	choice := overview.Choose(names, overview.Members(cfg))
+	choice := overview.Choose(names, overview.Members(at.Config))
 	past = overview.Results(past, nil)
 	name, there := f.run, false
-	for _, r := range slices.Backward(runs) {
+	for _, r := range slices.Backward(at.Runs) {
 		if f.run == "" && choice.Run(r.Name, r.Unit, overview.RefsOf(r.Trigger)) || r.Name == f.run {
 			name, there = r.Name, true
 			break
@@ -90,7 +78,7 @@ func runLogs(ctx context.Context, o *setup.Options, f logsFlags, names []string)
 	})
 	switch {
 	case there:
-		reader := &logs.Reader{Cluster: cluster, Namespace: eng.Namespace(), Run: name, Follow: f.follow, Failed: f.failed, Out: screen}
+		reader := &logs.Reader{Cluster: at.Cluster, Namespace: at.Engine.Namespace(), Run: name, Follow: f.follow, Failed: f.failed, Out: screen}
 		if i >= 0 {
 			reader.Kept = func(task string) []string { return kept(past[i], task) }
 		}

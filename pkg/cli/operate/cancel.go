@@ -13,7 +13,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/engine"
-	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 )
 
 func newCancel(o *setup.Options) *cobra.Command {
@@ -37,21 +36,15 @@ Runs of 'sentry watch --local' end with the process that they belong to: press C
 }
 
 func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool) error {
-	cfg := o.Glance()
-	cluster, runsIn, of, err := o.Where(cfg.Global)
-	if err != nil {
-		return err
-	}
-	eng := tekton.New(cluster, runsIn, of)
-	runs, err := eng.Runs(ctx, nil)
+	there, err := o.Look(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	var cancelled []string
 	for _, name := range names {
-		choice := overview.Choose([]string{name}, overview.Members(cfg))
-		active := slices.DeleteFunc(slices.Clone(runs), func(r engine.Run) bool {
+		choice := overview.Choose([]string{name}, overview.Members(there.Config))
+		active := slices.DeleteFunc(slices.Clone(there.Runs), func(r engine.Run) bool {
 			return !r.Active || !choice.Run(r.Name, r.Unit, overview.RefsOf(r.Trigger))
 		})
 		if len(active) == 0 {
@@ -61,7 +54,7 @@ func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool)
 			if slices.Contains(cancelled, r.Name) {
 				continue // by another of its names
 			}
-			if err := eng.Cancel(ctx, r.Name, ""); err != nil {
+			if err := there.Engine.Cancel(ctx, r.Name, ""); err != nil {
 				errs = append(errs, err)
 				continue
 			}
@@ -73,7 +66,7 @@ func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool)
 		if !wait {
 			break
 		}
-		if _, err := eng.Follow(ctx, name, func(engine.Outcome) {}); err != nil {
+		if _, err := there.Engine.Follow(ctx, name, func(engine.Outcome) {}); err != nil {
 			errs = append(errs, fmt.Errorf("wait for the end of %s: %w", name, err))
 		}
 	}

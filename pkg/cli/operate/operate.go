@@ -81,7 +81,7 @@ again by itself what was rolled back.`
 // command returns what both have in common.
 func (f *flags) command(o *setup.Options) *cobra.Command {
 	cmd := &cobra.Command{
-		Args:              usage.Args(oneName),
+		Args:              usage.Args(usage.OneName),
 		ValidArgsFunction: o.Offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, names []string) error { return f.do(cmd.Context(), o, names[0]) },
 	}
@@ -92,13 +92,6 @@ func (f *flags) command(o *setup.Options) *cobra.Command {
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file`")
 	complete.Flag(cmd, "run", cobra.NoFileCompletions)
 	return cmd
-}
-
-func oneName(_ *cobra.Command, names []string) error {
-	if err := usage.SomeNames(names, false); err != nil || len(names) == 1 {
-		return err
-	}
-	return usage.Errorf("want one name")
 }
 
 func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err error) {

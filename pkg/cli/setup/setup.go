@@ -24,6 +24,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
@@ -331,4 +332,24 @@ func (o *Options) Where(global config.Global) (cluster *kube.Cluster, runsIn str
 		cluster, err = o.Connect(global.Namespace)
 	}
 	return cluster, cmp.Or(o.runs, global.RunNamespace), of, err
+}
+
+// There is what a command finds in the cluster that needs no valid configuration.
+type There struct {
+	Config  *config.Config // as of Glance
+	Cluster *kube.Cluster
+	Engine  *tekton.Engine
+	Runs    []engine.Run // oldest first
+}
+
+// Look finds where Sentry runs, as Where does, and lists its runs.
+func (o *Options) Look(ctx context.Context) (There, error) {
+	t := There{Config: o.Glance()}
+	cluster, runsIn, of, err := o.Where(t.Config.Global)
+	if err != nil {
+		return t, err
+	}
+	t.Cluster, t.Engine = cluster, tekton.New(cluster, runsIn, of)
+	t.Runs, err = t.Engine.Runs(ctx, nil)
+	return t, err
 }

@@ -119,3 +119,11 @@ func SomeNames(names []string, all bool) error {
 	}
 	return nil
 }
+
+// OneName wants exactly one name of a unit, a group or a repository.
+func OneName(_ *cobra.Command, names []string) error {
+	if len(names) != 1 || names[0] == "" {
+		return errors.New("want one name, of a unit, a group or a repository")
+	}
+	return nil
+}
