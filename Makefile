@@ -8,7 +8,7 @@ IMAGE    ?= ghcr.io/tekton-sentry/sentry:$(VERSION)
 FUZZTIME ?= 1m
 KILLS    ?= 200
 # How many tests share the cluster: they wait for pods more than they work, but pods need processors.
-E2E_PARALLEL ?= 2
+E2E_PARALLEL ?= 3
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
 # All but test/e2e, which needs a cluster.

@@ -223,6 +223,15 @@ func TestSituations(t *testing.T) {
 			in.Observed[1] = repo.Observation{Err: errors.New("down")}
 		}, []Kind{Recorded, Head, WouldRun}, []string{"without api, of which nothing is known"}},
 		{"asked: behind the active run", solo, func(in *Input) { in.Runs[0].Active = true; in.sees(sha("b")) }, []Kind{ActedUpon, Active, Head, WouldWait}, []string{"It waits for the end of solo-2 (on_busy: queue)"}},
+		{"paused", solo, func(in *Input) {
+			pause := state.NewPause("ann", "the database moves", now.Add(-time.Hour))
+			in.Snapshot.SetPause("solo.main", &pause)
+		}, []Kind{ActedUpon, Succeeded, Paused, NextLook}, []string{"by ann: the database moves. Nothing runs in it until it is resumed: sentry resume solo.main."}},
+		{"asked: paused with all of its repository", solo, func(in *Input) {
+			pause := state.NewPause("", "", now.Add(-time.Hour))
+			in.Snapshot.SetPause(state.AllOf("solo"), &pause)
+			in.sees(sha("b"))
+		}, []Kind{ActedUpon, Succeeded, Paused, Head, WouldPause}, []string{"It waits until the unit is resumed (sentry resume solo), and runs the newest commit then."}},
 		{"asked: cancels the active run", web, func(in *Input) {
 			in.Config.Groups["shop"] = config.Group{Name: "shop", OnBusy: config.CancelOld, Deploy: config.All}
 			busy := run("shop-1", "shop", plan.Change{Ref: api, N: 1, New: sha("a")})

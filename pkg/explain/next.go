@@ -106,7 +106,7 @@ func (x *subject) due(f forecast, head repo.SHA) {
 		x.say(s, "%s. The next cycle first remembers the run that the state does not know, and the one after that makes it.", what)
 	case f.pause:
 		s.Kind = WouldPause
-		x.say(s, "%s. It waits until the unit is resumed (sentry resume %s), and runs the newest commit then.", what, x.unit.Label)
+		x.say(s, "%s. It waits until the unit is resumed (sentry resume %s), and runs the newest commit then.", what, x.paused())
 	case f.wait:
 		s.Kind, s.Run = WouldWait, f.run.Behind[0].Name
 		x.say(s, "%s. It waits for the end of %s (on_busy: %s), and runs the newest commit then.", what, behind, x.group.OnBusy)

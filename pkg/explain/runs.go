@@ -136,6 +136,14 @@ func (x *subject) later(run found, since time.Time) {
 	}
 }
 
+// paused returns what is paused, the unit or its repository as a whole, by the name with which it is resumed.
+func (x *subject) paused() string {
+	if x.known.Units[x.unit.Label].Paused != nil {
+		return x.unit.Label
+	}
+	return x.r.Name
+}
+
 // unitProblem says what keeps the unit's run from being made, and which runs stand before the next one.
 func (x *subject) unitProblem() {
 	if pause := x.known.PausedAt(x.unit.Label, x.unit.Ref.Repository); pause != nil {
@@ -147,7 +155,7 @@ func (x *subject) unitProblem() {
 			reason = ": " + strings.TrimSuffix(pause.Reason, ".")
 		}
 		x.say(Statement{Kind: Paused, Since: pause.Since}, "%s was paused %s%s%s. Nothing runs in it until it is resumed: sentry resume %s.",
-			x.unit.Label, x.ago(pause.Since), by, reason, x.unit.Label)
+			x.unit.Label, x.ago(pause.Since), by, reason, x.paused())
 	}
 	p := x.known.Units[x.unit.Label].Problem
 	if more := state.More(x.unit.Label); p == nil && more != "" {
