@@ -52,8 +52,10 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("read again, it is another: %v\n%s", err, data)
 		}
 		for _, r := range c.Repositories {
-			if !rule.IsName(r.Name) || r.Monitor.Type == "" || r.Deploy.Type == "" || len(r.Monitor.Branches) == 0 ||
-				len(r.Deploy.Commands) == 0 || r.Deploy.Timeout <= 0 || r.Deploy.Image == "" || r.Deploy.ServiceAccount == "" ||
+			commands := len(r.Deploy.Commands) > 0 && r.Deploy.Type != ""
+			if !rule.IsName(r.Name) || r.Monitor.Type == "" || len(r.Monitor.Branches) == 0 ||
+				!commands && r.Deploy.Task == nil && r.Deploy.Pipeline == nil ||
+				r.Deploy.Timeout <= 0 || r.Deploy.Image == "" || r.Deploy.ServiceAccount == "" ||
 				r.Deploy.Project == "" || r.Deploy.Branch == "" {
 				t.Errorf("%+v cannot run\n%s", r, data)
 			}
