@@ -26,6 +26,9 @@ func (i Instance) History() string { return i.object("history") }
 // Key is the name of the Secret that holds the key behind the names and signatures of runs.
 func (i Instance) Key() string { return i.object("key") }
 
+// Replica is the name of the Lease of one of its replicas.
+func (i Instance) Replica(name string) string { return i.object("replica") + "-" + name }
+
 // object has the kind last, since those of a state end with a number: so no name gives an object of another one.
 func (i Instance) object(kind string) string {
 	if i.Name == "" {

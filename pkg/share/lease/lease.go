@@ -1,0 +1,235 @@
+// Package lease finds the replicas of one Sentry that are alive: each keeps a Lease in Sentry's namespace and sees those of the
+// others.
+package lease
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/tekton-sentry/sentry/pkg/instance"
+	"github.com/tekton-sentry/sentry/pkg/kube"
+)
+
+const (
+	// renewEvery is how often a replica renews its Lease and looks at the others'.
+	renewEvery = 3 * time.Second
+	// duration is how long a replica counts as alive whose Lease does not change. A takeover takes that and one look.
+	duration = 12 * time.Second
+	// forgetAfter is the age of a dead replica's Lease at which it is deleted: a pod that was killed leaves one.
+	forgetAfter = 10 * time.Minute
+	// callTimeout bounds one call. Two in a row leave time for a third.
+	callTimeout = 3 * time.Second
+)
+
+// label is on each Lease; its value is the Sentry whose replica keeps it.
+const label = "tekton-sentry.dev/replica-of"
+
+// Keeper keeps the Lease of one replica. Its fields must be set.
+type Keeper struct {
+	Cluster *kube.Cluster
+	Of      instance.Instance
+	Name    string // of the replica, such as that of its pod: a DNS label
+	Log     *slog.Logger
+	Now     func() time.Time
+
+	mu      sync.Mutex
+	renewed time.Time // when the last renewal that was answered began
+	members []string
+
+	since time.Time
+	seen  map[string]sighting // by the name of the Lease
+}
+
+// sighting is a Lease as it was seen last.
+type sighting struct {
+	renewal string
+	changed time.Time // by this machine's clock
+}
+
+// Members returns the names of the replicas that are alive, the one first that has been for the longest. There are none while
+// this one does not know whether the others take it for alive: its Lease was not renewed in time, or it stood still.
+func (k *Keeper) Members() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.Now().Sub(k.renewed) >= duration {
+		return nil
+	}
+	return k.members
+}
+
+// Keep keeps the Lease until ctx ends, and deletes it then. It calls changed whenever Members is another one. Trouble is
+// logged as it begins.
+func (k *Keeper) Keep(ctx context.Context, changed func(members []string)) {
+	k.since, k.seen = k.Now(), map[string]sighting{}
+	ticker := time.NewTicker(renewEvery)
+	defer ticker.Stop()
+	var told []string
+	failing := false
+	for {
+		err := k.look(ctx)
+		if ctx.Err() != nil {
+			k.leave(ctx)
+			return
+		}
+		if err != nil && !failing {
+			k.Log.Warn("the replicas cannot be told apart; until they can, this one looks at nothing by itself", "err", err)
+		}
+		failing = err != nil
+		if now := k.Members(); !slices.Equal(now, told) {
+			told = now
+			changed(now)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// look renews the Lease and finds out who is alive.
+func (k *Keeper) look(ctx context.Context) error {
+	began := k.Now()
+	if err := k.renew(ctx, began); err != nil {
+		return err
+	}
+	leases, err := k.list(ctx)
+	if err != nil {
+		return err
+	}
+	now := k.Now()
+	alive := slices.DeleteFunc(leases, func(l coordinationv1.Lease) bool { return !k.alive(ctx, l, now) })
+	slices.SortFunc(alive, func(a, b coordinationv1.Lease) int {
+		return cmp.Or(acquired(a).Compare(acquired(b)), cmp.Compare(a.Name, b.Name))
+	})
+	members := make([]string, len(alive))
+	for i, l := range alive {
+		members[i] = *l.Spec.HolderIdentity
+	}
+	if !slices.Contains(members, k.Name) {
+		return fmt.Errorf("the Lease %s is not in the list of those with the label %s", k.name(), label)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.renewed, k.members = began, slices.Compact(members)
+	return nil
+}
+
+// alive reports whether a Lease is that of a replica which is alive, and deletes one that is long dead. It compares no clocks:
+// what counts is how long ago it was seen to change.
+func (k *Keeper) alive(ctx context.Context, l coordinationv1.Lease, now time.Time) bool {
+	if l.Spec.HolderIdentity == nil || l.Spec.RenewTime == nil {
+		return false
+	}
+	renewal := l.Spec.RenewTime.Format(metav1.RFC3339Micro)
+	s, ok := k.seen[l.Name]
+	if !ok || s.renewal != renewal {
+		s = sighting{renewal, now}
+		k.seen[l.Name] = s
+	}
+	dead := now.Sub(s.changed)
+	if dead > forgetAfter && k.delete(ctx, l.Name, l.UID) == nil {
+		delete(k.seen, l.Name)
+	}
+	return dead < duration
+}
+
+func acquired(l coordinationv1.Lease) time.Time {
+	if l.Spec.AcquireTime == nil {
+		return time.Time{}
+	}
+	return l.Spec.AcquireTime.Time
+}
+
+func (k *Keeper) name() string { return k.Of.Replica(k.Name) }
+
+// renew says that this replica is alive.
+func (k *Keeper) renew(ctx context.Context, now time.Time) error {
+	seconds := int32(duration / time.Second)
+	lease := coordinationv1.Lease{
+		TypeMeta: metav1.TypeMeta{APIVersion: "coordination.k8s.io/v1", Kind: "Lease"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: k.name(), Labels: map[string]string{label: k.Of.State(), "app.kubernetes.io/managed-by": "sentry"},
+		},
+		Spec: coordinationv1.LeaseSpec{
+			HolderIdentity: &k.Name, LeaseDurationSeconds: &seconds,
+			AcquireTime: &metav1.MicroTime{Time: k.since}, RenewTime: &metav1.MicroTime{Time: now},
+		},
+	}
+	body, err := json.Marshal(lease)
+	if err != nil {
+		return fmt.Errorf("encode the Lease %s: %w", k.name(), err)
+	}
+	calling, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err = k.Cluster.Core.Patch(types.MergePatchType).AbsPath(k.path(k.name())).Body(body).Do(calling).Error()
+	if apierrors.IsNotFound(err) {
+		err = k.Cluster.Core.Post().AbsPath(k.path("")).SetHeader("Content-Type", "application/json").Body(body).Do(calling).Error()
+	}
+	if err != nil {
+		return fmt.Errorf("renew the Lease %s/%s: %w", k.Cluster.Namespace, k.name(), kube.Explain(err))
+	}
+	return nil
+}
+
+func (k *Keeper) list(ctx context.Context) ([]coordinationv1.Lease, error) {
+	calling, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	raw, err := k.Cluster.Core.Get().AbsPath(k.path("")).Param("labelSelector", label+"="+k.Of.State()).Do(calling).Raw()
+	if err != nil {
+		return nil, fmt.Errorf("list the Leases in %s: %w", k.Cluster.Namespace, kube.Explain(err))
+	}
+	var list coordinationv1.LeaseList
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("list the Leases in %s: %w", k.Cluster.Namespace, err)
+	}
+	return list.Items, nil
+}
+
+// leave deletes the Lease, so that the others take over at once.
+func (k *Keeper) leave(ctx context.Context) {
+	k.mu.Lock()
+	k.members = nil
+	k.mu.Unlock()
+	if err := k.delete(context.WithoutCancel(ctx), k.name(), ""); err != nil {
+		k.Log.Debug("the Lease stays until the others see that it is not renewed", "err", err)
+	}
+}
+
+// delete deletes a Lease, with a UID only that one.
+func (k *Keeper) delete(ctx context.Context, name string, uid types.UID) error {
+	options := metav1.DeleteOptions{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"}}
+	if uid != "" {
+		options.Preconditions = &metav1.Preconditions{UID: &uid}
+	}
+	body, err := json.Marshal(options)
+	if err != nil {
+		return fmt.Errorf("encode what deletes the Lease %s: %w", name, err)
+	}
+	calling, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err = k.Cluster.Core.Delete().AbsPath(k.path(name)).SetHeader("Content-Type", "application/json").Body(body).Do(calling).Error()
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete the Lease %s/%s: %w", k.Cluster.Namespace, name, kube.Explain(err))
+	}
+	return nil
+}
+
+// path is that of the Leases, or of one.
+func (k *Keeper) path(name string) string {
+	path := "/apis/coordination.k8s.io/v1/namespaces/" + k.Cluster.Namespace + "/leases"
+	if name == "" {
+		return path
+	}
+	return path + "/" + name
+}
