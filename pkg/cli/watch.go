@@ -17,6 +17,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
+	"github.com/tekton-sentry/sentry/pkg/cli/replicas"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -40,6 +41,7 @@ type watchFlags struct {
 	interval time.Duration
 	state    string
 	listen   string
+	replica  string
 	plain    bool
 }
 
@@ -67,6 +69,11 @@ and looks at once at the repository that one comes from. That needs webhooks.sec
 configuration; 'sentry webhooks ensure' registers the hooks. Polling goes on, so that a lost hook
 costs only time.
 
+With --replica several processes are one Sentry: each has a name of its own, such as that of its
+pod, and looks at its share of the repositories. When one comes or goes the others take over within
+seconds. That costs a write every three seconds, of the replica's Lease, and needs the rights of
+the component manifests/replicas.
+
 Each flag can be set by a variable instead, as the manifests' Deployment does: --run-namespace
 by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its variable.`,
 		Example: `  sentry watch                                 # in the cluster's current namespace
@@ -81,9 +88,11 @@ by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its vari
 	cmd.Flags().DurationVar(&f.interval, "interval", 0, "poll this often instead of polling_interval, down to 1s, for trials")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` (default: one for each configuration below ~/.local/state/sentry)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "take webhooks at this `address`, such as :8080, to look at once at what was pushed (default: nothing is listened to)")
+	cmd.Flags().StringVar(&f.replica, "replica", "", "be one of several processes that share the work, under this `name` (default: do all of it)")
 	cmd.Flags().BoolVar(&f.plain, "no-progress", false, "with --local: print lines alone, no progress that is redrawn on a terminal")
 	complete.Flag(cmd, "interval", cobra.NoFileCompletions)
 	complete.Flag(cmd, "listen", cobra.NoFileCompletions)
+	complete.Flag(cmd, "replica", cobra.NoFileCompletions)
 	return cmd
 }
 
@@ -96,6 +105,12 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	}
 	if f.listen != "" && f.once {
 		return usage.Errorf("--listen does not go with --once, which ends before a webhook could come")
+	}
+	if err := replicas.Check(f.replica); err != nil {
+		return usage.Error(err)
+	}
+	if f.replica != "" && (f.local || f.once) {
+		return usage.Errorf("--replica goes with neither --local nor --once: it is for processes that go on, on a cluster")
 	}
 	board := live.New(o.Out, f.plain || !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
@@ -128,6 +143,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
 	defer w.tellTheRest(ctx, bus)()
+	defer w.join(ctx)()
 	defer w.tellEnds(ctx, bus)()
 	return w.run(ctx)
 }
@@ -167,6 +183,10 @@ func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
 	switch {
 	case w.machine != nil:
 		w.machine.Ended = tell
+	case w.replica != nil:
+		listening.Go(func() {
+			w.replica.Lead(ctx, func(ctx context.Context) { w.cluster.Ends(ctx, w.log, w.hider.Hide, tell) })
+		})
 	case !w.flags.once:
 		listening.Go(func() { w.cluster.Ends(ctx, w.log, w.hider.Hide, tell) })
 	}
@@ -184,10 +204,11 @@ type watching struct {
 	machine *local.Engine  // nil on a cluster
 	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
-	hooks   *hook.Receiver // nil without --listen
-	board   *live.Board    // nil where nothing is redrawn
-	file    os.FileInfo    // the configuration file as it was last seen
-	ignored string         // the hash of its bytes of which the log said that they are not used
+	hooks   *hook.Receiver    // nil without --listen
+	replica *replicas.Replica // nil without --replica
+	board   *live.Board       // nil where nothing is redrawn
+	file    os.FileInfo       // the configuration file as it was last seen
+	ignored string            // the hash of its bytes of which the log said that they are not used
 	hider   setup.Hider
 }
 
@@ -222,8 +243,39 @@ func (w *watching) onCluster() error {
 	}
 	w.cluster = eng
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return eng.History(ctx, "") }
-	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, instance.Instance{Name: w.cfg.Global.Instance})
+	of := instance.Instance{Name: w.cfg.Global.Instance}
+	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, of)
+	if w.flags.replica != "" {
+		w.replica = replicas.New(cluster, of, w.flags.replica, w.log)
+		w.watcher.Share = w.mine
+	}
 	return nil
+}
+
+// join has this process be a replica, where it is to be one, and returns what waits for the end of that.
+func (w *watching) join(ctx context.Context) (wait func()) {
+	if w.replica == nil {
+		return func() {}
+	}
+	return w.replica.Start(ctx, func(members int) {
+		w.reader.SetReplicas(members)
+		w.watcher.Ask(watch.Request{Reason: "the replicas changed"})
+	})
+}
+
+// mine returns what this replica looks at. What is known of the rest is of no use any more, and takes memory.
+func (w *watching) mine() func(config.Repository) bool {
+	mine, moved := w.replica.Mine()
+	if moved {
+		var others []config.Monitor
+		for _, r := range w.watcher.Config.Repositories {
+			if !mine(r) {
+				others = append(others, r.Monitor)
+			}
+		}
+		w.reader.Forget(others)
+	}
+	return mine
 }
 
 // sinks are where the loop's events go, by the names that the log has for them. They run beside the loop, which

@@ -107,8 +107,12 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	for _, name := range request.Repositories {
 		asked[name] = true
 	}
-	for i := range c.observed {
-		if c.whole || asked[w.Config.Repositories[i].Name] {
+	mine := func(config.Repository) bool { return true }
+	if w.Share != nil {
+		mine = w.Share()
+	}
+	for i, r := range w.Config.Repositories {
+		if c.whole && mine(r) || asked[r.Name] {
 			c.looking = append(c.looking, i)
 			c.observed[i].Status = repo.Pending
 		} else {
@@ -239,7 +243,8 @@ func (c *cycle) load(ctx context.Context) error {
 			}
 			c.report.Wrote++
 		}
-		c.stored, c.next = s, s
+		c.forgetOthers(s)
+		c.stored, c.next, c.known = s, s, s
 		c.tellDamaged()
 		return nil
 	}
@@ -296,6 +301,7 @@ func (c *cycle) remember(ctx context.Context) error {
 		err := c.Store.Save(ctx, c.next)
 		if err == nil {
 			c.saved = true
+			c.known = c.next
 			c.report.Wrote++
 			c.unsaved = nil
 			c.tellNoticed()

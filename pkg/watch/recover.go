@@ -8,10 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 // lookEvery is how often the runs of all units are looked at. At 10,000 runs a look reads some 50 MB, 50 runs
@@ -59,8 +61,35 @@ func (c *cycle) learn(existing []plan.Existing) map[string]bool {
 	c.next = next
 	if len(news) > 0 {
 		c.made = append(c.made, existing...)
+		c.forgetHeads(func(name string) bool { return news[name] })
 	}
 	return news
+}
+
+// forgetOthers has the heads forgotten of the repositories in which somebody else, such as another replica, acted since the
+// state was known here: heads from before that, which a host's hint calls unchanged, would be taken for a change back.
+func (c *cycle) forgetOthers(loaded state.Snapshot) {
+	if c.known.Epoch == "" || loaded.Equal(c.known) {
+		return
+	}
+	c.forgetHeads(func(name string) bool {
+		now, before := loaded.Repositories[name].Branches, c.known.Repositories[name].Branches
+		return !maps.EqualFunc(now, before, func(a, b state.Branch) bool { return a.SHA == b.SHA })
+	})
+}
+
+func (c *cycle) forgetHeads(which func(name string) bool) {
+	heads, ok := c.Heads.(Forgetter)
+	if !ok {
+		return
+	}
+	var of []config.Monitor
+	for _, r := range c.Config.Repositories {
+		if which(r.Name) {
+			of = append(of, r.Monitor)
+		}
+	}
+	heads.Forget(of)
 }
 
 // markUnsure notes that the state may not hold what this cycle did and found.

@@ -26,6 +26,12 @@ type Heads interface {
 	Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation))
 }
 
+// Forgetter is what Heads are beside where they remember heads from one call to the next.
+type Forgetter interface {
+	// Forget drops what is remembered of repositories, so that the next call reads them afresh.
+	Forget(repositories []config.Monitor)
+}
+
 // Store keeps the snapshot.
 type Store interface {
 	// Load returns the snapshot, or an empty one where there is none yet. It may be the same one as the last time,
@@ -54,7 +60,7 @@ type Engine interface {
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
-// Watcher is what the loop needs. All fields but Before, Every and Key must be set.
+// Watcher is what the loop needs. All fields but Before, Every, Key, Past and Share must be set.
 type Watcher struct {
 	Config *config.Config // at the start; Apply replaces it
 	Before func()         // is called before each cycle of Run, and may call Apply
@@ -67,6 +73,9 @@ type Watcher struct {
 	Tell   func(event.Event)                              // is told of everything that happens; must not wait
 	Now    func() time.Time
 	Word   func() string // a random word of at least eight hexadecimal digits
+	// Share returns what this replica looks at by itself, asked for in each cycle; nil is everything. What a request names is
+	// looked at all the same. Members of one group must be in the same share.
+	Share func() func(config.Repository) bool
 
 	requests requests
 	endings  endings
@@ -78,6 +87,7 @@ type Watcher struct {
 	unsaved  []result.Result // of the runs that ended, those of which the state may not hold what they deployed
 	pastRead time.Time       // when Past was read
 	pastTold bool            // that it cannot be read
+	known    state.Snapshot  // what the store held when it was last read or written here
 
 	unsure  map[string]bool           // labels of units that may have a run which the state does not know
 	waiting map[string]bool           // the runs of which it was told that they wait

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -51,6 +52,24 @@ func (r *Reader) forget(since time.Time) {
 		r.order = slices.DeleteFunc(r.order, func(other *endpoint) bool { return other == e })
 		return true
 	})
+}
+
+// Forget drops what is remembered of repositories, so that they are read afresh when they are wanted again: somebody else
+// looks at them meanwhile, and heads from before that must not be compared with what was acted upon since.
+func (r *Reader) Forget(repositories []config.Monitor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var key []byte
+	for _, m := range repositories {
+		driver := r.Hosts.Of(m.Type)
+		if driver == nil {
+			continue
+		}
+		if e := r.endpoints[driver.AccountOf(m.Source)]; e != nil {
+			key = e.appendKey(key[:0], githost.Wanted{URL: m.URL, Patterns: m.Branches})
+			delete(e.memory, string(key))
+		}
+	}
 }
 
 // remember keeps a good answer of a look that began at that time, if its heads take no more than so many bytes: a

@@ -42,6 +42,7 @@ type Reader struct {
 	Sweep time.Duration
 
 	mu        sync.Mutex
+	replicas  int // see SetReplicas
 	endpoints map[githost.Account]*endpoint
 	order     []*endpoint // as they were opened
 }
@@ -76,6 +77,7 @@ type batch struct {
 	total     int               // repositories of the endpoint, with those that are not asked for now
 	prefilter githost.Prefilter // nil when the Host is none, or everything is read each time
 	sweep     time.Duration
+	replicas  int
 	room      *githost.Room
 }
 
@@ -127,6 +129,13 @@ func (r *Reader) SetSweep(d time.Duration) {
 	r.Sweep = d
 }
 
+// SetReplicas says how many Readers share the repositories, each in a process of its own: the rate of requests is divided by them.
+func (r *Reader) SetReplicas(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.replicas = n
+}
+
 // Close closes the connections that are kept between calls. The Reader can be used again.
 func (r *Reader) Close() {
 	r.mu.Lock()
@@ -157,7 +166,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 		e.wanted = now
 		b := byEndpoint[e]
 		if b == nil {
-			b = &batch{endpoint: e, known: make(map[*memory]int), sweep: r.Sweep}
+			b = &batch{endpoint: e, known: make(map[*memory]int), sweep: r.Sweep, replicas: r.replicas}
 			if r.Sweep > 0 {
 				b.prefilter, _ = e.host.(githost.Prefilter)
 			}
@@ -176,10 +185,7 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 // add adds an entry of the caller's list. It makes the key of what is wanted in key, which it returns for the
 // next one: there are 10,000, which are the same every time.
 func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []byte {
-	key = strconv.AppendQuote(key, b.endpoint.driver.Key(w.URL))
-	for _, p := range w.Patterns {
-		key = p.AppendKey(append(key, ' '))
-	}
+	key = b.endpoint.appendKey(key, w)
 	m := b.endpoint.memory[string(key)]
 	if m == nil {
 		h := fnv.New64a()
@@ -196,6 +202,15 @@ func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []by
 		b.memory = append(b.memory, m)
 	}
 	b.asked = append(b.asked, asked{index, at})
+	return key
+}
+
+// appendKey adds the key of what is wanted to key.
+func (e *endpoint) appendKey(key []byte, w githost.Wanted) []byte {
+	key = strconv.AppendQuote(key, e.driver.Key(w.URL))
+	for _, p := range w.Patterns {
+		key = p.AppendKey(append(key, ' '))
+	}
 	return key
 }
 

@@ -106,7 +106,7 @@ func (r *Reader) changed(ctx context.Context, b *batch, began time.Time) (change
 // that failed last time come after the others.
 func (r *Reader) read(ctx context.Context, b *batch, indexes []int, began time.Time, probe bool, answers []repo.Observation) {
 	e := b.endpoint
-	e.gate.SpreadOver(len(indexes))
+	e.gate.SpreadOver(len(indexes), b.replicas)
 	slices.SortStableFunc(indexes, func(i, j int) int { return b.memory[i].order(b.memory[j]) })
 	var fault error
 	rest := indexes

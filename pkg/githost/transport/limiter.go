@@ -41,9 +41,11 @@ func (l *limiter) take(now time.Time) time.Time {
 	return at.Truncate(tick).Add(tick)
 }
 
-// SpreadOver spreads the rest of the round for so many repositories.
-func (g *Gate) SpreadOver(repositories int) {
+// SpreadOver spreads the rest of the round for so many repositories, where each of so many replicas asks for as many: together they
+// ask no faster than one.
+func (g *Gate) SpreadOver(repositories, replicas int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.limiter.spacing = spacing(repositories)
+	replicas = max(1, replicas)
+	g.limiter.spacing = spacing(repositories*replicas) * time.Duration(replicas)
 }
