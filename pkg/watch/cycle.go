@@ -313,7 +313,9 @@ func (c *cycle) remember(ctx context.Context) error {
 		if !errors.Is(err, state.ErrConflict) {
 			return fmt.Errorf("remember what was done: %w", err)
 		}
-		c.Tell(event.OtherSentry{})
+		if c.Share == nil { // else it is another replica, as it should be
+			c.Tell(event.OtherSentry{})
+		}
 		if err := c.load(ctx); err != nil {
 			return err
 		}

@@ -47,6 +47,7 @@ var areas = []struct{ folder, section string }{
 	{"pkg/instance", "A cycle fails"},
 	{"pkg/notify", "A webhook is not told"},
 	{"pkg/serve", "A webhook does nothing"},
+	{"pkg/share", "A cycle fails"},
 	{"pkg/preflight", "A check fails"},
 	{"pkg/repo", "A repository cannot be read"},
 }

@@ -13,6 +13,7 @@ func TestComponents(t *testing.T) {
 	for component, tt := range map[string]struct{ gone, stays string }{
 		"one-namespace":            {"namespace: sentry-runs\n|SENTRY_RUN_NAMESPACE", "name: sentry-runs\n"},
 		"webhooks":                 {"", "value: :8080"},
+		"replicas":                 {"type: Recreate", "name: SENTRY_REPLICA"},
 		"openshift":                {"runAsUser|runAsGroup", "runAsNonRoot: true"},
 		"deployer-without-secrets": {"  - configmaps\n  - secrets\n", "  - configmaps\n"},
 	} {

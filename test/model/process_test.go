@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/share"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -32,6 +33,8 @@ type process struct {
 	name    string
 	rand    *rand.Rand
 	late    *rand.Rand // as the world's
+	shares  *rand.Rand // as the world's
+	members []string   // that it takes for alive
 	watcher *watch.Watcher
 	rev     int             // of the state that was loaded
 	fuse    int             // calls until the process dies; 0 = it does not
@@ -45,7 +48,7 @@ func key(context.Context) (naming.Key, error) { return naming.Key{Secret: "the k
 func (w *world) start(name string) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64())), late: rand.New(rand.NewPCG(w.seed, w.late.Uint64()))}
+	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64())), late: rand.New(rand.NewPCG(w.seed, w.late.Uint64())), shares: rand.New(rand.NewPCG(w.seed, w.shares.Uint64()))}
 	p.watcher = &watch.Watcher{
 		Config: w.config(), Heads: p, Store: p, Engine: p, Key: key, Now: time.Now,
 		Past: func(context.Context) ([]result.Result, error) {
@@ -54,6 +57,9 @@ func (w *world) start(name string) *process {
 			return slices.Clone(w.past), nil
 		},
 		Tell: func(event.Event) {}, Word: func() string { return fmt.Sprintf("%016x", p.rand.Uint64()) },
+	}
+	if w.odds.hang > 0 {
+		p.watcher.Share = p.share
 	}
 	w.sentrys[name] = p
 	w.tell("%s starts", name)
@@ -75,6 +81,26 @@ func (p *process) request() watch.Request {
 	}
 	p.tell("%s looks at %q, where that is empty at all", p.name, r.Repositories)
 	return r
+}
+
+// share is what the process looks at as one of two replicas. It may take the other one for dead, or itself, or go by what it
+// knew before.
+func (p *process) share() func(config.Repository) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch fate := p.shares.IntN(100); {
+	case p.calm:
+		p.members = []string{p.name} // the other one is gone
+	case fate >= p.odds.hang:
+		p.members = []string{"sentry", "twin"}
+	case fate%3 == 0:
+		p.members = []string{p.name}
+	case fate%3 == 1:
+		p.members = nil
+	}
+	p.tell("%s takes %v for alive", p.name, p.members)
+	divided := share.Of(p.members)
+	return func(r config.Repository) bool { return divided.Owner(r.Group, r.Name) == p.name }
 }
 
 // cycle runs RunOnce, which may die at any call.

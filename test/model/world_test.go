@@ -24,6 +24,7 @@ type odds struct {
 	edit, wipe, foreign int // the file is edited, the state deleted, a name taken
 	term                int // a cycle is told to end in the middle
 	part                int // a cycle looks at some repositories only
+	hang                int // a replica has an old view of who is alive; 0 is no replicas: each Sentry looks at everything
 }
 
 // world is everything around Sentry. What people and processes do to it happens under mu, at different
@@ -36,6 +37,7 @@ type world struct {
 	late    *rand.Rand // of what was added later: the stories of the seeds stay as they are without it
 	parts   *rand.Rand // of the cycles that look at a part
 	ends    *rand.Rand // of how runs end, and of who pauses a unit
+	shares  *rand.Rand // of what replicas take for alive
 	odds    odds
 	calm    bool // nothing fails, and nobody does anything
 	told    []string
@@ -85,7 +87,7 @@ var (
 func newWorld(seed uint64) *world {
 	w := &world{
 		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), late: rand.New(rand.NewPCG(seed, 2)), forgers: rand.New(rand.NewPCG(seed, 3)), parts: rand.New(rand.NewPCG(seed, 4)),
-		ends: rand.New(rand.NewPCG(seed, 5)),
+		ends: rand.New(rand.NewPCG(seed, 5)), shares: rand.New(rand.NewPCG(seed, 6)),
 		urls: map[string]*remote{}, runs: map[string]*run{}, sentrys: map[string]*process{}, truth: newTruth(),
 	}
 	pick := func(of ...int) int { return of[w.rand.IntN(len(of))] }
@@ -97,6 +99,9 @@ func newWorld(seed uint64) *world {
 		w.odds.term = 20
 	}
 	w.odds.part = []int{0, 0, 40}[w.parts.IntN(3)]
+	if w.odds.hang = []int{0, 0, 0, 30}[w.shares.IntN(4)]; w.odds.hang > 0 {
+		w.odds.twins = 80
+	}
 	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
 	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
 	if w.one(3) {

@@ -407,6 +407,31 @@ var mutants = []mutant{
 		"./pkg/cli/webhooks", "TestNoSecondWebhook",
 	},
 	{
+		"what another replica acted upon is compared with heads from before", "pkg/watch/cycle.go",
+		"c.forgetOthers(s)", "",
+		"./pkg/watch", "TestHeadsFromBeforeAnother",
+	},
+	{
+		"a replica that is gone keeps its share", "pkg/share/lease/lease.go",
+		"return dead < duration", "return dead < forgetAfter",
+		"./pkg/share/lease", "TestStandstill",
+	},
+	{
+		"a replica that stood still goes on as if it had not", "pkg/share/lease/lease.go",
+		"k.Now().Sub(k.renewed) >= duration", "false",
+		"./pkg/share/lease", "TestStandstill",
+	},
+	{
+		"a replica looks at everything", "pkg/watch/cycle.go",
+		"c.whole && mine(r)", "(c.whole || mine(r))",
+		"./pkg/watch", "TestSharesAreApart",
+	},
+	{
+		"the members of a group are in several shares", "pkg/share/share.go",
+		`if group != ""`, `if group == "*"`,
+		"./pkg/share", "TestAgreement",
+	},
+	{
 		"explain knows only what the state does", "pkg/explain/explain.go",
 		"e.known, e.news = plan.Recover(in.Snapshot, *in.Key, existing)", "e.known = in.Snapshot",
 		inModel, model,

@@ -131,3 +131,18 @@ func testValidators(t *testing.T) {
 		}
 	}
 }
+
+// What is forgotten on purpose is read afresh, whatever the host's hints say, and nothing else is.
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, r, want := hinting(t, 300, 15*time.Minute)
+		r.Heads(t.Context(), want)
+		r.Forget(want[:3])
+		r.Forget([]config.Monitor{{Source: config.Source{Type: "unknown"}}, {Source: config.Source{Type: want[0].Type, URL: "https://new.example/x"}}})
+		h.asked = 0
+		r.Heads(t.Context(), want)
+		if h.asked < 3 || h.asked > 20 {
+			t.Errorf("%d were read, want the three that were forgotten and some of the sweep", h.asked)
+		}
+	})
+}

@@ -41,6 +41,18 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// Replicas together ask no faster than one that has all.
+func TestTurnsOfReplicas(t *testing.T) {
+	for _, n := range []int{200, 20_000} {
+		var one, five Gate
+		one.SpreadOver(5*n, 1)
+		five.SpreadOver(n, 5)
+		if five.limiter.spacing != 5*one.limiter.spacing {
+			t.Errorf("of %d, each of five has its turns every %s, want five times %s", 5*n, five.limiter.spacing, one.limiter.spacing)
+		}
+	}
+}
+
 // Who waits for a turn is told at once that it does not come.
 func TestNewsReachWhoWaits(t *testing.T) {
 	for name, news := range map[string]func(*Gate){
