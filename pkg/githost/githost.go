@@ -49,7 +49,8 @@ type Hooks interface {
 	// Hooks returns all webhooks of a repository, or an error where they are more than are read.
 	Hooks(ctx context.Context, repoURL string) ([]Hook, error)
 	// SaveHook makes a webhook that tells the address of pushes, signed with the secret. With the ID of one, it makes
-	// that one so, or replaces it where the host does not change the secret of one that there is.
+	// that one so, or replaces it where the host does not change the secret of one that there is. An error may leave both,
+	// and never none of them.
 	SaveHook(ctx context.Context, repoURL string, id int64, address, secret string) error
 	// DeleteHook deletes a webhook.
 	DeleteHook(ctx context.Context, repoURL string, id int64) error

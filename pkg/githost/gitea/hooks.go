@@ -69,18 +69,18 @@ func following(number int, listed []*sdk.Hook, resp *sdk.Response) int {
 	return 0
 }
 
-// SaveHook implements githost.Hooks. Gitea never changes the secret of a webhook that there is, so that such a one is replaced.
+// SaveHook implements githost.Hooks. Gitea never changes the secret of a webhook that there is, so that such a one is replaced:
+// first the new one is made, so that there is one whatever happens in between.
 func (h *host) SaveHook(ctx context.Context, repoURL string, id int64, address, secret string) error {
-	if id != 0 {
-		if err := h.DeleteHook(ctx, repoURL, id); err != nil {
-			return err
-		}
-	}
-	return h.manage(ctx, repoURL, func(client *sdk.Client, owner, name string) error {
+	err := h.manage(ctx, repoURL, func(client *sdk.Client, owner, name string) error {
 		_, resp, err := client.CreateRepoHook(owner, name, sdk.CreateHookOption{Type: sdk.HookTypeGitea, Active: true, Events: hookEvents,
 			Config: map[string]string{"url": address, "content_type": "json", "secret": secret}})
 		return h.hookError(ctx, resp, err)
 	})
+	if err != nil || id == 0 {
+		return err
+	}
+	return h.DeleteHook(ctx, repoURL, id)
 }
 
 // DeleteHook implements githost.Hooks.
