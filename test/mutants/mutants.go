@@ -342,11 +342,6 @@ var mutants = []mutant{
 		inTekton, "TestATaskThatDoesNotEndHoldsUpNoOther",
 	},
 	{
-		"what a run says it deploys is believed unsigned", "pkg/plan/pinned/pinned.go",
-		"return key.Signed(m.Signature,", "return m.Signature != \"\" || key.Signed(m.Signature,",
-		"./pkg/plan/pinned", "TestMembersAreReadAsTheyWereWritten",
-	},
-	{
 		"a cancelled run's finally tasks do not run", "pkg/engine/tekton/tekton.go",
 		"v1.PipelineRunSpecStatusCancelledRunFinally)", "v1.PipelineRunSpecStatusCancelled)",
 		inTekton, "TestCancel",
