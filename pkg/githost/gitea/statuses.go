@@ -43,7 +43,7 @@ func (h *host) StatusOf(ctx context.Context, repoURL, sha, statusContext string)
 	if err != nil || newest == nil {
 		return githost.Status{}, false, err
 	}
-	return statusRules.Fit(githost.Status{Context: statusContext, State: rest.State(string(newest.State)), Description: newest.Description, TargetURL: newest.TargetURL}), true, nil
+	return statusRules.Told(statusContext, rest.State(string(newest.State)), newest.Description, newest.TargetURL), true, nil
 }
 
 // SetStatus implements githost.Statuses. Gitea answers 500 where there is no such commit, and also where the status is stored

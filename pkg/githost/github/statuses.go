@@ -38,7 +38,7 @@ func (h *host) StatusOf(ctx context.Context, repoURL, sha, statusContext string)
 		}
 		for _, l := range listed {
 			if strings.EqualFold(l.GetContext(), want) { // to GitHub they are the same
-				s = statusRules.Fit(githost.Status{Context: statusContext, State: rest.State(l.GetState()), Description: l.GetDescription(), TargetURL: l.GetTargetURL()})
+				s = statusRules.Told(statusContext, rest.State(l.GetState()), l.GetDescription(), l.GetTargetURL())
 				ok = true
 				return 0, nil
 			}

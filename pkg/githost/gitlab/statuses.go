@@ -40,7 +40,7 @@ func (h *host) StatusOf(ctx context.Context, repoURL, sha, statusContext string)
 	if err != nil || newest == nil {
 		return githost.Status{}, false, err
 	}
-	return statusRules.Fit(githost.Status{Context: statusContext, State: stateOf(newest.Status), Description: newest.Description, TargetURL: newest.TargetURL}), true, nil
+	return statusRules.Told(statusContext, stateOf(newest.Status), newest.Description, newest.TargetURL), true, nil
 }
 
 // newest returns the newest status of a context, nil where there is none. GitLab lists those of one name where it is asked to, and

@@ -48,6 +48,13 @@ func (r StatusRules) Fit(s githost.Status) githost.Status {
 	return s
 }
 
+// Told returns what a host told of the status with a context, in no more text than it takes itself.
+func (r StatusRules) Told(statusContext string, state githost.CommitState, description, targetURL string) githost.Status {
+	s := r.Fit(githost.Status{State: state, Description: description, TargetURL: targetURL})
+	s.Context = statusContext
+	return s
+}
+
 // Context returns a context as the host takes it. One that is cut ends in a hash: it shall not become another one.
 func (r StatusRules) Context(of string) string {
 	text := []rune(r.plain(of))
