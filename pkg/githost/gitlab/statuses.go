@@ -43,18 +43,18 @@ func (h *host) StatusOf(ctx context.Context, repoURL, sha, statusContext string)
 	return statusRules.Told(statusContext, stateOf(newest.Status), newest.Description, newest.TargetURL), true, nil
 }
 
-// newest returns the newest status of a context, nil where there is none. GitLab lists those of one name where it is asked to, and
-// all of them with all=true: else of each branch the last. The newest has the highest ID, and since 17.8 alone there is an order to ask for.
+// newest returns the newest status of a context, nil where there is none. GitLab lists those of one name, and of each pipeline only
+// the last, which is among them. The newest has the highest ID; an order can be asked for since 17.8 only.
 func (h *host) newest(ctx context.Context, repoURL, sha, statusContext string) (*gogitlab.CommitStatus, error) {
 	project, with, err := h.statusesOf(ctx, repoURL, sha, statusContext)
 	if err != nil {
 		return nil, err
 	}
 	var newest *gogitlab.CommitStatus
-	name, all := statusRules.Context(statusContext), true
+	name := statusRules.Context(statusContext)
 	err = rest.StatusPages(h.api.Host(), func(number int) (int, error) {
 		listed, resp, err := h.library.Commits.GetCommitStatuses(project, sha,
-			&gogitlab.GetCommitStatusesOptions{Name: &name, All: &all, ListOptions: gogitlab.ListOptions{Page: int64(number), PerPage: perPage}}, with...)
+			&gogitlab.GetCommitStatusesOptions{Name: &name, ListOptions: gogitlab.ListOptions{Page: int64(number), PerPage: perPage}}, with...)
 		if err := h.libraryError(ctx, resp, err, statusNeed); err != nil {
 			return 0, err
 		}

@@ -63,6 +63,11 @@ func TestRunningIsPending(t *testing.T) {
 	if err := h.SetStatus(t.Context(), origin+"/"+project, testhost.SHA1, want); err != nil {
 		t.Error(err)
 	}
+	for _, r := range api.Requests() {
+		if r.Status != http.StatusOK {
+			t.Errorf("%s was answered %d: nothing is to be set", r.URL, r.Status)
+		}
+	}
 }
 
 // TestCannotTransition has another Sentry set the same status between the look and the write.

@@ -5,11 +5,16 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // mostMemory is what a hostile answer may have allocated.
@@ -110,6 +115,47 @@ func (k Kind) hanging(t *testing.T) {
 	for _, err := range []error{err, h.SetStatus(ctx, s.repository(), sha, githost.Status{Context: ours, State: githost.Success})} {
 		if e := errorOf(t, "hang", err); e.Kind != githost.Temporary {
 			t.Errorf("%v, want one of the kind %q", e, githost.Temporary)
+		}
+	}
+}
+
+// beside has a host that refuses whatever is asked about statuses, while its heads are read.
+func (k Kind) beside(t *testing.T) {
+	api := k.New()
+	api.SetToken(token)
+	api.Push(path, "main", sha)
+	s := k.behind(t, api, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.Contains(req.URL.Path, "/statuses") {
+			w.Header().Set("Retry-After", "600")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		api.ServeHTTP(w, req)
+	}))
+	for name, ask := range map[string]func(githost.Statuses) error{
+		"read": func(h githost.Statuses) error {
+			_, _, err := h.StatusOf(t.Context(), s.repository(), sha, ours)
+			return err
+		},
+		"set": func(h githost.Statuses) error {
+			return h.SetStatus(t.Context(), s.repository(), sha, githost.Status{Context: ours, State: githost.Success})
+		},
+	} {
+		base := transport.NewTransport()
+		t.Cleanup(base.CloseIdleConnections)
+		r := &poller.Reader{Hosts: githost.Drivers{k.Driver}, Base: base}
+		want := config.Monitor{Source: s.source(token), Branches: repotest.Patterns(t, "main")}
+		h, err := r.Statuses(config.Repository{Monitor: want})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, unsent := range []bool{false, true} {
+			if e := errorOf(t, name, ask(h)); e.Kind != githost.Temporary || e.Unsent != unsent || e.Until.IsZero() {
+				t.Errorf("%s: %+v, want one of the kind %q that names a time", name, e, githost.Temporary)
+			}
+			if got := r.Heads(t.Context(), []config.Monitor{want})[0]; got.Heads["main"] != sha {
+				t.Errorf("%s: the heads are %+v", name, got)
+			}
 		}
 	}
 }

@@ -63,9 +63,8 @@ func (k Kind) behind(t *testing.T, api *githosttest.API, front http.Handler) ser
 	return server{api, k, s.URL}
 }
 
-// open returns its statuses.
-func (s server) open(t *testing.T, withToken string) githost.Statuses {
-	t.Helper()
+// source is the repository in a configuration.
+func (s server) source(withToken string) config.Source {
 	source := config.Source{URL: s.url + "/" + path, Type: s.kind.Driver.Type}
 	if source.Type == config.GitHub {
 		source.APIURL = s.url
@@ -73,9 +72,16 @@ func (s server) open(t *testing.T, withToken string) githost.Statuses {
 	if withToken != "" {
 		source.Auth.Token = secret.New("${T}", withToken)
 	}
+	return source
+}
+
+// open returns its statuses.
+func (s server) open(t *testing.T, withToken string) githost.Statuses {
+	t.Helper()
+	source, driver := s.source(withToken), s.kind.Driver
 	base := transport.NewTransport()
 	t.Cleanup(base.CloseIdleConnections)
-	host, err := s.kind.Driver.Open(githost.Endpoint{Account: s.kind.Driver.AccountOf(source), Auth: source.Auth}, transport.NewClient(base, "test", time.Minute))
+	host, err := driver.Open(githost.Endpoint{Account: driver.AccountOf(source), Auth: source.Auth}, transport.NewClient(base, "test", time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +140,7 @@ func Test(t *testing.T, k Kind) {
 		"a status that Sentry would not set": Kind.foreign,
 		"a server that hangs":                Kind.hanging,
 		"a limit":                            Kind.limits,
+		"reading goes on":                    Kind.beside,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
