@@ -412,8 +412,8 @@ func (k Kind) limits(t *testing.T) {
 		s.SetLimit(limit)
 		_, _, err := h.StatusOf(t.Context(), s.repository(), sha, ours)
 		for _, err := range []error{err, h.SetStatus(t.Context(), s.repository(), sha, want)} {
-			if e := errorOf(t, string(limit), err); e.Kind != githost.RateLimited {
-				t.Errorf("%s: %v, want one of the kind %q", limit, e, githost.RateLimited)
+			if e := errorOf(t, string(limit), err); e.Kind != githost.RateLimited || !e.Until.After(time.Now()) {
+				t.Errorf("%s: %v, until %s; want one of the kind %q with a time", limit, e, e.Until, githost.RateLimited)
 			}
 		}
 	}
