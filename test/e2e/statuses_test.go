@@ -38,7 +38,8 @@ func TestStatusesOnGitea(t *testing.T) {
 		t.Fatalf("at first: %+v, %v", got, err)
 	}
 	client := giteaClient(t)
-	for i, state := range []githost.CommitState{githost.Pending, githost.Pending, githost.Failure, githost.Pending, githost.Errored, githost.Success} {
+	for i, state := range []githost.CommitState{githost.Pending, githost.Pending, githost.Failure, githost.Pending, githost.Errored,
+		githost.Success} {
 		want := githost.Status{Context: unit, State: state, Description: fmt.Sprintf("deployed “app” 🚢, try %d", i),
 			TargetURL: fmt.Sprintf("https://dashboard.example/#/namespaces/sentry/pipelineruns/shop-%d", i)}
 		if err := h.SetStatus(t.Context(), r.url+".git", sha, want); err != nil {

@@ -12,14 +12,16 @@ import (
 // hookEvents are what a webhook tells of.
 var hookEvents = []string{"push", "create", "delete"}
 
-var hookNeed = rest.Need{Of: "repository", May: "manage its webhooks", Right: "a token with the scope write:repository, of an administrator of the repository"}
+var hookNeed = rest.Need{Of: "repository", May: "manage its webhooks",
+	Right: "a token with the scope write:repository, of an administrator of the repository"}
 
 // Hooks implements githost.Hooks.
 func (h *host) Hooks(ctx context.Context, repoURL string) ([]githost.Hook, error) {
 	var hooks []githost.Hook
 	err := h.manage(ctx, repoURL, hookNeed, func(client *sdk.Client, owner, name string) error {
 		all, err := rest.HookPages(h.api.Host(), func(number int) ([]githost.Hook, int, error) {
-			listed, resp, err := client.ListRepoHooks(owner, name, sdk.ListHooksOptions{ListOptions: sdk.ListOptions{Page: number, PageSize: mostListed}})
+			page := sdk.ListHooksOptions{ListOptions: sdk.ListOptions{Page: number, PageSize: mostListed}}
+			listed, resp, err := client.ListRepoHooks(owner, name, page)
 			if err := h.libraryError(ctx, resp, err, hookNeed); err != nil {
 				return nil, 0, err
 			}

@@ -23,7 +23,8 @@ func (h *host) StatusOf(ctx context.Context, repoURL, sha, statusContext string)
 	want := statusRules.Context(statusContext)
 	err := h.statuses(ctx, repoURL, sha, statusContext, func(client *sdk.Client, owner, name string) error {
 		return rest.StatusPages(h.api.Host(), func(number int) (int, error) {
-			listed, resp, err := client.ListStatuses(owner, name, sha, sdk.ListStatusesOption{ListOptions: sdk.ListOptions{Page: number, PageSize: mostListed}})
+			page := sdk.ListStatusesOption{ListOptions: sdk.ListOptions{Page: number, PageSize: mostListed}}
+			listed, resp, err := client.ListStatuses(owner, name, sha, page)
 			if err := h.libraryError(ctx, resp, err, statusNeed); err != nil {
 				return 0, err
 			}
@@ -51,15 +52,18 @@ func (h *host) StatusOf(ctx context.Context, repoURL, sha, statusContext string)
 func (h *host) SetStatus(ctx context.Context, repoURL, sha string, s githost.Status) error {
 	sent := statusRules.Fit(s)
 	err := h.statuses(ctx, repoURL, sha, s.Context, func(client *sdk.Client, owner, name string) error {
-		_, resp, err := client.CreateStatus(owner, name, sha,
-			sdk.CreateStatusOption{Context: sent.Context, State: sdk.StatusState(sent.State), Description: sent.Description, TargetURL: sent.TargetURL})
+		_, resp, err := client.CreateStatus(owner, name, sha, sdk.CreateStatusOption{Context: sent.Context,
+			State: sdk.StatusState(sent.State), Description: sent.Description, TargetURL: sent.TargetURL})
 		return h.libraryError(ctx, resp, err, statusNeed)
 	})
-	return rest.Settle(err, s, func() (githost.Status, bool, error) { return h.StatusOf(ctx, repoURL, sha, s.Context) })
+	return rest.Settle(err, s, func() (githost.Status, bool, error) {
+		return h.StatusOf(ctx, repoURL, sha, s.Context)
+	})
 }
 
 // statuses is manage for requests beside polling.
-func (h *host) statuses(ctx context.Context, repoURL, sha, statusContext string, f func(client *sdk.Client, owner, name string) error) error {
+func (h *host) statuses(ctx context.Context, repoURL, sha, statusContext string,
+	f func(client *sdk.Client, owner, name string) error) error {
 	if err := rest.CheckStatus(h.api.Host(), sha, statusContext); err != nil {
 		return err
 	}

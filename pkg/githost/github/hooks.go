@@ -13,7 +13,8 @@ import (
 var hookEvents = []string{"push", "create", "delete"}
 
 var hookNeed = rest.Need{Of: "repository", May: "manage its webhooks",
-	Right: "a classic token with the scope admin:repo_hook, or a fine-grained one with the permission Webhooks: read and write, of who has the role Admin there"}
+	Right: "a classic token with the scope admin:repo_hook, or a fine-grained one with the permission Webhooks: read and write, " +
+		"of who has the role Admin there"}
 
 // Hooks implements githost.Hooks.
 func (h *host) Hooks(ctx context.Context, repoURL string) ([]githost.Hook, error) {

@@ -13,7 +13,8 @@ import (
 )
 
 var statusNeed = rest.Need{Of: "repository or commit", May: "set its statuses",
-	Right: "a classic token with the scope repo:status, or a fine-grained one with the permission Commit statuses: read and write, of who may push there"}
+	Right: "a classic token with the scope repo:status, or a fine-grained one with the permission Commit statuses: read and write, " +
+		"of who may push there"}
 
 // statusRules are GitHub's, which answers 422 to what is longer, and to emoji and the like.
 var statusRules = rest.StatusRules{Description: 140, TargetURL: 2_000, Narrow: true}
@@ -32,7 +33,8 @@ func (h *host) StatusOf(ctx context.Context, repoURL, sha, statusContext string)
 	defer cancel()
 	want := statusRules.Context(statusContext)
 	err = rest.StatusPages(h.name, func(number int) (int, error) {
-		listed, resp, err := h.library().Repositories.ListStatuses(ctx, owner, name, sha, &gogithub.ListOptions{Page: number, PerPage: statusesListed})
+		page := &gogithub.ListOptions{Page: number, PerPage: statusesListed}
+		listed, resp, err := h.library().Repositories.ListStatuses(ctx, owner, name, sha, page)
 		if err := h.statusError(ctx, resp, err); err != nil {
 			return 0, err
 		}
@@ -83,7 +85,8 @@ func (h *host) statusesOf(repoURL, sha, statusContext string) (owner, name strin
 // statusError makes an error of an answer, nil where it is none. A commit that is not there, such as one that was pushed over and
 // collected, is a 422.
 func (h *host) statusError(ctx context.Context, resp *gogithub.Response, err error) error {
-	if resp != nil && resp.StatusCode == http.StatusUnprocessableEntity && err != nil && strings.Contains(err.Error(), "No commit found for SHA") {
+	if err != nil && resp != nil && resp.StatusCode == http.StatusUnprocessableEntity &&
+		strings.Contains(err.Error(), "No commit found for SHA") {
 		return githost.NewError(githost.NotFound, h.name, "HTTP %d: there is no such commit", resp.StatusCode)
 	}
 	return h.libraryError(ctx, resp, err, statusNeed)

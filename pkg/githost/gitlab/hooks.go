@@ -9,7 +9,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 )
 
-var hookNeed = rest.Need{Of: "repository", May: "manage its webhooks", Right: "a token with the scope api, of who has the role Maintainer or Owner there"}
+var hookNeed = rest.Need{Of: "repository", May: "manage its webhooks",
+	Right: "a token with the scope api, of who has the role Maintainer or Owner there"}
 
 // Hooks implements githost.Hooks.
 func (h *host) Hooks(ctx context.Context, repoURL string) ([]githost.Hook, error) {

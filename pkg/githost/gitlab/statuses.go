@@ -53,8 +53,9 @@ func (h *host) newest(ctx context.Context, repoURL, sha, statusContext string) (
 	var newest *gogitlab.CommitStatus
 	name := statusRules.Context(statusContext)
 	err = rest.StatusPages(h.api.Host(), func(number int) (int, error) {
+		page := gogitlab.ListOptions{Page: int64(number), PerPage: perPage}
 		listed, resp, err := h.library.Commits.GetCommitStatuses(project, sha,
-			&gogitlab.GetCommitStatusesOptions{Name: &name, ListOptions: gogitlab.ListOptions{Page: int64(number), PerPage: perPage}}, with...)
+			&gogitlab.GetCommitStatusesOptions{Name: &name, ListOptions: page}, with...)
 		if err := h.libraryError(ctx, resp, err, statusNeed); err != nil {
 			return 0, err
 		}

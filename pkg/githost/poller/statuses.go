@@ -13,10 +13,10 @@ import (
 const maxAside = 2
 
 // Statuses returns the statuses of commits on the host of a watched repository, with its credential. Its calls may come from
-// several goroutines, at any time beside those of Heads, and draw on the same budget: they are counted, and wait as reading
-// does, for ten seconds at most. After that, and where the host is down or the credential was refused, they fail without a
-// request, and the error names the time to come back at where it is known. At most two of an endpoint are under way at a time, each for no longer
-// than Timeout. What becomes of them takes no part in reading, and does not keep it from going on.
+// several goroutines, at any time beside those of Heads, and draw on the same budget: they are counted, and wait while the host
+// is not to be asked, for ten seconds at most. Where it is longer, the host is down or the credential was refused, they fail
+// without a request, by an error that says until when, where that is known. Two of an endpoint are under way at a time, each for
+// Timeout at most. What becomes of them says nothing to who reads: only a budget that is used up is so for both.
 //
 // Every error is as of Heads. One of a kind of host without statuses has githost.ErrNoStatuses in its chain, and comes from here.
 func (r *Reader) Statuses(repository config.Repository) (githost.Statuses, error) {

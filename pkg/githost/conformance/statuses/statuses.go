@@ -81,7 +81,8 @@ func (s server) open(t *testing.T, withToken string) githost.Statuses {
 	source, driver := s.source(withToken), s.kind.Driver
 	base := transport.NewTransport()
 	t.Cleanup(base.CloseIdleConnections)
-	host, err := driver.Open(githost.Endpoint{Account: driver.AccountOf(source), Auth: source.Auth}, transport.NewClient(base, "test", time.Minute))
+	e := githost.Endpoint{Account: driver.AccountOf(source), Auth: source.Auth}
+	host, err := driver.Open(e, transport.NewClient(base, "test", time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +119,8 @@ func errorOf(t *testing.T, name string, err error) *githost.Error {
 		t.Fatalf("%s: %v, want an *Error", name, err)
 	}
 	text, basic := e.Error(), base64.StdEncoding.EncodeToString([]byte("git:"+token))
-	if strings.Contains(text, "xyzzy") || strings.Contains(text, basic) || strings.ContainsAny(text, "\n\r") || len(text) > 400 || e.Host == "" {
+	leaks := strings.Contains(text, "xyzzy") || strings.Contains(text, basic)
+	if leaks || strings.ContainsAny(text, "\n\r") || len(text) > 400 || e.Host == "" {
 		t.Errorf("%s: %q, want one short line with the host and without the token", name, text)
 	}
 	return e
@@ -156,7 +158,8 @@ func (k Kind) life(t *testing.T) {
 	if got, ok := read(t, h, s.repository(), ours); ok {
 		t.Fatalf("at first: %+v", got)
 	}
-	for i, state := range []githost.CommitState{githost.Pending, githost.Success, githost.Pending, githost.Failure, githost.Errored, githost.Success} {
+	for i, state := range []githost.CommitState{githost.Pending, githost.Success, githost.Pending, githost.Failure, githost.Errored,
+		githost.Success} {
 		want := githost.Status{Context: ours, State: state, Description: fmt.Sprintf("what it came to, %d", i),
 			TargetURL: fmt.Sprintf("https://dashboard.example/#/runs/%d?a=b&c=d", i)}
 		set(t, h, s.repository()+".git", want)
@@ -278,6 +281,7 @@ func (k Kind) texts(t *testing.T) {
 	s := k.serve(t)
 	h := s.open(t, token)
 	long := strings.Repeat("ä€", 400)
+	full := string([]rune(long)[:k.Description])
 	unit := "sentry/" + strings.Repeat("ü", 300)
 	emoji := "a � fix"
 	if k.Emoji {
@@ -287,7 +291,7 @@ func (k Kind) texts(t *testing.T) {
 		set, want githost.Status
 	}{
 		"long":       {githost.Status{Description: long}, githost.Status{Description: string([]rune(long)[:k.Description-1]) + "…"}},
-		"just right": {githost.Status{Description: string([]rune(long)[:k.Description])}, githost.Status{Description: string([]rune(long)[:k.Description])}},
+		"just right": {githost.Status{Description: full}, githost.Status{Description: full}},
 		"no text":    {githost.Status{Description: "a\xffb\x00c\nd "}, githost.Status{Description: "a�b c d"}},
 		"emoji":      {githost.Status{Description: "a 🐛 fix"}, githost.Status{Description: emoji}},
 		"script":     {githost.Status{TargetURL: "javascript:alert(1)"}, githost.Status{}},
@@ -342,7 +346,8 @@ func (k Kind) rights(t *testing.T) {
 		for _, err := range errs {
 			e := errorOf(t, name, err)
 			// GitHub calls what one may not do not found.
-			if e.Kind != tt.kind && !(tt.reads && e.Kind == githost.NotFound) || tt.kind != githost.Invalid && !strings.Contains(err.Error(), "want a") {
+			right := e.Kind == tt.kind || tt.reads && e.Kind == githost.NotFound
+			if !right || tt.kind != githost.Invalid && !strings.Contains(err.Error(), "want a") {
 				t.Errorf("%s: %v, want one of the kind %q with the right that it takes", name, err, tt.kind)
 			}
 		}
@@ -353,7 +358,8 @@ func (k Kind) missing(t *testing.T) {
 	s := k.serve(t)
 	h := s.open(t, token)
 	_, _, err := h.StatusOf(t.Context(), s.repository(), absent, ours)
-	for name, err := range map[string]error{"read": err, "set": h.SetStatus(t.Context(), s.repository(), absent, githost.Status{Context: ours, State: githost.Success})} {
+	setErr := h.SetStatus(t.Context(), s.repository(), absent, githost.Status{Context: ours, State: githost.Success})
+	for name, err := range map[string]error{"read": err, "set": setErr} {
 		if e := errorOf(t, name, err); e.Kind != githost.NotFound {
 			t.Errorf("%s: %v, want one of the kind %q", name, e, githost.NotFound)
 		}
@@ -394,7 +400,8 @@ func (k Kind) foreign(t *testing.T) {
 	body["target_url"] = "javascript:alert(1)"
 	s.AddStatus(path, sha, body)
 	got, ok := read(t, h, s.repository(), ours)
-	if !ok || got.State != "" || len([]rune(got.Description)) > k.Description || strings.ContainsRune(got.Description, '\x1b') || got.TargetURL != "" {
+	much := len([]rune(got.Description)) > k.Description || strings.ContainsRune(got.Description, '\x1b')
+	if !ok || much || got.State != "" || got.TargetURL != "" {
 		t.Errorf("%+v, %t; want it without a state, an address and what is too much", got, ok)
 	}
 	want := githost.Status{Context: ours, State: githost.Success}

@@ -90,7 +90,8 @@ func (l *API) newStatus(a *githosttest.Asked, r *githosttest.Repository, sha str
 	}) {
 		if now, _ := s.Body["status"].(string); now == "pending" || now == "running" {
 			if event == "enqueue" || now == state {
-				return said(http.StatusBadRequest, fmt.Sprintf("Cannot transition status via :%[1]s from :%[2]s (Reason(s): Status cannot transition via \"%[1]s\")", event, now))
+				return said(http.StatusBadRequest, fmt.Sprintf(
+					"Cannot transition status via :%[1]s from :%[2]s (Reason(s): Status cannot transition via \"%[1]s\")", event, now))
 			}
 			maps.Copy(s.Body, body)
 			s.Body["status"] = state

@@ -60,7 +60,8 @@ func (n Need) Error(ctx context.Context, host string, resp *http.Response, body 
 		if said.Kind == githost.RateLimited {
 			return said
 		}
-		e := githost.NewError(said.Kind, host, "HTTP %d: there is no such %s, or the credential may not %s: want %s", resp.StatusCode, n.Of, n.May, n.Right)
+		e := githost.NewError(said.Kind, host, "HTTP %d: there is no such %s, or the credential may not %s: want %s",
+			resp.StatusCode, n.Of, n.May, n.Right)
 		e.Status = resp.StatusCode
 		return e
 	case resp.StatusCode >= http.StatusMultipleChoices:
