@@ -402,6 +402,26 @@ var mutants = []mutant{
 		"./pkg/cli/webhooks", "TestNoSecondWebhook",
 	},
 	{
+		"what becomes of a status ends the round of reading", "pkg/githost/transport/gate.go",
+		"if marks.Aside {\n\t\tg.leaveAside", "if false {\n\t\tg.leaveAside",
+		"./pkg/githost/poller", "TestStatusesTakeNoPartInReading",
+	},
+	{
+		"statuses hang in all connections of a host", "pkg/githost/poller/statuses.go",
+		"const maxAside = 2", "const maxAside = 100",
+		"./pkg/githost/poller", "TestStatusesDoNotCrowdOutReading",
+	},
+	{
+		"of a commit's statuses one page is read", "pkg/githost/github/statuses.go",
+		"return resp.NextPage, nil", "return 0, nil",
+		"./pkg/githost/github", "TestStatuses",
+	},
+	{
+		"a status of GitLab is ended in another pipeline than it began in", "pkg/githost/gitlab/statuses.go",
+		"want.PipelineID = &there.PipelineID", "",
+		"./pkg/githost/gitlab", "TestPendingIsEndedInItsPipeline",
+	},
+	{
 		"what another replica acted upon is compared with heads from before", "pkg/watch/cycle.go",
 		"c.forgetOthers(s)", "",
 		"./pkg/watch", "TestHeadsFromBeforeAnother",
