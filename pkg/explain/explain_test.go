@@ -327,7 +327,7 @@ func TestNamed(t *testing.T) {
 		"solo@other/x":  "[solo@other/x] <nil>",
 		"shop":          "[web@main api@main] <nil>",
 		"web":           "[web@main] <nil>",
-		"web.main":      `[] no repository, group or unit is named "web.main" (did you mean "shop", or "web" with --branch "main"?)`,
+		"web.main":      `[] no repository, group or unit is named "web.main" (did you mean "shop", or "web@main"?)`,
 		"slo":           `[] no repository, group or unit is named "slo" (did you mean "solo"?)`,
 		"slo@main":      `[] no repository, group or unit is named "slo" (did you mean "solo"?)`,
 		"shop@main":     `[] "shop" is a group: name one of its repositories before the @`,
