@@ -102,6 +102,11 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 	if err != nil {
 		return err
 	}
+	if label, isBranch, err := labelOf(cfg, name); err != nil && strings.Contains(name, "@") {
+		return err
+	} else if isBranch {
+		name = label
+	}
 	prompt := o.Err // a question is no whole line, which is all that goes above a board
 	board := live.New(o.Out, f.plain || !f.follow && !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
@@ -116,6 +121,11 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 	}
 	choice := overview.Choose([]string{name}, overview.Members(cfg))
 	past = slices.DeleteFunc(past, func(r result.Result) bool { return !choice.Run(r.Name, r.Unit, overview.RefsIn(r)) })
+	if len(past) == 0 {
+		if err := plan.CheckNames(cfg, []string{name}); err != nil {
+			return err
+		}
+	}
 	was, err := f.choose(past, name)
 	if err != nil {
 		return err
