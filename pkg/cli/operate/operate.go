@@ -54,7 +54,9 @@ or cancelled ones.
 What 'sentry watch' remembers is not touched, so that a change which came meanwhile is deployed by
 it all the same. on_busy decides while a run of the unit is active, as with 'sentry trigger'.
 
-Runs are known by the history, which they come into when they end while 'sentry watch' is running.`
+Runs are known by the history, which they come into when they end while 'sentry watch' is running.
+With --local only those of 'sentry watch --local' come into it: a run by hand on this machine is
+not remembered, and does not count for SENTRY_SUCCEEDED_SHA.`
 	cmd.Example = `  sentry rerun ai-blueprints --failed --follow
   sentry rerun rag-service --run rag-service-main-0123456789`
 	cmd.Flags().BoolVar(&f.failed, "failed", false, "only what did not succeed")
