@@ -58,8 +58,12 @@ func (x *subject) runs() {
 		x.say(Statement{Kind: Active, Run: run.name, Since: run.live.Created}, "The run is active since %s.", x.ago(run.live.Created))
 	case run.ended != nil:
 		x.ended(run.ended)
+	case run.live != nil && run.live.Succeeded && run.live.Reason == "": // on this machine
+		x.say(Statement{Kind: Succeeded, Run: run.name}, "The run succeeded.")
+	case run.live != nil && run.live.Reason == "":
+		x.say(Statement{Kind: Failed, Run: run.name}, "The run did not succeed, and why is not known any more.")
 	case run.live != nil:
-		x.say(Statement{Kind: Kind(verdictOf(*run.live)), Run: run.name}, "The run %s (%s).", verdictOf(*run.live), orNone(run.live.Reason))
+		x.say(Statement{Kind: Kind(verdictOf(*run.live)), Run: run.name}, "The run %s (%s).", verdictOf(*run.live), run.live.Reason)
 	}
 	if b.Succeeded != "" && b.Succeeded != b.SHA {
 		x.say(Statement{Kind: LastGood, SHA: b.Succeeded}, "The last commit of it whose deployment succeeded is %s.", b.Succeeded.Short())
@@ -196,13 +200,6 @@ func verdictOf(r engine.Run) result.Verdict {
 		return result.Succeeded
 	}
 	return result.OfReason(r.Reason)
-}
-
-func orNone(reason string) string {
-	if reason == "" {
-		return "no reason is known"
-	}
-	return reason
 }
 
 // refsOf returns the branches that triggered a planned run.

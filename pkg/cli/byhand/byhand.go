@@ -57,7 +57,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 			return nil
 		}
 		if run.Group.OnBusy == config.Queue {
-			return fmt.Errorf("its run %s is still active: wait for its end, cancel it (tkn pipelinerun cancel %s), or set on_busy of the group",
+			return fmt.Errorf("its run %s is still active: wait for its end, cancel it (sentry cancel %s), or set on_busy of the group",
 				strings.Join(busy, ", "), busy[0])
 		}
 		for _, name := range busy {

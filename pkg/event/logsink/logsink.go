@@ -103,7 +103,14 @@ func created(log *slog.Logger, run plan.Run) {
 // waiting names the runs that the new one waits for, and when the first of them began.
 func waiting(log *slog.Logger, run plan.Run) {
 	if p := run.Pause; p != nil {
-		log.Info("a change waits, as its unit is paused", "unit", run.Unit.Label, "since", p.Since, "by", p.By, "why", p.Reason)
+		args := []any{"unit", run.Unit.Label, "since", p.Since}
+		if p.By != "" {
+			args = append(args, "by", p.By)
+		}
+		if p.Reason != "" {
+			args = append(args, "why", p.Reason)
+		}
+		log.Info("a change waits, as its unit is paused", args...)
 		return
 	}
 	since := run.Behind[0].Created

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
@@ -13,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 // A run of many refs is one line in which each key is there once: readers of JSON keep the last of two.
@@ -44,6 +46,22 @@ func TestCreatedOfManyRefs(t *testing.T) {
 	logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), event.RunCreated{Run: run})
 	if want := `changes="api@main=1111111 web@dev=2222222"`; !strings.Contains(out.String(), want) {
 		t.Errorf("the text lacks %s:\n%s", want, &out)
+	}
+}
+
+// Who paused a unit and why is told where it is known.
+func TestPaused(t *testing.T) {
+	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for want, p := range map[string]state.Pause{
+		`unit=shop since=2026-03-01T12:00:00.000Z`:                          state.NewPause("", "", since),
+		`unit=shop since=2026-03-01T12:00:00.000Z by=ada why="it is Friday"`: state.NewPause("ada", "it is Friday", since),
+	} {
+		var out bytes.Buffer
+		run := plan.Run{Unit: naming.Unit{Label: "shop"}, Pause: &p}
+		logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), event.RunWaiting{Run: run})
+		if !strings.HasSuffix(out.String(), want+"\n") {
+			t.Errorf("got  %swant %s", &out, want)
+		}
 	}
 }
 
