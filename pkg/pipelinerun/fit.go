@@ -10,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/order"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
@@ -151,7 +152,7 @@ func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 		}
 		tasks[t.Name] = len(text)
 		if len(pr.Spec.PipelineSpec.Finally) > 0 {
-			tasks[t.Name] += len(ending(t.Name))
+			tasks[t.Name] += len(order.Ending(t.Name))
 		}
 	}
 	for _, w := range pr.Spec.Workspaces {

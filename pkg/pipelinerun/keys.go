@@ -6,6 +6,7 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/order"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 )
@@ -40,11 +41,10 @@ const (
 	AnnotationConfigHash = "tekton-sentry.dev/config-hash" // config.Config.Hash
 )
 
-// Names that stand in every PipelineRun. Task names carry the prefix so that no repository's task is
-// likely to have the same.
+// Names that stand in every PipelineRun.
 const (
-	GateTask     = "sentry-gate"    // never runs; see decision 011
-	VerdictTask  = "sentry-verdict" // finally: fails the run when a deployment failed
+	GateTask     = order.Gate
+	VerdictTask  = order.Verdict
 	CloneStep    = "clone"
 	CheckoutStep = "checkout" // between the two, with deploy.checkout
 	DeployStep   = "deploy"
