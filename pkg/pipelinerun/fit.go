@@ -1,9 +1,11 @@
 package pipelinerun
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -141,17 +143,19 @@ func places(pr *v1.PipelineRun, run plan.Run, size int) (int, map[repo.Ref]bool,
 	return places, large, nil
 }
 
-// ownSizes returns how many bytes each member adds to the PipelineRun: its task, what the verdict says of it, what its
-// pod has of its own, and its change in the trigger.
+// ownSizes returns how many bytes each member adds to the PipelineRun: its task and its rollback, what the verdict says of it,
+// what its pod has of its own, and its change in the trigger.
 func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 	tasks := make(map[string]int)
-	for _, t := range tasksOf(pr) {
+	verdict := slices.ContainsFunc(allTasks(pr), func(t v1.PipelineTask) bool { return t.Name == VerdictTask })
+	of := func(task string) string { return cmp.Or(RollbackOf(task), task) }
+	for _, t := range allTasks(pr) {
 		text, err := json.Marshal(t)
 		if err != nil {
 			return nil, fmt.Errorf("encode task %s: %w", t.Name, err)
 		}
-		tasks[t.Name] = len(text)
-		if len(pr.Spec.PipelineSpec.Finally) > 0 {
+		tasks[of(t.Name)] += len(text)
+		if verdict && of(t.Name) == t.Name {
 			tasks[t.Name] += len(order.Ending(t.Name))
 		}
 	}
@@ -168,7 +172,7 @@ func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode what task %s has of its own: %w", own.PipelineTaskName, err)
 		}
-		tasks[own.PipelineTaskName] += len(text)
+		tasks[of(own.PipelineTaskName)] += len(text)
 	}
 	own := make(map[repo.Ref]int)
 	for i, m := range pinned.Of(run).List {

@@ -80,25 +80,20 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		}
 		return pr, nil
 	}
-	reach := networkOf(cfg.Global)
+	b := builder{cfg, run, pr, deploy, networkOf(cfg.Global)}
+	spec := pr.Spec.PipelineSpec
 	for _, m := range run.Members {
-		task, own, err := member(cfg, pr, run, m, deploy, reach)
-		if err != nil {
-			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
+		if err := b.add(&spec.Tasks, m, b.member); err != nil {
+			return nil, err
 		}
-		pr.Spec.PipelineSpec.Tasks = append(pr.Spec.PipelineSpec.Tasks, task)
-		if reflect.DeepEqual(own.PodTemplate, pr.Spec.TaskRunTemplate.PodTemplate) {
-			own.PodTemplate = nil
-		}
-		if own.ServiceAccountName == cfg.Global.ServiceAccount {
-			own.ServiceAccountName = ""
-		}
-		if own.PodTemplate != nil || own.ServiceAccountName != "" || own.Metadata != nil {
-			pr.Spec.TaskRunSpecs = append(pr.Spec.TaskRunSpecs, own)
+		if len(m.Repository.Deploy.Rollback) > 0 && run.Group.Rollback != config.RollbackNone {
+			if err := b.add(&spec.Finally, m, b.rollback); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if cfg.Global.Chains && len(run.Members) == 1 { // of several, none is that of the run
-		pr.Spec.PipelineSpec.Params = declareSource(pr.Spec.PipelineSpec.Params, run.Members[0])
+		spec.Params = declareSource(spec.Params, run.Members[0], run.Members[0].SHA)
 	}
 	if err := order.Arrange(pr, run.Group, cfg.Global.GitImage, shared); err != nil {
 		return nil, err
@@ -114,39 +109,95 @@ func sharedPod(cfg *config.Config, run plan.Run) (pod.Spec, error) {
 	return pod.Read(cfg.Global.Pod)
 }
 
-// member returns the task of a member, and what its pod has. It adds to the run what all share.
-func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member, deploy *v1.TaskSpec, reach network) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
-	d := m.Repository.Deploy
-	task := v1.PipelineTask{Name: m.Task, DisplayName: words.OfTask(m), Timeout: &metav1.Duration{Duration: d.Timeout}}
-	ownPod, err := pod.Read(d.Pod)
+// builder makes the tasks of a run.
+type builder struct {
+	cfg    *config.Config
+	run    plan.Run
+	pr     *v1.PipelineRun
+	deploy *v1.TaskSpec
+	reach  network
+}
+
+// add makes a task of a member and appends it to the tasks, and to the run what the pod of that task has of its own.
+func (b builder) add(tasks *[]v1.PipelineTask, m plan.Member, make func(plan.Member) (v1.PipelineTask, v1.PipelineTaskRunSpec, error)) error {
+	task, own, err := make(m)
 	if err != nil {
-		return task, v1.PipelineTaskRunSpec{}, err
+		return fmt.Errorf("run %s: repository %q: %w", b.run.Name, m.Repository.Name, err)
 	}
-	own := v1.PipelineTaskRunSpec{PipelineTaskName: m.Task, ServiceAccountName: d.ServiceAccount, PodTemplate: ownPod.Template()}
+	*tasks = append(*tasks, task)
+	if reflect.DeepEqual(own.PodTemplate, b.pr.Spec.TaskRunTemplate.PodTemplate) {
+		own.PodTemplate = nil
+	}
+	if own.ServiceAccountName == b.cfg.Global.ServiceAccount {
+		own.ServiceAccountName = ""
+	}
+	if own.PodTemplate != nil || own.ServiceAccountName != "" || own.Metadata != nil {
+		own.PipelineTaskName = task.Name
+		b.pr.Spec.TaskRunSpecs = append(b.pr.Spec.TaskRunSpecs, own)
+	}
+	return nil
+}
+
+// member returns the task that deploys a member, and what its pod has.
+func (b builder) member(m plan.Member) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+	task := v1.PipelineTask{Name: m.Task, DisplayName: words.OfTask(m)}
+	if m.Repository.Deploy.Task == nil {
+		own, err := b.embed(&task, m, job{step: DeployStep, commands: m.Repository.Deploy.Commands, app: m.SHA})
+		return task, own, err
+	}
+	ownPod, own, err := podOf(&task, m)
+	if err != nil {
+		return task, own, err
+	}
 	meta := ownPod.Metadata(map[string]string{LabelRepository: m.Repository.Name})
-	if d.Task != nil {
-		own.Metadata = &meta
-		err := referTo(pr, run, m, &task)
-		if cfg.Global.Chains {
-			task.Params = giveSource(task.Params, m)
-		}
-		return task, own, err
+	own.Metadata = &meta
+	err = referTo(b.pr, b.run, m, &task)
+	if b.cfg.Global.Chains {
+		task.Params = giveSource(task.Params, m)
 	}
-	spec, err := deployment(cfg, run, m, deploy.DeepCopy(), reach)
+	return task, own, err
+}
+
+// rollback returns the task that rolls a member back, and what its pod has.
+func (b builder) rollback(m plan.Member) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+	task := order.Rollback(m.Task, b.run.Group.Rollback)
+	task.DisplayName = words.OfRollback(m)
+	own, err := b.embed(&task, m, job{step: RollbackStep, commands: m.Repository.Deploy.Rollback, app: m.Succeeded})
+	return task, own, err
+}
+
+// podOf gives a task of a member its timeout, and returns what its pod asks for.
+func podOf(task *v1.PipelineTask, m plan.Member) (pod.Spec, v1.PipelineTaskRunSpec, error) {
+	d := m.Repository.Deploy
+	task.Timeout = &metav1.Duration{Duration: d.Timeout}
+	own, err := pod.Read(d.Pod)
 	if err != nil {
-		return task, own, err
+		return own, v1.PipelineTaskRunSpec{}, err
+	}
+	return own, v1.PipelineTaskRunSpec{ServiceAccountName: d.ServiceAccount, PodTemplate: own.Template()}, nil
+}
+
+// embed has the task do the job for a member, and returns what its pod has. It adds to the run what all share.
+func (b builder) embed(task *v1.PipelineTask, m plan.Member, j job) (v1.PipelineTaskRunSpec, error) {
+	ownPod, own, err := podOf(task, m)
+	if err != nil {
+		return own, err
+	}
+	spec, err := b.deployment(m, j)
+	if err != nil {
+		return own, err
 	}
 	last := len(spec.Steps) - 1
 	for i := range last {
 		spec.Steps[i].ComputeResources = ownPod.Resources.Clone.Apply()
 	}
 	spec.Steps[last].ComputeResources = ownPod.Resources.Deploy.Apply()
-	task.TaskSpec = &v1.EmbeddedTask{Metadata: meta, TaskSpec: *spec}
-	reach.give(pr.Spec.PipelineSpec, &task)
-	if cfg.Global.Chains {
-		task.TaskSpec.Params = declareSource(task.TaskSpec.Params, m)
+	task.TaskSpec = &v1.EmbeddedTask{Metadata: ownPod.Metadata(map[string]string{LabelRepository: m.Repository.Name}), TaskSpec: *spec}
+	b.reach.give(b.pr.Spec.PipelineSpec, task)
+	if b.cfg.Global.Chains && j.app != "" {
+		task.TaskSpec.Params = declareSource(task.TaskSpec.Params, m, j.app)
 	}
-	return task, own, nil
+	return own, nil
 }
 
 // deployTask returns the spec of the Task that a deployment is, which is the same always. It must not be changed.

@@ -4,6 +4,7 @@ package order
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -20,6 +21,8 @@ import (
 const (
 	Gate    = "sentry-gate"    // never runs; see decision 011
 	Verdict = "sentry-verdict" // finally: fails the run when a deployment failed
+
+	rollback = "sentry-rollback-" // finally, with the name of the task that it rolls back
 )
 
 // verdictTimeout is what the finally task may take: it prints some lines, so nearly all of it is for a
@@ -59,16 +62,16 @@ func Arrange(pr *v1.PipelineRun, group config.Group, image string, shared pod.Sp
 		if err != nil {
 			return err
 		}
-		spec.Finally = []v1.PipelineTask{task}
+		spec.Finally = append([]v1.PipelineTask{task}, spec.Finally...)
 	}
 	if gated {
 		spec.Tasks = append([]v1.PipelineTask{gate(image)}, members...)
 	}
 	bound := group.GlobalTimeout
 	if bound == 0 {
-		bound = 2*longestChain(members, lanes) + time.Hour
+		bound = enough(longestChain(members, lanes))
 	}
-	pr.Spec.Timeouts = timeouts(bound, len(spec.Finally) > 0)
+	pr.Spec.Timeouts = timeouts(bound, spec.Finally)
 	return nil
 }
 
@@ -86,17 +89,52 @@ func longestChain(members []v1.PipelineTask, lanes int) time.Duration {
 	return longest
 }
 
-// timeouts bounds the run. With a verdict, the tasks alone are bounded, so that it still gets its time.
-func timeouts(bound time.Duration, verdict bool) *v1.TimeoutFields {
+// enough is the time that tasks may take altogether of which the longest chain takes so long: their pods may have to wait for a
+// quota, in which time no timeout of theirs counts.
+func enough(chain time.Duration) time.Duration { return 2*chain + time.Hour }
+
+// timeouts bounds the run. With finally tasks, the others alone are bounded, so that these still get their time.
+func timeouts(bound time.Duration, finally []v1.PipelineTask) *v1.TimeoutFields {
 	whole := &metav1.Duration{Duration: bound}
-	if !verdict {
+	if len(finally) == 0 {
 		return &v1.TimeoutFields{Pipeline: whole}
+	}
+	last := verdictTimeout
+	for _, t := range finally {
+		if t.Name != Verdict {
+			last = max(last, enough(t.Timeout.Duration))
+		}
 	}
 	return &v1.TimeoutFields{
 		Tasks:    whole,
-		Finally:  &metav1.Duration{Duration: verdictTimeout},
-		Pipeline: &metav1.Duration{Duration: bound + verdictTimeout},
+		Finally:  &metav1.Duration{Duration: last},
+		Pipeline: &metav1.Duration{Duration: bound + last},
 	}
+}
+
+// Rollback returns the finally task that rolls a task back, as yet without steps. It waits for a failure: the statuses are
+// those that Tekton knows, to which an ignored failure is one, and so is a task that took too long or was cancelled.
+//
+//	member   that task failed
+//	group    any task failed, and that one began
+func Rollback(task string, whose config.Rollback) v1.PipelineTask {
+	when := func(input string, values ...string) v1.WhenExpressions {
+		return v1.WhenExpressions{{Input: input, Operator: selection.In, Values: values}}
+	}
+	t := v1.PipelineTask{Name: rollback + task, When: when(status(task), "Failed")}
+	if whose == config.RollbackGroup {
+		t.When = append(when("$(tasks.status)", "Failed"), when(status(task), "Succeeded", "Failed")...)
+	}
+	return t
+}
+
+// RollbackOf returns the task that a task of that name rolls back; "" where it is no rollback.
+func RollbackOf(name string) string {
+	task, _ := strings.CutPrefix(name, rollback)
+	if task == name {
+		return ""
+	}
+	return task
 }
 
 // gate is a task that never runs, before all others. Without it Tekton's controller fails to stop
@@ -137,4 +175,6 @@ func verdict(members []v1.PipelineTask, image string, shared pod.Spec) (v1.Pipel
 }
 
 // Ending is what the verdict is told of a task, with the space before the next one.
-func Ending(task string) string { return task + "=$(tasks." + task + ".status) " }
+func Ending(task string) string { return task + "=" + status(task) + " " }
+
+func status(task string) string { return "$(tasks." + task + ".status)" }
