@@ -66,6 +66,7 @@ const (
 	TimedOut       Kind = "timed out"
 	Superseded     Kind = "superseded"
 	Skipped        Kind = "skipped"
+	RolledBack     Kind = "rolled back"
 	LastGood       Kind = "last good"       // the commit whose deployment succeeded last, where that is an earlier one
 	DeployedAlong  Kind = "deployed along"  // by a later run of its group, unchanged
 	NotAlong       Kind = "not along"       // a later run of its group was without it

@@ -141,6 +141,10 @@ func TestSituations(t *testing.T) {
 			in.ends(result.Failed, "of api")
 			in.Past[0].Members = []result.Member{{Ref: result.Ref{Ref: solo, SHA: sha("a")}, Verdict: result.Skipped, Why: "api failed before it"}}
 		}, []Kind{ActedUpon, Skipped, NextLook}, []string{"was skipped 42s after the run began: api failed before it."}},
+		{"rolled back", solo, func(in *Input) {
+			in.ends(result.Failed, "of api")
+			in.Past[0].Members = []result.Member{{Ref: result.Ref{Ref: solo, SHA: sha("a")}, Verdict: result.RolledBack, Why: "another deployment failed; rolled back"}}
+		}, []Kind{ActedUpon, RolledBack, NextLook}, []string{"was rolled back 42s after the run began: another deployment failed; rolled back.", "sentry rerun"}},
 		{"deleted, and in the history", solo, func(in *Input) { in.ends(result.Succeeded, ""); in.Runs = nil }, []Kind{ActedUpon, Succeeded, NextLook}, []string{"by the run solo-2"}},
 		{"deleted, and nothing is left", solo, func(in *Input) { in.Runs = nil }, []Kind{RunGone, NextLook}, []string{"by a run that is not there any more, and of which the history has nothing."}},
 		{"on this machine, and has not ended", solo, func(in *Input) { in.Begun, in.Runs = []plan.Existing{in.Runs[0].Existing}, nil }, []Kind{RunGone, NextLook},

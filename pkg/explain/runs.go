@@ -89,7 +89,8 @@ func (x *subject) ended(p *result.Result) {
 	if verdict != p.Verdict && p.Verdict != "" {
 		words += fmt.Sprintf(" The run as a whole %s.", said(p.Verdict))
 	}
-	if verdict == result.Failed || verdict == result.TimedOut || verdict == result.Cancelled || verdict == result.Skipped {
+	switch verdict {
+	case result.Failed, result.TimedOut, result.Cancelled, result.Skipped, result.RolledBack:
 		words += fmt.Sprintf(" It is not tried again by itself; the next commit runs, and 'sentry rerun %s' deploys this one again.", x.unit.Label)
 	}
 	x.say(Statement{Kind: Kind(verdict), Run: p.Name}, "%s", words)
@@ -98,7 +99,7 @@ func (x *subject) ended(p *result.Result) {
 // said is a verdict as the end of a sentence has it.
 func said(v result.Verdict) string {
 	switch v {
-	case result.Cancelled, result.Superseded, result.Skipped:
+	case result.Cancelled, result.Superseded, result.Skipped, result.RolledBack:
 		return "was " + string(v)
 	}
 	return string(v)

@@ -141,7 +141,11 @@ func printHistory(t *term.Table, runs []result.Result, now time.Time, wide bool)
 				failed = append(failed, m.Task)
 			}
 		}
-		rows[i] = []any{p.Name, p.Unit, p.Verdict, term.Age(now, p.Created), overview.Took(p.Seconds), overview.Trigger(overview.RefsIn(p)), cmp.Or(strings.Join(failed, ","), "-")}
+		verdict := string(p.Verdict)
+		if words := p.Rollbacks(); words != "" {
+			verdict += "; " + words
+		}
+		rows[i] = []any{p.Name, p.Unit, verdict, term.Age(now, p.Created), overview.Took(p.Seconds), overview.Trigger(overview.RefsIn(p)), cmp.Or(strings.Join(failed, ","), "-")}
 		if wide {
 			rows[i] = append(rows[i], cmp.Or(p.Why, "-"))
 		}

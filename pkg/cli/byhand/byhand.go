@@ -100,7 +100,7 @@ func follow(ctx context.Context, o *setup.Options, eng Engine, name, logs string
 	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
 		show(out)
 		for _, t := range out.Tasks {
-			if line := progress(t); line != last[t.Name] && !here && (!seen || t.Result != engine.Running) {
+			if line := progress(t); !t.Idle() && line != last[t.Name] && !here && (!seen || t.Result != engine.Running) {
 				last[t.Name] = line
 				fmt.Fprintf(term.Screen{Writer: o.Out}, "[%s] %s\n", t.Name, line)
 			}

@@ -251,7 +251,7 @@ func ended(log *slog.Logger, r result.Result) {
 		return
 	}
 	args = append(args, "verdict", string(r.Verdict))
-	for _, v := range []result.Verdict{result.Failed, result.TimedOut, result.Cancelled, result.Superseded, result.Skipped} {
+	for _, v := range []result.Verdict{result.Failed, result.TimedOut, result.Cancelled, result.Superseded, result.Skipped, result.RolledBack} {
 		if names := r.Tasks(v); len(names) > 0 {
 			args = append(args, strings.ReplaceAll(string(v), " ", "_"), strings.Join(names, ", "))
 		}

@@ -78,6 +78,9 @@ func TestEnded(t *testing.T) {
 			Verdict: result.Failed, Why: "b: exited with code 3",
 			Members: members(result.Succeeded, result.Failed, result.Skipped, result.Skipped, result.TimedOut),
 		},
+		`level=ERROR msg="the run did not succeed" unit=shop run=shop-1 verdict=failed failed=b rolled_back=a why="b: exited with code 3; rolled back: a,b"`: {
+			Verdict: result.Failed, Why: "b: exited with code 3; rolled back: a,b", Members: members(result.RolledBack, result.Failed),
+		},
 		`level=INFO msg="the run succeeded" unit=shop run=shop-1`: {Verdict: result.Succeeded, Members: members(result.Succeeded)},
 		`level=INFO msg="the run was cancelled for a newer change" unit=shop run=shop-1 verdict=superseded superseded=a why="a newer change replaces it"`: {
 			Verdict: result.Superseded, Why: "a newer change replaces it", Members: members(result.Superseded),
