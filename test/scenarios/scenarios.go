@@ -208,11 +208,19 @@ func Cases() []Case {
 			},
 		},
 		{
+			// Failed, not PipelineRunTimeout: to Tekton, a finally task that is skipped is not done.
 			Name:     "rollback-when-the-time-is-over",
 			Group:    Group{Strategy: "parallel", GlobalTimeout: 5},
 			Members:  []Member{{"alpha", quick, 0}, {"bravo", hangs, 0}},
 			Rollback: goesBack,
-			Want:     Want{Reasons: []string{"PipelineRunTimeout"}, Results: []engine.Result{ok, timedOut}, RolledBack: []string{"bravo"}},
+			Want:     Want{Reasons: []string{"Failed"}, Results: []engine.Result{ok, timedOut}, RolledBack: []string{"bravo"}},
+		},
+		{
+			Name:     "rollback-of-a-group-when-time-is-over",
+			Group:    Group{Strategy: "parallel", GlobalTimeout: 5, Rollback: "group"},
+			Members:  []Member{{"alpha", quick, 0}, {"bravo", hangs, 0}},
+			Rollback: goesBack,
+			Want:     Want{Reasons: []string{"PipelineRunTimeout"}, Results: []engine.Result{ok, timedOut}, RolledBack: []string{"alpha", "bravo"}},
 		},
 		{
 			Name:     "rollback-that-nobody-wants",

@@ -245,7 +245,8 @@ func (s *schedule) outcome() engine.Outcome {
 	case s.timedOut:
 		reason = v1.PipelineRunReasonTimedOut
 		out.Message = fmt.Sprintf("PipelineRun %q failed to finish within %q", s.run, s.pipelineTimeout)
-	case s.tasksTimedOut:
+	case s.tasksTimedOut && !slices.ContainsFunc(s.tasks, func(t *task) bool { return t.final && t.Result == engine.Skipped }):
+		// To Tekton, a finally task that is skipped is not done: what remains is the failure of what took too long.
 		reason = v1.PipelineRunReasonTimedOut
 		out.Message = fmt.Sprintf("PipelineRun %q failed due to tasks failed to finish within %q", s.run, s.tasksTimeout)
 	case c.failed > c.ignored || c.skippedByTimeout > 0:
