@@ -20,8 +20,8 @@ const (
 	MaxLines = 10
 )
 
-// Of returns how a run that is over ended. The Outcome's tasks are deployments and their rollbacks alone. members say which commits they deploy, and
-// may lack some or all of them: a Pipeline of the cluster has tasks of its own.
+// Of returns how a run that is over ended. The Outcome's tasks are deployments and their rollbacks alone. members say which
+// commits they deploy, and may lack some or all of them: a Pipeline of the cluster has tasks of its own.
 //
 //	the deployments                                  the run
 //	one failed, also where the run went on           failed, whatever its condition says
@@ -138,7 +138,7 @@ func (m *Member) ended(t engine.Task, run Verdict, tasks map[string]engine.Task)
 // rolledBack takes over how the member's rollback ended, in a run that ended for the reason. It reports whether there is
 // something to say of it.
 func (m *Member) rolledBack(t engine.Task, reason string) bool {
-	words := ""
+	var words string
 	switch t.Result {
 	case engine.Succeeded:
 		m.Rollback, words = Succeeded, "rolled back"
