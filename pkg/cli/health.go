@@ -38,7 +38,7 @@ func (w *watching) interval(cfg *config.Config) time.Duration {
 // answerProbes answers probes where an address is given for that, and returns what ends it. It goes on after the signal to
 // end, until all is done.
 func (w *watching) answerProbes(ctx context.Context) (ended func(), err error) {
-	w.health.Hide = w.hider.Hide
+	w.health.Hide = w.Hider.Hide
 	w.health.Use(len(w.cfg.Repositories), w.interval(w.cfg))
 	w.health.Begin()
 	if w.flags.health == "" {

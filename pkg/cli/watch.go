@@ -138,7 +138,6 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	network := transport.NewNetwork(cfg.Global)
 	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board}
 	w.watcher = &watch.Watcher{Config: cfg, Before: w.before, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
-	w.hider.Use(cfg)
 	unasked, err := w.answerProbes(ctx)
 	if err != nil {
 		return err
@@ -206,10 +205,10 @@ func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
 		w.machine.Ended = tell
 	case w.replica != nil:
 		listening.Go(func() {
-			w.replica.Lead(ctx, func(ctx context.Context) { w.cluster.Ends(ctx, w.log, w.hider.Hide, tell) })
+			w.replica.Lead(ctx, func(ctx context.Context) { w.cluster.Ends(ctx, w.log, tell) })
 		})
 	case !w.flags.once:
-		listening.Go(func() { w.cluster.Ends(ctx, w.log, w.hider.Hide, tell) })
+		listening.Go(func() { w.cluster.Ends(ctx, w.log, tell) })
 	}
 	return listening.Wait
 }
@@ -230,7 +229,6 @@ type watching struct {
 	board   *live.Board       // nil where nothing is redrawn
 	file    os.FileInfo       // the configuration file as it was last seen
 	ignored string            // the hash of its bytes of which the log said that they are not used
-	hider   setup.Hider
 	health  health.Health
 }
 
@@ -251,8 +249,6 @@ func (w *watching) onMachine(ctx context.Context) (closed func() error, err erro
 	if err := takeUp(ctx, machine, store, w.log); err != nil {
 		return nil, errors.Join(err, closed())
 	}
-	remember := machine.Remember
-	machine.Remember = func(r result.Result) error { return remember(r.Redacted(w.hider.Hide)) }
 	w.machine, w.watcher.Engine, w.watcher.Store = machine, machine, store
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return w.LocalHistory(ctx, w.flags.state) }
 	return closed, nil
@@ -405,7 +401,7 @@ func (w *watching) apply(cfg *config.Config) error {
 		return err
 	}
 	w.cfg = cfg
-	w.hider.Use(cfg)
+	w.Hider.Use(cfg)
 	w.health.Use(len(cfg.Repositories), w.interval(cfg))
 	w.reader.SetSweep(cfg.Global.Sweep)
 	w.network.Use(cfg.Global.Proxy)

@@ -227,6 +227,15 @@ func TestSituations(t *testing.T) {
 			pause := state.NewPause("ann", "the database moves", now.Add(-time.Hour))
 			in.Snapshot.SetPause("solo.main", &pause)
 		}, []Kind{ActedUpon, Succeeded, Paused, NextLook}, []string{"by ann: the database moves. Nothing runs in it until it is resumed: sentry resume solo.main."}},
+		{"paused by itself and with its repository", solo, func(in *Input) {
+			pause, all := state.NewPause("ann", "", now.Add(-time.Hour)), state.NewPause("", "", now.Add(-2*time.Hour))
+			in.Snapshot.SetPause("solo.main", &pause)
+			in.Snapshot.SetPause(state.AllOf("solo"), &all)
+			in.sees(sha("b"))
+		}, []Kind{ActedUpon, Succeeded, Paused, Paused, Head, WouldPause}, []string{
+			"by ann. Nothing runs in it until it is resumed: sentry resume solo.", "solo is paused as a whole, too, 2026-03-01 10:00:00 UTC (2h ago): sentry resume solo ends both.",
+			"It waits until the unit is resumed (sentry resume solo)",
+		}},
 		{"asked: paused with all of its repository", solo, func(in *Input) {
 			pause := state.NewPause("", "", now.Add(-time.Hour))
 			in.Snapshot.SetPause(state.AllOf("solo"), &pause)

@@ -136,12 +136,18 @@ func (x *subject) later(run found, since time.Time) {
 	}
 }
 
-// paused returns what is paused, the unit or its repository as a whole, by the name with which it is resumed.
+// paused returns the name with which all is resumed that holds the unit: its own, or that of its repository, whose resumption is
+// that of all its branches.
 func (x *subject) paused() string {
-	if x.known.Units[x.unit.Label].Paused != nil {
-		return x.unit.Label
+	if x.known.Units[x.unit.Label].Paused == nil || x.pausedTwice() {
+		return x.r.Name
 	}
-	return x.r.Name
+	return x.unit.Label
+}
+
+// pausedTwice reports whether the branch is paused by itself and with its repository.
+func (x *subject) pausedTwice() bool {
+	return x.r.Group == "" && x.known.Units[x.unit.Label].Paused != nil && x.known.Units[state.AllOf(x.r.Name)].Paused != nil
 }
 
 // unitProblem says what keeps the unit's run from being made, and which runs stand before the next one.
@@ -156,6 +162,9 @@ func (x *subject) unitProblem() {
 		}
 		x.say(Statement{Kind: Paused, Since: pause.Since}, "%s was paused %s%s%s. Nothing runs in it until it is resumed: sentry resume %s.",
 			x.unit.Label, x.ago(pause.Since), by, reason, x.paused())
+	}
+	if all := x.known.Units[state.AllOf(x.r.Name)].Paused; all != nil && x.pausedTwice() {
+		x.say(Statement{Kind: Paused, Since: all.Since}, "%s is paused as a whole, too, %s: sentry resume %[1]s ends both.", x.r.Name, x.ago(all.Since))
 	}
 	p := x.known.Units[x.unit.Label].Problem
 	if more := state.More(x.unit.Label); p == nil && more != "" {

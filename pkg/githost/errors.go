@@ -38,6 +38,9 @@ const (
 // ErrAddress is in the chain of an *Error about a repository whose URL cannot be one of its host: nothing was asked.
 var ErrAddress = errors.New("not the address of a repository")
 
+// ErrNoStatuses is in the chain of an *Error about a kind of host that is no Statuses.
+var ErrNoStatuses = errors.New("hosts of this type have no statuses of commits that Sentry can set")
+
 // NotAsked returns err for a request that was not sent because of it. Its repository comes first in the next cycle.
 func NotAsked(err *Error) *Error {
 	unsent := *err

@@ -49,7 +49,8 @@ type Hooks interface {
 	// Hooks returns all webhooks of a repository, or an error where they are more than are read.
 	Hooks(ctx context.Context, repoURL string) ([]Hook, error)
 	// SaveHook makes a webhook that tells the address of pushes, signed with the secret. With the ID of one, it makes
-	// that one so, or replaces it where the host does not change the secret of one that there is.
+	// that one so, or replaces it where the host does not change the secret of one that there is. An error may leave both,
+	// and never none of them.
 	SaveHook(ctx context.Context, repoURL string, id int64, address, secret string) error
 	// DeleteHook deletes a webhook.
 	DeleteHook(ctx context.Context, repoURL string, id int64) error
@@ -61,6 +62,36 @@ type Hook struct {
 	Address string
 	Wrong   []string // what keeps Sentry from taking what it tells, such as "inactive"
 }
+
+// Statuses is what a Host may offer beside: the statuses of a commit, one for each context. Its credential needs the right to
+// write them.
+type Statuses interface {
+	// StatusOf returns the newest status of a commit with a context; not ok when there is none, which takes all pages. It is an
+	// error of kind TooLarge where they are more than are read, and of kind NotFound where there is no such commit.
+	StatusOf(ctx context.Context, repoURL, sha, statusContext string) (s Status, ok bool, err error)
+	// SetStatus makes a status the newest one of its context. Texts that are longer than the host takes are cut, and an address
+	// that is too long or no web page's is left out. What the host has already is no error.
+	SetStatus(ctx context.Context, repoURL, sha string, s Status) error
+}
+
+// Status is what a commit is told to have come to.
+type Status struct {
+	Context     string      // which of a commit's statuses it is, such as "sentry/shop"
+	State       CommitState // "" for one that was read and is none of these
+	Description string
+	TargetURL   string // where more is to be read; may be empty
+}
+
+// CommitState is what a Status says. Hosts have names of their own for some.
+type CommitState string
+
+// The states of a commit.
+const (
+	Pending CommitState = "pending"
+	Success CommitState = "success"
+	Failure CommitState = "failure"
+	Errored CommitState = "error"
+)
 
 // Endpoint is what a Host is opened for: an Account, with its credential as it stands in sentry.yaml.
 type Endpoint struct {

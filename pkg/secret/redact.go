@@ -9,19 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-const redacted = "[redacted]"
+// Redacted stands in the place of a secret.
+const Redacted = "[redacted]"
 
 // leastCut is the length in bytes from which on the start of a secret is hidden, too, where a text was cut off
 // within it. What is shorter, such as the prefix that all tokens of a host have, gives nothing away.
 const leastCut = 8
 
-// maxRedacted bounds the text, in bytes. Messages have some hundred; and a text takes fifty times its size.
-const maxRedacted = 8 << 10
+// MaxRedacted bounds the text, in bytes. Messages have some hundred; and a text takes fifty times its size.
+const MaxRedacted = 8 << 10
 
 // Redact returns a text from outside, cut to 8 KiB, with each secret in it replaced by "[redacted]": in upper or lower case, and
 // with any of its characters written as %41, \x41 or \u0041, or after a backslash.
 func Redact(text string, secrets ...string) string {
-	text = text[:min(len(text), maxRedacted)]
+	text = text[:min(len(text), MaxRedacted)]
 	hidden := make([]bool, len(text))
 	found := false
 	for _, decode := range []bool{false, true} {
@@ -59,7 +60,7 @@ func Redact(text string, secrets ...string) string {
 		case !hidden[i]:
 			b.WriteByte(text[i])
 		case i == 0 || !hidden[i-1]:
-			b.WriteString(redacted)
+			b.WriteString(Redacted)
 		}
 	}
 	return b.String()

@@ -134,3 +134,24 @@ func TestWhatSucceededSurvivesAWriteThatFails(t *testing.T) {
 		t.Errorf("%q is remembered", got)
 	}
 }
+
+// While the state cannot be saved the history is read again now and then, and each run of it is kept once.
+func TestWhatCannotBeSavedIsKeptOnce(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	w.cycle()
+	w.watcher.Past = func(context.Context) ([]result.Result, error) {
+		return []result.Result{endOf(result.Succeeded, "1", 1), endOf(result.Failed, "2", 2)}, nil
+	}
+	w.watcher.Ended(endOf(result.Failed, "2", 2))
+	w.store.fails = 100
+	clock, later := w.watcher.Now, time.Duration(0)
+	w.watcher.Now = func() time.Time { return clock().Add(later) }
+	for range 5 {
+		_, _ = w.watcher.RunOnce(t.Context(), Request{})
+		later += lookEvery
+	}
+	if n := len(w.watcher.unsaved); n != 2 {
+		t.Errorf("%d ends are kept, want the two that there were", n)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/result/history"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -159,7 +160,7 @@ func (c *cycle) learnEnds(ctx context.Context) {
 		past, err := c.Past(ctx)
 		if err == nil {
 			c.pastRead = c.Now()
-			c.ended = append(c.ended, past...)
+			c.ended = history.Add(c.ended, past) // each once, however often it is read while the state cannot be saved
 		}
 		if err != nil && !c.pastTold {
 			c.Tell(event.PastUnknown{Err: err})

@@ -83,7 +83,7 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		var log strings.Builder
-		tekton.New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&log, nil)), strings.Clone, func(result.Result) {})
+		tekton.New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&log, nil)), func(result.Result) {})
 		if log.Len() > 0 {
 			return errors.New(log.String())
 		}
@@ -104,7 +104,7 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		return err
 	},
 	"events create": func(ctx context.Context, c *kube.Cluster) error {
-		return tekton.New(c, "", instance.Instance{}).Record(ctx, result.Result{Name: "run", Verdict: result.Failed}, "")
+		return tekton.New(c, "", instance.Instance{}).Record(ctx, result.Result{Name: "run", Verdict: result.Failed}, "uid")
 	},
 	"taskruns list": func(ctx context.Context, c *kube.Cluster) error {
 		return tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)

@@ -342,11 +342,6 @@ var mutants = []mutant{
 		inTekton, "TestATaskThatDoesNotEndHoldsUpNoOther",
 	},
 	{
-		"what a run says it deploys is believed unsigned", "pkg/plan/pinned/pinned.go",
-		"return key.Signed(m.Signature,", "return m.Signature != \"\" || key.Signed(m.Signature,",
-		"./pkg/plan/pinned", "TestMembersAreReadAsTheyWereWritten",
-	},
-	{
 		"a cancelled run's finally tasks do not run", "pkg/engine/tekton/tekton.go",
 		"v1.PipelineRunSpecStatusCancelledRunFinally)", "v1.PipelineRunSpecStatusCancelled)",
 		inTekton, "TestCancel",
@@ -420,6 +415,26 @@ var mutants = []mutant{
 		"a webhook is made beside the one that there is", "pkg/cli/webhooks/decide.go",
 		"if len(same) == 0 {", "if len(same) == 0 || true {",
 		"./pkg/cli/webhooks", "TestNoSecondWebhook",
+	},
+	{
+		"what becomes of a status ends the round of reading", "pkg/githost/transport/gate.go",
+		"if marks.Aside {\n\t\tg.leaveAside", "if false {\n\t\tg.leaveAside",
+		"./pkg/githost/poller", "TestStatusesTakeNoPartInReading",
+	},
+	{
+		"statuses hang in all connections of a host", "pkg/githost/poller/statuses.go",
+		"const maxAside = 2", "const maxAside = 100",
+		"./pkg/githost/poller", "TestStatusesDoNotCrowdOutReading",
+	},
+	{
+		"of a commit's statuses one page is read", "pkg/githost/github/statuses.go",
+		"return resp.NextPage, nil", "return 0, nil",
+		"./pkg/githost/github", "TestStatuses",
+	},
+	{
+		"a status of GitLab is ended in another pipeline than it began in", "pkg/githost/gitlab/statuses.go",
+		"want.PipelineID = &there.PipelineID", "",
+		"./pkg/githost/gitlab", "TestPendingIsEndedInItsPipeline",
 	},
 	{
 		"what another replica acted upon is compared with heads from before", "pkg/watch/cycle.go",

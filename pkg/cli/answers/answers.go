@@ -69,10 +69,10 @@ func (p *place) load(ctx context.Context, o *setup.Options, global config.Global
 	if k.snapshot, err = setup.ClusterStore(cluster, of).Load(ctx); err != nil {
 		return k, err
 	}
-	k.engine = tekton.New(cluster, runsIn, of)
+	k.engine = o.EngineOn(cluster, runsIn, of)
 	if k.runs, err = k.engine.Runs(ctx, nil); err != nil {
 		return k, err
 	}
-	k.past, k.gap = k.engine.History(ctx, "")
+	k.past, k.gap = o.History(ctx, k.engine)
 	return k, nil
 }

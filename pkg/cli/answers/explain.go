@@ -45,9 +45,7 @@ next cycle would do with that. Nothing is changed in either case.`,
 		Example: `  sentry explain rag-service -n sentry
   sentry explain rag-service@feature/x         # is that branch watched at all?
   sentry explain ai-blueprints --ask           # is something due just now?`,
-		Args: usage.Args(func(_ *cobra.Command, names []string) error {
-			return usage.SomeNames(names, false)
-		}),
+		Args:              usage.Args(usage.AtLeastOneName),
 		ValidArgsFunction: o.Offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, names []string) error { return runExplain(cmd.Context(), o, f, names) },
 	}

@@ -59,7 +59,7 @@ func runLogs(ctx context.Context, o *setup.Options, f logsFlags, names []string)
 	if err != nil {
 		return err
 	}
-	past, gap := at.Engine.History(ctx, "")
+	past, gap := o.History(ctx, at.Engine)
 	if gap != nil {
 		fmt.Fprintf(o.Err, "The lines that are kept of runs cannot be read: %v\n", gap)
 	}
@@ -72,13 +72,14 @@ func runLogs(ctx context.Context, o *setup.Options, f logsFlags, names []string)
 			break
 		}
 	}
-	screen := term.Screen{Writer: o.Out}
+	screen := term.Screen{Writer: o.Hider.Over(o.Out)}
 	i := slices.IndexFunc(past, func(p result.Result) bool {
 		return p.Name == name || name == "" && choice.Run(p.Name, p.Unit, overview.RefsIn(p))
 	})
 	switch {
 	case there:
-		reader := &logs.Reader{Cluster: at.Cluster, Namespace: at.Engine.Namespace(), Run: name, Follow: f.follow, Failed: f.failed, Out: screen}
+		reader := &logs.Reader{Cluster: at.Cluster, Namespace: at.Engine.Namespace(), Run: name, Follow: f.follow, Failed: f.failed, Out: screen,
+			Trouble: func(err error) { fmt.Fprintf(o.Err, "The API server is in trouble; it is tried again: %v\n", err) }}
 		if i >= 0 {
 			reader.Kept = func(task string) []string { return kept(past[i], task) }
 		}

@@ -114,11 +114,13 @@ func follow(ctx context.Context, o *setup.Options, eng Engine, name, logs string
 	case err != nil:
 		return fmt.Errorf("follow %s: %w", name, err)
 	}
+	// The words of a cluster: without control characters, whatever reads them.
+	said := fmt.Sprintf("%s: %s: %s", name, oneline.Of(out.Reason, maxProgress), oneline.Of(out.Message, maxProgress))
 	if !out.Succeeded {
-		return fmt.Errorf("%s: %s: %s", name, out.Reason, out.Message)
+		return errors.New(said)
 	}
 	if !here {
-		fmt.Fprintf(o.Err, "%s: %s: %s\n", name, out.Reason, out.Message)
+		fmt.Fprintln(o.Err, said)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func (p *Place) Open(ctx context.Context, o *setup.Options, cfg *config.Config, 
 		return err
 	}
 	p.Engine, p.Store = eng, store
-	p.History = func(ctx context.Context) ([]result.Result, error) { return eng.History(ctx, "") }
+	p.History = func(ctx context.Context) ([]result.Result, error) { return o.History(ctx, eng) }
 	return nil
 }
 

@@ -27,7 +27,7 @@ acted upon: deploy them again with 'sentry rerun NAME'.
 Runs of 'sentry watch --local' end with the process that they belong to: press Ctrl-C there.`,
 		Example: `  sentry cancel ai-blueprints --wait
   sentry cancel rag-service-main-0123456789`,
-		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, false) }),
+		Args:              usage.Args(usage.AtLeastOneName),
 		ValidArgsFunction: o.Offer(complete.Names),
 		RunE:              func(cmd *cobra.Command, names []string) error { return runCancel(cmd.Context(), o, names, wait) },
 	}

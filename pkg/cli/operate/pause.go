@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os/user"
 	"slices"
@@ -132,9 +133,23 @@ func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, 
 		for _, label := range done {
 			fmt.Fprintf(o.Out, "%s %sd\n", label, verb)
 		}
+		if verb == "resume" {
+			tellHeld(o.Err, s, cfg, done)
+		}
 		return nil
 	}
 	return fmt.Errorf("%w, %d times in a row: try again", state.ErrConflict, saveTries)
+}
+
+// tellHeld says which of the branches that were resumed are held still, as their repository is paused as a whole.
+func tellHeld(out io.Writer, s state.Snapshot, cfg *config.Config, resumed []string) {
+	for _, label := range resumed {
+		for _, r := range cfg.Repositories {
+			if all := state.AllOf(r.Name); r.Group == "" && isOf(label, all) && s.Units[all].Paused != nil {
+				fmt.Fprintf(out, "%s waits still, as %s is paused as a whole, too: sentry resume %[2]s\n", label, r.Name)
+			}
+		}
+	}
 }
 
 func already(verb string, names []string) string {

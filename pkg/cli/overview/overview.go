@@ -181,6 +181,13 @@ func (c Choice) Run(name, unit string, refs []Ref) bool {
 	return c.Has(things...)
 }
 
+// isUnitOf reports whether a unit of the repository was asked for.
+func (c Choice) isUnitOf(repository string) bool {
+	return slices.ContainsFunc(c.names, func(name string) bool {
+		return strings.HasPrefix(name, repository+".") || naming.IsRefLabel(name) && strings.HasPrefix(name, naming.LabelStart(repository))
+	})
+}
+
 // Of returns the part of the status that was asked for, and an error where a name is nothing's. Of a repository that is
 // new, any name with a dot may be a unit.
 func (c Choice) Of(s Status) (Status, error) {
@@ -193,9 +200,10 @@ func (c Choice) Of(s Status) (Status, error) {
 		}
 	}
 	for _, p := range s.Problems {
-		before, _, _ := strings.Cut(p.On, ".")
+		before, rest, _ := strings.Cut(p.On, ".")
 		known = append(known, p.On)
-		if c.Has(p.On, before) {
+		// The pause of a repository as a whole holds each of its branches, however that is named.
+		if c.Has(p.On, before) || rest == "*" && c.isUnitOf(before) {
 			chosen.Problems = append(chosen.Problems, p)
 		}
 	}

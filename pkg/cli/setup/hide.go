@@ -1,36 +1,85 @@
 package setup
 
 import (
+	"io"
+	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
-// Hider takes the credentials of the configuration out of what commands print. Any goroutine may use it. It cannot know the
-// secrets that the commands have of their own.
-type Hider struct{ tokens atomic.Pointer[[]string] }
+// Hider takes the credentials of the configuration out of what commands print, and of what is said of why they failed. Any
+// goroutine may use it. It cannot know the secrets that the commands have of their own.
+type Hider struct{ secrets atomic.Pointer[[]string] }
 
-// Use makes the credentials of cfg the ones to hide. A user name is none by itself.
+// Use makes the credentials of cfg the ones to hide. A user name beside a token is none.
 func (h *Hider) Use(cfg *config.Config) {
-	var tokens []string
+	secrets := []string{cfg.Webhooks.Secret.Reveal(), password(cfg.Global.Proxy.HTTP), password(cfg.Global.Proxy.HTTPS)}
 	for _, r := range cfg.Repositories {
-		for _, v := range []secret.Value{r.Monitor.Auth.Token, r.Deploy.Auth.Token, r.WebhookURL} {
-			if token := v.Reveal(); token != "" {
-				tokens = append(tokens, token)
-			}
+		for _, auth := range []config.Auth{r.Monitor.Auth, r.Deploy.Auth} {
+			secrets = append(secrets, githost.Endpoint{Auth: auth}.Secrets()...)
 		}
+		secrets = append(secrets, r.WebhookURL.Reveal())
 	}
-	slices.Sort(tokens)
-	tokens = slices.Compact(tokens)
-	h.tokens.Store(&tokens)
+	slices.Sort(secrets)
+	secrets = slices.DeleteFunc(slices.Compact(secrets), func(s string) bool { return s == "" })
+	h.secrets.Store(&secrets)
 }
 
-// Hide returns the line without them.
-func (h *Hider) Hide(line string) string {
-	if tokens := h.tokens.Load(); tokens != nil {
-		return secret.Redact(line, *tokens...)
+// password returns what is secret of a proxy's address: its password, or all of it where it cannot be taken apart.
+func password(proxy secret.Value) string {
+	u, err := url.Parse(proxy.Reveal())
+	if err != nil {
+		return proxy.Reveal()
 	}
-	return line
+	password, _ := u.User.Password()
+	return password
+}
+
+// Hide returns the text without them. Of one that is longer than secret.Redact takes, those are found in each part that are
+// written as they are, wherever it is cut.
+func (h *Hider) Hide(text string) string {
+	secrets := h.secrets.Load()
+	if secrets == nil || len(*secrets) == 0 {
+		return text
+	}
+	if len(text) <= secret.MaxRedacted {
+		return secret.Redact(text, *secrets...)
+	}
+	for _, s := range *secrets {
+		text = strings.ReplaceAll(text, s, secret.Redacted)
+	}
+	var hidden strings.Builder
+	for part := range slices.Chunk([]byte(text), secret.MaxRedacted) {
+		hidden.WriteString(secret.Redact(string(part), *secrets...))
+	}
+	return hidden.String()
+}
+
+// Over returns a writer that writes to w without them. Each write must be of whole lines.
+func (h *Hider) Over(w io.Writer) io.Writer { return hiding{h, w} }
+
+type hiding struct {
+	*Hider
+	io.Writer
+}
+
+func (h hiding) Write(b []byte) (int, error) {
+	if _, err := io.WriteString(h.Writer, h.Hide(string(b))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// past returns how runs ended, without them: an earlier Sentry may have written what this one hides.
+func (h *Hider) past(results []result.Result) []result.Result {
+	for i, r := range results {
+		results[i] = r.Redacted(h.Hide)
+	}
+	return results
 }

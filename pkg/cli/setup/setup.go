@@ -64,6 +64,7 @@ type Options struct {
 	verbose    bool
 	Level      slog.LevelVar // of the log
 	Settable   usage.Flags   // by a variable
+	Hider      Hider         // of the credentials of the configuration that was read
 
 	// Answered is told of requests to the API server; see kube.Options. It is set before the first connection.
 	Answered func(ctx context.Context, err error)
@@ -129,12 +130,17 @@ func (o *Options) loadConfig(opts config.Options) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	var cfg *config.Config
 	if o.ConfigFile == StandardInput {
-		return config.Read(o.In, o.ConfigName(), opts)
+		cfg, err = config.Read(o.In, o.ConfigName(), opts)
+	} else {
+		cfg, err = config.Load(o.ConfigFile, opts)
 	}
-	cfg, err := config.Load(o.ConfigFile, opts)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; name another file with --config", err)
+	}
+	if err == nil {
+		o.Hider.Use(cfg)
 	}
 	return cfg, err
 }
@@ -179,7 +185,14 @@ func (o *Options) OnCluster(cfg *config.Config) (*kube.Cluster, *tekton.Engine, 
 		return nil, nil, nil, err
 	}
 	cfg.Global.Namespace = cluster.Namespace
-	return cluster, tekton.New(cluster, cfg.Global.RunsIn(), of), ClusterStore(cluster, of), nil
+	return cluster, o.EngineOn(cluster, cfg.Global.RunsIn(), of), ClusterStore(cluster, of), nil
+}
+
+// EngineOn returns the engine of an instance's runs in a namespace of the cluster.
+func (o *Options) EngineOn(cluster *kube.Cluster, namespace string, of instance.Instance) *tekton.Engine {
+	eng := tekton.New(cluster, namespace, of)
+	eng.Hide = o.Hider.Hide
+	return eng
 }
 
 // ClusterStore returns the store of the state where runs happen on a cluster.
@@ -199,7 +212,7 @@ func (o *Options) OnMachine(ctx context.Context, cfg *config.Config, stateFile s
 	stateFile = file.BehindLinks(stateFile)
 	eng := local.New(local.Options{
 		Journal: stateFile + ".runs", Remember: remember(ctx, past.New(stateFile)),
-		Out: o.Out, Env: o.Variables.Environ(), Hidden: o.Hidden(cfg), Log: log,
+		Out: o.Out, Env: o.Variables.Environ(), Hidden: o.Hidden(cfg), Hide: o.Hider.Hide, Log: log,
 	})
 	if err := eng.RemoveLeftovers(ctx); err != nil {
 		log.Warn("cannot remove what a Sentry that was killed left", "err", err)
@@ -228,7 +241,14 @@ func (o *Options) LocalHistory(ctx context.Context, path string) ([]result.Resul
 			return nil, err
 		}
 	}
-	return past.New(file.BehindLinks(path)).List(ctx, "")
+	results, err := past.New(file.BehindLinks(path)).List(ctx, "")
+	return o.Hider.past(results), err
+}
+
+// History returns how the runs of an engine on a cluster ended, newest first.
+func (o *Options) History(ctx context.Context, eng *tekton.Engine) ([]result.Result, error) {
+	results, err := eng.History(ctx, "")
+	return o.Hider.past(results), err
 }
 
 // stateFile is where the state is of the configuration that the flags name.
@@ -353,7 +373,7 @@ func (o *Options) Look(ctx context.Context) (There, error) {
 	if err != nil {
 		return t, err
 	}
-	t.Cluster, t.Engine = cluster, tekton.New(cluster, runsIn, of)
+	t.Cluster, t.Engine = cluster, o.EngineOn(cluster, runsIn, of)
 	t.Runs, err = t.Engine.Runs(ctx, nil)
 	return t, err
 }

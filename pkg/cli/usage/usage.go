@@ -120,6 +120,14 @@ func SomeNames(names []string, all bool) error {
 	return nil
 }
 
+// AtLeastOneName wants some names of units, groups or repositories, where none cannot mean all.
+func AtLeastOneName(_ *cobra.Command, names []string) error {
+	if len(names) == 0 {
+		return errors.New("want one name or more, of units, groups or repositories")
+	}
+	return SomeNames(names, false)
+}
+
 // OneName wants exactly one name of a unit, a group or a repository.
 func OneName(_ *cobra.Command, names []string) error {
 	if len(names) != 1 || names[0] == "" {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -45,29 +46,24 @@ func ours(hooks []githost.Hook, address string) []githost.Hook {
 	return same
 }
 
-// place is what tells one Sentry's address from another's.
+// place is what tells one Sentry's address from another's. http and https at the ports that they have anyway are one place.
 func place(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return ""
 	}
-	return strings.ToLower(u.Hostname()) + "/" + strings.Trim(u.Path, "/")
+	return githost.HostOf(u) + "/" + strings.Trim(u.Path, "/")
 }
 
-// decide returns the webhook to keep, and what is wrong with it; nil where one is to be made. more is how many others lead to
-// the same place.
-func decide(hooks []githost.Hook, address string) (keep *githost.Hook, wrong []string, more int) {
+// decide returns the webhook to keep, and what is wrong with it; nil where one is to be made. more are the others that lead to
+// the same place: each tells of every push again, and one with an earlier secret is refused each time.
+func decide(hooks []githost.Hook, address string) (keep *githost.Hook, wrong []string, more []githost.Hook) {
 	same := ours(hooks, address)
 	if len(same) == 0 {
-		return nil, nil, 0
+		return nil, nil, nil
 	}
-	keep = &same[0]
-	for i := range same {
-		if same[i].Address == address {
-			keep = &same[i]
-			break
-		}
-	}
+	at := max(0, slices.IndexFunc(same, func(h githost.Hook) bool { return h.Address == address }))
+	keep, more = &same[at], slices.Concat(same[:at], same[at+1:])
 	wrong = keep.Wrong
 	if keep.Address != address {
 		what := "address"
@@ -76,7 +72,7 @@ func decide(hooks []githost.Hook, address string) (keep *githost.Hook, wrong []s
 		}
 		wrong = append([]string{what}, wrong...)
 	}
-	return keep, wrong, len(same) - 1
+	return keep, wrong, more
 }
 
 // bare is an address without the mark of the secret.

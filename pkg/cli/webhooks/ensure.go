@@ -87,9 +87,11 @@ func (k *task) run(ctx context.Context, repositories []config.Repository) []Row 
 			row.Action, row.Detail = k.one(ctx, driver, r.Monitor.Source)
 		})
 	}
-	var wait sync.WaitGroup
-	for account, todo := range work {
+	for account := range work { // before any of them is worked on: all read what this writes
 		k.open(account, repositories)
+	}
+	var wait sync.WaitGroup
+	for _, todo := range work {
 		wait.Go(func() {
 			for _, do := range todo {
 				do()
@@ -146,21 +148,33 @@ func (k *task) ensure(ctx context.Context, hooks githost.Hooks, repoURL, address
 		return "", "", err
 	}
 	keep, wrong, more := decide(there, address)
-	detail := strings.Join(wrong, ", ")
-	if more > 0 {
-		detail = strings.TrimPrefix(fmt.Sprintf("%s; %d more lead to the same place, which remove takes away", detail, more), "; ")
-	}
 	action, id := Created, int64(0)
-	if keep != nil {
-		if len(wrong) == 0 {
-			return Unchanged, detail, nil
-		}
+	switch {
+	case keep == nil:
+	case len(wrong)+len(more) == 0:
+		return Unchanged, "", nil
+	default:
 		action, id = Repaired, keep.ID
 	}
+	broken := keep == nil || len(wrong) > 0
+	if len(more) > 0 {
+		wrong = append(wrong, fmt.Sprintf("%d too many", len(more)))
+	}
+	detail := strings.Join(wrong, ", ")
 	if k.dry {
 		return action, detail, nil
 	}
-	return action, detail, hooks.SaveHook(ctx, repoURL, id, address, k.secret.Reveal())
+	if broken {
+		if err := hooks.SaveHook(ctx, repoURL, id, address, k.secret.Reveal()); err != nil {
+			return "", "", err
+		}
+	}
+	for _, h := range more { // only now, so that there is one at any time
+		if err := hooks.DeleteHook(ctx, repoURL, h.ID); err != nil {
+			return "", "", err
+		}
+	}
+	return action, detail, nil
 }
 
 func (k *task) delete(ctx context.Context, hooks githost.Hooks, repoURL, address string) (Action, string, error) {

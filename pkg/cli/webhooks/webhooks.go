@@ -55,8 +55,9 @@ func newEnsure(s commands) *cobra.Command {
 	cmd.Short = "Make sure that each repository has the webhook, and that it is right"
 	cmd.Long = `Make sure that each repository of the configuration that is on a GitHub, GitLab or Gitea has one
 webhook that leads to Sentry: for pushes and for branches and tags that come or go, active, in JSON,
-signed with webhooks.secret, with TLS verified. One that is there and differs is repaired; one that
-leads elsewhere is left alone. It can be repeated at any time, and does nothing when all is well.
+signed with webhooks.secret, with TLS verified. One that is there and differs is repaired, and one
+too many is deleted; one that leads elsewhere, also to another port, is left alone. It can be
+repeated at any time, and does nothing when all is well.
 
 A NAME is that of a repository or a group; without one it is about all. The credentials are those of
 monitor.auth, and need the right to manage webhooks, which polling does not: set the variable to

@@ -140,7 +140,10 @@ func TestEnsure(t *testing.T) {
 	if got, _ := w.run(0, "ensure", "shop", "--url", at); len(got) != 1 || got["hub"] != "repaired inactive" {
 		t.Errorf("of a group: %v", got)
 	}
-	if got, _ := w.run(0, "remove", "--url", at+":8443/"); got["hub"] != "removed" || got["tea"] != "removed" || got["lab"] != "removed" {
+	if got, _ := w.run(0, "remove", "--url", at+":8443"); got["hub"] != "absent" || got["tea"] != "absent" || got["lab"] != "absent" {
+		t.Errorf("another Sentry is at another port: %v", got)
+	}
+	if got, _ := w.run(0, "remove", "--url", at+":443/"); got["hub"] != "removed" || got["tea"] != "removed" || got["lab"] != "removed" {
 		t.Errorf("removed: %v", got)
 	}
 	if got := w.hooks(); len(got) != 1 || !strings.Contains(fmt.Sprint(got), "other.example") {
@@ -148,6 +151,68 @@ func TestEnsure(t *testing.T) {
 	}
 	if got, _ := w.run(0, "remove", "--url", at); got["hub"] != "absent" {
 		t.Errorf("removed again: %v", got)
+	}
+}
+
+// What an interrupted call left beside the right one is taken away: each tells of every push.
+func TestOneTooMany(t *testing.T) {
+	w := newWorld(t)
+	w.run(0, "ensure", "--url", at)
+	left := map[string]map[string]any{
+		"hub": {"active": true, "config": map[string]any{"url": at + "/webhooks/github?key=00000000"}},
+		"tea": {"type": "gitea", "active": true, "config": map[string]any{"url": at + "/webhooks/gitea?key=00000000"}},
+		"lab": {"url": at + "/webhooks/gitlab?key=00000000"},
+	}
+	for name, api := range map[string]*githosttest.API{"hub": w.github, "tea": w.gitea, "lab": w.gitlab} {
+		api.AddHook("team/app", left[name])
+	}
+	for _, step := range []struct {
+		args  []string
+		want  string
+		hooks int
+	}{
+		{[]string{"--dry-run"}, "repaired 1 too many", 6},
+		{nil, "repaired 1 too many", 3},
+		{nil, "unchanged", 3},
+	} {
+		got, _ := w.run(0, append([]string{"ensure", "--url", at}, step.args...)...)
+		if n := len(w.hooks()); got["hub"] != step.want || got["tea"] != step.want || got["lab"] != step.want || n != step.hooks {
+			t.Errorf("%v: %v and %d webhooks, want %s and %d", step.args, got, n, step.want, step.hooks)
+		}
+	}
+	for _, h := range w.hooks() {
+		if strings.Contains(fmt.Sprint(h.Body), "key=00000000") {
+			t.Errorf("the wrong one stays: %v", h.Body)
+		}
+	}
+}
+
+// Repositories of one host with several credentials are worked on at the same time.
+func TestManyOfOneHost(t *testing.T) {
+	w := newWorld(t)
+	text, err := os.ReadFile(w.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, hub, _ := strings.Cut(string(text), "- name: hub\n")
+	hub, _, _ = strings.Cut(hub, "- name:")
+	var more strings.Builder
+	for i := range 12 {
+		name := fmt.Sprintf("app%d", i)
+		w.github.Create("team/" + name)
+		one := strings.ReplaceAll(hub, "team/app", "team/"+name)
+		one = strings.Replace(one, "auth: {", fmt.Sprintf("auth: {username: user%d, ", i%4), 1)
+		fmt.Fprintf(&more, "- name: %s\n%s", name, one)
+	}
+	text = bytes.Replace(text, []byte("repositories:\n"), []byte("repositories:\n"+more.String()), 1)
+	if err := os.WriteFile(w.file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, out := w.run(0, "ensure", "--url", at)
+	for i := range 12 {
+		if name := fmt.Sprintf("app%d", i); got[name] != "created" || len(w.github.HooksOf("team/"+name)) != 1 {
+			t.Errorf("%s was %q:\n%s", name, got[name], out)
+		}
 	}
 }
 

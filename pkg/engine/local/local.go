@@ -52,6 +52,8 @@ type Options struct {
 	Env []string
 	// Hidden are names of variables that steps do not inherit, because they would not have them in a cluster.
 	Hidden []string
+	// Hide takes out what is secret of what steps print, and of what is said of why they failed; default nothing.
+	Hide func(text string) string
 	// Remember keeps how a run ended, before the journal notes that it has; default none.
 	Remember func(result.Result) error
 	// Ended is told how a run ended, unless Close cut it off; default none. It may be set until the first run is created.
@@ -90,10 +92,13 @@ func New(o Options) *Engine {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Hide == nil {
+		o.Hide = func(text string) string { return text }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	e := &Engine{Options: o, out: output{w: o.Out}, journal: journal.Dir(o.Journal), secrets: map[string]bool{}}
+	e := &Engine{Options: o, out: output{w: o.Out, hide: o.Hide}, journal: journal.Dir(o.Journal), secrets: map[string]bool{}}
 	e.Use(o.Env, o.Hidden)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e

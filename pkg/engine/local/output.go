@@ -13,15 +13,17 @@ const maxLine = 64 << 10
 
 // output prints lines of many steps at a time, never one inside another.
 type output struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu   sync.Mutex
+	w    io.Writer
+	hide func(line string) string
 }
 
 // printf prints one line. The steps go on when it cannot be written: whoever reads the output has left.
 func (o *output) printf(format string, args ...any) {
+	line := o.hide(fmt.Sprintf(format, args...))
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	fmt.Fprintf(o.w, format+"\n", args...)
+	fmt.Fprintln(o.w, line)
 }
 
 // lastLines is how many lines of a step that failed are kept, and maxKept how many bytes of one.
@@ -40,7 +42,8 @@ func (o *output) copy(r io.Reader, task, step string) (last []string) {
 				line = line[:n-1]
 			}
 			o.printf("[%s : %s] %s", task, step, line)
-			last = append(last[max(0, len(last)-lastLines+1):], string(line[:min(len(line), maxKept)]))
+			kept := o.hide(string(line))
+			last = append(last[max(0, len(last)-lastLines+1):], kept[:min(len(kept), maxKept)])
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return last

@@ -231,7 +231,7 @@ func (x *execution) finish(end ending) {
 	t := end.task
 	x.stops[t](nil)
 	delete(x.stops, t)
-	t.Result, t.Message, t.End = end.result, end.message, x.Now()
+	t.Result, t.Message, t.End = end.result, x.Hide(end.message), x.Now()
 	if t.failed() {
 		x.out.printf("[%s] %s: %s", t.Name, t.Result, t.Message)
 	}

@@ -41,7 +41,6 @@ type ends struct {
 	*Engine
 	log  *slog.Logger
 	told func(result.Result)
-	hide func(line string) string
 
 	noLogs, noEvents sync.Once
 	mu               sync.Mutex
@@ -62,11 +61,9 @@ type ended struct {
 // those of the last day that ended while nobody listened. A run whose end was told is in the history, has a Kubernetes
 // Event, and is marked then: a Sentry that is killed in between tells it twice. Whoever may create PipelineRuns can make one of which it tells.
 //
-// What commands printed goes through hide, which takes out what is secret.
-//
 // One watch is all that an idle cluster costs. Trouble is logged as it begins and sat out.
-func (e *Engine) Ends(ctx context.Context, log *slog.Logger, hide func(line string) string, told func(result.Result)) {
-	x := &ends{Engine: e, log: log, told: told, hide: hide, owed: map[string]*ended{}}
+func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(result.Result)) {
+	x := &ends{Engine: e, log: log, told: told, owed: map[string]*ended{}}
 	wait, failing := minEndsPause, false
 	for ctx.Err() == nil {
 		err := x.listen(ctx, func() { wait, failing = minEndsPause, false })

@@ -20,9 +20,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
-// as hides nothing.
-func as(line string) string { return line }
-
 // listener is Ends at work beside an API server, on fake time.
 type listener struct {
 	server  *kubetest.Server
@@ -67,7 +64,7 @@ func (l *listener) listen(t *testing.T, prepare func(), forTime time.Duration) {
 	prepare()
 	ctx, cancel := context.WithTimeout(t.Context(), forTime)
 	defer cancel()
-	New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), as, func(r result.Result) {
+	New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), func(r result.Result) {
 		l.told = append(l.told, r.Unit+" "+r.Name+": "+r.Reason)
 	})
 	slices.Sort(l.told) // runs are looked at side by side
@@ -131,7 +128,7 @@ func TestEnds(t *testing.T) {
 			t.Errorf("told %q, want %q", l.told, want)
 		}
 		writes := l.server.Writes()
-		want = []string{"PATCH active", "PATCH again", "PATCH failed", "POST active.sentry", "POST again.sentry", "POST failed.sentry"}
+		want = []string{"PATCH active", "PATCH again", "PATCH failed", "POST active.sentry.uid-of-active", "POST again.sentry.uid-of-again", "POST failed.sentry.uid-of-failed"}
 		if len(writes) != 7 || writes[0] != "POST sentry-history" || !slices.Equal(slices.Sorted(slices.Values(writes[1:])), want) {
 			t.Errorf("wrote %q, want the history once, and then an Event and a mark of each of which was told", writes)
 		}

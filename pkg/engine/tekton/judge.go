@@ -115,7 +115,7 @@ func (l *judging) resultOf(ctx context.Context, r listed) (result.Result, error)
 			l.log.Warn("what commands printed cannot be read, so why they failed is not told in their words", "err", err)
 		})
 	}
-	return generated.Result(out, r.run().Existing, r.Metadata.Annotations).Redacted(l.hide), nil
+	return generated.Result(out, r.run().Existing, r.Metadata.Annotations), nil
 }
 
 // keep tells of the ends at once, and remembers them together: a start after a night may find a thousand.

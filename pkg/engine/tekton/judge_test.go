@@ -13,6 +13,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
@@ -43,7 +44,7 @@ func TestATaskThatDoesNotEndHoldsUpNoOther(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		told := map[string]time.Duration{}
-		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.DiscardHandler), as, func(r result.Result) { told[r.Name] = time.Since(start) })
+		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.DiscardHandler), func(r result.Result) { told[r.Name] = time.Since(start) })
 		if len(told) != 21 || told["well"] > time.Second || told["stuck-00"] < taskGrace || told["stuck-19"] > taskGrace+10*time.Second {
 			t.Errorf("told after %v, want the run that is well at once, and the others after %s", told, taskGrace)
 		}
@@ -126,7 +127,7 @@ func TestSuperseded(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			e := New(c, "", instance.Instance{})
-			e.Ends(ctx, slog.New(slog.DiscardHandler), as, func(r result.Result) { got = r })
+			e.Ends(ctx, slog.New(slog.DiscardHandler), func(r result.Result) { got = r })
 			past, err := e.History(t.Context(), "")
 			if got.Verdict != want || err != nil || len(past) != 1 || past[0].Verdict != want {
 				t.Errorf("the verdict is %q, and %+v, %v in the history, want %q", got.Verdict, past, err, want)
@@ -145,7 +146,7 @@ func TestEndsWithoutAHistory(t *testing.T) {
 				"metadata": kubetest.Object{"name": "sentry-history"}, "data": kubetest.Object{"history.json": "{"},
 			})
 		}, time.Minute)
-		if writes := l.server.Writes(); len(l.told) != 1 || !slices.Equal(writes, []string{"POST a.sentry", "PATCH a"}) {
+		if writes := l.server.Writes(); len(l.told) != 1 || !slices.Equal(writes, []string{"POST a.sentry.uid-of-a", "PATCH a"}) {
 			t.Errorf("told %q, wrote %q, want the end of a run, and its mark", l.told, writes)
 		}
 		if !strings.Contains(l.log.String(), "cannot be written to the history") {
@@ -154,16 +155,20 @@ func TestEndsWithoutAHistory(t *testing.T) {
 	})
 }
 
-// An Event on the run says how it ended, once however often that is told.
+// An Event on the run says how it ended, once however often that is told. A run that came again under its name has its own.
 func TestEventOfAnEnd(t *testing.T) {
 	s, c := kubetest.New(t)
 	e := New(c, "", instance.Instance{})
-	for range 2 {
-		if err := e.Record(t.Context(), result.Result{Name: "r", Verdict: result.TimedOut, Why: "web: it took an hour"}, "uid"); err != nil {
+	for _, uid := range []types.UID{"uid", "uid", "other"} {
+		if err := e.Record(t.Context(), result.Result{Name: "r", Verdict: result.TimedOut, Why: "web: it took an hour"}, uid); err != nil {
 			t.Fatal(err)
 		}
 	}
-	event := s.Get("/api/v1/namespaces/test/events/r.sentry")
+	const events = "/api/v1/namespaces/test/events"
+	if names := s.Names(events); !slices.Equal(names, []string{"r.sentry.other", "r.sentry.uid"}) {
+		t.Errorf("the Events are %q, want one of each run", names)
+	}
+	event := s.Get(events + "/r.sentry.uid")
 	object := event["involvedObject"].(kubetest.Object)
 	if event["type"] != "Warning" || event["reason"] != "TimedOut" || event["message"] != "timed out: web: it took an hour" || object["uid"] != "uid" || object["kind"] != "PipelineRun" {
 		t.Errorf("the Event is %v", event)
@@ -188,7 +193,7 @@ func TestEndsWithoutTheNewRights(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		told := 0
-		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), as, func(result.Result) { told++ })
+		New(c, "", instance.Instance{}).Ends(ctx, slog.New(slog.NewTextHandler(&l.log, nil)), func(result.Result) { told++ })
 		if told != 3 || strings.Count(l.log.String(), "\n") != 1 || !strings.Contains(l.log.String(), "not Kubernetes Events") || strings.Count(fmt.Sprint(server.Writes()), "PATCH") != 3 {
 			t.Errorf("told %d, and the log says\n%s", told, &l.log)
 		}

@@ -155,7 +155,12 @@ func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, seen
 		c := tr.Status.GetCondition(apis.ConditionSucceeded)
 		return c == nil || c.IsUnknown() && c.Reason != string(v1.TaskRunReasonRunning)
 	})
-	return outcomeOf(pr, children), seen{pr.ResourceVersion, starting}, nil
+	out := outcomeOf(pr, children)
+	out.Message = e.hide(out.Message)
+	for i := range out.Tasks {
+		out.Tasks[i].Message = e.hide(out.Tasks[i].Message)
+	}
+	return out, seen{pr.ResourceVersion, starting}, nil
 }
 
 func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
@@ -233,6 +238,9 @@ func taskOf(name string, tr *v1.TaskRun) engine.Task {
 		task.Result = engine.Cancelled
 	default:
 		task.Result = engine.Failed
+	}
+	if step := failedStep(tr); step != nil && (task.Result == engine.Failed || task.Result == engine.Ignored) {
+		task.Exit = int(step.Terminated.ExitCode)
 	}
 	return task
 }

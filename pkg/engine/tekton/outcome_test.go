@@ -98,6 +98,11 @@ func TestOutcomeOf(t *testing.T) {
 	}
 	check("while it runs", want)
 	children[1].Status.Conditions[0].Message = "Failed to create pod due to config error"
+	children[1].Status.Steps = []v1.StepState{exited("deploy", 3, "Error")}
+	children[2].Status.Steps = []v1.StepState{exited("deploy", 4, "Error")}
+	if tasks := outcomeOf(pr, children).Tasks; tasks[1].Exit != 3 || tasks[2].Exit != 4 || tasks[0].Exit != 0 {
+		t.Errorf("the exit codes are %d and %d, want those of the steps, whoever may read what they printed", tasks[1].Exit, tasks[2].Exit)
+	}
 	children[1].Status.Steps = []v1.StepState{{Name: "clone"}, {Name: "deploy", ContainerState: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Message: `secret "x" not found`}}}}
 	tasks := outcomeOf(pr, children).Tasks
 	if got, want := tasks[1].Message, `Failed to create pod due to config error: step deploy: secret "x" not found`; got != want {

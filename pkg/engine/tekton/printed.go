@@ -55,7 +55,7 @@ func (e *Engine) printed(ctx context.Context, out engine.Outcome) (engine.Outcom
 		if out.Tasks[i].Printed(lines); out.Tasks[i].Command != "" {
 			out.Tasks[i].Message += killed(step)
 		}
-		out.Tasks[i].Exit = int(step.Terminated.ExitCode)
+		out.Tasks[i].Exit = int(step.Terminated.ExitCode) // which no command can forge
 	}
 	return out, err
 }
@@ -72,5 +72,9 @@ func (e *Engine) LastLines(ctx context.Context, pod, container string) ([]string
 	if trimmed == "" {
 		return nil, nil
 	}
-	return strings.Split(trimmed, "\n"), nil
+	lines := strings.Split(trimmed, "\n")
+	for i := range lines {
+		lines[i] = e.hide(lines[i])
+	}
+	return lines, nil
 }

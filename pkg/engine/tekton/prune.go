@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/result/history"
 )
 
 // maxPruned bounds the runs that one Prune deletes: at the client's 50 requests a second, some seconds of a
@@ -95,13 +96,13 @@ func (e *Engine) remember(ctx context.Context, runs []listed) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
+	known := map[history.Identity]bool{}
 	for _, p := range past {
-		known[p.Name] = p.Verdict != ""
+		known[history.Of(p)] = p.Verdict != ""
 	}
 	var ended []result.Result
 	for _, r := range runs {
-		if known[r.Metadata.Name] {
+		if known[history.Of(result.Result{Name: r.Metadata.Name, Created: r.Metadata.CreationTimestamp})] {
 			continue
 		}
 		out, _, err := e.outcome(ctx, r.Metadata.Name)

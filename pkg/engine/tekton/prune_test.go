@@ -21,7 +21,7 @@ const runsPath = "/apis/tekton.dev/v1/namespaces/test/pipelineruns"
 func putRun(s *kubetest.Server, unit, name, created, status string) {
 	s.Put(runsPath+"/"+name, kubetest.Object{
 		"metadata": kubetest.Object{
-			"name": name, "creationTimestamp": created,
+			"name": name, "uid": "uid-of-" + name, "creationTimestamp": created,
 			"labels": kubetest.Object{"app.kubernetes.io/managed-by": "sentry", "tekton-sentry.dev/unit": unit},
 			"annotations": kubetest.Object{"tekton-sentry.dev/trigger": `{"refs":[{"repository":"rag","branch":"main","n":1,"new":"` +
 				strings.Repeat("a", 40) + `"}],"seen":"2026-01-01T00:00:00Z"}`},
@@ -79,6 +79,21 @@ func TestPruneRemembersWhatItDeletes(t *testing.T) {
 	}
 	if p := past[1]; p.Name != "a0" || p.Seconds != 3600 || p.Reason != "RFalse" || p.Verdict != result.Failed || !slices.Equal(p.Tasks(result.Failed), []string{"rag"}) || p.Refs[0].Branch != "main" {
 		t.Errorf("history %+v, want run a0 that took an hour and in which rag failed", p)
+	}
+}
+
+// A run that is deleted may come again under its name, and is another one.
+func TestPruneRemembersANameThatCameAgain(t *testing.T) {
+	s, c := kubetest.New(t)
+	e := New(c, "", instance.Instance{})
+	for day := range 3 {
+		putRun(s, "a", "again", fmt.Sprintf("2026-01-0%dT00:00:00Z", day+1), "True")
+		if err := e.Prune(t.Context(), "a", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if past, err := e.History(t.Context(), "a"); err != nil || len(past) != 3 || !past[0].Created.After(past[1].Created) {
+		t.Errorf("the history is %+v, %v, want the three runs of the name", past, err)
 	}
 }
 

@@ -22,7 +22,8 @@ var reasons = map[result.Verdict]string{
 	result.TimedOut: "TimedOut", result.Superseded: "Superseded",
 }
 
-// Record makes the Kubernetes Event on a PipelineRun that says how it ended. There is one a run, however often this is called.
+// Record makes the Kubernetes Event on a PipelineRun that says how it ended. There is one a run, however often this is called: its
+// name has the UID, as a run that is deleted may come again under its name.
 func (e *Engine) Record(ctx context.Context, r result.Result, uid types.UID) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -36,7 +37,9 @@ func (e *Engine) Record(ctx context.Context, r result.Result, uid types.UID) err
 	}
 	now := metav1.NewTime(time.Now())
 	err := e.cluster.Core.Post().Namespace(e.namespace).Resource("events").Body(&corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{Name: r.Name + ".sentry", Namespace: e.namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": "sentry"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: r.Name + ".sentry." + string(uid), Namespace: e.namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": "sentry"},
+		},
 		InvolvedObject: corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: e.namespace, Name: r.Name, UID: uid},
 		Type:           kind, Reason: cmp.Or(reasons[r.Verdict], "Ended"),
 		Message: strings.Trim(text+": "+r.Why, ": "),

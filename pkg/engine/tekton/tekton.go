@@ -41,6 +41,9 @@ const (
 // Engine works on the PipelineRuns of one instance in one namespace. What is known of deleted ones is in the namespace of the
 // connection, which may be another one that no run reaches.
 type Engine struct {
+	// Hide takes out what is secret of what commands print, and of what is said of why they failed; nil = nothing is.
+	Hide func(text string) string
+
 	cluster   *kube.Cluster
 	namespace string
 	of        instance.Instance
@@ -51,6 +54,14 @@ type Engine struct {
 // configuration that Create gets is the instance's, too.
 func New(c *kube.Cluster, namespace string, of instance.Instance) *Engine {
 	return &Engine{cluster: c, namespace: cmp.Or(namespace, c.Namespace), of: of, history: configmap.New(c, of)}
+}
+
+// hide is Hide, where there is one.
+func (e *Engine) hide(text string) string {
+	if e.Hide == nil {
+		return text
+	}
+	return e.Hide(text)
 }
 
 // Namespace is where the engine's PipelineRuns live.

@@ -89,7 +89,7 @@ func TestPrinted(t *testing.T) {
 		lines   int
 		err     string
 	}{
-		"there":       {http.StatusOK, "command 2 of 3 failed with exit code 137: make deploy; the step deploy was OOMKilled, as it needs more memory than it may have: raise limits.memory in pod.resources", 3, ""},
+		"there":       {http.StatusOK, "command 2 of 3 failed with exit code 137: make [redacted]; the step deploy was OOMKilled, as it needs more memory than it may have: raise limits.memory in pod.resources", 3, ""},
 		"gone":        {http.StatusNotFound, "exited", 0, ""},
 		"not allowed": {http.StatusForbidden, "exited", 0, "read what test/r-web-pod printed"},
 	} {
@@ -109,11 +109,13 @@ func TestPrinted(t *testing.T) {
 				kubetest.Refuse(w, tt.code, map[int]metav1.StatusReason{404: metav1.StatusReasonNotFound, 403: metav1.StatusReasonForbidden}[tt.code], "no")
 				return true
 			}
-			fmt.Fprint(w, "$ make deploy\nno such target\ncommand 2 of 3 failed with exit code 137: make deploy\n")
+			fmt.Fprint(w, "$ make deploy\nno such target\ncommand 2 of 3 failed with exit code 137: make hush\n")
 			return true
 		}
 		out := engine.Outcome{Name: "r", Tasks: []engine.Task{{Name: "web", Result: engine.Failed, Message: "exited"}, {Name: "api", Result: engine.Succeeded}}}
-		got, err := New(c, "", instance.Instance{}).printed(context.Background(), out)
+		e := New(c, "", instance.Instance{})
+		e.Hide = func(text string) string { return strings.ReplaceAll(text, "hush", "[redacted]") }
+		got, err := e.printed(context.Background(), out)
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s: %v, want %q", name, err, tt.err)
 		}

@@ -41,8 +41,10 @@ type Repository struct {
 	Branches map[string]string
 	Pushed   time.Time // in whole seconds; zero when nothing was
 	Hooks    []Hook
+	statuses []*Status
 	private  bool
 	denied   bool
+	readOnly bool
 }
 
 // Request is one request that an API was sent, and what became of it.

@@ -1,8 +1,6 @@
 package githosttest
 
 import (
-	"cmp"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -39,24 +37,20 @@ func (a *API) HooksOf(path string) []Hook {
 // AnswerHooks answers a request about a repository's webhooks, of which rest is what follows "hooks" in its path. show makes of
 // one what the host shows; more says that the list has a page after the one that is answered.
 func (a *Asked) AnswerHooks(r *Repository, rest []string, show func(Hook) any) (status int, body any, more bool) {
-	var sent map[string]any
-	if err := json.NewDecoder(a.Body).Decode(&sent); a.Method != http.MethodGet && a.Method != http.MethodDelete && err != nil {
+	sent := a.Sent()
+	if a.Method != http.MethodGet && a.Method != http.MethodDelete && sent == nil {
 		return http.StatusUnprocessableEntity, nil, false
 	}
 	if len(rest) == 0 && a.Method == http.MethodPost {
 		return http.StatusCreated, show(r.addHook(sent)), false
 	}
 	if len(rest) == 0 {
-		q := a.URL.Query()
-		page, _ := strconv.Atoi(q.Get("page"))
-		size, _ := strconv.Atoi(cmp.Or(q.Get("per_page"), q.Get("limit"), "30"))
-		from := min(max(page-1, 0)*size, len(r.Hooks))
-		to := min(from+size, len(r.Hooks))
+		from, to, next := a.Page(len(r.Hooks), 100)
 		listed := []any{}
 		for _, h := range r.Hooks[from:to] {
 			listed = append(listed, show(h))
 		}
-		return http.StatusOK, listed, to < len(r.Hooks)
+		return http.StatusOK, listed, next > 0
 	}
 	at := slices.IndexFunc(r.Hooks, func(h Hook) bool { return strconv.Itoa(h.ID) == rest[0] })
 	switch {

@@ -42,10 +42,10 @@ const (
 )
 
 type host struct {
-	api    rest.API
-	client *gogitlab.Client
-	hooks  *gogitlab.Client // of webhooks
-	token  string
+	api     rest.API
+	client  *gogitlab.Client
+	library *gogitlab.Client // of webhooks and statuses
+	token   string
 
 	graphQL graphql.Client
 	batches graphql.Batches
@@ -72,11 +72,11 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := newClient(api, rest.ForHooks(client))
+	library, err := newClient(api, rest.ForLibrary(client))
 	if err != nil {
 		return nil, err
 	}
-	return &host{api: api, client: c, hooks: hooks, token: token, graphQL: graphql.Client{
+	return &host{api: api, client: c, library: library, token: token, graphQL: graphql.Client{
 		URL: graphQLURL(api.Base), Host: api.Host(), Token: token, HTTP: client}}, nil
 }
 

@@ -55,6 +55,7 @@ type endpoint struct {
 	base   http.RoundTripper
 	gate   *transport.Gate
 	turn   chan struct{}      // of capacity one, full while the host is asked
+	aside  chan struct{}      // of capacity maxAside, holds those who ask beside that
 	hints  breaker.Breaker    // of who has the turn
 	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
 
@@ -150,9 +151,7 @@ func (r *Reader) Close() {
 func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]repo.Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.endpoints == nil {
-		r.endpoints, r.Log = make(map[githost.Account]*endpoint), cmp.Or(r.Log, slog.New(slog.DiscardHandler))
-	}
+	r.prepare()
 	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
 	now := time.Now()
@@ -180,6 +179,13 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 		b.room, b.total = githost.NewRoom(len(order), len(b.want)), len(b.endpoint.memory)
 	}
 	return order, wrong
+}
+
+// prepare makes a Reader ready for use. It is called with r.mu held.
+func (r *Reader) prepare() {
+	if r.endpoints == nil {
+		r.endpoints, r.Log = make(map[githost.Account]*endpoint), cmp.Or(r.Log, slog.New(slog.DiscardHandler))
+	}
 }
 
 // add adds an entry of the caller's list. It makes the key of what is wanted in key, which it returns for the
@@ -237,6 +243,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 		driver:   driver,
 		base:     base,
 		turn:     make(chan struct{}, 1),
+		aside:    make(chan struct{}, maxAside),
 		memory:   make(map[string]*memory),
 	}
 	e.gate = transport.NewGate(base, e.Endpoint, r.timeout()/10)

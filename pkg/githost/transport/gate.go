@@ -27,7 +27,8 @@ const (
 // Gate is the budget of an endpoint: every request to it passes here. What it does not let through is told by breakers,
 // which last: of the whole endpoint, of its credential, and one for each quota that the server counts. A rate limiter
 // spreads the requests of a round, which is what one call of a Reader asks. In a round the first request goes alone, and
-// the others once it was answered; failures end it.
+// the others once it was answered; failures end it. Requests beside the rounds are counted and wait as well, but tell a round
+// nothing.
 type Gate struct {
 	githost.Redactor // with any Secrets, a 401 is about the credential, and not only about a repository
 	next             http.RoundTripper
@@ -41,6 +42,7 @@ type Gate struct {
 	refused   breaker.Breaker // the credential
 	down      breaker.Breaker
 	unhealthy breaker.Breaker // it answers, and not as such a host does: with a login page, or one of a maintenance
+	aside     breaker.Breaker // requests beside the rounds
 	quotas    quotas
 	refusals  int            // 401 in a row
 	failure   *githost.Error // the last one
@@ -64,7 +66,8 @@ type round struct {
 // NewGate returns the budget of an endpoint. patience is how long the first request of a round may keep the others waiting
 // before one more goes.
 func NewGate(base http.RoundTripper, e githost.Endpoint, patience time.Duration) *Gate {
-	return &Gate{next: base, Redactor: githost.Redactor{Host: e.Host(), Secrets: e.Secrets()}, patience: patience, quotas: make(quotas)}
+	return &Gate{next: base, Redactor: githost.Redactor{Host: e.Host(), Secrets: e.Secrets()}, patience: patience, quotas: make(quotas),
+		limiter: limiter{spacing: spacing(0)}}
 }
 
 // Begin begins a round, and reports whether the host was down when it was asked last, or unhealthy. The round is over once
@@ -100,7 +103,7 @@ func (g *Gate) End(healthy, all bool, err *githost.Error) (works bool) {
 // RoundTrip implements http.RoundTripper.
 func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	marks := marksOf(req)
-	if err := g.enter(req.Context(), marks.Resource); err != nil {
+	if err := g.enter(req.Context(), marks); err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
@@ -111,15 +114,19 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		// A quota is known to be used up before the first request is turned away for it, and before others go.
 		g.Spent(usedUp(resp), spentUntil(resp.Header, time.Now()))
 	}
-	g.leave(resp, err, marks.ForMany)
+	if marks.Aside {
+		g.leaveAside(resp, err)
+	} else {
+		g.leave(resp, err, marks.ForMany)
+	}
 	return resp, err
 }
 
 // enter returns when a request may go out, or why it may not.
-func (g *Gate) enter(ctx context.Context, resource string) error {
+func (g *Gate) enter(ctx context.Context, marks Marks) error {
 	var turn time.Time
 	for {
-		wait, news, err := g.admit(ctx, resource, &turn)
+		wait, news, err := g.admit(ctx, marks, &turn)
 		if err != nil {
 			return githost.NotAsked(err)
 		}
@@ -132,21 +139,24 @@ func (g *Gate) enter(ctx context.Context, resource string) error {
 
 // admit lets a request out, or returns how long it has to wait at most, and for what news, until it asks
 // again. turn is when its own time has come; zero until it is given one.
-func (g *Gate) admit(ctx context.Context, resource string, turn *time.Time) (time.Duration, <-chan struct{}, *githost.Error) {
+func (g *Gate) admit(ctx context.Context, marks Marks, turn *time.Time) (time.Duration, <-chan struct{}, *githost.Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	_, quota := g.quotas.longest("", resource)
+	_, quota := g.quotas.longest("", marks.Resource)
+	if marks.Aside && g.aside.Until().After(quota.Until()) {
+		quota = &g.aside
+	}
 	if wait := quota.Until().Sub(now); wait > 0 && wait <= maxWait && fits(ctx, wait) {
 		return wait, g.awaited(), nil
 	}
 	if ctx.Err() != nil {
 		return 0, nil, githost.WrapError(g.Host, context.Cause(ctx))
 	}
-	if err := cmp.Or(g.refused.Why(now), quota.Why(now), g.over); err != nil {
+	if err := cmp.Or(g.refused.Why(now), quota.Why(now), g.silence(now, marks.Aside)); err != nil {
 		return 0, nil, err
 	}
-	if !g.proven && g.flying > 0 {
+	if !marks.Aside && !g.proven && g.flying > 0 {
 		wait := g.patience - now.Sub(g.launched)
 		if g.flying >= g.probes-g.failed {
 			wait = max(wait, g.patience) // for an answer
@@ -161,10 +171,20 @@ func (g *Gate) admit(ctx context.Context, resource string, turn *time.Time) (tim
 	if wait := turn.Sub(now); wait > 0 {
 		return wait, g.awaited(), nil
 	}
-	g.flying++
-	g.launched = now
+	if !marks.Aside {
+		g.flying++
+		g.launched = now
+	}
 	g.requests++
 	return 0, nil, nil
+}
+
+// silence returns why nothing more is sent in the round, or beside the rounds.
+func (g *Gate) silence(now time.Time, aside bool) *githost.Error {
+	if aside {
+		return cmp.Or(g.down.Why(now), g.unhealthy.Why(now))
+	}
+	return g.over
 }
 
 // awaited returns what is closed when there is news.
@@ -195,12 +215,7 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 	if errors.Is(err, context.Canceled) {
 		return // by us
 	}
-	var said *githost.Error
-	if err != nil {
-		said = g.Redact(err)
-	} else if resp.StatusCode >= http.StatusBadRequest {
-		said = StatusError(g.Host, resp, nil)
-	}
+	said := g.said(resp, err)
 	switch {
 	case said != nil && (err != nil || said.Kind == githost.Temporary || said.Status == http.StatusProxyAuthRequired):
 		g.fails(said)
@@ -219,6 +234,17 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 	g.answered++
 	g.streak = 0
 	g.down.Close()
+}
+
+// said returns what is wrong with an answer, or why there is none; nil when all is well.
+func (g *Gate) said(resp *http.Response, err error) *githost.Error {
+	switch {
+	case err != nil:
+		return g.Redact(err)
+	case resp.StatusCode >= http.StatusBadRequest:
+		return StatusError(g.Host, resp, nil)
+	}
+	return nil
 }
 
 func (g *Gate) fails(err *githost.Error) {

@@ -70,7 +70,7 @@ func TestNewsReachWhoWaits(t *testing.T) {
 			answer(g, 1, 200, "")
 			g.limiter = limiter{spacing: time.Second, slot: time.Now().Add(time.Minute)}
 			left := make(chan error)
-			go func() { left <- g.enter(t.Context(), "") }()
+			go func() { left <- g.enter(t.Context(), Marks{}) }()
 			synctest.Wait()
 			start := time.Now()
 			news(g)

@@ -29,6 +29,11 @@ type Marks struct {
 	Resource string
 	ReadOnly bool // a POST may be sent again, such as ls-refs; a GET may without
 	ForMany  bool // the request is for many repositories, so that what becomes of it is never the affair of a single one
+	// Aside is for requests beside the rounds, such as one that sets a status. They draw on the budget as all others do, and
+	// wait with them. But what becomes of one says nothing about the repositories that are read: it ends no round, speaks
+	// neither for nor against the host and its credential, and a limit that it is told keeps only others aside waiting,
+	// unless the host says that the budget itself is used up.
+	Aside bool
 }
 
 type marksKey struct{}

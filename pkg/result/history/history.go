@@ -63,27 +63,28 @@ func Decode(data []byte) ([]result.Result, error) {
 	return runs, nil
 }
 
-// identity tells runs apart: a name may come again.
-type identity struct {
+// Identity tells runs apart: a name may come again.
+type Identity struct {
 	name    string
 	created int64
 }
 
-func identityOf(r result.Result) identity { return identity{r.Name, r.Created.Unix()} }
+// Of returns the identity of a run.
+func Of(r result.Result) Identity { return Identity{r.Name, r.Created.Unix()} }
 
 // Add returns old with what is new in it, oldest first. A run is there once. What was known of it stays, unless only an older
 // Sentry knew it.
 func Add(old, runs []result.Result) []result.Result {
 	all := slices.Clone(old)
-	index := map[identity]int{}
+	index := map[Identity]int{}
 	for i, r := range all {
-		index[identityOf(r)] = i
+		index[Of(r)] = i
 	}
 	for _, r := range runs {
-		i, known := index[identityOf(r)]
+		i, known := index[Of(r)]
 		switch {
 		case !known:
-			index[identityOf(r)] = len(all)
+			index[Of(r)] = len(all)
 			all = append(all, r)
 		case all[i].Verdict == "":
 			all[i] = r
@@ -114,13 +115,13 @@ func Encode(runs []result.Result) ([]byte, error) {
 		}
 		kept = append(kept, e)
 	}
-	whole := map[identity]result.Result{}
+	whole := map[Identity]result.Result{}
 	for _, r := range runs {
-		whole[identityOf(r)] = r
+		whole[Of(r)] = r
 	}
 	room := maxDetails
 	for i, e := range kept {
-		r := whole[identityOf(e.Result)]
+		r := whole[Of(e.Result)]
 		for _, more := range []entry{withOutput(r), withMembers(r)} {
 			n, err := sizeOf(more)
 			if err != nil {

@@ -29,6 +29,10 @@ const (
 	maxLine = 64 << 10
 	// callTimeout bounds what is not a stream.
 	callTimeout = 30 * time.Second
+	// followTries is how many times in a row the API server may fail while a run is followed: some minutes, as with the engine.
+	followTries = 30
+	// maxPause bounds the pause between two of them.
+	maxPause = 10 * time.Second
 )
 
 // Reader reads the logs of one run.
@@ -41,10 +45,13 @@ type Reader struct {
 	// Kept returns the last lines of a task that are known from elsewhere, for one whose pod is gone.
 	Kept func(task string) []string
 	Out  io.Writer
+	// Trouble is told once that the API server failed, and that it is tried again; nil = nobody is. Only where the run is followed.
+	Trouble func(error)
 	// Every is how often it looks for the next task; 0 is a second.
 	Every time.Duration
 
-	mu sync.Mutex // held while a line is written
+	mu   sync.Mutex // held while a line is written
+	told sync.Once
 }
 
 // Print writes what the steps print. Tasks that run at the same time take turns by the line, when they are followed; otherwise
@@ -60,11 +67,7 @@ func (r *Reader) Print(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	for {
-		done, err := r.done(ctx) // before the tasks are listed, so that none is missed
-		if err != nil {
-			return err
-		}
-		list, err := r.taskRuns(ctx)
+		done, list, err := r.look(ctx)
 		if err != nil {
 			return err
 		}
@@ -83,7 +86,7 @@ func (r *Reader) Print(ctx context.Context) error {
 		if done || !r.Follow {
 			break
 		}
-		if err := r.pause(ctx); err != nil {
+		if err := r.pause(ctx, r.Every); err != nil {
 			return err
 		}
 	}
@@ -94,13 +97,50 @@ func (r *Reader) Print(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (r *Reader) pause(ctx context.Context) error {
+func (r *Reader) pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(r.Every):
+	case <-time.After(d):
 		return nil
 	}
+}
+
+// persist calls f until it succeeds. While a run is followed, trouble that may go away is sat out for some minutes, as the run
+// goes on meanwhile. f reports whether it got on before it failed.
+func (r *Reader) persist(ctx context.Context, f func() (gotOn bool, err error)) error {
+	for failures := 0; ; {
+		gotOn, err := f()
+		if err == nil {
+			return nil
+		}
+		if gotOn {
+			failures = 0
+		}
+		failures++
+		if ctx.Err() != nil || !r.Follow || !kube.IsTemporary(err) || failures >= followTries {
+			return err
+		}
+		r.told.Do(func() {
+			if r.Trouble != nil {
+				r.Trouble(err)
+			}
+		})
+		if err := r.pause(ctx, min(time.Duration(failures)*r.Every, maxPause)); err != nil {
+			return err
+		}
+	}
+}
+
+// look returns whether the run has ended, and then its tasks: in this order none is missed.
+func (r *Reader) look(ctx context.Context) (done bool, list []v1.TaskRun, err error) {
+	err = r.persist(ctx, func() (bool, error) {
+		if done, err = r.done(ctx); err == nil {
+			list, err = r.taskRuns(ctx)
+		}
+		return false, err
+	})
+	return done, list, err
 }
 
 // done reports whether the run has ended.
@@ -148,7 +188,7 @@ func (r *Reader) task(ctx context.Context, tr v1.TaskRun) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the log of step %s of task %s: %w", step.Name, name, kube.Explain(err))
+			return fmt.Errorf("read the log of step %s of task %s: %w", step.Name, name, err)
 		}
 	}
 	return nil
@@ -173,35 +213,59 @@ func (r *Reader) gone(task string, end *apis.Condition) {
 	}
 }
 
-// step writes what a step prints. One that has not begun is waited for, where the run is followed.
+// step writes what a step prints. One that has not begun is waited for, where the run is followed. A log that breaks off is read
+// again from its beginning, without what was written of it: the API server knows no other place in it.
 func (r *Reader) step(ctx context.Context, pod, task, step string) error {
 	if pod == "" {
 		return nil
 	}
-	for {
-		req := r.Cluster.Core.Get().Namespace(r.Namespace).Resource("pods").Name(pod).SubResource("log").Param("container", containerPrefix+step)
-		if r.Follow {
-			req = req.Param("follow", "true")
-		}
-		stream, err := req.Stream(ctx)
-		if apierrors.IsBadRequest(err) { // the container waits: that is how the kubelet says so
-			if !r.Follow {
-				return nil
+	written, ended := int64(0), false
+	return r.persist(ctx, func() (bool, error) {
+		before := written
+		for {
+			waits, err := r.stream(ctx, pod, task, step, &written)
+			if err != nil || !waits || !r.Follow || ended {
+				return written > before, err
 			}
-			if err := r.pause(ctx); err != nil {
-				return err
+			if err := r.pause(ctx, r.Every); err != nil {
+				return false, err
 			}
-			if done, err := r.done(ctx); err != nil || done {
-				return err
+			// One that began and ended since the last look has printed, too: after the end of the run it is asked for once more.
+			if ended, err = r.done(ctx); err != nil {
+				return false, err
 			}
-			continue
 		}
-		if err != nil {
-			return err
-		}
-		defer stream.Close()
-		return r.lines(stream, task, step)
+	})
+}
+
+// stream writes the log of a step from a byte on, and moves that on. waits says that the step has not begun.
+func (r *Reader) stream(ctx context.Context, pod, task, step string, written *int64) (waits bool, err error) {
+	req := r.Cluster.Core.Get().Namespace(r.Namespace).Resource("pods").Name(pod).SubResource("log").Param("container", containerPrefix+step)
+	if r.Follow {
+		req = req.Param("follow", "true")
 	}
+	body, err := req.Stream(ctx)
+	if apierrors.IsBadRequest(err) { // the container waits: that is how the kubelet says so
+		return true, nil
+	}
+	if err != nil {
+		return false, kube.Explain(err)
+	}
+	defer body.Close()
+	if _, err := io.CopyN(io.Discard, body, *written); errors.Is(err, io.EOF) {
+		return false, nil // it was cut short meanwhile, as a node does with long ones
+	} else if err != nil {
+		return false, kube.Explain(err)
+	}
+	return false, kube.Explain(r.lines(io.TeeReader(body, counter{written}), task, step))
+}
+
+// counter counts the bytes that are written to it.
+type counter struct{ n *int64 }
+
+func (c counter) Write(b []byte) (int, error) {
+	*c.n += int64(len(b))
+	return len(b), nil
 }
 
 func (r *Reader) lines(stream io.Reader, task, step string) error {

@@ -111,6 +111,91 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// A step that begins and ends between two looks has printed, too.
+func TestFollowAStepThatEndsBetweenTwoLooks(t *testing.T) {
+	server, r, out := cluster(t)
+	r.Follow = true
+	over := server.Get(tekton + "pipelineruns/r")
+	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("Unknown", "")})
+	prints := server.Fault
+	var asked atomic.Int32
+	server.Fault = func(w http.ResponseWriter, req *http.Request) bool {
+		if strings.HasSuffix(req.URL.Path, "/web-pod/log") && asked.Add(1) == 1 {
+			kubetest.Refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "container step-clone is waiting to start: PodInitializing")
+			server.Put(tekton+"pipelineruns/r", over)
+			return true
+		}
+		return prints(w, req)
+	}
+	if err := r.Print(t.Context()); err != nil || !strings.Contains(out.String(), webLines) {
+		t.Errorf("printed\n%swant\n%s; error %v", out, webLines, err)
+	}
+}
+
+// An API server that is replaced, and a connection that is cut within a line, cost a wait and no line; it is told once.
+func TestFollowInTrouble(t *testing.T) {
+	server, r, out := cluster(t)
+	r.Follow = true
+	var told []error
+	r.Trouble = func(err error) { told = append(told, err) }
+	over := server.Get(tekton + "pipelineruns/r")
+	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("Unknown", "")})
+	prints := server.Fault
+	var requests, asked atomic.Int32
+	server.Fault = func(w http.ResponseWriter, req *http.Request) bool {
+		if !strings.HasSuffix(req.URL.Path, "/log") && requests.Add(1) <= 2 {
+			kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcdserver: leader changed")
+			return true
+		}
+		if !strings.HasSuffix(req.URL.Path, "/web-pod/log") {
+			return prints(w, req)
+		}
+		switch asked.Add(1) {
+		case 1:
+			kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "dial the kubelet")
+			return true
+		case 2:
+			w.Header().Set("Content-Length", "100")
+			fmt.Fprint(w, "one of step-clone\ntw")
+			return true
+		case 3:
+			server.Put(tekton+"pipelineruns/r", over)
+		}
+		return prints(w, req)
+	}
+	want := strings.Replace(webLines, "[web : clone] two\n", "[web : clone] tw\n[web : clone] o\n", 1)
+	if err := r.Print(t.Context()); err != nil || !strings.Contains(out.String(), want) {
+		t.Errorf("printed\n%swant\n%s; error %v", out, want, err)
+	}
+	if len(told) != 1 || !strings.Contains(told[0].Error(), "leader changed") {
+		t.Errorf("told %v, want the first failure", told)
+	}
+}
+
+// What does not pass ends it: after a bounded number of tries, and at once where only a person can mend it.
+func TestFollowEnds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		code   int
+		reason metav1.StatusReason
+		tries  int32
+	}{
+		"trouble":  {http.StatusInternalServerError, metav1.StatusReasonInternalError, followTries},
+		"no right": {http.StatusForbidden, metav1.StatusReasonForbidden, 1},
+	} {
+		server, r, _ := cluster(t)
+		r.Follow = true
+		var asked atomic.Int32
+		server.Fault = func(w http.ResponseWriter, _ *http.Request) bool {
+			asked.Add(1)
+			kubetest.Refuse(w, tt.code, tt.reason, "no")
+			return true
+		}
+		if err := r.Print(t.Context()); err == nil || asked.Load() != tt.tries {
+			t.Errorf("%s: %v after %d requests, want an error after %d", name, err, asked.Load(), tt.tries)
+		}
+	}
+}
+
 func TestLongLine(t *testing.T) {
 	var out bytes.Buffer
 	r := &Reader{Out: &out}

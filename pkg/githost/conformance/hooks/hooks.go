@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,6 +75,7 @@ func (k Kind) open(t *testing.T, s server, withToken string) githost.Hooks {
 // Test runs the test.
 func Test(t *testing.T, k Kind) {
 	t.Run("made, changed and deleted", func(t *testing.T) { k.life(t) })
+	t.Run("one that cannot be changed stays", func(t *testing.T) { k.refused(t) })
 	t.Run("all pages are read", func(t *testing.T) { k.pages(t) })
 	t.Run("what is wrong is told", func(t *testing.T) { k.wrong(t) })
 	t.Run("what a token lacks is told", func(t *testing.T) { k.rights(t) })
@@ -113,6 +116,35 @@ func (k Kind) life(t *testing.T) {
 	}
 	if got := list(); len(got) != 0 {
 		t.Errorf("after the deletion: %+v", got)
+	}
+}
+
+// refused has the host refuse a change, as it does when it is in trouble in between: what there was goes on to tell of pushes.
+func (k Kind) refused(t *testing.T) {
+	api := k.New()
+	api.SetToken(token)
+	api.Create(path)
+	var refuse atomic.Bool
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Load() && r.Method != http.MethodGet && r.Method != http.MethodDelete {
+			http.Error(w, "{}", http.StatusUnprocessableEntity)
+			return
+		}
+		api.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	h, app := k.open(t, server{api, s.URL}, token), s.URL+"/"+path
+	if err := h.SaveHook(t.Context(), app, 0, "https://sentry.example/", "first-secret"); err != nil {
+		t.Fatal(err)
+	}
+	there, err := h.Hooks(t.Context(), app)
+	if err != nil || len(there) != 1 {
+		t.Fatalf("%+v, %v, want one", there, err)
+	}
+	refuse.Store(true)
+	err = h.SaveHook(t.Context(), app, there[0].ID, "https://sentry.example/", "second-secret")
+	if left := api.HooksOf(path); err == nil || len(left) != 1 {
+		t.Errorf("a change that was refused: %v, and the host has %s, want the webhook that there was", err, text(left))
 	}
 }
 

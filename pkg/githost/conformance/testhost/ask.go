@@ -45,6 +45,20 @@ func OpenOver(t testing.TB, open githost.Open, base http.RoundTripper, origin, a
 	return githosttest.Keep(h)
 }
 
+// OpenStatuses opens the statuses of commits of a host at a server.
+func OpenStatuses(t testing.TB, d githost.Driver, origin, apiURL string) githost.Statuses {
+	t.Helper()
+	base := transport.NewTransport()
+	t.Cleanup(base.CloseIdleConnections)
+	source := config.Source{URL: origin, Type: d.Type, APIURL: apiURL, Auth: config.Auth{Token: secret.New(Token, Token)}}
+	h, err := d.Open(githost.Endpoint{Account: d.AccountOf(source), Auth: source.Auth}, transport.NewClient(base, "test", time.Minute))
+	statuses, ok := h.(githost.Statuses)
+	if err != nil || !ok {
+		t.Fatalf("Open(%s, %q) = %T, %v", origin, apiURL, h, err)
+	}
+	return statuses
+}
+
 // Serve returns the origin of a server.
 func Serve(t testing.TB, handler http.Handler) string {
 	t.Helper()

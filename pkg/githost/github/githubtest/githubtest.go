@@ -68,7 +68,11 @@ func answer(a *githosttest.Asked) githosttest.Reply {
 	}
 	if to, ok := a.Moved[path]; ok && a.Repos[to] != nil {
 		at := fmt.Sprintf("%s/repositories/%d/%s%s", base, a.Repos[to].ID, strings.Join(rest, "/"), a.Query())
-		return reply(http.StatusMovedPermanently, map[string]string{"message": "Moved Permanently", "url": at,
+		status := http.StatusMovedPermanently
+		if a.Method != http.MethodGet {
+			status = http.StatusTemporaryRedirect
+		}
+		return reply(status, map[string]string{"message": http.StatusText(status), "url": at,
 			"documentation_url": "https://docs.github.com/v3/#http-redirects"}, "Location", at)
 	}
 	r, status := a.Find(path)
@@ -77,6 +81,12 @@ func answer(a *githosttest.Asked) githosttest.Reply {
 	}
 	if rest[0] == "hooks" {
 		return hooks(a, r, rest[1:])
+	}
+	switch {
+	case len(rest) == 3 && rest[0] == "commits" && rest[2] == "statuses":
+		return statuses(a, r, rest[1])
+	case len(rest) == 2 && rest[0] == "statuses" && a.Method == http.MethodPost:
+		return newStatus(a, r, rest[1])
 	}
 	if len(rest) < 3 || rest[0] != "git" || rest[1] != "matching-refs" || rest[2] != "heads" {
 		return refuse(a, http.StatusNotFound)

@@ -27,11 +27,12 @@ var schema = sync.OnceValue(func() *graphqltest.Schema { return graphqltest.Must
 type API struct {
 	*githosttest.API
 	gitalyDown bool
+	pipelines  map[string]int // how many a commit has
 }
 
 // New returns a GitLab without repositories.
 func New() *API {
-	a := new(API)
+	a := &API{pipelines: make(map[string]int)}
 	a.API = githosttest.NewAPI(githosttest.Dialect{Answer: a.answer, Refuse: refuse, Limited: limited, Header: header, ETag: `W/"%x"`})
 	return a
 }
@@ -46,6 +47,9 @@ func (l *API) answer(a *githosttest.Asked) githosttest.Reply {
 	}
 	if len(a.Parts) >= 5 && strings.Join(a.Parts[:3], "/") == "api/v4/projects" && a.Parts[4] == "hooks" {
 		return hooks(a)
+	}
+	if asksStatuses(a) {
+		return l.statuses(a)
 	}
 	if len(a.Parts) != 6 || strings.Join(a.Parts[:3], "/") != "api/v4/projects" || strings.Join(a.Parts[4:], "/") != "repository/branches" {
 		return githosttest.NewReply(http.StatusNotFound, asJSON(), map[string]string{"error": "404 Not Found"})

@@ -172,3 +172,16 @@ func TestPagesAfterAnError(t *testing.T) {
 		want.Validator = o.Validator
 	}
 }
+
+func TestStatusPagesGoOn(t *testing.T) {
+	for _, next := range []int{2, 1, -1} {
+		asked := 0
+		err := StatusPages("a.example", func(int) (int, error) {
+			asked++
+			return next, nil
+		})
+		if e, ok := errors.AsType[*githost.Error](err); !ok || e.Kind != githost.Invalid || asked > 2 {
+			t.Errorf("with the next page %d: %v after %d pages", next, err, asked)
+		}
+	}
+}
