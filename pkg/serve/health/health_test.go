@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,9 +41,8 @@ type world struct {
 
 // store keeps the snapshot. Before each call it does what a test wants.
 type store struct {
-	snapshot     state.Snapshot
-	before       func(ctx context.Context, call string) error
-	loads, saves int
+	snapshot state.Snapshot
+	before   func(ctx context.Context, call string) error
 }
 
 func (s *store) do(ctx context.Context, call string) error {
@@ -53,12 +53,10 @@ func (s *store) do(ctx context.Context, call string) error {
 }
 
 func (s *store) Load(ctx context.Context) (state.Snapshot, error) {
-	s.loads++
 	return s.snapshot, s.do(ctx, "load")
 }
 
 func (s *store) Save(ctx context.Context, next state.Snapshot) error {
-	s.saves++
 	err := s.do(ctx, "save")
 	if err == nil {
 		s.snapshot = next
@@ -264,10 +262,10 @@ func TestHostsDoNotMatter(t *testing.T) {
 					_, body := w.get("/readyz")
 					t.Errorf("/livez fails after %s, /readyz after %s, want neither; it says in the end\n%s", livez, readyz, body)
 				}
+				w.stop()
 				if name == "each answers last" && len(w.engine.PipelineRuns) < 10 {
 					t.Errorf("%d runs were made: the hosts were not as slow as they may be", len(w.engine.PipelineRuns))
 				}
-				w.stop()
 			})
 		})
 	}
@@ -350,21 +348,22 @@ func TestReady(t *testing.T) {
 				if tt.broken == "[-]cycle failed: load the state: the state was written by somebody else" {
 					w.store.snapshot.Epoch = ""
 				}
-				spoilt := true
+				var spoilt atomic.Bool
+				spoilt.Store(true)
 				w.store.before = func(ctx context.Context, call string) error {
 					var err error
-					if spoilt {
+					if spoilt.Load() {
 						err = map[string]error{"load": tt.load, "save": tt.save}[call]
 					}
 					request := tt.request
-					if !spoilt {
+					if !spoilt.Load() {
 						request = nil
 					}
 					w.Answered(ctx, request)
 					return err
 				}
 				w.engine.Around = func(_ context.Context, call string, do func() error) error {
-					if spoilt && tt.list != nil && call == "runs" {
+					if spoilt.Load() && tt.list != nil && call == "runs" {
 						return tt.list
 					}
 					return do()
@@ -379,7 +378,7 @@ func TestReady(t *testing.T) {
 				}
 				time.Sleep(poller.DefaultTimeout + time.Second)
 				w.check("after a cycle", tt.broken)
-				spoilt = false
+				spoilt.Store(false)
 				time.Sleep(interval - poller.DefaultTimeout)
 				synctest.Wait()
 				if tt.recovers == "load" {
