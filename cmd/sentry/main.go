@@ -6,18 +6,12 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/tekton-sentry/sentry/pkg/cli"
 )
 
 func main() {
-	// Sentry works for about a second a minute, and keeps what it knows of 10,000 repositories all the time:
-	// memory is worth more than the tenth of that second that this costs. GOGC has the last word.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup makes it
 		signals = append(signals, syscall.SIGHUP)

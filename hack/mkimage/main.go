@@ -2,7 +2,7 @@
 //
 //	mkimage -tag NAME [-o out.tar] [-push] [-entrypoint ARG]… [-env K=V]… [-user UID:GID] [-arch ARCH] SRC[:DEST]…
 //
-// Each SRC, a file or a directory, becomes one layer; DEST is where it goes, by default its own path. Every image
+// Its programs start in /. Each SRC, a file or a directory, becomes one layer; DEST is where it goes, by default its own path. Every image
 // has a /tmp that anybody can write to. The same files give the same bytes: times are fixed, owners are root, a
 // mode is 0755 or 0644. -o writes an archive for `docker load` and `ctr images import`; -push sends the image to
 // the registry that the tag names, with the credentials of `docker login`.
@@ -40,7 +40,7 @@ func main() {
 
 func run(args []string) error {
 	flags := flag.NewFlagSet("mkimage", flag.ContinueOnError)
-	var config v1.Config
+	config := v1.Config{WorkingDir: "/"} // which is the default, but not for every program that runs images
 	list := func(to *[]string) func(string) error {
 		return func(s string) error { *to = append(*to, s); return nil }
 	}

@@ -52,6 +52,9 @@ func TestArchive(t *testing.T) {
 	if got, want := strings.Join(config.Config.Entrypoint, " "), "/app/program -v"; got != want {
 		t.Errorf("entrypoint: got %q, want %q", got, want)
 	}
+	if got, want := config.Config.WorkingDir, "/"; got != want {
+		t.Errorf("working directory: got %q, want %q", got, want)
+	}
 	if got, want := config.Config.User, "65532:65532"; got != want {
 		t.Errorf("user: got %q, want %q", got, want)
 	}

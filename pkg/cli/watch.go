@@ -1,13 +1,13 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +31,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve"
+	"github.com/tekton-sentry/sentry/pkg/serve/health"
 	"github.com/tekton-sentry/sentry/pkg/serve/hook"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -42,6 +43,7 @@ type watchFlags struct {
 	state    string
 	listen   string
 	replica  string
+	health   string
 	plain    bool
 }
 
@@ -74,6 +76,9 @@ pod, and looks at its share of the repositories. When one comes or goes the othe
 seconds. That costs a write every three seconds, of the replica's Lease, and needs the rights of
 the component manifests/replicas.
 
+With --health it answers probes at an address of its own: /livez fails when Sentry is stuck, and
+/readyz when it cannot work, with a line that says why. What Git hosts do changes neither.
+
 Each flag can be set by a variable instead, as the manifests' Deployment does: --run-namespace
 by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its variable.`,
 		Example: `  sentry watch                                 # in the cluster's current namespace
@@ -88,11 +93,13 @@ by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its vari
 	cmd.Flags().DurationVar(&f.interval, "interval", 0, "poll this often instead of polling_interval, down to 1s, for trials")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` (default: one for each configuration below ~/.local/state/sentry)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "take webhooks at this `address`, such as :8080, to look at once at what was pushed (default: nothing is listened to)")
+	cmd.Flags().StringVar(&f.health, "health", "", "answer probes, /livez and /readyz, at this `address`, such as :8081 (default: nothing is listened to)")
 	cmd.Flags().StringVar(&f.replica, "replica", "", "be one of several processes that share the work, under this `name` (default: do all of it)")
 	cmd.Flags().BoolVar(&f.plain, "no-progress", false, "with --local: print lines alone, no progress that is redrawn on a terminal")
 	complete.Flag(cmd, "interval", cobra.NoFileCompletions)
 	complete.Flag(cmd, "listen", cobra.NoFileCompletions)
 	complete.Flag(cmd, "replica", cobra.NoFileCompletions)
+	complete.Flag(cmd, "health", cobra.NoFileCompletions)
 	return cmd
 }
 
@@ -112,6 +119,14 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	if f.replica != "" && (f.local || f.once) {
 		return usage.Errorf("--replica goes with neither --local nor --once: it is for processes that go on, on a cluster")
 	}
+	if err := f.checkHealth(); err != nil {
+		return err
+	}
+	// Watching works for about a second a minute, and keeps what it knows of 10,000 repositories all the time:
+	// memory is worth more than the tenth of that second that this costs. GOGC has the last word.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	board := live.New(o.Out, f.plain || !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
 	defer board.Start(ctx)()
@@ -122,7 +137,12 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	setup.LogWarnings(log, cfg)
 	network := transport.NewNetwork(cfg.Global)
 	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board}
-	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
+	w.watcher = &watch.Watcher{Config: cfg, Before: w.before, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
+	unasked, err := w.answerProbes(ctx)
+	if err != nil {
+		return err
+	}
+	defer unasked()
 	if f.local {
 		closed, refused := w.onMachine(ctx)
 		if refused != nil {
@@ -139,6 +159,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 		}
 		defer unheard()
 	}
+	w.watcher.Store = w.health.Store(w.watcher.Store)
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
 	defer w.tellTheRest(ctx, bus)()
@@ -208,6 +229,7 @@ type watching struct {
 	board   *live.Board       // nil where nothing is redrawn
 	file    os.FileInfo       // the configuration file as it was last seen
 	ignored string            // the hash of its bytes of which the log said that they are not used
+	health  health.Health
 }
 
 // onMachine gets the engine and the state of a trial on this machine. closed ends them.
@@ -280,6 +302,7 @@ func (w *watching) sinks() map[string]event.Sink {
 	sinks := map[string]event.Sink{
 		"log":         logsink.New(w.log),
 		"webhook_url": notify.Sink(w.log, w.network.Transport()),
+		"health":      w.health.Sink,
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
@@ -327,8 +350,8 @@ func (w *watching) run(ctx context.Context) error {
 		return w.runOnce(ctx)
 	}
 	w.log.Info("watching", "repositories", len(w.cfg.Repositories), "groups", len(w.cfg.Groups),
-		"interval", cmp.Or(w.flags.interval, w.cfg.PollingInterval))
-	w.watcher.Run(ctx)
+		"interval", w.interval(w.cfg))
+	w.watcher.Run(health.Loop(ctx))
 	return nil
 }
 
@@ -379,6 +402,7 @@ func (w *watching) apply(cfg *config.Config) error {
 	}
 	w.cfg = cfg
 	w.Hider.Use(cfg)
+	w.health.Use(len(cfg.Repositories), w.interval(cfg))
 	w.reader.SetSweep(cfg.Global.Sweep)
 	w.network.Use(cfg.Global.Proxy)
 	if w.machine != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"time"
@@ -31,6 +32,8 @@ type Options struct {
 	Namespace  string // "" = that of the context or of the pod
 	UserAgent  string
 	Dial       func(ctx context.Context, network, address string) (net.Conn, error) // nil: the machine's network
+	// Answered is told of each request whether it had an answer, whatever that was, or why it had none; nil = nobody is.
+	Answered func(ctx context.Context, err error)
 }
 
 // Cluster is a connection to one API server, and the namespace to work in.
@@ -66,6 +69,9 @@ func Connect(o Options) (*Cluster, error) {
 		return nil, fmt.Errorf("read the namespace from the kubeconfig: %w", err)
 	}
 	cfg.Dial = o.Dial
+	if o.Answered != nil {
+		cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return observer{next, o.Answered} })
+	}
 	return connect(cfg, namespace, o.UserAgent)
 }
 
@@ -118,4 +124,19 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	return c, nil
+}
+
+// observer tells of requests whether the API server answered them.
+type observer struct {
+	next     http.RoundTripper
+	answered func(ctx context.Context, err error)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o observer) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := o.next.RoundTrip(req)
+	if !errors.Is(req.Context().Err(), context.Canceled) { // what the caller gave up says nothing of the server
+		o.answered(req.Context(), err)
+	}
+	return resp, err
 }

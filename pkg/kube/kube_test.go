@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -115,5 +117,47 @@ func TestConnectRefuses(t *testing.T) {
 		if _, err := kube.Connect(tt.options); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+// Whoever wants to know whether the API server answers is told of each request, whatever the answer is. A caller that gives up
+// says nothing of the server.
+func TestAnswered(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/hangs") {
+			<-r.Context().Done()
+			return
+		}
+		kubetest.Refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, "no")
+	}))
+	defer server.Close()
+	type mark struct{}
+	told := make(chan string, 10)
+	c, err := kube.Connect(kube.Options{Kubeconfig: kubeconfig(t, server.URL, ""), Answered: func(ctx context.Context, err error) {
+		told <- fmt.Sprint(ctx.Value(mark{}), " ", err == nil)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.WithValue(t.Context(), mark{}, "marked")
+	_, _ = c.GetConfigMap(ctx, "ns", "refused")
+	if got := <-told; got != "marked true" {
+		t.Errorf("of a request that is refused it is told %q", got)
+	}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	_, _ = c.GetConfigMap(gone, "ns", "hangs")
+	late, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	_, _ = c.GetConfigMap(late, "ns", "hangs")
+	server.Close()
+	_, _ = c.GetConfigMap(ctx, "ns", "refused")
+	for _, what := range []string{"that had no answer in time", "to a server that is gone"} {
+		if got := <-told; got != "marked false" {
+			t.Errorf("of a request %s it is told %q", what, got)
+		}
+	}
+	if len(told) > 0 {
+		t.Errorf("it is told also %q", <-told)
 	}
 }

@@ -417,6 +417,21 @@ var mutants = []mutant{
 		"./pkg/serve/hook", "TestStorm",
 	},
 	{
+		"a loop that hangs is alive", "pkg/serve/health/answer.go",
+		"return check{\"loop\", text, still > Patience}", "return check{\"loop\", text, false}",
+		"./pkg/serve/health", "TestLoopThatHangs",
+	},
+	{
+		"what others ask of the API server keeps a loop that hangs alive", "pkg/serve/health/health.go",
+		"if ctx.Value(loop{}) != nil {", "if true {",
+		"./pkg/serve/health", "TestOthersAreNotTheLoop",
+	},
+	{
+		"a host that fails makes Sentry not ready", "pkg/serve/health/health.go",
+		"			h.end(nil)", "			if h.end(nil); e.Failing > 0 {\n				h.end(errors.New(\"hosts fail\"))\n			}",
+		"./pkg/serve/health", "TestHostsDoNotMatter",
+	},
+	{
 		"a webhook is made beside the one that there is", "pkg/cli/webhooks/decide.go",
 		"if len(same) == 0 {", "if len(same) == 0 || true {",
 		"./pkg/cli/webhooks", "TestNoSecondWebhook",

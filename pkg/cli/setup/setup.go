@@ -67,6 +67,9 @@ type Options struct {
 	Level      slog.LevelVar // of the log
 	Settable   usage.Flags   // by a variable
 	Hider      Hider         // of the credentials of the configuration that was read
+
+	// Answered is told of requests to the API server; see kube.Options. It is set before the first connection.
+	Answered func(ctx context.Context, err error)
 }
 
 // Register adds the flags.
@@ -167,6 +170,7 @@ func (o *Options) ConfigName() string {
 func (o *Options) Connect(namespace string) (*kube.Cluster, error) {
 	return kube.Connect(kube.Options{
 		Kubeconfig: o.Kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: transport.UserAgent(o.Version),
+		Answered: o.Answered,
 	})
 }
 

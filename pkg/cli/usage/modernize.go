@@ -3,7 +3,8 @@ package usage
 import "strings"
 
 // Modernize translates --version and -version to the command. The older form `sentry -action=watch -config=FILE -verbose`,
-// which people's manifests still hold, becomes `sentry watch --config=FILE --verbose`. Anything else is returned as it is.
+// which people's manifests still hold, becomes `sentry watch --config=FILE --verbose`. Its validate is what their probes call
+// and becomes the quick one. Anything else is returned as it is.
 func Modernize(args []string) ([]string, error) {
 	if len(args) == 1 && (args[0] == "--version" || args[0] == "-version") {
 		return []string{"version"}, nil
@@ -40,8 +41,10 @@ func Modernize(args []string) ([]string, error) {
 		}
 	}
 	switch action {
-	case "watch", "validate":
+	case "watch":
 		return append([]string{action}, rest...), nil
+	case "validate":
+		return append([]string{action, "--quick"}, rest...), nil
 	case "trigger": // it has never taken names
 		return append([]string{action, "--all"}, rest...), nil
 	}

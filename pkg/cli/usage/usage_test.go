@@ -14,7 +14,7 @@ func TestModernize(t *testing.T) {
 		"watch --once":                            "watch --once",
 		"-action=watch -config=/etc/sentry.yaml":  "watch --config=/etc/sentry.yaml",
 		"-action trigger -config x.yaml -verbose": "trigger --all --config=x.yaml --verbose",
-		"--verbose=false --action=validate":       "validate --verbose=false",
+		"--verbose=false --action=validate":       "validate --quick --verbose=false",
 		"-config=a=b -action=watch":               "watch --config=a=b",
 		"trigger action":                          "trigger action",
 		"-action=deploy":                          "error: -action=deploy: want watch, trigger or validate",

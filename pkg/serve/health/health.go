@@ -1,0 +1,156 @@
+// Package health answers whether Sentry is alive and whether it can work, for the probes of Kubernetes and for people. What Git
+// hosts do changes neither: a host that is down is no reason to restart Sentry, nor to take it for broken.
+package health
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// Patience is how long the loop may show no progress while a cycle is under way, before it counts as stuck. The longest
+// that it waits for something is for hosts that do not answer: 31 s for heads, then 31 s for the revision of a QA repository,
+// and 30 s for the call to the API server that follows.
+const Patience = 2 * time.Minute
+
+// maxText bounds what a line says of an error, in bytes.
+const maxText = 300
+
+// Health is how Sentry is. Begin must be called before anything else. Any goroutine may use it.
+type Health struct {
+	Hide func(string) string // takes credentials out of what others said; nil where there are none
+
+	mu           sync.Mutex
+	repositories int
+	interval     time.Duration
+	progress     time.Time // when the loop last showed any
+	began        time.Time // when the cycle that is under way did; zero between two
+	state        outcome   // of the last call for the state
+	server       outcome   // of the last request to the API server
+	cycle        outcome   // of the last cycle, but for what the state and the API server have lines for
+}
+
+// outcome is how the last try went.
+type outcome struct {
+	at  time.Time // zero before the first
+	why string    // it failed; "" where it did not
+}
+
+// Use says what is watched, and how often. It may be called again.
+func (h *Health) Use(repositories int, interval time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.repositories, h.interval = repositories, interval
+}
+
+// Begin says that a cycle begins.
+func (h *Health) Begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.progress = time.Now()
+	h.began = h.progress
+}
+
+// Sink hears from the loop how cycles end.
+func (h *Health) Sink(_ context.Context, events []event.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range events {
+		switch e := e.(type) {
+		case event.CycleDone: // one that failed is told of by both events, in this order
+			h.end(nil)
+		case event.CycleFailed:
+			h.end(e.Err)
+		}
+	}
+}
+
+// end notes how a cycle ended. What the state or the API server did to it has a line already, which goes as soon as they work
+// again. With a state that is too large Sentry works on: runs are made and remembered.
+func (h *Health) end(err error) {
+	h.progress, h.began = time.Now(), time.Time{}
+	if err != nil && (h.state.why != "" || h.server.why != "") {
+		return
+	}
+	if errors.Is(err, state.ErrTooLarge) {
+		err = nil
+	}
+	h.cycle = h.outcome(err)
+}
+
+func (h *Health) outcome(err error) outcome {
+	o := outcome{at: time.Now()}
+	if err == nil {
+		return o
+	}
+	text := err.Error()
+	if h.Hide != nil {
+		text = h.Hide(text)
+	}
+	o.why = oneline.Of(text, maxText)
+	return o
+}
+
+// loop marks the context of what the loop does.
+type loop struct{}
+
+// Loop marks ctx as that of the loop, whose requests to the API server are progress: a list of thousands of runs takes many.
+func Loop(ctx context.Context) context.Context { return context.WithValue(ctx, loop{}, true) }
+
+// Answered says that a request to the API server had an answer, or why it had none. ctx is that of the request.
+func (h *Health) Answered(ctx context.Context, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.server = h.outcome(err)
+	if ctx.Value(loop{}) != nil {
+		h.progress = time.Now()
+	}
+}
+
+// Store is what the loop has its state in, as watch.Store.
+type Store interface {
+	Load(ctx context.Context) (state.Snapshot, error)
+	Save(ctx context.Context, s state.Snapshot) error
+}
+
+// Store returns the store, which tells h how its calls go.
+func (h *Health) Store(s Store) Store { return observed{s, h} }
+
+type observed struct {
+	Store
+	health *Health
+}
+
+// Load implements Store.
+func (o observed) Load(ctx context.Context) (state.Snapshot, error) {
+	s, err := o.Store.Load(ctx)
+	o.health.called(ctx, err)
+	return s, err
+}
+
+// Save implements Store.
+func (o observed) Save(ctx context.Context, s state.Snapshot) error {
+	err := o.Store.Save(ctx, s)
+	o.health.called(ctx, err)
+	return err
+}
+
+// called notes how a call for the state went. That another Sentry wrote it, or that not all has room in it, is the loop's
+// business.
+func (h *Health) called(ctx context.Context, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.progress = time.Now()
+	if ctx.Err() != nil { // Sentry ends
+		return
+	}
+	if errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrTooLarge) {
+		err = nil
+	}
+	h.state = h.outcome(err)
+}
