@@ -54,6 +54,11 @@ func (r Run) Signature() string {
 	return r.key.get().Sign(signedParts(r.epoch, r.Name, r.Unit.Label, r.Trigger)...)
 }
 
+// Sign returns the signature of what the parts say of the run, which are about the thing. It is "" where there is no key.
+func (r Run) Sign(thing string, parts ...string) string {
+	return r.key.get().Sign(append([]string{thing, r.epoch, r.Name}, parts...)...)
+}
+
 // signedParts returns what is signed of a run: its name, its unit and its trigger, but for the time at which the
 // change was seen, which another attempt at the same run has otherwise.
 func signedParts(epoch, name, label string, t Trigger) []string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -25,6 +26,9 @@ type Member struct {
 // Members are those of one run, in the order of its tasks.
 type Members struct {
 	List []Member `json:"members"`
+	// Signature proves that a Sentry wrote them. It is apart from the run's: another attempt at the same run may see
+	// another head of a QA repository, and is the same run all the same.
+	Signature string `json:"signature,omitempty"`
 }
 
 // maxText and maxMembers bound what Read takes: an API server holds 256 KiB of annotations, and a run 150 deployments.
@@ -34,13 +38,27 @@ const (
 	maxName    = 253 // of a task, and of a repository
 )
 
-// Of returns the members of a pinned run.
+// Of returns the members of a pinned run. They are not signed where there is no key.
 func Of(run plan.Run) Members {
 	m := Members{List: make([]Member, len(run.Members))}
 	for i, member := range run.Members {
 		m.List[i] = Member{member.Task, member.Ref(), member.SHA, member.QASHA}
 	}
+	m.Signature = run.Sign("members", m.parts()...)
 	return m
+}
+
+func (m Members) parts() []string {
+	parts := make([]string, 0, 5*len(m.List))
+	for _, member := range m.List {
+		parts = append(parts, member.Task, member.Repository, member.Branch, string(member.SHA), string(member.QA))
+	}
+	return parts
+}
+
+// Signed reports whether a Sentry with the key wrote them of the run of that name.
+func (m Members) Signed(key naming.Key, epoch, run string) bool {
+	return key.Signed(m.Signature, append([]string{"members", epoch, run}, m.parts()...)...)
 }
 
 // Text returns them as JSON on one line.

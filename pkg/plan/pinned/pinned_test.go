@@ -17,8 +17,8 @@ var (
 	key  = naming.Key{Secret: strings.Repeat("k", 32)}
 )
 
-// planned is a run of one change, in which the QA repository is at the SHA.
-func planned(t *testing.T, qa repo.SHA) plan.Run {
+// planned is a run of one change, by a Sentry with the key, in which the QA repository is at the SHA.
+func planned(t *testing.T, key naming.Key, qa repo.SHA) plan.Run {
 	t.Helper()
 	repository := config.Repository{Name: "web", Deploy: config.Deploy{Source: config.Source{URL: "https://host.example/qa"}, Branch: "main"}}
 	run, err := plan.Make(plan.Input{
@@ -33,7 +33,7 @@ func planned(t *testing.T, qa repo.SHA) plan.Run {
 }
 
 func TestMembersAreReadAsTheyWereWritten(t *testing.T) {
-	run := planned(t, b)
+	run := planned(t, key, b)
 	text, err := pinned.Of(run).Text()
 	if err != nil || strings.Contains(text, "\n") || !strings.Contains(text, "a<b") {
 		t.Fatalf("%q, %v, want one line that has the branch as it is", text, err)
@@ -43,8 +43,28 @@ func TestMembersAreReadAsTheyWereWritten(t *testing.T) {
 	if err != nil || len(m.List) != 1 || m.List[0] != want {
 		t.Fatalf("read %+v, %v, want %+v", m, err, want)
 	}
-	if other := planned(t, a); other.Signature() != run.Signature() {
+	if !m.Signed(key, "e", run.Name) {
+		t.Error("what a Sentry wrote counts as forged")
+	}
+	other := planned(t, key, a)
+	if other.Signature() != run.Signature() {
 		t.Error("another head of the QA repository makes another run")
+	}
+	changed := m
+	changed.List = []pinned.Member{want}
+	changed.List[0].QA = a
+	for name, signed := range map[string]bool{
+		"another commit":  changed.Signed(key, "e", run.Name),
+		"another run":     m.Signed(key, "e", run.Name+"0"),
+		"another epoch":   m.Signed(key, "f", run.Name),
+		"another key":     m.Signed(naming.Key{Secret: "o"}, "e", run.Name),
+		"no key":          m.Signed(naming.Key{}, "e", run.Name),
+		"no signature":    pinned.Members{List: m.List}.Signed(key, "e", run.Name),
+		"not signed runs": pinned.Of(planned(t, naming.Key{}, b)).Signed(key, "e", run.Name),
+	} {
+		if signed {
+			t.Errorf("%s: counts as signed", name)
+		}
 	}
 }
 
@@ -65,8 +85,7 @@ func TestReadRefuses(t *testing.T) {
 			t.Errorf("%s: read %d members, %v, want an error with %q", name, len(m.List), err, tt.want)
 		}
 	}
-	// A Sentry before wrote a signature, which nobody asked for.
-	if m, err := pinned.Read(`{"members":[` + member + `],"signature":"x","later":1}`); err != nil || len(m.List) != 1 {
-		t.Errorf("of another Sentry: %+v, %v, want the member", m, err)
+	if m, err := pinned.Read(`{"members":[` + member + `],"later":1}`); err != nil || len(m.List) != 1 {
+		t.Errorf("of a newer Sentry: %+v, %v, want the member", m, err)
 	}
 }
