@@ -15,6 +15,7 @@ import (
 	"knative.dev/pkg/apis"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton/why"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 )
@@ -226,7 +227,7 @@ func taskOf(name string, tr *v1.TaskRun) engine.Task {
 		task.Message = obstacle(c)
 		return task
 	}
-	task.Message = whyOf(tr, c)
+	task.Message = why.Of(tr, c)
 	byPipelineTimeout := tr.Spec.StatusMessage == v1.TaskRunCancelledByPipelineTimeoutMsg
 	switch {
 	case c.Reason == string(v1.TaskRunReasonFailureIgnored):
@@ -240,7 +241,7 @@ func taskOf(name string, tr *v1.TaskRun) engine.Task {
 	default:
 		task.Result = engine.Failed
 	}
-	if step := failedStep(tr); step != nil && (task.Result == engine.Failed || task.Result == engine.Ignored) {
+	if step := why.FailedStep(tr); step != nil && (task.Result == engine.Failed || task.Result == engine.Ignored) {
 		task.Exit = int(step.Terminated.ExitCode)
 	}
 	return task

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton/why"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 )
 
@@ -40,7 +41,7 @@ func (e *Engine) printed(ctx context.Context, out engine.Outcome) (engine.Outcom
 	}
 	for _, tr := range children {
 		i, ok := failed[tr.Labels[labelPipelineTask]]
-		step := failedStep(&tr)
+		step := why.FailedStep(&tr)
 		if !ok || step == nil || tr.Status.PodName == "" {
 			continue
 		}
@@ -53,7 +54,7 @@ func (e *Engine) printed(ctx context.Context, out engine.Outcome) (engine.Outcom
 			continue
 		}
 		if out.Tasks[i].Printed(lines); out.Tasks[i].Command != "" {
-			out.Tasks[i].Message += killed(step)
+			out.Tasks[i].Message += why.Killed(step)
 		}
 		out.Tasks[i].Exit = int(step.Terminated.ExitCode) // which no command can forge
 	}

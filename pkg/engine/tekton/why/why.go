@@ -1,4 +1,5 @@
-package tekton
+// Package why says why the tasks of a run ended as they did, in words that a person can act upon. It is pure.
+package why
 
 import (
 	"fmt"
@@ -8,13 +9,13 @@ import (
 	"knative.dev/pkg/apis"
 )
 
-// whyOf returns why a TaskRun ended as it did, in words that a person can act upon: Tekton's, and what they leave out.
-func whyOf(tr *v1.TaskRun, c *apis.Condition) string {
+// Of returns why a TaskRun ended as it did, in words that a person can act upon: Tekton's, and what they leave out.
+func Of(tr *v1.TaskRun, c *apis.Condition) string {
 	why := strings.TrimSuffix(c.Message, ". Maybe invalid TaskSpec") // for a quota, too
 	if !c.IsFalse() && c.Reason != string(v1.TaskRunReasonFailureIgnored) {
 		return why
 	}
-	return why + held(tr) + pullSecrets(tr, c.Reason) + killed(failedStep(tr))
+	return why + held(tr) + pullSecrets(tr, c.Reason) + Killed(FailedStep(tr))
 }
 
 // held returns what kept a step of a TaskRun that failed from starting, such as a Secret that is not there: the TaskRun's own
@@ -40,9 +41,9 @@ func pullSecrets(tr *v1.TaskRun, reason string) string {
 	return "; the image_pull_secrets are " + strings.Join(names, ", ") + ": are they there, and do they fit the registry?"
 }
 
-// failedStep returns the first step whose container ended otherwise than well; nil where none did. Tekton says of steps that never
+// FailedStep returns the first step whose container ended otherwise than well; nil where none did. Tekton says of steps that never
 // began that they ended, too.
-func failedStep(tr *v1.TaskRun) *v1.StepState {
+func FailedStep(tr *v1.TaskRun) *v1.StepState {
 	for i, step := range tr.Status.Steps {
 		if step.Terminated != nil && step.Terminated.ExitCode != 0 && step.Terminated.ContainerID != "" {
 			return &tr.Status.Steps[i]
@@ -57,8 +58,8 @@ const (
 	sigterm = 128 + 15
 )
 
-// killed says what the exit code of a step tells that something else ended; step may be nil.
-func killed(step *v1.StepState) string {
+// Killed says what the exit code of a step tells that something else ended; step may be nil.
+func Killed(step *v1.StepState) string {
 	switch {
 	case step == nil:
 		return ""
