@@ -55,6 +55,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		}
 		r.Deploy.Pod = r.Deploy.Pod.Over(pod)
 	}
+	t.checkReports(d, c)
 	for name, g := range c.Groups {
 		checkGroup(d, schema.JoinKey("groups", name), g, members[name], back[name])
 	}
@@ -144,3 +145,34 @@ func checkStepAuth(d *schema.Decoder, path string, a Auth, step string) {
 		d.Fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which %s takes from the Secret that global.credentials_secret names", step)
 	}
 }
+
+// checkReports gives each repository what its group and the file say of reports, and says which statuses of commits will not be written.
+func (t *tables) checkReports(d *schema.Decoder, c *Config) {
+	taken := map[string]bool{} // by group, "" for all: whether a host takes the statuses of one of its repositories
+	for i := range c.Repositories {
+		r, at := &c.Repositories[i], fmt.Sprintf("repositories[%d].report.commit_status", i)
+		takes := r.Monitor.Type == "" || t.hosts.of(r.Monitor.Type).Statuses
+		taken[""], taken[r.Group] = taken[""] || takes, taken[r.Group] || takes
+		if r.Report.WritesStatus() && !takes {
+			d.Warn(at, "means nothing on a host of the type %s, which takes no statuses of commits; want it left out", r.Monitor.Type)
+		}
+		r.Report = r.Report.Over(c.Groups[r.Group].Report.Over(c.Report))
+		if r.Report.WritesStatus() && takes && !r.Monitor.Auth.Token.IsSet() {
+			d.Warn(at, "means nothing without a token in monitor.auth, as no host takes a status of a commit from anybody; want the token, or false")
+		}
+		if !takes || !r.Monitor.Auth.Token.IsSet() {
+			r.Report.CommitStatus = nil
+		}
+	}
+	for name, g := range c.Groups {
+		if g.Report.WritesStatus() && !taken[name] {
+			d.Warn(schema.JoinKey("groups", name)+".report.commit_status", noStatuses)
+		}
+	}
+	if c.Report.WritesStatus() && !taken[""] {
+		d.Warn("report.commit_status", noStatuses)
+	}
+}
+
+// noStatuses is said of a section none of whose repositories is on a host that takes them.
+const noStatuses = "means nothing here, as no host of these repositories takes statuses of commits; want it left out"

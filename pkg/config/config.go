@@ -34,6 +34,8 @@ type (
 	Reference = section.Reference
 	// Proxy is how servers are reached.
 	Proxy = section.Proxy
+	// Report is who is told how deployments go.
+	Report = section.Report
 )
 
 // Config is a whole, valid sentry.yaml with its defaults filled in.
@@ -43,6 +45,7 @@ type Config struct {
 	Repositories    []Repository     // in the order of the file, which is the order of a sequential group
 	Global          Global
 	Webhooks        Webhooks
+	Report          Report    // of what no group and repository says itself
 	Hash            string    // 12 hexadecimal digits of the SHA-256 of the file's bytes
 	Warnings        []Warning // what is hardly meant so, sorted by line
 }
@@ -58,6 +61,7 @@ type Group struct {
 	Deploy          Scope
 	Rollback        Rollback
 	Pod             Pod // with what Global says beside it
+	Report          Report
 }
 
 // Repository is one entry of `repositories`.
@@ -67,6 +71,7 @@ type Repository struct {
 	Monitor    Monitor
 	Deploy     Deploy
 	WebhookURL secret.Value // "" = nobody is told
+	Report     Report       // with what its group and the file say beside it
 }
 
 // Source is a repository on a Git host, and how to reach it.

@@ -23,7 +23,10 @@ func sections() map[string][]schema.Field {
 	add = func(path string, fields []schema.Field) {
 		all[path] = fields
 		for _, f := range fields {
-			if f.Fields != nil {
+			switch {
+			case f.Key == "report": // the same wherever it stands
+				add("report", f.Fields)
+			case f.Fields != nil:
 				add(schema.JoinKey(path, f.Key), f.Fields)
 			}
 		}
@@ -36,7 +39,7 @@ func sections() map[string][]schema.Field {
 	all["task"] = section.ReferenceFields(&Reference{})
 	all["repositories[].deploy.secrets[]"] = section.ObjectFields(&Object{})
 	for _, f := range r {
-		if f.Fields != nil {
+		if f.Fields != nil && f.Key != "report" {
 			add("repositories[]."+f.Key, f.Fields)
 		}
 	}

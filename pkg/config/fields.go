@@ -58,6 +58,7 @@ func (t *tables) file(c *Config) []schema.Field {
 		schema.Section("global", globalFields(&c.Global)...),
 		schema.Section("webhooks", schema.Field{Key: "secret", Kind: "string", Want: wantSecret, Hidden: true,
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) { hookSecret(d, path, n, &c.Webhooks.Secret) }}),
+		section.ReportField(&c.Report),
 	}
 }
 
@@ -71,6 +72,7 @@ func groupFields(g *Group) []schema.Field {
 		schema.Enum("deploy", &g.Deploy, All, Changed),
 		schema.Enum("rollback", &g.Rollback, RollbackMember, RollbackGroup, RollbackNone),
 		section.PodField(&g.Pod),
+		section.ReportField(&g.Report),
 	}
 }
 
@@ -107,6 +109,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 		)...).Must(),
 		{Key: "webhook_url", Kind: "string", Want: wantWebhook, Hidden: true,
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) { webhook(d, path, n, &r.WebhookURL) }},
+		section.ReportField(&r.Report),
 	}
 }
 

@@ -58,6 +58,8 @@ type Host struct {
 	// CheckPath says what is wrong with the path of a repository's URL; nil = nothing is. Its error is the end of a
 	// sentence that begins with the key, and holds no part of the path.
 	CheckPath func(path string) error
+	// Statuses is for a kind that takes the statuses of commits.
+	Statuses bool
 	// Any is for a kind that reads any server, also those whose name tells another kind.
 	Any bool
 	// About is what messages say of the kind, in brackets; "" = nothing.

@@ -22,6 +22,7 @@ func JSONSchema(known []Host) schema.Shape {
 		"variable": schema.Variable(),
 		"pod":      schema.JSONSchema("pod", section.PodFields(section.Pod{}), t.inner),
 		"task":     section.ReferenceShape(t.inner),
+		"report":   schema.JSONSchema("report", section.ReportField(&section.Report{}).Fields, t.inner),
 		"object":   schema.JSONSchema("object", section.ObjectFields(&section.Object{}), t.inner),
 	}
 	return root
@@ -45,6 +46,8 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		return schema.Shape{"type": "array", "minItems": 1, "maxItems": section.MaxObjects, "items": item}
 	case f.Want == section.WantEnv:
 		return section.EnvShape()
+	case f.Key == "report":
+		return schema.Shape{"$ref": "#/definitions/report"}
 	case f.Key == "pod":
 		return schema.Shape{"$ref": "#/definitions/pod"}
 	case path == "repositories[].deploy.auth.token" || path == "webhooks.secret":

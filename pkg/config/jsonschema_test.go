@@ -88,7 +88,7 @@ var beyond = map[string][]string{
 		"expansion/not-a-name", "expansion/not-a-number", "expansion/not-expanded-twice", "expansion/not-one-of", "expansion/two-unset-in-one", "expansion/unset",
 		"expansion/unset-at-several-places", "expansion/unset-first-in-the-file", "global/credentials-secret",
 		"global/proxy-unset", "global/proxy-variable-is-no-url",
-		"top/webhooks-secret-short", "top/webhooks-secret-unset",
+		"top/webhooks-secret-short", "top/webhooks-secret-unset", "report/url-unset",
 	},
 	"what one key means for another": {
 		"groups/too-many-members", "needs/secrets-overlap-tmp-dir", "needs/secrets-variables", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "repositories/name-twice",
@@ -101,7 +101,8 @@ var beyond = map[string][]string{
 		"top/interval-hexadecimal", "yaml/broken-second-document", "yaml/merge-of-a-list", "yaml/tag",
 	},
 	"the grammar of regular expressions": {"monitor/branch-glob", "monitor/branch-unclosed"},
-	"what a text stands for":             {"deploy/commands-too-long", "needs/env-large", "deploy/task-placeholder-in-a-variable", "deploy/task-placeholder-in-workspace", "deploy/task-unknown-placeholder", "global/ca-no-certificate", "monitor/url-with-bad-port", "monitor/url-with-encoded-newline"},
+	"what a text stands for": {"deploy/commands-too-long", "needs/env-large", "deploy/task-placeholder-in-a-variable", "deploy/task-placeholder-in-workspace", "deploy/task-unknown-placeholder", "global/ca-no-certificate", "monitor/url-with-bad-port", "monitor/url-with-encoded-newline",
+		"report/target-placeholder", "report/target-user"},
 }
 
 // unset are the variables that files of testdata/bad want unset. Others of other tests have some value.

@@ -78,7 +78,7 @@ func TestGroupDefaults(t *testing.T) {
 	}
 	want := Alone()
 	want.Name = "ai"
-	if diff := cmp.Diff(map[string]Group{"ai": want}, got.Groups); diff != "" {
+	if diff := cmp.Diff(map[string]Group{"ai": want}, got.Groups, compare); diff != "" {
 		t.Errorf("a group without keys (-want +got):\n%s", diff)
 	}
 }

@@ -52,6 +52,7 @@ func (c *Config) Renew(lookup func(string) (string, bool)) (*Config, error) {
 func (r *Repository) secrets() []*secret.Value {
 	return []*secret.Value{
 		&r.Monitor.Auth.Username, &r.Monitor.Auth.Token, &r.Deploy.Auth.Username, &r.Deploy.Auth.Token, &r.WebhookURL,
+		&r.Report.Slack.URL, &r.Report.Webhook.URL, &r.Report.CloudEvents.URL,
 	}
 }
 

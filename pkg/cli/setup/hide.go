@@ -24,7 +24,7 @@ func (h *Hider) Use(cfg *config.Config) {
 		for _, auth := range []config.Auth{r.Monitor.Auth, r.Deploy.Auth} {
 			secrets = append(secrets, githost.Endpoint{Auth: auth}.Secrets()...)
 		}
-		secrets = append(secrets, r.WebhookURL.Reveal())
+		secrets = append(secrets, r.WebhookURL.Reveal(), r.Report.Slack.URL.Reveal(), r.Report.Webhook.URL.Reveal(), r.Report.CloudEvents.URL.Reveal())
 	}
 	slices.Sort(secrets)
 	secrets = slices.DeleteFunc(slices.Compact(secrets), func(s string) bool { return s == "" })

@@ -289,7 +289,8 @@ func (o *Options) Hidden(cfg *config.Config) []string {
 func credentials(cfg *config.Config) []string {
 	names := slices.Concat(cfg.Global.Proxy.HTTP.Variables(), cfg.Global.Proxy.HTTPS.Variables(), cfg.Webhooks.Secret.Variables())
 	for _, r := range cfg.Repositories {
-		for _, v := range []secret.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL} {
+		for _, v := range []secret.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL,
+			r.Report.Slack.URL, r.Report.Webhook.URL, r.Report.CloudEvents.URL} {
 			names = append(names, v.Variables()...)
 		}
 	}

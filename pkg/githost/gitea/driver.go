@@ -12,6 +12,7 @@ var Driver = githost.Driver{
 		Type:      config.Gitea,
 		Domains:   []string{"codeberg.org", "gitea.com"},
 		CheckPath: config.OwnerAndRepository,
+		Statuses:  true,
 	},
 	Open: Open,
 	Budgets: []githost.Budget{

@@ -18,6 +18,7 @@ var Driver = githost.Driver{
 		Domains:   []string{"github.com", ".ghe.com"},
 		Aliases:   map[string]string{"www.github.com": "github.com"},
 		CheckPath: checkPath,
+		Statuses:  true,
 	},
 	Open:       Open,
 	TokenAlone: true,

@@ -15,6 +15,7 @@ var Driver = githost.Driver{
 		Type:      config.GitLab,
 		Domains:   []string{"gitlab.com"},
 		CheckPath: config.OwnerAndRepository,
+		Statuses:  true,
 	},
 	Open:       Open,
 	TokenAlone: true,
