@@ -4,6 +4,7 @@ go 1.26.4
 
 require (
 	code.gitea.io/sdk/gitea v0.25.1
+	github.com/cloudevents/sdk-go/v2 v2.16.2
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-github/v60 v60.0.0
 	github.com/rogpeppe/go-internal v1.14.1

@@ -114,7 +114,7 @@ func post(ctx context.Context, client *http.Client, target string, body []byte) 
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s: %s", req.URL.Host, explain(err))
+		return fmt.Errorf("%s: %s", req.URL.Host, Explain(err))
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4096) // a short answer read to its end keeps the connection
@@ -124,9 +124,9 @@ func post(ctx context.Context, client *http.Client, target string, body []byte) 
 	return nil
 }
 
-// explain says why there is no answer, in words of this machine: what a receiver or a proxy sent is in no error of the
+// Explain says why there is no answer, in words of this machine: what a receiver or a proxy sent is in no error of the
 // network below HTTP, and most others quote it.
-func explain(err error) string {
+func Explain(err error) string {
 	var (
 		timeout net.Error
 		network *net.OpError

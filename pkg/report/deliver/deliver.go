@@ -1,0 +1,243 @@
+// Package deliver takes what is owed about runs to the hosts and receivers that it is owed to. Each has a lane of its own, so that
+// one that hangs holds up no other. Nothing is remembered but on the runs: whoever hands the same run in again, after a restart,
+// has what is left of it delivered.
+package deliver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/notify"
+	"github.com/tekton-sentry/sentry/pkg/report"
+	"github.com/tekton-sentry/sentry/pkg/report/mark"
+)
+
+const (
+	// maxRuns and maxMembers bound what waits to be delivered: some 30 MB.
+	maxRuns    = 5_000
+	maxMembers = 25_000
+)
+
+// ErrFull says that so much waits that no more is taken.
+var ErrFull = errors.New("too many runs wait to be reported")
+
+// Options are what a Deliverer needs. All must be set.
+type Options struct {
+	Log *slog.Logger
+	// Statuses returns what writes the statuses of a repository's commits.
+	Statuses  func(config.Source) (githost.Statuses, error)
+	Transport http.RoundTripper // to receivers
+	Version   string            // of Sentry
+	// Mark notes on a run what was reported of it. An error that is Lasting is not tried again.
+	Mark    func(ctx context.Context, run string, p mark.Phase) error
+	Lasting func(error) bool
+}
+
+// Deliverer delivers. Any goroutine may use it.
+type Deliverer struct {
+	Options
+	client *http.Client
+	end    context.CancelFunc
+	ctx    context.Context // of what is on its way
+	work   sync.WaitGroup  // a goroutine for each lane that has something to do
+
+	mu      sync.Mutex
+	find    func(name string) *config.Repository
+	runs    map[string]*run
+	members int // of the runs
+	lanes   map[string]*lane
+	queued  map[string]*item // by target
+	flying  map[string]*item // by target
+	told    map[string]bool  // what the log was told once
+	closed  bool
+}
+
+// run is one of which something is owed.
+type run struct {
+	facts *report.Facts
+	left  map[string]*item // by key
+	done  map[string]bool  // by key: delivered, or useless
+}
+
+// phase returns what is reported of the run once nothing is left.
+func (r *run) phase() mark.Phase {
+	if r.facts.Result != nil {
+		return mark.Ended
+	}
+	return mark.Pending
+}
+
+// New returns a Deliverer that follows the configuration. Close ends it.
+func New(cfg *config.Config, o Options) *Deliverer {
+	d := &Deliverer{
+		Options: o, client: notify.NewClient(o.Transport), find: finder(cfg), runs: map[string]*run{}, lanes: map[string]*lane{},
+		queued: map[string]*item{}, flying: map[string]*item{}, told: map[string]bool{},
+	}
+	d.ctx, d.end = context.WithCancel(context.Background())
+	return d
+}
+
+func finder(cfg *config.Config) func(name string) *config.Repository {
+	byName := make(map[string]*config.Repository, len(cfg.Repositories))
+	for i := range cfg.Repositories {
+		byName[cfg.Repositories[i].Name] = &cfg.Repositories[i]
+	}
+	return func(name string) *config.Repository { return byName[name] }
+}
+
+// Apply makes it follow another configuration, also in what waits.
+func (d *Deliverer) Apply(cfg *config.Config) {
+	find := finder(cfg)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.find = find
+	clear(d.told) // another credential may fail otherwise
+	for _, r := range d.runs {
+		d.withdraw(r)
+		d.plan(r)
+	}
+}
+
+// AsksPast reports whether it matters how the run of the unit before this one ended.
+func (d *Deliverer) AsksPast(f *report.Facts) bool {
+	d.mu.Lock()
+	find := d.find
+	d.mu.Unlock()
+	return report.AsksPast(find, f)
+}
+
+// Take has delivered what is owed about the run, in place of what was owed about it before. It never waits. Whoever hands in what
+// was delivered has receivers told again.
+func (d *Deliverer) Take(f *report.Facts) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := d.runs[f.Run]
+	switch {
+	case d.closed:
+		return nil
+	case before == nil && (len(d.runs) >= maxRuns || d.members+len(f.Members) > maxMembers):
+		return ErrFull
+	case before != nil:
+		d.drop(before) // what is queued about it gives way to what is owed now
+	}
+	r := &run{facts: f, left: map[string]*item{}, done: map[string]bool{}}
+	d.runs[f.Run] = r
+	d.members += len(f.Members)
+	d.plan(r)
+	return nil
+}
+
+// Waiting returns how many runs wait to be reported.
+func (d *Deliverer) Waiting() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.runs)
+}
+
+// Close begins nothing more, and waits for what is on its way, but not beyond the end of ctx.
+func (d *Deliverer) Close(ctx context.Context) {
+	d.mu.Lock()
+	d.closed = true
+	for _, l := range d.lanes {
+		l.rouse()
+	}
+	d.mu.Unlock()
+	defer d.end()
+	defer context.AfterFunc(ctx, d.end)()
+	d.work.Wait()
+}
+
+// plan puts what is owed about a run, and is neither done nor on its way, into its lanes. It is called with d.mu held.
+func (d *Deliverer) plan(r *run) {
+	owed := report.Owed(d.find, r.facts)
+	now := time.Now()
+	for _, delivery := range owed {
+		key := delivery.Key()
+		if r.done[key] || r.left[key] != nil {
+			continue
+		}
+		it := &item{delivery: delivery, run: r, key: key, lane: delivery.Lane(), target: delivery.Target(), since: now}
+		r.left[key] = it
+		d.put(it)
+	}
+	d.finish(r, len(owed) > 0)
+}
+
+// put queues an item, unless a newer run has something to say about the same. It is called with d.mu held.
+func (d *Deliverer) put(it *item) {
+	for _, other := range []*item{d.queued[it.target], d.flying[it.target]} {
+		if other != nil && other.run.facts.Created.After(it.run.facts.Created) {
+			it.settle()
+			return
+		}
+	}
+	if other := d.queued[it.target]; other != nil {
+		d.unqueue(other)
+		other.settle()
+		defer d.finish(other.run, true)
+	}
+	if d.closed {
+		return
+	}
+	l := d.lanes[it.lane]
+	if l == nil {
+		l = &lane{name: it.lane, wake: make(chan struct{}, 1)}
+		d.lanes[it.lane] = l
+		d.work.Go(func() { d.drive(l) })
+	}
+	d.queued[it.target] = it
+	l.items = append(l.items, it)
+	l.rouse()
+}
+
+// unqueue takes an item out of its lane. It is called with d.mu held.
+func (d *Deliverer) unqueue(it *item) {
+	if d.queued[it.target] == it {
+		delete(d.queued, it.target)
+	}
+	if l := d.lanes[it.lane]; l != nil {
+		l.remove(it)
+	}
+}
+
+// withdraw takes what is queued about a run out of its lanes. What is on its way goes on. It is called with d.mu held.
+func (d *Deliverer) withdraw(r *run) {
+	for key, it := range r.left {
+		if d.flying[it.target] != it {
+			d.unqueue(it)
+			delete(r.left, key)
+		}
+	}
+}
+
+// finish has it noted on the run that nothing is left, where something was. A run that has ended is marked in any case: what is
+// configured later concerns later runs. It is called with d.mu held.
+func (d *Deliverer) finish(r *run, owed bool) {
+	switch {
+	case d.runs[r.facts.Run] != r || len(r.left) > 0:
+	case !owed && r.phase() == mark.Pending:
+		d.drop(r)
+	default:
+		key := "mark " + string(r.phase())
+		if r.done[key] {
+			d.drop(r)
+			return
+		}
+		r.left[key] = &item{run: r, key: key, lane: markLane, target: "mark " + r.facts.Run, since: time.Now()}
+		d.put(r.left[key])
+	}
+}
+
+// drop forgets a run. It is called with d.mu held.
+func (d *Deliverer) drop(r *run) {
+	if d.runs[r.facts.Run] == r {
+		delete(d.runs, r.facts.Run)
+		d.members -= len(r.facts.Members)
+	}
+}

@@ -1,0 +1,136 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/notify"
+	"github.com/tekton-sentry/sentry/pkg/report"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+)
+
+// timeout bounds one try.
+const timeout = time.Minute
+
+// outcome is what became of a try: it went well, or there is an error, after which it is tried again or not.
+type outcome struct {
+	err   error
+	again bool
+	until time.Time // not before; zero where nobody said
+}
+
+// names are what the log calls an item by. A receiver's URL is a secret.
+func (it *item) names() []any {
+	d := it.delivery
+	switch d.Kind {
+	case "":
+		return []any{"kind", "annotation", "run", it.run.facts.Run}
+	case report.CommitStatus:
+		return []any{"kind", d.Kind, "repo", d.Repository, "run", it.run.facts.Run}
+	}
+	host := ""
+	if u, err := url.Parse(d.To.Reveal()); err == nil {
+		host = u.Host
+	}
+	return []any{"kind", d.Kind, "repo", d.Repository, "run", it.run.facts.Run, "host", host}
+}
+
+// deliver tries once.
+func (d *Deliverer) deliver(it *item) outcome {
+	ctx, cancel := context.WithTimeout(d.ctx, timeout)
+	defer cancel()
+	switch it.delivery.Kind {
+	case "":
+		err := d.Mark(ctx, it.run.facts.Run, it.run.phase())
+		return outcome{err: err, again: err != nil && !d.Lasting(err)}
+	case report.CommitStatus:
+		return d.status(ctx, it.delivery)
+	}
+	return d.notify(ctx, it.delivery)
+}
+
+// status writes a status, unless it is there: an earlier try, or a Sentry that was killed, may have written it.
+func (d *Deliverer) status(ctx context.Context, o report.Delivery) outcome {
+	statuses, err := d.Statuses(o.Source)
+	if err != nil {
+		return judged(o, err)
+	}
+	want := githost.Status{
+		Context: o.Status.Context, State: githost.CommitState(o.Status.State), Description: o.Status.Description, TargetURL: o.Status.TargetURL,
+	}
+	was, ok, err := statuses.StatusOf(ctx, o.Source.URL, string(o.SHA), want.Context)
+	if e, isHost := errors.AsType[*githost.Error](err); err != nil && (!isHost || e.Kind != githost.TooLarge) {
+		return judged(o, err)
+	}
+	if ok && same(was, want) {
+		return outcome{}
+	}
+	return judged(o, statuses.SetStatus(ctx, o.Source.URL, string(o.SHA), want))
+}
+
+// same reports whether a status is the wanted one. Its description names the run. Hosts have fewer states than there are here.
+func same(was, want githost.Status) bool {
+	return was.Description == want.Description && (was.State == githost.Pending) == (want.State == githost.Pending)
+}
+
+// judged says whether an error of a host may go away.
+func judged(o report.Delivery, err error) outcome {
+	if err == nil {
+		return outcome{}
+	}
+	user, token := o.Source.Auth.Basic()
+	told := errors.New(secret.Redact(err.Error(), token, user))
+	e, ok := errors.AsType[*githost.Error](err)
+	if !ok {
+		return outcome{err: told, again: true}
+	}
+	return outcome{err: told, again: e.Kind == githost.Temporary || e.Kind == githost.RateLimited, until: e.Until}
+}
+
+// notify POSTs a notification.
+func (d *Deliverer) notify(ctx context.Context, o report.Delivery) outcome {
+	contentType, body, err := o.Body()
+	if err != nil {
+		return outcome{err: err}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.To.Reveal(), strings.NewReader(body))
+	if err != nil {
+		return outcome{err: errors.New("it is not a URL")}
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("User-Agent", transport.UserAgent(d.Version))
+	req.Header.Set("Webhook-Id", o.ID())
+	resp, err := d.client.Do(req)
+	if err != nil {
+		return outcome{err: errors.New(notify.Explain(err)), again: true}
+	}
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, 4096) // a short answer read to its end keeps the connection
+	switch code := resp.StatusCode; {
+	case code >= 200 && code < 300:
+		return outcome{}
+	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
+		return outcome{err: fmt.Errorf("it answered %d", code), again: true, until: retryAfter(resp.Header)}
+	default:
+		return outcome{err: fmt.Errorf("it answered %d", code)}
+	}
+}
+
+// retryAfter returns until when a receiver wants to be left alone.
+func retryAfter(h http.Header) time.Time {
+	text := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return time.Now().Add(min(time.Duration(max(0, seconds)), maxUntil/time.Second) * time.Second)
+	}
+	at, _ := http.ParseTime(text)
+	return at
+}
