@@ -9,6 +9,7 @@ package pipelinerun
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -21,6 +22,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
+	"github.com/tekton-sentry/sentry/pkg/report/mark"
 	"github.com/tekton-sentry/sentry/tekton"
 )
 
@@ -70,6 +72,9 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	}
 	if signature := run.Signature(); signature != "" {
 		pr.Annotations[AnnotationSignature] = signature
+	}
+	if slices.ContainsFunc(run.Members, func(m plan.Member) bool { return m.Repository.Report.Any() }) {
+		pr.Annotations[mark.Annotation] = mark.Text(run.Name, mark.Due)
 	}
 	if m := run.Members[0]; m.Repository.Deploy.Pipeline != nil {
 		if err := pipeline(pr, run); err != nil {

@@ -85,7 +85,7 @@ func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(result.Re
 // listen tells of the ends that there were, and then of each that comes. It calls well whenever the watch works.
 func (x *ends) listen(ctx context.Context, well func()) error {
 	runs, version, err := x.listAt(ctx, "", func(r *listed) bool {
-		return r.done() && !r.told() && time.Since(r.Metadata.CreationTimestamp) <= tellWithin
+		return r.done() && !r.told() && r.recent() || x.owes(r, r.done())
 	})
 	if err != nil {
 		return err
@@ -143,7 +143,12 @@ func (l *judging) watch(ctx context.Context, version string, well func()) (strin
 		if len(event.Object.Columns) > 0 {
 			columns = event.Object.Columns
 		}
-		if event.Type != "ADDED" && event.Type != "MODIFIED" {
+		look := l.look
+		switch event.Type {
+		case "DELETED":
+			look = l.gone
+		case "ADDED", "MODIFIED":
+		default:
 			continue
 		}
 		runs, err := event.Object.runs(columns)
@@ -152,7 +157,7 @@ func (l *judging) watch(ctx context.Context, version string, well func()) (strin
 		}
 		well()
 		for _, r := range runs {
-			l.look(r)
+			look(r)
 		}
 	}
 }

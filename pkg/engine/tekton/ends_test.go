@@ -82,17 +82,21 @@ func (l *listener) annotate(name, of string) {
 }
 
 // events answers a watch with an event of each run, as it stands then, and keeps it open. Only the first table of a watch tells
-// the columns.
+// the columns. A - before a name says that the run was deleted.
 func (l *listener) events(names ...string) func(w http.ResponseWriter, r *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		columns := `"columnDefinitions":[{"name":"Name"},{"name":"Succeeded"},{"name":"Reason"}],`
 		fmt.Fprintf(w, `{"type":"BOOKMARK","object":{"kind":"Table",%s"metadata":{"resourceVersion":"7"},"rows":[{"cells":["",null,null],"object":{}}]}}`, columns)
 		for _, name := range names {
+			kind := "MODIFIED"
+			if gone, ok := strings.CutPrefix(name, "-"); ok {
+				kind, name = "DELETED", gone
+			}
 			run := l.server.Get(runsPath + "/" + name)
 			meta, _ := json.Marshal(run["metadata"])
 			status := run["status"].(kubetest.Object)["conditions"].([]kubetest.Object)[0]["status"]
-			fmt.Fprintf(w, `{"type":"MODIFIED","object":{"kind":"Table","metadata":{"resourceVersion":"8"},"rows":[{"cells":[%q,%q,"R"],"object":{"metadata":%s}}]}}`, name, status, meta)
+			fmt.Fprintf(w, `{"type":%q,"object":{"kind":"Table","metadata":{"resourceVersion":"8"},"rows":[{"cells":[%q,%q,"R"],"object":{"metadata":%s}}]}}`, kind, name, status, meta)
 		}
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -58,9 +59,13 @@ func (x *ends) judge(ctx context.Context) (l *judging, done func()) {
 func (l *judging) look(r listed) {
 	name := r.Metadata.Name
 	key := name + " " + string(r.Metadata.UID)
-	if r.told() {
+	owes := l.owes(&r, r.done())
+	if r.told() && !owes {
 		delete(l.seen, key)
 		return
+	}
+	if owes && !r.done() {
+		l.Reports.Seen(r.run(), r.Metadata.Annotations, nil)
 	}
 	if !r.done() || !l.owns(&r) || l.seen[key] {
 		return
@@ -91,11 +96,31 @@ func (l *judging) look(r listed) {
 			}
 			e = &ended{key: key, uid: r.Metadata.UID, result: res}
 		}
+		if owes {
+			l.Reports.Seen(r.run(), r.Metadata.Annotations, &e.result)
+		}
+		if r.told() {
+			return
+		}
 		select {
 		case l.ended <- e:
 		case <-l.ctx.Done():
 		}
 	})
+}
+
+// owes reports whether something is owed elsewhere about the run, which is over or goes on.
+func (x *ends) owes(r *listed, over bool) bool {
+	return x.Reports != nil && x.owns(r) && (!over || r.recent()) && x.Reports.Owes(r.Metadata.Name, r.Metadata.Annotations, over)
+}
+
+// gone has it reported that a run was deleted while it went on: its commits wait for a word.
+func (l *judging) gone(r listed) {
+	if !r.done() && l.owes(&r, true) {
+		out := engine.Outcome{Name: r.Metadata.Name, Done: true, Reason: v1.PipelineRunReasonCancelled.String(), Message: "its PipelineRun was deleted", Ended: time.Now()}
+		end := generated.Result(out, r.run().Existing, r.Metadata.Annotations)
+		l.Reports.Seen(r.run(), r.Metadata.Annotations, &end)
+	}
 }
 
 // resultOf returns how the run ended, once its tasks have, too.
@@ -201,11 +226,16 @@ func (l *judging) remember(batch []*ended) {
 
 // mark notes on the run that its end was told.
 func (l *judging) mark(ctx context.Context, name string) error {
+	return l.Annotate(ctx, name, pipelinerun.AnnotationTold, name)
+}
+
+// Annotate notes on a run what was done about it. One that is gone is no error.
+func (e *Engine) Annotate(ctx context.Context, name, annotation, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := l.patch(ctx, name, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, pipelinerun.AnnotationTold, name))
+	err := e.patch(ctx, name, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, annotation, text))
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("note that the end of PipelineRun %s/%s was told: %w", l.namespace, name, kube.Explain(err))
+	return fmt.Errorf("note %s on PipelineRun %s/%s: %w", annotation, e.namespace, name, kube.Explain(err))
 }

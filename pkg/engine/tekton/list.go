@@ -98,6 +98,9 @@ func (r *listed) told() bool {
 	return r.Metadata.Annotations[pipelinerun.AnnotationTold] == r.Metadata.Name
 }
 
+// recent reports whether its end is told although nobody listened when it came.
+func (r *listed) recent() bool { return time.Since(r.Metadata.CreationTimestamp) <= tellWithin }
+
 // pending reports whether somebody holds the run back: its spec.status is PipelineRunPending.
 func (r *listed) pending() bool { return r.end().Reason == v1.PipelineRunReasonPending.String() }
 

@@ -49,6 +49,16 @@ type Engine struct {
 	namespace string
 	of        instance.Instance
 	history   configmap.Store
+
+	Reports Reports // takes part in Ends, before which it is set; may be nil
+}
+
+// Reports is told of the runs of which something is owed elsewhere, such as the status of a commit. Its calls never wait.
+type Reports interface {
+	// Owes reports whether that may be so of a run with the annotations, which is over or goes on.
+	Owes(name string, annotations map[string]string, over bool) bool
+	// Seen takes such a run, and how it ended; nil while it goes on. Anybody may have made it.
+	Seen(run engine.Run, annotations map[string]string, ended *result.Result)
 }
 
 // New returns the engine for an instance's PipelineRuns in the namespace; "" is the cluster connection's. The
