@@ -18,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/answers"
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/cli/webhooks"
+	"github.com/tekton-sentry/sentry/pkg/report"
 	"github.com/tekton-sentry/sentry/pkg/result/statistics"
 )
 
@@ -28,6 +29,8 @@ var shapes = map[string]any{
 	"statistics": statistics.Statistics{},
 	"explain":    answers.Explanations{},
 	"webhooks":   []webhooks.Row{},
+	// What programs are told of the end of a run, by no command.
+	"notification": report.Message{},
 }
 
 const shapesDir = "../../docs/json"
@@ -45,6 +48,8 @@ func TestShapes(t *testing.T) {
 			root["title"] = "sentry history --stats -o json"
 		case "webhooks":
 			root["title"] = "sentry webhooks ensure -o json"
+		case "notification":
+			root["title"] = "report.webhook"
 		}
 		root["$defs"] = s.defs
 		var text bytes.Buffer

@@ -18,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/replicas"
+	"github.com/tekton-sentry/sentry/pkg/cli/reporting"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -163,6 +164,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
 	defer w.tellTheRest(ctx, bus)()
+	w.report()
 	defer w.join(ctx)()
 	defer w.tellEnds(ctx, bus)()
 	return w.run(ctx)
@@ -199,18 +201,34 @@ func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
 		w.watcher.Ended(r)
 		bus.Send(event.RunEnded{Result: r})
 	}
+	ends := func(ctx context.Context) {
+		w.reports.During(ctx, func() { w.cluster.Ends(ctx, w.log, tell) })
+	}
 	var listening sync.WaitGroup
 	switch {
 	case w.machine != nil:
 		w.machine.Ended = tell
 	case w.replica != nil:
 		listening.Go(func() {
-			w.replica.Lead(ctx, func(ctx context.Context) { w.cluster.Ends(ctx, w.log, tell) })
+			w.replica.Lead(ctx, ends)
 		})
 	case !w.flags.once:
-		listening.Go(func() { w.cluster.Ends(ctx, w.log, tell) })
+		listening.Go(func() { ends(ctx) })
 	}
 	return listening.Wait
+}
+
+// report has the runs reported of whose ends it is told. Only who stays learns how runs on a cluster end.
+func (w *watching) report() {
+	switch {
+	case w.machine == nil && !w.flags.once:
+		w.reports = reporting.New(w.cfg, reporting.Options{
+			Log: w.log, Version: w.Version, Engine: w.cluster, Key: w.watcher.Key, Reader: w.reader, Transport: w.network.Transport(),
+		})
+		w.watcher.Store = w.reports.Store(w.watcher.Store)
+	case reporting.Configured(w.cfg):
+		w.log.Info("nothing is reported: that takes sentry watch on a cluster, without --once and --local")
+	}
 }
 
 // watching is `sentry watch` at work, with all that follows from the configuration.
@@ -224,11 +242,12 @@ type watching struct {
 	machine *local.Engine  // nil on a cluster
 	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
-	hooks   *hook.Receiver    // nil without --listen
-	replica *replicas.Replica // nil without --replica
-	board   *live.Board       // nil where nothing is redrawn
-	file    os.FileInfo       // the configuration file as it was last seen
-	ignored string            // the hash of its bytes of which the log said that they are not used
+	hooks   *hook.Receiver      // nil without --listen
+	replica *replicas.Replica   // nil without --replica
+	reports *reporting.Reporter // nil where nothing is reported
+	board   *live.Board         // nil where nothing is redrawn
+	file    os.FileInfo         // the configuration file as it was last seen
+	ignored string              // the hash of its bytes of which the log said that they are not used
 	health  health.Health
 }
 
@@ -410,6 +429,9 @@ func (w *watching) apply(cfg *config.Config) error {
 	}
 	if w.hooks != nil {
 		w.hooks.Apply(cfg)
+	}
+	if w.reports != nil {
+		w.reports.Apply(cfg)
 	}
 	w.watcher.Apply(cfg)
 	return nil

@@ -25,6 +25,8 @@ var areas = []struct{ folder, section string }{
 	{"pkg/config", ""},
 	{"pkg/cli/environ", "Variables and Secrets"},
 	{"pkg/secret", "Variables and Secrets"},
+	{"pkg/cli/reporting", "A report does not come"},
+	{"pkg/report", "A report does not come"},
 	{"pkg/cli", "A command is refused"},
 	{"pkg/explain", "A command is refused"},
 	{"pkg/online", "A repository cannot be read"},

@@ -342,6 +342,11 @@ var mutants = []mutant{
 		inTekton, "TestATaskThatDoesNotEndHoldsUpNoOther",
 	},
 	{
+		"what a run says it deploys is believed unsigned", "pkg/plan/pinned/pinned.go",
+		"return key.Signed(m.Signature,", "return m.Signature != \"\" || key.Signed(m.Signature,",
+		"./pkg/plan/pinned", "TestMembersAreReadAsTheyWereWritten",
+	},
+	{
 		"a cancelled run's finally tasks do not run", "pkg/engine/tekton/tekton.go",
 		"patch.Spec.Status = v1.PipelineRunSpecStatusCancelledRunFinally", "patch.Spec.Status = v1.PipelineRunSpecStatusCancelled",
 		inTekton, "TestCancel",
@@ -480,6 +485,31 @@ var mutants = []mutant{
 		"the members of a group are in several shares", "pkg/share/share.go",
 		`if group != ""`, `if group == "*"`,
 		"./pkg/share", "TestAgreement",
+	},
+	{
+		"a status is written without being read back", "pkg/report/deliver/send.go",
+		"if ok && same(was, want)", "if ok && !same(was, want) && same(was, want)",
+		"./pkg/report/deliver", "TestKilledAnywhere",
+	},
+	{
+		"a run without our signature is reported", "pkg/cli/reporting/reporting.go",
+		"!s.run.Ours(key, epoch) || ", "",
+		"./pkg/cli/reporting", "TestForged",
+	},
+	{
+		"commits that a run says it deploys are reported unsigned", "pkg/cli/reporting/reporting.go",
+		" || !s.members.Signed(key, epoch, s.run.Name)", "",
+		"./pkg/cli/reporting", "TestForged",
+	},
+	{
+		"a run is reported again as long as its mark is not there", "pkg/cli/reporting/reporting.go",
+		"return r.wanted && !r.knows(name, over)", "r.seen[0] = map[string]mark.Phase{}; return r.wanted && !r.knows(name, over)",
+		"./pkg/cli/reporting", "TestOutage",
+	},
+	{
+		"an older run has the last word on a commit", "pkg/report/deliver/deliver.go",
+		"other != nil && other.run.facts.Created.After(it.run.facts.Created)", "other != nil && other.run == nil",
+		"./pkg/report/deliver", "TestTheNewerRunHasTheLastWord",
 	},
 	{
 		"explain knows only what the state does", "pkg/explain/explain.go",

@@ -1,0 +1,326 @@
+// Package reporting has the runs of `sentry watch` reported: it tells those of Sentry's from what others made, and hands them to
+// package deliver.
+package reporting
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
+	"github.com/tekton-sentry/sentry/pkg/report"
+	"github.com/tekton-sentry/sentry/pkg/report/deliver"
+	"github.com/tekton-sentry/sentry/pkg/report/mark"
+	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+const (
+	// maxWaiting bounds the runs that were seen and not looked at yet.
+	maxWaiting = 5_000
+	// maxSeen bounds the runs of which it is remembered that they were seen, until their mark is; there are two such lots.
+	maxSeen = 10_000
+	// Pauses after a failure of the API server.
+	minPause = time.Second
+	maxPause = time.Minute
+)
+
+// Reporter has runs reported. Package tekton tells it of them.
+type Reporter struct {
+	log  *slog.Logger
+	key  func(context.Context) (naming.Key, error)
+	past func(ctx context.Context, unit string) ([]result.Result, error)
+	to   deliver.Options
+	in   string // namespace of the runs
+	wake chan struct{}
+
+	mu      sync.Mutex
+	cfg     *config.Config
+	wanted  bool               // that anything is reported
+	epoch   string             // of the state; "" until it is known
+	deliver *deliver.Deliverer // nil but during During
+	waiting []sighting
+	seen    [2]map[string]mark.Phase // by run: what was handed in, the newer ones first
+	full    bool                     // the log was told that no more is taken
+}
+
+// sighting is a run that was seen.
+type sighting struct {
+	run     engine.Run
+	members pinned.Members // what it says that it deploys
+	ended   *result.Result
+}
+
+// Options are what a Reporter is made from.
+type Options struct {
+	Log       *slog.Logger
+	Version   string
+	Engine    *tekton.Engine
+	Key       func(context.Context) (naming.Key, error)
+	Reader    *poller.Reader
+	Transport http.RoundTripper // to receivers
+}
+
+// New returns a Reporter that follows the configuration.
+func New(cfg *config.Config, o Options) *Reporter {
+	r := &Reporter{
+		log: o.Log, key: o.Key, past: o.Engine.History, in: o.Engine.Namespace(), wake: make(chan struct{}, 1),
+		cfg: cfg, wanted: Configured(cfg),
+	}
+	o.Engine.Reports = r
+	r.to = deliver.Options{
+		Log: o.Log, Version: o.Version, Transport: o.Transport,
+		Statuses: func(s config.Source) (githost.Statuses, error) {
+			return o.Reader.Statuses(config.Repository{Monitor: config.Monitor{Source: s}})
+		},
+		Mark: func(ctx context.Context, run string, p mark.Phase) error {
+			return o.Engine.Annotate(ctx, run, mark.Annotation, mark.Text(run, p))
+		},
+		Lasting: func(err error) bool { return !kube.IsTemporary(err) },
+	}
+	return r
+}
+
+// Configured reports whether anything is to be reported.
+func Configured(cfg *config.Config) bool {
+	return slices.ContainsFunc(cfg.Repositories, func(r config.Repository) bool { return r.Report.Any() })
+}
+
+// Apply makes it follow another configuration.
+func (r *Reporter) Apply(cfg *config.Config) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg, r.wanted = cfg, Configured(cfg)
+	if r.deliver != nil {
+		r.deliver.Apply(cfg)
+	}
+}
+
+// Owes implements tekton.Reports.
+func (r *Reporter) Owes(name string, annotations map[string]string, over bool) bool {
+	switch mark.Of(annotations, name) {
+	case mark.Due:
+	case mark.Pending:
+		if !over {
+			return false
+		}
+	default:
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wanted && !r.knows(name, over)
+}
+
+// knows reports whether the run was handed in, over or not. It is called with r.mu held.
+func (r *Reporter) knows(name string, over bool) bool {
+	for _, seen := range r.seen {
+		if p := seen[name]; p == mark.Ended || p != mark.None && !over {
+			return true
+		}
+	}
+	return false
+}
+
+// Seen implements tekton.Reports. What finds no room is seen again with the next list of the runs.
+func (r *Reporter) Seen(run engine.Run, annotations map[string]string, ended *result.Result) {
+	members, err := pipelinerun.MembersOf(annotations)
+	if err != nil {
+		members = pinned.Members{} // which nobody signed
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.knows(run.Name, ended != nil) {
+		return
+	}
+	if len(r.waiting) >= maxWaiting {
+		r.overflow()
+		return
+	}
+	p := mark.Pending
+	if ended != nil {
+		p = mark.Ended
+	}
+	if len(r.seen[0]) >= maxSeen {
+		r.seen = [2]map[string]mark.Phase{{}, r.seen[0]}
+	}
+	r.seen[0][run.Name] = p
+	r.waiting = append(r.waiting, sighting{run, members, silent(ended)})
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// overflow tells the log once that no more is taken. It is called with r.mu held.
+func (r *Reporter) overflow() {
+	if !r.full {
+		r.full = true
+		r.log.Warn("so many runs wait to be reported that others go without; the next start of Sentry reports those of the last day")
+	}
+}
+
+// grace is how long after the end what is on its way may take. The next start delivers the rest.
+const grace = 10 * time.Second
+
+// During reports what the engine tells while ends runs, until ctx ends. It begins with nothing: what is owed follows from the runs.
+func (r *Reporter) During(ctx context.Context, ends func()) {
+	ending, cancel := watch.Outlasting(ctx, grace)
+	defer cancel()
+	r.mu.Lock()
+	d := deliver.New(r.cfg, r.to)
+	r.deliver, r.waiting, r.seen, r.full = d, nil, [2]map[string]mark.Phase{{}, {}}, false
+	r.mu.Unlock()
+	var work sync.WaitGroup
+	work.Go(func() {
+		defer d.Close(ending)
+		r.run(ctx, d)
+	})
+	ends()
+	work.Wait()
+	r.mu.Lock()
+	r.deliver = nil
+	r.mu.Unlock()
+}
+
+func (r *Reporter) run(ctx context.Context, d *deliver.Deliverer) {
+	for ctx.Err() == nil {
+		r.mu.Lock()
+		waiting, epoch := r.waiting, r.epoch
+		if epoch == "" {
+			waiting = nil // whose runs they are is not known yet
+		} else {
+			r.waiting = nil
+		}
+		r.mu.Unlock()
+		for _, s := range waiting {
+			r.look(ctx, d, s, epoch)
+		}
+		if len(waiting) > 0 {
+			continue
+		}
+		select {
+		case <-r.wake:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// look hands a run in, if Sentry made it: whoever may create PipelineRuns must not tell a commit that it was deployed.
+func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, epoch string) {
+	var key naming.Key
+	always := func(error) bool { return true }
+	if !r.persist(ctx, "the key of the runs cannot be read, so nothing is reported", always, func() (err error) {
+		key, err = r.key(ctx)
+		return err
+	}) {
+		return
+	}
+	if !s.run.Ours(key, epoch) || !s.members.Signed(key, epoch, s.run.Name) {
+		r.log.Debug("not reported, as it lacks Sentry's signature", "run", s.run.Name, "unit", s.run.Unit)
+		return
+	}
+	f := &report.Facts{Run: s.run.Name, Namespace: r.in, Unit: s.run.Unit, Created: s.run.Created, Members: s.members.List, Result: s.ended}
+	if d.AsksPast(f) {
+		r.persist(ctx, "it is not known how earlier runs ended, so no recovery is reported", kube.IsTemporary, func() error {
+			past, err := r.past(ctx, f.Unit)
+			f.Recovered = report.Recovered(past, f)
+			return err
+		})
+	}
+	if err := d.Take(f); err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.overflow()
+		for _, seen := range r.seen {
+			delete(seen, f.Run)
+		}
+	}
+}
+
+// silent returns the result without what commands printed, which is for the history alone.
+func silent(r *result.Result) *result.Result {
+	if r == nil {
+		return nil
+	}
+	quiet := *r
+	quiet.Members = slices.Clone(r.Members)
+	for i := range quiet.Members {
+		quiet.Members[i].Output = nil
+	}
+	return &quiet
+}
+
+// persist calls f until it does not fail in a way that is tried again, and reports whether it went well. The log is told what a
+// failure means.
+func (r *Reporter) persist(ctx context.Context, meaning string, again func(error) bool, f func() error) bool {
+	for wait := minPause; ; wait = min(2*wait, maxPause) {
+		err := f()
+		switch {
+		case err == nil:
+			return true
+		case ctx.Err() != nil:
+			return false
+		case wait == minPause:
+			r.log.Warn(meaning, "err", err)
+		}
+		if !again(err) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Store returns the store, and learns from what it gives whose runs are Sentry's: the loop reads the state anyway.
+func (r *Reporter) Store(s watch.Store) watch.Store { return learning{s, r} }
+
+type learning struct {
+	watch.Store
+	reporter *Reporter
+}
+
+// Load implements watch.Store.
+func (l learning) Load(ctx context.Context) (state.Snapshot, error) {
+	s, err := l.Store.Load(ctx)
+	if err == nil {
+		l.reporter.learn(s.Epoch)
+	}
+	return s, err
+}
+
+// Save implements watch.Store.
+func (l learning) Save(ctx context.Context, s state.Snapshot) error {
+	err := l.Store.Save(ctx, s)
+	if err == nil {
+		l.reporter.learn(s.Epoch)
+	}
+	return err
+}
+
+func (r *Reporter) learn(epoch string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.epoch == epoch {
+		return
+	}
+	r.epoch = epoch
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,364 @@
+package reporting_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/reporting"
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitea/giteatest"
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/instance"
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/watch"
+)
+
+const (
+	runs  = "/apis/tekton.dev/v1/namespaces/test/pipelineruns/"
+	tasks = "/apis/tekton.dev/v1/namespaces/test/taskruns/"
+	token = "hunter2-hunter2"
+)
+
+var key = naming.Key{Secret: strings.Repeat("k", 32)}
+
+// world is a cluster, a Gitea and a chat, on fake time.
+type world struct {
+	t       *testing.T
+	server  *kubetest.Server
+	cluster *kube.Cluster
+	gitea   *giteatest.API
+	cfg     *config.Config
+	log     strings.Builder
+
+	mu      sync.Mutex
+	changed chan struct{} // closed when the runs are to be looked at again
+	chat    []string
+	down    bool // the Gitea is
+	lists   int
+}
+
+func newWorld(t *testing.T) *world {
+	yes := true
+	w := &world{t: t, gitea: giteatest.New(), changed: make(chan struct{})}
+	w.server, w.cluster = kubetest.NewPiped(t)
+	w.server.Fault = w.fault
+	w.gitea.SetToken(token)
+	w.gitea.SetClock(time.Now)
+	w.cfg = &config.Config{Repositories: []config.Repository{{
+		Name:    "web",
+		Monitor: config.Monitor{Source: config.Source{URL: "https://gitea.example/o/web", Type: config.Gitea, Auth: config.Auth{Token: secret.New("${T}", token)}}},
+		Deploy: config.Deploy{Source: config.Source{URL: "https://gitea.example/o/qa", Type: config.Gitea}, Branch: "main", Project: "web",
+			Commands: []string{"make"}, Image: "alpine", ServiceAccount: "s", Timeout: time.Minute},
+		Report: section.Report{CommitStatus: &yes, Slack: section.Receiver{URL: secret.New("${CHAT}", "https://chat.example/s3cret")}},
+	}}, Global: config.Global{TmpDir: "/tmp/sentry", GitImage: "git", Image: "alpine", ServiceAccount: "s"}}
+	return w
+}
+
+// fault answers a watch: it is over when something changed, and the runs are listed again then.
+func (w *world) fault(rw http.ResponseWriter, r *http.Request) bool {
+	if r.URL.Query().Get("watch") == "" {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/pipelineruns") {
+			w.mu.Lock()
+			w.lists++
+			w.mu.Unlock()
+		}
+		return false
+	}
+	w.mu.Lock()
+	changed := w.changed
+	w.mu.Unlock()
+	rw.Header().Set("Content-Type", "application/json")
+	rw.(http.Flusher).Flush()
+	seconds, _ := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
+	select {
+	case <-changed:
+		_, _ = io.WriteString(rw, `{"type":"ERROR","object":{"kind":"Status","code":410}}`)
+	case <-time.After(time.Duration(seconds) * time.Second):
+	case <-r.Context().Done():
+	}
+	return true
+}
+
+// RoundTrip is the Gitea, and the chat.
+func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Host == "gitea.example" {
+		w.mu.Lock()
+		down := w.down
+		w.mu.Unlock()
+		if down {
+			return nil, errors.New("connection refused")
+		}
+		return githosttest.Answer(w.gitea, req), nil
+	}
+	body, _ := io.ReadAll(req.Body)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.chat = append(w.chat, string(body))
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
+}
+
+// start begins a Sentry, which knows its state by then. end ends it.
+func (w *world) start() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	log := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	eng := tekton.New(w.cluster, "", instance.Instance{})
+	reader := &poller.Reader{Hosts: hosts.All, Log: log, Base: w}
+	r := reporting.New(w.cfg, reporting.Options{
+		Log: log, Engine: eng, Reader: reader, Transport: w, Key: func(context.Context) (naming.Key, error) { return key, nil },
+	})
+	var work sync.WaitGroup
+	work.Go(func() {
+		r.During(ctx, func() {
+			eng.Ends(ctx, log, func(result.Result) {})
+		})
+	})
+	synctest.Wait()
+	if len(w.gitea.Requests()) > 0 && w.lists == 1 {
+		w.t.Error("something was reported before it was known which runs are Sentry's")
+	}
+	store := r.Store(known{})
+	if _, err := store.Load(ctx); err != nil {
+		w.t.Fatal(err)
+	}
+	pass(time.Minute)
+	return func() {
+		cancel()
+		work.Wait()
+	}
+}
+
+// known is a store with a state.
+type known struct{ watch.Store }
+
+func (known) Load(context.Context) (state.Snapshot, error) { return state.Snapshot{Epoch: "k1"}, nil }
+
+// pass lets time pass, and all be done that is to be done by then.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// look has the runs looked at, after a change of them.
+func (w *world) look() {
+	w.mu.Lock()
+	close(w.changed)
+	w.changed = make(chan struct{})
+	w.mu.Unlock()
+	pass(time.Minute)
+}
+
+// create has the nth run of the repository made at a commit.
+func (w *world) create(n int, sha repo.SHA) (name string) {
+	w.t.Helper()
+	w.gitea.Push("o/web", "main", string(sha))
+	made := plan.Make(plan.Input{
+		Config: w.cfg, Key: key, Now: time.Now(),
+		Snapshot: state.Snapshot{Epoch: "k1", Repositories: map[string]state.Repository{"web": {Branches: map[string]state.Branch{"main": {SHA: digits("0"), N: n - 1}}}}},
+		Observed: []repo.Observation{{Heads: map[string]repo.SHA{"main": sha}}},
+	})
+	run, err := made.Runs[0].Pin([]repo.Observation{{Heads: map[string]repo.SHA{"main": digits("f")}}})
+	if err == nil {
+		_, err = tekton.New(w.cluster, "", instance.Instance{}).Create(w.t.Context(), w.cfg, run)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.change(run.Name, func(o kubetest.Object) {
+		o["metadata"].(kubetest.Object)["creationTimestamp"] = time.Now().UTC().Format(time.RFC3339)
+	})
+	return run.Name
+}
+
+// change changes a run.
+func (w *world) change(name string, f func(o kubetest.Object)) {
+	text, _ := json.Marshal(w.server.Get(runs + name))
+	var o kubetest.Object
+	_ = json.Unmarshal(text, &o)
+	f(o)
+	w.server.Put(runs+o["metadata"].(kubetest.Object)["name"].(string), o)
+}
+
+// end has a run end, and its step with the exit code.
+func (w *world) end(name string, exit int) {
+	status := "True"
+	if exit != 0 {
+		status = "False"
+	}
+	now := time.Now().UTC().Format(time.RFC3339)
+	condition := []kubetest.Object{{"type": "Succeeded", "status": status, "reason": "R", "message": "it ended"}}
+	var task string
+	w.change(name, func(o kubetest.Object) {
+		task = o["spec"].(kubetest.Object)["pipelineSpec"].(kubetest.Object)["tasks"].([]any)[0].(kubetest.Object)["name"].(string)
+		o["status"] = kubetest.Object{"completionTime": now, "conditions": condition}
+	})
+	w.server.Put(tasks+name, kubetest.Object{
+		"metadata": kubetest.Object{"name": name, "labels": kubetest.Object{"tekton.dev/pipelineRun": name, "tekton.dev/pipelineTask": task}},
+		"status": kubetest.Object{"conditions": condition, "startTime": now, "completionTime": now, "podName": "p",
+			"steps": []kubetest.Object{{"name": "deploy", "container": "step-deploy", "terminated": kubetest.Object{"exitCode": exit, "containerID": "c"}}}},
+	})
+}
+
+func digits(d string) repo.SHA { return repo.SHA(strings.Repeat(d, 40)) }
+
+// states returns the states of a commit, the oldest first.
+func (w *world) states(sha repo.SHA) []string {
+	var all []string
+	for _, s := range w.gitea.StatusesOf("o/web", string(sha)) {
+		all = append(all, s.Body["status"].(string))
+	}
+	return all
+}
+
+func (w *world) expect(sha repo.SHA, states ...string) {
+	w.t.Helper()
+	if got := w.states(sha); !slices.Equal(got, states) {
+		w.t.Errorf("the commit was told %q, want %q\n%s", got, states, &w.log)
+	}
+}
+
+// A commit is told of its deployment, and a chat of a failure and of what mends it, over as many restarts as there are. What is
+// done costs nothing.
+func TestReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		name := w.create(1, digits("a"))
+		end := w.start()
+		w.expect(digits("a"), "pending")
+		end()
+		end = w.start()
+		w.expect(digits("a"), "pending")
+		w.end(name, 7)
+		w.look()
+		w.expect(digits("a"), "pending", "failure")
+		if len(w.chat) != 1 || !strings.Contains(w.chat[0], "failed") {
+			t.Errorf("the chat was told %q, want the failure", w.chat)
+		}
+		second := w.create(2, digits("b"))
+		w.look()
+		end()
+		w.end(second, 0)
+		end = w.start()
+		w.expect(digits("b"), "pending", "success")
+		if len(w.chat) != 2 || !strings.Contains(w.chat[1], "deployed again after a failure") {
+			t.Errorf("the chat was told %q, want that it is well again", w.chat)
+		}
+		end()
+		w.server.Writes()
+		requests := len(w.gitea.Requests())
+		end = w.start()
+		w.look()
+		pass(24 * time.Hour)
+		end()
+		if writes := w.server.Writes(); len(writes) > 0 || len(w.gitea.Requests()) > requests || len(w.chat) != 2 {
+			t.Errorf("what was reported cost %q, %d requests and %q", writes, len(w.gitea.Requests())-requests, w.chat[2:])
+		}
+		if log := w.log.String(); strings.Contains(log, "s3cret") || strings.Contains(log, token) || strings.Contains(log, "level=WARN") {
+			t.Errorf("the log has\n%s", log)
+		}
+	})
+}
+
+// A host is down while a run ends, of which the log tells. The chat hears of it once, however often the run is looked at meanwhile; and
+// the commit does after the next start, which tells the chat again under the same name.
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.down = true
+		name := w.create(1, digits("a"))
+		end := w.start()
+		w.end(name, 7)
+		w.look()
+		w.look()
+		w.look()
+		if annotations := w.server.Get(runs + name)["metadata"].(kubetest.Object)["annotations"].(kubetest.Object); len(w.chat) != 1 ||
+			annotations["tekton-sentry.dev/told"] != name || annotations["tekton-sentry.dev/reported"] != name+" due" {
+			t.Errorf("the chat was told %q and the run is marked %v", w.chat, annotations)
+		}
+		end()
+		w.expect(digits("a"))
+		w.down = false
+		end = w.start()
+		end()
+		w.expect(digits("a"), "failure")
+		if len(w.chat) > 2 || w.chat[0] != w.chat[len(w.chat)-1] {
+			t.Errorf("the chat was told %q, want the same once more at most", w.chat)
+		}
+	})
+}
+
+// Whoever may create PipelineRuns in the namespace can tell a commit nothing: neither by a copy of a run of Sentry's, nor by one that
+// says of itself that it deploys something else.
+func TestForged(t *testing.T) {
+	for name, forge := range map[string]func(o kubetest.Object, annotations kubetest.Object){
+		"a copy": func(o, annotations kubetest.Object) {
+			o["metadata"].(kubetest.Object)["name"] = "copy"
+			annotations["tekton-sentry.dev/reported"] = "copy due"
+		},
+		"other members": func(_, annotations kubetest.Object) {
+			annotations["tekton-sentry.dev/members"] = strings.ReplaceAll(annotations["tekton-sentry.dev/members"].(string), string(digits("b")), string(digits("a")))
+		},
+		"no signature": func(_, annotations kubetest.Object) { delete(annotations, "tekton-sentry.dev/signature") },
+		"another trigger": func(_, annotations kubetest.Object) {
+			annotations["tekton-sentry.dev/trigger"] = strings.ReplaceAll(annotations["tekton-sentry.dev/trigger"].(string), string(digits("b")), string(digits("a")))
+		},
+		"no mark":            func(_, annotations kubetest.Object) { delete(annotations, "tekton-sentry.dev/reported") },
+		"the mark of others": func(_, annotations kubetest.Object) { annotations["tekton-sentry.dev/reported"] = "other due" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.gitea.Push("o/web", "main", string(digits("a")))
+				run := w.create(1, digits("b"))
+				w.change(run, func(o kubetest.Object) {
+					forge(o, o["metadata"].(kubetest.Object)["annotations"].(kubetest.Object))
+				})
+				if name == "a copy" {
+					w.server.Put(runs+run, nil)
+					run = "copy"
+				}
+				end := w.start()
+				w.end(run, 1)
+				w.look()
+				end()
+				w.expect(digits("a"))
+				w.expect(digits("b"))
+				if len(w.chat) > 0 {
+					t.Errorf("the chat was told %q", w.chat)
+				}
+			})
+		})
+	}
+}
+
+func TestConfigured(t *testing.T) {
+	w := &config.Config{Repositories: []config.Repository{{}}}
+	if reporting.Configured(w) {
+		t.Error("an empty configuration reports something")
+	}
+	w.Repositories[0].Report.Webhook.URL = secret.New("${U}", "https://hook.example")
+	if !reporting.Configured(w) {
+		t.Error("a webhook is nothing to report")
+	}
+}
