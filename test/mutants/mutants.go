@@ -352,7 +352,7 @@ var mutants = []mutant{
 		inTekton, "TestCancel",
 	},
 	{
-		"a run that is cancelled is rolled back", "pkg/engine/tekton/tekton.go",
+		"a run that is cancelled is rolled back", "pkg/engine/generated/generated.go",
 		"return pipelinerun.RollsBack(pr) && ", "return false && ",
 		inTekton, "TestCancelOfARunThatRollsBack",
 	},

@@ -43,6 +43,14 @@ func Same(mine, theirs *v1.PipelineRun) bool {
 	return errMine == nil && errTheirs == nil && a.Equal(b) && mine.Annotations[signature] == theirs.Annotations[signature]
 }
 
+// CutsOff reports whether to cancel a PipelineRun would have what is stopped rolled back, unless its finally tasks are left out: it
+// has rollbacks, and no finally task has begun.
+func CutsOff(pr *v1.PipelineRun) bool {
+	return pipelinerun.RollsBack(pr) && !slices.ContainsFunc(pr.Status.ChildReferences, func(c v1.ChildStatusReference) bool {
+		return slices.ContainsFunc(pr.Spec.PipelineSpec.Finally, func(t v1.PipelineTask) bool { return t.Name == c.PipelineTaskName })
+	})
+}
+
 // Result returns how a PipelineRun with the annotations ended, without the tasks that are no deployments. Members that cannot be read are left out:
 // people can edit annotations.
 func Result(out engine.Outcome, run plan.Existing, annotations map[string]string) result.Result {

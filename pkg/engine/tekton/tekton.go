@@ -191,19 +191,12 @@ func cancellation(pr *v1.PipelineRun, superseded string) string {
 		patch.Metadata.Annotations = map[string]string{pipelinerun.AnnotationSuperseded: superseded}
 	}
 	patch.Spec.Status = v1.PipelineRunSpecStatusCancelledRunFinally
-	if cutsOff(pr) {
+	if generated.CutsOff(pr) {
 		// The last task may end in between, and a rollback begin: that is another version.
 		patch.Spec.Status, patch.Metadata.ResourceVersion = v1.PipelineRunSpecStatusCancelled, pr.ResourceVersion
 	}
 	text, _ := json.Marshal(patch) // texts can always be encoded
 	return string(text)
-}
-
-// cutsOff reports whether to cancel the run would have what is stopped rolled back.
-func cutsOff(pr *v1.PipelineRun) bool {
-	return pipelinerun.RollsBack(pr) && !slices.ContainsFunc(pr.Status.ChildReferences, func(c v1.ChildStatusReference) bool {
-		return slices.ContainsFunc(pr.Spec.PipelineSpec.Finally, func(t v1.PipelineTask) bool { return t.Name == c.PipelineTaskName })
-	})
 }
 
 // patch changes a PipelineRun by a JSON merge patch. One that is gone is no error.

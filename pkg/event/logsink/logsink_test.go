@@ -53,7 +53,7 @@ func TestCreatedOfManyRefs(t *testing.T) {
 func TestPaused(t *testing.T) {
 	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for want, p := range map[string]state.Pause{
-		`unit=shop since=2026-03-01T12:00:00.000Z`:                          state.NewPause("", "", since),
+		`unit=shop since=2026-03-01T12:00:00.000Z`:                           state.NewPause("", "", since),
 		`unit=shop since=2026-03-01T12:00:00.000Z by=ada why="it is Friday"`: state.NewPause("ada", "it is Friday", since),
 	} {
 		var out bytes.Buffer
