@@ -100,6 +100,7 @@ var mustNotLink = map[string][]string{
 	"pkg/githost/githosttest":          append([]string{kubernetes, tekton, githost + "/poller", "github.com/vektah/gqlparser"}, hosts...),
 	"pkg/state/statetest":              {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/pipelinerun/internal/pod":     {module + "pkg/plan", module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
+	"pkg/pipelinerun/internal/order":   {module + "pkg/plan", module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
 	"pkg/githost/conformance":          append([]string{kubernetes, tekton, "github.com/vektah/gqlparser"}, hosts...),
 	"pkg/githost/conformance/statuses": append([]string{kubernetes, tekton, "github.com/vektah/gqlparser"}, hosts...),
 	"pkg/githost/conformance/testhost": append([]string{kubernetes, tekton, githost + "/conformance/hours", githost + "/conformance/truth", "github.com/vektah/gqlparser"}, hosts...),

@@ -1,7 +1,21 @@
 // Package tekton holds the Tekton Tasks that Sentry's PipelineRuns are made of, as YAML that people read.
 package tekton
 
-import _ "embed" // for the files
+import (
+	_ "embed" // for the files
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// Task returns the spec of a Task of these.
+func Task(text []byte) (*v1.TaskSpec, error) {
+	var task v1.Task
+	if err := yaml.UnmarshalStrict(text, &task); err != nil {
+		return nil, err
+	}
+	return &task.Spec, nil
+}
 
 // Deploy is deploy.yaml: the Task that one deployment is.
 //

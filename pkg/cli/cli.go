@@ -53,7 +53,11 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	args, err := usage.Modernize(args)
 	if err == nil {
 		root.SetArgs(args)
-		err = root.ExecuteContext(ctx)
+		var cmd *cobra.Command
+		cmd, err = root.ExecuteContextC(ctx)
+		if f := cmd.Flags().Lookup("local"); errors.Is(err, kube.ErrNone) && f != nil && !f.Hidden {
+			err = fmt.Errorf("%w, or use --local for this machine", err)
+		}
 	}
 	if err == nil {
 		return exitDone

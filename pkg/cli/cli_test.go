@@ -157,6 +157,21 @@ func TestReference(t *testing.T) {
 	checkGenerated(t, "../../docs/cli.md", page.Bytes())
 }
 
+// TestReadme holds the table of the commands to those that there are.
+func TestReadme(t *testing.T) {
+	page, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## Commands\n")
+	section, _, _ = strings.Cut(section, "\n\nEach has")
+	for _, c := range newRoot(Streams{}).Commands() {
+		if !c.Hidden && c.Name() != "help" && !strings.Contains(section, "`"+c.Name()+"`") {
+			t.Errorf("the table of README.md lacks %s", c.Name())
+		}
+	}
+}
+
 // all returns a command and those below it, but for what generates completions for each shell.
 func all(c *cobra.Command) []*cobra.Command {
 	commands := []*cobra.Command{c}

@@ -47,7 +47,11 @@ A name may also be a unit's, as status and the logs have it: rag-service.dev-x i
 A repository of a group that is named by itself is deployed alone, in the group's turn. While
 the unit's earlier run is active, on_busy decides: queue refuses, cancel cancels it first and
 waits for its end, parallel starts at once. A group that is too large for one PipelineRun is
-refused: name some of its members.
+refused: name some of its members. REPOSITORY@BRANCH is any branch, also of a member.
+
+With --sha nobody asks the host whether it has the commit, nor whether it is on the branch. A run
+of one that it lacks fails where the commit is fetched (deploy.checkout), and else in whatever the
+commands do with SENTRY_SHA.
 
 With --follow it prints what the tasks do until the run ends, and exits with 1 when it failed.
 With --local the commands run on this machine, with its git and sh: to debug them.`,
@@ -124,7 +128,7 @@ func checkSHA(sha string, names []string) error {
 		return usage.Errorf("--sha is a commit of one repository: name that one")
 	}
 	if _, err := repo.ParseSHA(sha); err != nil {
-		return usage.Errorf("--sha %.80q: %w; want all of its 40 or 64 digits", sha, err)
+		return usage.Errorf("--sha: %w", err)
 	}
 	return nil
 }

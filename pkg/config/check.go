@@ -19,7 +19,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		g.Pod = g.Pod.Over(c.Global.Pod)
 		c.Groups[name] = g
 	}
-	names, members := map[string]int{}, map[string]int{}
+	names, members, back := map[string]int{}, map[string]int{}, map[string]bool{}
 	for i := range c.Repositories {
 		r, at := &c.Repositories[i], fmt.Sprintf("repositories[%d]", i)
 		if first, twice := names[r.Name]; twice && r.Name != "" {
@@ -29,6 +29,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		}
 		if r.Group != "" {
 			members[r.Group]++
+			back[r.Group] = back[r.Group] || len(r.Deploy.Rollback) > 0
 			checkMember(d, c, r, at)
 		}
 		t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
@@ -55,7 +56,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		r.Deploy.Pod = r.Deploy.Pod.Over(pod)
 	}
 	for name, g := range c.Groups {
-		checkGroup(d, schema.JoinKey("groups", name), g, members[name])
+		checkGroup(d, schema.JoinKey("groups", name), g, members[name], back[name])
 	}
 }
 
@@ -97,7 +98,7 @@ func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {
 	}
 }
 
-func checkGroup(d *schema.Decoder, path string, g Group, members int) {
+func checkGroup(d *schema.Decoder, path string, g Group, members int, back bool) {
 	if members > maxMembers {
 		d.Fail(path, "has %d members; want at most %d, as a PipelineRun holds no more: split the group", members, maxMembers)
 	}
@@ -106,6 +107,9 @@ func checkGroup(d *schema.Decoder, path string, g Group, members int) {
 	}
 	if g.Strategy == Sequential && g.MaxParallel > 0 {
 		d.Warn(path+".max_parallel", "means nothing in a sequential group; want it left out, or execution_strategy: parallel")
+	}
+	if d.Given(path+".rollback") && members > 0 && !back {
+		d.Warn(path+".rollback", "means nothing, as no member has deploy.rollback_commands; want these, or it left out")
 	}
 }
 

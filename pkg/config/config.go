@@ -56,6 +56,7 @@ type Group struct {
 	GlobalTimeout   time.Duration // of the whole run; 0 = none
 	OnBusy          OnBusy
 	Deploy          Scope
+	Rollback        Rollback
 	Pod             Pod // with what Global says beside it
 }
 
@@ -89,6 +90,7 @@ type Deploy struct {
 	Project        string // DNS label
 	Commands       []string
 	Task, Pipeline *Reference // in place of Commands: one of the three is set
+	Rollback       []string   // commands that run when the deployment failed; never with Pipeline
 	Depth          int        // commits of its history that are cloned; 0 = all, with tags
 	Submodules     bool       // are cloned, too
 	LFS            bool       // files in Git LFS are fetched
@@ -169,6 +171,16 @@ const (
 	Changed Scope = "changed"
 )
 
+// Rollback says whose rollback commands run when a deployment of a run failed.
+type Rollback string
+
+// Those of each deployment that failed, those of all that began, or of none.
+const (
+	RollbackMember Rollback = "member"
+	RollbackGroup  Rollback = "group"
+	RollbackNone   Rollback = "none"
+)
+
 // OnFirstSeen says what happens when a repository is seen for the first time.
 type OnFirstSeen string
 
@@ -180,7 +192,7 @@ const (
 
 // Alone is the group that a repository without one has: no bound, no order, the defaults.
 func Alone() Group {
-	return Group{Strategy: Parallel, OnBusy: Queue, Deploy: All}
+	return Group{Strategy: Parallel, OnBusy: Queue, Deploy: All, Rollback: RollbackMember}
 }
 
 // Lookup returns the repository of that name.

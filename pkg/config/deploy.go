@@ -51,8 +51,18 @@ func checkWhatRuns(d *schema.Decoder, path string, r *Repository) {
 	if p.Pipeline != nil && r.Group != "" {
 		d.Fail(path+".pipeline", "cannot be a part of a group's run; want task, or this repository without a group")
 	}
-	if p.URL == "" && ref.Names("qa_sha") {
+	switch {
+	case p.URL != "" || d.Failed(path+".qa_repo_url"):
+	case ref.Names("qa_sha"):
 		d.Fail(path+".qa_repo_url", "is missing, and {{qa_sha}} is the commit of that repository; want %s", rule.WantRepo)
+	case d.Given(path + ".rollback_commands"):
+		d.Fail(path+".qa_repo_url", "is missing, and rollback_commands run in that repository; want %s", rule.WantRepo)
+	}
+	if d.Given(path + ".rollback_commands") {
+		if p.Pipeline != nil {
+			d.Fail(path+".rollback_commands", "stands beside pipeline, which is all of its run; want finally tasks in that Pipeline, or commands")
+		}
+		return
 	}
 	for _, key := range onlyCommands {
 		if d.Given(path + "." + key) {

@@ -69,6 +69,7 @@ func groupFields(g *Group) []schema.Field {
 		schema.Seconds("global_timeout", &g.GlobalTimeout, 0).Or("0"),
 		schema.Enum("on_busy", &g.OnBusy, Queue, CancelOld, StartAtOnce),
 		schema.Enum("deploy", &g.Deploy, All, Changed),
+		schema.Enum("rollback", &g.Rollback, RollbackMember, RollbackGroup, RollbackNone),
 		section.PodField(&g.Pod),
 	}
 }
@@ -91,6 +92,8 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Text("project_name", &r.Deploy.Project, wantLabel, rule.IsLabel),
 			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }},
+			schema.Field{Key: "rollback_commands", Kind: "list", Want: wantCommands,
+				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Rollback = commands(d, path, n) }},
 			section.ReferenceField("task", &r.Deploy.Task),
 			section.ReferenceField("pipeline", &r.Deploy.Pipeline),
 			schema.Text("shell", &r.Deploy.Shell, wantShell, rule.IsShell),

@@ -91,10 +91,11 @@ var shapes = map[string]schema.Shape{
 		"items": schema.Item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
 }
 
-// oneRuns says of a `deploy` section that one thing runs, and that commands need a QA repository.
+// oneRuns says of a `deploy` section that one thing runs, and that commands need a QA repository and no Pipeline beside them.
 func oneRuns(deploy schema.Shape) schema.Shape {
 	deploy["oneOf"] = []schema.Shape{schema.Given("commands"), schema.Given("task"), schema.Given("pipeline")}
-	deploy["if"], deploy["then"] = schema.Given("commands"), schema.Given("qa_repo_url")
+	deploy["if"], deploy["then"] = schema.Shape{"anyOf": []schema.Shape{schema.Given("commands"), schema.Given("rollback_commands")}}, schema.Given("qa_repo_url")
+	deploy["not"] = schema.Shape{"allOf": []schema.Shape{schema.Given("pipeline"), schema.Given("rollback_commands")}}
 	return deploy
 }
 

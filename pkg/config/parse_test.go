@@ -90,7 +90,7 @@ func TestReferenceExample(t *testing.T) {
 	want := &Config{
 		PollingInterval: time.Minute,
 		Groups: map[string]Group{"ai-blueprints": {Name: "ai-blueprints", Strategy: Parallel, MaxParallel: 3,
-			ContinueOnError: true, GlobalTimeout: 15 * time.Minute, OnBusy: Queue, Deploy: All}},
+			ContinueOnError: true, GlobalTimeout: 15 * time.Minute, OnBusy: Queue, Deploy: All, Rollback: RollbackMember}},
 		Repositories: []Repository{{
 			Name: "rag-service", Group: "ai-blueprints",
 			Monitor: Monitor{
@@ -102,6 +102,7 @@ func TestReferenceExample(t *testing.T) {
 					Username: secret.New("${GITLAB_USERNAME}", "bob-s3cr3t"), Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t")}},
 				Branch: "main", Project: "rag", Depth: 1,
 				Commands: []string{"cd .tekton/rag", "kubectl apply -f . --namespace=tekton-pipelines", "./scripts/verify-deployment.sh"},
+				Rollback: []string{"./scripts/roll-back.sh"},
 				Image:    "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer",
 				Env: Env{"REGION": "eu-west-1", "TIER": "staging"}},
 		}},
@@ -222,7 +223,7 @@ func TestLookupEnvIsTheEnvironment(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	data := `groups:
   empty: {}
-  row: {execution_strategy: sequential, max_parallel: 2, global_timeout: 100}
+  row: {execution_strategy: sequential, max_parallel: 2, global_timeout: 100, rollback: group}
 repositories:
   - name: rag
     group: row
@@ -249,6 +250,7 @@ repositories:
 	want := []string{
 		":2: groups.empty: no repository is in this group; want a repository with group: empty, or no such group",
 		":3: groups.row.max_parallel: means nothing in a sequential group; want it left out, or execution_strategy: parallel",
+		":3: groups.row.rollback: means nothing, as no member has deploy.rollback_commands; want these, or it left out",
 		":7: repositories[0].monitor.auth.token: the token, or a part of it, stands in this file; want ${NAME} and the token in the environment",
 		":7: repositories[0].monitor.repo_url: the token travels unencrypted over http; want https",
 		":8: repositories[0].deploy.timeout: is 300 seconds, and the group row ends after its global_timeout of 100; want it smaller",

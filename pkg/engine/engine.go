@@ -42,10 +42,15 @@ type Task struct {
 	End     time.Time
 	Message string   // why it ended so; while it is Running, what keeps its pod from starting, "" when nothing does
 	After   []string // tasks for whose end it waits
-	Command string   // that failed, where one did: its number, and its text
-	Exit    int      // its exit code
-	Output  []string // the last lines of what the step printed that failed
+	// RollbackOf is the task whose deployment it rolls back; "" for a task that is no rollback.
+	RollbackOf string
+	Command    string   // that failed, where one did: its number, and its text
+	Exit       int      // its exit code
+	Output     []string // the last lines of what the step printed that failed
 }
+
+// Idle reports whether the task is a rollback that nothing calls for, or not yet.
+func (t Task) Idle() bool { return t.RollbackOf != "" && (t.Result == "" || t.Result == Skipped) }
 
 // Result is a task's end.
 type Result string

@@ -26,7 +26,8 @@ type Input struct {
 	Snapshot state.Snapshot
 	Runs     []engine.Run    // that the engine has, oldest first
 	Past     []result.Result // how runs ended, newest first
-	Here     bool            // the runs are on this machine, where none are listed
+	// Begun are the runs of this machine that have not ended: whether they go on, or were cut off, is not known.
+	Begun []plan.Existing
 	// Key is behind the names and signatures of runs. Without it, nil, runs are taken at their word: who asks need not
 	// be trusted with it.
 	Key *naming.Key
@@ -65,6 +66,7 @@ const (
 	TimedOut       Kind = "timed out"
 	Superseded     Kind = "superseded"
 	Skipped        Kind = "skipped"
+	RolledBack     Kind = "rolled back"
 	LastGood       Kind = "last good"       // the commit whose deployment succeeded last, where that is an earlier one
 	DeployedAlong  Kind = "deployed along"  // by a later run of its group, unchanged
 	NotAlong       Kind = "not along"       // a later run of its group was without it

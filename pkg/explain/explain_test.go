@@ -141,9 +141,20 @@ func TestSituations(t *testing.T) {
 			in.ends(result.Failed, "of api")
 			in.Past[0].Members = []result.Member{{Ref: result.Ref{Ref: solo, SHA: sha("a")}, Verdict: result.Skipped, Why: "api failed before it"}}
 		}, []Kind{ActedUpon, Skipped, NextLook}, []string{"was skipped 42s after the run began: api failed before it."}},
+		{"rolled back", solo, func(in *Input) {
+			in.ends(result.Failed, "of api")
+			in.Past[0].Members = []result.Member{{Ref: result.Ref{Ref: solo, SHA: sha("a")}, Verdict: result.RolledBack, Why: "another deployment failed; rolled back"}}
+		}, []Kind{ActedUpon, RolledBack, NextLook}, []string{"was rolled back 42s after the run began: another deployment failed; rolled back.", "sentry rerun"}},
 		{"deleted, and in the history", solo, func(in *Input) { in.ends(result.Succeeded, ""); in.Runs = nil }, []Kind{ActedUpon, Succeeded, NextLook}, []string{"by the run solo-2"}},
-		{"deleted, and nothing is left", solo, func(in *Input) { in.Runs = nil }, []Kind{RunGone, NextLook}, []string{"a run that was deleted since"}},
-		{"on this machine, and has not ended", solo, func(in *Input) { in.Runs, in.Here = nil, true }, []Kind{RunGone, NextLook}, []string{"works still, or was cut off when Sentry ended"}},
+		{"deleted, and nothing is left", solo, func(in *Input) { in.Runs = nil }, []Kind{RunGone, NextLook}, []string{"by a run that is not there any more, and of which the history has nothing."}},
+		{"on this machine, and has not ended", solo, func(in *Input) { in.Begun, in.Runs = []plan.Existing{in.Runs[0].Existing}, nil }, []Kind{RunGone, NextLook},
+			[]string{"by the run solo-2, which has not ended: it works still, or was cut off when Sentry ended"}},
+		{"on this machine, and another has not ended", solo, func(in *Input) {
+			in.Begun, in.Runs = []plan.Existing{run("solo-3", "solo.main", plan.Change{Ref: solo, N: 3, New: sha("a")}).Existing}, nil
+		}, []Kind{RunGone, NextLook}, []string{"by a run that is not there any more"}},
+		{"on this machine, and how it ended is known alone", solo, func(in *Input) { in.Runs[0].Reason = "" }, []Kind{ActedUpon, Succeeded, NextLook}, []string{"The run succeeded."}},
+		{"on this machine, and that it did not succeed is known alone", solo, func(in *Input) { in.Runs[0].Succeeded, in.Runs[0].Reason = false, "" }, []Kind{ActedUpon, Failed, NextLook},
+			[]string{"The run did not succeed, and why is not known any more."}},
 		{"deleted, or recorded", solo, func(in *Input) {
 			in.Runs = nil
 			in.edit(func(r *state.Repository) { r.Floor = 2 })
@@ -327,7 +338,7 @@ func TestNamed(t *testing.T) {
 		"solo@other/x":  "[solo@other/x] <nil>",
 		"shop":          "[web@main api@main] <nil>",
 		"web":           "[web@main] <nil>",
-		"web.main":      `[] no repository, group or unit is named "web.main" (did you mean "shop", or "web" with --branch "main"?)`,
+		"web.main":      `[] no repository, group or unit is named "web.main" (did you mean "shop", or "web@main"?)`,
 		"slo":           `[] no repository, group or unit is named "slo" (did you mean "solo"?)`,
 		"slo@main":      `[] no repository, group or unit is named "slo" (did you mean "solo"?)`,
 		"shop@main":     `[] "shop" is a group: name one of its repositories before the @`,

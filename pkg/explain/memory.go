@@ -91,16 +91,28 @@ func (x *subject) remembered(entry state.Repository, b state.Branch) {
 	case b.N == 0:
 		s.Kind = Recorded
 		x.say(s, "%s was recorded at %s when %s was seen for the first time, %s. Nothing ran for that (on_first_seen: %s).", x.ref, b.SHA.Short(), x.r.Name, x.ago(b.Time), config.Record)
-	case b.N > entry.Floor && x.Here:
-		s.Kind = RunGone
-		x.say(s, "%s, by a run of whose end nothing is known: it works still, or was cut off when Sentry ended, and is deployed again by the next start then.", at)
+	case x.begun(b) != "":
+		s.Kind, s.Run = RunGone, x.begun(b)
+		x.say(s, "%s, by the run %s, which has not ended: it works still, or was cut off when Sentry ended, and is deployed again by the next start then.", at, s.Run)
 	case b.N > entry.Floor:
 		s.Kind = RunGone
-		x.say(s, "%s, by a run that was deleted since and that the history does not have any more.", at)
+		x.say(s, "%s, by a run that is not there any more, and of which the history has nothing.", at)
 	default:
 		s.Kind = RunOrRecord
 		x.say(s, "%s: it was recorded when %s was seen, or by a run of which nothing is left.", at, x.r.Name)
 	}
+}
+
+// begun returns the run of this machine that acted upon b and has not ended, or "".
+func (x *subject) begun(b state.Branch) string {
+	for _, r := range x.Begun {
+		for _, c := range r.Trigger.Refs {
+			if c.Ref == x.ref && c.New == b.SHA && c.N == b.N {
+				return r.Name
+			}
+		}
+	}
+	return ""
 }
 
 // ago says when something was, and how long ago that is.

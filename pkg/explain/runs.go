@@ -58,8 +58,12 @@ func (x *subject) runs() {
 		x.say(Statement{Kind: Active, Run: run.name, Since: run.live.Created}, "The run is active since %s.", x.ago(run.live.Created))
 	case run.ended != nil:
 		x.ended(run.ended)
+	case run.live != nil && run.live.Succeeded && run.live.Reason == "": // on this machine
+		x.say(Statement{Kind: Succeeded, Run: run.name}, "The run succeeded.")
+	case run.live != nil && run.live.Reason == "":
+		x.say(Statement{Kind: Failed, Run: run.name}, "The run did not succeed, and why is not known any more.")
 	case run.live != nil:
-		x.say(Statement{Kind: Kind(verdictOf(*run.live)), Run: run.name}, "The run %s (%s).", verdictOf(*run.live), orNone(run.live.Reason))
+		x.say(Statement{Kind: Kind(verdictOf(*run.live)), Run: run.name}, "The run %s (%s).", verdictOf(*run.live), run.live.Reason)
 	}
 	if b.Succeeded != "" && b.Succeeded != b.SHA {
 		x.say(Statement{Kind: LastGood, SHA: b.Succeeded}, "The last commit of it whose deployment succeeded is %s.", b.Succeeded.Short())
@@ -85,7 +89,8 @@ func (x *subject) ended(p *result.Result) {
 	if verdict != p.Verdict && p.Verdict != "" {
 		words += fmt.Sprintf(" The run as a whole %s.", said(p.Verdict))
 	}
-	if verdict == result.Failed || verdict == result.TimedOut || verdict == result.Cancelled || verdict == result.Skipped {
+	switch verdict {
+	case result.Failed, result.TimedOut, result.Cancelled, result.Skipped, result.RolledBack:
 		words += fmt.Sprintf(" It is not tried again by itself; the next commit runs, and 'sentry rerun %s' deploys this one again.", x.unit.Label)
 	}
 	x.say(Statement{Kind: Kind(verdict), Run: p.Name}, "%s", words)
@@ -94,7 +99,7 @@ func (x *subject) ended(p *result.Result) {
 // said is a verdict as the end of a sentence has it.
 func said(v result.Verdict) string {
 	switch v {
-	case result.Cancelled, result.Superseded, result.Skipped:
+	case result.Cancelled, result.Superseded, result.Skipped, result.RolledBack:
 		return "was " + string(v)
 	}
 	return string(v)
@@ -196,13 +201,6 @@ func verdictOf(r engine.Run) result.Verdict {
 		return result.Succeeded
 	}
 	return result.OfReason(r.Reason)
-}
-
-func orNone(reason string) string {
-	if reason == "" {
-		return "no reason is known"
-	}
-	return reason
 }
 
 // refsOf returns the branches that triggered a planned run.

@@ -43,6 +43,9 @@ type Cluster struct {
 	Tekton    rest.Interface // tekton.dev/v1
 }
 
+// ErrNone is returned by Connect where nothing says which cluster is meant. Who has another place than a cluster may say so.
+var ErrNone = errors.New("no cluster is configured")
+
 // Connect reads the kubeconfig, or the pod's service account, and makes the clients. It sends no
 // request: a server that is down shows at the first call.
 func Connect(o Options) (*Cluster, error) {
@@ -55,9 +58,9 @@ func Connect(o Options) (*Cluster, error) {
 	if err != nil {
 		switch files := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); {
 		case clientcmd.IsEmptyConfig(err) && files != "":
-			return nil, fmt.Errorf("no cluster is configured in %s, which KUBECONFIG names: is the file there? Or give --kubeconfig, or use --local to run on this machine", files)
+			return nil, fmt.Errorf("%w in %s, which KUBECONFIG names: is the file there? Or give --kubeconfig", ErrNone, files)
 		case clientcmd.IsEmptyConfig(err):
-			return nil, fmt.Errorf("no cluster is configured: set KUBECONFIG, give --kubeconfig, or use --local to run on this machine")
+			return nil, fmt.Errorf("%w: set KUBECONFIG, or give --kubeconfig", ErrNone)
 		}
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}

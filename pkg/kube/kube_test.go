@@ -107,7 +107,7 @@ func TestConnectRefuses(t *testing.T) {
 		options   kube.Options
 		want      string
 	}{
-		{"nothing", "", kube.Options{}, "no cluster is configured: set KUBECONFIG, give --kubeconfig, or use --local"},
+		{"nothing", "", kube.Options{}, "no cluster is configured: set KUBECONFIG, or give --kubeconfig"},
 		{"a variable that leads nowhere", "/nowhere/config", kube.Options{}, "no cluster is configured in /nowhere/config, which KUBECONFIG names"},
 		{"a file that is not there", "", kube.Options{Kubeconfig: "/nowhere/config"}, "/nowhere/config: no such file"},
 		{"no such context", "", kube.Options{Kubeconfig: good, Context: "three"}, `"three" does not exist`},

@@ -3,6 +3,9 @@ package oneline
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 )
 
 // JSON returns v as JSON on one line. Unlike json.Marshal it writes <, > and & as they are, of which a branch's name may be
@@ -15,4 +18,18 @@ func JSON(v any) (string, error) {
 		return "", err
 	}
 	return string(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), nil
+}
+
+// WrongJSON returns what encoding/json says of a text in words that name no type of a program.
+func WrongJSON(err error) error {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err
+	}
+	kind, _, _ := strings.Cut(wrong.Value, " ") // a number stands behind its kind
+	where := "it"
+	if wrong.Field != "" {
+		where = wrong.Field
+	}
+	return fmt.Errorf("%s is a JSON %s, which does not belong there", where, kind)
 }

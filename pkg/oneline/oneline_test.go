@@ -1,6 +1,7 @@
 package oneline
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -19,6 +20,27 @@ func TestOf(t *testing.T) {
 		if got := Of(tt.in, 300); got != tt.want || len(got) > 300 || !utf8.ValidString(got) {
 			t.Errorf("Of(%q) = %q, %d bytes, valid %t, want %q", tt.in, got, len(got), utf8.ValidString(got), tt.want)
 		}
+	}
+}
+
+func TestWrongJSON(t *testing.T) {
+	var into struct {
+		A struct {
+			N int `json:"n"`
+		} `json:"a"`
+	}
+	for text, want := range map[string]string{
+		"[]":              "it is a JSON array, which does not belong there",
+		`{"a":{"n":"x"}}`: "a.n is a JSON string, which does not belong there",
+		`{"a":{"n":1.5}}`: "a.n is a JSON number, which does not belong there",
+		`{"a":`:           "unexpected end of JSON input",
+	} {
+		if err := WrongJSON(json.Unmarshal([]byte(text), &into)); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	if WrongJSON(nil) != nil {
+		t.Error("nothing is wrong")
 	}
 }
 

@@ -64,6 +64,11 @@ func (p privateServers) member(qa, app repo.SHA, commands ...string) plan.Member
 // allSteps runs the steps of a member one after the other, each with the variables that its pod would have, until one fails.
 func (p privateServers) allSteps(t *testing.T, sh []string, m plan.Member, dir string) (results map[string]result) {
 	t.Helper()
+	return p.stepsOf(t, sh, p.generate(t, m).Tasks[0], dir)
+}
+
+func (p privateServers) generate(t *testing.T, m plan.Member) *v1.PipelineSpec {
+	t.Helper()
 	pr, err := Generate(testConfig(), testRun(config.Alone(), m))
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +76,14 @@ func (p privateServers) allSteps(t *testing.T, sh []string, m plan.Member, dir s
 	if err := Validate(t.Context(), pr); err != nil {
 		t.Fatal(err)
 	}
+	return pr.Spec.PipelineSpec
+}
+
+// stepsOf does the same with those of a task.
+func (p privateServers) stepsOf(t *testing.T, sh []string, task v1.PipelineTask, dir string) (results map[string]result) {
+	t.Helper()
 	results = map[string]result{}
-	for _, step := range pr.Spec.PipelineSpec.Tasks[0].TaskSpec.Steps {
+	for _, step := range task.TaskSpec.Steps {
 		got := run(t, process(t, sh, step, dir, append(p.env(step, dir), "GIT_CONFIG_NOSYSTEM=1")...))
 		results[step.Name] = got
 		if strings.Contains(got.stdout+got.stderr, "s3cret") {

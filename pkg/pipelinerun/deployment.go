@@ -37,11 +37,21 @@ const (
 	placeSubmodules = "# {{submodules}}\n"
 )
 
-// deployment fills the Task's spec in for one member.
-func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSpec, reach network) (*v1.TaskSpec, error) {
-	d, g := m.Repository.Deploy, cfg.Global
+// job is what a task does for a member: it clones the QA repository, and the application where that is asked for, and runs
+// commands.
+type job struct {
+	step     string // which runs the commands
+	commands []string
+	app      repo.SHA // the commit of the application; "" = there is none to clone
+}
+
+// deployment returns the spec of a task that does the job for a member.
+func (b builder) deployment(m plan.Member, j job) (*v1.TaskSpec, error) {
+	d, g := m.Repository.Deploy, b.cfg.Global
+	spec := b.deploy.DeepCopy()
 	spec.Description = "" // the PipelineRun has one
-	if d.Checkout {
+	cloned := sources(m, j.app)
+	if len(cloned) > 1 {
 		checkout := *spec.Steps[0].DeepCopy()
 		checkout.Name = CheckoutStep
 		spec.Steps = slices.Insert(spec.Steps, 1, checkout)
@@ -52,18 +62,17 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 		step.Env[0].Value, step.Env[1].Value = g.TmpDir, home
 		step.VolumeMounts[0].MountPath, step.VolumeMounts[1].MountPath = g.TmpDir, home
 	}
-	cloned := sources(m)
 	for i, s := range cloned {
-		if err := s.fill(&spec.Steps[i], g.CredentialsSecret, reach); err != nil {
+		if err := s.fill(&spec.Steps[i], g.CredentialsSecret, b.reach); err != nil {
 			return nil, err
 		}
 	}
 	deploy := &spec.Steps[len(cloned)]
-	deploy.Image = d.Image
+	deploy.Name, deploy.Image = j.step, d.Image
 	if d.Shell != "" {
 		deploy.Script = "#!" + d.Shell + strings.TrimPrefix(deploy.Script, "#!/bin/sh")
 	}
-	if d.Checkout {
+	if len(cloned) > 1 {
 		deploy.Env = append(deploy.Env, corev1.EnvVar{Name: "SENTRY_APP_DIR", Value: g.TmpDir + "/" + appDir})
 	}
 	credentials := ""
@@ -75,8 +84,8 @@ func deployment(cfg *config.Config, run plan.Run, m plan.Member, spec *v1.TaskSp
 	}
 	giveObjects(spec, deploy, d)
 	return spec, errors.Join(
-		fill(deploy, placeFacts, reach.line()+shell.Facts("export ", variables(run, m))+environment(d.Env)+credentials),
-		fill(deploy, placeCommands, shell.Commands(d.Commands)),
+		fill(deploy, placeFacts, b.reach.line()+shell.Facts("export ", variables(b.run, m))+environment(d.Env)+credentials),
+		fill(deploy, placeCommands, shell.Commands(j.commands)),
 	)
 }
 
@@ -92,8 +101,8 @@ type source struct {
 	lfs, submodules string // lines that fetch these
 }
 
-// sources returns the QA repository of a member and, where that is asked for, the application.
-func sources(m plan.Member) []source {
+// sources returns the QA repository of a member and, where that is asked for and there is a commit, the application.
+func sources(m plan.Member, app repo.SHA) []source {
 	d := m.Repository.Deploy
 	qa := source{Source: d.Source, section: "deploy", key: "qa_repo_url", branch: d.Branch, sha: m.QASHA, env: envGit, more: history(d.Depth)}
 	if d.LFS {
@@ -102,10 +111,10 @@ func sources(m plan.Member) []source {
 	if d.Submodules {
 		qa.submodules = shell.WithoutComments(tekton.Submodules)
 	}
-	if !d.Checkout {
+	if !d.Checkout || app == "" {
 		return []source{qa}
 	}
-	return []source{qa, {Source: m.Repository.Monitor.Source, section: "monitor", key: "repo_url", branch: m.Branch, sha: m.SHA, env: envApp,
+	return []source{qa, {Source: m.Repository.Monitor.Source, section: "monitor", key: "repo_url", branch: m.Branch, sha: app, env: envApp,
 		more: [][2]string{{"dir", appDir}, {"only", " is for the QA repository alone"}}}}
 }
 

@@ -1,15 +1,18 @@
 package pipelinerun
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/order"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
@@ -140,18 +143,20 @@ func places(pr *v1.PipelineRun, run plan.Run, size int) (int, map[repo.Ref]bool,
 	return places, large, nil
 }
 
-// ownSizes returns how many bytes each member adds to the PipelineRun: its task, what the verdict says of it, what its
-// pod has of its own, and its change in the trigger.
+// ownSizes returns how many bytes each member adds to the PipelineRun: its task and its rollback, what the verdict says of it,
+// what its pod has of its own, and its change in the trigger.
 func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 	tasks := make(map[string]int)
-	for _, t := range tasksOf(pr) {
+	verdict := slices.ContainsFunc(allTasks(pr), func(t v1.PipelineTask) bool { return t.Name == VerdictTask })
+	of := func(task string) string { return cmp.Or(RollbackOf(task), task) }
+	for _, t := range allTasks(pr) {
 		text, err := json.Marshal(t)
 		if err != nil {
 			return nil, fmt.Errorf("encode task %s: %w", t.Name, err)
 		}
-		tasks[t.Name] = len(text)
-		if len(pr.Spec.PipelineSpec.Finally) > 0 {
-			tasks[t.Name] += len(ending(t.Name))
+		tasks[of(t.Name)] += len(text)
+		if verdict && of(t.Name) == t.Name {
+			tasks[t.Name] += len(order.Ending(t.Name))
 		}
 	}
 	for _, w := range pr.Spec.Workspaces {
@@ -167,7 +172,7 @@ func ownSizes(pr *v1.PipelineRun, run plan.Run) (map[repo.Ref]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode what task %s has of its own: %w", own.PipelineTaskName, err)
 		}
-		tasks[own.PipelineTaskName] += len(text)
+		tasks[of(own.PipelineTaskName)] += len(text)
 	}
 	own := make(map[repo.Ref]int)
 	for i, m := range pinned.Of(run).List {

@@ -52,6 +52,7 @@ func groupRun(t *testing.T, options string, news map[string]int, commands map[st
 
 func TestFit(t *testing.T) {
 	const most, full = 20, -1
+	const back = `"true"], rollback_commands: ["true"`
 	small, large, huge := `"true"`, `"echo `+strings.Repeat("x", 40_000)+`"`, strings.TrimSuffix(strings.Repeat(`"x",`, 20_000), ",")
 	for name, tt := range map[string]struct {
 		options  string
@@ -76,6 +77,9 @@ func TestFit(t *testing.T) {
 		},
 		"in an order, with the verdict": {
 			"execution_strategy: sequential, continue_on_error: true", map[string]int{"a": 1500}, map[string]string{"a": small, "b": small}, full, []string{"a"}, 0, nil,
+		},
+		"with rollbacks, and the verdict": {
+			"execution_strategy: sequential, continue_on_error: true", map[string]int{"a": 1500}, map[string]string{"a": back, "b": small}, full, []string{"a"}, 0, nil,
 		},
 		"larger ones than etcd takes": {
 			"deploy: changed", map[string]int{"a": 30, "b": 1}, map[string]string{"a": large, "b": large}, 12, []string{"a", "b"}, 19, nil,

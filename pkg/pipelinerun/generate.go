@@ -8,29 +8,21 @@ package pipelinerun
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"sync"
-	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/selection"
-	"sigs.k8s.io/yaml"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/order"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
-	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 	"github.com/tekton-sentry/sentry/tekton"
 )
-
-// verdictTimeout is what the finally task may take: it prints some lines, so nearly all of it is for a
-// pod that waits for a node.
-const verdictTimeout = 5 * time.Minute
 
 // Generate returns the PipelineRun of a pinned run. It fails on what no PipelineRun can hold: text that
 // is not UTF-8 or holds NUL, and a token that is written out in the configuration; and on what the state could
@@ -88,27 +80,22 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		}
 		return pr, nil
 	}
-	reach := networkOf(cfg.Global)
+	b := builder{cfg, run, pr, deploy, networkOf(cfg.Global)}
+	spec := pr.Spec.PipelineSpec
 	for _, m := range run.Members {
-		task, own, err := member(cfg, pr, run, m, deploy, reach)
-		if err != nil {
-			return nil, fmt.Errorf("run %s: repository %q: %w", run.Name, m.Repository.Name, err)
+		if err := b.add(&spec.Tasks, m, b.member); err != nil {
+			return nil, err
 		}
-		pr.Spec.PipelineSpec.Tasks = append(pr.Spec.PipelineSpec.Tasks, task)
-		if reflect.DeepEqual(own.PodTemplate, pr.Spec.TaskRunTemplate.PodTemplate) {
-			own.PodTemplate = nil
-		}
-		if own.ServiceAccountName == cfg.Global.ServiceAccount {
-			own.ServiceAccountName = ""
-		}
-		if own.PodTemplate != nil || own.ServiceAccountName != "" || own.Metadata != nil {
-			pr.Spec.TaskRunSpecs = append(pr.Spec.TaskRunSpecs, own)
+		if len(m.Repository.Deploy.Rollback) > 0 && run.Group.Rollback != config.RollbackNone {
+			if err := b.add(&spec.Finally, m, b.rollback); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if cfg.Global.Chains && len(run.Members) == 1 { // of several, none is that of the run
-		pr.Spec.PipelineSpec.Params = declareSource(pr.Spec.PipelineSpec.Params, run.Members[0])
+		spec.Params = declareSource(spec.Params, run.Members[0], run.Members[0].SHA)
 	}
-	if err := arrange(pr, run.Group, cfg.Global.GitImage, shared); err != nil {
+	if err := order.Arrange(pr, run.Group, cfg.Global.GitImage, shared); err != nil {
 		return nil, err
 	}
 	return pr, nil
@@ -122,63 +109,99 @@ func sharedPod(cfg *config.Config, run plan.Run) (pod.Spec, error) {
 	return pod.Read(cfg.Global.Pod)
 }
 
-// member returns the task of a member, and what its pod has. It adds to the run what all share.
-func member(cfg *config.Config, pr *v1.PipelineRun, run plan.Run, m plan.Member, deploy *v1.TaskSpec, reach network) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+// builder makes the tasks of a run.
+type builder struct {
+	cfg    *config.Config
+	run    plan.Run
+	pr     *v1.PipelineRun
+	deploy *v1.TaskSpec
+	reach  network
+}
+
+// add makes a task of a member and appends it to the tasks, and to the run what the pod of that task has of its own.
+func (b builder) add(tasks *[]v1.PipelineTask, m plan.Member, make func(plan.Member) (v1.PipelineTask, v1.PipelineTaskRunSpec, error)) error {
+	task, own, err := make(m)
+	if err != nil {
+		return fmt.Errorf("run %s: repository %q: %w", b.run.Name, m.Repository.Name, err)
+	}
+	*tasks = append(*tasks, task)
+	if reflect.DeepEqual(own.PodTemplate, b.pr.Spec.TaskRunTemplate.PodTemplate) {
+		own.PodTemplate = nil
+	}
+	if own.ServiceAccountName == b.cfg.Global.ServiceAccount {
+		own.ServiceAccountName = ""
+	}
+	if own.PodTemplate != nil || own.ServiceAccountName != "" || own.Metadata != nil {
+		own.PipelineTaskName = task.Name
+		b.pr.Spec.TaskRunSpecs = append(b.pr.Spec.TaskRunSpecs, own)
+	}
+	return nil
+}
+
+// member returns the task that deploys a member, and what its pod has.
+func (b builder) member(m plan.Member) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+	task := v1.PipelineTask{Name: m.Task, DisplayName: words.OfTask(m)}
+	if m.Repository.Deploy.Task == nil {
+		own, err := b.embed(&task, m, job{step: DeployStep, commands: m.Repository.Deploy.Commands, app: m.SHA})
+		return task, own, err
+	}
+	ownPod, own, err := podOf(&task, m)
+	if err != nil {
+		return task, own, err
+	}
+	meta := ownPod.Metadata(map[string]string{LabelRepository: m.Repository.Name})
+	own.Metadata = &meta
+	err = referTo(b.pr, b.run, m, &task)
+	if b.cfg.Global.Chains {
+		task.Params = giveSource(task.Params, m)
+	}
+	return task, own, err
+}
+
+// rollback returns the task that rolls a member back, and what its pod has.
+func (b builder) rollback(m plan.Member) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+	task := order.Rollback(m.Task, b.run.Group.Rollback)
+	task.DisplayName = words.OfRollback(m)
+	own, err := b.embed(&task, m, job{step: RollbackStep, commands: m.Repository.Deploy.Rollback, app: m.Succeeded})
+	return task, own, err
+}
+
+// podOf gives a task of a member its timeout, and returns what its pod asks for.
+func podOf(task *v1.PipelineTask, m plan.Member) (pod.Spec, v1.PipelineTaskRunSpec, error) {
 	d := m.Repository.Deploy
-	task := v1.PipelineTask{Name: m.Task, DisplayName: words.OfTask(m), Timeout: &metav1.Duration{Duration: d.Timeout}}
-	ownPod, err := pod.Read(d.Pod)
+	task.Timeout = &metav1.Duration{Duration: d.Timeout}
+	own, err := pod.Read(d.Pod)
 	if err != nil {
-		return task, v1.PipelineTaskRunSpec{}, err
+		return own, v1.PipelineTaskRunSpec{}, err
 	}
-	own := v1.PipelineTaskRunSpec{PipelineTaskName: m.Task, ServiceAccountName: d.ServiceAccount, PodTemplate: ownPod.Template()}
-	meta := metadata(ownPod, map[string]string{LabelRepository: m.Repository.Name})
-	if d.Task != nil {
-		own.Metadata = &meta
-		err := referTo(pr, run, m, &task)
-		if cfg.Global.Chains {
-			task.Params = giveSource(task.Params, m)
-		}
-		return task, own, err
-	}
-	spec, err := deployment(cfg, run, m, deploy.DeepCopy(), reach)
+	return own, v1.PipelineTaskRunSpec{ServiceAccountName: d.ServiceAccount, PodTemplate: own.Template()}, nil
+}
+
+// embed has the task do the job for a member, and returns what its pod has. It adds to the run what all share.
+func (b builder) embed(task *v1.PipelineTask, m plan.Member, j job) (v1.PipelineTaskRunSpec, error) {
+	ownPod, own, err := podOf(task, m)
 	if err != nil {
-		return task, own, err
+		return own, err
+	}
+	spec, err := b.deployment(m, j)
+	if err != nil {
+		return own, err
 	}
 	last := len(spec.Steps) - 1
 	for i := range last {
 		spec.Steps[i].ComputeResources = ownPod.Resources.Clone.Apply()
 	}
 	spec.Steps[last].ComputeResources = ownPod.Resources.Deploy.Apply()
-	task.TaskSpec = &v1.EmbeddedTask{Metadata: meta, TaskSpec: *spec}
-	reach.give(pr.Spec.PipelineSpec, &task)
-	if cfg.Global.Chains {
-		task.TaskSpec.Params = declareSource(task.TaskSpec.Params, m)
+	task.TaskSpec = &v1.EmbeddedTask{Metadata: ownPod.Metadata(map[string]string{LabelRepository: m.Repository.Name}), TaskSpec: *spec}
+	b.reach.give(b.pr.Spec.PipelineSpec, task)
+	if b.cfg.Global.Chains && j.app != "" {
+		task.TaskSpec.Params = declareSource(task.TaskSpec.Params, m, j.app)
 	}
-	return task, own, nil
-}
-
-// metadata returns the labels and annotations of a TaskRun, which Tekton gives to its pod.
-func metadata(p pod.Spec, labels map[string]string) v1.PipelineTaskMetadata {
-	all := maps.Clone(p.Labels)
-	if all == nil {
-		all = labels
-	} else {
-		maps.Copy(all, labels)
-	}
-	return v1.PipelineTaskMetadata{Labels: all, Annotations: p.Annotations}
+	return own, nil
 }
 
 // deployTask returns the spec of the Task that a deployment is, which is the same always. It must not be changed.
-var deployTask = sync.OnceValues(func() (*v1.TaskSpec, error) { return parseTask(tekton.Deploy) })
-
-// parseTask returns the spec of a Task of folder tekton/.
-func parseTask(text []byte) (*v1.TaskSpec, error) {
-	var task v1.Task
-	if err := yaml.UnmarshalStrict(text, &task); err != nil {
-		return nil, err
-	}
-	return &task.Spec, nil
-}
+var deployTask = sync.OnceValues(func() (*v1.TaskSpec, error) { return tekton.Task(tekton.Deploy) })
 
 func labels(instance string, run plan.Run) map[string]string {
 	l := map[string]string{
@@ -198,116 +221,3 @@ func labels(instance string, run plan.Run) map[string]string {
 	}
 	return l
 }
-
-// arrange puts the members into the order that the group wants, says what a failure does, and bounds the
-// whole run in time: by the group's timeout or else, since a task's own timeout never begins while a quota refuses its pod, by
-// twice the longest chain of timeouts and an hour.
-//
-//	                            order                    a failure
-//	parallel, no bound          none                     the others run anyway; the run reads Failed by itself
-//	parallel, bound k           task i after task i-k    goes on: onError, verdict; stops: gate
-//	sequential, or k = 1        task i after task i-1    goes on: onError, verdict; stops
-func arrange(pr *v1.PipelineRun, group config.Group, image string, shared pod.Spec) error {
-	spec := pr.Spec.PipelineSpec
-	members := spec.Tasks
-	lanes := group.MaxParallel
-	if group.Strategy == config.Sequential {
-		lanes = 1
-	}
-	ordered := 0 < lanes && lanes < len(members)
-	gated := ordered && lanes > 1 && !group.ContinueOnError
-	for i := range members {
-		if gated {
-			members[i].RunAfter = append(members[i].RunAfter, GateTask)
-		}
-		if ordered && i >= lanes {
-			members[i].RunAfter = append(members[i].RunAfter, members[i-lanes].Name)
-		}
-		if ordered && group.ContinueOnError {
-			members[i].OnError = v1.PipelineTaskContinue
-		}
-	}
-	if ordered && group.ContinueOnError {
-		verdict, err := verdictTask(members, image, shared)
-		if err != nil {
-			return err
-		}
-		spec.Finally = []v1.PipelineTask{verdict}
-	}
-	if gated {
-		spec.Tasks = append([]v1.PipelineTask{gateTask(image)}, members...)
-	}
-	bound := group.GlobalTimeout
-	if bound == 0 {
-		bound = 2*longestChain(members, lanes) + time.Hour
-	}
-	pr.Spec.Timeouts = timeouts(bound, len(spec.Finally) > 0)
-	return nil
-}
-
-// longestChain returns the longest time that members which wait for each other may take; in lanes, every lanes-th does.
-func longestChain(members []v1.PipelineTask, lanes int) time.Duration {
-	var longest time.Duration
-	chains := make([]time.Duration, len(members))
-	for i, m := range members {
-		chains[i] = m.Timeout.Duration
-		if lanes > 0 && i >= lanes {
-			chains[i] += chains[i-lanes]
-		}
-		longest = max(longest, chains[i])
-	}
-	return longest
-}
-
-// timeouts bounds the run. With a verdict, the tasks alone are bounded, so that it still gets its time.
-func timeouts(bound time.Duration, verdict bool) *v1.TimeoutFields {
-	whole := &metav1.Duration{Duration: bound}
-	if !verdict {
-		return &v1.TimeoutFields{Pipeline: whole}
-	}
-	return &v1.TimeoutFields{
-		Tasks:    whole,
-		Finally:  &metav1.Duration{Duration: verdictTimeout},
-		Pipeline: &metav1.Duration{Duration: bound + verdictTimeout},
-	}
-}
-
-// gateTask is a task that never runs, before all others. Without it Tekton's controller fails to stop
-// lanes: when a task fails while another lane has tasks waiting, every reconcile ends in "invalid list of
-// done tasks" (tektoncd/pipeline issue 5402), and no timeout of the pipeline holds.
-func gateTask(image string) v1.PipelineTask {
-	return v1.PipelineTask{
-		Name:        GateTask,
-		DisplayName: "never runs",
-		When:        v1.WhenExpressions{{Input: "never", Operator: selection.In, Values: []string{"runs"}}},
-		TaskSpec: &v1.EmbeddedTask{TaskSpec: v1.TaskSpec{Steps: []v1.Step{{
-			Name: "never", Image: image, Script: "#!/bin/sh\nexit 0\n",
-		}}}},
-	}
-}
-
-// verdictTask is the finally task that fails the run when a member did not succeed.
-func verdictTask(members []v1.PipelineTask, image string, shared pod.Spec) (v1.PipelineTask, error) {
-	spec, err := parseTask(tekton.Verdict)
-	if err != nil {
-		return v1.PipelineTask{}, fmt.Errorf("the embedded verdict.yaml: %w", err)
-	}
-	step := &spec.Steps[0]
-	step.Image = image
-	step.Script = shell.WithoutComments(step.Script)
-	step.ComputeResources = shared.Resources.Clone.Apply()
-	ended := ""
-	for _, m := range members {
-		ended += ending(m.Name)
-	}
-	return v1.PipelineTask{
-		Name:        VerdictTask,
-		DisplayName: "did every deployment succeed?",
-		TaskSpec:    &v1.EmbeddedTask{Metadata: metadata(shared, nil), TaskSpec: *spec},
-		Params:      v1.Params{{Name: spec.Params[0].Name, Value: *v1.NewStructuredValues(ended[:len(ended)-1])}},
-		Timeout:     &metav1.Duration{Duration: verdictTimeout},
-	}, nil
-}
-
-// ending is what the verdict is told of a task, with the space before the next one.
-func ending(task string) string { return task + "=$(tasks." + task + ".status) " }

@@ -3,9 +3,11 @@ package pipelinerun
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/order"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 )
@@ -40,15 +42,23 @@ const (
 	AnnotationConfigHash = "tekton-sentry.dev/config-hash" // config.Config.Hash
 )
 
-// Names that stand in every PipelineRun. Task names carry the prefix so that no repository's task is
-// likely to have the same.
+// Names that stand in every PipelineRun.
 const (
-	GateTask     = "sentry-gate"    // never runs; see decision 011
-	VerdictTask  = "sentry-verdict" // finally: fails the run when a deployment failed
+	GateTask     = order.Gate
+	VerdictTask  = order.Verdict
 	CloneStep    = "clone"
 	CheckoutStep = "checkout" // between the two, with deploy.checkout
 	DeployStep   = "deploy"
+	RollbackStep = "rollback" // in its place in a task that rolls back
 )
+
+// RollbackOf returns the task whose deployment a task of a PipelineRun rolls back; "" where it is no rollback.
+func RollbackOf(task string) string { return order.RollbackOf(task) }
+
+// RollsBack reports whether deployments of the PipelineRun are rolled back when they fail.
+func RollsBack(pr *v1.PipelineRun) bool {
+	return pr.Spec.PipelineSpec != nil && slices.ContainsFunc(pr.Spec.PipelineSpec.Finally, func(t v1.PipelineTask) bool { return RollbackOf(t.Name) != "" })
+}
 
 // TriggerOf returns why a PipelineRun of Sentry's exists, from its annotation.
 func TriggerOf(pr *v1.PipelineRun) (plan.Trigger, error) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
@@ -173,9 +174,9 @@ func pipeline(pr *v1.PipelineRun, run plan.Run) error {
 	pr.Spec.PipelineRef = &v1.PipelineRef{Name: d.Pipeline.Name, ResolverRef: g.resolver}
 	pr.Spec.Params, pr.Spec.Workspaces = g.params, g.workspaces
 	pr.Spec.TaskRunTemplate = v1.PipelineTaskRunTemplate{ServiceAccountName: d.ServiceAccount, PodTemplate: own.Template()}
-	pr.Spec.Timeouts = timeouts(d.Timeout, false)
+	pr.Spec.Timeouts = &v1.TimeoutFields{Pipeline: &metav1.Duration{Duration: d.Timeout}}
 	// Tekton gives them to the TaskRuns, and to their pods.
-	meta := metadata(own, pr.Labels)
+	meta := own.Metadata(pr.Labels)
 	pr.Labels = meta.Labels
 	maps.Copy(pr.Annotations, own.Annotations)
 	return nil

@@ -15,9 +15,9 @@ import (
 )
 
 // Manual makes the runs of `sentry trigger`: each named repository, all members of each named group, and each
-// unit that is one branch, at its current head; no names mean everything. A name that both a repository and a group have is the
-// repository: that is the smaller deed, and the group's members can still be named. Members of one group
-// are one run of the group's unit, with only the members that were named.
+// branch, by its unit or as REPOSITORY@BRANCH, at its current head; no names mean everything. A name that both a
+// repository and a group have is the repository: that is the smaller deed, and the group's members can still be
+// named. Members of one group are one run of the group's unit, with only the members that were named.
 //
 // branch chooses the branch in each of the repositories, whether or not it matches what is watched; "" is
 // each repository's first configured branch. word is a random word, so that the run gets a name of its own.
@@ -72,47 +72,51 @@ func ByHand(in Input, members []Member, word string) Run {
 }
 
 // Asked reports whether names, of which none means everything, ask for the repository, and returns the branches that
-// they name as units: these need not match what is watched.
+// they name, as units or REPOSITORY@BRANCH: these need not match what is watched.
 func Asked(r *config.Repository, names []string) (branches []string, ok bool) {
 	ok = len(names) == 0
 	for _, name := range names {
-		ok = ok || name == r.Name || name == r.Group || mayBeUnit(r, name)
-		if branch, plain := strings.CutPrefix(name, r.Name+"."); plain && r.Group == "" && unitIs(r, branch, name) {
-			branches = append(branches, branch)
+		ok = ok || name == r.Name || name == r.Group || mayBeBranch(r, name)
+		for _, start := range []string{r.Name + ".", r.Name + "@"} {
+			if branch, plain := strings.CutPrefix(name, start); plain && is(r, branch, name) {
+				branches = append(branches, branch)
+			}
 		}
 	}
 	return branches, ok
 }
 
-// mayBeUnit reports whether label is that of a branch of r, as far as that can be told without the branches.
-func mayBeUnit(r *config.Repository, label string) bool {
-	return r.Group == "" && strings.Contains(label, ".") &&
-		(strings.HasPrefix(label, r.Name+".") || strings.HasPrefix(label, naming.LabelStart(r.Name)))
+// mayBeBranch reports whether name is that of a branch of r, as far as that can be told without the branches.
+func mayBeBranch(r *config.Repository, name string) bool {
+	if branch, ok := strings.CutPrefix(name, r.Name+"@"); ok {
+		return repo.CheckBranch(branch) == nil
+	}
+	return r.Group == "" && (strings.HasPrefix(name, r.Name+".") || strings.HasPrefix(name, naming.LabelStart(r.Name)))
 }
 
-func unitIs(r *config.Repository, branch, label string) bool {
-	return branch != "" && naming.UnitOf(r, branch).Label == label
+func is(r *config.Repository, branch, name string) bool {
+	return branch != "" && (name == r.Name+"@"+branch || r.Group == "" && naming.UnitOf(r, branch).Label == name)
 }
 
 // choice is a repository that was asked for by hand.
 type choice struct {
 	repository int    // its index
-	unit       string // label of the unit that was named instead; "" = the repository or its group was
+	branch     string // the name of the one that was named; "" = the repository or its group was
 }
 
 // asked returns the member for a repository that was asked for by hand.
 func asked(in Input, c choice, branch string) (Member, error) {
 	r, o := &in.Config.Repositories[c.repository], in.Observed[c.repository]
 	switch {
-	case c.unit != "" && branch != "":
-		return Member{}, fmt.Errorf("%q names a branch itself: name %s, or leave --branch out", c.unit, r.Name)
+	case c.branch != "" && branch != "":
+		return Member{}, fmt.Errorf("%q names a branch itself: name %s, or leave --branch out", c.branch, r.Name)
 	case o.Err != nil:
 		return Member{}, fmt.Errorf("cannot read the branches of %s: %w", r.Name, o.Err)
-	case c.unit != "":
+	case c.branch != "":
 		branches := slices.Sorted(maps.Keys(o.Heads))
-		i := slices.IndexFunc(branches, func(b string) bool { return unitIs(r, b, c.unit) })
+		i := slices.IndexFunc(branches, func(b string) bool { return is(r, b, c.branch) })
 		if i < 0 {
-			return Member{}, fmt.Errorf("%s has no branch whose unit is %.80q", r.Name, c.unit)
+			return Member{}, fmt.Errorf("%s has no branch that is %.80q", r.Name, c.branch)
 		}
 		branch = branches[i]
 	case branch == "":
@@ -156,7 +160,7 @@ func choose(c *config.Config, names []string) ([]choice, error) {
 			}
 			continue
 		}
-		i := slices.IndexFunc(c.Repositories, func(r config.Repository) bool { return mayBeUnit(&r, name) })
+		i := slices.IndexFunc(c.Repositories, func(r config.Repository) bool { return mayBeBranch(&r, name) })
 		if i >= 0 {
 			chosen = append(chosen, choice{i, name})
 			continue
@@ -173,7 +177,7 @@ func choose(c *config.Config, names []string) ([]choice, error) {
 		}
 	}
 	slices.SortFunc(chosen, func(a, b choice) int {
-		return cmp.Or(cmp.Compare(a.repository, b.repository), cmp.Compare(a.unit, b.unit))
+		return cmp.Or(cmp.Compare(a.repository, b.repository), cmp.Compare(a.branch, b.branch))
 	})
 	return slices.Compact(chosen), nil
 }
@@ -182,7 +186,7 @@ func choose(c *config.Config, names []string) ([]choice, error) {
 func hint(c *config.Config, name string, known []string) string {
 	if before, branch, dotted := strings.Cut(name, "."); dotted {
 		if r, ok := c.Lookup(before); ok && r.Group != "" {
-			return fmt.Sprintf(" (did you mean %q, or %q with --branch %.80q?)", r.Group, r.Name, branch)
+			return fmt.Sprintf(" (did you mean %q, or \"%s@%.80s\"?)", r.Group, r.Name, branch)
 		}
 	}
 	if near := spelling.Nearest(name, known); near != "" {

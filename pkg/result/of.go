@@ -3,6 +3,7 @@ package result
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -19,8 +20,8 @@ const (
 	MaxLines = 10
 )
 
-// Of returns how a run that is over ended. The Outcome's tasks are deployments alone. members say which commits they deploy, and
-// may lack some or all of them: a Pipeline of the cluster has tasks of its own.
+// Of returns how a run that is over ended. The Outcome's tasks are deployments and their rollbacks alone. members say which
+// commits they deploy, and may lack some or all of them: a Pipeline of the cluster has tasks of its own.
 //
 //	the deployments                                  the run
 //	one failed, also where the run went on           failed, whatever its condition says
@@ -29,7 +30,16 @@ const (
 //	cancelled                                        cancelled
 //	one took too long, or all together               timed out
 //	all else                                         failed
+//
+// What becomes of rollbacks changes nothing of that.
 func Of(out engine.Outcome, run plan.Existing, members []pinned.Member) Result {
+	rollbacks := map[string]engine.Task{}
+	out.Tasks = slices.DeleteFunc(slices.Clone(out.Tasks), func(t engine.Task) bool {
+		if t.RollbackOf != "" {
+			rollbacks[t.RollbackOf] = t
+		}
+		return t.RollbackOf != ""
+	})
 	r := Result{
 		Name: out.Name, Unit: run.Unit, Created: run.Created.UTC(), Reason: oneline.Of(out.Reason, maxWhy),
 		Seen: run.Trigger.Seen, Manual: run.Trigger.Manual != "", Verdict: verdictOf(out),
@@ -61,6 +71,15 @@ func Of(out engine.Outcome, run plan.Existing, members []pinned.Member) Result {
 		}
 	}
 	r.Why = r.why(out.Message)
+	for i := range r.Members {
+		m := &r.Members[i]
+		if m.rolledBack(rollbacks[m.Task], r.Reason) && len(r.Members) == 1 {
+			r.Why = m.Why
+		}
+	}
+	if words := r.Rollbacks(); len(r.Members) > 1 && words != "" {
+		r.Why = also(r.Why, words)
+	}
 	return r
 }
 
@@ -114,6 +133,60 @@ func (m *Member) ended(t engine.Task, run Verdict, tasks map[string]engine.Task)
 	for _, line := range t.Output[max(0, len(t.Output)-MaxLines):] {
 		m.Output = append(m.Output, oneline.Of(line, maxLine))
 	}
+}
+
+// rolledBack takes over how the member's rollback ended, in a run that ended for the reason. It reports whether there is
+// something to say of it.
+func (m *Member) rolledBack(t engine.Task, reason string) bool {
+	var words string
+	switch t.Result {
+	case engine.Succeeded:
+		m.Rollback, words = Succeeded, "rolled back"
+	case engine.TimedOut:
+		m.Rollback, words = TimedOut, "the rollback took too long"
+	case engine.Cancelled:
+		m.Rollback, words = Cancelled, "the rollback was cancelled"
+	case "", engine.Skipped:
+		if t.Result == "" || reason != "Cancelled" || m.Verdict != Failed && m.Verdict != TimedOut {
+			return false
+		}
+		words = "not rolled back, as the run was cancelled"
+	default:
+		m.Rollback, words = Failed, "the rollback failed: "+t.Message
+	}
+	if m.Verdict == Succeeded {
+		m.Verdict, m.Why = RolledBack, "another deployment failed"
+	}
+	m.Why = also(m.Why, words)
+	return true
+}
+
+// Rollbacks says what became of the rollbacks of the run's deployments; "" where none began.
+func (r Result) Rollbacks() string {
+	var back, not []string
+	for _, m := range r.Members {
+		switch m.Rollback {
+		case "":
+		case Succeeded:
+			back = append(back, m.Task)
+		default:
+			not = append(not, m.Task)
+		}
+	}
+	var words []string
+	if len(back) > 0 {
+		words = append(words, "rolled back: "+strings.Join(back, ","))
+	}
+	if len(not) > 0 {
+		words = append(words, "rollback failed: "+strings.Join(not, ","))
+	}
+	return strings.Join(words, "; ")
+}
+
+// also returns both, of which the latter has its room: the former is cut where both are too long.
+func also(why, words string) string {
+	words = oneline.Of(words, maxWhy/2)
+	return strings.TrimPrefix(oneline.Of(why, maxWhy-len(words)-len("; "))+"; "+words, "; ")
 }
 
 // skipped says why a task did not begin.

@@ -13,12 +13,17 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
-// outcome returns a run of tasks "name=Result message", each after the one before it where it begins with a >.
+// outcome returns a run of tasks "name=Result message", each after the one before it where it begins with a >, and the rollback of
+// that name where it begins with a <.
 func outcome(reason string, tasks ...string) engine.Outcome {
 	out := engine.Outcome{Name: "r", Done: true, Reason: reason, Succeeded: reason == "Succeeded" || reason == "Completed", Message: "words of the run"}
 	for i, text := range tasks {
 		name, how, _ := strings.Cut(text, "=")
 		ended, message, _ := strings.Cut(how, " ")
+		if of, ok := strings.CutPrefix(name, "<"); ok {
+			out.Tasks = append(out.Tasks, engine.Task{Name: "sentry-rollback-" + of, RollbackOf: of, Result: engine.Result(ended), Message: message})
+			continue
+		}
 		t := engine.Task{Name: strings.TrimPrefix(name, ">"), Result: engine.Result(ended), Message: message}
 		if t.Name != name {
 			t.After = []string{out.Tasks[i-1].Name}
@@ -58,6 +63,20 @@ func TestVerdicts(t *testing.T) {
 		{"a run that could not begin", outcome("CouldntGetTask"), "", "failed: words of the run"},
 		{"a task that does not end", outcome("Failed", "a=Running"), "", "failed: words of the run; a failed"},
 		{"what failed is not a deployment", outcome("Failed", "a=Succeeded"), "", "failed: words of the run; a succeeded"},
+		{"rolled back", outcome("Failed", "a=Failed exit 1", "<a=Succeeded"), "", "failed: exit 1; rolled back; a failed: exit 1; rolled back"},
+		{"rolled back after a failure that is ignored", outcome("Failed", "a=FailureIgnored exit 1", "b=Succeeded", "<a=Succeeded", "<b=Skipped When"), "",
+			"failed: a: exit 1; rolled back: a; a failed: exit 1; rolled back; b succeeded"},
+		{"rolled back after it took too long, which the rollback's own failure does not hide", outcome("Failed", "a=TimedOut 10m", "<a=Failed exit 7"), "",
+			"timed out: 10m; the rollback failed: exit 7; a timed out: 10m; the rollback failed: exit 7"},
+		{"a group that is rolled back", outcome("Failed", "a=Succeeded", "b=Failed exit 1", ">c=Skipped PipelineRun was stopping", "<a=Succeeded", "<b=TimedOut", "<c=Skipped"), "",
+			"failed: b: exit 1; rolled back: a; rollback failed: b; a rolled back: another deployment failed; rolled back; b failed: exit 1; the rollback took too long; c skipped: b, for which it waits, failed"},
+		{"a group whose rollback failed", outcome("Failed", "a=Succeeded", "b=Failed exit 1", "<a=Failed exit 2"), "",
+			"failed: b: exit 1; rollback failed: a; a rolled back: another deployment failed; the rollback failed: exit 2; b failed: exit 1"},
+		{"a rollback that nothing calls for", outcome("Completed", "a=Succeeded", "<a=Skipped When Expressions evaluated to false"), "", "succeeded: ; a succeeded"},
+		{"cancelled, without a rollback", outcome("Cancelled", "a=Failed exit 1", "b=Cancelled", "<a=Skipped", "<b=Skipped"), "newer",
+			"failed: a: exit 1; a failed: exit 1; not rolled back, as the run was cancelled; b cancelled"},
+		{"cancelled as somebody wished, with a rollback", outcome("Cancelled", "a=Cancelled", "<a=Succeeded"), "", "cancelled: rolled back; a cancelled: rolled back"},
+		{"a rollback that was cancelled", outcome("Failed", "a=Failed exit 1", "<a=Cancelled"), "", "failed: exit 1; the rollback was cancelled; a failed: exit 1; the rollback was cancelled"},
 		{"words of others are one line", outcome("Failed", "a=Failed \x1b[31mred\nand\u202emore"), "", "failed: [31mred and more; a failed: [31mred and more"},
 	} {
 		tt.out.Superseded = tt.superseded
@@ -72,6 +91,15 @@ func TestVerdicts(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
 		}
+	}
+}
+
+// Long words of a failure leave room for those of the rollback, and these for the former.
+func TestRoomForTheRollback(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	m := result.Of(outcome("Failed", "a=Failed exit 1 "+long, "<a=Failed exit 2 "+long), plan.Existing{}, nil).Members[0]
+	if len(m.Why) > 400 || !strings.HasPrefix(m.Why, "exit 1 x") || !strings.Contains(m.Why, "; the rollback failed: exit 2 x") {
+		t.Errorf("%d bytes: %s", len(m.Why), m.Why)
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 // Verdict is how a run, or one of its deployments, ended for us.
 type Verdict string
 
-// The verdicts. Skipped is one of a deployment alone: it did not begin, as what it waited for failed, or as the run ended.
+// The verdicts. Skipped and RolledBack are those of a deployment alone: it did not begin, as what it waited for failed, or as the
+// run ended; or it succeeded, and was rolled back with its group.
 const (
 	Succeeded  Verdict = "succeeded"
 	Failed     Verdict = "failed" // an ignored failure is one
@@ -19,6 +20,7 @@ const (
 	TimedOut   Verdict = "timed out"
 	Superseded Verdict = "superseded" // cancelled, since a newer change replaces it
 	Skipped    Verdict = "skipped"
+	RolledBack Verdict = "rolled back" // whatever became of that: see Member.Rollback
 )
 
 // Result is how a run ended. The history keeps it.
@@ -49,9 +51,11 @@ type Member struct {
 	Ref
 	QA      repo.SHA `json:"qa,omitempty"` // revision of the QA repository
 	Verdict Verdict  `json:"verdict"`
-	Seconds int      `json:"seconds,omitempty"`
-	Why     string   `json:"why,omitempty"`     // as in Result
-	Command string   `json:"command,omitempty"` // that failed: "2 of 3: make deploy"
-	Exit    int      `json:"exit,omitempty"`    // its exit code
-	Output  []string `json:"output,omitempty"`  // the last lines of what the deployment printed
+	// Rollback is how its rollback ended: succeeded, failed, timed out or cancelled; "" where none began.
+	Rollback Verdict  `json:"rollback,omitempty"`
+	Seconds  int      `json:"seconds,omitempty"`
+	Why      string   `json:"why,omitempty"`     // as in Result
+	Command  string   `json:"command,omitempty"` // that failed: "2 of 3: make deploy"
+	Exit     int      `json:"exit,omitempty"`    // its exit code
+	Output   []string `json:"output,omitempty"`  // the last lines of what the deployment printed
 }

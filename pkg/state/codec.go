@@ -105,7 +105,7 @@ func Format(data []byte) (int, error) {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(data, &v); err != nil {
-		return 0, unusable(err)
+		return 0, unusable(oneline.WrongJSON(err))
 	}
 	switch {
 	case v.Version > newest:

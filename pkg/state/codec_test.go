@@ -100,7 +100,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"blank":            {" \n", "it is empty"},
 		"null":             {"null", "it has no format version"},
 		"no version":       {"{}", "it has no format version"},
-		"other JSON":       {"[]", "cannot unmarshal array"},
+		"other JSON":       {"[]", "it is a JSON array, which does not belong there"},
 		"cut short":        {golden[:len(golden)/2], "unexpected end of JSON input"},
 		"binary":           {"\x00\x01", "invalid character"},
 		"two documents":    {golden + golden, "invalid character '{' after top-level value"},
@@ -142,7 +142,7 @@ func replaced(t *testing.T, old, new string) string {
 func TestDecodeSetsDamagedEntriesAside(t *testing.T) {
 	replace := func(old, new string) string { return replaced(t, old, new) }
 	tests := map[string]struct{ in, want string }{
-		"wrong type":        {replace(`"floor":7`, `"floor":"7"`), "floor: json: cannot unmarshal string"},
+		"wrong type":        {replace(`"floor":7`, `"floor":"7"`), "floor: it is a JSON string, which does not belong there"},
 		"short SHA":         {replace("aaaa", "aaa"), `repository "rag": branch "main": sha: object name of 39 characters`},
 		"upper-case SHA":    {replace("aaaa", "AAAA"), `repository "rag": branch "main": sha: object name`},
 		"null SHA":          {replace(strings.Repeat("a", 40), strings.Repeat("0", 40)), `repository "rag": branch "main": sha: object name of zeros`},

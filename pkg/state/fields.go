@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/state/internal/object"
 )
 
@@ -177,7 +178,7 @@ func decodeValue(text []byte, v reflect.Value) error {
 		}
 		return decodeObject(text, v)
 	}
-	return json.Unmarshal(text, v.Addr().Interface())
+	return oneline.WrongJSON(json.Unmarshal(text, v.Addr().Interface()))
 }
 
 func decodeObject(text []byte, v reflect.Value) error {

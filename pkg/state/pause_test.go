@@ -3,6 +3,7 @@ package state
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // A pause is about a unit, or about all units of a repository, and of nobody else.
@@ -17,6 +18,16 @@ func TestPause(t *testing.T) {
 		if !s.SetPause(label, &pause) || s.SetPause(label, &pause) {
 			t.Errorf("the pause of %s is news once", label)
 		}
+	}
+	again := NewPause("you", "of something else", noon.Add(time.Hour))
+	none := NewPause("you", "", noon)
+	old := s
+	s = s.Fork()
+	if !s.SetPause("shop", &again) || s.SetPause("shop", &again) || s.SetPause("shop", &none) {
+		t.Error("another reason is news once, and none is no news")
+	}
+	if p := s.Units["shop"].Paused; p.Reason != again.Reason || p.By != "you" || !p.Since.Equal(noon) || old.Units["shop"].Paused.By != "me" {
+		t.Errorf("after another reason the pause is %+v, want it since noon, and the state before as it was", p)
 	}
 	data, err := Encode(s)
 	if err != nil {

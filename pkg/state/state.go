@@ -84,11 +84,17 @@ func (s Snapshot) PausedAt(unit, repository string) *Pause {
 	return s.Units[AllOf(repository)].Paused
 }
 
-// SetPause notes that nothing shall run in a unit, or with nil that it may, and reports whether that is news.
+// SetPause notes that nothing shall run in a unit, or with nil that it may, and reports whether that is news. Of a unit that
+// is paused only another reason is: it replaces the one that there is, with who gives it.
 func (s *Snapshot) SetPause(unit string, p *Pause) bool {
 	u := s.Units[unit]
-	if (u.Paused == nil) == (p == nil) {
+	switch was := u.Paused; {
+	case p == nil && was == nil, p != nil && was != nil && (p.Reason == "" || p.Reason == was.Reason):
 		return false
+	case p != nil && was != nil:
+		again := *was
+		again.By, again.Reason = p.By, p.Reason
+		p = &again
 	}
 	s.Units.fork() // whoever shares the map with another snapshot keeps that one as it is
 	if u.Paused = p; u == (Unit{}) {

@@ -40,6 +40,7 @@ var areas = []struct{ folder, section string }{
 	{"pkg/result/history", "A cycle fails"},
 	{"pkg/result", "A run fails"},
 	{"pkg/filelock", "On one machine"},
+	{"pkg/oneline", "The state cannot be used"},
 	{"pkg/state/file", "On one machine"},
 	{"pkg/state", "The state cannot be used"},
 	{"pkg/engine", "A cycle fails"},

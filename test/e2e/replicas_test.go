@@ -127,7 +127,7 @@ func (o *replica) sees(n int) {
 	await(o.t, time.Minute, fmt.Sprintf("%s to see %d replicas", o.name, n), func() (bool, string) {
 		text, _ := os.ReadFile(o.log(o.name))
 		_, last, _ := cutLast(string(text), "replicas=")
-		return strings.HasPrefix(last, fmt.Sprint(n, " ")), string(text)
+		return strings.HasPrefix(last, fmt.Sprint(n, "]")), string(text)
 	})
 }
 

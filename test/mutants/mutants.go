@@ -343,8 +343,28 @@ var mutants = []mutant{
 	},
 	{
 		"a cancelled run's finally tasks do not run", "pkg/engine/tekton/tekton.go",
-		"v1.PipelineRunSpecStatusCancelledRunFinally)", "v1.PipelineRunSpecStatusCancelled)",
+		"patch.Spec.Status = v1.PipelineRunSpecStatusCancelledRunFinally", "patch.Spec.Status = v1.PipelineRunSpecStatusCancelled",
 		inTekton, "TestCancel",
+	},
+	{
+		"a run that is cancelled is rolled back", "pkg/engine/tekton/tekton.go",
+		"return pipelinerun.RollsBack(pr) && ", "return false && ",
+		inTekton, "TestCancelOfARunThatRollsBack",
+	},
+	{
+		"what succeeded is rolled back", "pkg/pipelinerun/internal/order/order.go",
+		"When: when(status(task), \"Failed\")", "When: when(status(task), \"Failed\", \"Succeeded\")",
+		"./pkg/engine/local", "TestScenarios/rollback-of-what-failed",
+	},
+	{
+		"an ignored failure is not rolled back", "pkg/engine/local/schedule.go",
+		"case t.failed():\n\t\t\tstatus", "case t.failed() && !t.ignored():\n\t\t\tstatus",
+		"./pkg/engine/local", "TestScenarios/rollback-of-an-ignored-failure",
+	},
+	{
+		"what was rolled back with its group counts as deployed", "pkg/result/of.go",
+		"m.Verdict, m.Why = RolledBack,", "m.Verdict, m.Why = Succeeded,",
+		"./pkg/result", "TestVerdicts",
 	},
 	{
 		"the trigger annotation is not compared on a cluster", "pkg/engine/generated/generated.go",

@@ -61,6 +61,20 @@ func (c Case) Check(out engine.Outcome) error {
 			differs("got %s started before %s had ended, want one after the other: %s", some[i].Name, some[i-1].Name, spans(some))
 		}
 	}
+	for _, t := range out.Tasks {
+		want := engine.Skipped
+		if slices.Contains(c.Want.RolledBack, t.RollbackOf) {
+			want = engine.Succeeded
+		}
+		if t.RollbackOf != "" && t.Result != want {
+			differs("the rollback of %s: got %q (%s), want %s", t.RollbackOf, t.Result, t.Message, want)
+		}
+	}
+	for _, name := range c.Want.RolledBack {
+		if !slices.ContainsFunc(out.Tasks, func(t engine.Task) bool { return t.RollbackOf == name }) {
+			differs("%s: has no rollback", name)
+		}
+	}
 	if len(errs) > 0 {
 		return fmt.Errorf("case %s: %w", c.Name, errors.Join(errs...))
 	}

@@ -27,7 +27,11 @@ func TestCheck(t *testing.T) {
 		Members: []Member{{Name: "a"}, {Name: "b"}},
 		Want:    Want{Succeeded: true, Reasons: []string{"Succeeded", "Completed"}, Results: []engine.Result{ok, ok}},
 	}
-	lanes, order, overlap := pair, pair, pair
+	lanes, order, overlap, back := pair, pair, pair, pair
+	back.Want.RolledBack = []string{"a"}
+	rollback := func(of string, result engine.Result) engine.Task {
+		return engine.Task{Name: "back-" + of, RollbackOf: of, Result: result}
+	}
 	lanes.Want.MaxRunning = 1
 	order.Want.Order = []string{"b", "a"}
 	overlap.Want.Overlap = []string{"a", "b"}
@@ -55,6 +59,10 @@ func TestCheck(t *testing.T) {
 		{"in the other order", order, done(at("a", ok, 0, 2000), at("b", ok, 2000, 3000)), "got a started before b had ended"},
 		{"in order but too soon", order, done(at("a", ok, 1000, 3000), at("b", ok, 0, 2000)), "got a started before b had ended"},
 		{"an order with one that did not run", order, done(at("a", ok, 1000, 3000), engine.Task{Name: "b", Result: engine.Skipped}), "b: did not run"},
+		{"rolled back", back, done(at("a", ok, 0, 10), at("b", ok, 0, 10), rollback("a", ok), rollback("b", engine.Skipped)), ""},
+		{"a rollback that failed, and one too many", back, done(at("a", ok, 0, 10), at("b", ok, 0, 10), rollback("a", engine.Failed), rollback("b", ok)),
+			`the rollback of a: got "Failed" (), want Succeeded|the rollback of b: got "Succeeded" (), want Skipped`},
+		{"no rollback", back, done(at("a", ok, 0, 10), at("b", ok, 0, 10)), "a: has no rollback"},
 		{"overlapping", overlap, done(at("a", ok, 0, 2000), at("b", ok, 1000, 3000)), ""},
 		{"one after the other", overlap, done(at("a", ok, 0, 2000), at("b", ok, 2000, 3000)), "got at most 1 of [a b] running at once, want all"},
 	}

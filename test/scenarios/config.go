@@ -41,6 +41,7 @@ type repository struct {
 		Auth     *auth    `yaml:"auth,omitempty"`
 		Project  string   `yaml:"project_name"`
 		Commands []string `yaml:"commands"`
+		Rollback []string `yaml:"rollback_commands,omitempty"`
 		Timeout  int      `yaml:"timeout,omitempty"`
 	} `yaml:"deploy"`
 }
@@ -79,7 +80,7 @@ func (c Case) repository(m Member, p Place) repository {
 		r.Monitor.Auth = &auth{p.Username, p.Token}
 		r.Deploy.Auth = r.Monitor.Auth
 	}
-	r.Deploy.Project = m.Name
+	r.Deploy.Project, r.Deploy.Rollback = m.Name, c.Rollback
 	for _, command := range m.Commands {
 		r.Deploy.Commands = append(r.Deploy.Commands, strings.ReplaceAll(command, long, strconv.Itoa(3+p.Slack/3)))
 	}

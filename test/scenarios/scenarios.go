@@ -10,7 +10,9 @@ type Case struct {
 	Name    string // a DNS label, also the group's name
 	Group   Group
 	Members []Member // in the order of the file
-	Want    Want
+	// Rollback are the rollback_commands of each member; none where it is nil.
+	Rollback []string
+	Want     Want
 }
 
 // Group has the keys of a group in sentry.yaml; what is zero is left out.
@@ -19,6 +21,7 @@ type Group struct {
 	MaxParallel     int    `yaml:"max_parallel,omitempty"`
 	ContinueOnError bool   `yaml:"continue_on_error,omitempty"`
 	GlobalTimeout   int    `yaml:"global_timeout,omitempty"` // seconds
+	Rollback        string `yaml:"rollback,omitempty"`
 }
 
 // Member is one repository of the group.
@@ -37,6 +40,8 @@ type Want struct {
 	MaxRunning int
 	Overlap    []string // members that all ran at the same moment
 	Order      []string // members that ran one after the other, in this order
+	// RolledBack are the members whose rollback commands ran, all with success. Those of no other member ran.
+	RolledBack []string
 }
 
 // long stands in a command for the seconds after which all other members are through with a short command,
@@ -50,6 +55,8 @@ var (
 	takes2 = []string{"sleep 2"}
 	lasts  = []string{"sleep " + long}
 	hangs  = []string{"echo hanging on purpose", "sleep 3600"}
+	// goesBack is told what the commands were told.
+	goesBack = []string{`test ${#SENTRY_SHA} = 40`, `test "$SENTRY_SUCCEEDED_SHA" != "$SENTRY_SHA"`, `test "$(cat .git/HEAD)" = "$SENTRY_QA_SHA"`}
 )
 
 // Cases returns the table.
@@ -161,6 +168,66 @@ func Cases() []Case {
 				Reasons: []string{"PipelineRunTimeout"}, Results: []engine.Result{ok, timedOut, skipped},
 				MaxRunning: 1, Order: []string{"alpha", "bravo"},
 			},
+		},
+		{
+			Name:     "rollback-of-what-failed",
+			Group:    Group{Strategy: "parallel"},
+			Members:  []Member{{"alpha", quick, 0}, {"bravo", fails, 0}, {"charlie", hangs, 3}},
+			Rollback: goesBack,
+			Want:     Want{Reasons: []string{"Failed"}, Results: []engine.Result{ok, failed, timedOut}, RolledBack: []string{"bravo", "charlie"}},
+		},
+		{
+			Name:     "rollback-of-nothing",
+			Group:    Group{Strategy: "sequential"},
+			Members:  []Member{{"alpha", quick, 0}, {"bravo", quick, 0}},
+			Rollback: goesBack,
+			// Completed, not Succeeded: the rollbacks are skipped.
+			Want: Want{Succeeded: true, Reasons: []string{"Completed"}, Results: []engine.Result{ok, ok}},
+		},
+		{
+			Name:     "rollback-of-an-ignored-failure",
+			Group:    Group{Strategy: "sequential", ContinueOnError: true},
+			Members:  []Member{{"alpha", quick, 0}, {"bravo", fails, 0}, {"charlie", quick, 0}},
+			Rollback: goesBack,
+			Want:     Want{Reasons: []string{"Failed"}, Results: []engine.Result{ok, ignored, ok}, RolledBack: []string{"bravo"}},
+		},
+		{
+			Name:     "rollback-of-a-group",
+			Group:    Group{Strategy: "sequential", Rollback: "group"},
+			Members:  []Member{{"alpha", quick, 0}, {"bravo", fails, 0}, {"charlie", quick, 0}},
+			Rollback: goesBack,
+			Want:     Want{Reasons: []string{"Failed"}, Results: []engine.Result{ok, failed, skipped}, RolledBack: []string{"alpha", "bravo"}},
+		},
+		{
+			Name:     "rollback-of-a-group-in-lanes",
+			Group:    Group{Strategy: "parallel", MaxParallel: 2, ContinueOnError: true, Rollback: "group"},
+			Members:  []Member{{"alpha", fails, 0}, {"bravo", quick, 0}, {"charlie", quick, 0}},
+			Rollback: goesBack,
+			Want: Want{
+				Reasons: []string{"Failed"}, Results: []engine.Result{ignored, ok, ok}, MaxRunning: 2, RolledBack: []string{"alpha", "bravo", "charlie"},
+			},
+		},
+		{
+			// Failed, not PipelineRunTimeout: to Tekton, a finally task that is skipped is not done.
+			Name:     "rollback-when-the-time-is-over",
+			Group:    Group{Strategy: "parallel", GlobalTimeout: 5},
+			Members:  []Member{{"alpha", quick, 0}, {"bravo", hangs, 0}},
+			Rollback: goesBack,
+			Want:     Want{Reasons: []string{"Failed"}, Results: []engine.Result{ok, timedOut}, RolledBack: []string{"bravo"}},
+		},
+		{
+			Name:     "rollback-of-a-group-when-time-is-over",
+			Group:    Group{Strategy: "parallel", GlobalTimeout: 5, Rollback: "group"},
+			Members:  []Member{{"alpha", quick, 0}, {"bravo", hangs, 0}},
+			Rollback: goesBack,
+			Want:     Want{Reasons: []string{"PipelineRunTimeout"}, Results: []engine.Result{ok, timedOut}, RolledBack: []string{"alpha", "bravo"}},
+		},
+		{
+			Name:     "rollback-that-nobody-wants",
+			Group:    Group{Strategy: "parallel", Rollback: "none"},
+			Members:  []Member{{"alpha", fails, 0}, {"bravo", quick, 0}},
+			Rollback: goesBack,
+			Want:     Want{Reasons: []string{"Failed"}, Results: []engine.Result{failed, ok}},
 		},
 		oneShell(ok, failed),
 	}

@@ -79,7 +79,10 @@ func runExplain(ctx context.Context, o *setup.Options, f explainFlags, names []s
 	k.warn(o)
 	in := explain.Input{Config: cfg, Snapshot: k.snapshot, Runs: k.runs, Past: k.past, Now: time.Now()}
 	if f.local {
-		in.Key, in.Here = &naming.Key{}, true
+		in.Key = &naming.Key{}
+		if in.Runs, in.Begun, err = o.LocalRuns(f.state); err != nil {
+			fmt.Fprintf(o.Err, "Which runs there were on this machine cannot be read: %v\n", err)
+		}
 	}
 	if f.ask {
 		in.Observed = observe(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), names)

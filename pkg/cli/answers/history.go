@@ -86,6 +86,14 @@ func history(ctx context.Context, o *setup.Options, f historyFlags, names []stri
 	if err := f.check(); err != nil {
 		return err
 	}
+	switch {
+	case f.limit < 0:
+		return usage.Errorf("--limit %d: want a number of runs, or 0 for all", f.limit)
+	case f.stats && f.limit > 0:
+		return usage.Errorf("--limit goes without --stats, which counts all runs of a period")
+	case f.stats && f.output.Format == term.Name:
+		return usage.Errorf("--output name goes without --stats, which lists no runs; want table, wide, json or yaml")
+	}
 	cfg := o.Glance()
 	k, err := f.load(ctx, o, cfg.Global)
 	if err = cmp.Or(err, k.gap); err != nil {
@@ -93,13 +101,16 @@ func history(ctx context.Context, o *setup.Options, f historyFlags, names []stri
 	}
 	choice := overview.Choose(names, overview.Members(cfg))
 	past := Runs{[]result.Result{}}
+	var all []overview.Run
 	for _, p := range overview.Results(k.past, k.runs) {
-		if f.limit > 0 && len(past.Runs) == f.limit && !f.stats {
-			break
-		}
-		if choice.Run(p.Name, p.Unit, overview.RefsIn(p)) {
+		refs := overview.RefsIn(p)
+		all = append(all, overview.Run{Name: p.Name, Unit: p.Unit, Refs: refs})
+		if full := f.limit > 0 && len(past.Runs) == f.limit; !full && choice.Run(p.Name, p.Unit, refs) {
 			past.Runs = append(past.Runs, p)
 		}
+	}
+	if _, err := choice.Of(overview.Of(k.snapshot, all)); err != nil { // a name is nothing's
+		return err
 	}
 	t := &term.Table{Out: o.Out, NoHeaders: f.noHeaders, Colours: term.Colours(o.Out)}
 	switch {
@@ -130,7 +141,11 @@ func printHistory(t *term.Table, runs []result.Result, now time.Time, wide bool)
 				failed = append(failed, m.Task)
 			}
 		}
-		rows[i] = []any{p.Name, p.Unit, p.Verdict, term.Age(now, p.Created), overview.Took(p.Seconds), overview.Trigger(overview.RefsIn(p)), cmp.Or(strings.Join(failed, ","), "-")}
+		verdict := string(p.Verdict)
+		if words := p.Rollbacks(); words != "" {
+			verdict += "; " + words
+		}
+		rows[i] = []any{p.Name, p.Unit, verdict, term.Age(now, p.Created), overview.Took(p.Seconds), overview.Trigger(overview.RefsIn(p)), cmp.Or(strings.Join(failed, ","), "-")}
 		if wide {
 			rows[i] = append(rows[i], cmp.Or(p.Why, "-"))
 		}

@@ -64,7 +64,12 @@ that of further branches of a repository, of which twenty have a line of their o
 			if err := f.check(); err != nil {
 				return err
 			}
-			if f.past {
+			switch {
+			case f.runs < 0:
+				return usage.Errorf("--runs %d: want a number of runs, or 0 for none", f.runs)
+			case f.past && f.again:
+				return usage.Errorf("--watch goes without --history, which shows what has ended")
+			case f.past:
 				return history(cmd.Context(), o, historyFlags{place: f.place, output: f.output, noHeaders: f.noHeaders}, names)
 			}
 			f.colours = term.Colours(o.Out)

@@ -57,7 +57,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 			return nil
 		}
 		if run.Group.OnBusy == config.Queue {
-			return fmt.Errorf("its run %s is still active: wait for its end, cancel it (tkn pipelinerun cancel %s), or set on_busy of the group",
+			return fmt.Errorf("its run %s is still active: wait for its end, cancel it (sentry cancel %s), or set on_busy of the group",
 				strings.Join(busy, ", "), busy[0])
 		}
 		for _, name := range busy {
@@ -100,7 +100,7 @@ func follow(ctx context.Context, o *setup.Options, eng Engine, name, logs string
 	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
 		show(out)
 		for _, t := range out.Tasks {
-			if line := progress(t); line != last[t.Name] && !here && (!seen || t.Result != engine.Running) {
+			if line := progress(t); !t.Idle() && line != last[t.Name] && !here && (!seen || t.Result != engine.Running) {
 				last[t.Name] = line
 				fmt.Fprintf(term.Screen{Writer: o.Out}, "[%s] %s\n", t.Name, line)
 			}

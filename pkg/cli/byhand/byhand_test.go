@@ -37,6 +37,8 @@ func TestFollowTellsWhy(t *testing.T) {
 		task(engine.Failed, "\x1b[2Jthe image x could not be pulled\n[web] Succeeded"),
 		task(engine.Skipped, "Parent Tasks were skipped"),
 		task(engine.Succeeded, "All Steps have completed executing"),
+		{Name: "sentry-rollback-web", RollbackOf: "web", Result: engine.Skipped, Message: "When Expressions evaluated to false"},
+		{Name: "sentry-rollback-api", RollbackOf: "api", Result: engine.Running},
 	}}
 	var out, log bytes.Buffer
 	o := &setup.Options{Streams: setup.Streams{Out: &out, Err: &log}}
@@ -47,7 +49,8 @@ func TestFollowTellsWhy(t *testing.T) {
 		"[web] Running\n" +
 		"[web] Failed: [2Jthe image x could not be pulled [web] Succeeded\n" +
 		"[web] Skipped: Parent Tasks were skipped\n" +
-		"[web] Succeeded\n"
+		"[web] Succeeded\n" +
+		"[sentry-rollback-api] Running\n"
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", &out, want)
 	}

@@ -28,6 +28,10 @@ func Runs(cfg *config.Config, names []string, branch string) ([]plan.Run, error)
 		name := cmp.Or(branch, example(r.Monitor.Branches))
 		r.Monitor.Branches = repo.Patterns{repo.ExactPattern(name)}
 		observed[i].Heads = map[string]repo.SHA{name: madeUp(r.Name, name)}
+		named, _ := plan.Asked(r, names)
+		for _, b := range named {
+			observed[i].Heads[b] = madeUp(r.Name, b)
+		}
 	}
 	// The epoch of the design's clock: offline output must be the same every time.
 	runs, err := plan.Manual(plan.Input{Config: &imagined, Observed: observed, Now: time.Unix(0, 0).UTC()}, names, branch, "")

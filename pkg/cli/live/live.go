@@ -170,12 +170,13 @@ func (b *Board) lines() []string {
 	var lines []string
 	for _, r := range b.runs {
 		name := 0
-		for _, t := range r.Tasks {
+		tasks := slices.DeleteFunc(slices.Clone(r.Tasks), engine.Task.Idle)
+		for _, t := range tasks {
 			name = max(name, len(t.Name))
 		}
 		lines = append(lines, r.Name)
-		for i, t := range r.Tasks {
-			if more := len(r.Tasks) - i; i >= maxTasks-1 && more > 1 {
+		for i, t := range tasks {
+			if more := len(tasks) - i; i >= maxTasks-1 && more > 1 {
 				lines = append(lines, fmt.Sprintf("  and %d more", more))
 				break
 			}

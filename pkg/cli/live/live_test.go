@@ -144,6 +144,16 @@ func TestManyTasks(t *testing.T) {
 	}
 }
 
+// A rollback is on the board once something calls for it.
+func TestRollbacks(t *testing.T) {
+	b, s := newBoard()
+	b.Show(outcome(false, engine.Task{Name: "web", Result: engine.Failed}, engine.Task{Name: "sentry-rollback-web", RollbackOf: "web", Result: engine.Running},
+		engine.Task{Name: "sentry-rollback-api", RollbackOf: "api", Result: engine.Skipped}, engine.Task{Name: "sentry-rollback-db", RollbackOf: "db"}), nil)
+	if got := s.shows(); got != "shop-1\n  web                  failed\n  sentry-rollback-web  runs" {
+		t.Errorf("it shows\n%s", got)
+	}
+}
+
 func TestUsual(t *testing.T) {
 	var past []result.Result
 	for i := range 12 { // the two oldest took longest

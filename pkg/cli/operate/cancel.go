@@ -22,7 +22,8 @@ func newCancel(o *setup.Options) *cobra.Command {
 		Short: "End the active runs of a unit",
 		Long: `Cancel the active runs of each NAME, which is that of a unit, a group, a repository or a run: their
 tasks are stopped, and their finally tasks run. What was deployed stays, and the commits count as
-acted upon: deploy them again with 'sentry rerun NAME'.
+acted upon: deploy them again with 'sentry rerun NAME'. Nothing is rolled back, so that a run with
+rollback_commands runs no finally tasks; rollbacks that have begun go on to their end.
 
 Runs of 'sentry watch --local' end with the process that they belong to: press Ctrl-C there.`,
 		Example: `  sentry cancel ai-blueprints --wait

@@ -54,7 +54,9 @@ or cancelled ones.
 What 'sentry watch' remembers is not touched, so that a change which came meanwhile is deployed by
 it all the same. on_busy decides while a run of the unit is active, as with 'sentry trigger'.
 
-Runs are known by the history, which they come into when they end while 'sentry watch' is running.`
+Runs are known by the history, which they come into when they end while 'sentry watch' is running.
+With --local only those of 'sentry watch --local' come into it: a run by hand on this machine is
+not remembered, and does not count for SENTRY_SUCCEEDED_SHA.`
 	cmd.Example = `  sentry rerun ai-blueprints --failed --follow
   sentry rerun rag-service --run rag-service-main-0123456789`
 	cmd.Flags().BoolVar(&f.failed, "failed", false, "only what did not succeed")
@@ -102,6 +104,11 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 	if err != nil {
 		return err
 	}
+	if label, isBranch, err := labelOf(cfg, name); err != nil && strings.Contains(name, "@") {
+		return err
+	} else if isBranch {
+		name = label
+	}
 	prompt := o.Err // a question is no whole line, which is all that goes above a board
 	board := live.New(o.Out, f.plain || !f.follow && !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
@@ -116,6 +123,11 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 	}
 	choice := overview.Choose([]string{name}, overview.Members(cfg))
 	past = slices.DeleteFunc(past, func(r result.Result) bool { return !choice.Run(r.Name, r.Unit, overview.RefsIn(r)) })
+	if len(past) == 0 {
+		if err := plan.CheckNames(cfg, []string{name}); err != nil {
+			return err
+		}
+	}
 	was, err := f.choose(past, name)
 	if err != nil {
 		return err

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os/user"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +15,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
@@ -35,18 +32,29 @@ type pauseFlags struct {
 
 func newPause(o *setup.Options) *cobra.Command {
 	var f pauseFlags
-	cmd := f.command(o, func(s *state.Snapshot, label string, now time.Time) []string {
-		if pause := state.NewPause(me(), f.reason, now); s.SetPause(label, &pause) {
-			return []string{label}
+	cmd := f.command(o, func(cfg *config.Config, s *state.Snapshot, names []string) (done []string, err error) {
+		meant, err := unitsOf(cfg, *s, names)
+		for _, u := range meant {
+			pause, was := state.NewPause(me(), f.reason, time.Now()), s.Units[u.label].Paused
+			switch {
+			case !s.SetPause(u.label, &pause):
+			case was != nil:
+				done = append(done, u.label+" stays paused, for this reason in place of the one before")
+			case u.unseen:
+				done = append(done, u.label+" paused; no branch is known yet that is this unit")
+			default:
+				done = append(done, u.label+" paused")
+			}
 		}
-		return nil
+		return done, err
 	})
 	cmd.Use = "pause {NAME… | --all}"
 	cmd.Short = "Let nothing run in a unit until it is resumed"
 	cmd.Long = `Have 'sentry watch' start nothing in each NAME, which is that of a unit, a group, or a repository
-without a group, with all of its branches. A run that is active goes on. What is pushed meanwhile
-is not lost: it waits, and the newest commit runs on 'sentry resume'. A pause lasts over restarts;
-status, explain and the log tell of it. Runs that a person asks for by hand run all the same.`
+without a group, with all of its branches; REPOSITORY@BRANCH is one of them. A run that is active
+goes on. What is pushed meanwhile is not lost: it waits, and the newest commit runs on 'sentry
+resume'. A pause lasts over restarts; status, explain and the log tell of it. Runs that a person
+asks for by hand run all the same. What is paused already gets the --reason in place of its own.`
 	cmd.Example = `  sentry pause ai-blueprints --reason "the database moves"
   sentry pause rag-service.dev-x
   sentry pause --all --reason "freeze until Monday"`
@@ -57,48 +65,41 @@ status, explain and the log tell of it. Runs that a person asks for by hand run 
 
 func newResume(o *setup.Options) *cobra.Command {
 	var f pauseFlags
-	cmd := f.command(o, func(s *state.Snapshot, label string, _ time.Time) (done []string) {
-		for _, l := range slices.Sorted(maps.Keys(s.Units)) {
-			// All of a repository is all of its branches, too.
-			if (l == label || isOf(l, label)) && s.SetPause(l, nil) {
-				done = append(done, l)
-			}
-		}
-		return done
-	})
+	cmd := f.command(o, resume)
 	cmd.Use = "resume {NAME… | --all}"
 	cmd.Short = "Let things run again in what was paused"
-	cmd.Long = `End the pause of each NAME, which is named as with 'sentry pause'. What was pushed meanwhile runs
-with the next cycle of 'sentry watch': one run for the newest commit.`
+	cmd.Long = `End the pause of each NAME, which is named as with 'sentry pause' or as status has it, also of what
+is no more in the configuration. What was pushed meanwhile runs with the next cycle of 'sentry
+watch': one run for the newest commit.`
 	cmd.Example = `  sentry resume ai-blueprints
   sentry resume --all`
 	return cmd
 }
 
-// command returns what both have in common. change does it to a fork of the state, and returns the labels that it changed.
-func (f *pauseFlags) command(o *setup.Options, change func(s *state.Snapshot, label string, now time.Time) []string) *cobra.Command {
+// change does to a fork of the state what was asked for of the names, of which none means everything, and returns what it did,
+// a line each.
+type change func(cfg *config.Config, s *state.Snapshot, names []string) (done []string, err error)
+
+// command returns what both have in common.
+func (f *pauseFlags) command(o *setup.Options, do change) *cobra.Command {
 	cmd := &cobra.Command{
 		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, f.all) }),
 		ValidArgsFunction: o.Offer(complete.Names),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return f.run(cmd.Context(), o, names, cmd.Name(), change)
+			return f.run(cmd.Context(), o, names, cmd.Name(), do)
 		},
 	}
-	cmd.Flags().BoolVar(&f.all, "all", false, "everything in the configuration")
+	cmd.Flags().BoolVar(&f.all, "all", false, "everything")
 	cmd.Flags().BoolVar(&f.local, "local", false, "in the state of 'sentry watch --local'")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file`")
 	return cmd
 }
 
-func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, verb string, change func(*state.Snapshot, string, time.Time) []string) error {
+func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, verb string, do change) error {
 	if f.state != "" && !f.local {
 		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
 	cfg, _, err := o.Load(config.Options{AllowUnsetAuth: true})
-	if err != nil {
-		return err
-	}
-	labels, err := labelsOf(cfg, names)
 	if err != nil {
 		return err
 	}
@@ -112,12 +113,12 @@ func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, 
 			return err
 		}
 		if s.Epoch == "" {
-			return errors.New("nothing is remembered here yet: let 'sentry watch' run once, or name its namespace (-n)")
+			return f.nothingYet()
 		}
 		s = s.Fork()
-		var done []string
-		for _, label := range labels {
-			done = append(done, change(&s, label, time.Now())...)
+		done, err := do(cfg, &s, names)
+		if err != nil {
+			return err
 		}
 		if len(done) == 0 {
 			fmt.Fprintf(o.Err, "Nothing to do: %s\n", already(verb, names))
@@ -130,8 +131,8 @@ func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, 
 		if err != nil {
 			return err
 		}
-		for _, label := range done {
-			fmt.Fprintf(o.Out, "%s %sd\n", label, verb)
+		for _, line := range done {
+			fmt.Fprintln(o.Out, line)
 		}
 		if verb == "resume" {
 			tellHeld(o.Err, s, cfg, done)
@@ -142,8 +143,9 @@ func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, 
 }
 
 // tellHeld says which of the branches that were resumed are held still, as their repository is paused as a whole.
-func tellHeld(out io.Writer, s state.Snapshot, cfg *config.Config, resumed []string) {
-	for _, label := range resumed {
+func tellHeld(out io.Writer, s state.Snapshot, cfg *config.Config, done []string) {
+	for _, line := range done {
+		label := strings.TrimSuffix(line, " resumed")
 		for _, r := range cfg.Repositories {
 			if all := state.AllOf(r.Name); r.Group == "" && isOf(label, all) && s.Units[all].Paused != nil {
 				fmt.Fprintf(out, "%s waits still, as %s is paused as a whole, too: sentry resume %[2]s\n", label, r.Name)
@@ -152,13 +154,23 @@ func tellHeld(out io.Writer, s state.Snapshot, cfg *config.Config, resumed []str
 	}
 }
 
-func already(verb string, names []string) string {
-	what := "everything"
-	if len(names) > 0 {
-		what = strings.Join(names, ", ")
+// nothingYet says that there is no state to write to.
+func (f *pauseFlags) nothingYet() error {
+	if f.local {
+		return errors.New("nothing is remembered here yet: let 'sentry watch --local' run once, or name its state file (--state)")
 	}
-	if verb == "pause" {
+	return errors.New("nothing is remembered here yet: let 'sentry watch' run once, or name its namespace (-n)")
+}
+
+func already(verb string, names []string) string {
+	what := strings.Join(names, ", ")
+	switch {
+	case verb == "pause" && what == "":
+		return "everything is paused already."
+	case verb == "pause":
 		return what + " is paused already."
+	case what == "":
+		return "nothing is paused."
 	}
 	return what + " is not paused; one branch of a repository that is paused as a whole is resumed with it."
 }
@@ -172,38 +184,6 @@ func (f *pauseFlags) store(o *setup.Options, cfg *config.Config) (watch.Store, e
 		return nil, err
 	}
 	return setup.ClusterStore(cluster, of), nil
-}
-
-// labelsOf returns the labels of the units that names stand for, of which none means everything. A repository has that of
-// state.AllOf.
-func labelsOf(cfg *config.Config, names []string) (labels []string, err error) {
-	if err := plan.CheckNames(cfg, names); err != nil {
-		return nil, err
-	}
-	if len(names) == 0 {
-		for _, r := range cfg.Repositories {
-			if r.Group == "" {
-				names = append(names, r.Name)
-			} else if !slices.Contains(names, r.Group) {
-				names = append(names, r.Group)
-			}
-		}
-	}
-	for _, name := range names {
-		r, isRepository := cfg.Lookup(name)
-		isGroup := slices.ContainsFunc(cfg.Repositories, func(r config.Repository) bool { return r.Group == name })
-		switch {
-		case isRepository && r.Group == "":
-			labels = append(labels, state.AllOf(name))
-		case isGroup:
-			labels = append(labels, naming.GroupLabel(name))
-		case isRepository:
-			return nil, fmt.Errorf("%s runs as a part of the group %s, which is one unit: name that one", name, r.Group)
-		default:
-			labels = append(labels, name)
-		}
-	}
-	return labels, nil
 }
 
 // isOf reports whether a label is that of a branch of the repository of which all is the label. Two repositories with long names

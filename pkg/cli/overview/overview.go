@@ -125,7 +125,8 @@ func pausedBy(p state.Pause) string {
 	return text
 }
 
-// Choice is what was asked for: repositories, groups and units, by name. The zero Choice is everything.
+// Choice is what was asked for: repositories, groups, units, and branches as REPOSITORY@BRANCH, by name. The zero Choice is
+// everything.
 type Choice struct {
 	names   []string
 	members map[string][]string        // repositories by group; those without one are at ""
@@ -139,6 +140,9 @@ func Choose(names []string, members map[string][]string) Choice {
 	c := Choice{names, members, map[string]map[string]bool{}, map[string]bool{}}
 	for _, name := range names {
 		c.wanted[name] = map[string]bool{name: true}
+		if before, branch, ok := strings.Cut(name, "@"); ok && slices.Contains(members[""], before) {
+			c.wanted[name][naming.RefLabel(repo.Ref{Repository: before, Branch: branch})] = true
+		}
 		for group, repositories := range members {
 			switch {
 			case group == "":
@@ -172,7 +176,7 @@ func (c Choice) Has(things ...string) bool {
 func (c Choice) Run(name, unit string, refs []Ref) bool {
 	things := []string{name, unit}
 	for _, r := range refs {
-		things = append(things, r.Repository)
+		things = append(things, r.Repository, r.Ref.String())
 	}
 	if naming.IsRefLabel(unit) {
 		before, _, _ := strings.Cut(unit, ".")
@@ -181,10 +185,10 @@ func (c Choice) Run(name, unit string, refs []Ref) bool {
 	return c.Has(things...)
 }
 
-// isUnitOf reports whether a unit of the repository was asked for.
+// isUnitOf reports whether a unit of the repository was asked for, or a branch.
 func (c Choice) isUnitOf(repository string) bool {
 	return slices.ContainsFunc(c.names, func(name string) bool {
-		return strings.HasPrefix(name, repository+".") || naming.IsRefLabel(name) && strings.HasPrefix(name, naming.LabelStart(repository))
+		return strings.HasPrefix(name, repository+".") || strings.HasPrefix(name, repository+"@") || naming.IsRefLabel(name) && strings.HasPrefix(name, naming.LabelStart(repository))
 	})
 }
 
@@ -195,15 +199,21 @@ func (c Choice) Of(s Status) (Status, error) {
 	chosen := Status{Units: []Unit{}, Branches: []Branch{}, Problems: []Problem{}, Runs: []Run{}}
 	for _, b := range s.Branches {
 		known = append(known, b.Repository, naming.RefLabel(b.Ref))
-		if c.Has(b.Repository, naming.RefLabel(b.Ref)) {
+		if c.Has(b.Repository, naming.RefLabel(b.Ref), b.Ref.String()) {
 			chosen.Branches = append(chosen.Branches, b)
 		}
 	}
 	for _, p := range s.Problems {
 		before, rest, _ := strings.Cut(p.On, ".")
 		known = append(known, p.On)
+		things := []string{p.On, before}
+		for _, b := range s.Branches { // of a repository it is on its branches, too
+			if p.On == b.Repository {
+				things = append(things, naming.RefLabel(b.Ref), b.Ref.String())
+			}
+		}
 		// The pause of a repository as a whole holds each of its branches, however that is named.
-		if c.Has(p.On, before) || rest == "*" && c.isUnitOf(before) {
+		if c.Has(things...) || rest == "*" && c.isUnitOf(before) {
 			chosen.Problems = append(chosen.Problems, p)
 		}
 	}
@@ -222,6 +232,8 @@ func (c Choice) Of(s Status) (Status, error) {
 		c.Has(append(repositories, group)...)
 		known = append(append(known, group), repositories...)
 	}
+	slices.Sort(known)
+	known = slices.Compact(known)
 	for _, name := range c.names {
 		before, _, _ := strings.Cut(name, ".")
 		isNew := slices.Contains(c.members[""], before) && !slices.ContainsFunc(s.Branches, func(b Branch) bool { return b.Repository == before })

@@ -19,14 +19,15 @@ import (
 
 // Unit is how a unit stands.
 type Unit struct {
-	Unit     string    `json:"unit"`              // its label
-	Heads    []Ref     `json:"heads,omitempty"`   // that were acted upon last
-	Run      string    `json:"run,omitempty"`     // the newest
-	Verdict  string    `json:"verdict,omitempty"` // of that run; also active, and held back
-	Why      string    `json:"why,omitempty"`     // it did not succeed
-	Created  time.Time `json:"created,omitzero"`  // the run was
-	Seconds  int       `json:"seconds,omitempty"` // that it took
-	Skipped  []string  `json:"skipped,omitempty"` // deployments of it that did not begin
+	Unit     string    `json:"unit"`               // its label
+	Heads    []Ref     `json:"heads,omitempty"`    // that were acted upon last
+	Run      string    `json:"run,omitempty"`      // the newest
+	Verdict  string    `json:"verdict,omitempty"`  // of that run; also active, and held back
+	Why      string    `json:"why,omitempty"`      // it did not succeed
+	Created  time.Time `json:"created,omitzero"`   // the run was
+	Seconds  int       `json:"seconds,omitempty"`  // that it took
+	Skipped  []string  `json:"skipped,omitempty"`  // deployments of it that did not begin
+	Rollback string    `json:"rollback,omitempty"` // in words: which deployments of it were rolled back, and of which that failed
 	Problems []string  `json:"problems,omitempty"`
 	// Week is what the runs of the last seven days say in numbers, where there are any.
 	Week *statistics.Measures `json:"week,omitempty"`
@@ -95,7 +96,7 @@ func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, 
 			labels[ref.Ref] = p.Unit
 		}
 		u := of(p.Unit)
-		u.Run, u.Verdict, u.Why, u.Created, u.Seconds, u.Skipped = p.Name, string(p.Verdict), p.Why, p.Created, p.Seconds, nil
+		u.Run, u.Verdict, u.Why, u.Created, u.Seconds, u.Skipped, u.Rollback = p.Name, string(p.Verdict), p.Why, p.Created, p.Seconds, nil, p.Rollbacks()
 		for _, m := range p.Members {
 			if m.Verdict == result.Skipped {
 				u.Skipped = append(u.Skipped, m.Task)
@@ -108,7 +109,7 @@ func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, 
 		}
 		if r.Active {
 			u := of(r.Unit)
-			u.Run, u.Verdict, u.Why, u.Created, u.Seconds, u.Skipped = r.Name, active, "", r.Created, 0, nil
+			u.Run, u.Verdict, u.Why, u.Created, u.Seconds, u.Skipped, u.Rollback = r.Name, active, "", r.Created, 0, nil, ""
 			if r.Pending {
 				u.Verdict = heldBack
 			}
@@ -167,6 +168,9 @@ func (s Status) printUnits(t *term.Table, now time.Time, wide bool) error {
 		verdict := cmp.Or(u.Verdict, "-")
 		if n := len(u.Skipped); n > 0 {
 			verdict += "; skipped: " + strings.Join(u.Skipped, ",")
+		}
+		if u.Rollback != "" {
+			verdict += "; " + u.Rollback
 		}
 		rows[i] = []any{u.Unit, Trigger(u.Heads), verdict, term.Age(now, u.Created), Took(u.Seconds), cmp.Or(strings.Join(u.Problems, ", "), "-")}
 		if wide {

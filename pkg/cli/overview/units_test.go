@@ -32,8 +32,9 @@ func TestUnits(t *testing.T) {
 	ref := func(name string) repo.Ref { return repo.Ref{Repository: name, Branch: "main"} }
 	past := []result.Result{
 		{Name: "shop-2", Unit: "shop", Created: now.Add(-time.Minute), Seconds: 30, Verdict: result.Failed, Why: "no route", Refs: []result.Ref{{Ref: ref("old"), SHA: "o"}},
-			Members: []result.Member{{Task: "old", Verdict: result.Failed}, {Task: "web", Verdict: result.Skipped}}},
+			Members: []result.Member{{Task: "old", Verdict: result.Failed, Rollback: result.Succeeded}, {Task: "web", Verdict: result.Skipped}}},
 		{Name: "shop-1", Unit: "shop", Created: now.Add(-time.Hour), Seconds: 20, Verdict: result.Succeeded},
+		{Name: "solo-0", Unit: "solo.main", Created: now.Add(-10 * 24 * time.Hour), Verdict: result.Failed, Members: []result.Member{{Task: "solo", Rollback: result.Failed}}},
 	}
 	runs := []engine.Run{
 		{Existing: plan.Existing{Name: "solo-1", Unit: "solo.main", Created: now.Add(-time.Hour)}, Reason: "PipelineRunTimeout"},
@@ -47,7 +48,7 @@ func TestUnits(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `UNIT        HEADS                             VERDICT                AGE   TOOK   TROUBLE        SUCCESS 7D   MEDIAN 7D   RUN      WHY
-shop        api/main@a,old/main@o,web/main@w  failed; skipped: web   60s   30s    denied (api)   50% of 2     20s         shop-2   no route
+shop        api/main@a,old/main@o,web/main@w  failed; skipped: web; rolled back: old   60s   30s    denied (api)   50% of 2     20s         shop-2   no route
 solo.main   solo/main@s                       active                 1s    -      qa             0% of 1      -           solo-2   -
 `
 	squeeze := func(s string) []string {

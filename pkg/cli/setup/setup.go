@@ -26,12 +26,14 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
+	"github.com/tekton-sentry/sentry/pkg/engine/local/journal"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	past "github.com/tekton-sentry/sentry/pkg/result/file"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -211,7 +213,7 @@ func (o *Options) OnMachine(ctx context.Context, cfg *config.Config, stateFile s
 	}
 	stateFile = file.BehindLinks(stateFile)
 	eng := local.New(local.Options{
-		Journal: stateFile + ".runs", Remember: remember(ctx, past.New(stateFile)),
+		Journal: journalOf(stateFile), Remember: remember(ctx, past.New(stateFile)),
 		Out: o.Out, Env: o.Variables.Environ(), Hidden: o.Hidden(cfg), Hide: o.Hider.Hide, Log: log,
 	})
 	if err := eng.RemoveLeftovers(ctx); err != nil {
@@ -230,6 +232,24 @@ func remember(ctx context.Context, history *past.Store) func(result.Result) erro
 		}
 		return history.Add(ctx, []result.Result{r})
 	}
+}
+
+// journalOf is the directory of the runs beside a state file.
+func journalOf(stateFile string) string { return stateFile + ".runs" }
+
+// LocalRuns returns the runs of 'sentry watch --local' that have ended and are still known, and those that have not, each oldest
+// first, beside the state file as LocalHistory has it. Nothing is changed.
+func (o *Options) LocalRuns(path string) (ended []engine.Run, begun []plan.Existing, err error) {
+	if path == "" {
+		if path, err = o.stateFile(); err != nil {
+			return nil, nil, err
+		}
+	}
+	known, begun, err := journal.Dir(journalOf(file.BehindLinks(path))).Look()
+	for _, r := range known {
+		ended = append(ended, engine.Run{Existing: r.Existing, Succeeded: r.Succeeded})
+	}
+	return ended, begun, err
 }
 
 // LocalHistory returns how the runs of `sentry watch --local` ended, newest first, beside the state file at path; "" is that of

@@ -115,7 +115,7 @@ func SomeNames(names []string, all bool) error {
 	case len(names) > 0 && all:
 		return errors.New("--all goes without names")
 	case len(names) == 0 && !all:
-		return errors.New("want the names of repositories or groups, or --all for everything")
+		return errors.New("want the names of repositories, groups or units, or --all for everything")
 	}
 	return nil
 }

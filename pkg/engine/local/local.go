@@ -187,8 +187,9 @@ func (e *Engine) Runs(_ context.Context, units []string) ([]engine.Run, error) {
 	return runs, nil
 }
 
-// Cancel ends a run: its tasks are stopped, its finally tasks run. It does not wait for that. superseded is the name of the run
-// that replaces it, if one does. A run that is not known or finished is no error.
+// Cancel ends a run: its tasks are stopped, and its finally tasks run. In a run that would roll back what is stopped, none runs that
+// has not begun. It does not wait for that. superseded is the name of the run that replaces it, if one does. A run that is not
+// known or finished is no error.
 func (e *Engine) Cancel(_ context.Context, name, superseded string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -117,6 +117,44 @@ func TestCancelRunsFinally(t *testing.T) {
 	}
 }
 
+// What is cancelled is not rolled back, also what failed before, and a rollback that has begun goes on to its end: as on a cluster.
+func TestCancelAndRollbacks(t *testing.T) {
+	failed := func(of, script string) v1.PipelineTask {
+		back := shell("sentry-rollback-"+of, script)
+		back.When = v1.WhenExpressions{{Input: "$(tasks." + of + ".status)", Operator: "in", Values: []string{"Failed"}}}
+		return back
+	}
+	for name, tt := range map[string]struct {
+		a, b, back string // scripts, of which one says that it is ready
+		want       string
+	}{
+		"a deployment runs": {"exit 3", "echo ready; exec sleep 1000", "true", "Cancelled a=Failed b=Cancelled sentry-rollback-a=Skipped sentry-rollback-b=Skipped"},
+		"a rollback runs": {"exit 3", "true", "echo ready; while [ ! -e " + filepath.Join(t.TempDir(), "go") + " ]; do sleep 0.01; done",
+			"Failed a=Failed b=Succeeded sentry-rollback-a=Succeeded sentry-rollback-b=Skipped"},
+	} {
+		tr := newTrial(t)
+		tr.create(finally(pipelineRun("run", shell("a", tt.a), shell("b", tt.b)), failed("a", tt.back), failed("b", "true")))
+		tr.prints("ready")
+		tr.prints("[a] Failed")
+		if err := tr.Cancel(context.Background(), "run", ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, path, ok := strings.Cut(tt.back, "-e "); ok { // once the wish has been read
+			eventually(t, "the run should be cancelled", func() bool {
+				runs, err := tr.Runs(t.Context(), nil)
+				return err == nil && runs[0].Reason == "CancelledRunningFinally"
+			})
+			if err := os.WriteFile(strings.Fields(path)[0], nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out := tr.end("run")
+		if got := out.Reason + " " + results(out); got != tt.want {
+			t.Errorf("%s: got %s, want %s\n%s", name, got, tt.want, tr.out)
+		}
+	}
+}
+
 // A test binary with this variable becomes a process outside of its step's group that holds its output.
 const daemonVariable = "SENTRY_TEST_DAEMON"
 

@@ -148,6 +148,7 @@ func (e *Engine) execute(r *run) {
 			x.end(true, overrun)
 		case r.schedule.superseded = <-r.cancel:
 			r.schedule.cancelled = true
+			r.schedule.noFinally = pipelinerun.RollsBack(r.pr) && !r.schedule.tasksDone()
 			x.end(false, cancelled)
 		case <-closing:
 			closing, r.schedule.closed = nil, true

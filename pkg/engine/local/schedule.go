@@ -8,6 +8,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 )
 
 // schedule is the state of a run's tasks, with Tekton's rules over it: what starts, what is skipped and
@@ -20,6 +21,7 @@ type schedule struct {
 	pipelineTimeout time.Duration
 
 	cancelled     bool   // by Cancel: the tasks stop, finally runs
+	noFinally     bool   // by Cancel: finally does not run
 	superseded    string // name of the run for which it was cancelled
 	tasksTimedOut bool   // spec.timeouts.tasks has passed, be it while finally runs
 	timedOut      bool   // spec.timeouts.pipeline has passed
@@ -49,7 +51,7 @@ func newSchedule(run string, spec *v1.PipelineSpec) *schedule {
 		}
 	}
 	for _, pt := range spec.Finally {
-		s.tasks = append(s.tasks, &task{Task: engine.Task{Name: pt.Name}, spec: pt, final: true})
+		s.tasks = append(s.tasks, &task{Task: engine.Task{Name: pt.Name, RollbackOf: pipelinerun.RollbackOf(pt.Name)}, spec: pt, final: true})
 	}
 	return s
 }
@@ -108,7 +110,7 @@ func (s *schedule) ready(t *task) bool {
 func (s *schedule) skips(t *task) v1.SkippingReason {
 	parentSkipped := func(p *task) bool { return p.Result == engine.Skipped && p.skipped != v1.WhenExpressionsSkip }
 	switch {
-	case s.closed:
+	case s.closed, s.noFinally:
 		return v1.GracefullyCancelledSkip
 	case !t.final && s.stopping():
 		return v1.StoppingSkip
@@ -237,13 +239,14 @@ func (s *schedule) outcome() engine.Outcome {
 	}
 	reason := v1.PipelineRunReasonSuccessful
 	switch {
-	case s.cutOff():
+	case s.cutOff(), s.noFinally:
 		reason = v1.PipelineRunReasonCancelled
 		out.Message = fmt.Sprintf("PipelineRun %q was cancelled", s.run)
 	case s.timedOut:
 		reason = v1.PipelineRunReasonTimedOut
 		out.Message = fmt.Sprintf("PipelineRun %q failed to finish within %q", s.run, s.pipelineTimeout)
-	case s.tasksTimedOut:
+	case s.tasksTimedOut && !slices.ContainsFunc(s.tasks, func(t *task) bool { return t.final && t.Result == engine.Skipped }):
+		// To Tekton, a finally task that is skipped is not done: what remains is the failure of what took too long.
 		reason = v1.PipelineRunReasonTimedOut
 		out.Message = fmt.Sprintf("PipelineRun %q failed due to tasks failed to finish within %q", s.run, s.tasksTimeout)
 	case c.failed > c.ignored || c.skippedByTimeout > 0:

@@ -1,6 +1,7 @@
 package tekton
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -93,31 +94,37 @@ func TestCancel(t *testing.T) {
 	const running, ended = "Unknown", "True"
 	for name, tt := range map[string]struct {
 		status string // "": there is no such run
-		code   int    // of the answer to the patch; 0: it is served
+		on     string // the method of which the answer is the code
+		code   int    // 0: all is served
 		want   string
 	}{
-		"active":               {running, 0, ""},
-		"gone":                 {"", 0, ""},
-		"ended in between":     {ended, 400, ""},
-		"active and not ours":  {running, 403, "cancel PipelineRun test/run"},
-		"the webhook is away":  {running, 500, "cancel PipelineRun test/run"},
-		"gone, server is away": {"", 503, "cancel PipelineRun test/run"},
+		"active":               {running, "", 0, ""},
+		"gone":                 {"", "", 0, ""},
+		"ended":                {ended, "", 0, ""},
+		"ended in between":     {running, http.MethodPatch, 400, ""},
+		"active and not ours":  {running, http.MethodPatch, 403, "cancel PipelineRun test/run"},
+		"the webhook is away":  {running, http.MethodPatch, 500, "cancel PipelineRun test/run"},
+		"the server is away":   {running, http.MethodGet, 503, "cancel PipelineRun test/run"},
+		"gone, server is away": {"", http.MethodGet, 503, "cancel PipelineRun test/run"},
 	} {
 		s, c := kubetest.New(t)
 		if tt.status != "" {
 			putRun(s, "a", "run", "2026-01-01T00:00:00Z", tt.status)
 		}
 		s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Method != http.MethodPatch {
+			if r.Method == http.MethodPatch {
+				// Only this status lets a cancelled run's finally tasks run.
+				body, err := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				if want := `{"metadata":{"annotations":{"tekton-sentry.dev/superseded":"newer"}},"spec":{"status":"CancelledRunFinally"}}`; err != nil || string(body) != want {
+					t.Errorf("a run that is %s is patched with %s, %v, want %s", name, body, err, want)
+				}
+			}
+			if r.Method != tt.on {
 				return false
 			}
-			// Only this status lets a cancelled run's finally tasks run.
-			body, err := io.ReadAll(r.Body)
-			if want := `{"metadata":{"annotations":{"tekton-sentry.dev/superseded":"newer"}},"spec":{"status":"CancelledRunFinally"}}`; err != nil || string(body) != want {
-				t.Errorf("a run that is %s is patched with %s, %v, want %s", name, body, err, want)
-			}
-			if tt.code == 0 {
-				return false
+			if tt.code == 400 {
+				putRun(s, "a", "run", "2026-01-01T00:00:00Z", ended)
 			}
 			kubetest.Refuse(w, tt.code, metav1.StatusReasonUnknown, "no")
 			return true
@@ -125,6 +132,54 @@ func TestCancel(t *testing.T) {
 		err := New(c, "", instance.Instance{}).Cancel(t.Context(), "run", "newer")
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("a run that is %s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// What is cancelled is not rolled back, and a rollback that has begun goes on, also where it begins just then.
+func TestCancelOfARunThatRollsBack(t *testing.T) {
+	put := func(s *kubetest.Server, begun ...string) {
+		putRun(s, "a", "run", "2026-01-01T00:00:00Z", "Unknown")
+		run := s.Get(runsPath + "/run")
+		run["spec"] = kubetest.Object{"pipelineSpec": kubetest.Object{
+			"tasks": []kubetest.Object{{"name": "web"}}, "finally": []kubetest.Object{{"name": "sentry-verdict"}, {"name": "sentry-rollback-web"}},
+		}}
+		var children []kubetest.Object
+		for _, task := range begun {
+			children = append(children, kubetest.Object{"name": "run-" + task, "pipelineTaskName": task})
+		}
+		run["status"] = kubetest.Object{"conditions": run["status"].(kubetest.Object)["conditions"], "childReferences": children}
+		s.Put(runsPath+"/run", run)
+	}
+	for name, tt := range map[string]struct {
+		begun   []string // tasks
+		between []string // that have begun when Sentry has looked
+		want    v1.PipelineRunSpecStatus
+	}{
+		"nothing has begun":                    {nil, nil, "Cancelled"},
+		"a deployment":                         {[]string{"web"}, nil, "Cancelled"},
+		"the rollback":                         {[]string{"web", "sentry-rollback-web"}, nil, "CancelledRunFinally"},
+		"the verdict alone":                    {[]string{"web", "sentry-verdict"}, nil, "CancelledRunFinally"},
+		"the rollback, when Sentry has looked": {[]string{"web"}, []string{"web", "sentry-rollback-web"}, "CancelledRunFinally"},
+	} {
+		s, c := kubetest.New(t)
+		put(s, tt.begun...)
+		s.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPatch && tt.between != nil {
+				put(s, tt.between...)
+				tt.between = nil
+			}
+			return false
+		}
+		if err := New(c, "", instance.Instance{}).Cancel(t.Context(), "run", "newer"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		run := s.Get(runsPath + "/run")
+		if got := run["spec"].(kubetest.Object)["status"]; got != string(tt.want) {
+			t.Errorf("%s: the run is %v, want %s", name, got, tt.want)
+		}
+		if got := run["metadata"].(kubetest.Object)["annotations"].(kubetest.Object)[pipelinerun.AnnotationSuperseded]; got != "newer" {
+			t.Errorf("%s: the run says %v, want which run replaces it", name, got)
 		}
 	}
 }

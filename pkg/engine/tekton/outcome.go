@@ -16,6 +16,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 )
 
 // Labels that Tekton puts on a TaskRun.
@@ -190,7 +191,7 @@ func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
 		} else if s, ok := skipped[t.Name]; ok || out.Done {
 			task.Result, task.Message = engine.Skipped, string(s.Reason)
 		}
-		task.After = t.RunAfter
+		task.After, task.RollbackOf = t.RunAfter, pipelinerun.RollbackOf(t.Name)
 		out.Tasks = append(out.Tasks, task)
 	}
 	return out

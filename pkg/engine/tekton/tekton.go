@@ -4,6 +4,7 @@ package tekton
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -137,24 +138,62 @@ func (e *Engine) Runs(ctx context.Context, units []string) ([]engine.Run, error)
 	return runs, nil
 }
 
-// Cancel ends a run: its tasks are stopped, its finally tasks run. superseded is the name of the run that replaces it, if one
-// does; the run says so. A run that is gone or finished is no error.
+// Cancel ends a run: its tasks are stopped, and its finally tasks run. In a run that would roll back what is stopped, none runs
+// that has not begun. superseded is the name of the run that replaces it, if one does; the run says so. A run that is gone or
+// finished is no error.
 func (e *Engine) Cancel(ctx context.Context, name, superseded string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	annotation := ""
+	for {
+		pr, err := e.get(ctx, name)
+		if apierrors.IsNotFound(err) || err == nil && pr.IsDone() {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("cancel PipelineRun %s/%s: %w", e.namespace, name, err)
+		}
+		if err = e.patch(ctx, name, cancellation(pr, superseded)); err == nil {
+			return nil
+		}
+		if apierrors.IsConflict(err) {
+			continue
+		}
+		// Tekton's webhook refuses changes to a finished run.
+		if pr, getErr := e.get(ctx, name); getErr == nil && pr.IsDone() {
+			return nil
+		}
+		return fmt.Errorf("cancel PipelineRun %s/%s: %w", e.namespace, name, kube.Explain(err))
+	}
+}
+
+// cancellation returns the patch that cancels a run.
+func cancellation(pr *v1.PipelineRun, superseded string) string {
+	var patch struct {
+		Metadata struct {
+			Annotations     map[string]string `json:"annotations,omitempty"`
+			ResourceVersion string            `json:"resourceVersion,omitempty"`
+		} `json:"metadata"`
+		Spec struct {
+			Status v1.PipelineRunSpecStatus `json:"status"`
+		} `json:"spec"`
+	}
 	if superseded != "" {
-		annotation = fmt.Sprintf(`"metadata":{"annotations":{%q:%q}},`, pipelinerun.AnnotationSuperseded, superseded)
+		patch.Metadata.Annotations = map[string]string{pipelinerun.AnnotationSuperseded: superseded}
 	}
-	err := e.patch(ctx, name, fmt.Sprintf(`{%s"spec":{"status":%q}}`, annotation, v1.PipelineRunSpecStatusCancelledRunFinally))
-	if err == nil {
-		return nil
+	patch.Spec.Status = v1.PipelineRunSpecStatusCancelledRunFinally
+	if cutsOff(pr) {
+		// The last task may end in between, and a rollback begin: that is another version.
+		patch.Spec.Status, patch.Metadata.ResourceVersion = v1.PipelineRunSpecStatusCancelled, pr.ResourceVersion
 	}
-	// Tekton's webhook refuses changes to a finished run.
-	if pr, getErr := e.get(ctx, name); getErr == nil && pr.IsDone() {
-		return nil
-	}
-	return fmt.Errorf("cancel PipelineRun %s/%s: %w", e.namespace, name, kube.Explain(err))
+	text, _ := json.Marshal(patch) // texts can always be encoded
+	return string(text)
+}
+
+// cutsOff reports whether to cancel the run would have what is stopped rolled back.
+func cutsOff(pr *v1.PipelineRun) bool {
+	return pipelinerun.RollsBack(pr) && !slices.ContainsFunc(pr.Status.ChildReferences, func(c v1.ChildStatusReference) bool {
+		return slices.ContainsFunc(pr.Spec.PipelineSpec.Finally, func(t v1.PipelineTask) bool { return t.Name == c.PipelineTaskName })
+	})
 }
 
 // patch changes a PipelineRun by a JSON merge patch. One that is gone is no error.

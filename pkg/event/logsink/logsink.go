@@ -103,7 +103,14 @@ func created(log *slog.Logger, run plan.Run) {
 // waiting names the runs that the new one waits for, and when the first of them began.
 func waiting(log *slog.Logger, run plan.Run) {
 	if p := run.Pause; p != nil {
-		log.Info("a change waits, as its unit is paused", "unit", run.Unit.Label, "since", p.Since, "by", p.By, "why", p.Reason)
+		args := []any{"unit", run.Unit.Label, "since", p.Since}
+		if p.By != "" {
+			args = append(args, "by", p.By)
+		}
+		if p.Reason != "" {
+			args = append(args, "why", p.Reason)
+		}
+		log.Info("a change waits, as its unit is paused", args...)
 		return
 	}
 	since := run.Behind[0].Created
@@ -244,7 +251,7 @@ func ended(log *slog.Logger, r result.Result) {
 		return
 	}
 	args = append(args, "verdict", string(r.Verdict))
-	for _, v := range []result.Verdict{result.Failed, result.TimedOut, result.Cancelled, result.Superseded, result.Skipped} {
+	for _, v := range []result.Verdict{result.Failed, result.TimedOut, result.Cancelled, result.Superseded, result.Skipped, result.RolledBack} {
 		if names := r.Tasks(v); len(names) > 0 {
 			args = append(args, strings.ReplaceAll(string(v), " ", "_"), strings.Join(names, ", "))
 		}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
@@ -13,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 // A run of many refs is one line in which each key is there once: readers of JSON keep the last of two.
@@ -47,6 +49,22 @@ func TestCreatedOfManyRefs(t *testing.T) {
 	}
 }
 
+// Who paused a unit and why is told where it is known.
+func TestPaused(t *testing.T) {
+	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for want, p := range map[string]state.Pause{
+		`unit=shop since=2026-03-01T12:00:00.000Z`:                          state.NewPause("", "", since),
+		`unit=shop since=2026-03-01T12:00:00.000Z by=ada why="it is Friday"`: state.NewPause("ada", "it is Friday", since),
+	} {
+		var out bytes.Buffer
+		run := plan.Run{Unit: naming.Unit{Label: "shop"}, Pause: &p}
+		logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), event.RunWaiting{Run: run})
+		if !strings.HasSuffix(out.String(), want+"\n") {
+			t.Errorf("got  %swant %s", &out, want)
+		}
+	}
+}
+
 // The end of a run tells a deployment that failed from those that never began for it, and nothing of what it printed.
 func TestEnded(t *testing.T) {
 	members := func(verdicts ...result.Verdict) (members []result.Member) {
@@ -59,6 +77,9 @@ func TestEnded(t *testing.T) {
 		`level=ERROR msg="the run did not succeed" unit=shop run=shop-1 verdict=failed failed=b timed_out=e skipped="c, d" why="b: exited with code 3"`: {
 			Verdict: result.Failed, Why: "b: exited with code 3",
 			Members: members(result.Succeeded, result.Failed, result.Skipped, result.Skipped, result.TimedOut),
+		},
+		`level=ERROR msg="the run did not succeed" unit=shop run=shop-1 verdict=failed failed=b rolled_back=a why="b: exited with code 3; rolled back: a,b"`: {
+			Verdict: result.Failed, Why: "b: exited with code 3; rolled back: a,b", Members: members(result.RolledBack, result.Failed),
 		},
 		`level=INFO msg="the run succeeded" unit=shop run=shop-1`: {Verdict: result.Succeeded, Members: members(result.Succeeded)},
 		`level=INFO msg="the run was cancelled for a newer change" unit=shop run=shop-1 verdict=superseded superseded=a why="a newer change replaces it"`: {

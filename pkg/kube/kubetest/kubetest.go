@@ -161,7 +161,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost && !exists:
 		Refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, path+" not found")
 		return
-	case r.Method == http.MethodPut && meta(body)["resourceVersion"] != meta(old)["resourceVersion"]:
+	case r.Method == http.MethodPut && meta(body)["resourceVersion"] != meta(old)["resourceVersion"],
+		r.Method == http.MethodPatch && meta(body)["resourceVersion"] != nil && meta(body)["resourceVersion"] != meta(old)["resourceVersion"]:
 		Refuse(w, http.StatusConflict, metav1.StatusReasonConflict, path+" has been modified")
 		return
 	}

@@ -36,6 +36,7 @@ func TestLearn(t *testing.T) {
 		"a success":                             {[][]result.Result{{run(1, result.Succeeded, "web", "main", "1")}}, "1"},
 		"a failure after it":                    {[][]result.Result{{run(1, result.Succeeded, "web", "main", "1")}, {run(2, result.Failed, "web", "main", "2")}}, "1"},
 		"a skipped one alone":                   {[][]result.Result{{run(1, result.Skipped, "web", "main", "1")}}, ""},
+		"rolled back with its group":            {[][]result.Result{{run(1, result.Succeeded, "web", "main", "1")}, {run(2, result.RolledBack, "web", "main", "2")}}, "1"},
 		"in any order":                          {[][]result.Result{{run(2, result.Succeeded, "web", "main", "2"), run(1, result.Succeeded, "web", "main", "1")}}, "2"},
 		"an older run ends after a newer one":   {[][]result.Result{{run(2, result.Succeeded, "web", "main", "2")}, {run(1, result.Succeeded, "web", "main", "1")}}, "2"},
 		"learned again":                         {[][]result.Result{{run(1, result.Succeeded, "web", "main", "1")}, {run(1, result.Succeeded, "web", "main", "1")}}, "1"},

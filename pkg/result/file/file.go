@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -62,9 +63,17 @@ func (s *Store) read() ([]result.Result, error) {
 	case !info.Mode().IsRegular(): // opening a named pipe would wait for its writer
 		return nil, fmt.Errorf("read the history: %s is not a regular file", s.path)
 	}
-	text, err := os.ReadFile(s.path)
+	f, err := os.Open(s.path)
 	if err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, history.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	if len(text) > history.MaxSize {
+		return nil, fmt.Errorf("history file %s has more than %d bytes, which is none of Sentry's; delete it to begin a new history", s.path, history.MaxSize)
 	}
 	runs, err := history.Decode(text)
 	if err != nil {

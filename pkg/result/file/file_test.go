@@ -37,4 +37,11 @@ func TestStore(t *testing.T) {
 	if err := file.New(path).Add(t.Context(), nil); err == nil {
 		t.Error("a damaged file was written over")
 	}
+	// What is larger than any history is not read to its end: it is as large as a disk holds.
+	if err := os.Truncate(path+".history", 1<<40); err != nil {
+		t.Skip(err)
+	}
+	if _, err := file.New(path).List(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "has more than 2097152 bytes") {
+		t.Errorf("a huge file: %v", err)
+	}
 }

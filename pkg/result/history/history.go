@@ -9,10 +9,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 const version = 1
+
+// MaxSize bounds an encoded history, in bytes: what one takes at most, and as much again.
+const MaxSize = 2 << 20
 
 // Bounds of the history: the newest runs, in all and of one unit. 2,000 of usual size take some 600 KB; what is left of a
 // ConfigMap's 1 MiB has the deployments of the newest.
@@ -45,7 +49,7 @@ func Decode(data []byte) ([]result.Result, error) {
 		return nil, nil
 	}
 	if err := json.Unmarshal(data, &d); err != nil {
-		return nil, err
+		return nil, oneline.WrongJSON(err)
 	}
 	if d.Version != version {
 		return nil, fmt.Errorf("format version %d, want %d: is it of a newer Sentry?", d.Version, version)

@@ -44,6 +44,8 @@ type Measures struct {
 	Cancelled  int       `json:"cancelled"`
 	Superseded int       `json:"superseded"`
 	Skipped    int       `json:"skipped"` // of deployments alone
+	// RolledBack is of deployments alone: they succeeded, and were rolled back with their group. That counts as neither.
+	RolledBack int `json:"rolled_back,omitempty"`
 	// SuccessRate is the part that succeeded of those that succeeded or failed; nil where there are none. What
 	// somebody or a newer change ended says nothing of either.
 	SuccessRate *float64 `json:"success_rate,omitempty"`
@@ -168,6 +170,8 @@ func over(samples []sample, p Period, now time.Time) Measures {
 			m.Superseded++
 		case result.Skipped:
 			m.Skipped++
+		case result.RolledBack:
+			m.RolledBack++
 		}
 	}
 	for _, began := range failing {

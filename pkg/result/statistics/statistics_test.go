@@ -69,15 +69,16 @@ func TestRepositories(t *testing.T) {
 	run.Refs = []result.Ref{ref("web")}
 	run.Members = []result.Member{
 		{Ref: ref("web"), Verdict: result.Succeeded, Seconds: 20}, {Ref: ref("api"), Verdict: result.Failed, Seconds: 40}, {Ref: ref("db"), Verdict: result.Skipped},
-		{Ref: ref("old"), Verdict: result.Succeeded, Seconds: 3},
+		{Ref: ref("old"), Verdict: result.Succeeded, Seconds: 3}, {Ref: ref("back"), Verdict: result.RolledBack, Seconds: 5},
 	}
 	got := Of([]result.Result{run}, now).Repositories
 	since := now.Add(-time.Hour)
 	want := map[string]Measures{
-		"web": {Period: "24h", Since: since, Succeeded: 1, SuccessRate: rate(1), PerDay: 1, Duration: &Spread{Samples: 1, Median: 20}, LeadTime: &Spread{Samples: 1, Median: 120}},
-		"api": {Period: "24h", Since: since, Failed: 1, SuccessRate: rate(0), Duration: &Spread{Samples: 1, Median: 40}, FailingSince: since},
-		"db":  {Period: "24h", Since: since, Skipped: 1},
-		"old": {Period: "24h", Since: since, Succeeded: 1, SuccessRate: rate(1), PerDay: 1, Duration: &Spread{Samples: 1, Median: 3}}, // it ran along: no lead time
+		"web":  {Period: "24h", Since: since, Succeeded: 1, SuccessRate: rate(1), PerDay: 1, Duration: &Spread{Samples: 1, Median: 20}, LeadTime: &Spread{Samples: 1, Median: 120}},
+		"api":  {Period: "24h", Since: since, Failed: 1, SuccessRate: rate(0), Duration: &Spread{Samples: 1, Median: 40}, FailingSince: since},
+		"back": {Period: "24h", Since: since, RolledBack: 1},
+		"db":   {Period: "24h", Since: since, Skipped: 1},
+		"old":  {Period: "24h", Since: since, Succeeded: 1, SuccessRate: rate(1), PerDay: 1, Duration: &Spread{Samples: 1, Median: 3}}, // it ran along: no lead time
 	}
 	for name, m := range want {
 		if diff := cmp.Diff(m, got[name][0]); diff != "" {

@@ -155,6 +155,9 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request, name string, k
 	if o != Accepted {
 		return o, ""
 	}
+	if req.ContentLength > maxBody {
+		return TooLarge, "by its Content-Length"
+	}
 	payload, o := r.read(io.TeeReader(http.MaxBytesReader(w, req.Body, maxBody), signed))
 	if o != Accepted {
 		return o, ""

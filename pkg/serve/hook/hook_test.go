@@ -212,6 +212,24 @@ func TestHooks(t *testing.T) {
 	}
 }
 
+// unread is a body that nobody may read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body is read")
+	return 0, io.EOF
+}
+
+// What says that it is too large is refused before any of it comes.
+func TestNothingIsReadOfWhatIsTooLarge(t *testing.T) {
+	r := newReceiver(t)
+	req := github("push", "")
+	req.Body, req.ContentLength = io.NopCloser(unread{t}), 1<<40
+	if got := r.send(req); got != http.StatusRequestEntityTooLarge || r.Counts()[TooLarge] != 1 {
+		t.Errorf("the answer is %d, counted as %v, want 413", got, r.Counts())
+	}
+}
+
 func TestNobodyIsToldWhatIsWatched(t *testing.T) {
 	r := newReceiver(t)
 	answers := map[string]bool{}

@@ -185,11 +185,15 @@ func (k *Keeper) renew(ctx context.Context, now time.Time) error {
 func (k *Keeper) list(ctx context.Context) ([]coordinationv1.Lease, error) {
 	calling, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	raw, err := k.Cluster.Core.Get().AbsPath(k.path("")).Param("labelSelector", label+"="+k.Of.State()).Do(calling).Raw()
-	if err != nil {
+	answer := k.Cluster.Core.Get().AbsPath(k.path("")).Param("labelSelector", label+"="+k.Of.State()).Do(calling)
+	if err := answer.Error(); err != nil { // Raw would not say what the API server said
 		return nil, fmt.Errorf("list the Leases in %s: %w", k.Cluster.Namespace, kube.Explain(err))
 	}
 	var list coordinationv1.LeaseList
+	raw, err := answer.Raw()
+	if err != nil {
+		return nil, fmt.Errorf("list the Leases in %s: %w", k.Cluster.Namespace, err)
+	}
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, fmt.Errorf("list the Leases in %s: %w", k.Cluster.Namespace, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -72,7 +73,7 @@ func (f *first) before() error {
 		p := place{member, "", true}
 		if text, ok := f.entries[p]; ok {
 			if err := json.Unmarshal(text, into); err != nil {
-				return err
+				return oneline.WrongJSON(err)
 			}
 			delete(f.entries, p)
 		}

@@ -8,12 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
@@ -114,8 +116,26 @@ type Ended struct {
 	Succeeded bool
 }
 
-// Read returns the runs that have ended, and those that have not, each oldest first.
-func (d Dir) Read() (ended []Ended, cutOff []plan.Existing, err error) {
+// Read returns the runs that have ended, and those that have not, each oldest first. It is for who takes them up, and removes
+// what was never written in full.
+func (d Dir) Read() (ended []Ended, cutOff []plan.Existing, err error) { return d.read(os.Remove) }
+
+// Look is Read for who only wants to know, while somebody else may write.
+func (d Dir) Look() (ended []Ended, begun []plan.Existing, err error) {
+	for range lookTries {
+		ended, begun, err = d.read(func(string) error { return nil })
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return ended, begun, err
+}
+
+// lookTries bounds how often Look begins again since a run ended meanwhile, and its file has another name.
+const lookTries = 20
+
+// read is Read, with what is done to a file that was not written in full.
+func (d Dir) read(leftover func(path string) error) (ended []Ended, cutOff []plan.Existing, err error) {
 	if d == "" {
 		return nil, nil, nil
 	}
@@ -129,7 +149,7 @@ func (d Dir) Read() (ended []Ended, cutOff []plan.Existing, err error) {
 			continue
 		}
 		path := d.path(f.Name())
-		text, err := os.ReadFile(path)
+		text, err := readFile(path)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -138,11 +158,11 @@ func (d Dir) Read() (ended []Ended, cutOff []plan.Existing, err error) {
 		run := plan.Existing{Name: strings.TrimSuffix(f.Name(), how), Unit: e.Unit, Trigger: e.Trigger}
 		switch {
 		case err != nil && how == underWay: // Sentry ended while it wrote this, before the run started
-			if err := os.Remove(path); err != nil {
+			if err := leftover(path); err != nil {
 				return nil, nil, err
 			}
 		case err != nil:
-			return nil, nil, fmt.Errorf("%s: %w: delete it if its commit is deployed", path, err)
+			return nil, nil, fmt.Errorf("%s: %w: delete it if its commit is deployed", path, oneline.WrongJSON(err))
 		case how == underWay:
 			cutOff = append(cutOff, run)
 		default:
@@ -154,4 +174,16 @@ func (d Dir) Read() (ended []Ended, cutOff []plan.Existing, err error) {
 		return cmp.Or(a.Trigger.Seen.Compare(b.Trigger.Seen), cmp.Compare(a.Name, b.Name))
 	})
 	return ended, cutOff, nil
+}
+
+// maxEntry bounds what is read of a file, in bytes. What a run changes takes a PipelineRun's annotation, which has at most 256 KiB.
+const maxEntry = 4 << 20
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxEntry))
 }

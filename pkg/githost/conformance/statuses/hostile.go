@@ -55,7 +55,7 @@ func (k Kind) faults(t *testing.T) {
 		}); n > mostMemory {
 			t.Errorf("%s: setting allocated %d MiB", name, n>>20)
 		}
-		errorOf(t, name, err)
+		_ = errorOf(t, name, err)
 	}
 	for _, body := range []string{"null", "[null]", "[{}]", "{}", `[{"id":"x"}]`, `[{"context":7,"name":[]}]`, ""} {
 		for _, code := range []int{http.StatusOK, http.StatusCreated, http.StatusNoContent} {
@@ -67,12 +67,12 @@ func (k Kind) faults(t *testing.T) {
 			h := s.open(t, token)
 			name := fmt.Sprintf("%d %q", code, body)
 			if got, ok, err := h.StatusOf(t.Context(), s.repository(), sha, ours); err != nil {
-				errorOf(t, name, err)
+				_ = errorOf(t, name, err)
 			} else if ok {
 				t.Errorf("%s: %+v", name, got)
 			}
 			if err := h.SetStatus(t.Context(), s.repository(), sha, githost.Status{Context: ours, State: githost.Success}); err != nil {
-				errorOf(t, name, err)
+				_ = errorOf(t, name, err)
 			}
 		}
 	}

@@ -4,9 +4,11 @@ package pod
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 
 	"github.com/tektoncd/pipeline/pkg/apis/pipeline/pod"
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -91,6 +93,17 @@ func (s Spec) Template() *pod.PodTemplate {
 		t.ImagePullSecrets = append(t.ImagePullSecrets, corev1.LocalObjectReference{Name: name})
 	}
 	return t
+}
+
+// Metadata returns the labels and annotations of a TaskRun, which Tekton gives to its pod. Of two labels of one name that of more counts.
+func (s Spec) Metadata(more map[string]string) v1.PipelineTaskMetadata {
+	all := maps.Clone(s.Labels)
+	if all == nil {
+		all = more
+	} else {
+		maps.Copy(all, more)
+	}
+	return v1.PipelineTaskMetadata{Labels: all, Annotations: s.Annotations}
 }
 
 // id is a user or group ID as the pod has it; nil = the cluster chooses.

@@ -113,6 +113,15 @@ func OfTask(m plan.Member) string {
 	return Plain(t)
 }
 
+// OfRollback is the displayName of the task that rolls a member back.
+func OfRollback(m plan.Member) string {
+	to := ", of which no good commit is known"
+	if m.Succeeded != "" {
+		to = " to " + m.Succeeded.Short()
+	}
+	return Plain("roll back " + m.Ref().String() + to)
+}
+
 func at(repository, branch string, sha repo.SHA) string {
 	return repo.Ref{Repository: repository, Branch: branch}.String() + " at " + sha.Short()
 }
