@@ -50,6 +50,10 @@ mutants: ## build faults in, one at a time: a test must notice each
 fuzz: ## every fuzz target for FUZZTIME (default 1m), one on each processor
 	@GO=$(GO) test/fuzz.sh $(FUZZTIME)
 
+.PHONY: monitoring
+monitoring: build ## the alert rules and the dashboard, in a real Prometheus that scrapes a real Sentry
+	$(GO) test -count=1 ./test/monitoring
+
 .PHONY: bench
 bench: ## what cycles cost, beside other ways of polling: the tables of docs/performance.md
 	@mkdir -p bin

@@ -78,6 +78,7 @@ var mustNotLink = map[string][]string{
 	"pkg/share/lease":                  {module + "pkg/plan", module + "pkg/githost", module + "pkg/engine", module + "pkg/watch", module + "pkg/cli"},
 	"pkg/serve":                        {module, kubernetes, tekton},
 	"pkg/serve/hook":                   append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/kube", githost + "/transport", githost + "/poller"}, hosts...),
+	"pkg/serve/metrics":                append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/kube", module + "pkg/cli"}, hosts...),
 	"pkg/serve/health":                 append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/kube", githost, module + "pkg/serve/hook"}, hosts...),
 	"pkg/online":                       {kubernetes, tekton, module + "pkg/watch", module + "pkg/cli"},
 	"pkg/result":                       {kubernetes, tekton, "net/http", "os/exec"},

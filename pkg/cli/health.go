@@ -50,10 +50,11 @@ func (w *watching) answerProbes(ctx context.Context) (ended func(), err error) {
 		return nil, fmt.Errorf("--health: %w", err)
 	}
 	w.log.Info("answering probes", "address", l.Addr().String())
+	handlers := w.answers()
 	answering, end := context.WithCancel(context.WithoutCancel(ctx))
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := serve.Serve(answering, l, w.health.Handlers(), w.log); err != nil {
+		if err := serve.Serve(answering, l, handlers, w.log); err != nil {
 			w.log.Error("no probe is answered any more, and polling goes on; restart Sentry", "err", err)
 		}
 	})

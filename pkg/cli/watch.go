@@ -34,6 +34,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/serve"
 	"github.com/tekton-sentry/sentry/pkg/serve/health"
 	"github.com/tekton-sentry/sentry/pkg/serve/hook"
+	"github.com/tekton-sentry/sentry/pkg/serve/metrics"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -78,7 +79,8 @@ seconds. That costs a write every three seconds, of the replica's Lease, and nee
 the component manifests/replicas.
 
 With --health it answers probes at an address of its own: /livez fails when Sentry is stuck, and
-/readyz when it cannot work, with a line that says why. What Git hosts do changes neither.
+/readyz when it cannot work, with a line that says why. What Git hosts do changes neither. What
+it counts is for Prometheus, at /metrics.
 
 Each flag can be set by a variable instead, as the manifests' Deployment does: --run-namespace
 by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its variable.`,
@@ -94,7 +96,7 @@ by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its vari
 	cmd.Flags().DurationVar(&f.interval, "interval", 0, "poll this often instead of polling_interval, down to 1s, for trials")
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` (default: one for each configuration below ~/.local/state/sentry)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "take webhooks at this `address`, such as :8080, to look at once at what was pushed (default: nothing is listened to)")
-	cmd.Flags().StringVar(&f.health, "health", "", "answer probes, /livez and /readyz, at this `address`, such as :8081 (default: nothing is listened to)")
+	cmd.Flags().StringVar(&f.health, "health", "", "answer operators, by /livez, /readyz and /metrics, at this `address`, such as :8081 (default: nothing is listened to)")
 	cmd.Flags().StringVar(&f.replica, "replica", "", "be one of several processes that share the work, under this `name` (default: do all of it)")
 	cmd.Flags().BoolVar(&f.plain, "no-progress", false, "with --local: print lines alone, no progress that is redrawn on a terminal")
 	complete.Flag(cmd, "interval", cobra.NoFileCompletions)
@@ -160,6 +162,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 		}
 		defer unheard()
 	}
+	w.measure()
 	w.watcher.Store = w.health.Store(w.watcher.Store)
 	bus := event.NewBus(log, w.sinks())
 	w.watcher.Tell = bus.Send
@@ -210,7 +213,10 @@ func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
 		w.machine.Ended = tell
 	case w.replica != nil:
 		listening.Go(func() {
-			w.replica.Lead(ctx, ends)
+			w.replica.Lead(ctx, func(ctx context.Context) {
+				defer w.hearing(ctx)()
+				ends(ctx)
+			})
 		})
 	case !w.flags.once:
 		listening.Go(func() { ends(ctx) })
@@ -243,6 +249,7 @@ type watching struct {
 	cluster *tekton.Engine // nil on this machine
 	watcher *watch.Watcher
 	hooks   *hook.Receiver      // nil without --listen
+	metrics *metrics.Metrics    // nil without --health
 	replica *replicas.Replica   // nil without --replica
 	reports *reporting.Reporter // nil where nothing is reported
 	board   *live.Board         // nil where nothing is redrawn
@@ -331,6 +338,9 @@ func (w *watching) sinks() map[string]event.Sink {
 	}
 	if w.hooks != nil {
 		sinks["webhooks"] = w.hooks.Sink
+	}
+	if w.metrics != nil {
+		sinks["metrics"] = w.metrics.Sink
 	}
 	return sinks
 }
@@ -432,6 +442,9 @@ func (w *watching) apply(cfg *config.Config) error {
 	}
 	if w.reports != nil {
 		w.reports.Apply(cfg)
+	}
+	if w.metrics != nil {
+		w.metrics.Apply(cfg)
 	}
 	w.watcher.Apply(cfg)
 	return nil

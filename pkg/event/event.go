@@ -80,6 +80,9 @@ type CycleDone struct {
 	Report
 	Reason   string // why it was done, for people
 	First    bool
+	Whole    bool          // it looked at everything
+	Every    time.Duration // between the looks at everything
+	Late     time.Duration // how much later than due it began; 0 for one that had no time to be due at
 	Duration time.Duration
 	Unread   []Failure // in the first cycle: the repositories that cannot be read, and why
 }
@@ -94,6 +97,8 @@ type Failure struct{ Repository, Message string }
 type Report struct {
 	Repositories int      // read or tried
 	Failing      int      // of them could not be read
+	NotAsked     int      // of the failing: nothing was sent, such as to a host that is down
+	Overdue      int      // of the failing: the time was up before the host answered
 	Created      []string // names of the runs that were created
 	Waiting      int      // runs that are due while their unit is busy
 	Problems     int      // units whose run could not be made

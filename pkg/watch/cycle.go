@@ -36,6 +36,7 @@ type cycle struct {
 	whole    bool  // everything is looked at
 	looking  []int // indices of the repositories that are looked at
 	reason   string
+	late     time.Duration // how much later than due it began
 	report   event.Report
 	ended    []result.Result // the runs that ended and whose commits stored may not have
 	made     []plan.Existing // the runs that next knows and stored may not
@@ -66,6 +67,9 @@ type cycle struct {
 func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, error) {
 	start := w.Now()
 	c := w.newCycle(request)
+	if !request.Due.IsZero() {
+		c.late = max(0, start.Sub(request.Due))
+	}
 	err := c.load(ctx)
 	if err == nil {
 		err = c.recover(ctx)
@@ -144,11 +148,23 @@ func (c *cycle) askHosts(ctx context.Context) {
 		c.plan(ctx, answered)
 		for at := range batch {
 			c.planned(c.looking[at])
-			if c.failing(c.looking[at]) != "" {
-				c.report.Failing++
-			}
+			c.count(c.looking[at])
 		}
 	})
+}
+
+// count counts a repository that cannot be read.
+func (c *cycle) count(i int) {
+	if c.failing(i) == "" {
+		return
+	}
+	c.report.Failing++
+	switch c.observed[i].Status {
+	case repo.NotAsked:
+		c.report.NotAsked++
+	case repo.Late:
+		c.report.Overdue++
+	}
 }
 
 // planned notes that an answer counts no more as one in which a branch is missing.
@@ -160,7 +176,7 @@ func (c *cycle) planned(i int) {
 
 // end tells that the cycle is done, and keeps what the next one is to know of it.
 func (c *cycle) end(start time.Time) {
-	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.first(), Duration: c.Now().Sub(start)}
+	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.first(), Whole: c.whole, Every: c.interval(), Late: c.late, Duration: c.Now().Sub(start)}
 	if !c.report.Stopped {
 		if done.First {
 			done.Unread = c.unread()

@@ -3,12 +3,14 @@ package watch
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // Request asks for a cycle before its time: look at these, because.
 type Request struct {
-	Repositories []string // by name; none are all. Names that are not configured are passed over
-	Reason       string   // for people
+	Repositories []string  // by name; none are all. Names that are not configured are passed over
+	Reason       string    // for people
+	Due          time.Time // when the look was due, where a timer wants it
 }
 
 // maxAsked bounds the repositories that requests name until the next cycle. Beyond that it looks at
@@ -22,6 +24,7 @@ type requests struct {
 	all     bool
 	names   map[string]bool
 	reason  string
+	due     time.Time     // the first that was due
 	signal  chan struct{} // holds one value while there is something pending
 }
 
@@ -36,6 +39,9 @@ func (w *Watcher) Ask(r Request) {
 	all := len(r.Repositories) == 0
 	if !q.pending || all && !q.all {
 		q.reason = r.Reason
+	}
+	if !r.Due.IsZero() && (q.due.IsZero() || r.Due.Before(q.due)) {
+		q.due = r.Due
 	}
 	q.pending, q.all = true, q.all || all
 	for _, name := range r.Repositories {
@@ -66,13 +72,13 @@ func (q *requests) wake() chan struct{} {
 func (q *requests) take() Request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := Request{Reason: q.reason}
+	r := Request{Reason: q.reason, Due: q.due}
 	if !q.all {
 		for name := range q.names {
 			r.Repositories = append(r.Repositories, name)
 		}
 		slices.Sort(r.Repositories)
 	}
-	q.pending, q.all, q.names, q.reason = false, false, nil, ""
+	q.pending, q.all, q.names, q.reason, q.due = false, false, nil, "", time.Time{}
 	return r
 }

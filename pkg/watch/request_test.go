@@ -10,6 +10,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // Requests that come while a cycle is at work become one; a sender that goes wild gets a look at all.
@@ -60,6 +61,41 @@ func TestRunServesRequests(t *testing.T) {
 		}()
 		w.watcher.Run(ctx)
 		want := "[0s polling_interval 2 20s push 1 1m0s polling_interval 2 2m0s polling_interval 2]"
+		if got := fmt.Sprint(cycles); got != want {
+			t.Errorf("cycles %s, want %s", got, want)
+		}
+	})
+}
+
+// slow is Heads that take longer for every look than for the one before.
+type slow struct {
+	Heads
+	looks int
+}
+
+func (s *slow) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	time.Sleep(time.Duration(s.looks) * 75 * time.Second)
+	s.looks++
+	s.Heads.Each(ctx, want, answered)
+}
+
+// A cycle that has to wait for the end of the one before is told as late as it is, from the first look on that is missed.
+func TestLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "repositories:"+entry("a", ""))
+		w.set("a", "main", "1")
+		w.watcher.Heads = &slow{Heads: w.watcher.Heads}
+		w.watcher.Now = time.Now
+		var cycles []string
+		w.watcher.Tell = func(e event.Event) {
+			if done, ok := e.(event.CycleDone); ok && !done.Stopped {
+				cycles = append(cycles, fmt.Sprintf("%s after %s", done.Duration, done.Late))
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+		defer cancel()
+		w.watcher.Run(ctx)
+		want := "[0s after 0s 1m15s after 0s 2m30s after 15s]" // at 0:00, 1:00 and 2:15
 		if got := fmt.Sprint(cycles); got != want {
 			t.Errorf("cycles %s, want %s", got, want)
 		}

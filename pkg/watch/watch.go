@@ -109,16 +109,16 @@ func (w *Watcher) follow() {
 // Run runs a cycle at once, one every interval, and one whenever Ask wants it, until ctx ends and
 // with it the cycle in hand. A cycle that fails is told of, and tried again at its next turn.
 func (w *Watcher) Run(ctx context.Context) {
-	everything := Request{Reason: "polling_interval"}
-	w.Ask(everything)
+	everything := func(due time.Time) { w.Ask(Request{Reason: "polling_interval", Due: due}) }
+	everything(w.Now())
 	ticker := time.NewTicker(w.interval())
 	defer ticker.Stop()
 	for interval := w.interval(); ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			w.Ask(everything)
+		case due := <-ticker.C: // the first that passed, where a cycle took longer than the interval
+			everything(due)
 			continue
 		case <-w.requests.wake():
 		}

@@ -521,4 +521,14 @@ var mutants = []mutant{
 		"p = p.Hold(e.active)", "p = p.Hold(nil)",
 		inModel, model,
 	},
+	{
+		"each branch that somebody pushes has metrics of its own", "pkg/serve/metrics/units.go",
+		"u.branches[owner] >= maxBranches", "u.branches[owner] >= 1<<30",
+		"./pkg/serve/metrics", "TestUnitsAreBounded",
+	},
+	{
+		"a look at the repositories that was missed counts for nothing", "pkg/serve/metrics/sink.go",
+		"e.Repositories * m.missing(e.Every)", "0 * m.missing(e.Every)",
+		"./pkg/serve/metrics", "TestCycles",
+	},
 }

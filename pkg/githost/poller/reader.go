@@ -37,6 +37,8 @@ type Reader struct {
 	Base    http.RoundTripper // shared by all endpoints; nil = one of Network for each
 	Network *transport.Network
 	Billed  func(githost.Bill) // takes what answers say that requests cost, from several goroutines; may be nil
+	// Observe is told of each request, as transport.Gate has it, from several goroutines; may be nil.
+	Observe func(host string, status int, took time.Duration)
 	// Sweep is the time within which every repository is read where its Host is a Prefilter. 0 = all are read
 	// every time, and no Prefilter is asked.
 	Sweep time.Duration
@@ -247,6 +249,9 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 		memory:   make(map[string]*memory),
 	}
 	e.gate = transport.NewGate(base, e.Endpoint, r.timeout()/10)
+	if r.Observe != nil {
+		e.gate.Observe = func(status int, took time.Duration) { r.Observe(e.Host(), status, took) }
+	}
 	e.Billed = func(b githost.Bill) {
 		e.gate.Spent(b.Resource, b.Until)
 		if r.Billed != nil {

@@ -9,10 +9,12 @@ import (
 
 // EndpointStats is what became of one endpoint since the Reader was made.
 type EndpointStats struct {
-	Host   string // host[:port]
-	Cached int    // observations that the host's hints made needless to read
-	Late   int    // observations that limits, backoff or time kept from being read
+	Host       string // host[:port]
+	Credential string // what names it; see config.Auth
+	Cached     int    // observations that the host's hints made needless to read
+	Late       int    // observations that limits, backoff or time kept from being read
 	transport.Status
+	Grants []transport.Grants // what the host said last
 }
 
 // Stats returns the counts of all endpoints, in the order in which they were first asked.
@@ -22,6 +24,7 @@ func (r *Reader) Stats() []EndpointStats {
 	all := make([]EndpointStats, len(r.order))
 	for i, e := range r.order {
 		all[i] = e.stats()
+		all[i].Credential, all[i].Grants = e.Auth.Label(), e.gate.Grants()
 	}
 	return all
 }

@@ -31,8 +31,11 @@ const (
 // nothing.
 type Gate struct {
 	githost.Redactor // with any Secrets, a 401 is about the credential, and not only about a repository
-	next             http.RoundTripper
-	patience         time.Duration
+	// Observe is told of each request that was sent: the status of the answer, 0 for none, and how long its head took to come.
+	// It must not wait. nil = nobody is. It is set before the first request.
+	Observe  func(status int, took time.Duration)
+	next     http.RoundTripper
+	patience time.Duration
 
 	mu   sync.Mutex
 	news chan struct{} // closed when those who wait shall look again; nil when nobody waits
@@ -44,8 +47,9 @@ type Gate struct {
 	unhealthy breaker.Breaker // it answers, and not as such a host does: with a login page, or one of a maintenance
 	aside     breaker.Breaker // requests beside the rounds
 	quotas    quotas
-	refusals  int            // 401 in a row
-	failure   *githost.Error // the last one
+	grants    map[string]Grants // by resource
+	refusals  int               // 401 in a row
+	failure   *githost.Error    // the last one
 
 	requests, failures int // since the start
 }
@@ -109,8 +113,17 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	sent := time.Now()
 	resp, err := g.next.RoundTrip(req)
+	if g.Observe != nil {
+		status := 0
+		if err == nil {
+			status = resp.StatusCode
+		}
+		g.Observe(status, time.Since(sent))
+	}
 	if err == nil {
+		g.granted(resp, marks.Resource)
 		// A quota is known to be used up before the first request is turned away for it, and before others go.
 		g.Spent(usedUp(resp), spentUntil(resp.Header, time.Now()))
 	}

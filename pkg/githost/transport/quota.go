@@ -1,8 +1,11 @@
 package transport
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
@@ -35,6 +38,49 @@ func spentUntil(h http.Header, now time.Time) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// Grants are what a server said last of what it grants a credential.
+type Grants struct {
+	Resource         string // that it counts apart from others, as in Marks; "" = all that there is
+	Limit, Remaining int
+	Reset            time.Time // when it is Limit again; zero when that is not told
+}
+
+// limits are the prefixes of headers that tell of Grants, as package http writes them: those of GitHub and of GitLab.
+var limits = []string{"X-Ratelimit-", "Ratelimit-"}
+
+// granted notes what an answer says of what is left. A resource that was not asked for counts as none told of: a server
+// could invent as many as it likes.
+func (g *Gate) granted(resp *http.Response, resource string) {
+	for _, prefix := range limits {
+		remaining, err := strconv.Atoi(resp.Header.Get(prefix + "Remaining"))
+		if err != nil || remaining < 0 {
+			continue
+		}
+		if named := resp.Header.Get(prefix + "Resource"); named != "" && named != resource {
+			continue
+		}
+		limit, _ := strconv.Atoi(resp.Header.Get(prefix + "Limit"))
+		grants := Grants{Resource: resource, Limit: max(limit, remaining), Remaining: remaining, Reset: namedUntil(resp.Header, time.Now(), prefix+"Reset")}
+		g.mu.Lock()
+		if g.grants == nil {
+			g.grants = make(map[string]Grants)
+		}
+		g.grants[resource] = grants
+		g.mu.Unlock()
+		return
+	}
+}
+
+// Grants returns what the server said last of each resource, by name. It does not for a resource that nothing was asked of
+// since it was to be granted again.
+func (g *Gate) Grants() []Grants {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(g.grants, func(_ string, told Grants) bool { return !told.Reset.IsZero() && told.Reset.Before(now) })
+	return slices.SortedFunc(maps.Values(g.grants), func(a, b Grants) int { return cmp.Compare(a.Resource, b.Resource) })
 }
 
 // soon bounds a time that a server names to maxUntil from now; zero when it is over.

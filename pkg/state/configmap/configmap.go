@@ -44,6 +44,7 @@ const noteRoom = 4 << 10
 // Store keeps the snapshot in the ConfigMap that the instance names and those after it. The manifests' Role names
 // them too. It is not safe for concurrent use.
 type Store struct {
+	state.Meter
 	cluster   *kube.Cluster
 	namespace string
 	name      string // of the first ConfigMap
@@ -135,9 +136,11 @@ func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
 			further = append(further, held)
 			base.add(part)
 		}
-		if snapshot, err = state.Decode(f.state(base)); err != nil {
+		text := f.state(base)
+		if snapshot, err = state.Decode(text); err != nil {
 			return state.Snapshot{}, s.unreadable(s.name, err)
 		}
+		s.Measure(snapshot, len(text), s.most())
 	}
 	s.loaded, s.names, s.further, s.base, s.snapshot = bare(cm), f.Parts, further, base.sums(), &snapshot
 	return snapshot, nil
@@ -195,18 +198,25 @@ func (s *Store) unreadable(name string, err error) error {
 func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 	snapshot = snapshot.Sound()
 	s.snapshot = nil // until all of it is written
-	err := s.save(ctx, snapshot)
-	if err == nil {
-		s.snapshot = &snapshot
-	}
-	return err
-}
-
-func (s *Store) save(ctx context.Context, snapshot state.Snapshot) error {
 	text, err := state.Encode(snapshot)
 	if err != nil {
 		return err
 	}
+	size := len(text)
+	if err = s.save(ctx, snapshot, text); err == nil {
+		s.snapshot = &snapshot
+		s.Measure(snapshot, size, s.most())
+	}
+	return err
+}
+
+// most is for how many bytes there is room in any case: the first ConfigMap may be full of what changed lately.
+func (s *Store) most() int { return maxFurther * s.half() }
+
+// half is what a further ConfigMap takes of the entries, in bytes. It holds an old and a new part while it changes.
+func (s *Store) half() int { return s.limit/2 - 1024 } // for the document around it
+
+func (s *Store) save(ctx context.Context, snapshot state.Snapshot, text []byte) error {
 	all, err := takeApart(text)
 	if err != nil {
 		return err

@@ -82,7 +82,7 @@ func (s *Store) move(ctx context.Context, epoch []byte) error {
 // fit divides the entries into as many parts as there are, or more. What they have no room for is left to the first
 // ConfigMap.
 func (s *Store) fit(all entries) []entries {
-	half := s.limit/2 - 1024 // for the document around it
+	half := s.half()
 	total := len(all.document())
 	n := min(max(1, len(s.names), total/(s.limit/2)+1), maxFurther)
 	parts, left := all.spread(n, half)

@@ -29,6 +29,7 @@ const (
 // Store keeps the snapshot in a file. Several processes may use the same file: Save notices what another
 // one wrote. A Store itself is for one goroutine at a time.
 type Store struct {
+	state.Meter
 	path     string
 	log      *slog.Logger
 	loaded   content // at the last Load or Save
@@ -65,6 +66,7 @@ func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
 		if snapshot, err = state.Decode(data.Bytes()); err != nil {
 			return state.Snapshot{}, fmt.Errorf("state file %s: %w", s.path, err)
 		}
+		s.Measure(snapshot, data.Len(), state.MaxSize)
 	}
 	s.loaded, s.snapshot = now, snapshot
 	return snapshot, nil
@@ -99,6 +101,7 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 		return fmt.Errorf("write the state file: %w", err)
 	}
 	s.loaded, s.snapshot = sha256.Sum256(data), snapshot
+	s.Measure(snapshot, len(data), state.MaxSize)
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 type Store interface {
 	Load(ctx context.Context) (state.Snapshot, error)
 	Save(ctx context.Context, s state.Snapshot) error
+	Size() (state.Size, bool)
 }
 
 // Place is one place where a state is stored, and what people do there. At first it is empty.
@@ -102,6 +103,7 @@ func Test(t *testing.T, empty func(*testing.T) Place) {
 		{"where nothing is stored, an empty state is loaded and nothing is made", nothing},
 		{"what is saved is loaded, every field of it", everyField},
 		{"a second save needs no load", twoSaves},
+		{"how large the state is is known to who wrote it or read it", sizes},
 		{"what others write, edit or delete is loaded", others},
 		{"a save over what others wrote or deleted is a conflict, and changes nothing", conflicts},
 		{"of many that read the same state one may write", oneWins},
@@ -126,6 +128,27 @@ func Test(t *testing.T, empty func(*testing.T) Place) {
 			})
 		}
 	})
+}
+
+func sizes(t *testing.T, p Place) {
+	writer := p.Open()
+	load(t, writer)
+	if size, known := writer.Size(); known {
+		t.Errorf("of nothing: %+v, want that it is not known", size)
+	}
+	for _, n := range []int{3, 90, 5} {
+		s := Many(n, "a")
+		s.SetProblem("a.main", "create", errors.New("no"), noon)
+		save(t, writer, s)
+		reader := p.Open()
+		load(t, reader)
+		for who, store := range map[string]Store{"the writer": writer, "a reader": reader} {
+			size, _ := store.Size()
+			if size.Bytes < 200*n || size.Bytes > 300*n+300 || size.Repositories != n || size.Branches != 2*n || size.Units != 1 || size.Most < 2*size.Bytes {
+				t.Errorf("%s says of %d repositories of some 230 bytes each: %+v", who, n, size)
+			}
+		}
+	}
 }
 
 func nothing(t *testing.T, p Place) {

@@ -1,0 +1,179 @@
+package metrics
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/result"
+)
+
+// The values of the label result of looks at a repository.
+const (
+	inTime   = "in_time"
+	late     = "late"
+	failed   = "failed"
+	notAsked = "not_asked"
+	overdue  = "overdue"
+	missed   = "missed"
+)
+
+var polled = []string{inTime, late, failed, notAsked, overdue, missed}
+
+// verdicts are those of runs, as labels.
+var verdicts = []string{word(string(result.Succeeded)), word(string(result.Failed)), word(string(result.Cancelled)), word(string(result.TimedOut)), word(string(result.Superseded))}
+
+// word makes one word of what is written with blanks for people.
+func word(text string) string { return strings.ReplaceAll(text, " ", "_") }
+
+// Sink counts events. It is an event.Sink.
+func (m *Metrics) Sink(_ context.Context, events []event.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range events {
+		switch e := e.(type) {
+		case event.RunCreated:
+			m.created.Inc()
+			m.expect(e.Run)
+			if e.Run.Trigger.Manual == "" {
+				m.lag.Observe(max(0, time.Since(e.Run.Trigger.Seen).Seconds()))
+			}
+		case event.RunEnded:
+			m.end(e.Result)
+		case event.Noticed:
+			m.notice(e.Events)
+		case event.CycleDone:
+			m.cycle(e)
+		case event.CycleFailed:
+			m.cycleErrors.Inc()
+		}
+	}
+}
+
+func (m *Metrics) notice(events []plan.Event) {
+	for _, e := range events {
+		switch e.Kind {
+		case plan.Moved, plan.NewBranch:
+			m.changes.Inc()
+		case plan.Forgotten:
+			m.drop(m.units.forget(naming.RefLabel(e.Ref)))
+		}
+	}
+}
+
+func (m *Metrics) cycle(e event.CycleDone) {
+	if e.Stopped {
+		return
+	}
+	if !e.Whole {
+		m.cycles.WithLabelValues("some").Observe(e.Duration.Seconds())
+		return
+	}
+	m.cycles.WithLabelValues("all").Observe(e.Duration.Seconds())
+	m.began.Observe(e.Late.Seconds())
+	m.ended.Observe((e.Late + e.Duration).Seconds())
+	m.interval.Set(e.Every.Seconds())
+	m.waiting.Set(float64(e.Waiting))
+	m.notMade.Set(float64(e.Problems))
+
+	broken := e.Failing - e.NotAsked - e.Overdue
+	read := e.Repositories - e.Failing
+	for status, n := range map[string]int{"ok": read, failed: broken, notAsked: e.NotAsked, overdue: e.Overdue} {
+		m.repositories.WithLabelValues(status).Set(float64(n))
+	}
+	when := inTime
+	if e.Every > 0 && e.Late+e.Duration > e.Every {
+		when = late
+	}
+	for is, n := range map[string]int{when: read, failed: broken, notAsked: e.NotAsked, overdue: e.Overdue, missed: e.Repositories * m.missing(e.Every)} {
+		m.polls.WithLabelValues(is).Add(float64(n))
+	}
+	m.lastCycle.Set(timestamp(m.cycleDone))
+}
+
+// missing returns how many cycles there should have been between the last one and the one that ended now. A cycle that
+// failed, hung or took too long is told by that alone.
+func (m *Metrics) missing(every time.Duration) int {
+	before, longest := m.cycleDone, max(m.every, every)
+	m.cycleDone, m.every = time.Now(), every
+	if before.IsZero() || longest <= 0 {
+		return 0
+	}
+	return max(0, int(math.Round(float64(m.cycleDone.Sub(before))/float64(longest)))-1)
+}
+
+// expect begins the series of a run's unit at zero: of a counter that comes with its first value, no rate shows that.
+func (m *Metrics) expect(run plan.Run) {
+	repository := ""
+	if len(run.Trigger.Refs) > 0 {
+		repository = run.Trigger.Refs[0].Repository
+	}
+	label := m.units.label(run.Unit.Label, repository)
+	for _, v := range slices.Concat(verdicts, []string{word(string(result.Skipped)), word(string(result.RolledBack))}) {
+		m.deployments.WithLabelValues(label, v)
+	}
+	m.durations.WithLabelValues(label)
+}
+
+// unitOf returns a run's unit, by its label and the repository that triggered it, perhaps beside others.
+func unitOf(r result.Result) (label, repository string) {
+	if len(r.Refs) > 0 {
+		repository = r.Refs[0].Repository
+	}
+	return r.Unit, repository
+}
+
+func (m *Metrics) end(r result.Result) {
+	m.runs.WithLabelValues(word(string(r.Verdict))).Inc()
+	label := m.units.label(unitOf(r))
+	for _, member := range r.Members {
+		m.deployments.WithLabelValues(label, word(string(member.Verdict))).Inc()
+		switch member.Verdict {
+		case result.Succeeded, result.Failed, result.TimedOut:
+			m.durations.WithLabelValues(label).Observe(float64(member.Seconds))
+		}
+	}
+	if r.Verdict == result.Succeeded && !r.Manual && !r.Seen.IsZero() {
+		m.lead.Observe(max(0, endOf(r).Sub(r.Seen).Seconds()))
+	}
+	if restored := m.follow(r); restored > 0 {
+		m.restore.Observe(restored.Seconds())
+	}
+}
+
+// follow notes whether a run's unit fails, and returns for how long it did where the run ends that.
+func (m *Metrics) follow(r result.Result) (restored time.Duration) {
+	u := m.units.of(unitOf(r))
+	if u == nil || !endOf(r).After(u.ended) {
+		return 0
+	}
+	switch r.Verdict {
+	case result.Succeeded:
+		if !u.failing.IsZero() {
+			restored = endOf(r).Sub(u.failing)
+		}
+		u.failing = time.Time{}
+		m.failing.DeleteLabelValues(u.label)
+	case result.Failed, result.TimedOut:
+		if u.failing.IsZero() {
+			u.failing = endOf(r)
+		}
+		m.failing.WithLabelValues(u.label).Set(timestamp(u.failing))
+	default:
+		return 0 // it says nothing of either
+	}
+	u.ended = endOf(r)
+	return restored
+}
+
+func endOf(r result.Result) time.Time { return r.Created.Add(time.Duration(r.Seconds) * time.Second) }
+
+func byEnd(results []result.Result) []result.Result {
+	return slices.SortedStableFunc(slices.Values(results), func(a, b result.Result) int { return cmp.Compare(endOf(a).UnixNano(), endOf(b).UnixNano()) })
+}
