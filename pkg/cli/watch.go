@@ -283,7 +283,7 @@ func (w *watching) mine() func(config.Repository) bool {
 func (w *watching) sinks() map[string]event.Sink {
 	sinks := map[string]event.Sink{
 		"log":         logsink.New(w.log),
-		"webhook_url": notify.Sink(w.log, w.network.Transport()),
+		"webhook_url": notify.Sink(w.log, w.network.Connections()),
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
@@ -384,7 +384,7 @@ func (w *watching) apply(cfg *config.Config) error {
 	w.cfg = cfg
 	w.hider.Use(cfg)
 	w.reader.SetSweep(cfg.Global.Sweep)
-	w.network.Use(cfg.Global.Proxy)
+	w.network.Use(cfg.Global)
 	if w.machine != nil {
 		w.machine.Use(w.Variables.Environ(), w.Hidden(cfg))
 	}
