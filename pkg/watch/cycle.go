@@ -65,6 +65,7 @@ type cycle struct {
 // The next cycle, of this process or another one, does the rest.
 func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, error) {
 	start := w.Now()
+	w.follow()
 	c := w.newCycle(request)
 	err := c.load(ctx)
 	if err == nil {
@@ -77,6 +78,7 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 		return c.report, err
 	}
 	c.learnEnds(ctx)
+	c.noteRefused()
 	c.askHosts(ctx)
 	c.work()
 	c.report.Stopped = ctx.Err() != nil
@@ -124,6 +126,15 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	}
 	c.report.Repositories = len(c.looking)
 	return c
+}
+
+// noteRefused has it remembered why the configuration that there is cannot be used.
+func (c *cycle) noteRefused() {
+	why := ""
+	if told := c.refused.Load(); told != nil {
+		why = *told
+	}
+	c.next.Refuse(why, c.Now())
 }
 
 // askHosts asks for the heads of what the cycle looks at, and plans as the answers come.

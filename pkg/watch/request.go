@@ -74,5 +74,9 @@ func (q *requests) take() Request {
 		slices.Sort(r.Repositories)
 	}
 	q.pending, q.all, q.names, q.reason = false, false, nil, ""
+	select {
+	case <-q.signal: // of what came since Run woke up
+	default:
+	}
 	return r
 }
