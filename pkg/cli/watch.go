@@ -8,17 +8,21 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
+	"github.com/tekton-sentry/sentry/pkg/cli/reload"
 	"github.com/tekton-sentry/sentry/pkg/cli/replicas"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
@@ -112,6 +116,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	if f.replica != "" && (f.local || f.once) {
 		return usage.Errorf("--replica goes with neither --local nor --once: it is for processes that go on, on a cluster")
 	}
+	terminal := term.IsTerminal(o.In) || term.IsTerminal(o.Err)
 	board := live.New(o.Out, f.plain || !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
 	defer board.Start(ctx)()
@@ -122,7 +127,12 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	setup.LogWarnings(log, cfg)
 	network := transport.NewNetwork(cfg.Global)
 	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board}
-	w.watcher = &watch.Watcher{Config: cfg, Before: w.renew, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
+	w.watcher = &watch.Watcher{Config: cfg, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
+	again := w.reloader()
+	w.watcher.Before = again.Look
+	if !terminal {
+		w.hurry(ctx, again)
+	}
 	w.hider.Use(cfg)
 	if f.local {
 		closed, refused := w.onMachine(ctx)
@@ -207,8 +217,6 @@ type watching struct {
 	hooks   *hook.Receiver    // nil without --listen
 	replica *replicas.Replica // nil without --replica
 	board   *live.Board       // nil where nothing is redrawn
-	file    os.FileInfo       // the configuration file as it was last seen
-	ignored string            // the hash of its bytes of which the log said that they are not used
 	hider   setup.Hider
 }
 
@@ -378,6 +386,11 @@ func (w *watching) failed(ctx context.Context, created []string) error {
 
 // apply makes everything follow from cfg that follows from the configuration. Nothing else copies from it.
 func (w *watching) apply(cfg *config.Config) error {
+	if w.hooks != nil {
+		if err := hook.Check(cfg); err != nil {
+			return err
+		}
+	}
 	if err := w.SetLevel(cfg); err != nil {
 		return err
 	}
@@ -395,41 +408,46 @@ func (w *watching) apply(cfg *config.Config) error {
 	return nil
 }
 
-// renew takes up what changed since the cycle before: the variables, as credentials expire.
-func (w *watching) renew() {
-	w.lookAtFile()
-	changed, err := w.Variables.Read()
-	if err == nil && !changed {
-		return
+// reloader returns what has another configuration applied.
+func (w *watching) reloader() *reload.Reloader {
+	file := w.ConfigFile
+	if file == setup.StandardInput {
+		file = ""
 	}
-	var renewed *config.Config
-	if err == nil {
-		renewed, err = w.cfg.Renew(w.Variables.Lookup)
+	return &reload.Reloader{
+		File: file, Variables: &w.Variables, Config: w.cfg, Start: w.cfg.Global, Log: w.log, Now: time.Now,
+		Parse: func(data []byte) (*config.Config, error) {
+			cfg, err := w.Parse(data)
+			if err == nil {
+				setup.LogWarnings(w.log, cfg)
+			}
+			return cfg, err
+		},
+		Use:    w.apply,
+		Ask:    func() { w.watcher.Ask(watch.Request{Reason: "the configuration"}) },
+		Refuse: w.watcher.Refuse,
+		Tell:   func(e event.Event) { w.watcher.Tell(e) },
 	}
-	if err == nil {
-		err = w.apply(renewed)
-	}
-	if err != nil {
-		w.log.Error("the variables cannot be read again; going on with those of before", "err", err)
-		return
-	}
-	w.log.Info("variables changed; using the new ones", "dir", w.Variables.Dir)
 }
 
-// lookAtFile says when the configuration file is no longer what Sentry runs with.
-func (w *watching) lookAtFile() {
-	if w.ConfigFile == setup.StandardInput {
+// hurry has the configuration looked at, and then all repositories, at each SIGHUP. On a terminal that means that the terminal is
+// gone, and under nohup that this is nothing to end for.
+func (w *watching) hurry(ctx context.Context, r *reload.Reloader) {
+	if w.flags.once || signal.Ignored(syscall.SIGHUP) {
 		return
 	}
-	info, err := os.Stat(w.ConfigFile)
-	if err != nil || !info.Mode().IsRegular() || w.file != nil && os.SameFile(info, w.file) && info.ModTime().Equal(w.file.ModTime()) && info.Size() == w.file.Size() {
-		return
-	}
-	w.file = info
-	hash, err := config.HashFile(w.ConfigFile)
-	if err != nil || hash == w.cfg.Hash || hash == w.ignored {
-		return
-	}
-	w.ignored = hash
-	w.log.Warn("the configuration file changed, and Sentry goes on with what it said before: restart it to use the new one", "file", w.ConfigFile)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(hangups)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				r.Hurry()
+				w.watcher.Ask(watch.Request{Reason: "SIGHUP"})
+			}
+		}
+	}()
 }

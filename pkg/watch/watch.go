@@ -5,6 +5,7 @@ package watch
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -110,10 +111,27 @@ func (w *Watcher) Refuse(why string) {
 
 // follow takes up what Apply was given.
 func (w *Watcher) follow() {
-	if cfg := w.applied.Swap(nil); cfg != nil {
-		w.Config = cfg
-		clear(w.turns) // of repositories that are gone, too
+	cfg := w.applied.Swap(nil)
+	if cfg == nil {
+		return
 	}
+	if regrouped(w.Config, cfg) {
+		w.looked = time.Time{} // as after a start: another Sentry may have died that made a run of what now is in another unit
+	}
+	w.Config = cfg
+	clear(w.turns) // of repositories that are gone, too
+}
+
+// regrouped reports whether a repository is in another group than before, or new.
+func regrouped(before, after *config.Config) bool {
+	groups := make(map[string]string, len(before.Repositories))
+	for i := range before.Repositories {
+		groups[before.Repositories[i].Name] = before.Repositories[i].Group
+	}
+	return slices.ContainsFunc(after.Repositories, func(r config.Repository) bool {
+		group, known := groups[r.Name]
+		return !known || group != r.Group
+	})
 }
 
 // beforeEvery is how often Before is called while no cycle is due: it is how soon a changed file is noticed.
