@@ -28,10 +28,12 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/event/kubesink"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
+	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve"
@@ -212,7 +214,8 @@ type watching struct {
 	network *transport.Network
 	reader  *poller.Reader
 	machine *local.Engine  // nil on a cluster
-	cluster *tekton.Engine // nil on this machine
+	cluster *tekton.Engine // nil on this machine, and api too
+	api     *kube.Cluster
 	watcher *watch.Watcher
 	hooks   *hook.Receiver    // nil without --listen
 	replica *replicas.Replica // nil without --replica
@@ -249,7 +252,7 @@ func (w *watching) onCluster() error {
 	if err != nil {
 		return err
 	}
-	w.cluster = eng
+	w.cluster, w.api = eng, cluster
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return eng.History(ctx, "") }
 	of := instance.Instance{Name: w.cfg.Global.Instance}
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, of)
@@ -295,6 +298,9 @@ func (w *watching) sinks() map[string]event.Sink {
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
+	}
+	if w.cluster != nil {
+		sinks["kubernetes"] = kubesink.Sink(w.api, instance.Instance{Name: w.cfg.Global.Instance}, w.log)
 	}
 	if w.board != nil && w.machine != nil {
 		sinks["progress"] = w.show
