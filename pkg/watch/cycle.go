@@ -38,6 +38,7 @@ type cycle struct {
 	reason   string
 	report   event.Report
 	ended    []result.Result // the runs that ended and whose commits stored may not have
+	told     *string         // of the configuration, by Refuse
 	made     []plan.Existing // the runs that next knows and stored may not
 	pruning  []string        // labels of the units that got a run
 	waiting  map[string]bool // names of the runs that wait
@@ -89,8 +90,9 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 		c.markUnsure()
 		c.errs = append(c.errs, remembered)
 	}
-	if c.saved { // a run that is deleted before it is remembered would be made again
-		c.prune(ctx)
+	if c.saved {
+		c.notedRefused()
+		c.prune(ctx) // a run that is deleted before it is remembered would be made again
 	}
 	c.end(start)
 	return c.report, errors.Join(c.errs...)
@@ -128,13 +130,22 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	return c
 }
 
-// noteRefused has it remembered why the configuration that there is cannot be used.
+// noteRefused has it remembered why the configuration that there is cannot be used. That it can is remembered once: another
+// replica may not have seen yet what is mended.
 func (c *cycle) noteRefused() {
-	why := ""
-	if told := c.refused.Load(); told != nil {
-		why = *told
+	if c.told = c.refused.Load(); c.told != nil {
+		c.next.Refuse(*c.told, c.Now())
+	} else if !c.noted {
+		c.next.Refuse("", c.Now())
 	}
-	c.next.Refuse(why, c.Now())
+}
+
+// notedRefused keeps that the state has what noteRefused said.
+func (c *cycle) notedRefused() {
+	if c.told == nil || *c.told == "" {
+		c.noted = true
+		c.refused.CompareAndSwap(c.told, nil)
+	}
 }
 
 // askHosts asks for the heads of what the cycle looks at, and plans as the answers come.
@@ -333,6 +344,7 @@ func (c *cycle) remember(ctx context.Context) error {
 		c.noticed = nil
 		c.next, _ = plan.Recover(c.next, c.key, c.made)
 		c.deployed()
+		c.noteRefused()
 	}
 	return fmt.Errorf("remember what was done: %w, %d times in a row: do two Sentrys work on one state?", state.ErrConflict, saveTries)
 }

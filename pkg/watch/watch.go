@@ -81,7 +81,8 @@ type Watcher struct {
 	requests requests
 	endings  endings
 	applied  atomic.Pointer[config.Config] // what Apply was given, until a cycle begins
-	refused  atomic.Pointer[string]        // what Refuse was given; nil as long as it was not called
+	refused  atomic.Pointer[string]        // what Refuse was given; nil before that, and once the state has that nothing is refused
+	noted    bool                          // the state has that Config can be used
 
 	cycles   int       // looks at everything since the start
 	looked   time.Time // when the runs of all units were looked at
@@ -103,7 +104,7 @@ func (w *Watcher) Apply(cfg *config.Config) { w.applied.Store(cfg) }
 // Refuse says why the configuration that there is cannot be used; "" once it can. The state has it after the next cycle, which
 // it asks for and which looks at no repository. It may be called at any time.
 func (w *Watcher) Refuse(why string) {
-	if was := w.refused.Swap(&why); was == nil && why == "" || was != nil && *was == why {
+	if was := w.refused.Swap(&why); was != nil && *was == why {
 		return
 	}
 	w.Ask(Request{Repositories: []string{""}, Reason: "the configuration"})
@@ -118,7 +119,7 @@ func (w *Watcher) follow() {
 	if regrouped(w.Config, cfg) {
 		w.looked = time.Time{} // as after a start: another Sentry may have died that made a run of what now is in another unit
 	}
-	w.Config = cfg
+	w.Config, w.noted = cfg, false
 	clear(w.turns) // of repositories that are gone, too
 }
 
