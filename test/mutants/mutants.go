@@ -432,6 +432,21 @@ var mutants = []mutant{
 		"./pkg/share", "TestAgreement",
 	},
 	{
+		"an invalid configuration replaces the one that runs", "pkg/cli/reload/reload.go",
+		"	next, err := r.Parse(data)\n	if err != nil {\n		return err\n	}", "	next, err := r.Parse(data)\n	if err != nil {\n		next = &config.Config{}\n	}",
+		"./pkg/cli/reload", "TestFile",
+	},
+	{
+		"half of a configuration file is used", "pkg/cli/reload/reload.go",
+		"	case !r.settled:\n", "",
+		"./pkg/cli/reload", "TestHalfWrittenFile",
+	},
+	{
+		"a run of before the configuration changed is not looked for", "pkg/watch/watch.go",
+		"w.Config, w.noted = cfg, false", "w.Config, w.noted = cfg, false; clear(w.unsure)",
+		"./pkg/watch", "TestReloadIsAsARestart",
+	},
+	{
 		"explain knows only what the state does", "pkg/explain/explain.go",
 		"e.known, e.news = plan.Recover(in.Snapshot, *in.Key, existing)", "e.known = in.Snapshot",
 		inModel, model,
