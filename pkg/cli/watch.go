@@ -80,6 +80,9 @@ pod, and looks at its share of the repositories. When one comes or goes the othe
 seconds. That costs a write every three seconds, of the replica's Lease, and needs the rights of
 the component manifests/replicas.
 
+A changed configuration file is taken up as it runs, at once with SIGHUP. One that cannot be used
+leaves all as it was, and the log and 'sentry status' say why.
+
 Each flag can be set by a variable instead, as the manifests' Deployment does: --run-namespace
 by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its variable.`,
 		Example: `  sentry watch                                 # in the cluster's current namespace

@@ -46,11 +46,11 @@ func Sink(c *kube.Cluster, of instance.Instance, log *slog.Logger) event.Sink {
 func words(e event.Event) (kind, reason, message string) {
 	switch e := e.(type) {
 	case event.ConfigurationChanged:
-		message := "the configuration says what is used"
+		text := "the configuration says what is used"
 		if len(e.Changes) > 0 {
-			message = "the configuration changed, and the new one is used: " + strings.Join(e.Changes, "; ")
+			text = "the configuration changed, and the new one is used: " + strings.Join(e.Changes, "; ")
 		}
-		return corev1.EventTypeNormal, "ConfigurationUsed", message
+		return corev1.EventTypeNormal, "ConfigurationUsed", text
 	case event.ConfigurationRefused:
 		return corev1.EventTypeWarning, "ConfigurationRefused", "the configuration changed and cannot be used; Sentry goes on as before: " + e.Why
 	}
