@@ -94,7 +94,8 @@ func (r *Reloader) readFile(now time.Time, variables, hurry bool) (taken bool) {
 		return false
 	}
 	info, err := os.Stat(r.File)
-	if err == nil && !info.Mode().IsRegular() || err == nil && r.settled && same(info, r.info) && !(variables && r.wrong != nil) {
+	waits := variables && r.wrong != nil // for a variable, perhaps
+	if err == nil && (!info.Mode().IsRegular() || r.settled && same(info, r.info) && !waits) {
 		return false
 	}
 	r.info = info
