@@ -10,10 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -95,6 +97,22 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("usage: fits SCHEMA")
 				}
 				ts.Check(fits(args[0], ts.ReadFile("stdout")))
+			},
+			// await PATTERN FILE: a line of the file, which another process writes, comes to match.
+			"await": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 {
+					ts.Fatalf("usage: await PATTERN FILE")
+				}
+				pattern := regexp.MustCompile("(?m)" + args[0])
+				for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+					text, err := os.ReadFile(ts.MkAbs(args[1]))
+					if err == nil && pattern.Match(text) {
+						return
+					}
+					if time.Since(began) > time.Minute {
+						ts.Fatalf("%s has no line that matches %s: %v\n%s", args[1], args[0], err, text)
+					}
+				}
 			},
 			// object PATH FILE: the API server has the object of the file, in JSON or YAML, at this path.
 			"object": func(ts *testscript.TestScript, neg bool, args []string) {

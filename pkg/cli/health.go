@@ -27,7 +27,7 @@ func (f watchFlags) checkHealth() error {
 // before is done before each cycle.
 func (w *watching) before() {
 	w.health.Begin()
-	w.renew()
+	w.again.Look()
 }
 
 // interval is how often everything is looked at.

@@ -7,28 +7,34 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
+	"github.com/tekton-sentry/sentry/pkg/cli/reload"
 	"github.com/tekton-sentry/sentry/pkg/cli/replicas"
 	"github.com/tekton-sentry/sentry/pkg/cli/reporting"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
+	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/event/kubesink"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
+	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve"
@@ -82,6 +88,9 @@ With --health it answers probes at an address of its own: /livez fails when Sent
 /readyz when it cannot work, with a line that says why. What Git hosts do changes neither. What
 it counts is for Prometheus, at /metrics.
 
+A changed configuration file is taken up as it runs, at once with SIGHUP. One that cannot be used
+leaves all as it was, and the log and 'sentry status' say why.
+
 Each flag can be set by a variable instead, as the manifests' Deployment does: --run-namespace
 by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its variable.`,
 		Example: `  sentry watch                                 # in the cluster's current namespace
@@ -130,6 +139,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
+	terminal := term.IsTerminal(o.In) || term.IsTerminal(o.Err)
 	board := live.New(o.Out, f.plain || !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
 	defer board.Start(ctx)()
@@ -140,7 +150,12 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	setup.LogWarnings(log, cfg)
 	network := transport.NewNetwork(cfg.Global)
 	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board}
-	w.watcher = &watch.Watcher{Config: cfg, Before: w.before, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
+	w.watcher = &watch.Watcher{Config: cfg, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
+	w.again = w.reloader()
+	w.watcher.Before = w.before
+	if !terminal {
+		w.hurry(ctx, w.again)
+	}
 	unasked, err := w.answerProbes(ctx)
 	if err != nil {
 		return err
@@ -229,7 +244,7 @@ func (w *watching) report() {
 	switch {
 	case w.machine == nil && !w.flags.once:
 		w.reports = reporting.New(w.cfg, reporting.Options{
-			Log: w.log, Version: w.Version, Engine: w.cluster, Key: w.watcher.Key, Reader: w.reader, Transport: w.network.Transport(),
+			Log: w.log, Version: w.Version, Engine: w.cluster, Key: w.watcher.Key, Reader: w.reader, Transport: w.network.Connections(),
 		})
 		w.watcher.Store = w.reports.Store(w.watcher.Store)
 	case reporting.Configured(w.cfg):
@@ -246,15 +261,15 @@ type watching struct {
 	network *transport.Network
 	reader  *poller.Reader
 	machine *local.Engine  // nil on a cluster
-	cluster *tekton.Engine // nil on this machine
+	cluster *tekton.Engine // nil on this machine, and api too
+	api     *kube.Cluster
 	watcher *watch.Watcher
 	hooks   *hook.Receiver      // nil without --listen
 	metrics *metrics.Metrics    // nil without --health
 	replica *replicas.Replica   // nil without --replica
 	reports *reporting.Reporter // nil where nothing is reported
 	board   *live.Board         // nil where nothing is redrawn
-	file    os.FileInfo         // the configuration file as it was last seen
-	ignored string              // the hash of its bytes of which the log said that they are not used
+	again   *reload.Reloader    // reads the configuration again
 	health  health.Health
 }
 
@@ -285,7 +300,7 @@ func (w *watching) onCluster() error {
 	if err != nil {
 		return err
 	}
-	w.cluster = eng
+	w.cluster, w.api = eng, cluster
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return eng.History(ctx, "") }
 	of := instance.Instance{Name: w.cfg.Global.Instance}
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, of)
@@ -327,11 +342,14 @@ func (w *watching) mine() func(config.Repository) bool {
 func (w *watching) sinks() map[string]event.Sink {
 	sinks := map[string]event.Sink{
 		"log":         logsink.New(w.log),
-		"webhook_url": notify.Sink(w.log, w.network.Transport()),
+		"webhook_url": notify.Sink(w.log, w.network.Connections()),
 		"health":      w.health.Sink,
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
+	}
+	if w.cluster != nil {
+		sinks["kubernetes"] = kubesink.Sink(w.api, instance.Instance{Name: w.cfg.Global.Instance}, w.log)
 	}
 	if w.board != nil && w.machine != nil {
 		sinks["progress"] = w.show
@@ -426,6 +444,11 @@ func (w *watching) failed(ctx context.Context, created []string) error {
 
 // apply makes everything follow from cfg that follows from the configuration. Nothing else copies from it.
 func (w *watching) apply(cfg *config.Config) error {
+	if w.hooks != nil {
+		if err := hook.Check(cfg); err != nil {
+			return err
+		}
+	}
 	if err := w.SetLevel(cfg); err != nil {
 		return err
 	}
@@ -433,7 +456,7 @@ func (w *watching) apply(cfg *config.Config) error {
 	w.Hider.Use(cfg)
 	w.health.Use(len(cfg.Repositories), w.interval(cfg))
 	w.reader.SetSweep(cfg.Global.Sweep)
-	w.network.Use(cfg.Global.Proxy)
+	w.network.Use(cfg.Global)
 	if w.machine != nil {
 		w.machine.Use(w.Variables.Environ(), w.Hidden(cfg))
 	}
@@ -450,41 +473,46 @@ func (w *watching) apply(cfg *config.Config) error {
 	return nil
 }
 
-// renew takes up what changed since the cycle before: the variables, as credentials expire.
-func (w *watching) renew() {
-	w.lookAtFile()
-	changed, err := w.Variables.Read()
-	if err == nil && !changed {
-		return
+// reloader returns what has another configuration applied.
+func (w *watching) reloader() *reload.Reloader {
+	file := w.ConfigFile
+	if file == setup.StandardInput {
+		file = ""
 	}
-	var renewed *config.Config
-	if err == nil {
-		renewed, err = w.cfg.Renew(w.Variables.Lookup)
+	return &reload.Reloader{
+		File: file, Variables: &w.Variables, Config: w.cfg, Start: w.cfg.Global, Log: w.log, Now: time.Now,
+		Parse: func(data []byte) (*config.Config, error) {
+			cfg, err := w.Parse(data)
+			if err == nil {
+				setup.LogWarnings(w.log, cfg)
+			}
+			return cfg, err
+		},
+		Use:    w.apply,
+		Ask:    func() { w.watcher.Ask(watch.Request{Reason: "the configuration"}) },
+		Refuse: w.watcher.Refuse,
+		Tell:   func(e event.Event) { w.watcher.Tell(e) },
 	}
-	if err == nil {
-		err = w.apply(renewed)
-	}
-	if err != nil {
-		w.log.Error("the variables cannot be read again; going on with those of before", "err", err)
-		return
-	}
-	w.log.Info("variables changed; using the new ones", "dir", w.Variables.Dir)
 }
 
-// lookAtFile says when the configuration file is no longer what Sentry runs with.
-func (w *watching) lookAtFile() {
-	if w.ConfigFile == setup.StandardInput {
+// hurry has the configuration looked at, and then all repositories, at each SIGHUP. On a terminal that means that the terminal is
+// gone, and under nohup that this is nothing to end for.
+func (w *watching) hurry(ctx context.Context, r *reload.Reloader) {
+	if w.flags.once || signal.Ignored(syscall.SIGHUP) {
 		return
 	}
-	info, err := os.Stat(w.ConfigFile)
-	if err != nil || !info.Mode().IsRegular() || w.file != nil && os.SameFile(info, w.file) && info.ModTime().Equal(w.file.ModTime()) && info.Size() == w.file.Size() {
-		return
-	}
-	w.file = info
-	hash, err := config.HashFile(w.ConfigFile)
-	if err != nil || hash == w.cfg.Hash || hash == w.ignored {
-		return
-	}
-	w.ignored = hash
-	w.log.Warn("the configuration file changed, and Sentry goes on with what it said before: restart it to use the new one", "file", w.ConfigFile)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(hangups)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				r.Hurry()
+				w.watcher.Ask(watch.Request{Reason: "SIGHUP"})
+			}
+		}
+	}()
 }

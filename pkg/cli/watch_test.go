@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -44,48 +46,14 @@ func watchingFile(t *testing.T, text string, log *bytes.Buffer) *watching {
 	return w
 }
 
-// A file that is edited under a running Sentry is told of once each time, also where only the link to it moves, as in
-// a mounted ConfigMap. Touching it is no edit.
-func TestEditedConfiguration(t *testing.T) {
-	t.Setenv("A_TOKEN", "hush")
-	var log bytes.Buffer
-	w := watchingFile(t, oneRepository, &log)
-	edit := func(text string) {
-		t.Helper()
-		next := w.ConfigFile + ".next"
-		if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(next, w.ConfigFile); err != nil {
-			t.Fatal(err)
-		}
-	}
-	lines := func() int { return strings.Count(log.String(), "restart it to use the new one") }
-	for _, step := range []struct {
-		what, text string
-		want       int // lines by then
-	}{
-		{"nothing", "", 0}, {"the same text", oneRepository, 0}, {"another text", "polling_interval: 600\n" + oneRepository, 1},
-		{"nothing", "", 1}, {"as it was", oneRepository, 1}, {"a broken text", "repositories: {", 2},
-	} {
-		if step.text != "" {
-			edit(step.text)
-		}
-		w.renew()
-		w.renew()
-		if n := lines(); n != step.want {
-			t.Errorf("after %s: %d lines, want %d:\n%s", step.what, n, step.want, &log)
-		}
-	}
-}
-
 // All that follows from the configuration follows from the one that is applied.
 func TestApply(t *testing.T) {
 	t.Setenv("A_TOKEN", "hush")
 	t.Setenv("B_TOKEN", "hush, too")
 	var log bytes.Buffer
 	w := watchingFile(t, oneRepository, &log)
-	text := strings.ReplaceAll(oneRepository, "A_TOKEN", "B_TOKEN") + "global: {log_level: debug, sweep: 120}\n"
+	there := githosttest.NewPrivateNetwork(t, http.NotFoundHandler(), "", "")
+	text := strings.ReplaceAll(oneRepository, "A_TOKEN", "B_TOKEN") + "global: {log_level: debug, sweep: 120, ca: " + strconv.Quote(there.CA) + "}\n"
 	changed, err := config.Parse([]byte(text), hosts.Options(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +67,9 @@ func TestApply(t *testing.T) {
 	}
 	if s := w.reader.Sweep.Seconds(); s != 120 {
 		t.Errorf("the sweep takes %v s, want 120", s)
+	}
+	if roots := w.network.Transport().TLSClientConfig.RootCAs; roots == nil {
+		t.Error("the certificate authority is not trusted")
 	}
 }
 
@@ -140,7 +111,7 @@ func TestProxyPasswordIsReplaced(t *testing.T) {
 	}
 	base := w.network.Transport()
 	write(t, filepath.Join(dir, "PROXY"), "http://ada:hush2@proxy.example")
-	w.renew()
+	w.reloader().Look()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://git.example/", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -34,18 +34,18 @@ func Load(path string, opts Options) (*Config, error) {
 	return Read(f, path, opts)
 }
 
-// HashFile returns the Hash that a configuration read from path would have.
-func HashFile(path string) (string, error) {
+// ReadFile returns the text of the file at path, and the Hash of a configuration that is read from it. A text that is longer than any
+// configuration may be is cut off.
+func ReadFile(path string) (data []byte, textHash string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("read the configuration: %w", err)
+		return nil, "", fmt.Errorf("read the configuration: %w", err)
 	}
 	defer f.Close()
-	data, err := readAll(f)
-	if err != nil {
-		return "", err
+	if data, err = readAll(f); err != nil {
+		return nil, "", err
 	}
-	return hash(data), nil
+	return data, hash(data), nil
 }
 
 // readAll reads one byte more than is allowed, which tells a file that is too large.

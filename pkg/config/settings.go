@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -15,6 +16,7 @@ import (
 // Setting is what a file says at one key: as it is written, or the default where the key is absent.
 type Setting struct {
 	Text  string // for people; what may be a secret is hidden
+	Long  bool   // a list, a map or several lines
 	whole string
 }
 
@@ -79,7 +81,7 @@ func setting(f schema.Field, value any) Setting {
 		_ = e.Encode(value) // texts in maps and lists can always be encoded
 		text = string(bytes.TrimSpace(b.Bytes()))
 	}
-	s := Setting{Text: text, whole: text}
+	s := Setting{Text: text, whole: text, Long: !ok || strings.Contains(text, "\n")}
 	if f.Hidden && secret.New(text, text).Variable() == "" {
 		s.Text = "[hidden]"
 	}

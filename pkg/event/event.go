@@ -90,6 +90,17 @@ type CycleDone struct {
 // CycleFailed says that the state or the engine failed, and that the cycle is tried again.
 type CycleFailed struct{ Err error }
 
+// ConfigurationChanged says that what the File says is used: since it changed, or is again what was used all the time.
+type ConfigurationChanged struct {
+	File    string
+	Changes []string // what that changes, for people and without a secret; none when the file says the same in other words
+	Kept    []string // the keys at which it says something else than at the start, where alone they are read
+}
+
+// ConfigurationRefused says that what the configuration says now cannot be used, so that Sentry goes on as before. It comes when that
+// begins, and when Why is another one.
+type ConfigurationRefused struct{ Why string }
+
 // Failure is why a repository counts as unchanged.
 type Failure struct{ Repository, Message string }
 
@@ -122,3 +133,6 @@ func (StateDamaged) event() {}
 func (Noticed) event()      {}
 func (CycleDone) event()    {}
 func (CycleFailed) event()  {}
+
+func (ConfigurationChanged) event() {}
+func (ConfigurationRefused) event() {}

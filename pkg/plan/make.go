@@ -362,7 +362,7 @@ func (p *planner) dropProblems(runs []Run) {
 	if len(problems) == 0 {
 		return
 	}
-	open := make(map[string]bool) // labels, and starts of labels up to the first dot
+	open := map[string]bool{state.Configuration: true} // labels, and starts of labels up to the first dot
 	for _, r := range runs {
 		open[r.Unit.Label], open[state.More(r.Unit.Label)] = true, true
 	}

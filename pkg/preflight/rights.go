@@ -30,7 +30,7 @@ func (r right) String() string {
 // needs are the rights that Sentry's own account needs, as manifests/rbac-sentry.yaml gives them.
 func (c *Check) needs() []right {
 	home, runs := c.Cluster.Namespace, c.runsIn()
-	needs := []right{{home, "create", "", "configmaps", ""}}
+	needs := []right{{home, "create", "", "configmaps", ""}, {home, "create", "", "events", ""}}
 	for _, verb := range []string{"get", "update"} {
 		for _, name := range []string{c.of().State(), c.of().State() + "-1", c.of().State() + "-15", c.of().History()} {
 			needs = append(needs, right{home, verb, "", "configmaps", name})

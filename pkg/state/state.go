@@ -29,7 +29,7 @@ type Snapshot struct {
 	// that a state that was deleted by hand never plans the name of a run from before.
 	Epoch        string              `json:"epoch,omitempty"`
 	Repositories Entries[Repository] `json:"repositories,omitempty"` // by name
-	Units        Entries[Unit]       `json:"units,omitempty"`        // by label, by More or by Whole
+	Units        Entries[Unit]       `json:"units,omitempty"`        // by label, by More, by Whole or by Configuration
 	unknown
 }
 
@@ -158,6 +158,26 @@ func NewProblem(kind, message string, since time.Time) Problem {
 
 // Whole is what stands for a unit's label in the problem that the state is not saved. No unit has such a label.
 const Whole = "the state"
+
+// Configuration is what stands for a unit's label in the problem that a changed configuration is not used. No unit has such
+// a label.
+const Configuration = "the configuration"
+
+// Refuse notes why the configuration that there is cannot be used, or with "" that it can. Another reason replaces the one of before.
+func (s *Snapshot) Refuse(why string, now time.Time) {
+	old := s.Units[Configuration].Problem
+	p := NewProblem("configuration", why, now)
+	if old == nil && why == "" || old != nil && old.Message == p.Message {
+		return
+	}
+	s.Units.fork() // whoever shares the map with another snapshot keeps that one as it is
+	s.DropProblem(Configuration)
+	if why != "" {
+		u := s.Units[Configuration]
+		u.Problem = &p
+		s.Units[Configuration] = u
+	}
+}
 
 // SetProblem notes what keeps a unit from running, and reports whether that is news: another problem of the
 // same kind stays as it was first written, so that a failure that lasts is not written every cycle. Beyond

@@ -33,11 +33,15 @@ func commands() map[string]command {
 		"repository": {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.set(a[0], a[1:]) }},
 		"group":      {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.groups = append(s.file.groups, mapping(a[0], a[1:])) }},
 		"global":     {"KEY=VALUE…", func(s *story, a []string) { s.file.global = mapping("global", a) }},
+		"take-out":   {"REPOSITORY", func(s *story, a []string) { s.file.takeOut(a[0]) }},
+		"rename":     {"REPOSITORY NAME", func(s *story, a []string) { s.file.rename(a[0], a[1]) }},
 
-		// What Sentry does. A key is there from its next start on. Another process is named in front: `other cycle`.
-		"start": {"", func(s *story, _ []string) { s.start("sentry") }},
-		"key":   {"", func(s *story, _ []string) { s.key = naming.Key{Secret: strings.Repeat("k", 32), Since: time.Now()} }},
-		"cycle": {"REPOSITORY…", func(s *story, a []string) { s.sentrys["sentry"].cycle(a) }},
+		// What Sentry does. It has the configuration from its next start on, or reload, and a key from its next start on. Another
+		// process is named in front: `other cycle`.
+		"start":  {"", func(s *story, _ []string) { s.start("sentry") }},
+		"reload": {"", func(s *story, _ []string) { s.sentrys["sentry"].watcher.Apply(s.parsed()) }},
+		"key":    {"", func(s *story, _ []string) { s.key = naming.Key{Secret: strings.Repeat("k", 32), Since: time.Now()} }},
+		"cycle":  {"REPOSITORY…", func(s *story, a []string) { s.sentrys["sentry"].cycle(a) }},
 		"other": {"start|cycle", func(s *story, a []string) {
 			if a[0] == "start" {
 				s.start("other")
@@ -161,6 +165,18 @@ func (f *file) set(name string, pairs []string) {
   - name: %s%s
     monitor: {repo_url: %q, branches: [main, "dev.*"], repo_type: git}
     deploy: {qa_repo_url: %q, repo_type: git, commands: ["true"%s]}`, name, more, urlOf(name), urlOf(qa), strings.Repeat(`,"x"`, commands-1))
+}
+
+func (f *file) takeOut(name string) {
+	f.order = slices.DeleteFunc(f.order, func(other string) bool { return other == name })
+	delete(f.entries, name)
+}
+
+// rename gives a repository another name. It stays where it is.
+func (f *file) rename(name, to string) {
+	f.order[slices.Index(f.order, name)] = to
+	f.entries[to] = strings.Replace(f.entries[name], "- name: "+name, "- name: "+to, 1)
+	delete(f.entries, name)
 }
 
 func (f *file) yaml() string {

@@ -39,6 +39,7 @@ type cycle struct {
 	late     time.Duration // how much later than due it began
 	report   event.Report
 	ended    []result.Result // the runs that ended and whose commits stored may not have
+	told     *string         // of the configuration, by Refuse
 	made     []plan.Existing // the runs that next knows and stored may not
 	pruning  []string        // labels of the units that got a run
 	waiting  map[string]bool // names of the runs that wait
@@ -66,6 +67,7 @@ type cycle struct {
 // The next cycle, of this process or another one, does the rest.
 func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, error) {
 	start := w.Now()
+	w.follow()
 	c := w.newCycle(request)
 	if !request.Due.IsZero() {
 		c.late = max(0, start.Sub(request.Due))
@@ -81,6 +83,7 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 		return c.report, err
 	}
 	c.learnEnds(ctx)
+	c.noteRefused()
 	c.askHosts(ctx)
 	c.work()
 	c.report.Stopped = ctx.Err() != nil
@@ -91,8 +94,9 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 		c.markUnsure()
 		c.errs = append(c.errs, remembered)
 	}
-	if c.saved { // a run that is deleted before it is remembered would be made again
-		c.prune(ctx)
+	if c.saved {
+		c.notedRefused()
+		c.prune(ctx) // a run that is deleted before it is remembered would be made again
 	}
 	c.end(start)
 	return c.report, errors.Join(c.errs...)
@@ -128,6 +132,24 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	}
 	c.report.Repositories = len(c.looking)
 	return c
+}
+
+// noteRefused has it remembered why the configuration that there is cannot be used. That it can is remembered once: another
+// replica may not have seen yet what is mended.
+func (c *cycle) noteRefused() {
+	if c.told = c.refused.Load(); c.told != nil {
+		c.next.Refuse(*c.told, c.Now())
+	} else if !c.noted {
+		c.next.Refuse("", c.Now())
+	}
+}
+
+// notedRefused keeps that the state has what noteRefused said.
+func (c *cycle) notedRefused() {
+	if c.told == nil || *c.told == "" {
+		c.noted = true
+		c.refused.CompareAndSwap(c.told, nil)
+	}
 }
 
 // askHosts asks for the heads of what the cycle looks at, and plans as the answers come.
@@ -338,6 +360,7 @@ func (c *cycle) remember(ctx context.Context) error {
 		c.noticed = nil
 		c.next, _ = plan.Recover(c.next, c.key, c.made)
 		c.deployed()
+		c.noteRefused()
 	}
 	return fmt.Errorf("remember what was done: %w, %d times in a row: do two Sentrys work on one state?", state.ErrConflict, saveTries)
 }

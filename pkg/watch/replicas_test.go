@@ -9,6 +9,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 // remembering are Heads that answer with what they read first until they are told to forget, as where a host's hints lag
@@ -96,4 +97,46 @@ func TestHeadsFromBeforeAnother(t *testing.T) {
 	w.cycleOf(first)
 	w.cycleOf(first)
 	w.check("the heads of before", "a@main=2")
+}
+
+// What one replica cannot use, another one may not have seen yet, or have seen mended: it leaves what that one says, until it takes a
+// configuration up itself.
+func TestRefusalOfAnotherReplica(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", "")+entry("b", ""))
+	for _, host := range []string{"a", "b"} {
+		w.set(host, "main", "1")
+	}
+	first, _ := w.replica("a")
+	second, heads := w.replica("b")
+	step := func(what string, watcher *Watcher, want string) {
+		t.Helper()
+		w.cycleOf(watcher)
+		s, err := w.store.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if p := s.Units[state.Configuration].Problem; p != nil {
+			got = p.Message
+		}
+		if got != want {
+			t.Errorf("%s: the state has %q, want %q", what, got, want)
+		}
+	}
+	step("the first starts", first, "")
+	step("the second starts", second, "")
+	first.Refuse("line 1 is wrong")
+	step("the first refuses", first, "line 1 is wrong")
+	step("the second has not seen it", second, "line 1 is wrong")
+	first.Refuse("")
+	w.set("b", "main", "2")
+	w.store.before = func() { // the state is written meanwhile
+		clear(heads.read)
+		w.cycleOf(second)
+	}
+	step("the first can use it", first, "")
+	first.Refuse("line 2 is wrong")
+	step("the first refuses again", first, "line 2 is wrong")
+	second.Apply(second.Config)
+	step("the second takes one up", second, "")
 }

@@ -80,5 +80,9 @@ func (q *requests) take() Request {
 		slices.Sort(r.Repositories)
 	}
 	q.pending, q.all, q.names, q.reason, q.due = false, false, nil, "", time.Time{}
+	select {
+	case <-q.signal: // of what came since Run woke up
+	default:
+	}
 	return r
 }

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 // Requests that come while a cycle is at work become one; a sender that goes wild gets a look at all.
@@ -102,7 +104,8 @@ func TestLate(t *testing.T) {
 	})
 }
 
-// What Apply is given holds from the next cycle on: the repositories, the interval and keep_runs.
+// What Apply is given holds from the next cycle on: the repositories, the interval and keep_runs. Whoever applies may ask for that
+// cycle, and what is asked for before a cycle that is due anyway is a part of it.
 func TestApply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "repositories:"+entry("a", ""))
@@ -127,16 +130,70 @@ func TestApply(t *testing.T) {
 				w.watcher.Apply(changed)
 				w.set("a", "main", "2")
 			}
+			if begun <= 2 {
+				w.watcher.Ask(Request{Reason: "the configuration"})
+			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 		defer cancel()
 		w.watcher.Run(ctx)
-		want := "[0s 1 1m0s 2 11m0s 2]"
+		want := "[0s 1 10s 2 10m10s 2]"
 		if got := fmt.Sprint(cycles); got != want {
 			t.Errorf("cycles and repositories %s, want %s", got, want)
 		}
 		if got := fmt.Sprint(w.called("prune")); got != "[prune all 20 prune a.main 3]" {
 			t.Errorf("pruned %s, want with keep_runs as it was and as it is", got)
+		}
+	})
+}
+
+// Why a changed configuration is not used is in the state as long as that is so, in one write as it begins and one as it ends. The
+// hosts are not asked for that.
+func TestRefuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "repositories:"+entry("a", ""))
+		w.set("a", "main", "1")
+		w.watcher.Every = time.Hour
+		var seen []string
+		w.watcher.Tell = func(e event.Event) {
+			if done, ok := e.(event.CycleDone); ok {
+				s, err := w.store.Load(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				said := "nothing"
+				if p := s.Units[state.Configuration].Problem; p != nil {
+					said = p.Kind + ": " + p.Message
+				}
+				seen = append(seen, fmt.Sprint(done.Repositories, " read, ", done.Wrote, " written, ", said))
+			}
+		}
+		steps := []string{"", "", "line 1 is wrong", "line 1 is wrong", "line 2 is wrong", "line 2 is wrong", "", "", "line 1 is wrong"}
+		w.watcher.Before = func() {
+			if len(steps) > 0 {
+				w.watcher.Refuse(steps[0])
+				steps = steps[1:]
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour-time.Minute)
+		defer cancel()
+		w.watcher.Run(ctx)
+		want := []string{
+			"1 read, 2 written, nothing", // with the new state's epoch
+			"0 read, 1 written, configuration: line 1 is wrong", "0 read, 1 written, configuration: line 2 is wrong",
+			"0 read, 1 written, nothing", "0 read, 1 written, configuration: line 1 is wrong",
+			"1 read, 0 written, configuration: line 1 is wrong",
+		}
+		if !slices.Equal(seen, want) {
+			t.Errorf("cycles\n got %q\nwant %q", seen, want)
+		}
+		// A Sentry that starts with a configuration has one that it can use.
+		w.start("repositories:" + entry("a", ""))
+		if w.cycle(); w.store.writes != 7 {
+			t.Errorf("%d writes after a start, want one more", w.store.writes)
+		}
+		if w.cycle(); w.store.writes != 7 {
+			t.Errorf("%d writes, want none in an idle cycle", w.store.writes)
 		}
 	})
 }

@@ -167,11 +167,16 @@ type process struct {
 	watcher *Watcher
 }
 
-func (s *story) start(name string) {
+// parsed is what the file says.
+func (s *story) parsed() *config.Config {
 	cfg, err := config.Parse([]byte(s.file.yaml()), hosts.Options(nil))
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return cfg
+}
+
+func (s *story) start(name string) {
 	p := &process{story: s, Fake: s.engine}
 	if name != "sentry" {
 		p.prefix = name + ": "
@@ -181,7 +186,7 @@ func (s *story) start(name string) {
 		s.t.Fatal(err)
 	}
 	p.watcher = &Watcher{
-		Config: cfg, Heads: p, Store: p, Engine: p, Now: time.Now, Word: func() string { return "0123abcd" },
+		Config: s.parsed(), Heads: p, Store: p, Engine: p, Now: time.Now, Word: func() string { return "0123abcd" },
 		Tell: func(e event.Event) {
 			if waiting, ok := e.(event.RunWaiting); ok {
 				p.note(waiting.Run)

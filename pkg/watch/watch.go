@@ -5,6 +5,7 @@ package watch
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -63,7 +64,7 @@ type Engine interface {
 // Watcher is what the loop needs. All fields but Before, Every, Key, Past and Share must be set.
 type Watcher struct {
 	Config *config.Config // at the start; Apply replaces it
-	Before func()         // is called before each cycle of Run, and may call Apply
+	Before func()         // is called before each cycle of Run and every ten seconds between them, and may call Apply
 	Every  time.Duration  // between the looks at everything, instead of the configuration's polling_interval; 0 = as it says
 	Heads  Heads
 	Store  Store
@@ -80,6 +81,8 @@ type Watcher struct {
 	requests requests
 	endings  endings
 	applied  atomic.Pointer[config.Config] // what Apply was given, until a cycle begins
+	refused  atomic.Pointer[string]        // what Refuse was given; nil before that, and once the state has that nothing is refused
+	noted    bool                          // the state has that Config can be used
 
 	cycles   int       // looks at everything since the start
 	looked   time.Time // when the runs of all units were looked at
@@ -98,29 +101,62 @@ type Watcher struct {
 // Apply makes cfg what the next cycle follows, and all after it. It may be called at any time.
 func (w *Watcher) Apply(cfg *config.Config) { w.applied.Store(cfg) }
 
+// Refuse says why the configuration that there is cannot be used; "" once it can. The state has it after the next cycle, which
+// it asks for and which looks at no repository. It may be called at any time.
+func (w *Watcher) Refuse(why string) {
+	if was := w.refused.Swap(&why); was != nil && *was == why {
+		return
+	}
+	w.Ask(Request{Repositories: []string{""}, Reason: "the configuration"})
+}
+
 // follow takes up what Apply was given.
 func (w *Watcher) follow() {
-	if cfg := w.applied.Swap(nil); cfg != nil {
-		w.Config = cfg
-		clear(w.turns) // of repositories that are gone, too
+	cfg := w.applied.Swap(nil)
+	if cfg == nil {
+		return
 	}
+	if regrouped(w.Config, cfg) {
+		w.looked = time.Time{} // as after a start: another Sentry may have died that made a run of what now is in another unit
+	}
+	w.Config, w.noted = cfg, false
+	clear(w.turns) // of repositories that are gone, too
 }
+
+// regrouped reports whether a repository is in another group than before, or new.
+func regrouped(before, after *config.Config) bool {
+	groups := make(map[string]string, len(before.Repositories))
+	for i := range before.Repositories {
+		groups[before.Repositories[i].Name] = before.Repositories[i].Group
+	}
+	return slices.ContainsFunc(after.Repositories, func(r config.Repository) bool {
+		group, known := groups[r.Name]
+		return !known || group != r.Group
+	})
+}
+
+// beforeEvery is how often Before is called while no cycle is due: it is how soon a changed file is noticed.
+const beforeEvery = 10 * time.Second
 
 // Run runs a cycle at once, one every interval, and one whenever Ask wants it, until ctx ends and
 // with it the cycle in hand. A cycle that fails is told of, and tried again at its next turn.
 func (w *Watcher) Run(ctx context.Context) {
 	everything := func(due time.Time) { w.Ask(Request{Reason: "polling_interval", Due: due}) }
 	everything(w.Now())
-	ticker := time.NewTicker(w.interval())
+	ticker, before := time.NewTicker(w.interval()), time.NewTicker(beforeEvery)
 	defer ticker.Stop()
+	defer before.Stop()
 	for interval := w.interval(); ; {
+		wanted := false
 		select {
 		case <-ctx.Done():
 			return
 		case due := <-ticker.C: // the first that passed, where a cycle took longer than the interval
 			everything(due)
 			continue
+		case <-before.C:
 		case <-w.requests.wake():
+			wanted = true
 		}
 		if w.Before != nil {
 			w.Before()
@@ -129,6 +165,9 @@ func (w *Watcher) Run(ctx context.Context) {
 		if now := w.interval(); now != interval {
 			interval = now
 			ticker.Reset(interval)
+		}
+		if !wanted {
+			continue
 		}
 		if _, err := w.RunOnce(ctx, w.requests.take()); err != nil {
 			w.Tell(event.CycleFailed{Err: err})

@@ -104,6 +104,7 @@ type memory struct {
 	text          []byte
 	loaded        string
 	writes, fails int
+	before        func() // is called once, before the next Save
 }
 
 func (m *memory) Load(ctx context.Context) (state.Snapshot, error) {
@@ -120,6 +121,12 @@ func (m *memory) Load(ctx context.Context) (state.Snapshot, error) {
 func (m *memory) Save(ctx context.Context, s state.Snapshot) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if before := m.before; before != nil {
+		m.before = nil
+		loaded := m.loaded
+		before()
+		m.loaded = loaded
 	}
 	if m.fails > 0 {
 		m.fails--

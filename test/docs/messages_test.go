@@ -24,6 +24,8 @@ const troubleshooting = "docs/troubleshooting.md"
 var areas = []struct{ folder, section string }{
 	{"pkg/config", ""},
 	{"pkg/cli/environ", "Variables and Secrets"},
+	{"pkg/cli/reload", "A changed file is not used"},
+	{"pkg/event/kubesink", "A changed file is not used"},
 	{"pkg/secret", "Variables and Secrets"},
 	{"pkg/cli/reporting", "A report does not come"},
 	{"pkg/report", "A report does not come"},

@@ -80,7 +80,8 @@ func TestDeployment(t *testing.T) {
 	app := newRepo(t, "app", map[string]string{"README": "an application"})
 	qa := newRepo(t, "qa", map[string]string{"ci/show.sh": qaShow, "ci/task.yaml": qaTask})
 	quick := newRepo(t, "quick", map[string]string{"README": "another"})
-	installSentry(t, fmt.Sprintf(deployedConfig, app.url, qa.url, quick.url, env.deployImage, env.gitImage))
+	config := fmt.Sprintf(deployedConfig, app.url, qa.url, quick.url, env.deployImage, env.gitImage)
+	installSentry(t, config)
 	awaitRemembered(t, "app", "quick")
 	first := app.git("rev-parse", "HEAD")
 
@@ -103,6 +104,7 @@ func TestDeployment(t *testing.T) {
 		})
 	}
 	t.Run("the token is replaced", func(t *testing.T) { checkTokenReplaced(t, quick) })
+	t.Run("the configuration changes", func(t *testing.T) { checkReload(t, config, qa.url) })
 	t.Run("no token anywhere", func(t *testing.T) { checkNoToken(t) })
 	t.Run("killed in the middle", func(t *testing.T) { checkKilled(t, quick) })
 	t.Run("status", func(t *testing.T) {

@@ -32,10 +32,13 @@ func history(seed uint64) *world {
 	w := newWorld(seed)
 	sentrys := []*process{w.start("sentry"), w.start("twin")}
 	for range 8 {
-		restart := w.between()
+		edited := w.between()
 		for i, p := range sentrys {
-			if p.dead || restart {
+			switch {
+			case p.dead, edited && w.reloads.IntN(2) == 0:
 				sentrys[i] = w.start(p.name)
+			case edited:
+				p.reload()
 			}
 		}
 		w.asked()

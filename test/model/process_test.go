@@ -66,6 +66,14 @@ func (w *world) start(name string) *process {
 	return p
 }
 
+// reload has the process follow the file as it is now.
+func (p *process) reload() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watcher.Apply(p.config())
+	p.tell("%s takes the file up", p.name)
+}
+
 // request asks for everything, or now and then for some repositories.
 func (p *process) request() watch.Request {
 	p.mu.Lock()

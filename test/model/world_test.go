@@ -38,6 +38,7 @@ type world struct {
 	parts   *rand.Rand // of the cycles that look at a part
 	ends    *rand.Rand // of how runs end, and of who pauses a unit
 	shares  *rand.Rand // of what replicas take for alive
+	reloads *rand.Rand // of whether a Sentry is started anew with another file, or has it applied
 	odds    odds
 	calm    bool // nothing fails, and nobody does anything
 	told    []string
@@ -87,7 +88,7 @@ var (
 func newWorld(seed uint64) *world {
 	w := &world{
 		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), late: rand.New(rand.NewPCG(seed, 2)), forgers: rand.New(rand.NewPCG(seed, 3)), parts: rand.New(rand.NewPCG(seed, 4)),
-		ends: rand.New(rand.NewPCG(seed, 5)), shares: rand.New(rand.NewPCG(seed, 6)),
+		ends: rand.New(rand.NewPCG(seed, 5)), shares: rand.New(rand.NewPCG(seed, 6)), reloads: rand.New(rand.NewPCG(seed, 7)),
 		urls: map[string]*remote{}, runs: map[string]*run{}, sentrys: map[string]*process{}, truth: newTruth(),
 	}
 	pick := func(of ...int) int { return of[w.rand.IntN(len(of))] }
@@ -221,8 +222,7 @@ func (w *world) resume() {
 	w.tell("somebody resumes everything")
 }
 
-// between does what happens only while no cycle is at work. It reports whether all Sentrys have to be
-// started anew.
+// between does what happens only while no cycle is at work. It reports whether all Sentrys have to follow another file.
 func (w *world) between() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -265,7 +265,7 @@ func (w *world) between() bool {
 		f.onBusy[groups[1+w.rand.IntN(2)]] = choices[w.rand.IntN(3)]
 	}
 	w.truth.edited(*f)
-	w.tell("somebody edits the file: %v, on_busy %v; Sentry is started anew", f.entries, f.onBusy)
+	w.tell("somebody edits the file: %v, on_busy %v", f.entries, f.onBusy)
 	return true
 }
 

@@ -512,6 +512,21 @@ var mutants = []mutant{
 		"./pkg/report/deliver", "TestTheNewerRunHasTheLastWord",
 	},
 	{
+		"an invalid configuration replaces the one that runs", "pkg/cli/reload/reload.go",
+		"	next, err := r.Parse(data)\n	if err != nil {\n		return err\n	}", "	next, err := r.Parse(data)\n	if err != nil {\n		next = &config.Config{}\n	}",
+		"./pkg/cli/reload", "TestFile",
+	},
+	{
+		"half of a configuration file is used", "pkg/cli/reload/reload.go",
+		"	case !r.settled:\n", "",
+		"./pkg/cli/reload", "TestHalfWrittenFile",
+	},
+	{
+		"a run of before the configuration changed is not looked for", "pkg/watch/watch.go",
+		"if regrouped(w.Config, cfg) {", "if false && regrouped(w.Config, cfg) {",
+		"./pkg/watch", "TestScripts/reload-other-unit",
+	},
+	{
 		"explain knows only what the state does", "pkg/explain/explain.go",
 		"e.known, e.news = plan.Recover(in.Snapshot, *in.Key, existing)", "e.known = in.Snapshot",
 		inModel, model,

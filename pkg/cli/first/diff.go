@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/change"
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
@@ -107,13 +108,13 @@ func (s *Sentry) read(name string) (version, error) {
 
 // difference tells what changes from one version to the next; "" for nothing.
 func difference(before, after version) (string, error) {
-	keys := changedKeys(before.settings, after.settings)
+	keys := change.Keys(before.settings, after.settings)
 	runs, err := changedRuns(before.Config, after.Config)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
-	for _, part := range [][]string{keys, meaning(before.Config, after.Config), runs} {
+	for _, part := range [][]string{keys, change.Meaning(before.Config, after.Config), runs} {
 		if len(part) > 0 && b.Len() > 0 {
 			b.WriteByte('\n')
 		}
@@ -182,7 +183,7 @@ func changedRuns(before, after *config.Config) ([]string, error) {
 	var out []string
 	for _, lines := range order {
 		if others := alike[lines][1:]; len(others) > 0 {
-			out = append(out, fmt.Sprintf("The runs of %s, and alike those of %s:", alike[lines][0], few(others)))
+			out = append(out, fmt.Sprintf("The runs of %s, and alike those of %s:", alike[lines][0], change.Few(others)))
 		}
 		out = append(out, strings.TrimRight(shown[lines], "\n"))
 	}
@@ -198,13 +199,4 @@ func changedLines(text string) string {
 		}
 	}
 	return b.String()
-}
-
-// few names the first of many.
-func few(names []string) string {
-	const most = 5
-	if more := len(names) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
-	}
-	return strings.Join(names, ", ")
 }

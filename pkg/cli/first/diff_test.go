@@ -1,7 +1,6 @@
 package first
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -100,15 +99,5 @@ func TestDifference(t *testing.T) {
 				t.Errorf("the other way around: %v\n%s", err, back)
 			}
 		})
-	}
-}
-
-func TestFew(t *testing.T) {
-	var names []string
-	for i := range 7 {
-		names = append(names, fmt.Sprint(i))
-	}
-	if got, want := few(names), "0, 1, 2, 3, 4 and 2 more"; got != want {
-		t.Errorf("few(%v) = %q, want %q", names, got, want)
 	}
 }

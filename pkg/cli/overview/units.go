@@ -148,6 +148,9 @@ func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, 
 		}
 	}
 	for label, p := range snapshot.Problems() {
+		if label == state.Configuration {
+			continue // of no unit
+		}
 		of(label).Problems = append(of(label).Problems, p.Kind)
 	}
 	all := make([]Unit, 0, len(units))

@@ -3,6 +3,7 @@
 package setup
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -91,11 +92,9 @@ func (o *Options) Load(opts config.Options) (*config.Config, *slog.Logger, error
 	if err != nil {
 		return nil, nil, usage.Error(err)
 	}
-	of, err := o.InstanceOf(cfg.Global)
-	if err != nil {
+	if err := o.place(cfg); err != nil {
 		return nil, nil, err
 	}
-	cfg.Global.Instance = of.Name
 	if err := o.SetLevel(cfg); err != nil {
 		return nil, nil, err
 	}
@@ -103,9 +102,28 @@ func (o *Options) Load(opts config.Options) (*config.Config, *slog.Logger, error
 	if err != nil {
 		return nil, nil, usage.Error(err)
 	}
+	return cfg, log, nil
+}
+
+// place has a configuration say what the flags do of where Sentry and its runs are.
+func (o *Options) place(cfg *config.Config) error {
+	of, err := o.InstanceOf(cfg.Global)
+	if err != nil {
+		return err
+	}
+	cfg.Global.Instance = of.Name
 	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
 	cfg.Global.RunNamespace = cmp.Or(o.runs, cfg.Global.RunNamespace)
-	return cfg, log, nil
+	return nil
+}
+
+// Parse reads another text of the file as Load did, with the variables as they were read last.
+func (o *Options) Parse(data []byte) (*config.Config, error) {
+	cfg, err := config.Read(bytes.NewReader(data), o.ConfigName(), config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config()})
+	if err != nil {
+		return nil, err
+	}
+	return cfg, o.place(cfg)
 }
 
 // SetLevel makes the log write what the configuration and the flags ask for.

@@ -62,6 +62,10 @@ func Write(log *slog.Logger, e event.Event) {
 		cycleDone(log, e)
 	case event.CycleFailed:
 		log.Error("the cycle failed; it is tried again at the next interval", "err", e.Err)
+	case event.ConfigurationChanged:
+		configured(log, e)
+	case event.ConfigurationRefused:
+		log.Error("the configuration changed and cannot be used; going on as before", "err", e.Why)
 	}
 }
 
@@ -200,6 +204,21 @@ func cycleDone(log *slog.Logger, e event.CycleDone) {
 	}
 	log.Log(context.Background(), level, "cycle done", "repositories", e.Repositories, "failing", e.Failing,
 		"created", len(e.Created), "waiting", e.Waiting, "problems", e.Problems, "duration", e.Duration.Round(time.Millisecond))
+}
+
+// configured has a line for each change.
+func configured(log *slog.Logger, e event.ConfigurationChanged) {
+	if len(e.Changes) == 0 {
+		log.Info("the configuration says what is used", "file", e.File)
+	} else {
+		log.Info("the configuration changed; using the new one", "file", e.File)
+	}
+	for _, c := range e.Changes {
+		log.Info("what changed in the configuration", "change", c)
+	}
+	if len(e.Kept) > 0 {
+		log.Warn("restart Sentry to use what it reads at its start alone", "keys", strings.Join(e.Kept, ", "))
+	}
 }
 
 // groups are repositories by what is wrong with them, so that a host that is down is not told of 500

@@ -238,7 +238,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	}
 	base := r.Base
 	if base == nil {
-		base = r.Network.Transport()
+		base = r.Network.Connections()
 	}
 	e := &endpoint{
 		Endpoint: githost.Endpoint{Account: account, Auth: s.Auth},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -110,8 +111,45 @@ func TestNetworkUsesANewPassword(t *testing.T) {
 	if err := ask(); err == nil {
 		t.Fatal("the old password was taken, so this test proves nothing")
 	}
-	n.Use(config.Proxy{HTTPS: secret.New("${PROXY}", there.Authorized)})
+	n.Use(config.Global{CA: there.CA, Proxy: config.Proxy{HTTPS: secret.New("${PROXY}", there.Authorized)}})
 	if err := ask(); err != nil {
 		t.Errorf("with the new password: %v", err)
+	}
+}
+
+// An authority that comes is trusted by requests to come, and one that goes is not, also where a connection is open that was
+// made while it was.
+func TestNetworkUsesAnotherAuthority(t *testing.T) {
+	there := githosttest.NewPrivateNetwork(t, http.NotFoundHandler(), "ada", proxyPassword)
+	without := config.Global{Proxy: config.Proxy{HTTPS: secret.New("${PROXY}", there.Authorized)}}
+	with := without
+	with.CA = there.CA
+	n := transport.NewNetwork(without)
+	client := http.Client{Transport: n.Connections()}
+	defer client.CloseIdleConnections()
+	ask := func() error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://git.example/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body) // so that the connection is kept
+			resp.Body.Close()
+		}
+		return err
+	}
+	for i, step := range []struct {
+		global  config.Global
+		trusted bool
+		tunnels int // by then
+	}{{without, false, 1}, {with, true, 2}, {with, true, 2}, {without, false, 3}, {with, true, 4}} {
+		n.Use(step.global)
+		if err := ask(); (err == nil) != step.trusted {
+			t.Errorf("step %d: %v, want trust to be %t", i, err, step.trusted)
+		}
+		if got := len(there.Asked()); got != step.tunnels {
+			t.Errorf("step %d: %d connections, want %d", i, got, step.tunnels)
+		}
 	}
 }

@@ -47,12 +47,20 @@ type Receiver struct {
 	watched    atomic.Pointer[watched]
 }
 
+// Check says why no hook can be taken with a configuration.
+func Check(cfg *config.Config) error {
+	if cfg.Webhooks.Secret.Reveal() != "" {
+		return nil
+	}
+	return errors.New(`webhooks cannot be taken without a secret: write "webhooks: {secret: ${WEBHOOK_SECRET}}" into the configuration, ` +
+		"put a random text of at least 16 characters into the variable, and run 'sentry webhooks ensure'")
+}
+
 // New returns a receiver for a configuration that has a secret. It calls look, which must not wait, with the names of the
 // repositories to look at. Close ends it.
 func New(cfg *config.Config, look func(repositories []string), log *slog.Logger) (*Receiver, error) {
-	if cfg.Webhooks.Secret.Reveal() == "" {
-		return nil, errors.New(`webhooks cannot be taken without a secret: write "webhooks: {secret: ${WEBHOOK_SECRET}}" into the configuration, ` +
-			"put a random text of at least 16 characters into the variable, and run 'sentry webhooks ensure'")
+	if err := Check(cfg); err != nil {
+		return nil, err
 	}
 	r := &Receiver{log: log, counts: newCounts(log), limits: newLimits(), pace: newPace(look), turns: make(chan struct{}, atOnce)}
 	r.Apply(cfg)

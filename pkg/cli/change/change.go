@@ -1,4 +1,6 @@
-package first
+// Package change tells what the change from one configuration to another one means: which keys say something else, and what
+// follows for what is watched. It asks nobody.
+package change
 
 import (
 	"cmp"
@@ -10,8 +12,23 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
-// changedKeys lists the keys that differ, each with what it said and says. What came or went as a whole is one line.
-func changedKeys(before, after map[string]config.Setting) []string {
+// Keys lists the keys that differ, each with what it said and says. What came or went as a whole is one line.
+func Keys(before, after map[string]config.Setting) []string {
+	return keys(before, after, func(key, old, now string, _ bool) string { return fmt.Sprintf("  %s: %s -> %s", key, old, now) })
+}
+
+// KeysInBrief is Keys for a log, which more people read than the file: what may hold a text of any kind, such as a command, is
+// named and not shown.
+func KeysInBrief(before, after map[string]config.Setting) []string {
+	return keys(before, after, func(key, old, now string, long bool) string {
+		if long {
+			return key + ": changed"
+		}
+		return fmt.Sprintf("%s: %s -> %s", key, old, now)
+	})
+}
+
+func keys(before, after map[string]config.Setting, changed func(key, old, now string, long bool) string) []string {
 	was, is := owners(before), owners(after)
 	lines := map[string]string{}
 	for _, key := range slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after))) {
@@ -24,7 +41,7 @@ func changedKeys(before, after map[string]config.Setting) []string {
 		case owner != "" && !is[owner]:
 			lines[owner] = "- " + owner
 		default:
-			lines[key] = fmt.Sprintf("  %s: %s -> %s", key, shown(o, old), shown(n, now))
+			lines[key] = changed(key, shown(o, old), shown(n, now), o.Long || n.Long)
 		}
 	}
 	sorted := make([]string, 0, len(lines))
@@ -58,8 +75,8 @@ func shown(s config.Setting, given bool) string {
 	return fmt.Sprintf("%.100s", s.Text)
 }
 
-// meaning tells what the change means for what is watched.
-func meaning(before, after *config.Config) []string {
+// Meaning tells what the change means for what is watched.
+func Meaning(before, after *config.Config) []string {
 	var lines []string
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	b, a := before.Global, after.Global
@@ -70,26 +87,37 @@ func meaning(before, after *config.Config) []string {
 		say("Runs are created in the namespace %s; those in %s stay, and nobody waits for them or prunes them.",
 			cmp.Or(a.RunsIn(), "that is current"), cmp.Or(b.RunsIn(), "that was current"))
 	}
-	for _, r := range after.Repositories {
-		old, ok := before.Lookup(r.Name)
-		if !ok {
+	was, is := byName(before), byName(after)
+	newAt := map[string][]string{} // names by URL
+	for i := range after.Repositories {
+		r := &after.Repositories[i]
+		old := was[r.Name]
+		if old == nil {
+			newAt[r.Monitor.URL] = append(newAt[r.Monitor.URL], r.Name)
 			say("%s: is seen for the first time: %s.", r.Name, firstSight(a.OnFirstSeen))
 			continue
 		}
-		lines = append(lines, changes(old, &r)...)
+		lines = append(lines, changes(old, r)...)
 	}
-	for _, r := range before.Repositories {
-		if _, ok := after.Lookup(r.Name); ok {
+	for i := range before.Repositories {
+		r := &before.Repositories[i]
+		if is[r.Name] != nil {
 			continue
 		}
 		say("%s: is forgotten; its PipelineRuns stay, and nobody prunes them.", r.Name)
-		for _, n := range after.Repositories {
-			if _, known := before.Lookup(n.Name); !known && n.Monitor.URL == r.Monitor.URL {
-				say("%s: is another repository than %s to Sentry, though it has the same URL: what is remembered belongs to the name.", n.Name, r.Name)
-			}
+		for _, name := range newAt[r.Monitor.URL] {
+			say("%s: is another repository than %s to Sentry, though it has the same URL: what is remembered belongs to the name.", name, r.Name)
 		}
 	}
 	return lines
+}
+
+func byName(cfg *config.Config) map[string]*config.Repository {
+	all := make(map[string]*config.Repository, len(cfg.Repositories))
+	for i := range cfg.Repositories {
+		all[cfg.Repositories[i].Name] = &cfg.Repositories[i]
+	}
+	return all
 }
 
 func firstSight(o config.OnFirstSeen) string {
@@ -114,10 +142,10 @@ func changes(old, now *config.Repository) []string {
 	}
 	was, is := entries(old), entries(now)
 	if added := without(is, was); len(added) > 0 {
-		lines = append(lines, fmt.Sprintf("%s: branches that only %s matches are new ones, and each is deployed.", now.Name, few(added)))
+		lines = append(lines, fmt.Sprintf("%s: branches that only %s matches are new ones, and each is deployed.", now.Name, Few(added)))
 	}
 	if gone := without(was, is); len(gone) > 0 {
-		lines = append(lines, fmt.Sprintf("%s: branches that only %s matched are forgotten.", now.Name, few(gone)))
+		lines = append(lines, fmt.Sprintf("%s: branches that only %s matched are forgotten.", now.Name, Few(gone)))
 	}
 	switch {
 	case old.Group == now.Group:
@@ -132,4 +160,13 @@ func changes(old, now *config.Repository) []string {
 // without returns the texts that are not among others.
 func without(texts, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(texts), func(s string) bool { return slices.Contains(others, s) })
+}
+
+// Few names the first of many.
+func Few(names []string) string {
+	const most = 5
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }

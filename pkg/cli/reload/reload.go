@@ -1,0 +1,242 @@
+// Package reload notices that the configuration changed under a Sentry that runs: its file, or the variables that it names. What
+// can be used is used, and of what cannot it is told why.
+package reload
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/change"
+	"github.com/tekton-sentry/sentry/pkg/cli/environ"
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
+)
+
+const (
+	// settle is how long a text must have stayed the same before it counts: an editor may have written half of it, which can
+	// be a valid file with fewer repositories.
+	settle = time.Second
+	// maxCompared is the largest file, in bytes, of which it is told which keys changed. Comparing takes some thirty times as much.
+	maxCompared = 1 << 20
+	// maxChanges bounds what is told of one change.
+	maxChanges = 20
+	// maxWhy bounds what is told of an error, in bytes.
+	maxWhy = 2000
+)
+
+// Reloader reads the configuration again as it changes. Set its exported fields before the first Look.
+type Reloader struct {
+	File      string // "" = it cannot be read again
+	Variables *environ.Variables
+	Config    *config.Config // that is used
+	// Start is what the flags and the file said of the keys that are read at the start alone.
+	Start config.Global
+	// Parse reads a text as the start did, with the variables as they are.
+	Parse func(data []byte) (*config.Config, error)
+	Use   func(*config.Config) error // makes it the one that is used
+	Ask   func()                     // wants a look at every repository
+	// Refuse is told why what there is cannot be used; "" once it can.
+	Refuse func(why string)
+	Tell   func(event.Event)
+	Log    *slog.Logger
+	Now    func() time.Time
+
+	hurry atomic.Bool
+
+	data    []byte      // of Config; nil where it is too large to be compared, or was not read here
+	info    os.FileInfo // the file before it was read last
+	seen    string      // the hash of what was read last, or why it cannot be read
+	since   time.Time   // when that was read first
+	settled bool        // that it has stayed so
+	wrong   error       // why it cannot be used
+
+	stale    bool   // that the variables changed since they were used
+	failed   string // why they cannot be used
+	failedAt time.Time
+
+	told string // to Refuse
+}
+
+// Hurry has the next Look take what is there as complete. It may be called at any time.
+func (r *Reloader) Hurry() { r.hurry.Store(true) }
+
+// Look takes up what changed. Nothing of it takes long as long as nothing changes.
+func (r *Reloader) Look() {
+	now, hurry := r.Now(), r.hurry.Swap(false)
+	changed, err := r.Variables.Read()
+	r.stale = r.stale || changed
+	taken := r.readFile(now, changed, hurry)
+	if err == nil && r.stale {
+		err = r.renew()
+	}
+	switch {
+	case r.wrong != nil:
+		r.refuse(r.wrong)
+	case err == nil:
+		r.failed = ""
+		r.restored(taken)
+	case r.failing(err, now) || hurry:
+		r.refuse(err)
+	}
+}
+
+// readFile reads the file where it may have changed, and uses it once its text has settled. It keeps in wrong why that cannot be.
+func (r *Reloader) readFile(now time.Time, variables, hurry bool) (taken bool) {
+	if r.File == "" {
+		return false
+	}
+	info, err := os.Stat(r.File)
+	waits := variables && r.wrong != nil // for a variable, perhaps
+	if err == nil && (!info.Mode().IsRegular() || r.settled && same(info, r.info) && !waits) {
+		return false
+	}
+	r.info = info
+	data, hash, err := config.ReadFile(r.File)
+	if err != nil {
+		hash = err.Error()
+	}
+	if hash != r.seen {
+		r.seen, r.since = hash, now
+	}
+	r.settled = hurry || now.Sub(r.since) >= settle
+	switch {
+	case hash == r.Config.Hash:
+		r.wrong = nil
+		r.keepText(data)
+	case !r.settled:
+	case err != nil:
+		r.wrong = err
+	default:
+		r.wrong = r.take(data)
+		return r.wrong == nil
+	}
+	return false
+}
+
+func same(a, b os.FileInfo) bool {
+	return b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
+func (r *Reloader) keepText(data []byte) {
+	if r.data = data; len(data) > maxCompared {
+		r.data = nil
+	}
+}
+
+// take uses a text, and tells what that changes.
+func (r *Reloader) take(data []byte) error {
+	next, err := r.Parse(data)
+	if err != nil {
+		return err
+	}
+	kept := r.keep(next)
+	changes, known := r.changes(next, data)
+	changes = slices.DeleteFunc(changes, func(c string) bool {
+		return slices.ContainsFunc(kept, func(key string) bool { return strings.HasPrefix(c, key+": ") })
+	})
+	if err := r.Use(next); err != nil {
+		return fmt.Errorf("%s: %w", r.File, err)
+	}
+	r.Config, r.stale = next, false
+	r.keepText(data)
+	if len(changes) > 0 || !known {
+		r.Ask()
+	}
+	if more := len(changes) - maxChanges; more > 0 {
+		changes = append(changes[:maxChanges:maxChanges], fmt.Sprintf("%d more, which 'sentry diff' shows", more))
+	}
+	r.Tell(event.ConfigurationChanged{File: r.File, Changes: changes, Kept: kept})
+	return nil
+}
+
+// keep has a configuration say what was read at the start alone as it was then, and returns the keys at which it said something else.
+func (r *Reloader) keep(next *config.Config) []string {
+	g, used := &next.Global, r.Config.Global
+	var kept []string
+	for _, setting := range []struct {
+		key         string
+		now         *string
+		start, used string
+	}{
+		{"global.namespace", &g.Namespace, r.Start.Namespace, used.Namespace},
+		{"global.run_namespace", &g.RunNamespace, r.Start.RunNamespace, used.RunNamespace},
+		{"global.instance", &g.Instance, r.Start.Instance, used.Instance},
+	} {
+		if *setting.now != setting.start {
+			kept = append(kept, setting.key)
+		}
+		*setting.now = setting.used
+	}
+	return kept
+}
+
+// changes tells what a text changes, and whether that is all.
+func (r *Reloader) changes(next *config.Config, data []byte) (changes []string, all bool) {
+	if r.data != nil && len(data) <= maxCompared {
+		before, err := config.Settings(r.data, hosts.All.Config())
+		if err == nil {
+			var after map[string]config.Setting
+			if after, err = config.Settings(data, hosts.All.Config()); err == nil {
+				changes = change.KeysInBrief(before, after)
+			}
+		}
+		all = err == nil
+	}
+	return append(changes, change.Meaning(r.Config, next)...), all
+}
+
+// renew uses the variables as they are.
+func (r *Reloader) renew() error {
+	renewed, err := r.Config.Renew(r.Variables.Lookup)
+	if err == nil {
+		err = r.Use(renewed)
+	}
+	if err != nil {
+		return fmt.Errorf("the variables cannot be used: %w", err)
+	}
+	r.Config, r.stale = renewed, false
+	r.Log.Info("variables changed; using the new ones", "dir", r.Variables.Dir)
+	return nil
+}
+
+// failing reports whether the variables are wrong for longer than it takes to write them.
+func (r *Reloader) failing(err error, now time.Time) bool {
+	if why := err.Error(); why != r.failed {
+		r.failed, r.failedAt = why, now
+	}
+	return now.Sub(r.failedAt) >= settle
+}
+
+// refuse tells why what there is cannot be used, once.
+func (r *Reloader) refuse(err error) {
+	why := oneline.Of(err.Error(), maxWhy)
+	if es, ok := errors.AsType[config.Errors](err); ok && len(es) > 1 {
+		why = fmt.Sprintf("%s (and %d more; 'sentry validate' has them all)", oneline.Of(es[0].Error(), maxWhy), len(es)-1)
+	}
+	if why == r.told {
+		return
+	}
+	r.told = why
+	r.Tell(event.ConfigurationRefused{Why: why})
+	r.Refuse("not used, and Sentry goes on as before: " + why)
+}
+
+// restored tells that what there is can be used again.
+func (r *Reloader) restored(taken bool) {
+	if r.told == "" {
+		return
+	}
+	r.told = ""
+	r.Refuse("")
+	if !taken {
+		r.Tell(event.ConfigurationChanged{File: r.File})
+	}
+}
