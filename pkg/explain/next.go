@@ -99,9 +99,13 @@ func (x *subject) due(f forecast, head repo.SHA) {
 	if len(f.run.LeftOut) > 0 {
 		what += " and without " + list(f.run.LeftOut) + ", of which nothing is known"
 	}
-	behind, unknown := strings.Join(plan.Names(f.run.Behind), ", "), func(m plan.Member) bool { return x.news[m.Repository.Name] }
+	behind := strings.Join(plan.Names(f.run.Behind), ", ")
+	// The next cycle plans without that run, so that its own has what that one deployed too, and is left for the cycle after it.
+	unknown := func(r config.Repository) bool {
+		return x.news[r.Name] && (r.Name == x.r.Name || r.Group != "" && r.Group == x.unit.Group)
+	}
 	switch {
-	case slices.ContainsFunc(f.run.Members, unknown):
+	case slices.ContainsFunc(x.Config.Repositories, unknown):
 		s.Kind = WouldLearn
 		x.say(s, "%s. The next cycle first remembers the run that the state does not know, and the one after that makes it.", what)
 	case f.pause:
