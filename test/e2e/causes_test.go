@@ -63,13 +63,17 @@ spec: {limits: [{type: Container, max: {memory: 300Mi}, default: {memory: 200Mi}
 	},
 	{
 		name:   "eviction",
-		deploy: "commands: [sleep 300]",
+		deploy: "commands: [echo begun, sleep 300]",
 		while: func(p *podTrial) {
 			pod := p.pod().Name
+			await(p.t, time.Minute, "the first command to end", func() (bool, string) { // before that, Tekton's entrypoint is what ends
+				out, _ := command(p.t.Context(), "", "kubectl", "-n", p.ns, "logs", pod, "-c", "step-deploy")
+				return strings.Contains(out, "begun"), out
+			})
 			run(p.t, fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, pod, p.ns),
 				"kubectl", "create", "--raw", "/api/v1/namespaces/"+p.ns+"/pods/"+pod+"/eviction", "-f", "-")
 		},
-		want: []string{"command 1 of 1 failed with exit code 143", "evicted"},
+		want: []string{"command 2 of 2 failed with exit code 143", "evicted"},
 	},
 	{
 		name:   "secret",
