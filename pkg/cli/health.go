@@ -24,7 +24,7 @@ func (f watchFlags) checkHealth() error {
 	return nil
 }
 
-// before is done before each cycle.
+// before is done before each cycle, and between two as often as the loop looks whether there is another configuration.
 func (w *watching) before() {
 	w.health.Begin()
 	w.again.Look()
