@@ -244,7 +244,7 @@ func (w *watching) report() {
 	switch {
 	case w.machine == nil && !w.flags.once:
 		w.reports = reporting.New(w.cfg, reporting.Options{
-			Log: w.log, Version: w.Version, Engine: w.cluster, Key: w.watcher.Key, Reader: w.reader, Transport: w.network.Connections(),
+			Log: w.log, Version: w.Version, Engine: w.cluster, Key: w.watcher.Key, Reader: w.reader, Transport: w.network.Patient(),
 		})
 		w.watcher.Store = w.reports.Store(w.watcher.Store)
 	case reporting.Configured(w.cfg):

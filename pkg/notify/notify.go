@@ -37,9 +37,9 @@ type Message struct {
 	Refs []plan.Change `json:"refs"` // what changed
 }
 
-// NewClient returns the client for notifications, which go out by base. It follows no redirect: what a receiver answers
-// is not worth a request to somewhere that nobody configured.
-func NewClient(base http.RoundTripper) *http.Client {
+// NewClient returns the client for notifications, which go out by base. timeout bounds each with its answer. It follows no redirect:
+// what a receiver answers is not worth a request to somewhere that nobody configured.
+func NewClient(base http.RoundTripper, timeout time.Duration) *http.Client {
 	return &http.Client{
 		Transport:     base,
 		Timeout:       timeout,
@@ -49,7 +49,7 @@ func NewClient(base http.RoundTripper) *http.Client {
 
 // Sink returns the sink that POSTs each run which was created. The log is told of what a receiver did not take.
 func Sink(log *slog.Logger, base http.RoundTripper) event.Sink {
-	client := NewClient(base)
+	client := NewClient(base, timeout)
 	return func(ctx context.Context, events []event.Event) {
 		var runs []plan.Run
 		for _, e := range events {

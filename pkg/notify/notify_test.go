@@ -54,7 +54,7 @@ func TestCreated(t *testing.T) {
 			member("d", server.URL+"/broken?key=hush"), member("e", server.URL+"/away?key=hush"), member("f", "http://127.0.0.1:1/?key=hush"),
 		},
 	}
-	err := Created(t.Context(), NewClient(nil), []plan.Run{run})
+	err := Created(t.Context(), NewClient(nil, timeout), []plan.Run{run})
 	if err == nil {
 		t.Fatal("no error, although three receivers did not take it")
 	}
@@ -80,7 +80,7 @@ func TestCreated(t *testing.T) {
 
 func TestReceiversThatHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := NewClient(nil)
+		client := NewClient(nil, timeout)
 		client.Transport = hanging{}
 		var run plan.Run
 		for i := range 100 {
@@ -125,7 +125,7 @@ func TestNothingThatAReceiverSaysIsRepeated(t *testing.T) {
 		for _, echo := range []string{secret, strings.ToUpper(secret), strings.ToLower(secret), "%540ps3cret", base64.StdEncoding.EncodeToString([]byte(secret))} {
 			server := speaks(t, strings.ReplaceAll(strings.ReplaceAll(answer, "%s", echo), "%%", "%"))
 			run := plan.Run{Members: []plan.Member{member("a", "http://"+server+"/"+secret+"?key="+secret)}}
-			err := Created(t.Context(), NewClient(nil), []plan.Run{run})
+			err := Created(t.Context(), NewClient(nil, timeout), []plan.Run{run})
 			if err == nil {
 				t.Errorf("%s: no error", name)
 				continue
@@ -139,7 +139,7 @@ func TestNothingThatAReceiverSaysIsRepeated(t *testing.T) {
 
 // A proxy is named by a URL, which may hold a password.
 func TestProxyIsNotRepeated(t *testing.T) {
-	client := NewClient(nil)
+	client := NewClient(nil, timeout)
 	client.Transport = &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
 		return nil, fmt.Errorf("invalid proxy address %q", "http://me:T0ps3cret@%zz")
 	}}

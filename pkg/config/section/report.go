@@ -189,7 +189,10 @@ func target(key string, p *string) schema.Field {
 				return
 			}
 			// A placeholder in the host's name would have whoever names a branch say where people are led.
-			server, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(text, "https://"), "http://"), "/")
+			_, server, _ := strings.Cut(text, "://")
+			if end := strings.IndexAny(server, "/?#"); end >= 0 {
+				server = server[:end]
+			}
 			switch err := checkTarget(text); {
 			case len(placeholdersIn(server)) > 0:
 				d.Fail(path, "has a placeholder in the server's name; want it behind the / that follows")

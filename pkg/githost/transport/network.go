@@ -111,9 +111,13 @@ func (n *Network) Connections() http.RoundTripper {
 	return &connections{network: n}
 }
 
+// Patient is Connections for servers that may take as long to answer as the caller waits, such as receivers of notifications.
+func (n *Network) Patient() http.RoundTripper { return &connections{network: n, patient: true} }
+
 // connections are those of a Transport, and of another one once the trust is another one.
 type connections struct {
 	network *Network
+	patient bool // that only the context of a request bounds the wait for its answer
 	mu      sync.Mutex
 	trust   *trust
 	now     *http.Transport // nil before the first request
@@ -132,6 +136,9 @@ func (c *connections) transport() *http.Transport {
 			c.now.CloseIdleConnections()
 		}
 		c.trust, c.now = t, c.network.Transport()
+		if c.patient {
+			c.now.ResponseHeaderTimeout = 0
+		}
 	}
 	return c.now
 }

@@ -32,7 +32,7 @@ type Options struct {
 	Log *slog.Logger
 	// Statuses returns what writes the statuses of a repository's commits.
 	Statuses  func(config.Source) (githost.Statuses, error)
-	Transport http.RoundTripper // to receivers
+	Transport http.RoundTripper // to receivers; the context alone bounds how long it waits for an answer
 	Version   string            // of Sentry
 	// Mark notes on a run what was reported of it. An error that is Lasting is not tried again.
 	Mark    func(ctx context.Context, run string, p mark.Phase) error
@@ -76,7 +76,7 @@ func (r *run) phase() mark.Phase {
 // New returns a Deliverer that follows the configuration. Close ends it.
 func New(cfg *config.Config, o Options) *Deliverer {
 	d := &Deliverer{
-		Options: o, client: notify.NewClient(o.Transport), find: finder(cfg), runs: map[string]*run{}, lanes: map[string]*lane{},
+		Options: o, client: notify.NewClient(o.Transport, timeout), find: finder(cfg), runs: map[string]*run{}, lanes: map[string]*lane{},
 		queued: map[string]*item{}, flying: map[string]*item{}, told: map[string]bool{},
 	}
 	d.ctx, d.end = context.WithCancel(context.Background())

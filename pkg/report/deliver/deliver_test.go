@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +37,8 @@ type world struct {
 
 	// before and after are called around the effect of each call, which fails with their errors; may be nil.
 	before, after func(call string) error
+	// answer is what a receiver answers before anything else; may be nil.
+	answer func(*http.Request) error
 
 	mu       sync.Mutex
 	statuses map[string][]githost.Status // by repository, SHA and context, the oldest first
@@ -88,7 +91,13 @@ func (s statusesOf) SetStatus(_ context.Context, repoURL, sha string, status git
 func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 	code := http.StatusNoContent
 	header := http.Header{}
-	err := w.call("tell "+req.URL.Host, func() { w.told = append(w.told, req.URL.String()+" "+req.Header.Get("Webhook-Id")) })
+	var err error
+	if w.answer != nil {
+		err = w.answer(req)
+	}
+	if err == nil {
+		err = w.call("tell "+req.URL.Host, func() { w.told = append(w.told, req.URL.String()+" "+req.Header.Get("Webhook-Id")) })
+	}
 	if answer, ok := errors.AsType[answered](err); ok {
 		code, err = answer.code, nil
 		header.Set("Retry-After", answer.after)
@@ -421,6 +430,95 @@ func TestUseless(t *testing.T) {
 				log := w.log.String()
 				if strings.Count(log, "\n") != 1 || strings.Contains(log, "s3cret") || strings.Contains(log, "hunter2") || !strings.Contains(log, "repo=web") {
 					t.Errorf("the log has\n%swant one line with the repository, and no secret", log)
+				}
+			})
+		})
+	}
+}
+
+// arrives has it seen that a request was sent as a whole.
+func arrives(req *http.Request) {
+	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{})
+	}
+}
+
+// A receiver that takes half a minute for its answer is told once.
+func TestReceiverThatIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.answer = func(req *http.Request) error {
+			arrives(req)
+			w.mu.Lock()
+			w.told = append(w.told, "once")
+			w.mu.Unlock()
+			select {
+			case <-time.After(30 * time.Second):
+				return nil
+			case <-req.Context().Done():
+				return req.Context().Err()
+			}
+		}
+		d := w.start(configuration(chat, "web a.example"))
+		defer ending(d)
+		w.take(d, run("r1", 1, "failed", "web a"))
+		pass(25 * time.Hour)
+		if len(w.told) != 2 || w.marks["r1"] != mark.Ended || w.log.Len() > 0 { // it came, and was answered
+			t.Errorf("told %d times and marked %q, want it told once\n%s", len(w.told)-1, w.marks["r1"], &w.log)
+		}
+	})
+}
+
+// A chat that may have shown a message is not sent it for a day. A program is: it can tell by the ID that it has it.
+func TestNoAnswer(t *testing.T) {
+	lost := errors.New("unexpected EOF")
+	for name, tt := range map[string]struct {
+		kind   report.Kind
+		sent   bool
+		answer error
+		most   int
+	}{
+		"a chat that hangs":             {report.Slack, true, nil, 3},
+		"a chat that breaks off":        {report.Slack, true, lost, 3},
+		"a chat behind a gateway":       {report.Slack, true, answered{code: http.StatusGatewayTimeout}, 3},
+		"a chat that is not reached":    {report.Slack, false, lost, 200},
+		"a chat that says it is down":   {report.Slack, true, answered{code: http.StatusServiceUnavailable}, 200},
+		"a program that hangs":          {report.Webhook, true, nil, 200},
+		"a program that breaks off":     {report.Webhook, true, lost, 200},
+		"events to one that breaks off": {report.CloudEvents, true, lost, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				var asked []time.Time
+				w.answer = func(req *http.Request) error {
+					asked = append(asked, time.Now())
+					if tt.sent {
+						arrives(req)
+					}
+					if tt.answer == nil {
+						<-req.Context().Done()
+						return req.Context().Err()
+					}
+					return tt.answer
+				}
+				cfg := configuration("", "web a.example")
+				to := section.Receiver{URL: secret.New("${CHAT}", chat)}
+				cfg.Repositories[0].Report = map[report.Kind]section.Report{
+					report.Slack: {Slack: to}, report.Webhook: {Webhook: to}, report.CloudEvents: {CloudEvents: to},
+				}[tt.kind]
+				d := w.start(cfg)
+				defer ending(d)
+				w.take(d, run("r1", 1, "failed", "web a"))
+				pass(25 * time.Hour)
+				if len(asked) > tt.most || len(asked) < tt.most/2 || w.marks["r1"] != mark.Ended {
+					t.Errorf("sent %d times, marked %q; want %d at most, and that it ends", len(asked), w.marks["r1"], tt.most)
+				}
+				if tt.most == 3 && asked[2].Sub(asked[0]) < time.Minute {
+					t.Errorf("sent at %v, want minutes between", asked[:3])
+				}
+				if log := w.log.String(); strings.Count(log, "given up") != 1 || strings.Contains(log, "s3cret") {
+					t.Errorf("the log has\n%s", log)
 				}
 			})
 		})

@@ -14,6 +14,10 @@ const (
 	maxPause = 10 * time.Minute
 	// maxUntil bounds how long a sink may ask to be left alone.
 	maxUntil = time.Hour
+	// maxUnsure is how often a chat is sent a message of which it is not known whether it came: it would show each. unsurePause is
+	// what comes between two of them at least.
+	maxUnsure   = 3
+	unsurePause = time.Minute
 	// tryFor is how long something is tried: a day later nobody waits for it.
 	tryFor = 24 * time.Hour
 	// patience is how many failures in a row a sink may have before all that waits for it waits longer. One or two may be the
@@ -31,6 +35,7 @@ type item struct {
 	key, lane, target string
 	since             time.Time
 	tries             int
+	unsure            int // of the tries: that it may have come
 	notBefore         time.Time
 }
 
@@ -119,13 +124,18 @@ func (d *Deliverer) settled(l *lane, it *item, o outcome) {
 	delete(d.flying, it.target)
 	now := time.Now()
 	it.tries++
-	if o.again && now.Sub(it.since) > tryFor {
+	wait := pause(it.tries)
+	if o.unsure && it.delivery.Kind == report.Slack {
+		it.unsure++
+		wait = max(wait, unsurePause)
+	}
+	if now.Sub(it.since) > tryFor || it.unsure >= maxUnsure {
 		o.again = false
 	}
 	if o.again {
 		d.failed(l, it, o, now)
 		if d.runs[it.run.facts.Run] == it.run && it.run.left[it.key] == it {
-			it.notBefore = now.Add(pause(it.tries))
+			it.notBefore = now.Add(wait)
 			d.put(it)
 			d.finish(it.run, true)
 		}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
@@ -18,14 +20,15 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
-// timeout bounds one try.
+// timeout bounds one try. Receivers that answer once they have done their work take their time.
 const timeout = time.Minute
 
 // outcome is what became of a try: it went well, or there is an error, after which it is tried again or not.
 type outcome struct {
-	err   error
-	again bool
-	until time.Time // not before; zero where nobody said
+	err    error
+	again  bool
+	unsure bool      // it was sent, and may have come
+	until  time.Time // not before; zero where nobody said
 }
 
 // names are what the log calls an item by. A receiver's URL is a secret.
@@ -102,6 +105,12 @@ func (d *Deliverer) notify(ctx context.Context, o report.Delivery) outcome {
 	if err != nil {
 		return outcome{err: err}
 	}
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(wrote httptrace.WroteRequestInfo) {
+		if wrote.Err == nil {
+			sent.Store(true)
+		}
+	}})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.To.Reveal(), strings.NewReader(body))
 	if err != nil {
 		return outcome{err: errors.New("it is not a URL")}
@@ -111,7 +120,7 @@ func (d *Deliverer) notify(ctx context.Context, o report.Delivery) outcome {
 	req.Header.Set("Webhook-Id", o.ID())
 	resp, err := d.client.Do(req)
 	if err != nil {
-		return outcome{err: errors.New(notify.Explain(err)), again: true}
+		return outcome{err: errors.New(notify.Explain(err)), again: true, unsure: sent.Load()}
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4096) // a short answer read to its end keeps the connection
@@ -119,7 +128,9 @@ func (d *Deliverer) notify(ctx context.Context, o report.Delivery) outcome {
 	case code >= 200 && code < 300:
 		return outcome{}
 	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
-		return outcome{err: fmt.Errorf("it answered %d", code), again: true, until: retryAfter(resp.Header)}
+		// A proxy in front of it that waited in vain knows no more than we do.
+		unsure := code == http.StatusGatewayTimeout
+		return outcome{err: fmt.Errorf("it answered %d", code), again: true, unsure: unsure, until: retryAfter(resp.Header)}
 	default:
 		return outcome{err: fmt.Errorf("it answered %d", code)}
 	}
