@@ -502,6 +502,11 @@ var mutants = []mutant{
 		"./pkg/cli/reporting", "TestForged",
 	},
 	{
+		"a TaskRun is a run's by its label", "pkg/engine/tekton/list.go",
+		"return !metav1.IsControlledBy(&tr, pr)", "return tr.Name == pr.Name+\" \"",
+		"./pkg/cli/reporting", "TestPlantedTaskRun",
+	},
+	{
 		"a run is reported again as long as its mark is not there", "pkg/cli/reporting/reporting.go",
 		"return r.wanted && !r.knows(name, over)", "r.seen[0] = map[string]mark.Phase{}; return r.wanted && !r.knows(name, over)",
 		"./pkg/cli/reporting", "TestOutage",

@@ -186,10 +186,13 @@ func (w *world) create(n int, sha repo.SHA) (name string) {
 		w.t.Fatal(err)
 	}
 	w.change(run.Name, func(o kubetest.Object) {
-		o["metadata"].(kubetest.Object)["creationTimestamp"] = time.Now().UTC().Format(time.RFC3339)
+		meta := o["metadata"].(kubetest.Object)
+		meta["uid"], meta["creationTimestamp"] = uidOf(run.Name), time.Now().UTC().Format(time.RFC3339)
 	})
 	return run.Name
 }
+
+func uidOf(run string) string { return "uid-of-" + run }
 
 // change changes a run.
 func (w *world) change(name string, f func(o kubetest.Object)) {
@@ -202,22 +205,29 @@ func (w *world) change(name string, f func(o kubetest.Object)) {
 
 // end has a run end, and its step with the exit code.
 func (w *world) end(name string, exit int) {
-	status := "True"
-	if exit != 0 {
-		status = "False"
-	}
-	now := time.Now().UTC().Format(time.RFC3339)
-	condition := []kubetest.Object{{"type": "Succeeded", "status": status, "reason": "R", "message": "it ended"}}
 	var task string
 	w.change(name, func(o kubetest.Object) {
 		task = o["spec"].(kubetest.Object)["pipelineSpec"].(kubetest.Object)["tasks"].([]any)[0].(kubetest.Object)["name"].(string)
-		o["status"] = kubetest.Object{"completionTime": now, "conditions": condition}
+		o["status"] = kubetest.Object{"completionTime": time.Now().UTC().Format(time.RFC3339), "conditions": ended(exit)}
 	})
-	w.server.Put(tasks+name, kubetest.Object{
-		"metadata": kubetest.Object{"name": name, "labels": kubetest.Object{"tekton.dev/pipelineRun": name, "tekton.dev/pipelineTask": task}},
-		"status": kubetest.Object{"conditions": condition, "startTime": now, "completionTime": now, "podName": "p",
+	w.server.Put(tasks+name, taskRun(name, task, uidOf(name), exit))
+}
+
+// taskRun is one with the labels of a task of the run, that Tekton made for the PipelineRun with the UID.
+func taskRun(run, task, uid string, exit int) kubetest.Object {
+	now := time.Now().UTC().Format(time.RFC3339)
+	return kubetest.Object{
+		"metadata": kubetest.Object{
+			"name": run, "labels": kubetest.Object{"tekton.dev/pipelineRun": run, "tekton.dev/pipelineTask": task}, "ownerReferences": kubetest.OwnedBy(uid),
+		},
+		"status": kubetest.Object{"conditions": ended(exit), "startTime": now, "completionTime": now, "podName": "p",
 			"steps": []kubetest.Object{{"name": "deploy", "container": "step-deploy", "terminated": kubetest.Object{"exitCode": exit, "containerID": "c"}}}},
-	})
+	}
+}
+
+func ended(exit int) []kubetest.Object {
+	status := map[bool]string{true: "True", false: "False"}[exit == 0]
+	return []kubetest.Object{{"type": "Succeeded", "status": status, "reason": "R", "message": "it ended"}}
 }
 
 func digits(d string) repo.SHA { return repo.SHA(strings.Repeat(d, 40)) }
@@ -350,6 +360,22 @@ func TestForged(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever may create PipelineRuns can give the TaskRuns of one any label, such as those of a run of Sentry's. What became of them is
+// nothing that its commits are told.
+func TestPlantedTaskRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		run := w.create(1, digits("a"))
+		end := w.start()
+		w.end(run, 7)
+		task := w.server.Get(tasks + run)["metadata"].(kubetest.Object)["labels"].(kubetest.Object)["tekton.dev/pipelineTask"].(string)
+		w.server.Put(tasks+"zz-planted", taskRun(run, task, uidOf("other"), 0))
+		w.look()
+		end()
+		w.expect(digits("a"), "pending", "failure")
+	})
 }
 
 func TestConfigured(t *testing.T) {

@@ -245,7 +245,7 @@ func TestFollowWaitsForTheTasks(t *testing.T) {
 					}
 					s.server.Get(runsPath + "/run")["spec"] = kubetest.Object{"pipelineSpec": kubetest.Object{"tasks": []kubetest.Object{{"name": "rag"}}}}
 					s.server.Put("/apis/tekton.dev/v1/namespaces/test/taskruns/rag", kubetest.Object{
-						"metadata": kubetest.Object{"name": "rag", "labels": kubetest.Object{labelPipelineRun: "run", labelPipelineTask: "rag"}},
+						"metadata": kubetest.Object{"name": "rag", "labels": kubetest.Object{labelPipelineRun: "run", labelPipelineTask: "rag"}, "ownerReferences": kubetest.OwnedBy("uid-of-run")},
 						"status":   kubetest.Object{"conditions": []kubetest.Object{{"type": "Succeeded", "status": status}}},
 					})
 					return false

@@ -130,11 +130,11 @@ func (l *judging) resultOf(ctx context.Context, r listed) (result.Result, error)
 		defer func() { <-l.reading }()
 		return l.outcome(ctx, name)
 	}
-	out, err := l.follow(ctx, r.Metadata.Name, read, func(engine.Outcome) {})
+	out, children, err := l.follow(ctx, r.Metadata.Name, read, func(engine.Outcome) {})
 	if err != nil {
 		return result.Result{}, err
 	}
-	out, err = l.printed(ctx, out)
+	out, err = l.printed(ctx, out, children)
 	if err != nil && ctx.Err() == nil {
 		l.noLogs.Do(func() {
 			l.log.Warn("what commands printed cannot be read, so why they failed is not told in their words", "err", err)

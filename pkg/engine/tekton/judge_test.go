@@ -24,8 +24,10 @@ import (
 // putTask puts a TaskRun of the run there.
 func putTask(s *kubetest.Server, run, task string, conditions ...kubetest.Object) {
 	s.Put("/apis/tekton.dev/v1/namespaces/test/taskruns/"+run+"-"+task, kubetest.Object{
-		"metadata": kubetest.Object{"name": run + "-" + task, "labels": kubetest.Object{labelPipelineRun: run, labelPipelineTask: task}},
-		"status":   kubetest.Object{"conditions": conditions},
+		"metadata": kubetest.Object{
+			"name": run + "-" + task, "labels": kubetest.Object{labelPipelineRun: run, labelPipelineTask: task}, "ownerReferences": kubetest.OwnedBy("uid-of-" + run),
+		},
+		"status": kubetest.Object{"conditions": conditions},
 	})
 }
 

@@ -262,14 +262,14 @@ func (e *Engine) Ended(ctx context.Context, name string) (time.Time, error) {
 	return pr.Status.CompletionTime.UTC(), nil
 }
 
-// children returns the TaskRuns of a PipelineRun.
-func (e *Engine) children(ctx context.Context, name string) ([]v1.TaskRun, error) {
+// children returns the TaskRuns that Tekton made for the PipelineRun. Anybody's PipelineRun can give its TaskRuns any label.
+func (e *Engine) children(ctx context.Context, pr *v1.PipelineRun) ([]v1.TaskRun, error) {
 	list := &v1.TaskRunList{}
 	err := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(taskRuns).VersionedParams(&metav1.ListOptions{
-		LabelSelector: labelPipelineRun + "=" + name,
+		LabelSelector: labelPipelineRun + "=" + pr.Name,
 	}, metav1.ParameterCodec).Do(ctx).Into(list)
 	if err != nil {
-		return nil, fmt.Errorf("list the TaskRuns of %s/%s: %w", e.namespace, name, kube.Explain(err))
+		return nil, fmt.Errorf("list the TaskRuns of %s/%s: %w", e.namespace, pr.Name, kube.Explain(err))
 	}
-	return list.Items, nil
+	return slices.DeleteFunc(list.Items, func(tr v1.TaskRun) bool { return !metav1.IsControlledBy(&tr, pr) }), nil
 }

@@ -45,12 +45,12 @@ const (
 // Follow calls progress for each change of the run that it sees, and returns when the run and its tasks have
 // finished. Trouble that may go away is sat out for some minutes, since the run goes on meanwhile.
 func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
-	out, err := e.follow(ctx, name, e.outcome, progress)
+	out, children, err := e.follow(ctx, name, e.outcome, progress)
 	if err != nil {
 		return out, err
 	}
 	// Whoever follows may lack the right to read what pods print, or they are gone: the outcome is true without.
-	if out, err = e.printed(ctx, out); err == nil {
+	if out, err = e.printed(ctx, out, children); err == nil {
 		progress(out)
 	}
 	return out, nil
@@ -59,7 +59,7 @@ func (e *Engine) Follow(ctx context.Context, name string, progress func(engine.O
 // read reads a run and its TaskRuns.
 type read func(ctx context.Context, name string) (engine.Outcome, seen, error)
 
-func (e *Engine) follow(ctx context.Context, name string, read read, progress func(engine.Outcome)) (engine.Outcome, error) {
+func (e *Engine) follow(ctx context.Context, name string, read read, progress func(engine.Outcome)) (engine.Outcome, []v1.TaskRun, error) {
 	var last engine.Outcome
 	var done time.Time
 	for failures := 0; ; {
@@ -73,9 +73,9 @@ func (e *Engine) follow(ctx context.Context, name string, read read, progress fu
 			running := slices.ContainsFunc(out.Tasks, func(t engine.Task) bool { return t.Result == engine.Running })
 			switch {
 			case !out.Done:
-				err = e.awaitChange(ctx, name, seen)
+				err = e.awaitChange(ctx, name, seen.version, seen.starting)
 			case !running || time.Since(done) > taskGrace:
-				return out, nil
+				return out, seen.children, nil
 			default:
 				err = pause(ctx, time.Second)
 			}
@@ -85,10 +85,10 @@ func (e *Engine) follow(ctx context.Context, name string, read read, progress fu
 		}
 		failures++
 		if ctx.Err() != nil || !kube.IsTemporary(err) || failures >= followTries {
-			return last, err
+			return last, nil, err
 		}
 		if err := pause(ctx, min(time.Duration(failures)*time.Second, maxPause)); err != nil {
-			return last, err
+			return last, nil, err
 		}
 	}
 }
@@ -97,19 +97,20 @@ func (e *Engine) follow(ctx context.Context, name string, read read, progress fu
 type seen struct {
 	version  string // resourceVersion of the run
 	starting bool   // the pod of a task does not run yet
+	children []v1.TaskRun
 }
 
 // awaitChange returns when the run is no longer as it was seen, or when the watch ends, which API servers
 // do after some minutes: the caller reads the run again in either case.
-func (e *Engine) awaitChange(ctx context.Context, name string, seen seen) error {
+func (e *Engine) awaitChange(ctx context.Context, name, version string, starting bool) error {
 	seconds, limit := int64(watchSeconds), watchLimit
-	if seen.starting {
+	if starting {
 		limit = startingLimit
 	}
 	watching, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	w, err := e.cluster.Tekton.Get().Namespace(e.namespace).Resource(pipelineRuns).VersionedParams(&metav1.ListOptions{
-		FieldSelector: "metadata.name=" + name, ResourceVersion: seen.version, Watch: true, TimeoutSeconds: &seconds,
+		FieldSelector: "metadata.name=" + name, ResourceVersion: version, Watch: true, TimeoutSeconds: &seconds,
 	}, metav1.ParameterCodec).Watch(watching)
 	if apierrors.IsForbidden(err) { // whoever follows a run may have a Role without that
 		return pause(ctx, 2*time.Second)
@@ -149,7 +150,7 @@ func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, seen
 	if err != nil {
 		return engine.Outcome{}, seen{}, err
 	}
-	children, err := e.children(ctx, name)
+	children, err := e.children(ctx, pr)
 	if err != nil {
 		return engine.Outcome{}, seen{}, err
 	}
@@ -162,7 +163,7 @@ func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, seen
 	for i := range out.Tasks {
 		out.Tasks[i].Message = e.hide(out.Tasks[i].Message)
 	}
-	return out, seen{pr.ResourceVersion, starting}, nil
+	return out, seen{pr.ResourceVersion, starting, children}, nil
 }
 
 func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {

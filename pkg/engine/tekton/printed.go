@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -23,7 +24,7 @@ const (
 
 // printed adds to the outcome the last lines of what the steps printed that failed, which name the command. The pods may be
 // gone, and whoever asks may lack the right: the outcome stays as it is then, and the error says why.
-func (e *Engine) printed(ctx context.Context, out engine.Outcome) (engine.Outcome, error) {
+func (e *Engine) printed(ctx context.Context, out engine.Outcome, children []v1.TaskRun) (_ engine.Outcome, err error) {
 	failed := map[string]int{}
 	for i, t := range out.Tasks {
 		if (t.Result == engine.Failed || t.Result == engine.Ignored) && len(failed) < maxLogs {
@@ -35,10 +36,6 @@ func (e *Engine) printed(ctx context.Context, out engine.Outcome) (engine.Outcom
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	children, err := e.children(ctx, out.Name)
-	if err != nil {
-		return out, err
-	}
 	for _, tr := range children {
 		i, ok := failed[tr.Labels[labelPipelineTask]]
 		step := why.FailedStep(&tr)

@@ -39,11 +39,7 @@ func TestPrinted(t *testing.T) {
 		"not allowed": {http.StatusForbidden, "exited", 0, "read what test/r-web-pod printed"},
 	} {
 		s, c := kubetest.New(t)
-		tr := v1.TaskRun{Status: v1.TaskRunStatus{TaskRunStatusFields: v1.TaskRunStatusFields{PodName: "r-web-pod", Steps: []v1.StepState{exited("deploy", 137, "OOMKilled")}}}}
-		s.Put("/apis/tekton.dev/v1/namespaces/test/taskruns/r-web", kubetest.Object{
-			"metadata": kubetest.Object{"name": "r-web", "labels": kubetest.Object{labelPipelineRun: "r", labelPipelineTask: "web"}},
-			"status":   tr.Status,
-		})
+		tr := v1.TaskRun{ObjectMeta: metav1.ObjectMeta{Name: "r-web", Labels: map[string]string{labelPipelineTask: "web"}}, Status: v1.TaskRunStatus{TaskRunStatusFields: v1.TaskRunStatusFields{PodName: "r-web-pod", Steps: []v1.StepState{exited("deploy", 137, "OOMKilled")}}}}
 		asked := []string{}
 		s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
 			if !strings.HasSuffix(r.URL.Path, "/log") {
@@ -60,7 +56,7 @@ func TestPrinted(t *testing.T) {
 		out := engine.Outcome{Name: "r", Tasks: []engine.Task{{Name: "web", Result: engine.Failed, Message: "exited"}, {Name: "api", Result: engine.Succeeded}}}
 		e := New(c, "", instance.Instance{})
 		e.Hide = func(text string) string { return strings.ReplaceAll(text, "hush", "[redacted]") }
-		got, err := e.printed(context.Background(), out)
+		got, err := e.printed(context.Background(), out, []v1.TaskRun{tr})
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s: %v, want %q", name, err, tt.err)
 		}

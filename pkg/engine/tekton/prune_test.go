@@ -44,7 +44,7 @@ func fill(s *kubetest.Server) {
 	}
 	for task, status := range map[string]string{"rag": "False", "web": "True", "sentry-verdict": "False"} {
 		s.Put("/apis/tekton.dev/v1/namespaces/test/taskruns/"+task, kubetest.Object{
-			"metadata": kubetest.Object{"name": task, "labels": kubetest.Object{labelPipelineRun: "a0", labelPipelineTask: task}},
+			"metadata": kubetest.Object{"name": task, "labels": kubetest.Object{labelPipelineRun: "a0", labelPipelineTask: task}, "ownerReferences": kubetest.OwnedBy("uid-of-a0")},
 			"status":   kubetest.Object{"conditions": []kubetest.Object{{"type": "Succeeded", "status": status}}},
 		})
 	}

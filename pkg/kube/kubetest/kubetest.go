@@ -118,6 +118,9 @@ func (s *Server) Names(below string) []string {
 	return names
 }
 
+// OwnedBy returns the ownerReferences of what a controller made for the object with the UID.
+func OwnedBy(uid string) []Object { return []Object{{"uid": uid, "controller": true}} }
+
 func (s *Server) put(path string, o Object) {
 	s.version++
 	meta(o)["resourceVersion"] = strconv.Itoa(s.version)

@@ -135,27 +135,29 @@ func (r *Reader) persist(ctx context.Context, f func() (gotOn bool, err error)) 
 // look returns whether the run has ended, and then its tasks: in this order none is missed.
 func (r *Reader) look(ctx context.Context) (done bool, list []v1.TaskRun, err error) {
 	err = r.persist(ctx, func() (bool, error) {
-		if done, err = r.done(ctx); err == nil {
-			list, err = r.taskRuns(ctx)
+		pr, err := r.run(ctx)
+		if err == nil {
+			done = pr.IsDone()
+			list, err = r.taskRuns(ctx, pr)
 		}
 		return false, err
 	})
 	return done, list, err
 }
 
-// done reports whether the run has ended.
-func (r *Reader) done(ctx context.Context) (bool, error) {
+// run reads the run.
+func (r *Reader) run(ctx context.Context) (*v1.PipelineRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	pr := &v1.PipelineRun{}
 	if err := r.Cluster.Tekton.Get().Namespace(r.Namespace).Resource("pipelineruns").Name(r.Run).Do(ctx).Into(pr); err != nil {
-		return false, fmt.Errorf("read PipelineRun %s/%s: %w", r.Namespace, r.Run, kube.Explain(err))
+		return nil, fmt.Errorf("read PipelineRun %s/%s: %w", r.Namespace, r.Run, kube.Explain(err))
 	}
-	return pr.IsDone(), nil
+	return pr, nil
 }
 
-// taskRuns returns the run's tasks in the order in which they began.
-func (r *Reader) taskRuns(ctx context.Context) ([]v1.TaskRun, error) {
+// taskRuns returns the tasks that Tekton made for the run, in the order in which they began. Anybody's PipelineRun can give its TaskRuns any label.
+func (r *Reader) taskRuns(ctx context.Context, pr *v1.PipelineRun) ([]v1.TaskRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	list := &v1.TaskRunList{}
@@ -165,10 +167,11 @@ func (r *Reader) taskRuns(ctx context.Context) ([]v1.TaskRun, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the TaskRuns of %s/%s: %w", r.Namespace, r.Run, kube.Explain(err))
 	}
-	slices.SortStableFunc(list.Items, func(a, b v1.TaskRun) int {
+	items := slices.DeleteFunc(list.Items, func(tr v1.TaskRun) bool { return !metav1.IsControlledBy(&tr, pr) })
+	slices.SortStableFunc(items, func(a, b v1.TaskRun) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
-	return list.Items, nil
+	return items, nil
 }
 
 // task writes what the steps of a task print, one after the other.
@@ -231,9 +234,11 @@ func (r *Reader) step(ctx context.Context, pod, task, step string) error {
 				return false, err
 			}
 			// One that began and ended since the last look has printed, too: after the end of the run it is asked for once more.
-			if ended, err = r.done(ctx); err != nil {
+			pr, err := r.run(ctx)
+			if err != nil {
 				return false, err
 			}
+			ended = pr.IsDone()
 		}
 	})
 }

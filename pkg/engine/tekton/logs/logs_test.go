@@ -19,7 +19,7 @@ const tekton = "/apis/tekton.dev/v1/namespaces/test/"
 // cluster has the run r of three tasks: web, whose pod printed, api, whose pod is gone, and db, which got none.
 func cluster(t *testing.T) (*kubetest.Server, *Reader, *bytes.Buffer) {
 	server, c := kubetest.New(t)
-	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("False", "")})
+	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r", "uid": "uid-of-r"}, "status": ended("False", "")})
 	for i, tt := range []struct{ task, pod, status, message string }{
 		{"web", "web-pod", "True", ""}, {"api", "api-pod", "False", "exit code 1"}, {"db", "", "False", "exceeded quota"},
 	} {
@@ -29,11 +29,20 @@ func cluster(t *testing.T) (*kubetest.Server, *Reader, *bytes.Buffer) {
 		server.Put(tekton+"taskruns/r-"+tt.task, kubetest.Object{
 			"metadata": kubetest.Object{
 				"name": "r-" + tt.task, "creationTimestamp": fmt.Sprintf("2026-03-01T12:00:0%dZ", i),
-				"labels": kubetest.Object{labelPipelineRun: "r", labelPipelineTask: tt.task},
+				"labels": kubetest.Object{labelPipelineRun: "r", labelPipelineTask: tt.task}, "ownerReferences": kubetest.OwnedBy("uid-of-r"),
 			},
 			"status": status,
 		})
 	}
+	// Anybody's PipelineRun can give its TaskRuns these labels.
+	planted := ended("False", "planted")
+	planted["taskSpec"] = kubetest.Object{"steps": []kubetest.Object{{"name": "planted"}}}
+	server.Put(tekton+"taskruns/planted", kubetest.Object{
+		"metadata": kubetest.Object{
+			"name": "planted", "labels": kubetest.Object{labelPipelineRun: "r", labelPipelineTask: "planted"}, "ownerReferences": kubetest.OwnedBy("uid-of-other"),
+		},
+		"status": planted,
+	})
 	server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case !strings.HasSuffix(r.URL.Path, "/log"):
@@ -83,7 +92,7 @@ func TestPrint(t *testing.T) {
 func TestFollow(t *testing.T) {
 	server, r, out := cluster(t)
 	r.Follow = true
-	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("Unknown", "")})
+	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r", "uid": "uid-of-r"}, "status": ended("Unknown", "")})
 	web := server.Get(tekton + "taskruns/r-web")
 	server.Put(tekton+"taskruns/r-web", nil)
 	prints := server.Fault
@@ -102,7 +111,7 @@ func TestFollow(t *testing.T) {
 			kubetest.Refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "container step-clone is waiting to start: PodInitializing")
 			return true
 		case n == 3:
-			defer server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("True", "")})
+			defer server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r", "uid": "uid-of-r"}, "status": ended("True", "")})
 		}
 		return prints(w, req)
 	}
@@ -116,7 +125,7 @@ func TestFollowAStepThatEndsBetweenTwoLooks(t *testing.T) {
 	server, r, out := cluster(t)
 	r.Follow = true
 	over := server.Get(tekton + "pipelineruns/r")
-	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("Unknown", "")})
+	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r", "uid": "uid-of-r"}, "status": ended("Unknown", "")})
 	prints := server.Fault
 	var asked atomic.Int32
 	server.Fault = func(w http.ResponseWriter, req *http.Request) bool {
@@ -139,7 +148,7 @@ func TestFollowInTrouble(t *testing.T) {
 	var told []error
 	r.Trouble = func(err error) { told = append(told, err) }
 	over := server.Get(tekton + "pipelineruns/r")
-	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r"}, "status": ended("Unknown", "")})
+	server.Put(tekton+"pipelineruns/r", kubetest.Object{"metadata": kubetest.Object{"name": "r", "uid": "uid-of-r"}, "status": ended("Unknown", "")})
 	prints := server.Fault
 	var requests, asked atomic.Int32
 	server.Fault = func(w http.ResponseWriter, req *http.Request) bool {
