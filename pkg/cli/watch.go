@@ -302,6 +302,7 @@ func (w *watching) onCluster() error {
 	}
 	w.cluster, w.api = eng, cluster
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return eng.History(ctx, "") }
+	w.watcher.Result = eng.Result
 	of := instance.Instance{Name: w.cfg.Global.Instance}
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, of)
 	if w.flags.replica != "" {

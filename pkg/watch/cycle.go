@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -19,7 +20,9 @@ import (
 
 const (
 	// saveTries bounds how often one step is planned anew because somebody else wrote the state.
-	saveTries = 5
+	saveTries = 8
+	// firstPause bounds the pause after the first try. It doubles with each: in all that is some 6 s, and 3 s on average.
+	firstPause = 50 * time.Millisecond
 	// pruneAll is every how many cycles the runs of all units are pruned, from the first one on: a unit whose
 	// last run was long ago has to follow a lower keep_runs too.
 	pruneAll = 60
@@ -94,8 +97,10 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 		c.markUnsure()
 		c.errs = append(c.errs, remembered)
 	}
-	if c.saved {
+	if remembered == nil {
 		c.notedRefused()
+	}
+	if c.saved {
 		c.prune(ctx) // a run that is deleted before it is remembered would be made again
 	}
 	c.end(start)
@@ -110,14 +115,16 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	if w.unsure == nil {
 		w.unsure, w.turns = map[string]bool{}, map[string]map[string]int{}
 	}
-	c.whole = len(request.Repositories) == 0
+	c.whole = request.all()
 	asked := make(map[string]bool, len(request.Repositories))
 	for _, name := range request.Repositories {
 		asked[name] = true
 	}
 	mine := func(config.Repository) bool { return true }
 	if w.Share != nil {
-		mine = w.Share()
+		if mine = w.Share(); mine == nil {
+			c.whole = false
+		}
 	}
 	for i, r := range w.Config.Repositories {
 		if c.whole && mine(r) || asked[r.Name] {
@@ -262,7 +269,7 @@ func (c *cycle) loadKey(ctx context.Context) (err error) {
 // load reads the state. A state without an epoch is new: the epoch is written before anything is planned,
 // because the names of runs follow from it and must be the same after a crash.
 func (c *cycle) load(ctx context.Context) error {
-	for range saveTries {
+	for try := range saveTries {
 		s, err := c.Store.Load(ctx)
 		if err != nil {
 			return fmt.Errorf("load the state: %w", err)
@@ -274,6 +281,7 @@ func (c *cycle) load(ctx context.Context) error {
 			s.Epoch = c.key.Epoch(c.Word())
 			err := c.Store.Save(ctx, s)
 			if errors.Is(err, state.ErrConflict) {
+				c.giveWay(ctx, try)
 				continue
 			}
 			if err != nil {
@@ -329,7 +337,7 @@ func (c *cycle) notice(events []plan.Event, answered []bool) {
 // the runs of this cycle to it. It does not plan again: the heads it knows may be older than what the other
 // one acted upon. The next cycle does the rest.
 func (c *cycle) remember(ctx context.Context) error {
-	for range saveTries {
+	for try := range saveTries {
 		if c.next.Equal(c.stored) {
 			c.saved = true
 			c.unsaved = nil
@@ -354,6 +362,7 @@ func (c *cycle) remember(ctx context.Context) error {
 		if c.Share == nil { // else it is another replica, as it should be
 			c.Tell(event.OtherSentry{})
 		}
+		c.giveWay(ctx, try)
 		if err := c.load(ctx); err != nil {
 			return err
 		}
@@ -363,6 +372,17 @@ func (c *cycle) remember(ctx context.Context) error {
 		c.noteRefused()
 	}
 	return fmt.Errorf("remember what was done: %w, %d times in a row: do two Sentrys work on one state?", state.ErrConflict, saveTries)
+}
+
+// giveWay waits for a moment that no other writer of the state waits for, too, and that is longer with each try.
+func (c *cycle) giveWay(ctx context.Context, try int) {
+	at, _ := strconv.ParseUint(c.Word()[:8], 16, 64) // a Word that is none makes no pause
+	timer := time.NewTimer(time.Duration(at) * time.Microsecond % (firstPause << try))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // concerns reports whether a member of the unit is among the repositories.
@@ -387,7 +407,7 @@ func (c *cycle) prune(ctx context.Context) {
 		return
 	}
 	units := c.pruning
-	if c.cycles%pruneAll == 0 {
+	if c.whole && c.cycles%pruneAll == 0 {
 		units = []string{""}
 	}
 	for _, unit := range units {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -26,13 +27,16 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	for i, r := range p.Runs {
 		units[i] = r.Unit.Label
 	}
-	existing, err := c.existing(ctx, units)
+	list, err := c.Engine.Runs(ctx, units)
 	if err != nil {
 		return nil, fmt.Errorf("find the runs of the units that are due: %w", err)
 	}
+	existing := engine.Existing(list)
 	if p.Runs = c.current(p.Runs, existing); len(p.Runs) == 0 {
 		return nil, nil
 	}
+	c.hearEnds(ctx, p.Runs, list)
+	p.Runs = c.succeeded(p.Runs)
 	p = p.Hold(plan.ActiveOf(existing, c.ours))
 	for _, r := range p.Waiting {
 		c.wait(r)

@@ -152,23 +152,118 @@ func (e *endings) take() []result.Result {
 	return all
 }
 
+// Recall has Past read in the next cycle, which it asks for and which looks at no repository: whoever is told of ends from now on
+// missed those before. It may be called at any time.
+func (w *Watcher) Recall() {
+	w.recall.Store(true)
+	w.Ask(Request{Repositories: []string{""}, Reason: "how runs ended"})
+}
+
+// heard are the runs of which it is known how they ended.
+type heard struct {
+	runs  map[history.Identity]bool
+	since time.Time // when the oldest of the history was created: those before it are forgotten, and were known once
+}
+
+// not returns those of the runs, which are oldest first, of which it is not known how they ended; of a unit the newest.
+func (h heard) not(runs []engine.Run) []engine.Run {
+	var unheard []engine.Run
+	of := map[string]int{}
+	for _, r := range slices.Backward(runs) {
+		known := h.runs[history.Of(result.Result{Name: r.Name, Created: r.Created})]
+		if r.Active || known || r.Created.Before(h.since) || of[r.Unit] == maxUnheard {
+			continue
+		}
+		of[r.Unit]++
+		unheard = append(unheard, r)
+	}
+	return unheard
+}
+
+const (
+	// maxUnheard bounds the runs of one unit that are read to know how they ended.
+	maxUnheard = 10
+	// maxHeard bounds those of which that is known while there is no history, which has 2,000 at most.
+	maxHeard = 20_000
+)
+
 // learnEnds finds out which runs ended: all that are known, after the start and once in a while, and else those that Ended told.
 // A history that cannot be read costs what it would have told, and no deployment.
 func (c *cycle) learnEnds(ctx context.Context) {
-	c.ended = slices.Concat(c.Watcher.unsaved, c.endings.take())
-	if c.Past != nil && (c.pastRead.IsZero() || c.Now().Sub(c.pastRead) >= lookEvery) {
-		past, err := c.Past(ctx)
-		if err == nil {
-			c.pastRead = c.Now()
-			c.ended = history.Add(c.ended, past) // each once, however often it is read while the state cannot be saved
-		}
-		if err != nil && !c.pastTold {
-			c.Tell(event.PastUnknown{Err: err})
-		}
-		c.pastTold = err != nil
+	c.ended = c.Watcher.unsaved
+	c.hear(c.endings.take())
+	if due := c.pastRead.IsZero() || c.Now().Sub(c.pastRead) >= lookEvery; c.recall.Swap(false) || due {
+		c.readPast(ctx)
 	}
-	c.Watcher.unsaved = c.ended
 	c.deployed()
+}
+
+// hear keeps how runs ended.
+func (c *cycle) hear(ends []result.Result) {
+	if c.heard.runs == nil || len(c.heard.runs) > maxHeard {
+		c.heard.runs = map[history.Identity]bool{}
+	}
+	for _, r := range ends {
+		c.heard.runs[history.Of(r)] = true
+	}
+	c.ended = history.Add(c.ended, ends) // each once, however often it is read while the state cannot be saved
+	c.Watcher.unsaved = c.ended
+}
+
+// readPast keeps how the runs ended that the history has.
+func (c *cycle) readPast(ctx context.Context) {
+	if c.Past == nil {
+		return
+	}
+	past, err := c.Past(ctx)
+	if err != nil && !c.pastTold {
+		c.Tell(event.PastUnknown{Err: err})
+	}
+	if c.pastTold = err != nil; err != nil {
+		c.pastRead = time.Time{}
+		return
+	}
+	c.pastRead, c.heard = c.Now(), heard{}
+	c.hear(slices.Concat(c.ended, past))
+	if len(past) > 0 {
+		c.heard.since = slices.MinFunc(past, func(a, b result.Result) int { return a.Created.Compare(b.Created) }).Created
+	}
+}
+
+// hearEnds finds out how those of the units' runs ended of which this Sentry was not told, before more runs are due in them: of
+// several replicas one is told, and a list may be ahead of a watch. What cannot be read is as it was known.
+func (c *cycle) hearEnds(ctx context.Context, due []plan.Run, runs []engine.Run) {
+	if len(c.heard.not(runs)) == 0 && !slices.ContainsFunc(due, func(r plan.Run) bool { return lastIsGone(r, runs) }) {
+		return
+	}
+	c.readPast(ctx)
+	if c.Result != nil { // the history is written some seconds later than a run ends
+		for _, r := range c.heard.not(runs) {
+			if ended, err := c.Result(ctx, r); err == nil {
+				c.hear([]result.Result{ended})
+			}
+		}
+	}
+	c.deployed()
+}
+
+// lastIsGone reports whether the run before r in its unit was deleted, so that the history alone may say how it ended.
+func lastIsGone(r plan.Run, runs []engine.Run) bool {
+	last := r.Trigger.Refs[0].N - 1
+	return last > 0 && !slices.ContainsFunc(runs, func(e engine.Run) bool {
+		return e.Unit == r.Unit.Label && len(e.Trigger.Refs) > 0 && e.Trigger.Refs[0].N == last
+	})
+}
+
+// succeeded returns the runs with the commits that are known by now to have succeeded last.
+func (c *cycle) succeeded(runs []plan.Run) []plan.Run {
+	for i := range runs {
+		runs[i].Members = slices.Clone(runs[i].Members)
+		for j, m := range runs[i].Members {
+			runs[i].Members[j].Succeeded = c.next.Repositories[m.Repository.Name].Branches[m.Branch].Succeeded
+		}
+	}
+	return runs
 }
 
 // deployed adds to the state which commits the runs deployed that ended.

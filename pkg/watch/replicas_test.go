@@ -2,13 +2,25 @@ package watch
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/enginetest"
+	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -76,6 +88,14 @@ func TestSharesAreApart(t *testing.T) {
 	if got := strings.Join(asked.asked, " "); got != "b" {
 		t.Errorf("a request for b asks %q", got)
 	}
+	first.Ask(Request{Reason: "polling_interval"})
+	first.Ask(Request{Repositories: []string{"b"}, Reason: "webhook"})
+	if _, err := first.RunOnce(t.Context(), first.requests.take()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(asked.asked, " "); got != "a b" {
+		t.Errorf("a look at all with a request for b asks %q, want its share and b", got)
+	}
 	w.set("b", "main", "2")
 	w.cycleOf(first)
 	w.check("the other's push", "")
@@ -97,6 +117,116 @@ func TestHeadsFromBeforeAnother(t *testing.T) {
 	w.cycleOf(first)
 	w.cycleOf(first)
 	w.check("the heads of before", "a@main=2")
+}
+
+// A replica that does not know its share looks at nothing by itself, and does not say that it looked at everything. What it looks at
+// first once it does is its first look.
+func TestShareThatIsNotKnown(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", "")+entry("b", ""))
+	w.set("a", "main", "1")
+	one, heads := w.replica("a")
+	known, share := false, one.Share
+	one.Share = func() func(config.Repository) bool {
+		if !known {
+			return nil
+		}
+		return share()
+	}
+	var done []event.CycleDone
+	one.Tell = func(e event.Event) {
+		if e, ok := e.(event.CycleDone); ok {
+			done = append(done, e)
+		}
+	}
+	w.cycleOf(one)
+	w.cycleOf(one, "a")
+	known = true
+	w.cycleOf(one)
+	if got := fmt.Sprint(done[0].Whole, done[1].Whole, done[2].Whole, done[0].First, done[2].First, done[0].Repositories, done[1].Repositories); got != "false false true false true 0 1" {
+		t.Errorf("whole, first and repositories are %s", got)
+	}
+	if got := strings.Join(heads.asked, " "); got != "a" {
+		t.Errorf("it asks %q", got)
+	}
+}
+
+// One replica hears how runs end, and another one plans what comes next before that is remembered: from the history, or from the run
+// itself where the history is not written yet. It does so once, and an idle cycle does nothing of it.
+func TestEndsThatAnotherReplicaHears(t *testing.T) {
+	for _, where := range []string{"in the history", "on its way there", "in the history alone"} {
+		t.Run(where, func(t *testing.T) {
+			written := where != "on its way there"
+			w := newWorld(t, "repositories:"+entry("a", ""))
+			w.set("a", "main", "7")
+			two, heads := w.replica("a")
+			var past []result.Result
+			reads, looks := 0, 0
+			two.Past = func(context.Context) ([]result.Result, error) {
+				reads++
+				return past, nil
+			}
+			var end result.Result
+			two.Result = func(_ context.Context, r engine.Run) (result.Result, error) {
+				looks++
+				if r.Name != end.Name {
+					return result.Result{}, fmt.Errorf("asked how %s ended", r.Name)
+				}
+				return end, nil
+			}
+			deploy := func(digit, want string) {
+				t.Helper()
+				w.set("a", "main", digit)
+				clear(heads.read)
+				w.cycleOf(two)
+				if got := w.told(); got != want {
+					t.Errorf("the commands of %s are told %q of before, want %q", digit, got, want)
+				}
+				w.finish()
+			}
+			w.cycleOf(two)
+			deploy("1", "7 '")
+			end = endOf(result.Succeeded, "1", 0)
+			run := w.engine.PipelineRuns[0]
+			end.Name, end.Created = run.Name, run.CreationTimestamp.Time
+			if written {
+				past = append(past, end)
+			}
+			if where == "in the history alone" { // somebody deletes the run
+				w.engine.Delete(func(*v1.PipelineRun) bool { return true })
+			}
+			for range 3 {
+				w.cycleOf(two)
+			}
+			if reads != 1 || looks != 0 {
+				t.Errorf("idle cycles read %d times, and %d runs", reads-1, looks)
+			}
+			deploy("2", "1 1")
+			if got := w.remembered(); got != "2 1" {
+				t.Errorf("%q is remembered", got)
+			}
+			if reads != 2 || written != (looks == 0) || looks > 1 {
+				t.Errorf("the history was read %d times, and %d runs, want once more, and the one run unless the history has it", reads, looks)
+			}
+		})
+	}
+}
+
+// Who hears of ends from now on learns of those before, without asking a host.
+func TestRecall(t *testing.T) {
+	w := newWorld(t, "repositories:"+entry("a", ""))
+	w.set("a", "main", "1")
+	one, heads := w.replica("a")
+	var past []result.Result
+	one.Past = func(context.Context) ([]result.Result, error) { return past, nil }
+	w.cycleOf(one)
+	past = []result.Result{endOf(result.Succeeded, "1", 0)}
+	one.Recall()
+	if _, err := one.RunOnce(t.Context(), one.requests.take()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.remembered(); got != "1 1" || len(heads.asked) > 0 {
+		t.Errorf("%q is remembered, and %q asked", got, heads.asked)
+	}
 }
 
 // What one replica cannot use, another one may not have seen yet, or have seen mended: it leaves what that one says, until it takes a
@@ -139,4 +269,82 @@ func TestRefusalOfAnotherReplica(t *testing.T) {
 	step("the first refuses again", first, "line 2 is wrong")
 	second.Apply(second.Config)
 	step("the second takes one up", second, "")
+}
+
+// slowStore is a client of a store that several write, each call of which takes a while. It counts conflicts.
+type slowStore struct {
+	*memory
+	mu        *sync.Mutex
+	rand      *rand.Rand
+	loaded    string
+	conflicts *int
+}
+
+func (s *slowStore) pause() {
+	time.Sleep(5*time.Millisecond + time.Duration(s.rand.Int64N(int64(20*time.Millisecond))))
+}
+
+func (s *slowStore) Load(ctx context.Context) (state.Snapshot, error) {
+	s.pause()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snapshot, err := s.memory.Load(ctx)
+	s.loaded = s.memory.loaded
+	return snapshot, err
+}
+
+func (s *slowStore) Save(ctx context.Context, next state.Snapshot) error {
+	s.pause()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.memory.loaded = s.loaded
+	err := s.memory.Save(ctx, next)
+	if errors.Is(err, state.ErrConflict) {
+		*s.conflicts++
+	}
+	s.loaded = s.memory.loaded
+	return err
+}
+
+// Five replicas that all have something to write, one cycle after the other, as in a storm of webhooks, get through.
+func TestFiveWriters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const replicas, cycles = 5, 40
+		yaml := "repositories:"
+		for i := range replicas {
+			yaml += entry(fmt.Sprintf("r%d", i), "")
+		}
+		w := newWorld(t, yaml)
+		var mu sync.Mutex
+		conflicts, failed := 0, 0
+		all := make([]*Watcher, replicas)
+		for i := range all {
+			name, random := fmt.Sprintf("r%d", i), rand.New(rand.NewPCG(1, uint64(i)))
+			w.set(name, "main", "1")
+			all[i], _ = w.replica(name)
+			all[i].Heads, all[i].Engine, all[i].Now = w, &enginetest.Fake{}, time.Now
+			all[i].Store = &slowStore{memory: w.store, mu: &mu, rand: random, conflicts: &conflicts}
+			all[i].Word = func() string { return fmt.Sprintf("%08x", random.Uint32()) }
+			all[i].Tell = func(event.Event) {}
+			w.cycleOf(all[i])
+		}
+		var work sync.WaitGroup
+		for i, one := range all {
+			work.Go(func() {
+				for n := range cycles {
+					w.set(fmt.Sprintf("r%d", i), fmt.Sprintf("dev-%d", n), "1")
+					if _, err := one.RunOnce(t.Context(), Request{}); err != nil {
+						mu.Lock()
+						failed++
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		work.Wait()
+		t.Logf("%d cycles that write, %d conflicts, %d gave up", replicas*cycles, conflicts, failed)
+		if conflicts < cycles || failed > 0 {
+			t.Errorf("of %d cycles that write %d gave up, after %d conflicts", replicas*cycles, failed, conflicts)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -9,12 +10,16 @@ import (
 // Request asks for a cycle before its time: look at these, because.
 type Request struct {
 	Repositories []string  // by name; none are all. Names that are not configured are passed over
+	All          bool      // all are looked at beside those, which may be another replica's
 	Reason       string    // for people
 	Due          time.Time // when the look was due, where a timer wants it
 }
 
+func (r Request) all() bool { return r.All || len(r.Repositories) == 0 }
+
 // maxAsked bounds the repositories that requests name until the next cycle. Beyond that it looks at
-// all: so a sender that goes wild costs no memory and at most one cycle after the other.
+// all: so a sender that goes wild costs no memory and at most one cycle after the other. What is another
+// replica's then waits for that one.
 const maxAsked = 1000
 
 // requests are what the next cycle is to look at. Any number of requests become one.
@@ -36,7 +41,7 @@ func (w *Watcher) Ask(r Request) {
 	signal := q.wake()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := len(r.Repositories) == 0
+	all := r.all()
 	if !q.pending || all && !q.all {
 		q.reason = r.Reason
 	}
@@ -45,7 +50,8 @@ func (w *Watcher) Ask(r Request) {
 	}
 	q.pending, q.all = true, q.all || all
 	for _, name := range r.Repositories {
-		if q.all = q.all || len(q.names) >= maxAsked; q.all {
+		if len(q.names) >= maxAsked {
+			q.all = true
 			break
 		}
 		if q.names == nil {
@@ -68,17 +74,11 @@ func (q *requests) wake() chan struct{} {
 	return q.signal
 }
 
-// take returns what is pending as one request.
+// take returns what is pending as one request. What is named stays so beside all, which are those of this replica's share.
 func (q *requests) take() Request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := Request{Reason: q.reason, Due: q.due}
-	if !q.all {
-		for name := range q.names {
-			r.Repositories = append(r.Repositories, name)
-		}
-		slices.Sort(r.Repositories)
-	}
+	r := Request{Repositories: slices.Sorted(maps.Keys(q.names)), All: q.all, Reason: q.reason, Due: q.due}
 	q.pending, q.all, q.names, q.reason, q.due = false, false, nil, "", time.Time{}
 	select {
 	case <-q.signal: // of what came since Run woke up

@@ -61,7 +61,7 @@ type Engine interface {
 	Prune(ctx context.Context, unit string, keep int) error
 }
 
-// Watcher is what the loop needs. All fields but Before, Every, Key, Past and Share must be set.
+// Watcher is what the loop needs. All fields but Before, Every, Key, Past, Result and Share must be set.
 type Watcher struct {
 	Config *config.Config // at the start; Apply replaces it
 	Before func()         // is called before each cycle of Run and every ten seconds between them, and may call Apply
@@ -71,11 +71,13 @@ type Watcher struct {
 	Engine Engine
 	Key    func(context.Context) (naming.Key, error)      // behind the names of runs, asked for in each cycle; nil is the zero Key
 	Past   func(context.Context) ([]result.Result, error) // how runs ended, as far as that is kept; nil where it is not
-	Tell   func(event.Event)                              // is told of everything that happens; must not wait
+	// Result reads how a run ended from the run itself; nil where Ended tells of each.
+	Result func(context.Context, engine.Run) (result.Result, error)
+	Tell   func(event.Event) // is told of everything that happens; must not wait
 	Now    func() time.Time
 	Word   func() string // a random word of at least eight hexadecimal digits
-	// Share returns what this replica looks at by itself, asked for in each cycle; nil is everything. What a request names is
-	// looked at all the same. Members of one group must be in the same share.
+	// Share returns what this replica looks at by itself, asked for in each cycle; nil is everything. It returns nil while that is
+	// not known. What a request names is looked at all the same. Members of one group must be in the same share.
 	Share func() func(config.Repository) bool
 
 	requests requests
@@ -90,7 +92,9 @@ type Watcher struct {
 	unsaved  []result.Result // of the runs that ended, those of which the state may not hold what they deployed
 	pastRead time.Time       // when Past was read
 	pastTold bool            // that it cannot be read
-	known    state.Snapshot  // what the store held when it was last read or written here
+	recall   atomic.Bool     // that Past is to be read in the next cycle
+	heard    heard
+	known    state.Snapshot // what the store held when it was last read or written here
 
 	unsure  map[string]bool           // labels of units that may have a run which the state does not know
 	waiting map[string]bool           // the runs of which it was told that they wait

@@ -78,7 +78,7 @@ func (w *world) foreign(pr *v1.PipelineRun) {
 	w.tell("somebody has taken the name %s", r.name)
 }
 
-// ended has the run succeed, or not, and tells the history and the Sentrys that live.
+// ended has the run succeed, or not, and tells the history and the Sentrys that live; of replicas the one that leads.
 func (w *world) ended(r *run) {
 	if r.byHand || w.ends.IntN(3) == 0 {
 		return
@@ -90,8 +90,10 @@ func (w *world) ended(r *run) {
 	}
 	w.tell("%s has succeeded", r.name)
 	w.past = append(w.past, end)
-	for _, p := range w.sentrys {
-		p.watcher.Ended(end)
+	for name, p := range w.sentrys {
+		if w.odds.hang == 0 || name == "sentry" {
+			p.watcher.Ended(end)
+		}
 	}
 }
 

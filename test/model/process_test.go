@@ -340,7 +340,7 @@ func (p *process) Runs(_ context.Context, units []string) (runs []engine.Run, er
 		for _, name := range slices.Sorted(maps.Keys(p.runs)) {
 			r := p.runs[name]
 			if !r.unlabelled && (len(units) == 0 || slices.Contains(units, r.unit)) {
-				e := plan.Existing{Name: name, Unit: r.unit, Created: time.Now(), Active: r.active}
+				e := plan.Existing{Name: name, Unit: r.unit, Created: time.Unix(int64(r.order), 0), Active: r.active}
 				if !r.anonymous {
 					e.Trigger, e.Signature = r.trigger, r.signature
 				}

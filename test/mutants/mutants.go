@@ -482,6 +482,16 @@ var mutants = []mutant{
 		"./pkg/watch", "TestSharesAreApart",
 	},
 	{
+		"a replica plans on what it knew before a run ended", "pkg/watch/hold.go",
+		"	c.hearEnds(ctx, p.Runs, list)\n", "",
+		"./pkg/watch", "TestEndsThatAnotherReplicaHears",
+	},
+	{
+		"a replica that does not know its share looked at everything", "pkg/watch/cycle.go",
+		"mine = w.Share(); mine == nil", "mine = w.Share(); false",
+		"./pkg/watch", "TestShareThatIsNotKnown",
+	},
+	{
 		"the members of a group are in several shares", "pkg/share/share.go",
 		`if group != ""`, `if group == "*"`,
 		"./pkg/share", "TestAgreement",

@@ -74,10 +74,13 @@ func (r *Replica) Start(ctx context.Context, changed func(members int)) (wait fu
 	return keeping.Wait
 }
 
-// Mine returns what this replica looks at now, which is nothing while it does not know whether the others count on it, and whether
-// that is another part than before.
+// Mine returns what this replica looks at now, and whether that is another part than before. It is nil while this one does not
+// know whether the others count on it.
 func (r *Replica) Mine() (mine func(config.Repository) bool, moved bool) {
 	members := slices.Sorted(slices.Values(r.keeper.Members()))
+	if len(members) == 0 {
+		return nil, false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if moved = !slices.Equal(members, r.share.Members()); moved {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -133,6 +134,13 @@ func TestSuperseded(t *testing.T) {
 			past, err := e.History(t.Context(), "")
 			if got.Verdict != want || err != nil || len(past) != 1 || past[0].Verdict != want {
 				t.Errorf("the verdict is %q, and %+v, %v in the history, want %q", got.Verdict, past, err, want)
+			}
+			runs, err := e.Runs(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if read, err := e.Result(t.Context(), runs[0]); err != nil || !reflect.DeepEqual(read, got) {
+				t.Errorf("of the run itself it is read that it ended so: %+v, %v, want %+v as it was told", read, err, got)
 			}
 		})
 	}

@@ -251,13 +251,11 @@ func (e *Engine) Ended(ctx context.Context, name string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	pr, err := e.get(ctx, name)
-	switch {
-	case apierrors.IsNotFound(err):
+	if apierrors.IsNotFound(err) || err == nil && pr.Status.CompletionTime == nil {
 		return time.Time{}, nil
-	case err != nil:
+	}
+	if err != nil {
 		return time.Time{}, err
-	case pr.Status.CompletionTime == nil:
-		return time.Time{}, nil
 	}
 	return pr.Status.CompletionTime.UTC(), nil
 }

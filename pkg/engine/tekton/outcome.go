@@ -15,9 +15,11 @@ import (
 	"knative.dev/pkg/apis"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/engine/generated"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton/why"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
 // Labels that Tekton puts on a TaskRun.
@@ -95,9 +97,16 @@ func (e *Engine) follow(ctx context.Context, name string, read read, progress fu
 
 // seen is what following a run has to know of it beside its outcome.
 type seen struct {
-	version  string // resourceVersion of the run
-	starting bool   // the pod of a task does not run yet
-	children []v1.TaskRun
+	version     string // resourceVersion of the run
+	starting    bool   // the pod of a task does not run yet
+	children    []v1.TaskRun
+	annotations map[string]string
+}
+
+// Result returns how a run of a list ended, as far as its tasks have, without what these printed.
+func (e *Engine) Result(ctx context.Context, r engine.Run) (result.Result, error) {
+	out, seen, err := e.outcome(ctx, r.Name)
+	return generated.Result(out, r.Existing, seen.annotations), err
 }
 
 // awaitChange returns when the run is no longer as it was seen, or when the watch ends, which API servers
@@ -163,7 +172,7 @@ func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, seen
 	for i := range out.Tasks {
 		out.Tasks[i].Message = e.hide(out.Tasks[i].Message)
 	}
-	return out, seen{pr.ResourceVersion, starting, children}, nil
+	return out, seen{pr.ResourceVersion, starting, children, pr.Annotations}, nil
 }
 
 func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
