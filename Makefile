@@ -33,6 +33,7 @@ install: build ## bin/sentry into PREFIX/bin (default ~/.local), also as a plugi
 test: ## all tests that need no root and no cluster
 	$(GO) test $(PACKAGES)
 	cd hack && $(GO) test ./...
+	cd hack/chart && $(GO) test ./...
 
 .PHONY: race
 race: ## the same with the race detector
@@ -103,6 +104,17 @@ image: build ## dist/sentry.tar: the container image, made without Docker; PUSH=
 	bin/mkimage -tag $(IMAGE) -o dist/sentry.tar -user 65532:65532 -entrypoint /sentry $(if $(PUSH),-push) \
 	  bin/sentry:/sentry /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt
 
+bin/chart: hack/chart/go.mod hack/chart/go.sum $(wildcard hack/chart/*.go) $(shell find hack/chart/files -type f)
+	cd hack/chart && $(GO) build -o ../../bin/chart .
+
+.PHONY: chart
+chart: bin/chart ## charts/sentry, the Helm chart, from manifests
+	bin/chart generate
+
+.PHONY: dist
+dist: chart ## dist/install*.yaml and the chart as an archive, of VERSION with IMAGE
+	bin/chart dist -image $(IMAGE) -version $(VERSION)
+
 .PHONY: lint
 # The linter's own cache is shared by all checkouts of a machine and reports the paths of another one.
 lint: bin/golangci-lint ## vet, format and lint
@@ -116,5 +128,5 @@ fmt: bin/golangci-lint ## format the code
 	bin/golangci-lint fmt ./...
 
 .PHONY: generate
-generate: ## write what is generated: goldens and docs/cli.md
+generate: chart ## write what is generated: goldens, docs/cli.md and the Helm chart
 	$(GO) test ./pkg/pipelinerun ./pkg/cli ./pkg/watch -update

@@ -1,12 +1,14 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
@@ -14,7 +16,9 @@ import (
 
 // check sees to what concerns more than one key, and fills in the defaults that follow from others.
 func (t *tables) check(d *schema.Decoder, c *Config) {
-	c.Global.TmpDir = path.Clean(c.Global.TmpDir)
+	g := &c.Global
+	g.TmpDir = path.Clean(g.TmpDir)
+	g.Image, g.GitImage = rule.OnRegistry(g.ImageRegistry, g.Image), rule.OnRegistry(g.ImageRegistry, g.GitImage)
 	for name, g := range c.Groups {
 		g.Pod = g.Pod.Over(c.Global.Pod)
 		c.Groups[name] = g
@@ -66,9 +70,7 @@ func (p *Deploy) inherit(name string, g Global) {
 	if p.Project == "" {
 		p.Project = name
 	}
-	if p.Image == "" {
-		p.Image = g.Image
-	}
+	p.Image = cmp.Or(rule.OnRegistry(g.ImageRegistry, p.Image), g.Image)
 	if p.Timeout == 0 {
 		p.Timeout = g.Timeout
 	}

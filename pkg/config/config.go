@@ -130,6 +130,7 @@ type Global struct {
 	ServiceAccount    string
 	Image             string
 	GitImage          string
+	ImageRegistry     string // what every image is pulled from; "" = where each says. Image, GitImage and Deploy.Image are so already
 	Env               Env
 	CredentialsSecret string
 	OnFirstSeen       OnFirstSeen

@@ -29,6 +29,7 @@ const (
 	wantInstance = "a DNS label of at most 30 characters: a-z, 0-9 and - inside"
 	wantLabel    = "a DNS label of at most 63 characters: a-z, 0-9 and - inside"
 	wantImage    = "an image reference, such as docker.io/alpine/git:2.49.1"
+	wantRegistry = "a registry, with a path or without, such as registry.example.com/mirror"
 	wantWebhook  = "an http(s) URL"
 	wantBranches = "a list of 1 to 100 exact names or regular expressions"
 	wantCommands = "a list of shell commands, together at most 64 KiB"
@@ -144,6 +145,7 @@ func globalFields(g *Global) []schema.Field {
 		// This image has kubectl, helm, git and a shell.
 		schema.Text("image", &g.Image, wantImage, rule.IsImage).Or("docker.io/alpine/k8s:1.34.1"),
 		schema.Text("git_image", &g.GitImage, wantImage, rule.IsImage).Or("docker.io/alpine/git:2.49.1"),
+		schema.Text("image_registry", &g.ImageRegistry, wantRegistry, rule.IsRegistry),
 		section.EnvField(&g.Env),
 		schema.Text("credentials_secret", &g.CredentialsSecret, rule.WantDNS, rule.IsDNSName).Or("sentry-credentials"),
 		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),

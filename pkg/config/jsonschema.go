@@ -82,6 +82,7 @@ var shapes = map[string]schema.Shape{
 	wantLabel:             schema.OrVariable(schema.Pattern(rule.DNSLabel, 63)),
 	rule.WantDNS:          schema.OrVariable(schema.Pattern(rule.DNSName, 253)),
 	wantImage:             schema.OrVariable(schema.Pattern(rule.Image, 512)),
+	wantRegistry:          schema.OrVariable(schema.Item(schema.Pattern(rule.Registry, 200))),
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
 	rule.WantRepo:         schema.OrVariable(address(`/[^?#]*[^/?#]/*$`)),
 	rule.WantAPI:          schema.OrVariable(address(`(/[^?#]*)?$`)),

@@ -106,7 +106,7 @@ var beyond = map[string][]string{
 }
 
 // unset are the variables that files of testdata/bad want unset. Others of other tests have some value.
-var unset = regexp.MustCompile(`^(NO_TOKEN|POLL|GIT_HOST|SECRET|MISSING)$`)
+var unset = regexp.MustCompile(`^(NO_TOKEN|POLL|GIT_HOST|SECRET|MISSING|IMAGE_REGISTRY)$`)
 
 // TestSchemaAgreesWithValidate holds that the schema accepts every good file of the tests, and refuses each bad one
 // unless it is listed, with the kind of what JSON Schema cannot say.

@@ -72,3 +72,25 @@ func TestProxy(t *testing.T) {
 		t.Errorf("renewed by something else: %v", err)
 	}
 }
+
+func TestImageRegistry(t *testing.T) {
+	const mirror = "registry.example.com/mirror"
+	file := "global: {image_registry: '${REGISTRY:-}', git_image: corp.example/git:3}" + string(minimal(""))
+	file = strings.Replace(file, "commands: [./run]", "commands: [./run], image: python:3.13", 1)
+	for registry, want := range map[string][3]string{
+		mirror: {mirror + "/alpine/k8s:1.34.1", mirror + "/git:3", mirror + "/library/python:3.13"},
+		"":     {"docker.io/alpine/k8s:1.34.1", "corp.example/git:3", "python:3.13"},
+	} {
+		c, err := Parse([]byte(file), Options{Hosts: Known, LookupEnv: func(string) (string, bool) { return registry, registry != "" }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [3]string{c.Global.Image, c.Global.GitImage, c.Repositories[0].Deploy.Image}; got != want {
+			t.Errorf("on %q the images are %v, want %v", registry, got, want)
+		}
+	}
+	c, err := Parse(minimal("global: {image_registry: "+mirror+"}"), options())
+	if want := mirror + "/alpine/k8s:1.34.1"; err != nil || c.Repositories[0].Deploy.Image != want {
+		t.Errorf("a repository without an image: %+v, %v, want %s", c, err, want)
+	}
+}

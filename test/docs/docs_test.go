@@ -44,8 +44,13 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// everySet is an environment in which every variable is set, to what is right for a proxy too.
-func everySet(string) (string, bool) { return "http://set.example", true }
+// everySet is an environment in which every variable is set, to what is right for a proxy too. No URL is right for a registry.
+func everySet(name string) (string, bool) {
+	if name == "IMAGE_REGISTRY" {
+		return "registry.example.com/mirror", true
+	}
+	return "http://set.example", true
+}
 
 func checkYAML(t *testing.T, where, text string) {
 	t.Helper()

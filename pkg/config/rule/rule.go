@@ -24,6 +24,8 @@ var (
 	Image = regexp.MustCompile(`^[A-Za-z0-9]+([._-]+[A-Za-z0-9]+)*(:[0-9]{1,5})?` + // host, or the first part
 		`(/[a-z0-9]+([._-]+[a-z0-9]+)*)*` + // path
 		`(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]+:[0-9a-f]{32,128})?$`) // tag, digest
+	// Registry is a host that is told apart from the first part of a path by its port, a dot or its name; or nothing.
+	Registry = regexp.MustCompile(`^((localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+:[0-9]{1,5})(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)?$`)
 	// Directory is an absolute path.
 	Directory = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+/?$`)
 	hostName  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
@@ -53,6 +55,25 @@ func IsLabel(s string) bool { return len(s) <= 63 && DNSLabel.MatchString(s) }
 
 // IsImage reports whether s is an image reference.
 func IsImage(s string) bool { return len(s) <= 512 && Image.MatchString(s) }
+
+// IsRegistry reports whether s is a registry, or a folder of one; "" is none.
+func IsRegistry(s string) bool { return len(s) <= 200 && Registry.MatchString(s) }
+
+// OnRegistry returns the reference of the image as a mirror at registry has it: the host gives way, and what is below it stays. An
+// image without a host is Docker Hub's. One that is below registry already stays as it is, as does all without a registry.
+func OnRegistry(registry, image string) string {
+	if registry == "" || image == "" || strings.HasPrefix(image, registry+"/") {
+		return image
+	}
+	host, rest, below := strings.Cut(image, "/")
+	switch {
+	case !below:
+		rest = "library/" + image
+	case !strings.ContainsAny(host, ".:") && host != "localhost":
+		rest = image
+	}
+	return registry + "/" + rest
+}
 
 // IsBranch reports whether Git takes s as the name of a branch.
 func IsBranch(s string) bool { return repo.CheckBranch(s) == nil }

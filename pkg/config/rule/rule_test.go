@@ -52,6 +52,8 @@ func TestWords(t *testing.T) {
 			[]string{"/tmp", "/tmp/sentry", "/tmp/sentry/", "/libs", "/a.b/c_d-e", "/var/lib/x", "/..."},
 			[]string{"", "/", "//", "tmp", "/tmp//x", "/tmp/./x", "/tmp/..", "/lib", "/lib/", "/lib64/x", "/etc/x", "/proc",
 				"/workspace", "/run/secrets", "/var/run/x", "/tmp/a b", "/tmp/$(x)", "/tmp/é", "/" + string(make([]byte, 101))}},
+		"registry": {IsRegistry, []string{"", "localhost", "localhost:5000", "registry:5000/a", "registry.example.com", "registry.example.com:443/mirror/of_all"},
+			[]string{"registry", "registry/a", "registry.example.com/", "registry.example.com/A", "https://registry.example.com", "a.b:c", "a.b:1:2:3"}},
 		"label":    {IsLabel, []string{"a", "0", "a-b", "a--b"}, []string{"", "-", "a-", "-a", "A", "a.b", "a_b", "a\n", "é"}},
 		"dns name": {IsDNSName, []string{"a", "a.b-c.d"}, []string{"", ".", "a.", "a..b", "A", "a.-b"}},
 	} {
@@ -64,6 +66,29 @@ func TestWords(t *testing.T) {
 			if c.ok(s) {
 				t.Errorf("%q is taken for a %s", s, name)
 			}
+		}
+	}
+}
+
+func TestOnRegistry(t *testing.T) {
+	const mirror = "registry.example.com:5000/mirror"
+	for image, want := range map[string]string{
+		"docker.io/alpine/git:2.49.1":          mirror + "/alpine/git:2.49.1",
+		"ghcr.io/a/b@sha256:00":                mirror + "/a/b@sha256:00",
+		"localhost/a":                          mirror + "/a",
+		"registry:5000/a/b":                    mirror + "/a/b",
+		"alpine/git:2":                         mirror + "/alpine/git:2",
+		"busybox:1":                            mirror + "/library/busybox:1",
+		"busybox":                              mirror + "/library/busybox",
+		mirror + "/x/y:1":                      mirror + "/x/y:1",
+		"registry.example.com:5000/mirrored/x": mirror + "/mirrored/x",
+		"":                                     "",
+	} {
+		if got := OnRegistry(mirror, image); got != want {
+			t.Errorf("%s on the mirror is %s, want %s", image, got, want)
+		}
+		if got := OnRegistry("", image); got != image {
+			t.Errorf("without a registry %s is %s", image, got)
 		}
 	}
 }
