@@ -65,8 +65,11 @@ bench: ## what cycles cost, beside other ways of polling: the tables of docs/per
 demo: build ## see a commit become a deployment on this machine; needs Go, git and sh
 	@$(GO) run ./test/demo bin/sentry
 
+bin/helm: hack/chart/go.mod hack/chart/go.sum
+	cd hack/chart && $(GO) build -o ../../bin/helm helm.sh/helm/v3/cmd/helm
+
 .PHONY: e2e
-e2e: build cluster-up ## make a real cluster, run the end-to-end tests in it, take it down
+e2e: build bin/helm cluster-up ## make a real cluster, run the end-to-end tests in it, take it down
 	@trap 'test/cluster/down.sh' EXIT; \
 	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
 	$(GO) test -count=1 -timeout 40m -parallel $(E2E_PARALLEL) -v ./test/e2e/...
@@ -78,7 +81,7 @@ soak: build cluster-up ## kill Sentry KILLS times (default 200) in a real cluste
 	SENTRY_SOAK_KILLS=$(KILLS) $(GO) test -count=1 -timeout 120m -v ./test/e2e -run 'TestSoak|TestTwoSentrys'
 
 .PHONY: cluster-programs
-cluster-programs: ## build what the cluster is made of, and keep it; cluster-up does so too
+cluster-programs: bin/helm ## build what the cluster is made of, and keep it; cluster-up does so too
 	test/cluster/up.sh --programs
 
 .PHONY: cluster-up

@@ -39,7 +39,9 @@ in_gitea() { docker exec --user git "$gitea" gitea "$@"; }
 
 make_cluster() {
   say "kind cluster"
-  kind create cluster --config "$root/kind-config.yaml" --kubeconfig "$dir/kubeconfig" --wait 180s
+  # The paths in its configuration begin there.
+  cd "$root"
+  kind create cluster --config kind-config.yaml --kubeconfig "$dir/kubeconfig" --wait 180s
 }
 
 install_tekton() {
@@ -84,6 +86,8 @@ export SENTRY_E2E_IMAGE=$image
 export SENTRY_E2E_GIT_IMAGE=$git_image
 export SENTRY_E2E_DEPLOY_IMAGE=$deploy_image
 export SENTRY_E2E_KILL_APISERVER="docker exec $cluster-control-plane pkill -KILL kube-apiserver"
+export SENTRY_E2E_AUDIT="docker exec $cluster-control-plane cat /var/log/kubernetes/audit.log"
+export SENTRY_E2E_TAG_IMAGE="docker exec $cluster-control-plane ctr --namespace k8s.io images tag --force"
 export PATH=$dir/bin:\$PATH
 export NO_PROXY=$address\${NO_PROXY:+,\$NO_PROXY}
 export no_proxy=\$NO_PROXY

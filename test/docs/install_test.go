@@ -1,9 +1,11 @@
 package docs
 
 import (
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"gopkg.in/yaml.v3"
@@ -65,6 +67,50 @@ func TestEachImageIsListed(t *testing.T) {
 		if copied := regexp.MustCompile(`for image in [^;]*` + regexp.QuoteMeta(image) + `[ ;]`); !copied.MatchString(page) {
 			t.Errorf("the command of docs/air-gapped.md does not copy %s", image)
 		}
+	}
+}
+
+// TestEachRightIsListed compares the table of docs/operations.md with the Roles.
+func TestEachRightIsListed(t *testing.T) {
+	type binding struct{ account, in string }
+	bound := map[string]binding{
+		"sentry": {"sentry", "sentry"}, "sentry-runs": {"sentry", "sentry-runs"}, "sentry-replicas": {"sentry", "sentry"},
+		"sentry-deployer": {"sentry-deployer", "sentry-runs"},
+	}
+	var want []string
+	for _, file := range []string{"rbac-sentry.yaml", "replicas/rbac.yaml", "rbac-sentry-deployer.yaml"} {
+		for doc := range strings.SplitSeq(read(t, filepath.Join(root, "manifests", file)), "\n---\n") {
+			var role struct {
+				Kind     string
+				Metadata struct{ Name string }
+				Rules    []struct{ Resources, Verbs []string }
+			}
+			if err := yaml.Unmarshal([]byte(doc), &role); err != nil {
+				t.Fatal(err)
+			}
+			verbs := map[string][]string{}
+			for _, rule := range role.Rules {
+				resources := "`" + strings.Join(rule.Resources, "`, `") + "`"
+				verbs[resources] = append(verbs[resources], rule.Verbs...)
+			}
+			b := bound[role.Metadata.Name]
+			for resources, v := range verbs {
+				want = append(want, fmt.Sprintf("`%s` | `%s` | %s | %s", b.account, b.in, resources, strings.Join(v, ", ")))
+			}
+		}
+	}
+	var got []string
+	_, table, _ := strings.Cut(read(t, filepath.Join(root, "docs/operations.md")), "\n| account | in | resource | verbs | for |\n| --- | --- | --- | --- | --- |\n")
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "| ") {
+			break
+		}
+		got = append(got, strings.TrimPrefix(line[:strings.LastIndex(strings.TrimSuffix(line, " |\n"), " | ")], "| "))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("docs/operations.md lists\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

@@ -123,6 +123,16 @@ var installation sync.Mutex
 // installSentry applies the manifests with our image, configuration and a shorter interval.
 func installSentry(t *testing.T, config string) {
 	t.Helper()
+	clearInstallation(t)
+	kubectl(t, "apply", "-k", kustomized(t, config))
+	createCredentials(t)
+	kubectl(t, "-n", home, "rollout", "restart", "deployment/sentry")
+	kubectl(t, "-n", home, "rollout", "status", "deployment/sentry", "--timeout=120s")
+}
+
+// clearInstallation holds the manifests' namespaces for the test, and empties them.
+func clearInstallation(t *testing.T) {
+	t.Helper()
 	installation.Lock()
 	t.Cleanup(installation.Unlock)
 	run(t, "", "kubectl", "delete", "namespace", home, runsIn, "--ignore-not-found", "--wait")
@@ -133,22 +143,36 @@ func installSentry(t *testing.T, config string) {
 			t.Logf("Sentry's log: %v\n%s", err, log)
 		}
 	})
-	dir := t.TempDir()
+}
+
+// kustomized returns a folder with an overlay over the manifests and these components of them.
+func kustomized(t *testing.T, config string, components ...string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "base"), os.DirFS("../../manifests")); err != nil {
 		t.Fatal(err)
 	}
 	colon := strings.LastIndex(env.image, ":")
 	name, tag := env.image[:colon], env.image[colon+1:]
+	for i, c := range components {
+		components[i] = "base/" + c
+	}
 	write(t, filepath.Join(dir, "base", "sentry.yaml"), config)
 	write(t, filepath.Join(dir, "kustomization.yaml"), fmt.Sprintf(`
 resources: [base]
+components: [%s]
 images: [{name: ghcr.io/tekton-sentry/sentry, newName: %s, newTag: %q}]
 patches:
   - target: {kind: Deployment, name: sentry}
     patch: |
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: --interval=2s}
-`, name, tag))
-	kubectl(t, "apply", "-k", dir)
+`, strings.Join(components, ", "), name, tag))
+	return dir
+}
+
+// createCredentials makes the Secrets that the configurations of these tests name.
+func createCredentials(t *testing.T) {
+	t.Helper()
 	for _, ns := range []string{home, runsIn} {
 		secret := []string{"-n", ns, "create", "secret", "generic", "sentry-credentials", "--from-literal=GITEA_USERNAME=" + env.giteaUser, "--from-literal=GITEA_TOKEN=" + env.giteaToken}
 		if ns == home {
@@ -156,8 +180,6 @@ patches:
 		}
 		kubectl(t, secret...)
 	}
-	kubectl(t, "-n", home, "rollout", "restart", "deployment/sentry")
-	kubectl(t, "-n", home, "rollout", "status", "deployment/sentry", "--timeout=120s")
 }
 
 func write(t *testing.T, path, text string) {

@@ -17,7 +17,7 @@ import (
 
 // env is what the tests are told about the cluster; test/cluster/up.sh and kind-up.sh write it.
 var env struct {
-	kubeconfig, giteaURL, giteaUser, giteaToken, image, gitImage, deployImage, killAPIServer, sentry string
+	kubeconfig, giteaURL, giteaUser, giteaToken, image, gitImage, deployImage, killAPIServer, audit, tagImage, sentry string
 }
 
 func TestMain(m *testing.M) {
@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		"SENTRY_E2E_GIT_IMAGE":      &env.gitImage,
 		"SENTRY_E2E_DEPLOY_IMAGE":   &env.deployImage,
 		"SENTRY_E2E_KILL_APISERVER": &env.killAPIServer,
+		"SENTRY_E2E_AUDIT":          &env.audit,
+		"SENTRY_E2E_TAG_IMAGE":      &env.tagImage,
 	} {
 		if *value = os.Getenv(name); *value == "" {
 			missing = append(missing, name)
@@ -39,6 +41,9 @@ func TestMain(m *testing.M) {
 	env.sentry, _ = filepath.Abs("../../bin/sentry")
 	if _, err := os.Stat(env.sentry); err != nil {
 		missing = append(missing, "bin/sentry (make build)")
+	}
+	if _, err := os.Stat("../../bin/helm"); err != nil {
+		missing = append(missing, "bin/helm (make bin/helm)")
 	}
 	if len(missing) > 0 {
 		fmt.Fprintf(os.Stderr, "these tests need a cluster, and these are missing: %s\nRun them with: make e2e\n", strings.Join(missing, ", "))

@@ -68,7 +68,8 @@ start_control_plane() {
     --service-account-key-file "$pki/service-account.key" \
     --service-account-signing-key-file "$pki/service-account.key" \
     --kubelet-client-certificate "$pki/kubelet-client.crt" --kubelet-client-key "$pki/kubelet-client.key" \
-    --kubelet-preferred-address-types InternalIP
+    --kubelet-preferred-address-types InternalIP --admission-control-config-file "$here/admission.yaml" \
+    --audit-policy-file "$here/audit.yaml" --audit-log-path "$dir/log/audit" --audit-log-maxsize 1000
   await kube-apiserver 60 "the API server to be ready" kubectl get --raw /readyz
   start kube-controller-manager "$bin/kubernetes-kube-controller-manager" --kubeconfig "$dir/kubeconfig" \
     --root-ca-file "$pki/ca.crt" --service-account-private-key-file "$pki/service-account.key" --leader-elect=false
