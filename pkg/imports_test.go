@@ -94,6 +94,8 @@ var mustNotLink = map[string][]string{
 	"pkg/report/deliver":               append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/cli", module + "pkg/kube", githost + "/poller"}, hosts...),
 	"pkg/explain":                      {kubernetes, tekton, "os/exec", module + "pkg/watch", module + "pkg/cli", module + "pkg/kube", githost + "/transport"},
 	"pkg/engine/tekton/why":            {module + "pkg/plan", module + "pkg/githost", module + "pkg/watch", module + "pkg/kube", module + "pkg/engine"},
+	"pkg/engine/tekton/keys":           {module + "pkg/githost", module + "pkg/watch", module + "pkg/engine", module + "pkg/pipelinerun", module + "pkg/cli"},
+	"pkg/engine/tekton/record":         {module + "pkg/githost", module + "pkg/watch", module + "pkg/pipelinerun", module + "pkg/cli"},
 	"pkg/engine/tekton/logs":           {module + "pkg/plan", module + "pkg/githost", module + "pkg/watch", module + "pkg/cli"},
 	"pkg/preflight":                    {module + "pkg/githost", module + "pkg/engine", module + "pkg/watch", module + "pkg/cli", module + "pkg/state"},
 	"pkg/pipelinerun":                  {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},

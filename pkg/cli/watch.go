@@ -28,6 +28,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton/keys"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/kubesink"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
@@ -304,7 +305,7 @@ func (w *watching) onCluster() error {
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return eng.History(ctx, "") }
 	w.watcher.Result = eng.Result
 	of := instance.Instance{Name: w.cfg.Global.Instance}
-	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, tekton.Keys(cluster, of)
+	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, keys.Of(cluster, of)
 	if w.flags.replica != "" {
 		w.replica = replicas.New(cluster, of, w.flags.replica, w.log)
 		w.watcher.Share = w.mine

@@ -69,9 +69,10 @@ func TestStates(t *testing.T) {
 		end         *result.Result
 		state, says string
 	}{
-		"goes on":             {nil, "pending", "deploying, by run shop-0123456789"},
-		"succeeded":           {ended("succeeded", result.Member{Verdict: "succeeded", Seconds: 75}), "success", "deployed in 1m15s, by run shop-0123456789"},
-		"in a run that fails": {ended("failed", result.Member{Verdict: "succeeded", Seconds: 5}), "success", "deployed in 5s, by run shop-0123456789"},
+		"goes on":                          {nil, "pending", "deploying, by run shop-0123456789"},
+		"succeeded":                        {ended("succeeded", result.Member{Verdict: "succeeded", Seconds: 75}), "success", "deployed in 1m15s, by run shop-0123456789"},
+		"it is not known how long it took": {ended("succeeded", result.Member{Verdict: "succeeded"}), "success", "deployed, by run shop-0123456789"},
+		"in a run that fails":              {ended("failed", result.Member{Verdict: "succeeded", Seconds: 5}), "success", "deployed in 5s, by run shop-0123456789"},
 		"a command failed": {ended("failed", result.Member{Verdict: "failed", Why: "command 2 of 3 failed with exit code 7: make", Command: "2 of 3: make", Exit: 7}),
 			"failure", "failed: command 2 of 3 failed with exit code 7: make, by run shop-0123456789"},
 		"took too long":       {ended("timed out", result.Member{Verdict: "timed out"}), "failure", "timed out, by run shop-0123456789"},

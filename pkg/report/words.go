@@ -67,7 +67,7 @@ func narrow(r rune) rune {
 func wordsOf(m result.Member) string {
 	switch stateOf(m) {
 	case Success:
-		return "deployed in " + duration(m.Seconds)
+		return deployed("deployed", m.Seconds)
 	case Failure:
 		return joined(string(m.Verdict), m.Why)
 	}
@@ -82,7 +82,13 @@ func wordsOf(m result.Member) string {
 
 func joined(what, why string) string { return strings.TrimSuffix(what+": "+why, ": ") }
 
-func duration(seconds int) string { return (time.Duration(seconds) * time.Second).String() }
+// deployed adds how long it took, where that is known.
+func deployed(words string, seconds int) string {
+	if seconds == 0 {
+		return strings.TrimSuffix(words, ",")
+	}
+	return words + " in " + (time.Duration(seconds) * time.Second).String()
+}
 
 // target returns where a status or a notification leads to.
 func target(f *Facts, m pinned.Member, r section.Report) string {
@@ -102,9 +108,9 @@ func textOf(f *Facts) string {
 	fmt.Fprintf(&b, "%s: ", f.Unit)
 	switch {
 	case f.Recovered:
-		fmt.Fprintf(&b, "deployed again after a failure, in %s", duration(r.Seconds))
+		b.WriteString(deployed("deployed again after a failure,", r.Seconds))
 	case r.Verdict == result.Succeeded:
-		fmt.Fprintf(&b, "deployed in %s", duration(r.Seconds))
+		b.WriteString(deployed("deployed", r.Seconds))
 	default:
 		b.WriteString(joined(string(r.Verdict), cmp.Or(r.Why, r.Reason)))
 	}

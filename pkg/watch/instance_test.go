@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton/keys"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
@@ -32,7 +33,7 @@ func named(t *testing.T, c *kube.Cluster, name string) *world {
 func (w *world) on(c *kube.Cluster, name string) {
 	of := instance.Instance{Name: name}
 	w.watcher.Config.Global.Instance = name
-	w.watcher.Engine, w.watcher.Store, w.watcher.Key = tekton.New(c, "", of), configmap.New(c, of), tekton.Keys(c, of)
+	w.watcher.Engine, w.watcher.Store, w.watcher.Key = tekton.New(c, "", of), configmap.New(c, of), keys.Of(c, of)
 }
 
 // secret makes the empty Secret of an instance's key, as the manifests do.

@@ -20,6 +20,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton/keys"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton/record"
 	"github.com/tekton-sentry/sentry/pkg/event/kubesink"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/instance"
@@ -51,11 +53,11 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		return s.Save(ctx, snapshot)
 	},
 	"secrets get": func(ctx context.Context, c *kube.Cluster) error {
-		_, err := tekton.Keys(c, instance.Instance{})(ctx)
+		_, err := keys.Of(c, instance.Instance{})(ctx)
 		return err
 	},
 	"secrets update": func(ctx context.Context, c *kube.Cluster) error {
-		_, err := tekton.Keys(c, instance.Instance{})(ctx)
+		_, err := keys.Of(c, instance.Instance{})(ctx)
 		return err
 	},
 	"pipelineruns create": func(ctx context.Context, c *kube.Cluster) error {
@@ -106,7 +108,7 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 	},
 	"events create": func(ctx context.Context, c *kube.Cluster) error {
 		// Of both Roles: where the runs are, and in Sentry's own namespace.
-		run := tekton.New(c, "", instance.Instance{}).Record(ctx, result.Result{Name: "run", Verdict: result.Failed}, "uid")
+		run := record.End(ctx, c, c.Namespace, result.Result{Name: "run", Verdict: result.Failed}, "uid")
 		own := kubesink.Record(ctx, c, instance.Instance{}, "Warning", "ConfigurationRefused", "line 1")
 		if (run == nil) != (own == nil) {
 			return nil

@@ -517,6 +517,21 @@ var mutants = []mutant{
 		"./pkg/cli/reporting", "TestPlantedTaskRun",
 	},
 	{
+		"a run that is deleted before it was read is told to nobody", "pkg/engine/tekton/judge.go",
+		"return lost(&r), nil\n	case", "return out, context.Canceled\n	case",
+		inTekton, "TestDeletedBeforeItWasRead",
+	},
+	{
+		"what is owed of a run is pruned", inPrune,
+		" && !r.owed()", "",
+		inTekton, "TestWhatIsOwedIsNotPruned",
+	},
+	{
+		"a recovery is judged before its failure is known", "pkg/engine/tekton/judge.go",
+		"l.wait(before) //", "_ = before //",
+		"./pkg/cli/reporting", "TestRecoveryBesideItsFailure",
+	},
+	{
 		"a run is reported again as long as its mark is not there", "pkg/cli/reporting/reporting.go",
 		"return r.wanted && !r.knows(name, over)", "r.seen[0] = map[string]mark.Phase{}; return r.wanted && !r.knows(name, over)",
 		"./pkg/cli/reporting", "TestOutage",

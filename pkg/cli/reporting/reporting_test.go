@@ -290,6 +290,26 @@ func TestReported(t *testing.T) {
 	})
 }
 
+// A failure, and the success that mends it, are found ended together, as after a night. The chat is told of both, in any order of reading.
+func TestRecoveryBesideItsFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		first := w.create(1, digits("a"))
+		pass(time.Minute)
+		second := w.create(2, digits("b"))
+		w.end(first, 7)
+		w.end(second, 0)
+		task := w.server.Get(tasks + first)
+		w.server.Put(tasks+first, kubetest.Object{"metadata": task["metadata"]}) // it ends some seconds after its run
+		time.AfterFunc(20*time.Second, func() { w.server.Put(tasks+first, task) })
+		end := w.start()
+		end()
+		if len(w.chat) != 2 || !strings.Contains(w.chat[0], "failed") || !strings.Contains(w.chat[1], "deployed again after a failure") {
+			t.Errorf("the chat was told %q, want the failure, and that it is well again", w.chat)
+		}
+	})
+}
+
 // A host is down while a run ends, of which the log tells. The chat hears of it once, however often the run is looked at meanwhile; and
 // the commit does after the next start, which tells the chat again under the same name.
 func TestOutage(t *testing.T) {

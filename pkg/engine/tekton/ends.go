@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// tellWithin bounds the age of a run whose end is told although nobody listened when it came.
+	// tellWithin is how long ago a run ended at most whose end is told although nobody listened when it came.
 	tellWithin = 24 * time.Hour
 	// listenFor is how long one watch lasts at least, and at most twice as long. The next one goes on from there.
 	listenFor = 5 * time.Minute
@@ -53,6 +53,7 @@ type ended struct {
 	key     string
 	uid     types.UID
 	result  result.Result
+	report  func() // hands it over where something is owed about it; may be nil
 	told    bool
 	refused bool // it takes no mark, for good
 }
@@ -85,7 +86,7 @@ func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(result.Re
 // listen tells of the ends that there were, and then of each that comes. It calls well whenever the watch works.
 func (x *ends) listen(ctx context.Context, well func()) error {
 	runs, version, err := x.listAt(ctx, "", func(r *listed) bool {
-		return r.done() && !r.told() && r.recent() || x.owes(r, r.done())
+		return (!r.done() || r.recent()) && (r.done() && !r.told() || x.owes(r, r.done()))
 	})
 	if err != nil {
 		return err

@@ -59,15 +59,3 @@ func TestInstances(t *testing.T) {
 		}
 	}
 }
-
-// A key belongs to its instance, also where two have the same.
-func TestKeyOfAnInstance(t *testing.T) {
-	s, c := kubetest.New(t)
-	for _, name := range []string{"", "blue"} {
-		of := instance.Instance{Name: name}
-		s.Put("/api/v1/namespaces/test/secrets/"+of.Key(), kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": of.Key()}})
-		if key, err := Keys(c, of)(t.Context()); err != nil || key.Instance != name || len(key.Secret) != 2*keyBytes {
-			t.Errorf("the key of %q is of %q, %v", name, key.Instance, err)
-		}
-	}
-}

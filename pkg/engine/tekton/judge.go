@@ -1,6 +1,7 @@
 package tekton
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,10 +9,12 @@ import (
 	"time"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/generated"
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton/record"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/result"
@@ -37,15 +40,18 @@ type judging struct {
 	places  chan struct{} // of runs that are waited for
 	reading chan struct{}
 	ended   chan *ended
-	seen    map[string]bool // runs that were looked at, until their mark is seen; the watch's alone
-	work    sync.WaitGroup
+	// Of the watch alone: the runs that were looked at, until their mark is seen; and what is closed once the unit's last one of them is
+	// told, where it is.
+	seen map[string]bool
+	last map[string]chan struct{}
+	work sync.WaitGroup
 }
 
 // judge begins. done ends it, once what was told is remembered.
 func (x *ends) judge(ctx context.Context) (l *judging, done func()) {
 	l = &judging{
 		ends: x, places: make(chan struct{}, maxJudged), reading: make(chan struct{}, maxReading),
-		ended: make(chan *ended), seen: map[string]bool{},
+		ended: make(chan *ended), seen: map[string]bool{}, last: map[string]chan struct{}{},
 	}
 	l.ctx, l.fail = context.WithCancelCause(ctx)
 	l.work.Go(l.keep)
@@ -55,19 +61,30 @@ func (x *ends) judge(ctx context.Context) (l *judging, done func()) {
 	}
 }
 
-// look has it told how the run ended, if it has and nobody was told. It waits only where very many are waited for.
+// look has it told how the run ended, if it has and nobody was told.
 func (l *judging) look(r listed) {
-	name := r.Metadata.Name
-	key := name + " " + string(r.Metadata.UID)
-	owes := l.owes(&r, r.done())
-	if r.told() && !owes {
-		delete(l.seen, key)
-		return
-	}
-	if owes && !r.done() {
+	switch owes := l.owes(&r, r.done()); {
+	case r.told() && !owes:
+		delete(l.seen, r.key())
+	case r.done():
+		l.judgeOne(r, owes, l.endOf)
+	case owes:
 		l.Reports.Seen(r.run(), r.Metadata.Annotations, nil)
 	}
-	if !r.done() || !l.owns(&r) || l.seen[key] {
+}
+
+// gone has it told that a run was deleted as it went on, or before its end was read: its commits wait for a word.
+func (l *judging) gone(r listed) {
+	if !r.told() && (!r.done() || r.recent()) {
+		l.judgeOne(r, l.owes(&r, true), func(context.Context, listed) (engine.Outcome, error) { return lost(&r), nil })
+	}
+}
+
+// judgeOne has it told how the run ended, if that was not begun. owes says that something is owed elsewhere about it. It waits only where very
+// many are waited for.
+func (l *judging) judgeOne(r listed, owes bool, endOf func(context.Context, listed) (engine.Outcome, error)) {
+	key, unit := r.key(), r.unit()
+	if !l.owns(&r) || l.seen[key] {
 		return
 	}
 	l.seen[key] = true
@@ -83,23 +100,25 @@ func (l *judging) look(r listed) {
 	case <-l.ctx.Done():
 		return
 	}
+	before, after := l.last[unit], make(chan struct{})
+	l.last[unit] = after
 	l.work.Go(func() {
 		defer func() { <-l.places }()
+		defer close(after)
 		if e == nil {
-			res, err := l.resultOf(l.ctx, r)
-			switch {
-			case apierrors.IsNotFound(err):
-				return // it was deleted meanwhile
-			case err != nil:
+			out, err := endOf(l.ctx, r)
+			if err != nil {
 				l.fail(err)
 				return
 			}
-			e = &ended{key: key, uid: r.Metadata.UID, result: res}
+			e = &ended{key: key, uid: r.Metadata.UID, result: generated.Result(out, r.run().Existing, r.Metadata.Annotations)}
 		}
 		if owes {
-			l.Reports.Seen(r.run(), r.Metadata.Annotations, &e.result)
+			e.report = func() { l.Reports.Seen(r.run(), r.Metadata.Annotations, &e.result) }
+			l.wait(before) // whether a success mends a failure is asked of the history
 		}
 		if r.told() {
+			e.report()
 			return
 		}
 		select {
@@ -109,38 +128,56 @@ func (l *judging) look(r listed) {
 	})
 }
 
-// owes reports whether something is owed elsewhere about the run, which is over or goes on.
-func (x *ends) owes(r *listed, over bool) bool {
-	return x.Reports != nil && x.owns(r) && (!over || r.recent()) && x.Reports.Owes(r.Metadata.Name, r.Metadata.Annotations, over)
-}
-
-// gone has it reported that a run was deleted while it went on: its commits wait for a word.
-func (l *judging) gone(r listed) {
-	if !r.done() && l.owes(&r, true) {
-		out := engine.Outcome{Name: r.Metadata.Name, Done: true, Reason: v1.PipelineRunReasonCancelled.String(), Message: "its PipelineRun was deleted", Ended: time.Now()}
-		end := generated.Result(out, r.run().Existing, r.Metadata.Annotations)
-		l.Reports.Seen(r.run(), r.Metadata.Annotations, &end)
+// wait waits for the turn of a run that ended earlier, if there is one.
+func (l *judging) wait(before <-chan struct{}) {
+	if before != nil {
+		select {
+		case <-before:
+		case <-l.ctx.Done():
+		}
 	}
 }
 
-// resultOf returns how the run ended, once its tasks have, too.
-func (l *judging) resultOf(ctx context.Context, r listed) (result.Result, error) {
+// owes reports whether something is owed elsewhere about the run, which is over or goes on.
+func (x *ends) owes(r *listed, over bool) bool {
+	return x.Reports != nil && x.owns(r) && x.Reports.Owes(r.Metadata.Name, r.Metadata.Annotations, over)
+}
+
+// endOf returns how the run ended, once its tasks have, too.
+func (l *judging) endOf(ctx context.Context, r listed) (engine.Outcome, error) {
 	read := func(ctx context.Context, name string) (engine.Outcome, seen, error) {
 		l.reading <- struct{}{}
 		defer func() { <-l.reading }()
 		return l.outcome(ctx, name)
 	}
 	out, children, err := l.follow(ctx, r.Metadata.Name, read, func(engine.Outcome) {})
-	if err != nil {
-		return result.Result{}, err
+	switch {
+	case apierrors.IsNotFound(err) && out.Done: // it was deleted as its tasks ended
+		return out, nil
+	case apierrors.IsNotFound(err):
+		return lost(&r), nil
+	case err != nil:
+		return out, err
 	}
-	out, err = l.printed(ctx, out, children)
-	if err != nil && ctx.Err() == nil {
+	if out, err = l.printed(ctx, out, children); err != nil && ctx.Err() == nil {
 		l.noLogs.Do(func() {
 			l.log.Warn("what commands printed cannot be read, so why they failed is not told in their words", "err", err)
 		})
 	}
-	return generated.Result(out, r.run().Existing, r.Metadata.Annotations), nil
+	return out, nil
+}
+
+// lost returns what is known of a run that was deleted before it was read.
+func lost(r *listed) engine.Outcome {
+	end := r.end()
+	out := engine.Outcome{
+		Name: r.Metadata.Name, Done: true, Succeeded: end.Status == corev1.ConditionTrue, Reason: end.Reason,
+		Ended: cmp.Or(r.Status.CompletionTime, time.Now()), Message: "its PipelineRun was deleted before Sentry read how its deployments ended",
+	}
+	if !r.done() {
+		out.Reason, out.Message = v1.PipelineRunReasonCancelled.String(), "its PipelineRun was deleted"
+	}
+	return out
 }
 
 // keep tells of the ends at once, and remembers them together: a start after a night may find a thousand.
@@ -184,7 +221,7 @@ func (l *judging) tell(e *ended) {
 	l.owed[e.key] = e
 }
 
-// remember writes the runs into the history, records each as an Event, and then marks it. A history that cannot be written, for good, keeps no run
+// remember writes the runs into the history, hands them over, records each as an Event, and then marks it. A history that cannot be written, for good, keeps no run
 // from being marked: its deletion is what has to wait for the history.
 func (l *judging) remember(batch []*ended) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(l.ctx))
@@ -201,7 +238,12 @@ func (l *judging) remember(batch []*ended) {
 		l.log.Warn("the ends of runs cannot be written to the history", "runs", len(batch), "err", err)
 	}
 	for _, e := range batch {
-		if err := l.Record(ctx, e.result, e.uid); kube.IsTemporary(err) {
+		if e.report != nil {
+			e.report()
+		}
+	}
+	for _, e := range batch {
+		if err := record.End(ctx, l.cluster, l.namespace, e.result, e.uid); kube.IsTemporary(err) {
 			l.fail(err)
 			return
 		} else if err != nil {

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/tekton-sentry/sentry/pkg/engine/tekton/record"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -168,9 +169,8 @@ func TestEndsWithoutAHistory(t *testing.T) {
 // An Event on the run says how it ended, once however often that is told. A run that came again under its name has its own.
 func TestEventOfAnEnd(t *testing.T) {
 	s, c := kubetest.New(t)
-	e := New(c, "", instance.Instance{})
 	for _, uid := range []types.UID{"uid", "uid", "other"} {
-		if err := e.Record(t.Context(), result.Result{Name: "r", Verdict: result.TimedOut, Why: "web: it took an hour"}, uid); err != nil {
+		if err := record.End(t.Context(), c, "test", result.Result{Name: "r", Verdict: result.TimedOut, Why: "web: it took an hour"}, uid); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/report/mark"
 )
 
 // asTable asks for the columns that kubectl prints, with each run's metadata: all that a list is for, in a
@@ -28,10 +29,11 @@ import (
 // https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
 const asTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
-// The columns in which Tekton's CustomResourceDefinition shows the condition Succeeded.
+// The columns in which Tekton's CustomResourceDefinition shows the condition Succeeded, and when the run ended.
 const (
-	statusColumn = "Succeeded"
-	reasonColumn = "Reason"
+	statusColumn     = "Succeeded"
+	reasonColumn     = "Reason"
+	completionColumn = "CompletionTime" // an age, such as 3h12m; a table that lacks it is taken all the same
 )
 
 // errColumns says that a table does not tell how the runs go.
@@ -47,7 +49,8 @@ type listed struct {
 		Annotations       map[string]string `json:"annotations"`
 	} `json:"metadata"`
 	Status struct {
-		Conditions []ending `json:"conditions"`
+		Conditions     []ending  `json:"conditions"`
+		CompletionTime time.Time `json:"completionTime"` // about; zero where nothing tells
 	} `json:"status"`
 }
 
@@ -62,6 +65,9 @@ func (r *listed) trigger() plan.Trigger {
 	t, _ := pipelinerun.TriggerOf(&v1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Annotations: r.Metadata.Annotations}})
 	return t
 }
+
+// key tells the run from others, also of its name.
+func (r *listed) key() string { return r.Metadata.Name + " " + string(r.Metadata.UID) }
 
 func (r *listed) unit() string { return r.Metadata.Labels[pipelinerun.LabelUnit] }
 
@@ -98,8 +104,22 @@ func (r *listed) told() bool {
 	return r.Metadata.Annotations[pipelinerun.AnnotationTold] == r.Metadata.Name
 }
 
+// ended returns when the run that is over ended, or, where nothing tells, was created.
+func (r *listed) ended() time.Time {
+	return cmp.Or(r.Status.CompletionTime, r.Metadata.CreationTimestamp)
+}
+
 // recent reports whether its end is told although nobody listened when it came.
-func (r *listed) recent() bool { return time.Since(r.Metadata.CreationTimestamp) <= tellWithin }
+func (r *listed) recent() bool { return time.Since(r.ended()) <= tellWithin }
+
+// owed reports whether somebody is still to be told of the end of the run, which is over.
+func (r *listed) owed() bool {
+	switch mark.Of(r.Metadata.Annotations, r.Metadata.Name) {
+	case mark.Due, mark.Pending:
+		return r.recent()
+	}
+	return !r.told() && time.Since(r.ended()) <= readWithin
+}
 
 // pending reports whether somebody holds the run back: its spec.status is PipelineRunPending.
 func (r *listed) pending() bool { return r.end().Reason == v1.PipelineRunReasonPending.String() }
@@ -240,10 +260,27 @@ func (t *table) runs(columns []column) (runs []listed, err error) {
 			end.Status = corev1.ConditionStatus(text)
 		}
 		end.Reason, _ = row.Cells[reason].(string) // null for a run that Tekton has not looked at
+		if at := index[completionColumn]; at > 0 {
+			r.Status.CompletionTime = ago(row.Cells[at])
+		}
 		r.Status.Conditions = []ending{end}
 		runs = append(runs, r)
 	}
 	return runs, nil
+}
+
+// ago returns when something was that is so old, as kubectl says it; zero where that says nothing. From two days on it says days, which are
+// too old for whoever asks.
+func ago(cell any) time.Time {
+	age, _ := cell.(string)
+	d, err := time.ParseDuration(age)
+	switch {
+	case err == nil:
+		return time.Now().Add(-d)
+	case age == "", age[0] == '<': // unknown, or invalid
+		return time.Time{}
+	}
+	return time.Now().Add(-48 * time.Hour)
 }
 
 // Ended returns when the run ended, which no list tells to the second; zero when it has not, or is gone.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,8 +22,12 @@ import (
 // cycle. The rest goes with the next one.
 const maxPruned = 200
 
+// readWithin is how long a run that ended is kept for Ends to read it, should nothing note that it has: half a minute is usual.
+const readWithin = 10 * time.Minute
+
 // Prune deletes finished runs of the unit, or of every unit where unit is "", beyond the newest keep of each
-// unit, but never its newest failed one: that is the one whose logs somebody will ask for. Deleting a run
+// unit, but never its newest failed one: that is the one whose logs somebody will ask for; nor, for a day, one of
+// which something is owed elsewhere. Deleting a run
 // takes its pods and their logs with it. What is deleted is in the history before. A run that does not say why
 // it exists is not Sentry's, whatever its labels are, and stays.
 func (e *Engine) Prune(ctx context.Context, unit string, keep int) error {
@@ -82,7 +87,7 @@ func surplus(runs []listed, keep int) []listed {
 		failedSeen = failedSeen || newestFailed
 		if kept < keep {
 			kept++
-		} else if !newestFailed {
+		} else if !newestFailed && !r.owed() {
 			old = append(old, r)
 		}
 	}

@@ -3,10 +3,12 @@ package tekton
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -113,6 +115,35 @@ func TestPruneLeavesWhatIsNotSentrys(t *testing.T) {
 	err := New(c, "", instance.Instance{}).Prune(t.Context(), "a", 0)
 	if writes := s.Writes(); err != nil || len(writes) > 0 {
 		t.Errorf("Prune: writes %v, %v, want none", writes, err)
+	}
+}
+
+// What is still to be read or reported of a run that ended is not deleted with it; but for a day nobody waits longer.
+func TestWhatIsOwedIsNotPruned(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ended       time.Duration // ago
+		annotations kubetest.Object
+		kept        bool
+	}{
+		"read and reported":        {time.Minute, kubetest.Object{"tekton-sentry.dev/told": "r", "tekton-sentry.dev/reported": "r ended"}, false},
+		"read, not to be reported": {time.Minute, kubetest.Object{"tekton-sentry.dev/told": "r"}, false},
+		"not read":                 {time.Minute, kubetest.Object{}, true},
+		"never read":               {time.Hour, kubetest.Object{}, false},
+		"not reported":             {23 * time.Hour, kubetest.Object{"tekton-sentry.dev/told": "r", "tekton-sentry.dev/reported": "r pending"}, true},
+		"never reported":           {25 * time.Hour, kubetest.Object{"tekton-sentry.dev/told": "r", "tekton-sentry.dev/reported": "r pending"}, false},
+		"the mark of another run":  {time.Hour, kubetest.Object{"tekton-sentry.dev/told": "r", "tekton-sentry.dev/reported": "other due"}, false},
+	} {
+		s, c := kubetest.New(t)
+		putRun(s, "a", "r", "2026-01-01T00:00:00Z", "True")
+		run := s.Get(runsPath + "/r")
+		run["status"].(kubetest.Object)["completionTime"] = time.Now().Add(-tt.ended).Format(time.RFC3339)
+		maps.Copy(run["metadata"].(kubetest.Object)["annotations"].(kubetest.Object), tt.annotations)
+		if err := New(c, "", instance.Instance{}).Prune(t.Context(), "a", 0); err != nil {
+			t.Fatal(err)
+		}
+		if kept := s.Get(runsPath+"/r") != nil; kept != tt.kept {
+			t.Errorf("%s: it is kept: %v, want %v", name, kept, tt.kept)
+		}
 	}
 }
 

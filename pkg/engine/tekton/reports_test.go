@@ -78,8 +78,81 @@ func TestReports(t *testing.T) {
 		if !slices.Equal(n.seen, want) {
 			t.Errorf("handed over %q, want %q", n.seen, want)
 		}
-		if slices.Sort(l.told); !slices.Equal(l.told, []string{"ended", "goes"}) {
+		if slices.Sort(l.told); !slices.Equal(l.told, []string{"deleted", "ended", "goes"}) {
 			t.Errorf("told of %q, want those that were not told", l.told)
 		}
 	})
+}
+
+// A run that went on for days, such as one in a queue, is told for a day after its end, whoever listened meanwhile.
+func TestALongRunIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, c := kubetest.NewPiped(t)
+		l := &listener{server: server}
+		server.Fault = l.fault
+		for name, ended := range map[string]time.Duration{"long": time.Hour, "longer": 23 * time.Hour, "over": 25 * time.Hour, "long-over": 60 * time.Hour} {
+			l.put(name, 100*time.Hour, "False")
+			server.Get(runsPath + "/" + name)["status"].(kubetest.Object)["completionTime"] = time.Now().Add(-ended).Format(time.RFC3339)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		n := &noted{}
+		e := New(c, "", instance.Instance{})
+		e.Reports = n
+		e.Ends(ctx, slog.New(slog.DiscardHandler), func(r result.Result) { l.told = append(l.told, r.Name) })
+		if slices.Sort(n.seen); !slices.Equal(n.seen, []string{"long: failed ", "longer: failed "}) {
+			t.Errorf("handed over %q, want the runs that ended within a day", n.seen)
+		}
+		if slices.Sort(l.told); !slices.Equal(l.told, []string{"long", "longer"}) {
+			t.Errorf("told of %q, want the runs that ended within a day", l.told)
+		}
+	})
+}
+
+// A run that is deleted between its end and its being read, or between two reads, is told as far as it is known, and is in the history.
+func TestDeletedBeforeItWasRead(t *testing.T) {
+	const why = "its PipelineRun was deleted before Sentry read how its deployments ended"
+	for name, tt := range map[string]struct {
+		status string
+		reads  int // that there are before it is gone
+		want   string
+	}{
+		"at once":                    {"False", 0, "gone: failed " + why},
+		"well, at once":              {"True", 0, "gone: succeeded "},
+		"while its task goes on yet": {"False", 2, "gone: failed "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, c := kubetest.NewPiped(t)
+				l := &listener{server: server}
+				l.put("gone", time.Minute, "Unknown")
+				putTask(server, "gone", "rag", kubetest.Object{"type": "Succeeded", "status": "Unknown"})
+				l.watches = []func(http.ResponseWriter, *http.Request){func(w http.ResponseWriter, r *http.Request) {
+					l.put("gone", time.Minute, tt.status)
+					l.events("gone")(w, r)
+				}}
+				read := 0
+				server.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+					if r.Method == http.MethodGet && r.URL.Path == runsPath+"/gone" {
+						if read++; read > tt.reads {
+							server.Put(runsPath+"/gone", nil)
+						}
+					}
+					return l.fault(w, r)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				n := &noted{}
+				e := New(c, "", instance.Instance{})
+				e.Reports = n
+				e.Ends(ctx, slog.New(slog.DiscardHandler), func(r result.Result) { l.told = append(l.told, r.Name) })
+				if !slices.Equal(n.seen, []string{"gone: goes on", tt.want}) || !slices.Equal(l.told, []string{"gone"}) {
+					t.Errorf("handed over %q, told of %q, want its end once, %q", n.seen, l.told, tt.want)
+				}
+				if past, err := e.History(t.Context(), ""); err != nil || len(past) != 1 {
+					t.Errorf("the history is %+v, %v, want the run", past, err)
+				}
+			})
+		})
+	}
 }

@@ -19,10 +19,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/tekton-sentry/sentry/pkg/kube"
 )
@@ -255,13 +257,17 @@ func (s *Server) table(found []Object, list Object) Object {
 		cells := map[string]any{"Name": meta(o)["name"]}
 		text, _ := json.Marshal(o["status"]) // was decoded from JSON
 		var status struct {
-			Conditions []struct{ Type, Status, Reason string }
+			Conditions     []struct{ Type, Status, Reason string }
+			CompletionTime time.Time
 		}
 		_ = json.Unmarshal(text, &status)
 		for _, c := range status.Conditions {
 			if c.Type == "Succeeded" {
 				cells["Succeeded"], cells["Reason"] = c.Status, c.Reason
 			}
+		}
+		if !status.CompletionTime.IsZero() {
+			cells["CompletionTime"] = duration.HumanDuration(time.Since(status.CompletionTime))
 		}
 		row := []any{}
 		for _, c := range columns {

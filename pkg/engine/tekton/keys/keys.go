@@ -1,4 +1,5 @@
-package tekton
+// Package keys has the key behind the names and signatures of runs, which is in a Secret that no run can read.
+package keys
 
 import (
 	"context"
@@ -25,10 +26,10 @@ type storedKey struct {
 	Since  time.Time `json:"since"`
 }
 
-// Keys returns a function that returns the key of an instance, from its Secret in the namespace of the connection. The
+// Of returns a function that returns the key of an instance, from its Secret in the namespace of the connection. The
 // manifests make the Secret empty, as the poller may fill it and not create Secrets. The key is made when it is first
 // asked for, and read from the cluster once; an error is tried again at the next call.
-func Keys(c *kube.Cluster, of instance.Instance) func(context.Context) (naming.Key, error) {
+func Of(c *kube.Cluster, of instance.Instance) func(context.Context) (naming.Key, error) {
 	name := of.Key()
 	var mutex sync.Mutex
 	var key naming.Key

@@ -1,4 +1,5 @@
-package tekton
+// Package record makes the Kubernetes Events that say how runs ended.
+package record
 
 import (
 	"cmp"
@@ -16,15 +17,18 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
+// callTimeout bounds one call.
+const callTimeout = 30 * time.Second
+
 // reasons are the verdicts as reasons of Kubernetes Events.
 var reasons = map[result.Verdict]string{
 	result.Succeeded: "Succeeded", result.Failed: "Failed", result.Cancelled: "Cancelled",
 	result.TimedOut: "TimedOut", result.Superseded: "Superseded",
 }
 
-// Record makes the Kubernetes Event on a PipelineRun that says how it ended. There is one a run, however often this is called: its
-// name has the UID, as a run that is deleted may come again under its name.
-func (e *Engine) Record(ctx context.Context, r result.Result, uid types.UID) error {
+// End makes the Kubernetes Event on a PipelineRun in the namespace that says how it ended. There is one a run, however often this is
+// called: its name has the UID, as a run that is deleted may come again under its name.
+func End(ctx context.Context, c *kube.Cluster, namespace string, r result.Result, uid types.UID) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	kind := corev1.EventTypeWarning
@@ -36,11 +40,11 @@ func (e *Engine) Record(ctx context.Context, r result.Result, uid types.UID) err
 		text = fmt.Sprintf("%d deployments failed", len(failed))
 	}
 	now := metav1.NewTime(time.Now())
-	err := e.cluster.Core.Post().Namespace(e.namespace).Resource("events").Body(&corev1.Event{
+	err := c.Core.Post().Namespace(namespace).Resource("events").Body(&corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: r.Name + ".sentry." + string(uid), Namespace: e.namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": "sentry"},
+			Name: r.Name + ".sentry." + string(uid), Namespace: namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": "sentry"},
 		},
-		InvolvedObject: corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: e.namespace, Name: r.Name, UID: uid},
+		InvolvedObject: corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: namespace, Name: r.Name, UID: uid},
 		Type:           kind, Reason: cmp.Or(reasons[r.Verdict], "Ended"),
 		Message: strings.Trim(text+": "+r.Why, ": "),
 		Source:  corev1.EventSource{Component: "sentry"}, FirstTimestamp: now, LastTimestamp: now, Count: 1,
@@ -48,5 +52,5 @@ func (e *Engine) Record(ctx context.Context, r result.Result, uid types.UID) err
 	if err == nil || apierrors.IsAlreadyExists(err) {
 		return nil
 	}
-	return fmt.Errorf("record the end of PipelineRun %s/%s as an Event: %w", e.namespace, r.Name, kube.Explain(err))
+	return fmt.Errorf("record the end of PipelineRun %s/%s as an Event: %w", namespace, r.Name, kube.Explain(err))
 }

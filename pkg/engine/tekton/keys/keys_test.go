@@ -1,4 +1,4 @@
-package tekton
+package keys
 
 import (
 	"encoding/base64"
@@ -24,7 +24,7 @@ func TestKeys(t *testing.T) {
 		if before != nil {
 			server.Put(keyPath, before)
 		}
-		first, err := Keys(cluster, instance.Instance{})(t.Context())
+		first, err := Of(cluster, instance.Instance{})(t.Context())
 		if err != nil || len(first.Secret) != 64 || first.Since.IsZero() {
 			t.Fatalf("%s: key of %d characters since %v, %v", name, len(first.Secret), first.Since, err)
 		}
@@ -33,7 +33,7 @@ func TestKeys(t *testing.T) {
 		}
 		asked := 0
 		server.Fault = func(http.ResponseWriter, *http.Request) bool { asked++; return false }
-		keys := Keys(cluster, instance.Instance{}) // of another process
+		keys := Of(cluster, instance.Instance{}) // of another process
 		for range 3 {
 			if again, err := keys(t.Context()); err != nil || again.Secret != first.Secret || !again.Since.Equal(first.Since) {
 				t.Errorf("%s: the next Sentry has another key: %v", name, err)
@@ -57,7 +57,7 @@ func TestKeysOfTwo(t *testing.T) {
 		}
 		return false
 	}
-	key, err := Keys(cluster, instance.Instance{})(t.Context())
+	key, err := Of(cluster, instance.Instance{})(t.Context())
 	if err != nil || key.Secret != strings.Repeat("ab", 32) {
 		t.Errorf("the second one has a key of its own, %v", err)
 	}
@@ -86,7 +86,7 @@ func TestKeysRefused(t *testing.T) {
 				return true
 			}
 		}
-		keys := Keys(cluster, instance.Instance{})
+		keys := Of(cluster, instance.Instance{})
 		_, err := keys(t.Context())
 		if err == nil || slices.ContainsFunc(tt.want, func(part string) bool { return !strings.Contains(err.Error(), part) }) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: error %v, want one with %q and not with what the Secret holds", name, err, tt.want)
@@ -95,6 +95,18 @@ func TestKeysRefused(t *testing.T) {
 		server.Put(keyPath, nil)
 		if _, err := keys(t.Context()); err != nil {
 			t.Errorf("%s: once it is mended: %v", name, err)
+		}
+	}
+}
+
+// A key belongs to its instance, also where two have the same.
+func TestKeyOfAnInstance(t *testing.T) {
+	s, c := kubetest.New(t)
+	for _, name := range []string{"", "blue"} {
+		of := instance.Instance{Name: name}
+		s.Put("/api/v1/namespaces/test/secrets/"+of.Key(), kubetest.Object{"kind": "Secret", "apiVersion": "v1", "metadata": kubetest.Object{"name": of.Key()}})
+		if key, err := Of(c, of)(t.Context()); err != nil || key.Instance != name || len(key.Secret) != 2*keyBytes {
+			t.Errorf("the key of %q is of %q, %v", name, key.Instance, err)
 		}
 	}
 }
