@@ -162,6 +162,7 @@ func TestRegressions(t *testing.T) {
 	for what, seed := range map[string]uint64{
 		"a twin makes a run, does not learn of it and never comes back":              6117,
 		"a name is foreign to one twin, and pruned before the other one uses it":     20892,
+		"a branch is deleted while its run is active, and comes back":                67728,
 		"a twin forgets a branch while the other one's first run of another is lost": 29493,
 	} {
 		if w := play(t, seed); w.bad != "" {

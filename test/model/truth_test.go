@@ -181,9 +181,6 @@ func (w *world) checkGood(pr *v1.PipelineRun, c plan.Change) {
 			told = repo.SHA(sha)
 		}
 	}
-	if c.Old == "" && told != "" {
-		return // a branch that came back, whose run may have ended while it was forgotten: not promised
-	}
 	if want := w.truth.good[c.Ref].sha; told != want && (told != "" || w.truth.known[c.Ref]) {
 		w.wrong("%s tells the commands that %s succeeded last of %s, and %s did", pr.Name, told.Short(), c.Ref, want.Short())
 	}

@@ -29,7 +29,7 @@ func (l *Ledger) Learn(s state.Snapshot, results []result.Result) state.Snapshot
 				continue
 			}
 			entry := next.Repositories[m.Repository]
-			b, known := entry.Branch(m.Branch)
+			b, known := entry.Branches[m.Branch] // also one that is forgotten: what is deployed stays so, and it may come back
 			if _, err := repo.ParseSHA(string(m.SHA)); err != nil || !known {
 				continue
 			}
