@@ -532,6 +532,11 @@ var mutants = []mutant{
 		"./pkg/cli/reporting", "TestRecoveryBesideItsFailure",
 	},
 	{
+		"a run that somebody made again by its name is reported", "pkg/cli/reporting/reporting.go",
+		"p.Name == run.Name && p.Created.Before(run.Created)", "p.Name == run.Name && p.Created.After(run.Created)",
+		"./pkg/cli/reporting", "TestMadeAgain",
+	},
+	{
 		"a run is reported again as long as its mark is not there", "pkg/cli/reporting/reporting.go",
 		"return r.wanted && !r.knows(name, over)", "r.seen[0] = map[string]mark.Phase{}; return r.wanted && !r.knows(name, over)",
 		"./pkg/cli/reporting", "TestOutage",

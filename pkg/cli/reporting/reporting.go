@@ -205,8 +205,15 @@ func (r *Reporter) run(ctx context.Context, d *deliver.Deliverer) {
 			r.waiting = nil
 		}
 		r.mu.Unlock()
+		past := sync.OnceValue(func() (past []result.Result) { // of many runs, it is read once
+			r.persist(ctx, "it is not known how earlier runs ended, so no recovery is reported, nor a run refused that somebody made again", kube.IsTemporary, func() (err error) {
+				past, err = r.past(ctx, "")
+				return err
+			})
+			return past
+		})
 		for _, s := range waiting {
-			r.look(ctx, d, s, epoch)
+			r.look(ctx, d, s, epoch, past)
 		}
 		if len(waiting) > 0 {
 			continue
@@ -219,7 +226,7 @@ func (r *Reporter) run(ctx context.Context, d *deliver.Deliverer) {
 }
 
 // look hands a run in, if Sentry made it: whoever may create PipelineRuns must not tell a commit that it was deployed.
-func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, epoch string) {
+func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, epoch string, past func() []result.Result) {
 	var key naming.Key
 	always := func(error) bool { return true }
 	if !r.persist(ctx, "the key of the runs cannot be read, so nothing is reported", always, func() (err error) {
@@ -232,14 +239,12 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 		r.log.Debug("not reported, as it lacks Sentry's signature", "run", s.run.Name, "unit", s.run.Unit)
 		return
 	}
-	f := &report.Facts{Run: s.run.Name, Namespace: r.in, Unit: s.run.Unit, Created: s.run.Created, Members: s.members.List, Result: s.ended}
-	if d.AsksPast(f) {
-		r.persist(ctx, "it is not known how earlier runs ended, so no recovery is reported", kube.IsTemporary, func() error {
-			past, err := r.past(ctx, f.Unit)
-			f.Recovered = report.Recovered(past, f)
-			return err
-		})
+	if madeAgain(s.run, past()) {
+		r.log.Warn("not reported, as a run of its name has ended before: somebody made it again", "run", s.run.Name, "unit", s.run.Unit)
+		return
 	}
+	f := &report.Facts{Run: s.run.Name, Namespace: r.in, Unit: s.run.Unit, Created: s.run.Created, Members: s.members.List, Result: s.ended}
+	f.Recovered = d.AsksPast(f) && report.Recovered(past(), f)
 	if err := d.Take(f); err != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -248,6 +253,12 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 			delete(seen, f.Run)
 		}
 	}
+}
+
+// madeAgain reports whether the history has an earlier run of the name. Sentry uses none twice, and whoever kept a run that was deleted has
+// its signature, which holds for no time.
+func madeAgain(run engine.Run, past []result.Result) bool {
+	return slices.ContainsFunc(past, func(p result.Result) bool { return p.Name == run.Name && p.Created.Before(run.Created) })
 }
 
 // silent returns the result without what commands printed, which is for the history alone.

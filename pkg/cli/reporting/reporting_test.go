@@ -398,6 +398,37 @@ func TestPlantedTaskRun(t *testing.T) {
 	})
 }
 
+// Whoever kept a run that was pruned can make it again by its name, with its signatures, and have other commands end otherwise.
+func TestMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		run := w.create(1, digits("a"))
+		kept, _ := json.Marshal(w.server.Get(runs + run))
+		end := w.start()
+		w.end(run, 7)
+		w.look()
+		w.server.Put(runs+run, nil)
+		var again kubetest.Object
+		_ = json.Unmarshal(kept, &again)
+		w.server.Put(runs+run, again)
+		w.change(run, func(o kubetest.Object) {
+			o["metadata"].(kubetest.Object)["creationTimestamp"] = time.Now().UTC().Format(time.RFC3339)
+		})
+		end()
+		end = w.start()
+		w.end(run, 0)
+		w.look()
+		end()
+		w.expect(digits("a"), "pending", "failure")
+		if len(w.chat) != 1 {
+			t.Errorf("the chat was told %q, want the failure alone", w.chat)
+		}
+		if !strings.Contains(w.log.String(), "somebody made it again") {
+			t.Errorf("the log does not say so:\n%s", &w.log)
+		}
+	})
+}
+
 func TestConfigured(t *testing.T) {
 	w := &config.Config{Repositories: []config.Repository{{}}}
 	if reporting.Configured(w) {
