@@ -22,6 +22,7 @@ type Facts struct {
 	Created   time.Time
 	Members   []pinned.Member // signed
 	Result    *result.Result  // how it ended; nil while it goes on
+	Outdated  []string        // tasks of whose commits a newer run of the unit has the last word
 	Recovered bool            // it succeeded, and the run of its unit before it had not; see AsksPast
 }
 
@@ -119,7 +120,7 @@ func Owed(find func(name string) *config.Repository, f *Facts) []Delivery {
 		if r == nil {
 			continue
 		}
-		if r.Report.WritesStatus() {
+		if r.Report.WritesStatus() && !slices.Contains(f.Outdated, m.Task) {
 			add(Delivery{Kind: CommitStatus, Facts: f, Repository: r.Name, Source: r.Monitor.Source, SHA: m.SHA, Status: statusOf(f, ends[m.Task], m, r.Report)})
 		}
 		for i, to := range r.Report.Receivers() {

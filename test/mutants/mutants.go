@@ -532,6 +532,11 @@ var mutants = []mutant{
 		"./pkg/cli/reporting", "TestRecoveryBesideItsFailure",
 	},
 	{
+		"an older run that ends later has the last word on a commit", "pkg/cli/reporting/reporting.go",
+		"tasks = append(tasks, m.Task)\n\t\t\tcontinue", "continue",
+		"./pkg/cli/reporting", "TestTheNewerRunHasTheLastWord",
+	},
+	{
 		"a run that somebody made again by its name is reported", "pkg/cli/reporting/reporting.go",
 		"p.Name == run.Name && p.Created.Before(run.Created)", "p.Name == run.Name && p.Created.After(run.Created)",
 		"./pkg/cli/reporting", "TestMadeAgain",

@@ -53,6 +53,7 @@ type Reporter struct {
 	deliver *deliver.Deliverer // nil but during During
 	waiting []sighting
 	seen    [2]map[string]mark.Phase // by run: what was handed in, the newer ones first
+	newest  [2]map[string]time.Time  // by unit, repository and commit: when the newest run of it was created that was handed in, the newer ones first
 	full    bool                     // the log was told that no more is taken
 }
 
@@ -182,6 +183,7 @@ func (r *Reporter) During(ctx context.Context, ends func()) {
 	r.mu.Lock()
 	d := deliver.New(r.cfg, r.to)
 	r.deliver, r.waiting, r.seen, r.full = d, nil, [2]map[string]mark.Phase{{}, {}}, false
+	r.newest = [2]map[string]time.Time{{}, {}}
 	r.mu.Unlock()
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -244,6 +246,7 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 		return
 	}
 	f := &report.Facts{Run: s.run.Name, Namespace: r.in, Unit: s.run.Unit, Created: s.run.Created, Members: s.members.List, Result: s.ended}
+	f.Outdated = r.outdated(f)
 	f.Recovered = d.AsksPast(f) && report.Recovered(past(), f)
 	if err := d.Take(f); err != nil {
 		r.mu.Lock()
@@ -253,6 +256,24 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 			delete(seen, f.Run)
 		}
 	}
+}
+
+// outdated returns the tasks of the run whose commits a newer run of the unit has the last word on, and notes what this one deploys.
+func (r *Reporter) outdated(f *report.Facts) (tasks []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range f.Members {
+		key := f.Unit + " " + m.Repository + " " + string(m.SHA)
+		if r.newest[0][key].After(f.Created) || r.newest[1][key].After(f.Created) {
+			tasks = append(tasks, m.Task)
+			continue
+		}
+		if len(r.newest[0]) >= maxSeen {
+			r.newest = [2]map[string]time.Time{{}, r.newest[0]}
+		}
+		r.newest[0][key] = f.Created
+	}
+	return tasks
 }
 
 // madeAgain reports whether the history has an earlier run of the name. Sentry uses none twice, and whoever kept a run that was deleted has

@@ -429,6 +429,28 @@ func TestMadeAgain(t *testing.T) {
 	})
 }
 
+// A commit is deployed again, and the older run ends after the newer one. The chat hears of both, and the newer one has the last word
+// beside the commit.
+func TestTheNewerRunHasTheLastWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		older := w.create(1, digits("a"))
+		pass(time.Minute)
+		newer := w.create(2, digits("a"))
+		end := w.start()
+		w.end(newer, 0)
+		w.look()
+		before := w.states(digits("a"))
+		w.end(older, 7)
+		w.look()
+		end()
+		if before[len(before)-1] != "success" || len(w.chat) != 1 {
+			t.Errorf("the newer run told %q, and the chat was told %q", before, w.chat)
+		}
+		w.expect(digits("a"), before...)
+	})
+}
+
 func TestConfigured(t *testing.T) {
 	w := &config.Config{Repositories: []config.Repository{{}}}
 	if reporting.Configured(w) {
