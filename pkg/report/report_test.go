@@ -81,7 +81,13 @@ func TestStates(t *testing.T) {
 		"skipped":             {ended("failed", result.Member{Verdict: "skipped", Why: "x failed"}), "error", "not deployed, skipped: x failed, by run shop-0123456789"},
 		"superseded":          {ended("superseded", result.Member{Verdict: "superseded"}), "error", "not deployed: a newer change replaces it, by run shop-0123456789"},
 		"of which no word is": {ended("failed"), "error", "not deployed, by run shop-0123456789"},
-		"very long":           {ended("failed", result.Member{Verdict: "failed", Exit: 1, Why: why}), "failure", ""},
+		"a failure with a long reason, rolled back": {ended("failed", result.Member{Verdict: "failed", Why: why, Exit: 1, Rollback: "succeeded"}), "failure",
+			"failed and rolled back: because because because because because becau…ause because because because because because, by run shop-0123456789"},
+		"a rollback that failed": {ended("failed", result.Member{Verdict: "failed", Why: "x", Exit: 1, Rollback: "failed"}), "failure",
+			"failed, and the rollback failed: x, by run shop-0123456789"},
+		"rolled back with its group":   {ended("failed", result.Member{Verdict: "rolled back", Why: "y", Rollback: "succeeded"}), "error", "not deployed, rolled back: y, by run shop-0123456789"},
+		"its rollback failed, as well": {ended("failed", result.Member{Verdict: "rolled back", Why: "y", Rollback: "timed out"}), "error", "deployed, and the rollback timed out: y, by run shop-0123456789"},
+		"very long":                    {ended("failed", result.Member{Verdict: "failed", Exit: 1, Why: why}), "failure", ""},
 	} {
 		owed := report.Owed(find(repository("web", section.Report{CommitStatus: &yes})), of(tt.end, "web@main a"))
 		if len(owed) != 1 || owed[0].Kind != report.CommitStatus || owed[0].SHA != sha("a") || owed[0].Status.Context != "sentry/shop" {

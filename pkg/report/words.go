@@ -69,7 +69,7 @@ func wordsOf(m result.Member) string {
 	case Success:
 		return deployed("deployed", m.Seconds)
 	case Failure:
-		return joined(string(m.Verdict), m.Why)
+		return joined(string(m.Verdict)+rolled(m), m.Why)
 	}
 	switch m.Verdict {
 	case result.Superseded:
@@ -77,7 +77,24 @@ func wordsOf(m result.Member) string {
 	case "": // the run says nothing of it
 		return "not deployed"
 	}
-	return joined("not deployed, "+string(m.Verdict), m.Why)
+	if m.Verdict != result.RolledBack {
+		return joined("not deployed, "+string(m.Verdict)+rolled(m), m.Why)
+	}
+	if m.Rollback != result.Succeeded {
+		return joined("deployed, and the rollback "+string(m.Rollback), m.Why)
+	}
+	return joined("not deployed, rolled back", m.Why)
+}
+
+// rolled says what became of the rollback of a deployment that failed, where one began. It comes first, as the reason may be cut.
+func rolled(m result.Member) string {
+	switch m.Rollback {
+	case "":
+		return ""
+	case result.Succeeded:
+		return " and rolled back"
+	}
+	return ", and the rollback " + string(m.Rollback)
 }
 
 func joined(what, why string) string { return strings.TrimSuffix(what+": "+why, ": ") }
