@@ -15,7 +15,7 @@ func (t *Task) Printed(lines []string) {
 	t.Output = lines
 	for i := len(lines) - 1; i >= 0; i-- {
 		m := failing.FindStringSubmatch(strings.TrimRight(lines[i], "\r"))
-		if m == nil {
+		if m == nil || t.Exit != 0 && m[3] != strconv.Itoa(t.Exit) { // a command may print such a line, and be killed
 			continue
 		}
 		t.Message, t.Command = m[0], m[1]+" of "+m[2]+": "+m[4]

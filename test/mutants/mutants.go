@@ -533,7 +533,7 @@ var mutants = []mutant{
 	},
 	{
 		"an older run that ends later has the last word on a commit", "pkg/cli/reporting/reporting.go",
-		"tasks = append(tasks, m.Task)\n\t\t\tcontinue", "continue",
+		"tasks = append(tasks, m.Task)", "_ = m.Task",
 		"./pkg/cli/reporting", "TestTheNewerRunHasTheLastWord",
 	},
 	{

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/report"
 	"github.com/tekton-sentry/sentry/pkg/report/deliver"
 	"github.com/tekton-sentry/sentry/pkg/report/mark"
@@ -246,7 +248,7 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 		return
 	}
 	f := &report.Facts{Run: s.run.Name, Namespace: r.in, Unit: s.run.Unit, Created: s.run.Created, Members: s.members.List, Result: s.ended}
-	f.Outdated = r.outdated(f)
+	f.Outdated = r.outdated(f, later(s.run, past(), key, epoch))
 	f.Recovered = d.AsksPast(f) && report.Recovered(past(), f)
 	if err := d.Take(f); err != nil {
 		r.mu.Lock()
@@ -259,21 +261,51 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 }
 
 // outdated returns the tasks of the run whose commits a newer run of the unit has the last word on, and notes what this one deploys.
-func (r *Reporter) outdated(f *report.Facts) (tasks []string) {
+func (r *Reporter) outdated(f *report.Facts, later []result.Result) (tasks []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, p := range later {
+		for _, m := range p.Members {
+			r.newer(f.Unit, m.Repository, m.SHA, p.Created)
+		}
+	}
 	for _, m := range f.Members {
-		key := f.Unit + " " + m.Repository + " " + string(m.SHA)
-		if r.newest[0][key].After(f.Created) || r.newest[1][key].After(f.Created) {
+		if r.newer(f.Unit, m.Repository, m.SHA, f.Created) {
 			tasks = append(tasks, m.Task)
-			continue
 		}
-		if len(r.newest[0]) >= maxSeen {
-			r.newest = [2]map[string]time.Time{{}, r.newest[0]}
-		}
-		r.newest[0][key] = f.Created
 	}
 	return tasks
+}
+
+// newer notes that a run which was created then deploys a commit, and reports whether a newer run does. It is called with r.mu held.
+func (r *Reporter) newer(unit, repository string, sha repo.SHA, created time.Time) bool {
+	key := unit + " " + repository + " " + string(sha)
+	if r.newest[0][key].After(created) || r.newest[1][key].After(created) {
+		return true
+	}
+	if len(r.newest[0]) >= maxSeen {
+		r.newest = [2]map[string]time.Time{{}, r.newest[0]}
+	}
+	r.newest[0][key] = created
+	return false
+}
+
+// maxLater is how many runs of a unit the history has at most.
+const maxLater = 200
+
+// later returns the runs of the unit that Sentry made after the run and that have ended, such as before a restart. The history has those of
+// others, too: Sentry's have the names of the numbers that follow.
+func later(run engine.Run, past []result.Result, key naming.Key, epoch string) (runs []result.Result) {
+	ours := map[string]bool{}
+	for i := range maxLater {
+		ours[key.RunHash(epoch, run.Unit, "", run.Trigger.Refs[0].N+1+i)] = true
+	}
+	for _, p := range past {
+		if p.Unit == run.Unit && p.Created.After(run.Created) && ours[p.Name[strings.LastIndex(p.Name, "-")+1:]] {
+			runs = append(runs, p)
+		}
+	}
+	return runs
 }
 
 // madeAgain reports whether the history has an earlier run of the name. Sentry uses none twice, and whoever kept a run that was deleted has

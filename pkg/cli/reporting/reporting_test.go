@@ -429,25 +429,57 @@ func TestMadeAgain(t *testing.T) {
 	})
 }
 
-// A commit is deployed again, and the older run ends after the newer one. The chat hears of both, and the newer one has the last word
-// beside the commit.
+// A commit is deployed again, and the older run ends after the newer one, or after a restart. The chat hears of both, and the newer one
+// has the last word beside the commit. Runs that others made beside them count for nothing.
 func TestTheNewerRunHasTheLastWord(t *testing.T) {
+	for name, restart := range map[string]bool{"in one life": false, "after a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				older := w.create(1, digits("a"))
+				pass(time.Minute)
+				newer := w.create(2, digits("a"))
+				end := w.start()
+				w.end(newer, 0)
+				w.look()
+				before := w.states(digits("a"))
+				if restart {
+					end()
+				}
+				w.end(older, 7)
+				if restart {
+					end = w.start()
+				}
+				w.look()
+				end()
+				if before[len(before)-1] != "success" || len(w.chat) != 1 {
+					t.Errorf("the newer run told %q, and the chat was told %q", before, w.chat)
+				}
+				w.expect(digits("a"), before...)
+			})
+		})
+	}
+}
+
+// A copy of a run that somebody makes keeps the run itself from nothing that it has to say later.
+func TestACopyHasNoLastWord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		older := w.create(1, digits("a"))
+		run := w.create(1, digits("a"))
 		pass(time.Minute)
-		newer := w.create(2, digits("a"))
+		text, _ := json.Marshal(w.server.Get(runs + run))
+		var o kubetest.Object
+		_ = json.Unmarshal(text, &o)
+		meta := o["metadata"].(kubetest.Object)
+		meta["name"], meta["uid"], meta["creationTimestamp"] = "copy", uidOf("copy"), time.Now().UTC().Format(time.RFC3339)
+		w.server.Put(runs+"copy", o)
 		end := w.start()
-		w.end(newer, 0)
+		w.end("copy", 0)
 		w.look()
-		before := w.states(digits("a"))
-		w.end(older, 7)
+		w.end(run, 7)
 		w.look()
 		end()
-		if before[len(before)-1] != "success" || len(w.chat) != 1 {
-			t.Errorf("the newer run told %q, and the chat was told %q", before, w.chat)
-		}
-		w.expect(digits("a"), before...)
+		w.expect(digits("a"), "pending", "failure")
 	})
 }
 
