@@ -252,10 +252,10 @@ func newPoller(t *testing.T, ns string, role rbacv1.Role) *pollerAccount {
 	}
 	if strings.HasSuffix(ns, "delete") || strings.HasSuffix(ns, "list") {
 		// Two runs that were cancelled before they began: finished, and one more than is kept. The newest
-		// failed one is never deleted, so the older one is.
+		// failed one is never deleted, so the older one is. What nobody was told of would stay for a while.
 		for _, name := range []string{"older", "newer"} {
 			pr := pendingRun(name)
-			pr.Labels[pipelinerun.LabelUnit] = "finished"
+			pr.Labels[pipelinerun.LabelUnit], pr.Annotations[pipelinerun.AnnotationTold] = "finished", name
 			p.create(pr)
 			kubectl(t, "-n", ns, "patch", "pipelinerun", name, "--type=merge", "-p", `{"spec":{"status":"Cancelled"}}`)
 			await(t, time.Minute, name+" to be cancelled", func() (bool, string) {
