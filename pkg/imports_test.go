@@ -50,6 +50,7 @@ var mustNotLink = map[string][]string{
 	"pkg/repo":                         {module, kubernetes, tekton, "net/http"},
 	"pkg/secret":                       {module, kubernetes, tekton, "net/http"},
 	"pkg/oneline":                      {module, kubernetes, tekton, "net/http"},
+	"pkg/audit":                        {module + "pkg/plan", module + "pkg/config", kubernetes, tekton, "net/http"},
 	"pkg/spelling":                     {module, kubernetes, tekton, "net/http"},
 	"pkg/config/rule":                  {module + "pkg/config", kubernetes, tekton, "net/http"},
 	"pkg/config/section":               {kubernetes, tekton, "net/http"},

@@ -32,10 +32,10 @@ type idle struct{}
 func (idle) Create(_ context.Context, _ *config.Config, run plan.Run) (engine.Made, error) {
 	return engine.Made{Run: run}, nil
 }
-func (idle) Check(*config.Config, plan.Run) error                 { return nil }
-func (idle) Runs(context.Context, []string) ([]engine.Run, error) { return nil, nil }
-func (idle) Cancel(context.Context, string, string) error         { return nil }
-func (idle) Prune(context.Context, string, int) error             { return nil }
+func (idle) Check(*config.Config, plan.Run) error                        { return nil }
+func (idle) Runs(context.Context, []string) ([]engine.Run, error)        { return nil, nil }
+func (idle) Cancel(context.Context, string, string) error                { return nil }
+func (idle) Prune(context.Context, string, int) ([]plan.Existing, error) { return nil, nil }
 
 // trial is `sentry watch` on a host in memory, once a minute.
 type trial struct {

@@ -95,7 +95,7 @@ func runTrigger(ctx context.Context, o *setup.Options, f triggerFlags, names []s
 	if err := plan.CheckNames(cfg, names); err != nil {
 		return err
 	}
-	at := &byhand.Place{Local: f.local, State: f.state}
+	at := &byhand.Place{Local: f.local, State: f.state, Command: "trigger"}
 	if err := at.Open(ctx, o, cfg, log); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func runTrigger(ctx context.Context, o *setup.Options, f triggerFlags, names []s
 	var errs []error
 	var started []plan.Run
 	for _, run := range runs {
-		if err := byhand.Start(ctx, o, cfg, at.Engine, log, run, f.local); err != nil {
+		if err := byhand.Start(ctx, o, cfg, at, log, run); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", run.Unit.Label, err))
 			continue
 		}

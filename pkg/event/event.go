@@ -12,8 +12,18 @@ import (
 // Event is one thing that the loop did or noticed. The types below are all there are.
 type Event interface{ event() }
 
+// RunDue says that a change has a run to follow. It comes once a run, before all else about it.
+type RunDue struct {
+	Run    plan.Run
+	Reason string // why the look was made that found it, as in CycleDone
+}
+
 // RunCreated says that the engine made a run.
-type RunCreated struct{ Run plan.Run }
+type RunCreated struct {
+	Run         plan.Run
+	Looked      time.Time // when the look began that found its change
+	Asked, Made time.Time // when the engine was called, and when it had made it
+}
 
 // RunFound says that a run which was to be made existed: an earlier attempt had made it.
 type RunFound struct{ Run plan.Run }
@@ -28,10 +38,11 @@ type RunsDeferred struct {
 	Runs, Most int
 }
 
-// RunCancelled says that the active run Name of a unit was cancelled since a newer change replaces
-// it, or, with an Err, that it could not be.
+// RunCancelled says that the active run Name of a unit was cancelled since that of a newer change, For,
+// replaces it, or, with an Err, that it could not be.
 type RunCancelled struct {
 	Unit, Name string
+	For        string
 	Err        error
 }
 
@@ -44,6 +55,9 @@ type PastUnknown struct{ Err error }
 // RunsLearned says that the engine had runs which the state did not know. They are remembered now.
 type RunsLearned struct{ Repositories []string }
 
+// RunDeleted says that a finished run of a unit was deleted, as there are more than keep_runs.
+type RunDeleted struct{ Unit, Name string }
+
 // RunsKept says that a unit's finished runs beyond keep_runs could not be deleted; Unit "" is all.
 type RunsKept struct {
 	Unit string
@@ -54,6 +68,7 @@ type RunsKept struct {
 // comes when the problem begins or changes its kind, and in the first cycle.
 type UnitFailing struct {
 	Unit string
+	Name string // of the run
 	Kind string
 	Err  error
 	Made bool // the run was made, without some of its members
@@ -117,6 +132,7 @@ type Report struct {
 	Stopped      bool     // the context ended before all was looked at and made
 }
 
+func (RunDue) event()       {}
 func (RunCreated) event()   {}
 func (RunFound) event()     {}
 func (RunWaiting) event()   {}
@@ -125,6 +141,7 @@ func (RunCancelled) event() {}
 func (RunEnded) event()     {}
 func (PastUnknown) event()  {}
 func (RunsLearned) event()  {}
+func (RunDeleted) event()   {}
 func (RunsKept) event()     {}
 func (UnitFailing) event()  {}
 func (UnitHeld) event()     {}

@@ -5,6 +5,7 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -35,6 +36,9 @@ type Options struct {
 	// Answered is told of each request whether it had an answer, whatever that was, or why it had none; nil = nobody is.
 	Answered func(ctx context.Context, err error)
 }
+
+// whoTimeout bounds the question who one is, without whose answer all goes on.
+const whoTimeout = 5 * time.Second
 
 // Cluster is a connection to one API server, and the namespace to work in.
 type Cluster struct {
@@ -124,6 +128,22 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	return c, nil
+}
+
+// WhoAmI returns the user that the API server takes the connection for; "" where it does not tell.
+func (c *Cluster) WhoAmI(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, whoTimeout)
+	defer cancel()
+	question := []byte(`{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`)
+	text, err := c.Core.Post().AbsPath("/apis/authentication.k8s.io/v1/selfsubjectreviews").
+		SetHeader("Content-Type", "application/json").Body(question).Do(ctx).Raw()
+	var answer struct {
+		Status struct{ UserInfo struct{ Username string } }
+	}
+	if err != nil || json.Unmarshal(text, &answer) != nil {
+		return ""
+	}
+	return answer.Status.UserInfo.Username
 }
 
 // observer tells of requests whether the API server answered them.

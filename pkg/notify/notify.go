@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
@@ -57,21 +58,21 @@ func Sink(log *slog.Logger, base http.RoundTripper) event.Sink {
 				runs = append(runs, created.Run)
 			}
 		}
-		if err := Created(ctx, client, runs); err != nil {
+		if err := Created(ctx, log, client, runs); err != nil {
 			log.Warn("a webhook was not told", "err", err)
 		}
 	}
 }
 
 // Created POSTs each run to each webhook of its members once, some at a time and all of a call within ten seconds: what
-// is not told by then is an error. Errors name the host and nothing that it said: a webhook's URL is commonly a secret
+// is not told by then is an error, and the log is told of the others. Errors name the host and nothing that it said: a webhook's URL is commonly a secret
 // by itself, and receivers repeat it.
-func Created(ctx context.Context, client *http.Client, runs []plan.Run) error {
+func Created(ctx context.Context, log *slog.Logger, client *http.Client, runs []plan.Run) error {
 	ctx, cancel := context.WithTimeout(ctx, allTimeout)
 	defer cancel()
 	type message struct {
-		target, repository string
-		body               []byte
+		target, repository, run string
+		body                    []byte
 	}
 	var messages []message
 	for _, run := range runs {
@@ -86,7 +87,7 @@ func Created(ctx context.Context, client *http.Client, runs []plan.Run) error {
 		for _, m := range run.Members {
 			if target := m.Repository.WebhookURL.Reveal(); !told[target] {
 				told[target] = true
-				messages = append(messages, message{target, m.Repository.Name, body})
+				messages = append(messages, message{target, m.Repository.Name, run.Name, body})
 			}
 		}
 	}
@@ -97,31 +98,36 @@ func Created(ctx context.Context, client *http.Client, runs []plan.Run) error {
 		turn <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-turn }()
-			if err := post(ctx, client, m.target, m.body); err != nil {
+			host, err := post(ctx, client, m.target, m.body)
+			if err != nil {
 				errs[i] = fmt.Errorf("notify the webhook_url of repository %s: %w", m.repository, err)
+				return
 			}
+			log.Info("reported a run", append([]any{"kind", "webhook_url", "repo", m.repository, "run", m.run, "host", host},
+				audit.By{Cause: audit.Run}.Attrs(audit.Reported)...)...)
 		})
 	}
 	wait.Wait()
 	return errors.Join(errs...)
 }
 
-func post(ctx context.Context, client *http.Client, target string, body []byte) error {
+// post returns the host of the target, which is no secret.
+func post(ctx context.Context, client *http.Client, target string, body []byte) (host string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("it is not a URL")
+		return "", fmt.Errorf("it is not a URL")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s: %s", req.URL.Host, Explain(err))
+		return "", fmt.Errorf("%s: %s", req.URL.Host, Explain(err))
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4096) // a short answer read to its end keeps the connection
 	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s answered %d", req.URL.Host, resp.StatusCode)
+		return "", fmt.Errorf("%s answered %d", req.URL.Host, resp.StatusCode)
 	}
-	return nil
+	return req.URL.Host, nil
 }
 
 // Explain says why there is no answer, in words of this machine: what a receiver or a proxy sent is in no error of the

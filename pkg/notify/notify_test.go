@@ -2,10 +2,12 @@ package notify
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +24,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
+
+var discard = slog.New(slog.DiscardHandler)
 
 func member(name, url string) plan.Member {
 	return plan.Member{Repository: &config.Repository{Name: name, WebhookURL: secret.New(url, url)}}
@@ -54,7 +58,8 @@ func TestCreated(t *testing.T) {
 			member("d", server.URL+"/broken?key=hush"), member("e", server.URL+"/away?key=hush"), member("f", "http://127.0.0.1:1/?key=hush"),
 		},
 	}
-	err := Created(t.Context(), NewClient(nil, timeout), []plan.Run{run})
+	var log bytes.Buffer
+	err := Created(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), NewClient(nil, timeout), []plan.Run{run})
 	if err == nil {
 		t.Fatal("no error, although three receivers did not take it")
 	}
@@ -63,6 +68,10 @@ func TestCreated(t *testing.T) {
 	}
 	if m := got[0]; m.Run != run.Name || m.Unit != "shop" || len(m.Refs) != 1 || m.Refs[0].Branch != "main" || !strings.Contains(m.Text, run.Name) {
 		t.Errorf("message %+v does not tell the run", m)
+	}
+	host := strings.TrimPrefix(server.URL, "http://")
+	if want := "kind=webhook_url repo=a run=shop-0123456789 host=" + host + " audit=reported by=run\n"; !strings.HasSuffix(log.String(), want) || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("the log has %s, want one line for the receiver that took it: %s", &log, want)
 	}
 	all := err.Error()
 	if strings.Contains(all, "hush") {
@@ -87,7 +96,7 @@ func TestReceiversThatHang(t *testing.T) {
 			run.Members = append(run.Members, member("a", fmt.Sprint("http://hook.example/", i)))
 		}
 		start := time.Now()
-		err := Created(t.Context(), client, []plan.Run{run})
+		err := Created(t.Context(), discard, client, []plan.Run{run})
 		if elapsed := time.Since(start); elapsed != allTimeout {
 			t.Errorf("a hundred receivers that hang took %s, want %s in all", elapsed, allTimeout)
 		}
@@ -125,7 +134,7 @@ func TestNothingThatAReceiverSaysIsRepeated(t *testing.T) {
 		for _, echo := range []string{secret, strings.ToUpper(secret), strings.ToLower(secret), "%540ps3cret", base64.StdEncoding.EncodeToString([]byte(secret))} {
 			server := speaks(t, strings.ReplaceAll(strings.ReplaceAll(answer, "%s", echo), "%%", "%"))
 			run := plan.Run{Members: []plan.Member{member("a", "http://"+server+"/"+secret+"?key="+secret)}}
-			err := Created(t.Context(), NewClient(nil, timeout), []plan.Run{run})
+			err := Created(t.Context(), discard, NewClient(nil, timeout), []plan.Run{run})
 			if err == nil {
 				t.Errorf("%s: no error", name)
 				continue
@@ -143,7 +152,7 @@ func TestProxyIsNotRepeated(t *testing.T) {
 	client.Transport = &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
 		return nil, fmt.Errorf("invalid proxy address %q", "http://me:T0ps3cret@%zz")
 	}}
-	err := Created(t.Context(), client, []plan.Run{{Members: []plan.Member{member("a", "http://hook.example/x")}}})
+	err := Created(t.Context(), discard, client, []plan.Run{{Members: []plan.Member{member("a", "http://hook.example/x")}}})
 	if err == nil || strings.Contains(err.Error(), "T0ps3cret") {
 		t.Errorf("got %v, want an error without the proxy's password", err)
 	}

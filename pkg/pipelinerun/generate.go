@@ -15,6 +15,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/order"
@@ -72,6 +73,9 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	}
 	if signature := run.Signature(); signature != "" {
 		pr.Annotations[AnnotationSignature] = signature
+	}
+	if run.By.Cause != "" {
+		pr.Annotations[audit.AnnotationBy] = run.By.Note(run.Name)
 	}
 	if slices.ContainsFunc(run.Members, func(m plan.Member) bool { return m.Repository.Report.Any() }) {
 		pr.Annotations[mark.Annotation] = mark.Text(run.Name, mark.Due)

@@ -6,6 +6,7 @@ package plan
 import (
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -69,6 +70,7 @@ type Run struct {
 	Cancel  []string     // active runs to cancel first (on_busy: cancel); filled by Hold
 	Behind  []Existing   // the unit's active runs, which have to end first; filled by Hold
 	Pause   *state.Pause // its unit is paused; filled by Paused
+	By      audit.By     // the person who asked for it, where one did
 	turns   []repo.Ref   // of the members, in the order in which they get a place
 	epoch   string
 	key     hiddenKey

@@ -45,7 +45,7 @@ func (c *Check) needs() []right {
 
 // accounts checks the rights of Sentry, and those of the ServiceAccounts of the runs.
 func (c *Check) accounts(ctx context.Context) []Finding {
-	me := c.whoAmI(ctx)
+	me := c.Cluster.WhoAmI(ctx)
 	home, runs := c.Cluster.Namespace, c.runsIn()
 	found := []Finding{c.own(ctx, me)}
 	var deployers []string
@@ -118,18 +118,6 @@ func (c *Check) own(ctx context.Context, me string) Finding {
 // user is the name under which a ServiceAccount asks.
 func user(namespace, account string) string {
 	return "system:serviceaccount:" + namespace + ":" + account
-}
-
-// whoAmI returns the user of the connection, "" where the API server does not tell.
-func (c *Check) whoAmI(ctx context.Context) string {
-	var answer struct {
-		Status struct{ UserInfo struct{ Username string } }
-	}
-	question := map[string]string{"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-	if err := c.post(ctx, "/apis/authentication.k8s.io/v1/selfsubjectreviews", question, &answer); err != nil {
-		return ""
-	}
-	return answer.Status.UserInfo.Username
 }
 
 // may asks whether an account has a right. One's own rights everybody may ask for.

@@ -5,6 +5,7 @@ package result
 import (
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -35,6 +36,7 @@ type Result struct {
 	Why     string    `json:"why,omitempty"`
 	Seen    time.Time `json:"seen,omitzero"` // when its change was seen
 	Manual  bool      `json:"manual,omitempty"`
+	By      audit.By  `json:"by,omitzero"`    // which person asked for it, as their command said
 	Refs    []Ref     `json:"refs,omitempty"` // what triggered it
 	Members []Member  `json:"members,omitempty"`
 }

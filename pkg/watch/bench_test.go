@@ -77,7 +77,7 @@ func (f *fleet) Runs(_ context.Context, units []string) ([]engine.Run, error) {
 func (f *fleet) Cancel(context.Context, string, string) error { return nil }
 
 // Prune implements Engine.
-func (f *fleet) Prune(context.Context, string, int) error { return nil }
+func (f *fleet) Prune(context.Context, string, int) ([]plan.Existing, error) { return nil, nil }
 
 func (f *fleet) push(every int) {
 	for i := 0; i < benchUnits; i += every {

@@ -190,7 +190,11 @@ func (f *file) yaml() string {
 func (p *process) cycle(repositories []string) {
 	defer func(was string) { p.acting = was }(p.acting)
 	p.acting = p.prefix
-	if _, err := p.watcher.RunOnce(p.t.Context(), Request{Repositories: repositories}); err != nil {
+	reason := "polling_interval"
+	if len(repositories) > 0 {
+		reason = "webhook"
+	}
+	if _, err := p.watcher.RunOnce(p.t.Context(), Request{Repositories: repositories, Reason: reason}); err != nil {
 		p.print(p.prefix + "error: " + err.Error())
 	}
 }

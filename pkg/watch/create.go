@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
@@ -18,6 +19,9 @@ const nameTries = 10
 func (c *cycle) create(ctx context.Context, runs []plan.Run) {
 	if len(runs) == 0 {
 		return
+	}
+	for _, run := range runs {
+		c.due(run)
 	}
 	qa := newQA(runs)
 	for _, i := range qa.answer(nil) { // those without a QA repository
@@ -42,6 +46,7 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		if ctx.Err() != nil {
 			return
 		}
+		asked := c.Now()
 		made, err := c.Engine.Create(call, c.Config, run)
 		kind := createKind(err)
 		if err != nil && kind != plan.CannotGenerate {
@@ -64,33 +69,42 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 				return
 			}
 			run = run.Next()
+			c.due(run)
 			continue
 		case err != nil:
 			c.problem(run, kind, err)
 			return
 		}
-		c.exists(made)
+		c.exists(made, asked)
 		return
 	}
 	c.problem(run, "create", fmt.Errorf("%w, and so are the %d names after it", engine.ErrNameTaken, nameTries))
 }
 
-// exists notes a run that the engine has, and that this cycle created or found.
-func (c *cycle) exists(made engine.Made) {
+// exists notes a run that the engine has, and that this cycle created or found when it asked.
+func (c *cycle) exists(made engine.Made, asked time.Time) {
 	run := made.Run
 	run.Remember(&c.next, c.Now())
 	c.made = append(c.made, run.Existing())
 	delete(c.unsure, run.Unit.Label)
 	c.pruning = append(c.pruning, run.Unit.Label)
 	if made.NoRoom != nil {
-		c.trouble(event.UnitFailing{Unit: run.Unit.Label, Kind: plan.NoRoom, Err: made.NoRoom, Made: true})
+		c.trouble(event.UnitFailing{Unit: run.Unit.Label, Name: run.Name, Kind: plan.NoRoom, Err: made.NoRoom, Made: true})
 	}
 	if made.Existed {
 		c.Tell(event.RunFound{Run: run})
 		return
 	}
 	c.report.Created = append(c.report.Created, run.Name)
-	c.Tell(event.RunCreated{Run: run})
+	c.Tell(event.RunCreated{Run: run, Looked: c.began, Asked: asked, Made: c.Now()})
+}
+
+// due tells once of a run that is to follow.
+func (c *cycle) due(run plan.Run) {
+	if !c.owing[run.Name] && !c.Watcher.owing[run.Name] {
+		c.Tell(event.RunDue{Run: run, Reason: c.reason})
+	}
+	c.owing[run.Name] = true
 }
 
 // createKind tells apart what may go away by itself from what a person has to mend, so that the one does not
@@ -111,7 +125,7 @@ func createKind(err error) string {
 
 // problem notes why a unit's run was not made.
 func (c *cycle) problem(run plan.Run, kind string, err error) {
-	c.trouble(event.UnitFailing{Unit: run.Unit.Label, Kind: kind, Err: err})
+	c.trouble(event.UnitFailing{Unit: run.Unit.Label, Name: run.Name, Kind: kind, Err: err})
 }
 
 // trouble notes what is wrong with a unit. An unchanged kind is not written again: an idle cycle writes nothing.

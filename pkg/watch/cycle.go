@@ -39,12 +39,14 @@ type cycle struct {
 	whole    bool  // everything is looked at
 	looking  []int // indices of the repositories that are looked at
 	reason   string
+	began    time.Time
 	late     time.Duration // how much later than due it began
 	report   event.Report
 	ended    []result.Result // the runs that ended and whose commits stored may not have
 	told     *string         // of the configuration, by Refuse
 	made     []plan.Existing // the runs that next knows and stored may not
 	pruning  []string        // labels of the units that got a run
+	owing    map[string]bool // names of the runs that are due
 	waiting  map[string]bool // names of the runs that wait
 	noticed  []plan.Event
 	errs     []error
@@ -72,6 +74,7 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 	start := w.Now()
 	w.follow()
 	c := w.newCycle(request)
+	c.began = start
 	if !request.Due.IsZero() {
 		c.late = max(0, start.Sub(request.Due))
 	}
@@ -103,14 +106,14 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 	if c.saved {
 		c.prune(ctx) // a run that is deleted before it is remembered would be made again
 	}
-	c.end(start)
+	c.end()
 	return c.report, errors.Join(c.errs...)
 }
 
 func (w *Watcher) newCycle(request Request) *cycle {
 	c := &cycle{
 		Watcher: w, observed: make([]repo.Observation, len(w.Config.Repositories)), reason: request.Reason,
-		waiting: map[string]bool{}, steps: make(chan func()),
+		owing: map[string]bool{}, waiting: map[string]bool{}, steps: make(chan func()),
 	}
 	if w.unsure == nil {
 		w.unsure, w.turns = map[string]bool{}, map[string]map[string]int{}
@@ -136,6 +139,7 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	}
 	if !c.whole { // what waits elsewhere is not looked for, and still waits
 		maps.Copy(c.waiting, w.waiting)
+		maps.Copy(c.owing, w.owing)
 	}
 	c.report.Repositories = len(c.looking)
 	return c
@@ -204,8 +208,8 @@ func (c *cycle) planned(i int) {
 }
 
 // end tells that the cycle is done, and keeps what the next one is to know of it.
-func (c *cycle) end(start time.Time) {
-	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.first(), Whole: c.whole, Every: c.interval(), Late: c.late, Duration: c.Now().Sub(start)}
+func (c *cycle) end() {
+	done := event.CycleDone{Report: c.report, Reason: c.reason, First: c.first(), Whole: c.whole, Every: c.interval(), Late: c.late, Duration: c.Now().Sub(c.began)}
 	if !c.report.Stopped {
 		if done.First {
 			done.Unread = c.unread()
@@ -214,6 +218,7 @@ func (c *cycle) end(start time.Time) {
 			c.Watcher.cycles++
 		}
 		c.Watcher.waiting = c.waiting
+		c.Watcher.owing = c.owing
 	}
 	c.Tell(done)
 }
@@ -411,9 +416,14 @@ func (c *cycle) prune(ctx context.Context) {
 		units = []string{""}
 	}
 	for _, unit := range units {
-		if err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns); ctx.Err() != nil {
+		deleted, err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns)
+		for _, r := range deleted {
+			c.Tell(event.RunDeleted{Unit: r.Unit, Name: r.Name})
+		}
+		if ctx.Err() != nil {
 			return
-		} else if err != nil {
+		}
+		if err != nil {
 			c.Tell(event.RunsKept{Unit: unit, Err: err})
 		}
 	}

@@ -48,6 +48,7 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 			ready = append(ready, r)
 			continue
 		}
+		c.due(r)
 		// What cannot be made replaces nothing.
 		if err := c.Engine.Check(c.Config, r); err != nil {
 			c.problem(r, plan.CannotGenerate, err)
@@ -67,12 +68,13 @@ func (c *cycle) cancel(ctx context.Context, r plan.Run) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.Tell(event.RunCancelled{Unit: r.Unit.Label, Name: name, Err: c.Engine.Cancel(call, name, r.Name)})
+		c.Tell(event.RunCancelled{Unit: r.Unit.Label, Name: name, For: r.Name, Err: c.Engine.Cancel(call, name, r.Name)})
 	}
 }
 
 // wait notes a run that waits for its unit, and tells it once.
 func (c *cycle) wait(r plan.Run) {
+	c.due(r)
 	c.report.Waiting++
 	c.waiting[r.Name] = true
 	if !c.Watcher.waiting[r.Name] {

@@ -188,8 +188,8 @@ func (s *story) start(name string) {
 	p.watcher = &Watcher{
 		Config: s.parsed(), Heads: p, Store: p, Engine: p, Now: time.Now, Word: func() string { return "0123abcd" },
 		Tell: func(e event.Event) {
-			if waiting, ok := e.(event.RunWaiting); ok {
-				p.note(waiting.Run)
+			if due, ok := e.(event.RunDue); ok {
+				p.note(due.Run)
 			}
 			logsink.Write(log, e)
 		},

@@ -62,7 +62,7 @@ func TestThousandBranchesOfOneMember(t *testing.T) {
 			if err := pipelinerun.CheckSize(asMade(first)); err != nil {
 				t.Error(err)
 			}
-			if said := fmt.Sprintf("run=%s changes=%d waiting=%d", report.Created[0], len(refs), many+1-len(refs)); !strings.Contains(w.log.String(), said) {
+			if said := fmt.Sprintf("run=%s made=%d waiting=%d", report.Created[0], len(refs), many+1-len(refs)); !strings.Contains(w.log.String(), said) {
 				t.Errorf("the log does not say %q:\n%.2000s", said, &w.log)
 			}
 			// What waits is not newer than the part that runs.

@@ -58,7 +58,8 @@ type Engine interface {
 	Cancel(ctx context.Context, name, superseded string) error
 	// Prune deletes a unit's finished runs beyond the newest keep, but never its newest failed one; the
 	// runs of all units where unit is "".
-	Prune(ctx context.Context, unit string, keep int) error
+	// What was deleted is returned also beside an error.
+	Prune(ctx context.Context, unit string, keep int) (deleted []plan.Existing, err error)
 }
 
 // Watcher is what the loop needs. All fields but Before, Every, Key, Past, Result and Share must be set.
@@ -97,6 +98,7 @@ type Watcher struct {
 	known    state.Snapshot // what the store held when it was last read or written here
 
 	unsure  map[string]bool           // labels of units that may have a run which the state does not know
+	owing   map[string]bool           // the runs of which it was told that they are due
 	waiting map[string]bool           // the runs of which it was told that they wait
 	turns   map[string]map[string]int // by repository, where not all of its runs are made in one cycle: when a unit, by label, had its last turn
 	damaged map[string]bool           // the repositories of which it was told that their state cannot be read

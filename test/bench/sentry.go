@@ -136,4 +136,4 @@ func (ends) Runs(context.Context, []string) ([]engine.Run, error) { return nil, 
 func (ends) Cancel(context.Context, string, string) error { return nil }
 
 // Prune implements watch.Engine.
-func (ends) Prune(context.Context, string, int) error { return nil }
+func (ends) Prune(context.Context, string, int) ([]plan.Existing, error) { return nil, nil }

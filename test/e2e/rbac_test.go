@@ -97,7 +97,8 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		return tekton.New(c, "", instance.Instance{}).Cancel(ctx, run.Name, "")
 	},
 	"pipelineruns delete": func(ctx context.Context, c *kube.Cluster) error {
-		return tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)
+		_, err := tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)
+		return err
 	},
 	"pods/log get": func(ctx context.Context, c *kube.Cluster) error {
 		_, err := tekton.New(c, "", instance.Instance{}).LastLines(ctx, "no-such-pod", "step-deploy")
@@ -116,7 +117,8 @@ var uses = map[string]func(ctx context.Context, c *kube.Cluster) error{
 		return own
 	},
 	"taskruns list": func(ctx context.Context, c *kube.Cluster) error {
-		return tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)
+		_, err := tekton.New(c, "", instance.Instance{}).Prune(ctx, "finished", 1)
+		return err
 	},
 }
 

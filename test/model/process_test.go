@@ -372,8 +372,8 @@ func (p *process) Cancel(_ context.Context, name, superseded string) error {
 }
 
 // Prune implements watch.Engine.
-func (p *process) Prune(_ context.Context, unit string, keep int) error {
-	return p.call("pruning "+unit, p.odds.engine, func() error {
+func (p *process) Prune(_ context.Context, unit string, keep int) ([]plan.Existing, error) {
+	return nil, p.call("pruning "+unit, p.odds.engine, func() error {
 		var ended []*run
 		for _, r := range p.runs {
 			// In truth nobody can guess a name that is to come, so that none is pruned before a Sentry wants it.

@@ -49,7 +49,7 @@ var mutants = []mutant{
 	},
 	{
 		"a name that is taken counts as done", inCreate,
-		"			run = run.Next()\n			continue",
+		"			run = run.Next()\n			c.due(run)\n			continue",
 		"			run.Remember(&c.next, c.Now())\n			return",
 		inModel, model,
 	},
@@ -106,7 +106,7 @@ var mutants = []mutant{
 	},
 	{
 		"runs are begun after the signal to end", inCreate,
-		"		if ctx.Err() != nil {\n			return\n		}\n		made, err", "		made, err",
+		"		if ctx.Err() != nil {\n			return\n		}\n		asked := c.Now()", "		asked := c.Now()",
 		"./pkg/watch", "TestStopBetweenTwoCreations",
 	},
 	{

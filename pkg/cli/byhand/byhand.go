@@ -9,11 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
@@ -27,14 +29,16 @@ type Engine interface {
 }
 
 // Start creates one run, as on_busy says.
-func Start(ctx context.Context, o *setup.Options, cfg *config.Config, eng Engine, log *slog.Logger, run plan.Run, here bool) error {
-	if err := makeWay(ctx, eng, log, run); err != nil {
+func Start(ctx context.Context, o *setup.Options, cfg *config.Config, at *Place, log *slog.Logger, run plan.Run) error {
+	run.By = at.By
+	if err := makeWay(ctx, at.Engine, log, run); err != nil {
 		return err
 	}
-	if _, err := eng.Create(ctx, cfg, run); err != nil {
+	if _, err := at.Create(ctx, cfg, run); err != nil {
 		return err
 	}
-	if !here {
+	if !at.Local {
+		logsink.Created(log, run, run.By)
 		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, setup.LogsCommand(run.Name, cfg.Global.RunsIn()))
 	}
 	return nil
@@ -68,7 +72,8 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 				return err
 			}
 			cancelled[name] = true
-			log.Info("cancelled; waiting for its end", "unit", run.Unit.Label, "run", name)
+			log.Info("cancelled; waiting for its end",
+				append([]any{"unit", run.Unit.Label, "run", name, "for", run.Name}, run.By.Attrs(audit.Cancelled)...)...)
 		}
 		select {
 		case <-time.After(time.Second):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/result"
@@ -12,8 +13,11 @@ import (
 
 // Place is where runs are made: in the cluster that the flags name, or on this machine.
 type Place struct {
-	Local bool
-	State string // on this machine, the state file; "" = that of the configuration
+	Local   bool
+	State   string // on this machine, the state file; "" = that of the configuration
+	Command string // that the runs are made by
+
+	By audit.By // for whom they are made
 	Engine
 	Store watch.Store
 
@@ -30,15 +34,15 @@ func (p *Place) Open(ctx context.Context, o *setup.Options, cfg *config.Config, 
 		if err != nil {
 			return err
 		}
-		p.Engine, p.Store, p.close = machine, store, machine.Close
+		p.Engine, p.Store, p.close, p.By = machine, store, machine.Close, o.By(ctx, nil, p.Command)
 		p.History = func(ctx context.Context) ([]result.Result, error) { return o.LocalHistory(ctx, p.State) }
 		return nil
 	}
-	_, eng, store, err := o.OnCluster(cfg)
+	cluster, eng, store, err := o.OnCluster(cfg)
 	if err != nil {
 		return err
 	}
-	p.Engine, p.Store = eng, store
+	p.Engine, p.Store, p.By = eng, store, o.By(ctx, cluster, p.Command)
 	p.History = func(ctx context.Context) ([]result.Result, error) { return o.History(ctx, eng) }
 	return nil
 }

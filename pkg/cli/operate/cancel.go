@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
@@ -37,10 +38,15 @@ Runs of 'sentry watch --local' end with the process that they belong to: press C
 }
 
 func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool) error {
+	log, err := o.Logger()
+	if err != nil {
+		return usage.Error(err)
+	}
 	there, err := o.Look(ctx)
 	if err != nil {
 		return err
 	}
+	by := o.By(ctx, there.Cluster, "cancel")
 	var errs []error
 	var cancelled []string
 	for _, name := range names {
@@ -60,6 +66,10 @@ func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool)
 				continue
 			}
 			cancelled = append(cancelled, r.Name)
+			log.Info("cancelled the run", append([]any{"unit", r.Unit, "run", r.Name}, by.Attrs(audit.Cancelled)...)...)
+			if err := there.Engine.Annotate(ctx, r.Name, audit.AnnotationCancelled, by.Note(r.Name)); err != nil {
+				log.Warn("who cancelled the run cannot be noted on it", "run", r.Name, "err", err)
+			}
 			fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s cancelled\n", r.Name)
 		}
 	}

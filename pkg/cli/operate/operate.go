@@ -31,19 +31,20 @@ func Commands(o *setup.Options) []*cobra.Command {
 }
 
 type flags struct {
-	run    string
-	failed bool
-	back   bool // it is a rollback
-	yes    bool
-	follow bool
-	plain  bool
-	local  bool
-	state  string
+	command string // its name
+	run     string
+	failed  bool
+	back    bool // it is a rollback
+	yes     bool
+	follow  bool
+	plain   bool
+	local   bool
+	state   string
 }
 
 func newRerun(o *setup.Options) *cobra.Command {
 	var f flags
-	cmd := f.command(o)
+	cmd := f.makes(o)
 	cmd.Use = "rerun NAME"
 	cmd.Short = "Deploy again what a run deployed, or what failed of it"
 	cmd.Long = `Deploy again what the newest run of NAME deployed that has ended, at the very commits of then, also
@@ -65,7 +66,7 @@ not remembered, and does not count for SENTRY_SUCCEEDED_SHA.`
 
 func newRollback(o *setup.Options) *cobra.Command {
 	f := flags{back: true}
-	cmd := f.command(o)
+	cmd := f.makes(o)
 	cmd.Use = "rollback NAME"
 	cmd.Short = "Deploy again what the last good run deployed"
 	cmd.Long = `Deploy again what the last run of NAME that succeeded deployed, at the very commits of then: the
@@ -80,12 +81,15 @@ again by itself what was rolled back.`
 	return cmd
 }
 
-// command returns what both have in common.
-func (f *flags) command(o *setup.Options) *cobra.Command {
+// makes returns what both have in common.
+func (f *flags) makes(o *setup.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Args:              usage.Args(usage.OneName),
 		ValidArgsFunction: o.Offer(complete.Names),
-		RunE:              func(cmd *cobra.Command, names []string) error { return f.do(cmd.Context(), o, names[0]) },
+		RunE: func(cmd *cobra.Command, names []string) error {
+			f.command = cmd.Name()
+			return f.do(cmd.Context(), o, names[0])
+		},
 	}
 	cmd.Flags().StringVar(&f.run, "run", "", "`name` of the run to make again")
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "print progress until the run ends; exit with 1 when it failed")
@@ -112,7 +116,7 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 	prompt := o.Err // a question is no whole line, which is all that goes above a board
 	board := live.New(o.Out, f.plain || !f.follow && !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
-	at := &byhand.Place{Local: f.local, State: f.state}
+	at := &byhand.Place{Local: f.local, State: f.state, Command: f.command}
 	if err := at.Open(ctx, o, cfg, log); err != nil {
 		return err
 	}
@@ -148,7 +152,7 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 		}
 	}
 	defer board.Start(ctx)()
-	if err := byhand.Start(ctx, o, cfg, at.Engine, log, run, f.local); err != nil {
+	if err := byhand.Start(ctx, o, cfg, at, log, run); err != nil {
 		return fmt.Errorf("%s: %w", run.Unit.Label, err)
 	}
 	if !f.follow && !f.local {

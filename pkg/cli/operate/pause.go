@@ -5,16 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/user"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
@@ -32,10 +33,10 @@ type pauseFlags struct {
 
 func newPause(o *setup.Options) *cobra.Command {
 	var f pauseFlags
-	cmd := f.command(o, func(cfg *config.Config, s *state.Snapshot, names []string) (done []string, err error) {
+	cmd := f.command(o, func(cfg *config.Config, s *state.Snapshot, names []string, by audit.By) (done []string, err error) {
 		meant, err := unitsOf(cfg, *s, names)
 		for _, u := range meant {
-			pause, was := state.NewPause(me(), f.reason, time.Now()), s.Units[u.label].Paused
+			pause, was := state.NewPause(by.Person(), f.reason, time.Now()), s.Units[u.label].Paused
 			switch {
 			case !s.SetPause(u.label, &pause):
 			case was != nil:
@@ -77,8 +78,8 @@ watch': one run for the newest commit.`
 }
 
 // change does to a fork of the state what was asked for of the names, of which none means everything, and returns what it did,
-// a line each.
-type change func(cfg *config.Config, s *state.Snapshot, names []string) (done []string, err error)
+// a line each, which begins with the label of a unit.
+type change func(cfg *config.Config, s *state.Snapshot, names []string, by audit.By) (done []string, err error)
 
 // command returns what both have in common.
 func (f *pauseFlags) command(o *setup.Options, do change) *cobra.Command {
@@ -99,14 +100,15 @@ func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, 
 	if f.state != "" && !f.local {
 		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
-	cfg, _, err := o.Load(config.Options{AllowUnsetAuth: true})
+	cfg, log, err := o.Load(config.Options{AllowUnsetAuth: true})
 	if err != nil {
 		return err
 	}
-	store, err := f.store(o, cfg)
+	cluster, store, err := f.store(o, cfg)
 	if err != nil {
 		return err
 	}
+	by := o.By(ctx, cluster, verb)
 	for range saveTries {
 		s, err := store.Load(ctx)
 		if err != nil {
@@ -116,7 +118,7 @@ func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, 
 			return f.nothingYet()
 		}
 		s = s.Fork()
-		done, err := do(cfg, &s, names)
+		done, err := do(cfg, &s, names, by)
 		if err != nil {
 			return err
 		}
@@ -133,6 +135,10 @@ func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, 
 		}
 		for _, line := range done {
 			fmt.Fprintln(o.Out, line)
+			if cluster != nil {
+				label, _, _ := strings.Cut(line, " ")
+				log.Info(string(deeds[verb])+" the unit", append([]any{"unit", label}, by.Attrs(deeds[verb])...)...)
+			}
 		}
 		if verb == "resume" {
 			tellHeld(o.Err, s, cfg, done)
@@ -141,6 +147,9 @@ func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, 
 	}
 	return fmt.Errorf("%w, %d times in a row: try again", state.ErrConflict, saveTries)
 }
+
+// deeds are what the commands do.
+var deeds = map[string]audit.Verb{"pause": audit.Paused, "resume": audit.Resumed}
 
 // tellHeld says which of the branches that were resumed are held still, as their repository is paused as a whole.
 func tellHeld(out io.Writer, s state.Snapshot, cfg *config.Config, done []string) {
@@ -175,15 +184,17 @@ func already(verb string, names []string) string {
 	return what + " is not paused; one branch of a repository that is paused as a whole is resumed with it."
 }
 
-func (f *pauseFlags) store(o *setup.Options, cfg *config.Config) (watch.Store, error) {
+// store returns the store, and the cluster that it is in; nil on this machine.
+func (f *pauseFlags) store(o *setup.Options, cfg *config.Config) (*kube.Cluster, watch.Store, error) {
 	if f.local {
-		return o.LocalStore(f.state)
+		store, err := o.LocalStore(f.state)
+		return nil, store, err
 	}
 	cluster, _, of, err := o.Where(cfg.Global)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return setup.ClusterStore(cluster, of), nil
+	return cluster, setup.ClusterStore(cluster, of), nil
 }
 
 // isOf reports whether a label is that of a branch of the repository of which all is the label. Two repositories with long names
@@ -191,12 +202,4 @@ func (f *pauseFlags) store(o *setup.Options, cfg *config.Config) (watch.Store, e
 func isOf(label, all string) bool {
 	repository, whole := strings.CutSuffix(all, ".*")
 	return whole && naming.IsRefLabel(label) && (strings.HasPrefix(label, repository+".") || strings.HasPrefix(label, naming.LabelStart(repository)))
-}
-
-// me is what this machine calls the person at it.
-func me() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
@@ -122,7 +123,7 @@ func labelOf(cfg *config.Config, name string) (label string, isBranch bool, err 
 
 // resume ends the pauses that are meant by the names. What left the configuration, or stands in it as something else now, is found
 // by the name that it had.
-func resume(cfg *config.Config, s *state.Snapshot, names []string) (done []string, err error) {
+func resume(cfg *config.Config, s *state.Snapshot, names []string, _ audit.By) (done []string, err error) {
 	var paused []string
 	for _, label := range slices.Sorted(maps.Keys(s.Units)) {
 		if s.Units[label].Paused != nil {

@@ -22,7 +22,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
-	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -98,7 +97,7 @@ func (o *Options) Load(opts config.Options) (*config.Config, *slog.Logger, error
 	if err := o.SetLevel(cfg); err != nil {
 		return nil, nil, err
 	}
-	log, err := term.NewLog(o.Err, o.LogFormat, &o.Level)
+	log, err := o.Logger()
 	if err != nil {
 		return nil, nil, usage.Error(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
@@ -123,6 +124,9 @@ func (s commands) run(ctx context.Context, f *flags, names []string) error {
 		network: transport.NewNetwork(cfg.Global), accounts: map[githost.Account]opened{}}
 	rows := k.run(ctx, chosen)
 	slices.SortStableFunc(rows, byTrouble)
+	if !f.dry {
+		s.record(ctx, log, rows)
+	}
 	if err := s.print(rows, f.output); err != nil {
 		return err
 	}
@@ -136,6 +140,19 @@ func (s commands) run(ctx context.Context, f *flags, names []string) error {
 		return fmt.Errorf("the webhooks of %d of %d repositories are not as they should be", n, len(rows))
 	}
 	return nil
+}
+
+// deeds are the actions that changed something.
+var deeds = map[Action]audit.Verb{Created: audit.Registered, Repaired: audit.Repaired, Removed: audit.Removed}
+
+// record tells the log what was done on the hosts.
+func (s commands) record(ctx context.Context, log *slog.Logger, rows []Row) {
+	by := s.By(ctx, nil, "webhooks")
+	for _, r := range rows {
+		if verb := deeds[r.Action]; verb != "" {
+			log.Info(string(verb)+" a webhook", append([]any{"repo", strings.Join(r.Names, ", "), "url", r.URL}, by.Attrs(verb)...)...)
+		}
+	}
 }
 
 func warnOf(log *slog.Logger, address *url.URL) {

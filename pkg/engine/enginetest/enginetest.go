@@ -24,7 +24,7 @@ type Engine interface {
 	Check(cfg *config.Config, run plan.Run) error
 	Runs(ctx context.Context, units []string) ([]engine.Run, error)
 	Cancel(ctx context.Context, name, superseded string) error
-	Prune(ctx context.Context, unit string, keep int) error
+	Prune(ctx context.Context, unit string, keep int) (deleted []plan.Existing, err error)
 }
 
 // Subject is an engine without runs, and the world around it.
@@ -255,9 +255,13 @@ func pruned(t *trial) {
 		names = append(names, run.Name)
 	}
 	active := t.create("app", 6)
-	for range 2 { // the second time there is nothing to do
-		if err := t.Prune(t.Context(), "app.main", 2); err != nil {
+	for again := range 2 { // the second time there is nothing to do
+		deleted, err := t.Prune(t.Context(), "app.main", 2)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if again == 0 && (len(deleted) != 2 || deleted[0].Unit != "app.main") || again > 0 && len(deleted) > 0 {
+			t.Errorf("it deleted %v, want the first and the third of %v, once", plan.Names(deleted), names)
 		}
 		want := []string{names[1], names[3], names[4], active.Name}
 		slices.Sort(want)
@@ -279,7 +283,7 @@ func prunedAll(t *trial) {
 			}
 		}
 	}
-	if err := t.Prune(t.Context(), "", 1); err != nil {
+	if _, err := t.Prune(t.Context(), "", 1); err != nil {
 		t.Fatal(err)
 	}
 	if got := t.names(); !slices.Equal(got, want) {

@@ -169,12 +169,12 @@ func (f *Fake) Cancel(ctx context.Context, name, superseded string) error {
 }
 
 // Prune implements Engine.
-func (f *Fake) Prune(ctx context.Context, of string, keep int) error {
+func (f *Fake) Prune(ctx context.Context, of string, keep int) (deleted []plan.Existing, err error) {
 	what := of
 	if of == "" {
 		what = "all"
 	}
-	return f.call(ctx, fmt.Sprintf("prune %s %d", what, keep), func() error {
+	err = f.call(ctx, fmt.Sprintf("prune %s %d", what, keep), func() error {
 		kept, failed, surplus := map[string]int{}, map[string]bool{}, map[string]bool{}
 		for _, pr := range slices.Backward(f.PipelineRuns) {
 			u, r := unit(pr), run(pr)
@@ -185,9 +185,11 @@ func (f *Fake) Prune(ctx context.Context, of string, keep int) error {
 			failed[u] = failed[u] || newestFailed
 			if kept[u]++; kept[u] > keep && !newestFailed {
 				surplus[pr.Name] = true
+				deleted = append(deleted, r.Existing)
 			}
 		}
 		f.Delete(func(pr *v1.PipelineRun) bool { return surplus[pr.Name] })
 		return nil
 	})
+	return deleted, err
 }

@@ -7,6 +7,7 @@ import (
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -63,5 +64,11 @@ func Result(out engine.Outcome, run plan.Existing, annotations map[string]string
 		out.Tasks[i].After = slices.DeleteFunc(after, func(name string) bool { return name == pipelinerun.GateTask })
 	}
 	members, _ := pipelinerun.MembersOf(annotations)
-	return result.Of(out, run, members.List)
+	r := result.Of(out, run, members.List)
+	r.By, _ = audit.Noted(annotations[audit.AnnotationBy], run.Name)
+	by, _ := audit.Noted(annotations[audit.AnnotationCancelled], run.Name)
+	if person := by.Person(); person != "" && r.Verdict == result.Cancelled {
+		r.Why = "cancelled by " + person
+	}
+	return r
 }

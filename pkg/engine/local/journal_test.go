@@ -94,7 +94,7 @@ func TestJournal(t *testing.T) {
 	if err := second.Forget([]plan.Existing{{Name: "slow"}}); err != nil {
 		t.Errorf("Forget() = %v", err)
 	}
-	if err := second.Prune(ctx, "", 1); err != nil {
+	if _, err := second.Prune(ctx, "", 1); err != nil {
 		t.Errorf("Prune() = %v", err)
 	}
 	if got := dirs(t, journal); !slices.Equal(got, []string{"slower.failed"}) {

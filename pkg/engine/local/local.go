@@ -204,10 +204,9 @@ func (e *Engine) Cancel(_ context.Context, name, superseded string) error {
 
 // Prune forgets the unit's finished runs beyond the newest keep, but never its newest failed one; those of all units
 // where unit is "".
-func (e *Engine) Prune(_ context.Context, unit string, keep int) error {
+func (e *Engine) Prune(_ context.Context, unit string, keep int) (deleted []plan.Existing, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var errs []error
 	drop := map[*run]bool{}
 	kept, failedSeen := map[string]int{}, map[string]bool{} // by unit
 	for _, r := range slices.Backward(e.runs) {
@@ -221,11 +220,12 @@ func (e *Engine) Prune(_ context.Context, unit string, keep int) error {
 			kept[r.unit]++
 		} else if !newestFailed {
 			drop[r] = true
-			errs = append(errs, e.journal.Drop(out.Name))
+			err = errors.Join(err, e.journal.Drop(out.Name))
+			deleted = append(deleted, plan.Existing{Name: out.Name, Unit: r.unit})
 		}
 	}
 	e.runs = slices.DeleteFunc(e.runs, func(r *run) bool { return drop[r] })
-	return errors.Join(errs...)
+	return deleted, err
 }
 
 // Follow calls progress for each change of the run that it sees, and returns when the run has finished.

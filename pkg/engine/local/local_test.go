@@ -262,10 +262,10 @@ func TestActiveAndPrune(t *testing.T) {
 	if runs, err := tr.Runs(ctx, []string{"another"}); len(runs) != 1 || runs[0].Name != "other" || runs[0].Active || runs[0].Trigger.Manual != "other" || err != nil {
 		t.Errorf("Runs(another) = %+v, %v; want the finished run other with its trigger", runs, err)
 	}
-	if err := tr.Prune(ctx, "unit", 1); err != nil {
+	if _, err := tr.Prune(ctx, "unit", 1); err != nil {
 		t.Fatalf("Prune() = %v", err)
 	}
-	if err := tr.Prune(ctx, "", 2); err != nil { // of all units: nothing more is beyond that
+	if _, err := tr.Prune(ctx, "", 2); err != nil { // of all units: nothing more is beyond that
 		t.Fatalf("Prune of all = %v", err)
 	}
 	if active := active("unit"); len(active) != 1 {
@@ -281,7 +281,7 @@ func TestActiveAndPrune(t *testing.T) {
 	if want := []string{"old-2", "old-4", "other"}; !slices.Equal(got, want) {
 		t.Errorf("after Prune(keep 1) it knows %v, want %v", got, want)
 	}
-	if err := tr.Prune(ctx, "", 0); err != nil {
+	if _, err := tr.Prune(ctx, "", 0); err != nil {
 		t.Fatalf("Prune of all = %v", err)
 	}
 	if !known("old-2") || known("old-4") || known("other") {

@@ -46,7 +46,7 @@ func TestInstances(t *testing.T) {
 		}
 	}
 	blue := New(c, "", instance.Instance{Name: "blue"})
-	if err := blue.Prune(t.Context(), "", 1); err != nil {
+	if _, err := blue.Prune(t.Context(), "", 1); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := s.Writes(), []string{"POST sentry-blue-history", "DELETE blue-0", "DELETE blue-1"}; !slices.Equal(got, want) {

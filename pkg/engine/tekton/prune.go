@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/generated"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/result/history"
 )
@@ -30,14 +31,14 @@ const readWithin = 10 * time.Minute
 // which something is owed elsewhere. Deleting a run
 // takes its pods and their logs with it. What is deleted is in the history before. A run that does not say why
 // it exists is not Sentry's, whatever its labels are, and stays.
-func (e *Engine) Prune(ctx context.Context, unit string, keep int) error {
+func (e *Engine) Prune(ctx context.Context, unit string, keep int) (deleted []plan.Existing, err error) {
 	selector := ""
 	if unit != "" {
 		selector = pipelinerun.LabelUnit + "=" + unit
 	}
 	runs, err := e.list(ctx, selector)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	byUnit := map[string][]listed{}
 	for _, r := range runs {
@@ -51,16 +52,20 @@ func (e *Engine) Prune(ctx context.Context, unit string, keep int) error {
 	}
 	old = old[:min(len(old), maxPruned)]
 	if len(old) == 0 {
-		return nil
+		return nil, nil
 	}
 	if err := e.remember(ctx, old); err != nil {
-		return fmt.Errorf("no run was deleted: %w", err)
+		return nil, fmt.Errorf("no run was deleted: %w", err)
 	}
 	var errs []error
 	for _, r := range old {
-		errs = append(errs, e.delete(ctx, r.Metadata.Name))
+		if err := e.delete(ctx, r.Metadata.Name); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		deleted = append(deleted, r.run().Existing)
 	}
-	return errors.Join(errs...)
+	return deleted, errors.Join(errs...)
 }
 
 func (e *Engine) delete(ctx context.Context, name string) error {

@@ -57,14 +57,14 @@ func TestPruneRemembersWhatItDeletes(t *testing.T) {
 	fill(s)
 	e := New(c, "", instance.Instance{})
 	for range 2 { // the second time there is nothing to do
-		if err := e.Prune(t.Context(), "a", 1); err != nil {
+		if _, err := e.Prune(t.Context(), "a", 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got, want := s.Writes(), []string{"POST sentry-history", "DELETE a0", "DELETE a1"}; !slices.Equal(got, want) {
 		t.Errorf("writes %v, want %v", got, want)
 	}
-	if err := e.Prune(t.Context(), "", 1); err != nil {
+	if _, err := e.Prune(t.Context(), "", 1); err != nil {
 		t.Fatal(err)
 	}
 	past, err := e.History(t.Context(), "")
@@ -90,7 +90,7 @@ func TestPruneRemembersANameThatCameAgain(t *testing.T) {
 	e := New(c, "", instance.Instance{})
 	for day := range 3 {
 		putRun(s, "a", "again", fmt.Sprintf("2026-01-0%dT00:00:00Z", day+1), "True")
-		if err := e.Prune(t.Context(), "a", 0); err != nil {
+		if _, err := e.Prune(t.Context(), "a", 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestPruneLeavesWhatIsNotSentrys(t *testing.T) {
 			"status": kubetest.Object{"conditions": []kubetest.Object{{"type": "Succeeded", "status": "True"}}},
 		})
 	}
-	err := New(c, "", instance.Instance{}).Prune(t.Context(), "a", 0)
+	_, err := New(c, "", instance.Instance{}).Prune(t.Context(), "a", 0)
 	if writes := s.Writes(); err != nil || len(writes) > 0 {
 		t.Errorf("Prune: writes %v, %v, want none", writes, err)
 	}
@@ -138,7 +138,7 @@ func TestWhatIsOwedIsNotPruned(t *testing.T) {
 		run := s.Get(runsPath + "/r")
 		run["status"].(kubetest.Object)["completionTime"] = time.Now().Add(-tt.ended).Format(time.RFC3339)
 		maps.Copy(run["metadata"].(kubetest.Object)["annotations"].(kubetest.Object), tt.annotations)
-		if err := New(c, "", instance.Instance{}).Prune(t.Context(), "a", 0); err != nil {
+		if _, err := New(c, "", instance.Instance{}).Prune(t.Context(), "a", 0); err != nil {
 			t.Fatal(err)
 		}
 		if kept := s.Get(runsPath+"/r") != nil; kept != tt.kept {
@@ -157,7 +157,7 @@ func TestNothingIsDeletedThatIsNotRemembered(t *testing.T) {
 		kubetest.Refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, `user cannot create resource "configmaps"`)
 		return true
 	}
-	err := New(c, "", instance.Instance{}).Prune(t.Context(), "", 1)
+	_, err := New(c, "", instance.Instance{}).Prune(t.Context(), "", 1)
 	if err == nil || !strings.Contains(err.Error(), "no run was deleted") || len(s.Writes()) > 0 {
 		t.Errorf("Prune: %v, want that no run was deleted", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
@@ -25,6 +26,8 @@ func New(log *slog.Logger) event.Sink {
 // Write writes the lines of one event.
 func Write(log *slog.Logger, e event.Event) {
 	switch e := e.(type) {
+	case event.RunDue:
+		due(log, e)
 	case event.RunCreated:
 		created(log, e.Run)
 	case event.RunFound:
@@ -42,6 +45,8 @@ func Write(log *slog.Logger, e event.Event) {
 		log.Warn("it cannot be read how earlier runs ended; the state may lack what they deployed, and it is tried again", "err", e.Err)
 	case event.RunsLearned:
 		log.Info("found runs that the state does not know; remembering them", "repos", e.Repositories)
+	case event.RunDeleted:
+		log.Info("deleted an old pipeline run", tells(audit.Deleted, audit.KeepRuns, "unit", e.Unit, "run", e.Name)...)
 	case event.RunsKept:
 		log.Warn("cannot delete old pipeline runs", "unit", e.Unit, "err", e.Err)
 	case event.UnitFailing:
@@ -49,7 +54,7 @@ func Write(log *slog.Logger, e event.Event) {
 		if e.Made {
 			message = "a pipeline run was made without some of its members"
 		}
-		log.Error(message, "unit", e.Unit, "err", e.Err)
+		log.Error(message, "unit", e.Unit, "run", e.Name, "err", e.Err)
 	case event.UnitHeld:
 		log.Warn("a change waits for a run that was started or is held back by hand", "unit", e.Unit, "run", e.Name)
 	case event.OtherSentry:
@@ -88,26 +93,52 @@ func (c changes) String() string {
 	return strings.Join(texts, " ")
 }
 
-func created(log *slog.Logger, run plan.Run) {
+// changesOf are the refs of a run that moved, or that a person named.
+func changesOf(run plan.Run) changes {
 	refs := make(changes, len(run.Trigger.Refs))
 	for i, ref := range run.Trigger.Refs {
 		refs[i] = change{ref.Repository, ref.Branch, ref.New.Short()}
 	}
-	args := []any{"unit", run.Unit.Label, "run", run.Name, "changes", refs}
+	return refs
+}
+
+// due names the first refs: a run that has yet to be made may have thousands, and holds a part of them.
+func due(log *slog.Logger, e event.RunDue) {
+	const few = 20
+	refs := changesOf(e.Run)
+	args := []any{"unit", e.Run.Unit.Label, "run", e.Run.Name, "changes", refs[:min(len(refs), few)]}
+	if more := len(refs) - few; more > 0 {
+		args = append(args, "more", more)
+	}
+	log.Info("a change was seen; a run is due", append(args, "look", e.Reason)...)
+}
+
+// tells returns what a line has of a deed that no person asked for.
+func tells(v audit.Verb, cause string, args ...any) []any {
+	return append(args, audit.By{Cause: cause}.Attrs(v)...)
+}
+
+// Created tells of a run that was created, for whomever.
+func Created(log *slog.Logger, run plan.Run, by audit.By) {
+	args := []any{"unit", run.Unit.Label, "run", run.Name, "changes", changesOf(run)}
 	if len(run.LeftOut) > 0 {
 		args = append(args, "left_out", run.LeftOut)
 	}
-	log.Info("created pipeline run", args...)
+	log.Info("created pipeline run", append(args, by.Attrs(audit.Created)...)...)
+}
+
+func created(log *slog.Logger, run plan.Run) {
+	Created(log, run, audit.By{Cause: audit.Change})
 	if n := run.Trigger.Waiting; n > 0 {
 		log.Info("one run does not hold all changes; the others wait for the unit's next run",
-			"unit", run.Unit.Label, "run", run.Name, "changes", len(refs), "waiting", n)
+			"unit", run.Unit.Label, "run", run.Name, "made", len(run.Trigger.Refs), "waiting", n)
 	}
 }
 
 // waiting names the runs that the new one waits for, and when the first of them began.
 func waiting(log *slog.Logger, run plan.Run) {
 	if p := run.Pause; p != nil {
-		args := []any{"unit", run.Unit.Label, "since", p.Since}
+		args := []any{"unit", run.Unit.Label, "run", run.Name, "since", p.Since}
 		if p.By != "" {
 			args = append(args, "by", p.By)
 		}
@@ -132,7 +163,7 @@ func cancelled(log *slog.Logger, e event.RunCancelled) {
 		log.Error("cannot cancel the run that a newer change replaces", "unit", e.Unit, "run", e.Name, "err", e.Err)
 		return
 	}
-	log.Info("cancelled the run that a newer change replaces", "unit", e.Unit, "run", e.Name)
+	log.Info("cancelled the run that a newer change replaces", tells(audit.Cancelled, audit.Change, "unit", e.Unit, "run", e.Name, "for", e.For)...)
 }
 
 func otherSentry(log *slog.Logger, e event.OtherSentry) {
@@ -264,7 +295,7 @@ func (g *groups) log(write func(string, ...any), one, many string) {
 
 // ended names the deployments that did not succeed, by how each ended. What they printed is not told: that may be a secret.
 func ended(log *slog.Logger, r result.Result) {
-	args := []any{"unit", r.Unit, "run", r.Name}
+	args := append([]any{"unit", r.Unit, "run", r.Name}, r.By.Keys()...)
 	if r.Verdict == result.Succeeded {
 		log.Info("the run succeeded", args...)
 		return

@@ -28,7 +28,7 @@ func TestCreatedOfManyRefs(t *testing.T) {
 	if n := strings.Count(out.String(), "\n"); n != 1 {
 		t.Fatalf("%d lines, want one:\n%s", n, &out)
 	}
-	for _, key := range []string{"time", "level", "msg", "unit", "run", "changes"} {
+	for _, key := range []string{"time", "level", "msg", "unit", "run", "changes", "audit", "by"} {
 		if n := strings.Count(out.String(), `"`+key+`":`); n != 1 {
 			t.Errorf("the key %s is there %d times, want once:\n%s", key, n, &out)
 		}
@@ -53,11 +53,11 @@ func TestCreatedOfManyRefs(t *testing.T) {
 func TestPaused(t *testing.T) {
 	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for want, p := range map[string]state.Pause{
-		`unit=shop since=2026-03-01T12:00:00.000Z`:                           state.NewPause("", "", since),
-		`unit=shop since=2026-03-01T12:00:00.000Z by=ada why="it is Friday"`: state.NewPause("ada", "it is Friday", since),
+		`unit=shop run=shop-1 since=2026-03-01T12:00:00.000Z`:                           state.NewPause("", "", since),
+		`unit=shop run=shop-1 since=2026-03-01T12:00:00.000Z by=ada why="it is Friday"`: state.NewPause("ada", "it is Friday", since),
 	} {
 		var out bytes.Buffer
-		run := plan.Run{Unit: naming.Unit{Label: "shop"}, Pause: &p}
+		run := plan.Run{Name: "shop-1", Unit: naming.Unit{Label: "shop"}, Pause: &p}
 		logsink.Write(slog.New(slog.NewTextHandler(&out, nil)), event.RunWaiting{Run: run})
 		if !strings.HasSuffix(out.String(), want+"\n") {
 			t.Errorf("got  %swant %s", &out, want)

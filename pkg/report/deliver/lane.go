@@ -143,6 +143,9 @@ func (d *Deliverer) settled(l *lane, it *item, o outcome) {
 	}
 	if o.err == nil {
 		l.streak, l.notBefore, l.told = 0, time.Time{}, false
+		if o.told {
+			d.record(it)
+		}
 	} else {
 		d.say(it, o.err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/notify"
@@ -25,6 +26,7 @@ const timeout = time.Minute
 
 // outcome is what became of a try: it went well, or there is an error, after which it is tried again or not.
 type outcome struct {
+	told   bool // somebody was: nobody is who knew it already
 	err    error
 	again  bool
 	unsure bool      // it was sent, and may have come
@@ -45,6 +47,15 @@ func (it *item) names() []any {
 		host = u.Host
 	}
 	return []any{"kind", d.Kind, "repo", d.Repository, "run", it.run.facts.Run, "host", host}
+}
+
+// record tells the log what was reported.
+func (d *Deliverer) record(it *item) {
+	args := it.names()
+	if it.delivery.Kind == report.CommitStatus {
+		args = append(args, "sha", it.delivery.SHA.Short(), "state", it.delivery.Status.State)
+	}
+	d.Log.Info("reported a run", append(args, audit.By{Cause: audit.Run}.Attrs(audit.Reported)...)...)
 }
 
 // deliver tries once.
@@ -88,7 +99,7 @@ func same(was, want githost.Status) bool {
 // judged says whether an error of a host may go away.
 func judged(o report.Delivery, err error) outcome {
 	if err == nil {
-		return outcome{}
+		return outcome{told: true}
 	}
 	user, token := o.Source.Auth.Basic()
 	told := errors.New(secret.Redact(err.Error(), token, user))
@@ -126,7 +137,7 @@ func (d *Deliverer) notify(ctx context.Context, o report.Delivery) outcome {
 	_, _ = io.CopyN(io.Discard, resp.Body, 4096) // a short answer read to its end keeps the connection
 	switch code := resp.StatusCode; {
 	case code >= 200 && code < 300:
-		return outcome{}
+		return outcome{told: true}
 	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
 		// A proxy in front of it that waited in vain knows no more than we do.
 		unsure := code == http.StatusGatewayTimeout
