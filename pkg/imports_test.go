@@ -78,6 +78,7 @@ var mustNotLink = map[string][]string{
 	"pkg/cli/environ":                  {module, kubernetes, tekton, "net/http"},
 	"pkg/cli/overview":                 {kubernetes, tekton, "net/http"},
 	"pkg/cli/usage":                    {kubernetes, tekton, "net/http"},
+	"pkg/strategy":                     {module, kubernetes, tekton, "net/http"},
 	"pkg/share":                        {module, kubernetes, tekton, "net/http"},
 	"pkg/share/lease":                  {module + "pkg/plan", module + "pkg/githost", module + "pkg/engine", module + "pkg/watch", module + "pkg/cli"},
 	"pkg/serve":                        {module, kubernetes, tekton},

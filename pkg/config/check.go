@@ -10,8 +10,10 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 // check sees to what concerns more than one key, and fills in the defaults that follow from others.
@@ -23,7 +25,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		g.Pod = g.Pod.Over(c.Global.Pod)
 		c.Groups[name] = g
 	}
-	names, members, back := map[string]int{}, map[string]int{}, map[string]bool{}
+	names, members, back := map[string]int{}, map[string][]section.Ordered{}, map[string]bool{}
 	for i := range c.Repositories {
 		r, at := &c.Repositories[i], fmt.Sprintf("repositories[%d]", i)
 		if first, twice := names[r.Name]; twice && r.Name != "" {
@@ -31,8 +33,8 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		} else {
 			names[r.Name] = i
 		}
+		members[r.Group] = append(members[r.Group], section.Ordered{Path: at, Name: r.Name, Needs: r.Deploy.Needs})
 		if r.Group != "" {
-			members[r.Group]++
 			back[r.Group] = back[r.Group] || len(r.Deploy.Rollback) > 0
 			checkMember(d, c, r, at)
 		}
@@ -42,7 +44,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 			r.Deploy.Auth.Username = secret.New(DefaultUsername, DefaultUsername)
 		}
 		checkStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
-		checkWhatRuns(d, at+".deploy", r)
+		checkWhatRuns(d, at+".deploy", r, c.Groups[r.Group].Strategy == strategy.Canary)
 		if r.Deploy.GitCredential && r.Deploy.Reference() == nil && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
 			d.Warn(at+".deploy.git_credential", "means nothing without a credential of what is cloned; want deploy.auth, or it left out")
 		}
@@ -61,8 +63,10 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 	}
 	t.checkReports(d, c)
 	for name, g := range c.Groups {
-		checkGroup(d, schema.JoinKey("groups", name), g, members[name], back[name])
+		checkGroup(d, schema.JoinKey("groups", name), g, len(members[name]), back[name])
+		section.CheckOrder(d, schema.JoinKey("groups", name), g.Strategy, members[name])
 	}
+	section.CheckOrder(d, "", strategy.Parallel, members[""])
 }
 
 // inherit fills in what the deployment does not say itself.
@@ -107,9 +111,6 @@ func checkGroup(d *schema.Decoder, path string, g Group, members int, back bool)
 	}
 	if members == 0 {
 		d.Warn(path, "no repository is in this group; want a repository with group: %s, or no such group", g.Name)
-	}
-	if g.Strategy == Sequential && g.MaxParallel > 0 {
-		d.Warn(path+".max_parallel", "means nothing in a sequential group; want it left out, or execution_strategy: parallel")
 	}
 	if d.Given(path+".rollback") && members > 0 && !back {
 		d.Warn(path+".rollback", "means nothing, as no member has deploy.rollback_commands; want these, or it left out")

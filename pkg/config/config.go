@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 // Error is one thing that is wrong in a file.
@@ -53,8 +54,10 @@ type Config struct {
 // Group is what its members have in common when they run together.
 type Group struct {
 	Name            string
-	Strategy        Strategy
-	MaxParallel     int // members running at once; 0 = all. Only for Parallel
+	Strategy        strategy.Name
+	MaxParallel     int      // members running at once; 0 = all that may
+	Waves           []int    // of waves: how many percent of the members are in those up to each; nil = Deploy.Wave says it
+	CanaryCheck     []string // of canary: commands that check the first member
 	ContinueOnError bool
 	GlobalTimeout   time.Duration // of the whole run; 0 = none
 	OnBusy          OnBusy
@@ -109,6 +112,8 @@ type Deploy struct {
 	Timeout        time.Duration // of this deployment; always positive
 	ServiceAccount string        // never empty
 	Pod            Pod           // with what its group and Global say beside it
+	Wave           int           // of a group in waves, from 1
+	Needs          []string      // repositories of the group that it waits for, in a graph
 }
 
 // Auth is a credential of a Git host. Both are empty for a public repository.
@@ -148,15 +153,6 @@ type Webhooks struct {
 
 // RunsIn returns the namespace of the PipelineRuns; "" = the current one.
 func (g Global) RunsIn() string { return cmp.Or(g.RunNamespace, g.Namespace) }
-
-// Strategy says how the members of a group run.
-type Strategy string
-
-// The strategies of a group.
-const (
-	Parallel   Strategy = "parallel"
-	Sequential Strategy = "sequential"
-)
 
 // OnBusy says what happens to a change while the unit's earlier run is active.
 type OnBusy string
@@ -198,7 +194,7 @@ const (
 
 // Alone is the group that a repository without one has: no bound, no order, the defaults.
 func Alone() Group {
-	return Group{Strategy: Parallel, OnBusy: Queue, Deploy: All, Rollback: RollbackMember}
+	return Group{Strategy: strategy.Parallel, OnBusy: Queue, Deploy: All, Rollback: RollbackMember}
 }
 
 // Lookup returns the repository of that name.

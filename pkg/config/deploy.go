@@ -23,8 +23,8 @@ func (p Deploy) Reference() *Reference {
 // onlyCommands are the keys of deploy that a Task or Pipeline of the cluster has no use for.
 var onlyCommands = []string{"depth", "submodules", "lfs", "checkout", "git_credential", "shell", "image", "env", "secrets", "config_maps"}
 
-// checkWhatRuns sees that one thing runs, and that it has what it needs.
-func checkWhatRuns(d *schema.Decoder, path string, r *Repository) {
+// checkWhatRuns sees that one thing runs, and that it has what it needs; checked is whether canary_check may run where it does.
+func checkWhatRuns(d *schema.Decoder, path string, r *Repository, checked bool) {
 	p := &r.Deploy
 	if !d.Given(path) || d.Failed(path) {
 		return
@@ -57,6 +57,8 @@ func checkWhatRuns(d *schema.Decoder, path string, r *Repository) {
 		d.Fail(path+".qa_repo_url", "is missing, and {{qa_sha}} is the commit of that repository; want %s", rule.WantRepo)
 	case d.Given(path + ".rollback_commands"):
 		d.Fail(path+".qa_repo_url", "is missing, and rollback_commands run in that repository; want %s", rule.WantRepo)
+	case checked:
+		d.Fail(path+".qa_repo_url", "is missing, and canary_check of its group runs in that repository; want %s", rule.WantRepo)
 	}
 	if d.Given(path + ".rollback_commands") {
 		if p.Pipeline != nil {
@@ -65,7 +67,7 @@ func checkWhatRuns(d *schema.Decoder, path string, r *Repository) {
 		return
 	}
 	for _, key := range onlyCommands {
-		if d.Given(path + "." + key) {
+		if !checked && d.Given(path+"."+key) {
 			d.Warn(path+"."+key, "means nothing without commands; want it left out")
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 const (
@@ -65,8 +66,10 @@ func (t *tables) file(c *Config) []schema.Field {
 
 func groupFields(g *Group) []schema.Field {
 	return []schema.Field{
-		schema.Enum("execution_strategy", &g.Strategy, Parallel, Sequential),
+		schema.Choice("execution_strategy", &g.Strategy, strategy.Names()).Or(strategy.Names()[0]),
 		schema.Integer("max_parallel", &g.MaxParallel, 1, maxMembers),
+		section.SharesField("waves", &g.Waves),
+		commandsField("canary_check", &g.CanaryCheck),
 		schema.Boolean("continue_on_error", &g.ContinueOnError).Or("false"),
 		schema.Seconds("global_timeout", &g.GlobalTimeout, 0).Or("0"),
 		schema.Enum("on_busy", &g.OnBusy, Queue, CancelOld, StartAtOnce),
@@ -93,10 +96,10 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Boolean("checkout", &r.Deploy.Checkout).Or("false"),
 			schema.Boolean("git_credential", &r.Deploy.GitCredential).Or("false"),
 			schema.Text("project_name", &r.Deploy.Project, wantLabel, rule.IsLabel),
-			schema.Field{Key: "commands", Kind: "list", Want: wantCommands,
-				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Commands = commands(d, path, n) }},
-			schema.Field{Key: "rollback_commands", Kind: "list", Want: wantCommands,
-				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Deploy.Rollback = commands(d, path, n) }},
+			schema.Integer("wave", &r.Deploy.Wave, 1, maxMembers).Or("1"),
+			section.NeedsField("needs", &r.Deploy.Needs),
+			commandsField("commands", &r.Deploy.Commands),
+			commandsField("rollback_commands", &r.Deploy.Rollback),
 			section.ReferenceField("task", &r.Deploy.Task),
 			section.ReferenceField("pipeline", &r.Deploy.Pipeline),
 			schema.Text("shell", &r.Deploy.Shell, wantShell, rule.IsShell),

@@ -92,7 +92,7 @@ var beyond = map[string][]string{
 	},
 	"what one key means for another": {
 		"groups/too-many-members", "needs/secrets-overlap-tmp-dir", "needs/secrets-variables", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "repositories/name-twice",
-		"deploy/pipeline-in-a-group", "deploy/task-qa-sha-of-nothing", "auth/checkout-token-mixture", "auth/checkout-token-text", "auth/checkout-username-mixture",
+		"deploy/pipeline-in-a-group", "order/waves-not-rising", "order/waves-not-all", "order/canary-without-check", "order/needs-unknown", "order/needs-itself", "order/needs-in-a-circle", "order/canary-without-repository", "deploy/task-qa-sha-of-nothing", "auth/checkout-token-mixture", "auth/checkout-token-text", "auth/checkout-username-mixture",
 	},
 	"what the name of a host tells": {
 		"deploy/type-missing", "monitor/type-missing", "monitor/type-of-another-host", "monitor/url-of-a-gitlab-tree", "monitor/url-of-a-tree", "monitor/url-of-an-owner",

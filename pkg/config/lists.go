@@ -94,6 +94,11 @@ func (t *tables) pattern(d *schema.Decoder, path string, v secret.Value) (repo.P
 	return p, false
 }
 
+func commandsField(key string, p *[]string) schema.Field {
+	return schema.Field{Key: key, Kind: "list", Want: wantCommands,
+		Read: func(d *schema.Decoder, path string, n *yaml.Node) { *p = commands(d, path, n) }}
+}
+
 // commands reads the commands as they are written: $X in them belongs to the shell.
 func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
 	var commands []string

@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 var compare = cmp.Options{
@@ -61,7 +62,7 @@ func TestDefaults(t *testing.T) {
 			Name:    "rag",
 			Monitor: Monitor{Source: Source{URL: "https://github.com/company/rag", Type: GitHub}, Branches: repotest.Patterns(t, "main")},
 			Deploy: Deploy{Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab}, Branch: "main", Project: "rag", Depth: 1,
-				Commands: []string{"./run"}, Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer"},
+				Commands: []string{"./run"}, Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer", Wave: 1},
 		}},
 		Global: defaultGlobal,
 		Hash:   "951e4122810e",
@@ -89,7 +90,7 @@ func TestReferenceExample(t *testing.T) {
 	global.Env = Env{"REGION": "eu-west-1"}
 	want := &Config{
 		PollingInterval: time.Minute,
-		Groups: map[string]Group{"ai-blueprints": {Name: "ai-blueprints", Strategy: Parallel, MaxParallel: 3,
+		Groups: map[string]Group{"ai-blueprints": {Name: "ai-blueprints", Strategy: strategy.Parallel, MaxParallel: 3,
 			ContinueOnError: true, GlobalTimeout: 15 * time.Minute, OnBusy: Queue, Deploy: All, Rollback: RollbackMember}},
 		Repositories: []Repository{{
 			Name: "rag-service", Group: "ai-blueprints",
@@ -103,7 +104,7 @@ func TestReferenceExample(t *testing.T) {
 				Branch: "main", Project: "rag", Depth: 1,
 				Commands: []string{"cd .tekton/rag", "kubectl apply -f . --namespace=tekton-pipelines", "./scripts/verify-deployment.sh"},
 				Rollback: []string{"./scripts/roll-back.sh"},
-				Image:    "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer",
+				Image:    "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer", Wave: 1,
 				Env: Env{"REGION": "eu-west-1", "TIER": "staging"}},
 		}},
 		Global: global,
@@ -137,7 +138,7 @@ func TestUnusualButRight(t *testing.T) {
 					Auth: Auth{Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t"), Username: secret.New("bob $${x}", "bob ${x}")}},
 				Branch: "it's/$(HOME)", Project: "42", Depth: 1,
 				Commands: []string{`echo ${MISSING} $${x} "$HOME"`, "for i in 1 2; do\n  echo \"$i\"\ndone\n"},
-				Image:    global.Image, Timeout: 90 * time.Second, ServiceAccount: "sentry-deployer"},
+				Image:    global.Image, Timeout: 90 * time.Second, ServiceAccount: "sentry-deployer", Wave: 1},
 			WebhookURL: secret.New("https://hooks.example.com/t?key=${GITHUB_TOKEN}", "https://hooks.example.com/t?key=gh-s3cr3t"),
 		}},
 		Global:   global,
@@ -217,6 +218,41 @@ func TestLookupEnvIsTheEnvironment(t *testing.T) {
 	c, err := Parse(minimal("polling_interval: ${SENTRY_TEST_INTERVAL}"), Options{Hosts: Known})
 	if err != nil || c.PollingInterval != 75*time.Second {
 		t.Errorf("got %v, %v, want 75s from the environment", c, err)
+	}
+}
+
+// Keys of an order that the group does not have.
+func TestWarningsOfTheOrder(t *testing.T) {
+	const end = ", monitor: {repo_url: https://github.com/company/x, branches: [main]}, deploy: {qa_repo_url: https://gitlab.com/qa/pipelines, commands: [./run]"
+	data := `groups:
+  plain: {waves: [100%], canary_check: [./smoke.sh]}
+  shares: {execution_strategy: waves, waves: [50%, 100%]}
+  right: {execution_strategy: graph, max_parallel: 1}
+repositories:
+  - {name: a, group: plain` + end + `, wave: 2, needs: [b]}}
+  - {name: b` + end + `, needs: [a]}}
+  - {name: c, group: shares` + end + `, wave: 1}}
+  - {name: d, group: right` + end + `}}
+  - {name: e, group: right` + end + `, needs: [d]}}
+`
+	path := filepath.Join(t.TempDir(), "sentry.yaml")
+	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range load(t, path).Warnings {
+		got = append(got, strings.TrimPrefix(w.String(), path))
+	}
+	const want = ": means nothing but in a group with execution_strategy: %s; want that, or it left out"
+	if diff := cmp.Diff([]string{
+		":2: groups.plain.canary_check" + fmt.Sprintf(want, "canary"),
+		":2: groups.plain.waves" + fmt.Sprintf(want, "waves"),
+		":6: repositories[0].deploy.needs" + fmt.Sprintf(want, "graph"),
+		":6: repositories[0].deploy.wave" + fmt.Sprintf(want, "waves"),
+		":7: repositories[1].deploy.needs" + fmt.Sprintf(want, "graph"),
+		":8: repositories[2].deploy.wave: means nothing, as the group's waves are shares of its members; want one of the two",
+	}, got); diff != "" {
+		t.Errorf("the warnings of\n%s(-want +got):\n%s", data, diff)
 	}
 }
 

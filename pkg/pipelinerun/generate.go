@@ -24,6 +24,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 	"github.com/tekton-sentry/sentry/pkg/report/mark"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 	"github.com/tekton-sentry/sentry/tekton"
 )
 
@@ -89,7 +90,8 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		}
 		return pr, nil
 	}
-	b := builder{cfg, run, pr, deploy, networkOf(cfg.Global)}
+	graph := orderOf(cfg, run)
+	b := builder{cfg, run, pr, deploy, networkOf(cfg.Global), graph.Check}
 	spec := pr.Spec.PipelineSpec
 	for _, m := range run.Members {
 		if err := b.add(&spec.Tasks, m, b.member); err != nil {
@@ -101,10 +103,15 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 			}
 		}
 	}
+	if graph.Check {
+		if err := b.add(&spec.Tasks, run.Members[0], b.check); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.Global.Chains && len(run.Members) == 1 { // of several, none is that of the run
 		spec.Params = declareSource(spec.Params, run.Members[0], run.Members[0].SHA)
 	}
-	if err := order.Arrange(pr, run.Group, cfg.Global.GitImage, shared); err != nil {
+	if err := order.Arrange(pr, graph, run.Group, cfg.Global.GitImage, shared); err != nil {
 		return nil, err
 	}
 	return pr, nil
@@ -125,6 +132,26 @@ type builder struct {
 	pr     *v1.PipelineRun
 	deploy *v1.TaskSpec
 	reach  network
+
+	checked bool // the first member is, before the others begin
+}
+
+// orderOf returns the order in which the members run.
+func orderOf(cfg *config.Config, run plan.Run) strategy.Graph {
+	s := strategy.Settings{MaxParallel: run.Group.MaxParallel, Shares: run.Group.Waves}
+	if run.Group.Strategy == strategy.Needs {
+		s.Needs = make(map[string][]string)
+		for _, r := range cfg.Repositories {
+			if r.Group == run.Group.Name {
+				s.Needs[r.Name] = r.Deploy.Needs
+			}
+		}
+	}
+	members := make([]strategy.Member, len(run.Members))
+	for i, m := range run.Members {
+		members[i] = strategy.Member{Repository: m.Repository.Name, Wave: m.Repository.Deploy.Wave}
+	}
+	return strategy.Of(run.Group.Strategy, members, s)
 }
 
 // add makes a task of a member and appends it to the tasks, and to the run what the pod of that task has of its own.
@@ -169,9 +196,16 @@ func (b builder) member(m plan.Member) (v1.PipelineTask, v1.PipelineTaskRunSpec,
 
 // rollback returns the task that rolls a member back, and what its pod has.
 func (b builder) rollback(m plan.Member) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
-	task := order.Rollback(m.Task, b.run.Group.Rollback)
+	task := order.Rollback(m.Task, b.run.Group.Rollback, b.checked && m.Task == b.run.Members[0].Task)
 	task.DisplayName = words.OfRollback(m)
 	own, err := b.embed(&task, m, job{step: RollbackStep, commands: m.Repository.Deploy.Rollback, app: m.Succeeded})
+	return task, own, err
+}
+
+// check returns the task that checks a member once it is deployed, and what its pod has.
+func (b builder) check(m plan.Member) (v1.PipelineTask, v1.PipelineTaskRunSpec, error) {
+	task := v1.PipelineTask{Name: order.Check, DisplayName: words.Plain("check " + m.Ref().String() + " at " + m.SHA.Short())}
+	own, err := b.embed(&task, m, job{step: DeployStep, commands: b.run.Group.CanaryCheck, app: m.SHA})
 	return task, own, err
 }
 

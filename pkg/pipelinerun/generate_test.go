@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 const (
@@ -84,12 +85,12 @@ func TestEveryRunEnds(t *testing.T) {
 		whole   time.Duration
 	}{
 		"one":               {config.Alone(), []int{5}, 0, 70 * time.Minute},
-		"side by side":      {group(config.Group{Strategy: config.Parallel}), []int{5, 30, 5}, 0, 2 * time.Hour},
-		"one after another": {group(config.Group{Strategy: config.Sequential}), []int{5, 30, 5}, 0, 140 * time.Minute},
-		"lanes":             {group(config.Group{Strategy: config.Parallel, MaxParallel: 2}), []int{5, 30, 5, 10, 20}, 0, 140 * time.Minute},
-		"with a verdict": {group(config.Group{Strategy: config.Sequential, ContinueOnError: true}), []int{5, 30},
+		"side by side":      {group(config.Group{Strategy: strategy.Parallel}), []int{5, 30, 5}, 0, 2 * time.Hour},
+		"one after another": {group(config.Group{Strategy: strategy.Sequential}), []int{5, 30, 5}, 0, 140 * time.Minute},
+		"lanes":             {group(config.Group{Strategy: strategy.Parallel, MaxParallel: 2}), []int{5, 30, 5, 10, 20}, 0, 140 * time.Minute},
+		"with a verdict": {group(config.Group{Strategy: strategy.Sequential, ContinueOnError: true}), []int{5, 30},
 			130 * time.Minute, 135 * time.Minute},
-		"as the group says": {group(config.Group{Strategy: config.Sequential, GlobalTimeout: time.Minute}), []int{5, 30}, 0, time.Minute},
+		"as the group says": {group(config.Group{Strategy: strategy.Sequential, GlobalTimeout: time.Minute}), []int{5, 30}, 0, time.Minute},
 	} {
 		var members []plan.Member
 		for i, n := range tt.minutes {

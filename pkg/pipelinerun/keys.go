@@ -46,6 +46,7 @@ const (
 const (
 	GateTask     = order.Gate
 	VerdictTask  = order.Verdict
+	CheckTask    = order.Check // of the first deployment of a canary group
 	CloneStep    = "clone"
 	CheckoutStep = "checkout" // between the two, with deploy.checkout
 	DeployStep   = "deploy"
@@ -54,6 +55,12 @@ const (
 
 // RollbackOf returns the task whose deployment a task of a PipelineRun rolls back; "" where it is no rollback.
 func RollbackOf(task string) string { return order.RollbackOf(task) }
+
+// NeverRuns reports whether a task of that name is there for the order of others alone.
+func NeverRuns(task string) bool { return order.NeverRuns(task) }
+
+// WaitsFor returns for each task the deployments and the check for whose end it waits.
+func WaitsFor(spec *v1.PipelineSpec) map[string][]string { return order.WaitsFor(spec) }
 
 // RollsBack reports whether deployments of the PipelineRun are rolled back when they fail.
 func RollsBack(pr *v1.PipelineRun) bool {

@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 // privateQA is a QA repository in a network with an authority of its own and a proxy that asks for a password.
@@ -145,7 +146,7 @@ func TestPrivateNetworkThatIsRefused(t *testing.T) {
 func TestCertificatesAreInARunOnce(t *testing.T) {
 	_, cfg, m := privateQA(t, "true")
 	second := testMember("web")
-	group := config.Group{Name: "g", Strategy: config.Parallel}
+	group := config.Group{Name: "g", Strategy: strategy.Parallel}
 	pr, err := Generate(cfg, testRun(group, m, second))
 	if err != nil {
 		t.Fatal(err)

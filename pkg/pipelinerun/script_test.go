@@ -15,6 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 // shells returns the shells of this machine that the scripts must run under: sh, and where they are
@@ -276,7 +277,7 @@ func TestCommandsMayHandleASignal(t *testing.T) {
 }
 
 func TestVerdictNamesWhatFailed(t *testing.T) {
-	group := config.Group{Name: "g", Strategy: config.Sequential, ContinueOnError: true}
+	group := config.Group{Name: "g", Strategy: strategy.Sequential, ContinueOnError: true}
 	pr, err := Generate(testConfig(), testRun(group, testMember("a"), testMember("b"), testMember("c")))
 	if err != nil {
 		t.Fatal(err)

@@ -14,10 +14,11 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/secret"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 func TestValidateRefuses(t *testing.T) {
-	ordered := config.Group{Name: "g", Strategy: config.Sequential, ContinueOnError: true}
+	ordered := config.Group{Name: "g", Strategy: strategy.Sequential, ContinueOnError: true}
 	task := func(pr *v1.PipelineRun) *v1.PipelineTask { return &pr.Spec.PipelineSpec.Tasks[0] }
 	step := func(pr *v1.PipelineRun) *v1.Step { return &task(pr).TaskSpec.Steps[0] }
 	tests := []struct {
@@ -79,7 +80,7 @@ func TestValidateRefuses(t *testing.T) {
 
 func manyMembers(n int, commands ...string) plan.Run {
 	first := testMember("service-0")
-	run := testRun(config.Group{Name: "g", Strategy: config.Parallel, MaxParallel: 10}, first)
+	run := testRun(config.Group{Name: "g", Strategy: strategy.Parallel, MaxParallel: 10}, first)
 	for i := 1; i < n; i++ {
 		run.Members = append(run.Members, testMember(fmt.Sprintf("service-%d", i)))
 	}
@@ -175,7 +176,7 @@ func TestTriggerOf(t *testing.T) {
 
 func TestWordsOfManyChanges(t *testing.T) {
 	members := []plan.Member{testMember("a"), testMember("b")}
-	run := testRun(config.Group{Name: "shop", Strategy: config.Parallel}, members...)
+	run := testRun(config.Group{Name: "shop", Strategy: strategy.Parallel}, members...)
 	first := run.Trigger.Refs[0]
 	first.Branch = "x\u202e\u0085$(y)"
 	run.Trigger.Refs = nil

@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 // run is a PipelineRun in the cluster.
@@ -129,7 +130,7 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 	if n := len(pr.Spec.PipelineSpec.Tasks); w.most > 0 && n > w.most {
 		w.wrong("%s has %d deployments, want at most %d", r.name, n, w.most)
 	}
-	if group.Strategy == config.Sequential {
+	if group.Strategy == strategy.Sequential {
 		w.checkOrder(p, pr)
 	}
 	for _, c := range trigger.Refs {

@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 // odds are how likely accidents are, in percent of the cases in which they are possible.
@@ -289,7 +290,7 @@ func (w *world) config() *config.Config {
 			g := config.Alone()
 			g.Name, g.OnBusy, g.Deploy = e.group, w.file.onBusy[e.group], w.file.scope
 			if e.group == "ops" {
-				g.Strategy = config.Sequential
+				g.Strategy = strategy.Sequential
 			}
 			c.Groups[e.group] = g
 		}

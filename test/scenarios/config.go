@@ -43,6 +43,8 @@ type repository struct {
 		Commands []string `yaml:"commands"`
 		Rollback []string `yaml:"rollback_commands,omitempty"`
 		Timeout  int      `yaml:"timeout,omitempty"`
+		Wave     int      `yaml:"wave,omitempty"`
+		Needs    []string `yaml:"needs,omitempty"`
 	} `yaml:"deploy"`
 }
 
@@ -81,6 +83,7 @@ func (c Case) repository(m Member, p Place) repository {
 		r.Deploy.Auth = r.Monitor.Auth
 	}
 	r.Deploy.Project, r.Deploy.Rollback = m.Name, c.Rollback
+	r.Deploy.Wave, r.Deploy.Needs = c.Wave[m.Name], c.Needs[m.Name]
 	for _, command := range m.Commands {
 		r.Deploy.Commands = append(r.Deploy.Commands, strings.ReplaceAll(command, long, strconv.Itoa(3+p.Slack/3)))
 	}

@@ -10,6 +10,9 @@ type Case struct {
 	Name    string // a DNS label, also the group's name
 	Group   Group
 	Members []Member // in the order of the file
+	// Wave and Needs are those of the members, by name.
+	Wave  map[string]int
+	Needs map[string][]string
 	// Rollback are the rollback_commands of each member; none where it is nil.
 	Rollback []string
 	Want     Want
@@ -17,11 +20,13 @@ type Case struct {
 
 // Group has the keys of a group in sentry.yaml; what is zero is left out.
 type Group struct {
-	Strategy        string `yaml:"execution_strategy,omitempty"`
-	MaxParallel     int    `yaml:"max_parallel,omitempty"`
-	ContinueOnError bool   `yaml:"continue_on_error,omitempty"`
-	GlobalTimeout   int    `yaml:"global_timeout,omitempty"` // seconds
-	Rollback        string `yaml:"rollback,omitempty"`
+	Strategy        string   `yaml:"execution_strategy,omitempty"`
+	MaxParallel     int      `yaml:"max_parallel,omitempty"`
+	Waves           []string `yaml:"waves,omitempty"`
+	CanaryCheck     []string `yaml:"canary_check,omitempty"`
+	ContinueOnError bool     `yaml:"continue_on_error,omitempty"`
+	GlobalTimeout   int      `yaml:"global_timeout,omitempty"` // seconds
+	Rollback        string   `yaml:"rollback,omitempty"`
 }
 
 // Member is one repository of the group.
@@ -62,7 +67,7 @@ var (
 // Cases returns the table.
 func Cases() []Case {
 	const ok, failed, ignored, timedOut, skipped = engine.Succeeded, engine.Failed, engine.Ignored, engine.TimedOut, engine.Skipped
-	return []Case{
+	return append(ordered(), []Case{
 		{
 			Name:    "parallel",
 			Group:   Group{Strategy: "parallel"},
@@ -230,7 +235,7 @@ func Cases() []Case {
 			Want:     Want{Reasons: []string{"Failed"}, Results: []engine.Result{failed, ok}},
 		},
 		oneShell(ok, failed),
-	}
+	}...)
 }
 
 // oneShell looks at what the commands of a deployment are to each other, and what they are told.

@@ -56,13 +56,7 @@ func CutsOff(pr *v1.PipelineRun) bool {
 // people can edit annotations.
 func Result(out engine.Outcome, run plan.Existing, annotations map[string]string) result.Result {
 	out.Superseded = cmp.Or(out.Superseded, annotations[pipelinerun.AnnotationSuperseded])
-	out.Tasks = slices.DeleteFunc(slices.Clone(out.Tasks), func(t engine.Task) bool {
-		return t.Name == pipelinerun.GateTask || t.Name == pipelinerun.VerdictTask
-	})
-	for i := range out.Tasks {
-		after := slices.Clone(out.Tasks[i].After)
-		out.Tasks[i].After = slices.DeleteFunc(after, func(name string) bool { return name == pipelinerun.GateTask })
-	}
+	out.Tasks = checked(slices.DeleteFunc(slices.Clone(out.Tasks), func(t engine.Task) bool { return t.Name == pipelinerun.VerdictTask }))
 	members, _ := pipelinerun.MembersOf(annotations)
 	r := result.Of(out, run, members.List)
 	r.By, _ = audit.Noted(annotations[audit.AnnotationBy], run.Name)
@@ -71,4 +65,33 @@ func Result(out engine.Outcome, run plan.Existing, annotations map[string]string
 		r.Why = "cancelled by " + person
 	}
 	return r
+}
+
+// checked returns the tasks with the end of a check, where there is one, as that of the deployment that it checks: a commit that fails
+// it is not good. tasks is changed.
+func checked(tasks []engine.Task) []engine.Task {
+	at := slices.IndexFunc(tasks, func(t engine.Task) bool { return t.Name == pipelinerun.CheckTask && len(t.After) == 1 })
+	if at < 0 {
+		return tasks
+	}
+	check := tasks[at]
+	tasks = slices.Delete(tasks, at, at+1)
+	for i := range tasks {
+		t := &tasks[i]
+		t.After = slices.Clone(t.After)
+		if waits := slices.Index(t.After, check.Name); waits >= 0 {
+			t.After[waits] = check.After[0]
+		}
+		switch {
+		case t.Name != check.After[0] || t.Result != engine.Succeeded:
+		case check.Result == engine.Skipped:
+			t.Result, t.Message = engine.Cancelled, "the run ended before its check"
+		default:
+			t.Result, t.End, t.Command, t.Exit, t.Output = check.Result, check.End, check.Command, check.Exit, check.Output
+			if t.Message = check.Message; check.Result != engine.Succeeded {
+				t.Message = "its check: " + check.Message
+			}
+		}
+	}
+	return tasks
 }

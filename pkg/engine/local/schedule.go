@@ -39,9 +39,9 @@ type task struct {
 
 func newSchedule(run string, spec *v1.PipelineSpec) *schedule {
 	s := &schedule{run: run}
-	byName := map[string]*task{}
+	byName, waits := map[string]*task{}, pipelinerun.WaitsFor(spec)
 	for _, pt := range spec.Tasks {
-		t := &task{Task: engine.Task{Name: pt.Name, After: pt.RunAfter}, spec: pt}
+		t := &task{Task: engine.Task{Name: pt.Name, After: waits[pt.Name]}, spec: pt}
 		byName[pt.Name] = t
 		s.tasks = append(s.tasks, t)
 	}
@@ -223,7 +223,9 @@ func (s *schedule) counts() counts {
 func (s *schedule) outcome() engine.Outcome {
 	out := engine.Outcome{Name: s.run, Done: s.done(), Superseded: s.superseded}
 	for _, t := range s.tasks {
-		out.Tasks = append(out.Tasks, t.Task)
+		if !pipelinerun.NeverRuns(t.Name) {
+			out.Tasks = append(out.Tasks, t.Task)
+		}
 	}
 	c := s.counts()
 	failures := fmt.Sprint(c.failed)

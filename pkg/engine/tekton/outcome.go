@@ -195,14 +195,18 @@ func outcomeOf(pr *v1.PipelineRun, children []v1.TaskRun) engine.Outcome {
 	if spec == nil {
 		return out
 	}
+	waits := pipelinerun.WaitsFor(spec)
 	for _, t := range slices.Concat(spec.Tasks, spec.Finally) {
+		if pipelinerun.NeverRuns(t.Name) {
+			continue
+		}
 		task := engine.Task{Name: t.Name}
 		if tr, ok := byTask[t.Name]; ok {
 			task = taskOf(t.Name, tr)
 		} else if s, ok := skipped[t.Name]; ok || out.Done {
 			task.Result, task.Message = engine.Skipped, string(s.Reason)
 		}
-		task.After, task.RollbackOf = t.RunAfter, pipelinerun.RollbackOf(t.Name)
+		task.After, task.RollbackOf = waits[t.Name], pipelinerun.RollbackOf(t.Name)
 		out.Tasks = append(out.Tasks, task)
 	}
 	return out

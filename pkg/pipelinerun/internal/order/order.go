@@ -4,6 +4,7 @@ package order
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 	"github.com/tekton-sentry/sentry/tekton"
 )
 
@@ -21,7 +23,9 @@ import (
 const (
 	Gate    = "sentry-gate"    // never runs; see decision 011
 	Verdict = "sentry-verdict" // finally: fails the run when a deployment failed
+	Check   = "sentry-check"   // of the first deployment, before the others
 
+	joint    = "sentry-join-"     // never runs, with a number; see decision 120
 	rollback = "sentry-rollback-" // finally, with the name of the task that it rolls back
 )
 
@@ -29,65 +33,103 @@ const (
 // pod that waits for a node.
 const verdictTimeout = 5 * time.Minute
 
-// Arrange puts the members into the order that the group wants, says what a failure does, and bounds the
-// whole run in time: by the group's timeout or else, since a task's own timeout never begins while a quota refuses its pod, by
+// Arrange has the tasks wait for each other as the graph says, which has an entry for each, and says what a failure does. It bounds
+// the whole run in time: by the group's timeout or else, since a task's own timeout never begins while a quota refuses its pod, by
 // twice the longest chain of timeouts and an hour.
 //
-//	                            order                    a failure
-//	parallel, no bound          none                     the others run anyway; the run reads Failed by itself
-//	parallel, bound k           task i after task i-k    goes on: onError, verdict; stops: gate
-//	sequential, or k = 1        task i after task i-1    goes on: onError, verdict; stops
-func Arrange(pr *v1.PipelineRun, group config.Group, image string, shared pod.Spec) error {
+//	the graph            a failure
+//	no task waits        the others run anyway; the run reads Failed by itself
+//	one task at a time   goes on: onError, verdict; stops
+//	any other            goes on: onError, verdict; stops: gate
+//
+// The check, where there is one, is the last task; it gets its place behind what it checks.
+func Arrange(pr *v1.PipelineRun, g strategy.Graph, group config.Group, image string, shared pod.Spec) error {
 	spec := pr.Spec.PipelineSpec
-	members := spec.Tasks
-	lanes := group.MaxParallel
-	if group.Strategy == config.Sequential {
-		lanes = 1
+	tasks := spec.Tasks
+	bound := group.GlobalTimeout
+	if bound == 0 {
+		bound = enough(g.Longest(func(i int) time.Duration { return tasks[i].Timeout.Duration }))
 	}
-	ordered := 0 < lanes && lanes < len(members)
-	gated := ordered && lanes > 1 && !group.ContinueOnError
-	for i := range members {
-		if gated {
-			members[i].RunAfter = append(members[i].RunAfter, Gate)
+	for i := range tasks {
+		for _, before := range g.After[i] {
+			tasks[i].RunAfter = append(tasks[i].RunAfter, tasks[before].Name)
 		}
-		if ordered && i >= lanes {
-			members[i].RunAfter = append(members[i].RunAfter, members[i-lanes].Name)
-		}
-		if ordered && group.ContinueOnError {
-			members[i].OnError = v1.PipelineTaskContinue
+		if g.Ordered() && group.ContinueOnError && !g.Decides(i) {
+			tasks[i].OnError = v1.PipelineTaskContinue
 		}
 	}
-	if ordered && group.ContinueOnError {
+	members := tasks
+	if g.Check {
+		last := len(tasks) - 1
+		members, spec.Tasks = tasks[:last], slices.Insert(slices.Clone(tasks[:last]), 1, tasks[last])
+	}
+	if g.Ordered() && group.ContinueOnError {
 		task, err := verdict(members, image, shared)
 		if err != nil {
 			return err
 		}
 		spec.Finally = append([]v1.PipelineTask{task}, spec.Finally...)
 	}
-	if gated {
-		spec.Tasks = append([]v1.PipelineTask{gate(image)}, members...)
-	}
-	bound := group.GlobalTimeout
-	if bound == 0 {
-		bound = enough(longestChain(members, lanes))
+	spec.Tasks = join(spec.Tasks, image)
+	if g.Ordered() && !g.Chain() && !group.ContinueOnError {
+		for i := range spec.Tasks {
+			spec.Tasks[i].RunAfter = append([]string{Gate}, spec.Tasks[i].RunAfter...)
+		}
+		spec.Tasks = append([]v1.PipelineTask{never(Gate, image)}, spec.Tasks...)
 	}
 	pr.Spec.Timeouts = timeouts(bound, spec.Finally)
 	return nil
 }
 
-// longestChain returns the longest time that members which wait for each other may take; in lanes, every lanes-th does.
-func longestChain(members []v1.PipelineTask, lanes int) time.Duration {
-	var longest time.Duration
-	chains := make([]time.Duration, len(members))
-	for i, m := range members {
-		chains[i] = m.Timeout.Duration
-		if lanes > 0 && i >= lanes {
-			chains[i] += chains[i-lanes]
-		}
-		longest = max(longest, chains[i])
+// join returns the tasks with one more for each large set of tasks that wait for the same: it never runs, waits for them all, and is
+// all that the set waits for. Fifty tasks behind fifty others are a hundred waits so, and not 2,500, each with a name.
+func join(tasks []v1.PipelineTask, image string) []v1.PipelineTask {
+	key := func(t v1.PipelineTask) string { return strings.Join(t.RunAfter, " ") }
+	waiting := make(map[string]int)
+	for _, t := range tasks {
+		waiting[key(t)]++
 	}
-	return longest
+	var joins []v1.PipelineTask
+	names := make(map[string]string)
+	for i, t := range tasks {
+		same, before := waiting[key(t)], len(t.RunAfter)
+		if same*before <= 2*(same+before) {
+			continue
+		}
+		if names[key(t)] == "" {
+			task := never(fmt.Sprintf("%s%d", joint, len(joins)+1), image)
+			task.RunAfter = t.RunAfter
+			joins, names[key(t)] = append(joins, task), task.Name
+		}
+		tasks[i].RunAfter = []string{names[key(t)]}
+	}
+	return append(joins, tasks...)
 }
+
+// WaitsFor returns for each task the deployments and the check for whose end it waits.
+func WaitsFor(spec *v1.PipelineSpec) map[string][]string {
+	waits := make(map[string][]string)
+	for _, t := range spec.Tasks {
+		if strings.HasPrefix(t.Name, joint) {
+			waits[t.Name] = t.RunAfter
+		}
+	}
+	for _, t := range spec.Tasks {
+		var names []string
+		for _, name := range t.RunAfter {
+			if all, ok := waits[name]; ok && strings.HasPrefix(name, joint) {
+				names = append(names, all...)
+			} else {
+				names = append(names, name)
+			}
+		}
+		waits[t.Name] = slices.DeleteFunc(names, func(name string) bool { return name == Gate })
+	}
+	return waits
+}
+
+// NeverRuns reports whether a task of that name is there for the order of others alone.
+func NeverRuns(name string) bool { return name == Gate || strings.HasPrefix(name, joint) }
 
 // enough is the time that tasks may take altogether of which the longest chain takes so long: their pods may have to wait for a
 // quota, in which time no timeout of theirs counts.
@@ -115,15 +157,19 @@ func timeouts(bound time.Duration, finally []v1.PipelineTask) *v1.TimeoutFields 
 // Rollback returns the finally task that rolls a task back, as yet without steps. It waits for a failure: the statuses are
 // those that Tekton knows, to which an ignored failure is one, and so is a task that took too long or was cancelled.
 //
-//	member   that task failed
-//	group    any task failed, and that one began
-func Rollback(task string, whose config.Rollback) v1.PipelineTask {
+//	member            that task failed
+//	member, checked   that task failed, or it succeeded and its check failed
+//	group             any task failed, and that one began
+func Rollback(task string, whose config.Rollback, checked bool) v1.PipelineTask {
 	when := func(input string, values ...string) v1.WhenExpressions {
 		return v1.WhenExpressions{{Input: input, Operator: selection.In, Values: values}}
 	}
 	t := v1.PipelineTask{Name: rollback + task, When: when(status(task), "Failed")}
-	if whose == config.RollbackGroup {
+	switch {
+	case whose == config.RollbackGroup:
 		t.When = append(when("$(tasks.status)", "Failed"), when(status(task), "Succeeded", "Failed")...)
+	case checked:
+		t.When = when(status(task)+" "+status(Check), "Failed None", "Succeeded Failed")
 	}
 	return t
 }
@@ -137,12 +183,12 @@ func RollbackOf(name string) string {
 	return task
 }
 
-// gate is a task that never runs, before all others. Without it Tekton's controller fails to stop
-// lanes: when a task fails while another lane has tasks waiting, every reconcile ends in "invalid list of
+// never is a task that never runs, for others to wait for: before all others the gate, without which Tekton's controller fails to stop
+// tasks that run side by side. When one fails while another has tasks waiting, every reconcile ends in "invalid list of
 // done tasks" (tektoncd/pipeline issue 5402), and no timeout of the pipeline holds.
-func gate(image string) v1.PipelineTask {
+func never(name, image string) v1.PipelineTask {
 	return v1.PipelineTask{
-		Name:        Gate,
+		Name:        name,
 		DisplayName: "never runs",
 		When:        v1.WhenExpressions{{Input: "never", Operator: selection.In, Values: []string{"runs"}}},
 		TaskSpec: &v1.EmbeddedTask{TaskSpec: v1.TaskSpec{Steps: []v1.Step{{
