@@ -92,6 +92,9 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 	c.noteRefused()
 	c.askHosts(ctx)
 	c.work()
+	for i := range c.observed { // what they are needed for is done, and what remembers it takes memory of its own
+		c.observed[i].Heads = nil
+	}
 	c.report.Stopped = ctx.Err() != nil
 	ending, done := outlasting(ctx)
 	defer done()
@@ -331,6 +334,7 @@ func (c *cycle) notice(events []plan.Event, answered []bool) {
 			now[c.Config.Repositories[i].Name] = true
 		}
 	}
+	c.noticed = slices.Grow(c.noticed, len(events))
 	for _, e := range events {
 		if now[e.Ref.Repository] {
 			c.noticed = append(c.noticed, e)

@@ -82,7 +82,12 @@ func configuration(s settings) (*config.Config, error) {
 		return nil, err
 	}
 	defer os.Remove(path)
-	return config.Load(path, config.Options{Hosts: hosts.All.Config(), LookupEnv: func(string) (string, bool) { return token, true }})
+	c, err := config.Load(path, config.Options{Hosts: hosts.All.Config(), LookupEnv: func(string) (string, bool) { return token, true }})
+	if err != nil {
+		return nil, err
+	}
+	c.Warnings = nil // of each repository, that it is reached by plain http
+	return c, nil
 }
 
 func writeConfiguration(s settings) (string, error) {

@@ -66,7 +66,10 @@ func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, erro
 
 // listsOf returns an empty list for each owner of a repository that a list can tell of.
 func listsOf(want []githost.Wanted) map[string]*list {
-	lists := make(map[string]*list)
+	lists, sizes := make(map[string]*list), make(map[string]int)
+	for _, w := range want {
+		sizes[sightingOf(w).owner()]++
+	}
 	for _, w := range want {
 		s := sightingOf(w)
 		if !s.comparable() {
@@ -74,7 +77,7 @@ func listsOf(want []githost.Wanted) map[string]*list {
 		}
 		owner := s.owner()
 		if lists[owner] == nil {
-			lists[owner] = &list{owner: owner, entries: make(map[string]entry)}
+			lists[owner] = &list{owner: owner, entries: make(map[string]entry, sizes[owner])}
 		}
 		lists[owner].add(s)
 	}

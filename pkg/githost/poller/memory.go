@@ -18,20 +18,28 @@ import (
 // that one that is left out for a while is asked no more often for it.
 const forgetAfter = time.Hour
 
-// memory is what an endpoint remembers of one repository from round to round.
+// memory is what an endpoint remembers of one repository from round to round. There may be 50,000 of them.
 type memory struct {
-	heads   []head          // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
-	cost    int             // of heads, in bytes
-	err     *githost.Error  // of the last look
-	read    time.Time       // when the look that gave heads began; zero when it is due again
-	tried   time.Time       // when the last look began
-	breaker breaker.Breaker // of a repository that fails while others answer
-	phase   uint64          // when in a sweep it has its turn
+	heads         []head           // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
+	err           *githost.Error   // of the last look
+	read          time.Time        // when the look that gave heads began; zero when it is due again
+	tried         time.Time        // when the last look began
+	breaker       *breaker.Breaker // of a repository that fails while others answer; nil for one that does not
+	validator     repo.Validator   // for the next question; nil when the host gave none, and when there is no room for it
+	cost          int32            // of heads, in bytes
+	validatorCost int32            // in bytes
+	phase         uint64           // when in a sweep it has its turn
 
-	validator     repo.Validator // for the next question; nil when the host gave none, and when there is no room for it
-	validatorCost int            // in bytes
+	// Of who holds Reader.mu:
+	wanted time.Time // when a caller last asked for it
+	call   uint32    // the one that last asked for it
+	at     int32     // its index in the batch of that call
+}
 
-	wanted time.Time // when a caller last asked for it; of who holds Reader.mu
+// key tells what is wanted of an endpoint apart.
+type key struct {
+	path     string // a part of the URL, and in its memory
+	patterns uint32 // by Reader.patterns
 }
 
 // head is one branch, in less memory than a map takes.
@@ -44,11 +52,12 @@ type head struct {
 // replaced: some live for an hour. It is called with r.mu held.
 func (r *Reader) forget(since time.Time) {
 	maps.DeleteFunc(r.endpoints, func(_ githost.Account, e *endpoint) bool {
-		maps.DeleteFunc(e.memory, func(_ string, m *memory) bool { return m.wanted.Before(since) })
+		maps.DeleteFunc(e.memory, func(_ key, m *memory) bool { return m.wanted.Before(since) })
 		if !e.wanted.Before(since) {
 			return false
 		}
 		e.closeIdle()
+		clear(r.sources)
 		r.order = slices.DeleteFunc(r.order, func(other *endpoint) bool { return other == e })
 		return true
 	})
@@ -59,24 +68,23 @@ func (r *Reader) forget(since time.Time) {
 func (r *Reader) Forget(repositories []config.Monitor) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var key []byte
 	for _, m := range repositories {
 		driver := r.Hosts.Of(m.Type)
 		if driver == nil {
 			continue
 		}
 		if e := r.endpoints[driver.AccountOf(m.Source)]; e != nil {
-			key = e.appendKey(key[:0], githost.Wanted{URL: m.URL, Patterns: m.Branches})
-			delete(e.memory, string(key))
+			delete(e.memory, r.key(e, githost.Wanted{URL: m.URL, Patterns: m.Branches}))
 		}
 	}
 }
 
 // remember keeps a good answer of a look that began at that time, if its heads take no more than so many bytes: a
-// repository whose heads are not kept is read again the next time. Its strings may be parts of a long text.
+// repository whose heads are not kept is read again the next time. Their texts may be parts of a long one, so they are copied. The
+// copies take their places in the answer, so that the state has the same.
 func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) {
 	m.err, m.read = nil, began
-	m.breaker.Close()
+	m.breaker = nil
 	if m.knows(heads) {
 		return
 	}
@@ -89,9 +97,13 @@ func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) 
 		m.read = time.Time{}
 		return
 	}
-	m.heads, m.cost = make([]head, 0, len(heads)), cost
+	m.heads, m.cost = make([]head, 0, len(heads)), int32(cost)
 	for branch, sha := range heads {
 		m.heads = append(m.heads, head{unique.Make(branch), repo.SHA(strings.Clone(string(sha)))})
+	}
+	clear(heads)
+	for _, h := range m.heads {
+		heads[h.branch.Value()] = h.sha
 	}
 }
 
@@ -106,7 +118,7 @@ func (m *memory) validate(o repo.Observation, room int) {
 		return
 	}
 	if cost := o.Validator.Cost(); cost <= room {
-		m.validator, m.validatorCost = o.Validator, cost
+		m.validator, m.validatorCost = o.Validator, int32(cost)
 	}
 }
 
@@ -127,6 +139,9 @@ func (m *memory) knows(heads map[string]repo.SHA) bool {
 func (m *memory) fail(err *githost.Error, began time.Time, alone bool) {
 	m.heads, m.cost, m.err = nil, 0, err
 	if alone && err.Kind != githost.NoBranch {
+		if m.breaker == nil {
+			m.breaker = new(breaker.Breaker)
+		}
 		m.breaker.Fail(began, err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net/http"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +46,11 @@ type Reader struct {
 	mu        sync.Mutex
 	replicas  int // see SetReplicas
 	endpoints map[githost.Account]*endpoint
-	order     []*endpoint // as they were opened
+	sources   map[config.Source]*endpoint // by sources whose URL is that of a server alone: to take each URL apart costs too much
+	order     []*endpoint                 // as they were opened
+	calls     uint32                      // of Each
+	patterns  map[string]uint32           // numbers of Patterns.Key
+	text      []byte                      // where a key is made
 }
 
 // endpoint is a Host that was opened, and what its client sends requests with.
@@ -56,10 +60,10 @@ type endpoint struct {
 	host   githost.Host
 	base   http.RoundTripper
 	gate   *transport.Gate
-	turn   chan struct{}      // of capacity one, full while the host is asked
-	aside  chan struct{}      // of capacity maxAside, holds those who ask beside that
-	hints  breaker.Breaker    // of who has the turn
-	memory map[string]*memory // by the key of what is wanted; its values are of who has the turn
+	turn   chan struct{}   // of capacity one, full while the host is asked
+	aside  chan struct{}   // of capacity maxAside, holds those who ask beside that
+	hints  breaker.Breaker // of who has the turn
+	memory map[key]*memory // its values are of who has the turn
 
 	slowTold time.Time // when the log said that the host is slow; of who has the turn
 
@@ -75,7 +79,6 @@ type batch struct {
 	endpoint  *endpoint
 	want      []githost.Wanted
 	memory    []*memory         // of want[i]
-	known     map[*memory]int   // index in want
 	asked     []asked           // in the order of the caller's list
 	total     int               // repositories of the endpoint, with those that are not asked for now
 	prefilter githost.Prefilter // nil when the Host is none, or everything is read each time
@@ -157,9 +160,9 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 	wrong = make(map[int]repo.Observation)
 	byEndpoint := make(map[*endpoint]*batch)
 	now := time.Now()
-	var key []byte
+	r.calls++
 	for i, m := range want {
-		e, err := r.endpoint(m.Source)
+		e, err := r.endpointOf(m.Source)
 		if err != nil {
 			wrong[i] = githost.Failed(err)
 			continue
@@ -167,14 +170,16 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 		e.wanted = now
 		b := byEndpoint[e]
 		if b == nil {
-			b = &batch{endpoint: e, known: make(map[*memory]int), sweep: r.Sweep, replicas: r.replicas}
+			n := min(len(want)-i, len(e.memory)) // mostly what was wanted before
+			b = &batch{endpoint: e, sweep: r.Sweep, replicas: r.replicas,
+				want: make([]githost.Wanted, 0, n), memory: make([]*memory, 0, n), asked: make([]asked, 0, n)}
 			if r.Sweep > 0 {
 				b.prefilter, _ = e.host.(githost.Prefilter)
 			}
 			byEndpoint[e] = b
 			order = append(order, b)
 		}
-		key = b.add(i, githost.Wanted{URL: m.URL, Patterns: m.Branches}, now, key[:0])
+		r.add(b, i, githost.Wanted{URL: m.URL, Patterns: m.Branches}, now)
 	}
 	r.forget(now.Add(-forgetAfter))
 	for _, b := range order {
@@ -187,39 +192,56 @@ func (r *Reader) batches(want []config.Monitor) (order []*batch, wrong map[int]r
 func (r *Reader) prepare() {
 	if r.endpoints == nil {
 		r.endpoints, r.Log = make(map[githost.Account]*endpoint), cmp.Or(r.Log, slog.New(slog.DiscardHandler))
+		r.sources, r.patterns = make(map[config.Source]*endpoint), make(map[string]uint32)
 	}
 }
 
-// add adds an entry of the caller's list. It makes the key of what is wanted in key, which it returns for the
-// next one: there are 10,000, which are the same every time.
-func (b *batch) add(index int, w githost.Wanted, now time.Time, key []byte) []byte {
-	key = b.endpoint.appendKey(key, w)
-	m := b.endpoint.memory[string(key)]
+// add adds an entry of the caller's list. It is called with r.mu held.
+func (r *Reader) add(b *batch, index int, w githost.Wanted, now time.Time) {
+	k := r.key(b.endpoint, w)
+	m := b.endpoint.memory[k]
 	if m == nil {
 		h := fnv.New64a()
-		_, _ = h.Write(key)
+		_, _ = h.Write([]byte(k.path + w.Patterns.Key()))
 		m = &memory{phase: h.Sum64()}
-		b.endpoint.memory[string(key)] = m
+		b.endpoint.memory[k] = m
 	}
-	at, ok := b.known[m]
-	if !ok {
-		at = len(b.want)
-		b.known[m] = at
-		b.want = append(b.want, w)
-		m.wanted = now
-		b.memory = append(b.memory, m)
+	if m.call != r.calls {
+		m.call, m.at, m.wanted = r.calls, int32(len(b.want)), now
+		b.want, b.memory = append(b.want, w), append(b.memory, m)
 	}
-	b.asked = append(b.asked, asked{index, at})
-	return key
+	b.asked = append(b.asked, asked{index, int(m.at)})
 }
 
-// appendKey adds the key of what is wanted to key.
-func (e *endpoint) appendKey(key []byte, w githost.Wanted) []byte {
-	key = strconv.AppendQuote(key, e.driver.Key(w.URL))
+// key returns what tells the wanted apart. It is called with r.mu held.
+func (r *Reader) key(e *endpoint, w githost.Wanted) key {
+	r.text = r.text[:0]
 	for _, p := range w.Patterns {
-		key = p.AppendKey(append(key, ' '))
+		r.text = p.AppendKey(append(r.text, ' '))
 	}
-	return key
+	number, known := r.patterns[string(r.text)]
+	if !known {
+		number = uint32(len(r.patterns))
+		r.patterns[string(r.text)] = number
+	}
+	return key{e.driver.Key(w.URL), number}
+}
+
+// endpointOf is endpoint for one of many sources of the same server.
+func (r *Reader) endpointOf(s config.Source) (*endpoint, *githost.Error) {
+	server := s
+	if at := strings.Index(s.URL, "://"); at >= 0 {
+		name, _, _ := strings.Cut(s.URL[at+3:], "/")
+		server.URL = s.URL[:at+3+len(name)]
+	}
+	if e := r.sources[server]; e != nil {
+		return e, nil
+	}
+	e, err := r.endpoint(s)
+	if err == nil {
+		r.sources[server] = e
+	}
+	return e, err
 }
 
 // endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be
@@ -246,7 +268,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 		base:     base,
 		turn:     make(chan struct{}, 1),
 		aside:    make(chan struct{}, maxAside),
-		memory:   make(map[string]*memory),
+		memory:   make(map[key]*memory),
 	}
 	e.gate = transport.NewGate(base, e.Endpoint, r.timeout()/10)
 	if r.Observe != nil {

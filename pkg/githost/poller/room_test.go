@@ -77,7 +77,7 @@ func TestRoomOfManyHosts(t *testing.T) {
 		kept := 0
 		for _, e := range reader.endpoints {
 			for _, m := range e.memory {
-				kept += m.cost
+				kept += int(m.cost)
 			}
 		}
 		if kept > total || kept == 0 {

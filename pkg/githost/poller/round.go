@@ -38,11 +38,11 @@ func (r *Reader) round(ctx context.Context, b *batch) []repo.Observation {
 	var read []int
 	for i, m := range b.memory {
 		switch {
-		case m.breaker.State(began) == breaker.Open:
+		case m.breaker != nil && m.breaker.State(began) == breaker.Open:
 			answers[i] = repo.Observation{Err: m.err, Status: repo.NotAsked}
 		case changed != nil && !changed[i] && !m.due(began, b.sweep):
 			answers[i] = m.recall()
-			b.room.Give(-m.cost)
+			b.room.Give(-int(m.cost))
 		default:
 			read = append(read, i)
 		}
@@ -191,8 +191,8 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 	read, limited, late := false, false, 0
 	room, validators := b.room.Size(), b.room.Size() // what is left to keep from one to the next call
 	for _, m := range b.memory {
-		room -= m.cost
-		validators -= m.validatorCost
+		room -= int(m.cost)
+		validators -= int(m.validatorCost)
 	}
 	for turn, i := range indexes {
 		m, o := b.memory[i], &answers[i]
@@ -205,9 +205,9 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 		if o.Status == repo.Fresh {
 			m.tried = began.Add(time.Duration(turn)) // the order in which they have their next turn
 		}
-		validators += m.validatorCost
+		validators += int(m.validatorCost)
 		m.validate(*o, validators)
-		validators -= m.validatorCost
+		validators -= int(m.validatorCost)
 		o.Validator = nil
 		switch {
 		case o.Status != repo.Fresh:
@@ -223,9 +223,9 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 			if b.prefilter == nil {
 				heads = nil // nobody will ask for them
 			}
-			room += m.cost
+			room += int(m.cost)
 			m.remember(heads, began, room)
-			room -= m.cost
+			room -= int(m.cost)
 			read = true
 		}
 	}
