@@ -3,8 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,59 +21,34 @@ func TestEndsAreTold(t *testing.T) {
 	giteaCredentials(t)
 	namespace(t, ns)
 	repository := newRepo(t, ns, map[string]string{"README": "an application"})
-	file, log := filepath.Join(t.TempDir(), "sentry.yaml"), filepath.Join(t.TempDir(), "log")
+	file := filepath.Join(t.TempDir(), "sentry.yaml")
 	write(t, file, "groups: {shop: {execution_strategy: sequential}}\nrepositories:"+
 		soakRepository("web", "shop", "gitea", repository.url, repository.url, "sleep 5; exit 3")+
 		soakRepository("mail", "shop", "gitea", repository.url, repository.url, "true")+soakGlobal())
 	account := (&pollerAccount{t: t, ns: ns, role: pollerRole(t)}).kubeconfig("poller")
-	watch := func() (kill func()) {
-		t.Helper()
-		out, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), env.sentry, "watch", "--interval", "2s", "-c", file, "-n", ns, "--kubeconfig", account)
-		cmd.Stderr = out
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return func() {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			_ = out.Close()
-		}
-	}
-	said := func() string {
-		text, _ := os.ReadFile(log)
-		return string(text)
-	}
-	awaitSaid := func(what string) {
-		t.Helper()
-		await(t, 2*time.Minute, "the log to say "+what, func() (bool, string) { return strings.Contains(said(), what), said() })
-	}
 	const end = "[verdict=failed] [failed=web] [skipped=mail] [why="
 
-	kill := watch()
-	awaitSaid("first seen")
+	sentry := watch(t, file, ns, account)
+	sentry.awaitSaid("first seen")
 	repository.push("main", map[string]string{"pushed": "first"})
-	awaitSaid("created pipeline run")
-	kill()
+	sentry.awaitSaid("created pipeline run")
+	sentry.kill()
 	first := get[v1.PipelineRunList](t, "-n", ns, "pipelineruns").Items[0].Name
 	awaitEnd(t, ns, first)
-	if strings.Contains(said(), end) {
-		t.Fatalf("the end was told before it came:\n%s", said())
+	if strings.Contains(sentry.said(), end) {
+		t.Fatalf("the end was told before it came:\n%s", sentry.said())
 	}
 
-	kill = watch()
-	awaitSaid("[run=" + first + "] " + end)
-	if !strings.Contains(said(), `[why=web: command 1 of 1 failed with exit code 3: sleep 5; exit 3]`) {
-		t.Errorf("the log does not say why the member failed:\n%s", said())
+	sentry.start()
+	sentry.awaitSaid("[run=" + first + "] " + end)
+	if !strings.Contains(sentry.said(), `[why=web: command 1 of 1 failed with exit code 3: sleep 5; exit 3]`) {
+		t.Errorf("the log does not say why the member failed:\n%s", sentry.said())
 	}
 	await(t, time.Minute, "the mark on the run", func() (bool, string) {
 		mark := get[v1.PipelineRun](t, "-n", ns, "pipelinerun", first).Annotations["tekton-sentry.dev/told"]
 		return mark == first, mark
 	})
-	kill()
+	sentry.kill()
 	if said := kubectl(t, "-n", ns, "get", "events", "--field-selector", "source=sentry", "-o", "jsonpath={.items[*].reason} {.items[*].message}"); !strings.HasPrefix(said, "Failed failed: web: command 1 of 1") {
 		t.Errorf("the Events say %q, want one that the run failed, and why", said)
 	}
@@ -92,11 +65,10 @@ func TestEndsAreTold(t *testing.T) {
 		t.Errorf("the history has of the member that was skipped %+v", mail)
 	}
 
-	kill = watch()
-	defer kill()
+	sentry.start()
 	repository.push("main", map[string]string{"pushed": "second"})
-	await(t, 2*time.Minute, "the end of the second run to be told", func() (bool, string) { return strings.Count(said(), end) == 2, said() })
-	if n := strings.Count(said(), fmt.Sprintf("[run=%s] %s", first, end)); n != 1 {
-		t.Errorf("the end of the first run was told %d times, want once:\n%s", n, said())
+	await(t, 2*time.Minute, "the end of the second run to be told", func() (bool, string) { return strings.Count(sentry.said(), end) == 2, sentry.said() })
+	if n := strings.Count(sentry.said(), fmt.Sprintf("[run=%s] %s", first, end)); n != 1 {
+		t.Errorf("the end of the first run was told %d times, want once:\n%s", n, sentry.said())
 	}
 }

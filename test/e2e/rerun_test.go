@@ -3,8 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,22 +40,7 @@ func TestRunAgain(t *testing.T) {
 	}
 	write(t, file, text+soakGlobal())
 	account := (&pollerAccount{t: t, ns: ns, role: pollerRole(t)}).kubeconfig("poller")
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	watch := exec.CommandContext(t.Context(), env.sentry, "watch", "--interval", "2s", "-c", file, "-n", ns, "--kubeconfig", account)
-	watch.Stderr = log
-	if err := watch.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = watch.Process.Kill(); _ = watch.Wait() }()
-	said := func() string {
-		text, _ := os.ReadFile(log.Name())
-		return string(text)
-	}
-	await(t, time.Minute, "the first sight", func() (bool, string) { return strings.Contains(said(), "cycle done"), said() })
+	watch(t, file, ns, account).awaitSaid("cycle done")
 	past := func(n int) []result.Result {
 		t.Helper()
 		var all []result.Result

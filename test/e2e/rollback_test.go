@@ -3,8 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,22 +39,7 @@ repositories:
         - echo "back from $SENTRY_SHA to $SENTRY_SUCCEEDED_SHA, which was $(cat "$SENTRY_APP_DIR/pushed")"
 %[2]s`, app.url, soakGlobal()))
 	account := (&pollerAccount{t: t, ns: ns, role: pollerRole(t)}).kubeconfig("poller")
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	watch := exec.CommandContext(t.Context(), env.sentry, "watch", "--interval", "2s", "-c", file, "-n", ns, "--kubeconfig", account)
-	watch.Stderr = log
-	if err := watch.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = watch.Process.Kill(); _ = watch.Wait() }()
-	said := func() string {
-		text, _ := os.ReadFile(log.Name())
-		return string(text)
-	}
-	await(t, time.Minute, "the first sight", func() (bool, string) { return strings.Contains(said(), "cycle done"), said() })
+	watch(t, file, ns, account).awaitSaid("cycle done")
 	ended := func(n int) result.Result {
 		t.Helper()
 		var newest result.Result
