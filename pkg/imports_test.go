@@ -76,6 +76,7 @@ var mustNotLink = map[string][]string{
 	"pkg/event/kubesink":               {module + "pkg/watch", module + "pkg/cli", module + "pkg/engine/", module + "pkg/githost", module + "pkg/pipelinerun"},
 	"pkg/cli/live":                     {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/cli/environ":                  {module, kubernetes, tekton, "net/http"},
+	"pkg/cli/glance":                   {kubernetes, tekton, "net/http"},
 	"pkg/cli/overview":                 {kubernetes, tekton, "net/http"},
 	"pkg/cli/usage":                    {kubernetes, tekton, "net/http"},
 	"pkg/strategy":                     {module, kubernetes, tekton, "net/http"},

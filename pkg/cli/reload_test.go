@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +40,7 @@ func TestApplyKeepsWhatIsKnown(t *testing.T) {
 }
 
 // requestsOfAnHour counts what a host is asked in an hour that begins after five good minutes.
-func requestsOfAnHour(t *testing.T, kind config.HostType, answer http.HandlerFunc, applied bool) (asked int) {
+func requestsOfAnHour(t *testing.T, kind config.HostType, answer http.HandlerFunc, applied bool) int {
 	api, cfg := hoststest.Populated(kind, "hush", 20)
 	api.SetToken("hush")
 	cfg.Global.LogLevel, cfg.Global.Sweep = "info", 15*time.Minute
@@ -48,8 +49,9 @@ func requestsOfAnHour(t *testing.T, kind config.HostType, answer http.HandlerFun
 	gone.Name, gone.Monitor.URL = "gone", gone.Monitor.URL+"-gone"
 	cfg.Repositories = append(cfg.Repositories, gone)
 	bad := false
+	var asked atomic.Int64
 	tr := newTrial(t, cfg, githosttest.Delayed{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		asked++
+		asked.Add(1)
 		if bad {
 			answer(w, req)
 			return
@@ -58,7 +60,8 @@ func requestsOfAnHour(t *testing.T, kind config.HostType, answer http.HandlerFun
 	}), Latency: 5 * time.Millisecond})
 	w := &watching{Options: &setup.Options{}, network: transport.NewNetwork(cfg.Global), reader: tr.watcher.Heads.(*poller.Reader), watcher: tr.watcher}
 	tr.minutes(5)
-	bad, asked = answer != nil, 0
+	bad = answer != nil
+	asked.Store(0)
 	for minute := range 60 {
 		if applied {
 			next := *cfg
@@ -69,5 +72,5 @@ func requestsOfAnHour(t *testing.T, kind config.HostType, answer http.HandlerFun
 		}
 		tr.minutes(1)
 	}
-	return asked
+	return int(asked.Load())
 }

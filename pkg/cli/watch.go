@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/glance"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/reload"
 	"github.com/tekton-sentry/sentry/pkg/cli/replicas"
@@ -186,6 +187,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	w.report()
 	defer w.join(ctx)()
 	defer w.tellEnds(ctx, bus)()
+	defer w.glance(ctx)()
 	return w.run(ctx)
 }
 
@@ -240,6 +242,20 @@ func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
 	return listening.Wait
 }
 
+// glance looks for what was pushed to between the cycles, and returns what waits for the end of that.
+func (w *watching) glance(ctx context.Context) (wait func()) {
+	if w.flags.once {
+		return func() {}
+	}
+	w.glances = &glance.Glances{Heads: w.reader.Glance, Look: func(repositories []string) {
+		w.watcher.Ask(watch.Request{Repositories: repositories, Reason: "a push"})
+	}}
+	w.glances.Apply(w.cfg, w.interval(w.cfg))
+	var glancing sync.WaitGroup
+	glancing.Go(func() { w.glances.Run(ctx) })
+	return glancing.Wait
+}
+
 // report has the runs reported of whose ends it is told. Only who stays learns how runs on a cluster end.
 func (w *watching) report() {
 	switch {
@@ -269,6 +285,7 @@ type watching struct {
 	metrics *metrics.Metrics    // nil without --health
 	replica *replicas.Replica   // nil without --replica
 	reports *reporting.Reporter // nil where nothing is reported
+	glances *glance.Glances     // nil with --once
 	board   *live.Board         // nil where nothing is redrawn
 	again   *reload.Reloader    // reads the configuration again
 	health  health.Health
@@ -470,6 +487,9 @@ func (w *watching) apply(cfg *config.Config) error {
 	}
 	if w.metrics != nil {
 		w.metrics.Apply(cfg)
+	}
+	if w.glances != nil {
+		w.glances.Apply(cfg, w.interval(cfg))
 	}
 	w.watcher.Apply(cfg)
 	return nil

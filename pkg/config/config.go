@@ -144,6 +144,16 @@ type Global struct {
 	Proxy             Proxy
 	Chains            bool          // runs name the commit that they deploy to Tekton Chains
 	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
+	Glance            time.Duration // how often a host that has a list of recent changes is asked for that alone; 0 = never
+}
+
+// GlanceEvery returns how often it is glanced at hosts when a cycle begins every interval; 0 = never. More seldom than three times
+// in one would make little sooner.
+func (g *Global) GlanceEvery(interval time.Duration) time.Duration {
+	if 2*g.Glance >= interval {
+		return 0
+	}
+	return g.Glance
 }
 
 // Webhooks is the `webhooks` section: how hosts tell of pushes.

@@ -23,6 +23,8 @@ const (
 	maxDepth = 1_000_000
 	// maxSweep is a day in seconds: a change that the host does not hint at waits so long.
 	maxSweep = 24 * 60 * 60
+	// maxGlance is ten minutes in seconds: what is looked at less often gains little on a cycle.
+	maxGlance = 10 * 60
 )
 
 const (
@@ -154,6 +156,7 @@ func globalFields(g *Global) []schema.Field {
 		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),
 		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
 		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
+		schema.SecondsOrZero("glance", &g.Glance, 2, maxGlance).Or("5"),
 		section.CA("ca", &g.CA),
 		schema.Section("proxy", section.ProxyFields(&g.Proxy)...),
 		schema.Boolean("chains", &g.Chains).Or("false"),

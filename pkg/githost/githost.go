@@ -43,6 +43,15 @@ type Prefilter interface {
 	Changed(ctx context.Context, want []Wanted) ([]bool, error)
 }
 
+// Glancer is what a Host may offer beside: a look, in a request or a few, at what was pushed to lately, so often that reading all
+// would cost too much.
+type Glancer interface {
+	// Glance reports for each wanted repository, in their order, whether the server tells that it was pushed to since Heads last
+	// read it without an error, or that only now a look at it would show the next push. What the server does not tell of counts
+	// as unchanged: who reads everything in turn finds it. An error means that it does not tell, or not cheaply.
+	Glance(ctx context.Context, want []Wanted) ([]bool, error)
+}
+
 // Hooks is what a Host may offer beside: the webhooks of a repository. Its credential needs the rights of an administrator
 // for them.
 type Hooks interface {

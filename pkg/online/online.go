@@ -38,6 +38,7 @@ type Account struct {
 	token       bool
 	first, idle usage // of one cycle over Watched
 	runs        usage // of one look at QA
+	glance      usage // of one between the cycles
 	hints       bool  // an idle cycle reads only what the host's hints or the sweep name
 }
 
@@ -134,6 +135,10 @@ func (s *Survey) read(ctx context.Context, a *Account) {
 			before = a.idle.requests()
 		}
 	}
+	if a.answered() {
+		r.Glance(ctx, monitorsOf(a.Watched))
+		a.glance = m.take()
+	}
 	observe(ctx, r, a.QA)
 	a.runs = m.take()
 	s.Log.Info("read", "host", a.Host, "credential", a.Credential, "failed", a.failed(), "duration", time.Since(start).Round(time.Millisecond))
@@ -141,15 +146,19 @@ func (s *Survey) read(ctx context.Context, a *Account) {
 
 // observe reads repositories, and keeps what an earlier look found.
 func observe(ctx context.Context, r *poller.Reader, looks []Look) {
-	monitors := make([]config.Monitor, len(looks))
-	for i, l := range looks {
-		monitors[i] = l.Monitor
-	}
-	for i, seen := range r.Heads(ctx, monitors) {
+	for i, seen := range r.Heads(ctx, monitorsOf(looks)) {
 		if looks[i].Heads == nil {
 			looks[i].see(seen)
 		}
 	}
+}
+
+func monitorsOf(looks []Look) []config.Monitor {
+	monitors := make([]config.Monitor, len(looks))
+	for i, l := range looks {
+		monitors[i] = l.Monitor
+	}
+	return monitors
 }
 
 // see keeps what was found. More branches than are followed are an error, as they are to `sentry watch`.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
 
 func newAccount(driver *githost.Driver, a githost.Account, auth config.Auth) *Account {
@@ -36,7 +37,7 @@ func (a *Account) Spending(cfg *config.Config) []Spending {
 		if s.Known = len(a.Watched) == 0 || a.answered(); s.Known {
 			cycles := float64(time.Hour) / float64(cfg.PollingInterval)
 			s.Idle = a.idle[i].counted
-			s.Hour = int(math.Ceil(float64(s.Idle)*cycles + a.swept(i, cycles, cfg.Global.Sweep)))
+			s.Hour = int(math.Ceil(float64(s.Idle)*cycles + a.swept(i, cycles, cfg.Global.Sweep) + a.glanced(i, cfg)))
 		}
 		all = append(all, s)
 	}
@@ -55,6 +56,19 @@ func (a *Account) swept(budget int, cycles float64, sweep time.Duration) float64
 		Cycles:       cycles,
 		Sweeps:       min(cycles, float64(time.Hour)/float64(max(sweep, 1))),
 	})
+}
+
+// glanced predicts what glances cost in an hour: as many as there are, and at most their share of what the host grants.
+func (a *Account) glanced(budget int, cfg *config.Config) float64 {
+	every := cfg.Global.GlanceEvery(cfg.PollingInterval)
+	if every == 0 {
+		return 0
+	}
+	cost := float64(a.glance[budget].counted) * float64(time.Hour) / float64(every)
+	if limit := a.limit(budget); limit > 0 {
+		cost = min(cost, float64(limit)/poller.GlanceShare)
+	}
+	return cost
 }
 
 // aRun returns what looking up the QA revisions of one run costs at most.

@@ -19,29 +19,34 @@ import (
 // What is predicted of an hour is what the host counts in an hour of watching.
 func TestPredictionIsWhatAnHourCosts(t *testing.T) {
 	for _, test := range []struct {
-		kind            config.HostType
-		token           string
-		n               int
-		interval, sweep time.Duration
+		kind                    config.HostType
+		token                   string
+		n                       int
+		interval, sweep, glance time.Duration
 	}{
-		{config.GitHub, "token", 60, time.Minute, 15 * time.Minute},
-		{config.GitHub, "token", 150, time.Minute, 15 * time.Minute},
-		{config.GitHub, "token", 1000, time.Minute, 15 * time.Minute},
-		{config.GitHub, "token", 1000, 5 * time.Minute, 15 * time.Minute},
-		{config.GitHub, "token", 300, time.Minute, 24 * time.Hour},
-		{config.GitHub, "token", 150, time.Minute, 0},
-		{config.GitHub, "token", 300, 30 * time.Minute, 15 * time.Minute},
-		{config.GitHub, "", 1, 2 * time.Minute, 15 * time.Minute},
-		{config.GitLab, "token", 300, time.Minute, 15 * time.Minute},
-		{config.Gitea, "token", 3, time.Minute, 15 * time.Minute},
-		{config.Gitea, "token", 300, time.Minute, 15 * time.Minute},
-		{config.Gitea, "token", 2500, time.Minute, 15 * time.Minute}, // more than one cycle learns
-		{config.Git, "token", 40, 2 * time.Minute, 15 * time.Minute},
+		{config.GitHub, "token", 60, time.Minute, 15 * time.Minute, 0},
+		{config.GitHub, "token", 150, time.Minute, 15 * time.Minute, 0},
+		{config.GitHub, "token", 1000, time.Minute, 15 * time.Minute, 0},
+		{config.GitHub, "token", 1000, 5 * time.Minute, 15 * time.Minute, 0},
+		{config.GitHub, "token", 300, time.Minute, 24 * time.Hour, 0},
+		{config.GitHub, "token", 150, time.Minute, 0, 0},
+		{config.GitHub, "token", 300, 30 * time.Minute, 15 * time.Minute, 0},
+		{config.GitHub, "", 1, 2 * time.Minute, 15 * time.Minute, 0},
+		{config.GitLab, "token", 300, time.Minute, 15 * time.Minute, 0},
+		{config.Gitea, "token", 3, time.Minute, 15 * time.Minute, 0},
+		{config.Gitea, "token", 300, time.Minute, 15 * time.Minute, 0},
+		{config.Gitea, "token", 2500, time.Minute, 15 * time.Minute, 0}, // more than one cycle learns
+		{config.Git, "token", 40, 2 * time.Minute, 15 * time.Minute, 0},
+		{config.GitHub, "token", 60, time.Minute, 15 * time.Minute, 5 * time.Second},
+		{config.GitHub, "token", 300, time.Minute, 0, 5 * time.Second},
+		{config.GitHub, "token", 300, time.Minute, 15 * time.Minute, 30 * time.Second}, // which is too seldom
+		{config.GitLab, "token", 300, time.Minute, 15 * time.Minute, 5 * time.Second},  // which has no list
+		{config.Gitea, "token", 300, time.Minute, 15 * time.Minute, 5 * time.Second},
 	} {
-		t.Run(fmt.Sprintf("%s, token %q, %d, every %s, sweep %s", test.kind, test.token, test.n, test.interval, test.sweep), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s, token %q, %d, every %s, sweep %s, glance %s", test.kind, test.token, test.n, test.interval, test.sweep, test.glance), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api, cfg := hoststest.Populated(test.kind, test.token, test.n)
-				cfg.PollingInterval, cfg.Global.Sweep = test.interval, test.sweep
+				cfg.PollingInterval, cfg.Global.Sweep, cfg.Global.Glance = test.interval, test.sweep, test.glance
 				time.Sleep(time.Hour) // since the last push
 				accounts := survey(cfg, githosttest.Delayed{Handler: api, Latency: 5 * time.Millisecond}, slog.New(slog.DiscardHandler)).Read(t.Context())
 				if len(accounts) != 1 {
@@ -101,6 +106,11 @@ func hourOf(t *testing.T, api *githosttest.API, cfg *config.Config) int {
 				if o.Err != nil {
 					t.Fatalf("%s: %v", monitors[i].URL, o.Err)
 				}
+			}
+			every := cfg.Global.GlanceEvery(cfg.PollingInterval)
+			for every > 0 && time.Until(next) > every {
+				time.Sleep(every)
+				r.Glance(t.Context(), monitors)
 			}
 			time.Sleep(time.Until(next))
 		}

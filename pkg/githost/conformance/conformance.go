@@ -52,6 +52,7 @@ var promises = []struct {
 	{"GraphQL tells the truth", truth.ToldByGraphQL},
 	{"an idle cycle is cheap", truth.IdleCycles},
 	{"hints survive a look at others", truth.HintsSurvive},
+	{"glances name what is pushed to", hours.Glances},
 
 	// A Reader in trouble, for hours.
 	{"an outage of an hour", hours.Outages},

@@ -88,18 +88,31 @@ func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, erro
 		}
 		return all, nil
 	}
+	if err := h.look(ctx, want); err != nil {
+		return nil, err
+	}
+	return h.index.changed(want), nil
+}
+
+// Glance implements githost.Glancer by the same list as Changed, and costs the same.
+func (h *host) Glance(ctx context.Context, want []githost.Wanted) ([]bool, error) {
+	if err := h.look(ctx, want); err != nil {
+		return nil, err
+	}
+	return h.index.pushed(want), nil
+}
+
+// look brings the index up to date.
+func (h *host) look(ctx context.Context, want []githost.Wanted) error {
 	h.index.seek(want)
 	deadline, limited := ctx.Deadline()
 	half := time.Until(deadline) / 2
 	// The other half is for the last page, where the server is slow.
 	more := func() bool { return !limited || time.Until(deadline) >= half }
 	if err := h.refresh(ctx, more); err != nil {
-		return nil, err
+		return err
 	}
-	if err := h.learn(ctx, more); err != nil {
-		return nil, err
-	}
-	return h.index.changed(want), nil
+	return h.learn(ctx, more)
 }
 
 const (

@@ -168,7 +168,7 @@ func (x *index) marks(want []githost.Wanted) []repo.Validator {
 	for i, w := range want {
 		path, _ := pathOf(w.URL)
 		l := x.known[path]
-		if l.tells && !time.Unix(l.updated, 0).Add(overlap).After(x.over) {
+		if x.settled(l) {
 			marks[i] = &mark{l, x.reads}
 		}
 	}
@@ -193,4 +193,27 @@ func (x *index) changed(want []githost.Wanted) []bool {
 		changed[i] = !ok || *m != mark{x.known[path], x.reads}
 	}
 	return changed
+}
+
+// pushed reports for which repositories the list shows another change than when they were read, or has one that is old enough by
+// now for a read to have a mark. What it does not tell of was not pushed to.
+func (x *index) pushed(want []githost.Wanted) []bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	pushed := make([]bool, len(want))
+	for i, w := range want {
+		path, _ := pathOf(w.URL)
+		l := x.known[path]
+		if m, ok := w.Validator.(*mark); ok {
+			pushed[i] = l.tells && m.listed != l
+		} else {
+			pushed[i] = x.settled(l)
+		}
+	}
+	return pushed
+}
+
+// settled reports whether a read shows all of what is listed, so that the next push has another time.
+func (x *index) settled(l listed) bool {
+	return l.tells && !time.Unix(l.updated, 0).Add(overlap).After(x.over)
 }

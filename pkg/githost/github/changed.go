@@ -43,13 +43,10 @@ func (s *sighting) Cost() int { return 100 + len(s.canonical) }
 // What the lists leave open is reported as changed. GitHub does not say whether the deletion of a branch counts
 // as a push, and without a token it has no such list.
 func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, error) {
-	h.mu.Lock()
-	without := h.withoutGraphQL() || h.token == ""
-	h.mu.Unlock()
-	lists := listsOf(want)
-	if without {
-		return nil, githost.NotAsked(githost.NewError(githost.Invalid, h.name, "without a token, or GraphQL, it does not tell what changed"))
+	if err := h.tellsNothing(); err != nil {
+		return nil, err
 	}
+	lists := listsOf(want, firstListed, (*sighting).comparable)
 	if err := h.fill(ctx, slices.Collect(maps.Values(lists)), queries(len(want))/2); err != nil {
 		return nil, err
 	}
@@ -64,20 +61,59 @@ func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, erro
 	return changed, nil
 }
 
-// listsOf returns an empty list for each owner of a repository that a list can tell of.
-func listsOf(want []githost.Wanted) map[string]*list {
+// Glance implements githost.Glancer by the first page of the lists. With so many owners that this takes as many queries as half
+// of what reading everything does, it does not tell.
+func (h *host) Glance(ctx context.Context, want []githost.Wanted) ([]bool, error) {
+	if err := h.tellsNothing(); err != nil {
+		return nil, err
+	}
+	lists := listsOf(want, glanced, func(s *sighting) bool { return !s.pushed.IsZero() })
+	asks := (len(lists) + maxOwners - 1) / maxOwners
+	if asks > max(1, queries(len(want))/2) {
+		return nil, githost.NotAsked(githost.NewError(githost.Invalid, h.name, "the lists of %d owners cost as much as reading their repositories", len(lists)))
+	}
+	for some := range slices.Chunk(slices.Collect(maps.Values(lists)), maxOwners) {
+		if _, err := h.nextPage(ctx, some); err != nil {
+			return nil, err
+		}
+	}
+	pushed := make([]bool, len(want))
+	for i, w := range want {
+		s := sightingOf(w)
+		l := lists[s.owner()]
+		if l == nil || l.at.IsZero() {
+			continue
+		}
+		at := l.entries[s.canonical].at
+		pushed[i] = at.After(s.pushed) || !at.IsZero() && !s.comparable() && l.at.Sub(s.pushed) >= step
+	}
+	return pushed, nil
+}
+
+// tellsNothing returns an error where there are no lists.
+func (h *host) tellsNothing() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.withoutGraphQL() || h.token == "" {
+		return githost.NotAsked(githost.NewError(githost.Invalid, h.name, "without a token, or GraphQL, it does not tell what changed"))
+	}
+	return nil
+}
+
+// listsOf returns an empty list, whose first page has so many, for each owner of a repository that a list can tell of.
+func listsOf(want []githost.Wanted, first int, tells func(*sighting) bool) map[string]*list {
 	lists, sizes := make(map[string]*list), make(map[string]int)
 	for _, w := range want {
 		sizes[sightingOf(w).owner()]++
 	}
 	for _, w := range want {
 		s := sightingOf(w)
-		if !s.comparable() {
+		if !tells(s) {
 			continue
 		}
 		owner := s.owner()
 		if lists[owner] == nil {
-			lists[owner] = &list{owner: owner, entries: make(map[string]entry, sizes[owner])}
+			lists[owner] = &list{owner: owner, first: first, entries: make(map[string]entry, sizes[owner])}
 		}
 		lists[owner].add(s)
 	}

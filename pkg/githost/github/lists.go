@@ -19,6 +19,8 @@ const (
 	maxOwners   = 50
 	firstListed = 50
 	listed      = 100
+	// glanced is how many of each owner's repositories a glance shows: it comes every few seconds, and is to be small.
+	glanced = 20
 	// maxListPages is how far a list is followed. What lies beyond is read.
 	maxListPages = 4
 )
@@ -31,6 +33,7 @@ func queries(repositories int) int {
 // list is what an owner's repositories say, the one pushed to last first, of those that are wanted.
 type list struct {
 	owner   string
+	first   int       // how many of them the first page has
 	after   string    // cursor of the page before
 	at      time.Time // when the first page was served; zero when it was not
 	oldest  time.Time // the oldest push on it
@@ -134,7 +137,7 @@ func listsRequest(lists []*list) *request {
 	r := newRequest()
 	for i, l := range lists {
 		login := r.variable(fmt.Sprintf("l%d", i), l.owner)
-		first, after := firstListed, ""
+		first, after := l.first, ""
 		if l.after != "" {
 			first, after = listed, ",after:"+r.variable(fmt.Sprintf("a%d", i), l.after)
 		}

@@ -30,6 +30,10 @@ type memory struct {
 	validatorCost int32            // in bytes
 	phase         uint64           // when in a sweep it has its turn
 
+	named   time.Time     // when a glance named it last
+	rest    time.Duration // how long no glance names it again
+	changed bool          // that its heads did since a glance named it
+
 	// Of who holds Reader.mu:
 	wanted time.Time // when a caller last asked for it
 	call   uint32    // the one that last asked for it
@@ -88,6 +92,7 @@ func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) 
 	if m.knows(heads) {
 		return
 	}
+	m.rest, m.changed = 0, true
 	m.heads, m.cost = nil, 0
 	cost := 0
 	for branch := range heads {

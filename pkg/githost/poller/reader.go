@@ -56,14 +56,15 @@ type Reader struct {
 // endpoint is a Host that was opened, and what its client sends requests with.
 type endpoint struct {
 	githost.Endpoint
-	driver *githost.Driver
-	host   githost.Host
-	base   http.RoundTripper
-	gate   *transport.Gate
-	turn   chan struct{}   // of capacity one, full while the host is asked
-	aside  chan struct{}   // of capacity maxAside, holds those who ask beside that
-	hints  breaker.Breaker // of who has the turn
-	memory map[key]*memory // its values are of who has the turn
+	driver  *githost.Driver
+	host    githost.Host
+	base    http.RoundTripper
+	gate    *transport.Gate
+	turn    chan struct{}   // of capacity one, full while the host is asked
+	aside   chan struct{}   // of capacity maxAside, holds those who ask beside that
+	hints   breaker.Breaker // of who has the turn
+	glances glances         // of who has the turn
+	memory  map[key]*memory // its values are of who has the turn
 
 	slowTold time.Time // when the log said that the host is slow; of who has the turn
 

@@ -1,0 +1,68 @@
+// Package glance looks every few seconds at the hosts' lists of what was pushed to lately, between the cycles that read everything, and
+// wants a look at what they name. Polling promises what it does without.
+package glance
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+)
+
+// asleep is how often it is looked whether glances are wanted now, while they are not.
+const asleep = 5 * time.Second
+
+// Glances are those of a Sentry that watches. Set the exported fields before the first Apply.
+type Glances struct {
+	// Heads returns the indexes of what was pushed to, as poller.Reader.Glance does.
+	Heads func(ctx context.Context, want []config.Monitor) []int
+	// Look wants a look at repositories, by name. It does not wait for that.
+	Look func(repositories []string)
+
+	now atomic.Pointer[settings]
+}
+
+// settings follow from a configuration. Nobody changes them.
+type settings struct {
+	every time.Duration // 0 = never
+	want  []config.Monitor
+	names []string
+}
+
+// Apply replaces the configuration, of which a cycle begins every interval.
+func (g *Glances) Apply(cfg *config.Config, interval time.Duration) {
+	s := &settings{every: cfg.Global.GlanceEvery(interval)}
+	if s.every > 0 {
+		for _, r := range cfg.Repositories {
+			s.want, s.names = append(s.want, r.Monitor), append(s.names, r.Name)
+		}
+	}
+	g.now.Store(s)
+}
+
+// Run glances until ctx ends.
+func (g *Glances) Run(ctx context.Context) {
+	for {
+		s := g.now.Load()
+		wait := s.every
+		if wait == 0 {
+			wait = asleep
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if s.every == 0 {
+			continue
+		}
+		var names []string
+		for _, i := range g.Heads(ctx, s.want) {
+			names = append(names, s.names[i])
+		}
+		if len(names) > 0 {
+			g.Look(names)
+		}
+	}
+}
