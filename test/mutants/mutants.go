@@ -498,7 +498,7 @@ var mutants = []mutant{
 	},
 	{
 		"a status is written without being read back", "pkg/report/deliver/send.go",
-		"if ok && same(was, want)", "if ok && !same(was, want) && same(was, want)",
+		"if ok && stands(was, want)", "if ok && !stands(was, want) && stands(was, want)",
 		"./pkg/report/deliver", "TestKilledAnywhere",
 	},
 	{

@@ -3,6 +3,7 @@
 package reporting
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -30,8 +31,12 @@ import (
 )
 
 const (
-	// maxWaiting bounds the runs that were seen and not looked at yet.
-	maxWaiting = 5_000
+	// maxWaiting and maxWaitingText bound the runs that were seen and not looked at yet, and their annotations in bytes: until then
+	// anybody may have made them.
+	maxWaiting     = 5_000
+	maxWaitingText = 16 << 20
+	// maxStrangers bounds the runs of which it is remembered that Sentry did not make them. A flood of them takes no room of others.
+	maxStrangers = 1_000
 	// maxSeen bounds the runs of which it is remembered that they were seen, until their mark is; there are two such lots.
 	maxSeen = 10_000
 	// Pauses after a failure of the API server.
@@ -54,8 +59,10 @@ type Reporter struct {
 	epoch   string             // of the state; "" until it is known
 	deliver *deliver.Deliverer // nil but during During
 	waiting []sighting
+	text    int                      // bytes of the annotations of those
 	seen    [2]map[string]mark.Phase // by run: what was handed in, the newer ones first
 	newest  [2]map[string]time.Time  // by unit, repository and commit: when the newest run of it was created that was handed in, the newer ones first
+	strange map[string]mark.Phase    // by run: those of others
 	full    bool                     // the log was told that no more is taken
 }
 
@@ -129,7 +136,7 @@ func (r *Reporter) Owes(name string, annotations map[string]string, over bool) b
 
 // knows reports whether the run was handed in, over or not. It is called with r.mu held.
 func (r *Reporter) knows(name string, over bool) bool {
-	for _, seen := range r.seen {
+	for _, seen := range []map[string]mark.Phase{r.seen[0], r.seen[1], r.strange} {
 		if p := seen[name]; p == mark.Ended || p != mark.None && !over {
 			return true
 		}
@@ -143,15 +150,20 @@ func (r *Reporter) Seen(run engine.Run, annotations map[string]string, ended *re
 	if err != nil {
 		members = pinned.Members{} // which nobody signed
 	}
+	text := 0
+	for name, value := range annotations {
+		text += len(name) + len(value)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.knows(run.Name, ended != nil) {
 		return
 	}
-	if len(r.waiting) >= maxWaiting {
+	if len(r.waiting) >= maxWaiting || r.text+text > maxWaitingText {
 		r.overflow()
 		return
 	}
+	r.text += text
 	p := mark.Pending
 	if ended != nil {
 		p = mark.Ended
@@ -184,7 +196,8 @@ func (r *Reporter) During(ctx context.Context, ends func()) {
 	defer cancel()
 	r.mu.Lock()
 	d := deliver.New(r.cfg, r.to)
-	r.deliver, r.waiting, r.seen, r.full = d, nil, [2]map[string]mark.Phase{{}, {}}, false
+	r.deliver, r.waiting, r.text, r.full = d, nil, 0, false
+	r.seen, r.strange = [2]map[string]mark.Phase{{}, {}}, map[string]mark.Phase{}
 	r.newest = [2]map[string]time.Time{{}, {}}
 	r.mu.Unlock()
 	var work sync.WaitGroup
@@ -206,7 +219,7 @@ func (r *Reporter) run(ctx context.Context, d *deliver.Deliverer) {
 		if epoch == "" {
 			waiting = nil // whose runs they are is not known yet
 		} else {
-			r.waiting = nil
+			r.waiting, r.text = nil, 0
 		}
 		r.mu.Unlock()
 		past := sync.OnceValue(func() (past []result.Result) { // of many runs, it is read once
@@ -241,6 +254,7 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 	}
 	if !s.run.Ours(key, epoch) || !s.members.Signed(key, epoch, s.run.Name) {
 		r.log.Debug("not reported, as it lacks Sentry's signature", "run", s.run.Name, "unit", s.run.Unit)
+		r.forget(s.run.Name, true)
 		return
 	}
 	if madeAgain(s.run, past()) {
@@ -250,13 +264,30 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 	f := &report.Facts{Run: s.run.Name, Namespace: r.in, Unit: s.run.Unit, Created: s.run.Created, Members: s.members.List, Result: s.ended}
 	f.Outdated = r.outdated(f, later(s.run, past(), key, epoch))
 	f.Recovered = d.AsksPast(f) && report.Recovered(past(), f)
-	if err := d.Take(f); err != nil {
+	switch err := d.Take(f); {
+	case err != nil:
+		r.forget(f.Run, false)
+	case !d.Crowded():
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.overflow()
-		for _, seen := range r.seen {
-			delete(seen, f.Run)
+		r.full = false
+	}
+}
+
+// forget forgets that a run was handed in: Sentry did not make it, or there is no room for it.
+func (r *Reporter) forget(run string, strange bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if strange {
+		if len(r.strange) >= maxStrangers {
+			clear(r.strange)
 		}
+		r.strange[run] = cmp.Or(r.seen[0][run], r.seen[1][run])
+	} else {
+		r.overflow()
+	}
+	for _, seen := range r.seen {
+		delete(seen, run)
 	}
 }
 

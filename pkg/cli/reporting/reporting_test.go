@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/reporting"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea/giteatest"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
@@ -51,6 +54,7 @@ type world struct {
 	gitea   *giteatest.API
 	cfg     *config.Config
 	log     strings.Builder
+	report  *reporting.Reporter // of the last start
 
 	mu      sync.Mutex
 	changed chan struct{} // closed when the runs are to be looked at again
@@ -128,6 +132,7 @@ func (w *world) start() (end func()) {
 	r := reporting.New(w.cfg, reporting.Options{
 		Log: log, Engine: eng, Reader: reader, Transport: w, Key: func(context.Context) (naming.Key, error) { return key, nil },
 	})
+	w.report = r
 	var work sync.WaitGroup
 	work.Go(func() {
 		r.During(ctx, func() {
@@ -492,4 +497,74 @@ func TestConfigured(t *testing.T) {
 	if !reporting.Configured(w) {
 		t.Error("a webhook is nothing to report")
 	}
+}
+
+// stranger is a run that somebody else made, with as many bytes of annotations.
+func (w *world) stranger(name string, bytes int) {
+	text := strings.Repeat("x", bytes)
+	run := engine.Run{Existing: plan.Existing{Name: name, Unit: "web.main", Signature: text}}
+	w.report.Seen(run, map[string]string{"tekton-sentry.dev/signature": text}, nil)
+}
+
+// Runs that others make take a bounded room, and none of that of Sentry's: what was told is not told again for them.
+func TestStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.down = true
+		name := w.create(1, digits("a"))
+		end := w.start()
+		w.end(name, 7)
+		w.look()
+		for i := range 25_000 {
+			w.stranger(fmt.Sprint("s", i), 0)
+			if i%1000 == 0 {
+				synctest.Wait()
+			}
+		}
+		w.look()
+		end()
+		if len(w.chat) != 1 {
+			t.Errorf("the chat was told %d times, want once", len(w.chat))
+		}
+	})
+}
+
+// Until it is known which runs are Sentry's, none is kept that has no room.
+func TestRoomOfStrangers(t *testing.T) {
+	w := newWorld(t)
+	w.report = reporting.New(w.cfg, reporting.Options{Log: slog.New(slog.DiscardHandler), Engine: tekton.New(w.cluster, "", instance.Instance{})})
+	ctx, cancel := context.WithCancel(t.Context())
+	w.report.During(ctx, func() {
+		defer cancel()
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i := range 1000 {
+			w.stranger(fmt.Sprint("s", i), 100<<10)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 40<<20 {
+			t.Errorf("%d MiB are kept of runs that others made", kept>>20)
+		}
+	})
+}
+
+// Each time that there is no room the log is told, and not only the first.
+func TestFullAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		end := w.start()
+		for i := range 2 {
+			for range 3 {
+				w.stranger("large", 17<<20)
+			}
+			w.create(i+1, digits(string('a'+rune(i))))
+			w.look()
+		}
+		end()
+		if n := strings.Count(w.log.String(), "so many runs wait"); n != 2 {
+			t.Errorf("the log was told %d times, want 2\n%s", n, &w.log)
+		}
+	})
 }

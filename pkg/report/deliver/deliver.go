@@ -4,6 +4,7 @@
 package deliver
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"log/slog"
@@ -19,9 +20,8 @@ import (
 )
 
 const (
-	// maxRuns and maxMembers bound what waits to be delivered: some 30 MB.
-	maxRuns    = 5_000
-	maxMembers = 25_000
+	// maxSize bounds what waits to be delivered, in runs, their deployments and what is owed about them, all together: some 20 MB.
+	maxSize = 25_000
 )
 
 // ErrFull says that so much waits that no more is taken.
@@ -47,20 +47,22 @@ type Deliverer struct {
 	ctx    context.Context // of what is on its way
 	work   sync.WaitGroup  // a goroutine for each lane that has something to do
 
-	mu      sync.Mutex
-	find    func(name string) *config.Repository
-	runs    map[string]*run
-	members int // of the runs
-	lanes   map[string]*lane
-	queued  map[string]*item // by target
-	flying  map[string]*item // by target
-	told    map[string]bool  // what the log was told once
-	closed  bool
+	mu     sync.Mutex
+	find   func(name string) *config.Repository
+	runs   map[string]*run
+	size   int // of the runs
+	lanes  map[string]*lane
+	queued map[string]*item // by target
+	flying map[string]*item // by target
+	number int              // of items so far
+	told   map[string]bool  // what the log was told once
+	closed bool
 }
 
 // run is one of which something is owed.
 type run struct {
 	facts *report.Facts
+	size  int              // as of maxSize
 	left  map[string]*item // by key
 	done  map[string]bool  // by key: delivered, or useless
 }
@@ -91,16 +93,21 @@ func finder(cfg *config.Config) func(name string) *config.Repository {
 	return func(name string) *config.Repository { return byName[name] }
 }
 
-// Apply makes it follow another configuration, also in what waits.
+// Apply makes it follow another configuration, also in what waits. What is on its way goes on; where something else is owed now, that
+// follows it.
 func (d *Deliverer) Apply(cfg *config.Config) {
 	find := finder(cfg)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.find = find
 	clear(d.told) // another credential may fail otherwise
+	clear(d.queued)
+	for _, l := range d.lanes {
+		l.items = nil
+		l.rouse() // as it may be at its end
+	}
 	for _, r := range d.runs {
-		d.withdraw(r)
-		d.plan(r)
+		d.plan(r, report.Owed(d.find, r.facts))
 	}
 }
 
@@ -117,27 +124,33 @@ func (d *Deliverer) AsksPast(f *report.Facts) bool {
 func (d *Deliverer) Take(f *report.Facts) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	owed := report.Owed(d.find, f)
+	r := &run{facts: f, size: 1 + len(f.Members) + len(owed), done: map[string]bool{}}
 	before := d.runs[f.Run]
 	switch {
 	case d.closed:
 		return nil
-	case before == nil && (len(d.runs) >= maxRuns || d.members+len(f.Members) > maxMembers):
+	case before == nil && d.size+r.size > maxSize:
 		return ErrFull
 	case before != nil:
-		d.drop(before) // what is queued about it gives way to what is owed now
+		for _, it := range before.left {
+			if d.queued[it.target] == it {
+				d.unqueue(it)
+			}
+		}
+		d.drop(before)
 	}
-	r := &run{facts: f, left: map[string]*item{}, done: map[string]bool{}}
 	d.runs[f.Run] = r
-	d.members += len(f.Members)
-	d.plan(r)
+	d.size += r.size
+	d.plan(r, owed)
 	return nil
 }
 
-// Waiting returns how many runs wait to be reported.
-func (d *Deliverer) Waiting() int {
+// Crowded reports whether more than half of the room is taken.
+func (d *Deliverer) Crowded() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.runs)
+	return d.size > maxSize/2
 }
 
 // Close begins nothing more, and waits for what is on its way, but not beyond the end of ctx.
@@ -153,20 +166,32 @@ func (d *Deliverer) Close(ctx context.Context) {
 	d.work.Wait()
 }
 
-// plan puts what is owed about a run, and is neither done nor on its way, into its lanes. It is called with d.mu held.
-func (d *Deliverer) plan(r *run) {
-	owed := report.Owed(d.find, r.facts)
-	now := time.Now()
+// plan puts what is owed about a run, and is neither done nor on its way just so, into its lanes. Nothing about it is in one. It is
+// called with d.mu held.
+func (d *Deliverer) plan(r *run, owed []report.Delivery) {
+	before := r.left
+	r.left = map[string]*item{}
 	for _, delivery := range owed {
-		key := delivery.Key()
-		if r.done[key] || r.left[key] != nil {
+		it := &item{delivery: delivery, run: r, key: delivery.Key(), lane: delivery.Lane(), target: delivery.Target(), since: time.Now()}
+		if r.done[it.key] {
 			continue
 		}
-		it := &item{delivery: delivery, run: r, key: key, lane: delivery.Lane(), target: delivery.Target(), since: now}
-		r.left[key] = it
+		if old := before[it.key]; old != nil {
+			if d.flying[old.target] == old && same(old.delivery, delivery) {
+				r.left[it.key] = old
+				continue
+			}
+			it.since, it.unsure = old.since, old.unsure
+		}
+		r.left[it.key] = it
 		d.put(it)
 	}
 	d.finish(r, len(owed) > 0)
+}
+
+// same reports whether two deliveries about the same say the same, with the same credential.
+func same(a, b report.Delivery) bool {
+	return a.Source == b.Source && a.Status == b.Status && a.Leads == b.Leads
 }
 
 // put queues an item, unless a newer run has something to say about the same. It is called with d.mu held.
@@ -187,32 +212,22 @@ func (d *Deliverer) put(it *item) {
 	}
 	l := d.lanes[it.lane]
 	if l == nil {
-		l = &lane{name: it.lane, wake: make(chan struct{}, 1)}
+		l = newLane(it.lane)
 		d.lanes[it.lane] = l
 		d.work.Go(func() { d.drive(l) })
 	}
+	d.number++
+	it.number = d.number
 	d.queued[it.target] = it
-	l.items = append(l.items, it)
+	heap.Push(&l.items, it)
 	l.rouse()
 }
 
-// unqueue takes an item out of its lane. It is called with d.mu held.
+// unqueue takes an item that is queued out of its lane, which is gone where nothing is begun any more. It is called with d.mu held.
 func (d *Deliverer) unqueue(it *item) {
-	if d.queued[it.target] == it {
-		delete(d.queued, it.target)
-	}
+	delete(d.queued, it.target)
 	if l := d.lanes[it.lane]; l != nil {
-		l.remove(it)
-	}
-}
-
-// withdraw takes what is queued about a run out of its lanes. What is on its way goes on. It is called with d.mu held.
-func (d *Deliverer) withdraw(r *run) {
-	for key, it := range r.left {
-		if d.flying[it.target] != it {
-			d.unqueue(it)
-			delete(r.left, key)
-		}
+		heap.Remove(&l.items, it.at)
 	}
 }
 
@@ -224,13 +239,17 @@ func (d *Deliverer) finish(r *run, owed bool) {
 	case !owed && r.phase() == mark.Pending:
 		d.drop(r)
 	default:
-		key := "mark " + string(r.phase())
-		if r.done[key] {
+		it := &item{run: r, key: "mark " + string(r.phase()), lane: markLane, target: "mark " + r.facts.Run, since: time.Now()}
+		if r.done[it.key] {
 			d.drop(r)
 			return
 		}
-		r.left[key] = &item{run: r, key: key, lane: markLane, target: "mark " + r.facts.Run, since: time.Now()}
-		d.put(r.left[key])
+		if on := d.flying[it.target]; on != nil && on.run == r {
+			r.left[it.key] = on
+			return
+		}
+		r.left[it.key] = it
+		d.put(it)
 	}
 }
 
@@ -238,6 +257,6 @@ func (d *Deliverer) finish(r *run, owed bool) {
 func (d *Deliverer) drop(r *run) {
 	if d.runs[r.facts.Run] == r {
 		delete(d.runs, r.facts.Run)
-		d.members -= len(r.facts.Members)
+		d.size -= r.size
 	}
 }

@@ -71,7 +71,7 @@ func (w *world) call(name string, effect func()) error {
 type statusesOf struct{ *world }
 
 func (s statusesOf) StatusOf(_ context.Context, repoURL, sha, name string) (was githost.Status, ok bool, err error) {
-	err = s.call("read "+repoURL, func() {
+	err = s.call("read "+repoURL+" "+sha, func() {
 		s.read++
 		if all := s.statuses[repoURL+" "+sha+" "+name]; len(all) > 0 {
 			was, ok = all[len(all)-1], true
@@ -81,7 +81,7 @@ func (s statusesOf) StatusOf(_ context.Context, repoURL, sha, name string) (was 
 }
 
 func (s statusesOf) SetStatus(_ context.Context, repoURL, sha string, status githost.Status) error {
-	return s.call("write "+repoURL, func() {
+	return s.call("write "+repoURL+" "+sha, func() {
 		key := repoURL + " " + sha + " " + status.Context
 		s.statuses[key] = append(s.statuses[key], status)
 	})
@@ -568,6 +568,168 @@ func TestReceiverInTrouble(t *testing.T) {
 			t.Errorf("the log has\n%swant that it waits and that it is given up, without the URL", log)
 		}
 	})
+}
+
+// failing answers 500 to what is said of any of these, "repository digit" or "repository".
+func failing(calls *int, of ...string) func(call string) error {
+	return func(call string) error {
+		for _, text := range of {
+			name, digit, _ := strings.Cut(text, " ")
+			if strings.Contains(call, "/o/"+name+" "+digit) {
+				*calls++
+				return githost.NewError(githost.Temporary, "a.example", "HTTP 500")
+			}
+		}
+		return nil
+	}
+}
+
+// A commit that its host cannot take for hours keeps waiting neither other commits of the repository nor other repositories, and
+// is tried no more often for them. Neither does a repository, or two.
+func TestOneThatFails(t *testing.T) {
+	for name, tt := range map[string]struct {
+		poison, healthy []string
+	}{
+		"a commit":         {[]string{"web a"}, []string{"web b", "api c"}},
+		"two commits":      {[]string{"web a", "web b"}, []string{"web c", "api d"}},
+		"a repository":     {[]string{"web a", "web b", "web c", "web d", "web e"}, []string{"api f"}},
+		"two repositories": {[]string{"web a", "web b", "web c", "lib d", "lib e", "lib f"}, []string{"api 0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				calls := 0
+				w.before = failing(&calls, tt.poison...)
+				d := w.start(configuration("", "web a.example", "api a.example", "lib a.example"))
+				defer ending(d)
+				for i, text := range tt.poison {
+					w.take(d, run(fmt.Sprint("poison", i), i, "succeeded", text))
+				}
+				var told []string
+				for i, text := range tt.healthy {
+					pass(3*time.Hour + 10*time.Second)
+					w.take(d, run(fmt.Sprint("healthy", i), 10+i, "succeeded", text))
+					pass(time.Second)
+					told = append(told, text+": success")
+					slices.Sort(told)
+					w.expect(told...)
+				}
+				if most := len(tt.poison) * 40 * len(tt.healthy); calls > most || calls < 20 {
+					t.Errorf("%d calls, want %d at most", calls, most)
+				}
+			})
+		})
+	}
+}
+
+// A host that is down is asked a few times, however much waits for it, and gets all of it in the end.
+func TestHostThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var down atomic.Bool
+		down.Store(true)
+		calls := 0
+		w.before = func(call string) error {
+			if down.Load() && strings.Contains(call, "a.example") {
+				calls++
+				return githost.NewError(githost.Temporary, "a.example", "HTTP 500")
+			}
+			return nil
+		}
+		var repositories, want []string
+		for i := range 100 {
+			repositories = append(repositories, fmt.Sprintf("r%d a.example", i))
+			want = append(want, fmt.Sprintf("r%d a: success", i))
+		}
+		d := w.start(configuration("", repositories...))
+		defer ending(d)
+		for i := range 100 {
+			w.take(d, run(fmt.Sprint("run", i), i, "succeeded", fmt.Sprintf("r%d a", i)))
+		}
+		pass(3 * time.Hour)
+		if calls > 50 {
+			t.Errorf("in three hours it was asked %d times, want 50 at most", calls)
+		}
+		down.Store(false)
+		pass(10 * time.Minute)
+		slices.Sort(want)
+		w.expect(want...)
+		if log := w.log.String(); strings.Count(log, "level=WARN") != 1 {
+			t.Errorf("the log has\n%swant one line", log)
+		}
+	})
+}
+
+// What is on its way as the configuration changes has what is owed now follow it: by another token, or to nobody.
+func TestApplyWhileOnTheWay(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer error // to what is on its way
+		change func(*config.Config)
+		states []string
+		told   int
+	}{
+		"a token that was refused": {githost.NewError(githost.Denied, "a.example", "HTTP 401"),
+			func(c *config.Config) { c.Repositories[0].Monitor.Auth.Token = secret.New("${T}", "hunter3") }, []string{"web a: failure"}, 1},
+		"a host that is down": {githost.NewError(githost.Temporary, "a.example", "HTTP 500"),
+			func(c *config.Config) { c.Repositories[0].Monitor.Auth.Token = secret.New("${T}", "hunter3") }, []string{"web a: failure"}, 1},
+		"well":                 {nil, func(*config.Config) {}, []string{"web a: failure"}, 1},
+		"another page":         {nil, func(c *config.Config) { c.Repositories[0].Report.TargetURL = "https://page.example/" }, []string{"web a: failure"}, 1},
+		"no statuses any more": {githost.NewError(githost.Temporary, "a.example", "HTTP 500"), func(c *config.Config) { c.Repositories[0].Report.CommitStatus = nil }, nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				first := true
+				w.before = func(call string) error {
+					if strings.HasPrefix(call, "write") && first {
+						first = false
+						time.Sleep(10 * time.Second)
+						return tt.answer
+					}
+					if strings.HasPrefix(call, "tell") {
+						time.Sleep(10 * time.Second)
+					}
+					return nil
+				}
+				d := w.start(configuration(chat, "web a.example"))
+				defer ending(d)
+				w.take(d, run("r1", 1, "failed", "web a"))
+				pass(time.Second)
+				cfg := configuration(chat, "web a.example")
+				tt.change(cfg)
+				d.Apply(cfg)
+				pass(time.Minute)
+				w.expect(tt.states...)
+				if len(w.told) != tt.told || w.marks["r1"] != mark.Ended || d.Waiting() != 0 {
+					t.Errorf("told %q, marked %q, %d wait; want it told once\n%s", w.told, w.marks["r1"], d.Waiting(), &w.log)
+				}
+			})
+		})
+	}
+}
+
+// What it costs to follow another configuration grows with what waits, and no faster.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{1000, 4000, 8000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := newWorld(nil)
+			w.before = func(string) error { return githost.NewError(githost.Temporary, "a.example", "down") }
+			cfg := configuration("", "web a.example")
+			d := w.start(cfg)
+			defer ending(d)
+			for i := range n {
+				f := run(fmt.Sprint("r", i), i, "succeeded", "web a")
+				f.Members[0].SHA = repo.SHA(fmt.Sprintf("%040x", i))
+				if err := d.Take(f); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				d.Apply(cfg)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/run")
+		})
+	}
 }
 
 // Two runs deploy one commit while its host is down. The newer one has the last word.

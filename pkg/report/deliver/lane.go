@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"container/heap"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -20,9 +21,6 @@ const (
 	unsurePause = time.Minute
 	// tryFor is how long something is tried: a day later nobody waits for it.
 	tryFor = 24 * time.Hour
-	// patience is how many failures in a row a sink may have before all that waits for it waits longer. One or two may be the
-	// fault of a single repository.
-	patience = 3
 )
 
 // markLane is the lane of what is noted on runs.
@@ -37,7 +35,15 @@ type item struct {
 	tries             int
 	unsure            int // of the tries: that it may have come
 	notBefore         time.Time
+
+	number, at int // of all items, and in its queue
 }
+
+// repository returns what the delivery shares its fate with, beside its lane; "" for nothing.
+func (it *item) repository() string { return it.delivery.Source.URL }
+
+// current reports whether nothing has taken its place.
+func (it *item) current() bool { return it.run.left[it.key] == it }
 
 // settle makes it done.
 func (it *item) settle() {
@@ -45,14 +51,56 @@ func (it *item) settle() {
 	it.run.done[it.key] = true
 }
 
+// queue is a heap of what waits for one sink: what is due first comes first, and of that what was tried least. One that fails
+// time and again has the others go before it.
+type queue []*item
+
+func (q queue) Len() int { return len(q) }
+
+func (q queue) Less(i, j int) bool {
+	a, b := q[i], q[j]
+	switch {
+	case !a.notBefore.Equal(b.notBefore):
+		return a.notBefore.Before(b.notBefore)
+	case a.tries != b.tries:
+		return a.tries < b.tries
+	}
+	return a.number < b.number
+}
+
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].at, q[j].at = i, j
+}
+
+// Push implements heap.Interface.
+func (q *queue) Push(x any) {
+	it := x.(*item)
+	it.at = len(*q)
+	*q = append(*q, it)
+}
+
+// Pop implements heap.Interface.
+func (q *queue) Pop() any {
+	last := len(*q) - 1
+	it := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	return it
+}
+
 // lane is what waits for one sink. All but wake is of who holds Deliverer.mu.
 type lane struct {
-	name      string
-	items     []*item
-	streak    int // failures in a row
-	notBefore time.Time
-	told      bool // that it fails
-	wake      chan struct{}
+	name         string
+	items        queue
+	trouble      trouble             // of the whole sink
+	repositories map[string]*trouble // that have any, by URL
+	told         bool                // that it fails
+	wake         chan struct{}
+}
+
+func newLane(name string) *lane {
+	return &lane{name: name, repositories: map[string]*trouble{}, wake: make(chan struct{}, 1)}
 }
 
 func (l *lane) rouse() {
@@ -62,8 +110,25 @@ func (l *lane) rouse() {
 	}
 }
 
-func (l *lane) remove(it *item) {
-	l.items = slices.DeleteFunc(l.items, func(other *item) bool { return other == it })
+// failed learns that an item did, and reports whether all that waits for the sink waits longer now.
+func (l *lane) failed(it *item, now time.Time) bool {
+	who := it.target
+	if of := it.repository(); of != "" {
+		who = of
+		t := l.repositories[of]
+		if t == nil {
+			t = &trouble{}
+			l.repositories[of] = t
+		}
+		t.failed(it.target, now)
+	}
+	return l.trouble.failed(who, now)
+}
+
+// went learns that an item was taken.
+func (l *lane) went(it *item) {
+	delete(l.repositories, it.repository())
+	l.trouble, l.told = trouble{}, false
 }
 
 // drive delivers what is in the lane, one by one, until nothing is.
@@ -98,23 +163,29 @@ func (d *Deliverer) next(l *lane) (it *item, wait time.Duration, more bool) {
 		return nil, 0, false
 	}
 	now := time.Now()
-	if wait = l.notBefore.Sub(now); wait > 0 {
+	if wait = l.trouble.notBefore.Sub(now); wait > 0 {
 		return nil, wait, true
 	}
-	wait = maxPause
-	for _, candidate := range l.items {
-		pause := candidate.notBefore.Sub(now)
-		if d.flying[candidate.target] != nil { // in another lane, as with the credential of before
-			pause = max(pause, minPause)
+	for {
+		first := l.items[0]
+		if wait = first.notBefore.Sub(now); wait > 0 {
+			return nil, wait, true
 		}
-		if pause <= 0 {
-			d.unqueue(candidate)
-			d.flying[candidate.target] = candidate
-			return candidate, 0, true
+		until := now
+		if t := l.repositories[first.repository()]; t != nil {
+			until = t.notBefore
 		}
-		wait = min(wait, pause)
+		if d.flying[first.target] != nil && !until.After(now) { // by another credential, or as it was before
+			until = now.Add(minPause)
+		}
+		if !until.After(now) {
+			d.unqueue(first)
+			d.flying[first.target] = first
+			return first, 0, true
+		}
+		first.notBefore = until
+		heap.Fix(&l.items, 0)
 	}
-	return nil, wait, true
 }
 
 // settled takes in what became of an item.
@@ -132,42 +203,83 @@ func (d *Deliverer) settled(l *lane, it *item, o outcome) {
 	if now.Sub(it.since) > tryFor || it.unsure >= maxUnsure {
 		o.again = false
 	}
-	if o.again {
+	switch {
+	case o.again:
 		d.failed(l, it, o, now)
-		if d.runs[it.run.facts.Run] == it.run && it.run.left[it.key] == it {
-			it.notBefore = now.Add(wait)
-			d.put(it)
-			d.finish(it.run, true)
-		}
-		return
-	}
-	if o.err == nil {
-		l.streak, l.notBefore, l.told = 0, time.Time{}, false
+	case o.err == nil:
+		l.went(it)
 		if o.told {
 			d.record(it)
 		}
-	} else {
+	case it.current():
 		d.say(it, o.err)
 	}
-	it.settle()
+	switch {
+	case !it.current():
+		d.outlived(it, o)
+	case o.again && d.runs[it.run.facts.Run] == it.run:
+		it.notBefore = now.Add(wait)
+		d.put(it)
+	default:
+		it.settle()
+	}
 	d.finish(it.run, true)
 }
 
-// failed has the lane wait after a failure that may go away.
-func (d *Deliverer) failed(l *lane, it *item, o outcome, now time.Time) {
-	l.streak++
-	if l.streak >= patience {
-		l.notBefore = now.Add(pause(l.streak - patience + 1))
-		if !l.told {
-			l.told = true
-			d.Log.Warn("reports wait for their receiver, and are tried again", append(it.names(), "err", o.err)...)
-		}
+// outlived has what took the place of an item while that was on its way know what became of it. A status is read back anyway. It is
+// called with d.mu held.
+func (d *Deliverer) outlived(it *item, o outcome) {
+	next := it.run.left[it.key]
+	if next == nil || it.delivery.Kind == report.CommitStatus {
+		return
 	}
-	if until := o.until; until.After(l.notBefore) {
-		if latest := now.Add(maxUntil); until.After(latest) {
-			until = latest
-		}
-		l.notBefore = until
+	next.unsure = max(next.unsure, it.unsure)
+	if o.err == nil || next.unsure >= maxUnsure {
+		d.unqueue(next)
+		next.settle()
+	}
+}
+
+// failed has what waits for the sink wait after a failure that may go away.
+func (d *Deliverer) failed(l *lane, it *item, o outcome, now time.Time) {
+	if all := l.failed(it, now); (all || it.tries == patience) && !l.told {
+		l.told = true
+		d.Log.Warn("reports wait for their receiver, and are tried again", append(it.names(), "err", o.err)...)
+	}
+	l.trouble.until(o.until, now)
+}
+
+// patience is how many may fail, one after the other, until it is the fault of what they have in common: three statuses are the
+// repository's, and statuses of three repositories the host's.
+const patience = 3
+
+// trouble is who failed since something went well.
+type trouble struct {
+	who       []string // at most patience
+	waits     int      // since they are so many
+	notBefore time.Time
+}
+
+// failed learns who did, and reports whether all wait now.
+func (t *trouble) failed(who string, now time.Time) bool {
+	if len(t.who) < patience && !slices.Contains(t.who, who) {
+		t.who = append(t.who, who)
+	}
+	if len(t.who) < patience {
+		return false
+	}
+	t.waits++
+	t.notBefore = now.Add(pause(t.waits))
+	return true
+}
+
+// until has all wait for as long as somebody asks for.
+func (t *trouble) until(until, now time.Time) {
+	if latest := now.Add(maxUntil); until.After(latest) {
+		until = latest
+	}
+	if until.After(t.notBefore) {
+		t.notBefore = until
 	}
 }
 

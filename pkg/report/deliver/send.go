@@ -85,14 +85,14 @@ func (d *Deliverer) status(ctx context.Context, o report.Delivery) outcome {
 	if e, isHost := errors.AsType[*githost.Error](err); err != nil && (!isHost || e.Kind != githost.TooLarge) {
 		return judged(o, err)
 	}
-	if ok && same(was, want) {
+	if ok && stands(was, want) {
 		return outcome{}
 	}
 	return judged(o, statuses.SetStatus(ctx, o.Source.URL, string(o.SHA), want))
 }
 
-// same reports whether a status is the wanted one. Its description names the run. Hosts have fewer states than there are here.
-func same(was, want githost.Status) bool {
+// stands reports whether a status is the wanted one. Its description names the run. Hosts have fewer states than there are here.
+func stands(was, want githost.Status) bool {
 	return was.Description == want.Description && (was.State == githost.Pending) == (want.State == githost.Pending)
 }
 
