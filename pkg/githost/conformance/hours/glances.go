@@ -27,26 +27,22 @@ type glancing struct {
 // Glances asserts what a host tells between the cycles: in a request or two what was pushed to, each push of a repository, and nothing
 // else. One that does not tell, or is in trouble, is left alone, and what the cycles read is what it was.
 func Glances(t *testing.T, h testhost.Host) {
-	host, err := h.Driver.Open(githost.Endpoint{Account: githost.Account{Type: h.Driver.Type, Origin: "http://a.example"}}, http.DefaultClient)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := host.(githost.Glancer); !ok {
+	if _, ok := testhost.Open(t, h.Driver.Open, "http://a.example", "", testhost.Token).(githost.Glancer); !ok {
 		return
 	}
 	const n = 60
 	synctest.Test(t, func(t *testing.T) {
 		api := h.Filled(n)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		api.Push("o/last", "main", testhost.SHA1) // what is listed as of this second
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		w := &testhost.Wire{Handler: api}
 		g := glancing{t, w, h.Reader(w, 15*time.Minute), testhost.Monitors(t, h.Driver.Type, n)}
 		if named := g.r.Glance(t.Context(), g.want); len(named) > 0 || w.Take() > 0 {
 			t.Errorf("before anything was read: %v named, want none and no request", named)
 		}
 		g.read()
-		time.Sleep(20 * time.Second)
+		<-time.After(20 * time.Second)
 		g.settle()
 		g.none("idle", 60)
 
@@ -55,7 +51,7 @@ func Glances(t *testing.T, h testhost.Host) {
 		if got := g.r.Heads(t.Context(), g.want[7:8])[0]; got.Heads["main"] != sha3 {
 			t.Errorf("after the first push it is read as %+v", got)
 		}
-		time.Sleep(25 * time.Second)
+		<-time.After(25 * time.Second)
 		g.settle()
 		api.Push("o/r7", "dev", sha3)
 		api.Push("o/r9", "main", sha3)
@@ -63,7 +59,7 @@ func Glances(t *testing.T, h testhost.Host) {
 		g.read()
 		g.settle()
 
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		g.settle()
 		w.Breaks(testhost.Says(http.StatusBadGateway, "text/plain", ""))
 		w.Take()
@@ -74,7 +70,7 @@ func Glances(t *testing.T, h testhost.Host) {
 			t.Errorf("a minute in which it is down: %d requests, want it left alone", asked)
 		}
 		w.Breaks(nil)
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		g.read()
 		g.settle()
 		api.Push("o/r3", "main", sha3)
@@ -84,7 +80,7 @@ func Glances(t *testing.T, h testhost.Host) {
 
 // glance returns what is named, after five seconds.
 func (g glancing) glance() []int {
-	time.Sleep(5 * time.Second)
+	<-time.After(5 * time.Second)
 	return g.r.Glance(g.Context(), g.want)
 }
 
