@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -54,7 +55,8 @@ type Keeper struct {
 // sighting is a Lease as it was seen last.
 type sighting struct {
 	renewal string
-	changed time.Time // by this machine's clock
+	changed time.Time // by this machine's clock, as the other
+	deleted time.Time // when it was last tried to delete it
 }
 
 // Members returns the names of the replicas that are alive, the one first that has been for the longest. There are none while
@@ -97,27 +99,30 @@ func (k *Keeper) Keep(ctx context.Context, changed func(members []string)) {
 	}
 }
 
-// look renews the Lease and finds out who is alive.
+// look finds out who is alive and renews the Lease, in this order: whoever cannot see the others works on nothing, and must not hold
+// a share.
 func (k *Keeper) look(ctx context.Context) error {
-	began := k.Now()
-	if err := k.renew(ctx, began); err != nil {
-		return err
-	}
 	leases, err := k.list(ctx)
 	if err != nil {
 		return err
 	}
+	began := k.Now()
+	mine := k.lease(began)
+	if err := k.renew(ctx, mine); err != nil {
+		return err
+	}
 	now := k.Now()
-	alive := slices.DeleteFunc(leases, func(l coordinationv1.Lease) bool { return !k.alive(ctx, l, now) })
+	maps.DeleteFunc(k.seen, func(name string, _ sighting) bool {
+		return !slices.ContainsFunc(leases, func(l coordinationv1.Lease) bool { return l.Name == name })
+	})
+	alive := slices.DeleteFunc(leases, func(l coordinationv1.Lease) bool { return l.Name == mine.Name || !k.alive(ctx, l, now) })
+	alive = append(alive, mine)
 	slices.SortFunc(alive, func(a, b coordinationv1.Lease) int {
 		return cmp.Or(acquired(a).Compare(acquired(b)), cmp.Compare(a.Name, b.Name))
 	})
 	members := make([]string, len(alive))
 	for i, l := range alive {
 		members[i] = *l.Spec.HolderIdentity
-	}
-	if !slices.Contains(members, k.Name) {
-		return fmt.Errorf("the Lease %s is not in the list of those with the label %s", k.name(), label)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -134,13 +139,16 @@ func (k *Keeper) alive(ctx context.Context, l coordinationv1.Lease, now time.Tim
 	renewal := l.Spec.RenewTime.Format(metav1.RFC3339Micro)
 	s, ok := k.seen[l.Name]
 	if !ok || s.renewal != renewal {
-		s = sighting{renewal, now}
-		k.seen[l.Name] = s
+		s = sighting{renewal: renewal, changed: now}
 	}
 	dead := now.Sub(s.changed)
-	if dead > forgetAfter && k.delete(ctx, l.Name, l.UID) == nil {
-		delete(k.seen, l.Name)
+	if dead > forgetAfter && now.Sub(s.deleted) > forgetAfter {
+		s.deleted = now
+		if err := k.delete(ctx, l.Name, l.UID); err != nil {
+			k.Log.Debug("the Lease of a replica that is gone stays for now", "err", err)
+		}
 	}
+	k.seen[l.Name] = s
 	return dead < duration
 }
 
@@ -153,10 +161,10 @@ func acquired(l coordinationv1.Lease) time.Time {
 
 func (k *Keeper) name() string { return k.Of.Replica(k.Name) }
 
-// renew says that this replica is alive.
-func (k *Keeper) renew(ctx context.Context, now time.Time) error {
+// lease says that this replica is alive at an instant.
+func (k *Keeper) lease(now time.Time) coordinationv1.Lease {
 	seconds := int32(duration / time.Second)
-	lease := coordinationv1.Lease{
+	return coordinationv1.Lease{
 		TypeMeta: metav1.TypeMeta{APIVersion: "coordination.k8s.io/v1", Kind: "Lease"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: k.name(), Labels: map[string]string{label: k.Of.State(), "app.kubernetes.io/managed-by": "sentry"},
@@ -166,6 +174,10 @@ func (k *Keeper) renew(ctx context.Context, now time.Time) error {
 			AcquireTime: &metav1.MicroTime{Time: k.since}, RenewTime: &metav1.MicroTime{Time: now},
 		},
 	}
+}
+
+// renew makes the Lease be there as it is.
+func (k *Keeper) renew(ctx context.Context, lease coordinationv1.Lease) error {
 	body, err := json.Marshal(lease)
 	if err != nil {
 		return fmt.Errorf("encode the Lease %s: %w", k.name(), err)

@@ -3,6 +3,7 @@ package lease
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -99,8 +100,8 @@ func TestWithoutAPIServer(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		return true
 	}
-	if err := a.look(t.Context()); err == nil || !strings.Contains(err.Error(), "test/sentry-replica-a") {
-		t.Errorf("look() = %v, want the Lease's name", err)
+	if err := a.look(t.Context()); err == nil || !strings.Contains(err.Error(), "list the Leases in test") {
+		t.Errorf("look() = %v, want what it lacks", err)
 	}
 	r.expect(a, "a")
 	r.now = r.now.Add(duration)
@@ -108,6 +109,68 @@ func TestWithoutAPIServer(t *testing.T) {
 	s.Fault = nil
 	r.look(renewEvery, a)
 	r.expect(a, "a")
+}
+
+// A replica that cannot see the others works on nothing, and so it does not keep them from its share.
+func TestWithoutTheList(t *testing.T) {
+	r, s := newReplicas(t)
+	a, b := r.keeper("", "a"), r.keeper("", "b")
+	r.look(2*renewEvery, a, b)
+	s.Fault = func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method == http.MethodGet {
+			w.WriteHeader(http.StatusForbidden)
+			return true
+		}
+		return false
+	}
+	deaf := r.now
+	for range 2 * duration / renewEvery {
+		if err := a.look(t.Context()); err == nil {
+			t.Fatal("the list was not refused")
+		}
+		fault := s.Fault
+		s.Fault = nil
+		r.look(renewEvery, b)
+		s.Fault = fault
+	}
+	r.expect(a)
+	r.expect(b, "b")
+	if took := r.now.Sub(deaf); took > 30*time.Second {
+		t.Errorf("that took %s", took)
+	}
+}
+
+// What was seen of Leases that are gone is forgotten, and the deletion of one that is refused is tried now and then.
+func TestLeasesThatAreGone(t *testing.T) {
+	r, s := newReplicas(t)
+	a := r.keeper("", "a")
+	for i := range 10 { // as pods come and go
+		pod := r.keeper("", fmt.Sprintf("pod-%d", i))
+		r.look(renewEvery, a, pod)
+		r.look(renewEvery, a)
+		pod.leave(t.Context())
+	}
+	r.look(renewEvery, a, r.keeper("", "killed"))
+	r.look(renewEvery, a)
+	if n := len(a.seen); n != 1 {
+		t.Errorf("%d Leases of others are kept in mind, want that of the one which was killed", n)
+	}
+	deletes := 0
+	s.Fault = func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodDelete {
+			return false
+		}
+		deletes++
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	}
+	for range 24 {
+		r.now = r.now.Add(150 * time.Second)
+		r.look(renewEvery, a)
+	}
+	if deletes < 2 || deletes > 6 {
+		t.Errorf("in an hour it was tried %d times to delete it, want some five", deletes)
+	}
 }
 
 // A replica that ends leaves at once, and the Lease of one that was killed is deleted some time later.
