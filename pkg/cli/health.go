@@ -25,8 +25,10 @@ func (f watchFlags) checkHealth() error {
 }
 
 // before is done before each cycle, and between two as often as the loop looks whether there is another configuration.
-func (w *watching) before() {
-	w.health.Begin()
+func (w *watching) before(cycle bool) {
+	if w.health.Alive(); cycle {
+		w.health.Begin()
+	}
 	w.again.Look()
 }
 

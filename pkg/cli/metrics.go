@@ -31,7 +31,11 @@ func (w *watching) measure() {
 		from.Webhooks = w.hooks.Counts
 	}
 	w.metrics.Ask(from)
-	w.metrics.Hear(w.replica == nil)
+	if w.replica != nil {
+		w.metrics.Hear(false)
+		w.metrics.Share(0)
+	}
+	w.watcher.Store = w.metrics.Store(w.watcher.Store)
 	past := w.watcher.Past
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) {
 		results, err := past(ctx)
@@ -42,12 +46,13 @@ func (w *watching) measure() {
 	}
 }
 
-// hearing has measured how runs end while this replica is the one that hears of it, until ctx ends.
-func (w *watching) hearing(ctx context.Context) (over func()) {
-	if w.metrics == nil {
-		return func() {}
+// hearing has it known how runs ended before this replica became the one that hears of it, and measured while it is.
+func (w *watching) hearing() (over func()) {
+	over = func() {}
+	if w.metrics != nil {
+		w.metrics.Hear(true)
+		over = func() { w.metrics.Hear(false) }
 	}
-	w.metrics.Hear(true)
-	_, _ = w.watcher.Past(ctx) // the loop tells where the history cannot be read
-	return func() { w.metrics.Hear(false) }
+	w.watcher.Recall()
+	return over
 }

@@ -182,7 +182,10 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	w.measure()
 	w.watcher.Store = w.health.Store(w.watcher.Store)
 	bus := event.NewBus(log, w.sinks())
-	w.watcher.Tell = bus.Send
+	w.watcher.Tell = func(e event.Event) {
+		w.health.Hear(e)
+		bus.Send(e)
+	}
 	defer w.tellTheRest(ctx, bus)()
 	w.report()
 	defer w.join(ctx)()
@@ -232,7 +235,7 @@ func (w *watching) tellEnds(ctx context.Context, bus *event.Bus) (wait func()) {
 	case w.replica != nil:
 		listening.Go(func() {
 			w.replica.Lead(ctx, func(ctx context.Context) {
-				defer w.hearing(ctx)()
+				defer w.hearing()()
 				ends(ctx)
 			})
 		})
@@ -335,8 +338,13 @@ func (w *watching) join(ctx context.Context) (wait func()) {
 	if w.replica == nil {
 		return func() {}
 	}
+	w.health.Share(0)
 	return w.replica.Start(ctx, func(members int) {
 		w.reader.SetReplicas(members)
+		w.health.Share(members)
+		if w.metrics != nil {
+			w.metrics.Share(members)
+		}
 		w.watcher.Ask(watch.Request{Reason: "the replicas changed"})
 	})
 }
@@ -362,7 +370,6 @@ func (w *watching) sinks() map[string]event.Sink {
 	sinks := map[string]event.Sink{
 		"log":         logsink.New(w.log),
 		"webhook_url": notify.Sink(w.log, w.network.Connections()),
-		"health":      w.health.Sink,
 	}
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())

@@ -125,7 +125,7 @@ func TestApply(t *testing.T) {
 			}
 		}
 		begun := 0
-		w.watcher.Before = func() {
+		w.watcher.Before = func(bool) {
 			if begun++; begun == 2 {
 				w.watcher.Apply(changed)
 				w.set("a", "main", "2")
@@ -169,7 +169,7 @@ func TestRefuse(t *testing.T) {
 			}
 		}
 		steps := []string{"", "", "line 1 is wrong", "line 1 is wrong", "line 2 is wrong", "line 2 is wrong", "", "", "line 1 is wrong"}
-		w.watcher.Before = func() {
+		w.watcher.Before = func(bool) {
 			if len(steps) > 0 {
 				w.watcher.Refuse(steps[0])
 				steps = steps[1:]

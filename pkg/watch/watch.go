@@ -65,7 +65,7 @@ type Engine interface {
 // Watcher is what the loop needs. All fields but Before, Every, Key, Past, Result and Share must be set.
 type Watcher struct {
 	Config *config.Config // at the start; Apply replaces it
-	Before func()         // is called before each cycle of Run and every ten seconds between them, and may call Apply
+	Before func(bool)     // is called before each cycle of Run, with true, and every ten seconds between them; it may call Apply
 	Every  time.Duration  // between the looks at everything, instead of the configuration's polling_interval; 0 = as it says
 	Heads  Heads
 	Store  Store
@@ -165,7 +165,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			wanted = true
 		}
 		if w.Before != nil {
-			w.Before()
+			w.Before(wanted)
 		}
 		w.follow()
 		if now := w.interval(); now != interval {

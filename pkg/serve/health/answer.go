@@ -65,6 +65,9 @@ func (h *Health) ready() []check {
 		return append(checks, check{"state", "it was not read yet", true})
 	}
 	checks = append(checks, h.state.check("state", "read or written"))
+	if h.replicas != nil {
+		checks = append(checks, share(*h.replicas))
+	}
 	if h.cycle.at.IsZero() {
 		return append(checks, check{"cycle", "none has ended yet", false})
 	}
@@ -80,13 +83,22 @@ func (o outcome) check(name, done string) check {
 
 // loop looks at whether the loop comes round.
 func (h *Health) loop() check {
-	still := time.Since(h.progress)
-	if h.began.IsZero() {
-		text := fmt.Sprintf("between two cycles since %s, and one begins every %s", still.Round(time.Second), h.interval)
-		return check{"loop", text, still > h.interval+Patience}
+	stuck := time.Since(h.progress) > Patience
+	switch {
+	case !h.began.IsZero():
+		return check{"loop", fmt.Sprintf("a cycle began %s, and its last progress was %s", ago(h.began), ago(h.progress)), stuck}
+	case stuck:
+		return check{"loop", "between two cycles, and its last progress was " + ago(h.progress), true}
 	}
-	text := fmt.Sprintf("a cycle began %s, and its last progress was %s", ago(h.began), ago(h.progress))
-	return check{"loop", text, still > Patience}
+	return check{"loop", fmt.Sprintf("the last cycle ended %s, and one begins every %s", ago(h.ended), h.interval), false}
+}
+
+// share looks at whether this replica knows what is its own.
+func share(replicas int) check {
+	if replicas == 0 {
+		return check{"share", "it is not known which replicas are alive, so that this one looks at nothing by itself; the log says why", true}
+	}
+	return check{"share", fmt.Sprintf("one of %d replicas", replicas), false}
 }
 
 func ago(t time.Time) string { return time.Since(t).Round(time.Second).String() + " ago" }

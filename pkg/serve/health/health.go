@@ -28,8 +28,10 @@ type Health struct {
 	mu           sync.Mutex
 	repositories int
 	interval     time.Duration
+	replicas     *int      // that are alive, this one among them; 0 while that is not known, nil of one Sentry alone
 	progress     time.Time // when the loop last showed any
 	began        time.Time // when the cycle that is under way did; zero between two
+	ended        time.Time // when the one before did
 	state        outcome   // of the last call for the state
 	server       outcome   // of the last request to the API server
 	cycle        outcome   // of the last cycle, but for what the state and the API server have lines for
@@ -56,24 +58,37 @@ func (h *Health) Begin() {
 	h.began = h.progress
 }
 
-// Sink hears from the loop how cycles end.
-func (h *Health) Sink(_ context.Context, events []event.Event) {
+// Alive says that the loop comes round, between two cycles.
+func (h *Health) Alive() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, e := range events {
-		switch e := e.(type) {
-		case event.CycleDone: // one that failed is told of by both events, in this order
-			h.end(nil)
-		case event.CycleFailed:
-			h.end(e.Err)
-		}
+	h.progress = time.Now()
+}
+
+// Share says how many replicas are alive, this one among them; 0 while that is not known, and this one looks at nothing by itself.
+func (h *Health) Share(replicas int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.replicas = &replicas
+}
+
+// Hear hears from the loop how cycles end. It is called as they do, and not by way of a queue: the next one may have begun by then.
+func (h *Health) Hear(e event.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch e := e.(type) {
+	case event.CycleDone: // one that failed is told of by both events, in this order
+		h.end(nil)
+	case event.CycleFailed:
+		h.end(e.Err)
 	}
 }
 
 // end notes how a cycle ended. What the state or the API server did to it has a line already, which goes as soon as they work
 // again. With a state that is too large Sentry works on: runs are made and remembered.
 func (h *Health) end(err error) {
-	h.progress, h.began = time.Now(), time.Time{}
+	h.ended, h.began = time.Now(), time.Time{}
+	h.progress = h.ended
 	if err != nil && (h.state.why != "" || h.server.why != "") {
 		return
 	}

@@ -94,11 +94,18 @@ func newWorld(t *testing.T, hosts watch.Heads) *world {
 	w.Use(len(cfg.Repositories), interval)
 	w.Begin()
 	w.watcher = &watch.Watcher{
-		Config: cfg, Heads: hosts, Store: w.Store(w.store), Engine: w.engine, Every: interval, Before: w.Begin,
-		Tell: func(e event.Event) { w.Sink(t.Context(), []event.Event{e}) },
+		Config: cfg, Heads: hosts, Store: w.Store(w.store), Engine: w.engine, Every: interval, Before: w.before,
+		Tell: w.Hear,
 		Now:  time.Now, Word: func() string { return "0123abcd" },
 	}
 	return w
+}
+
+// before is what the command line does before cycles and between them.
+func (w *world) before(cycle bool) {
+	if w.Alive(); cycle {
+		w.Begin()
+	}
 }
 
 func configuration(t *testing.T, repositories int) *config.Config {
@@ -173,7 +180,7 @@ func TestLoopThatHangs(t *testing.T) {
 		},
 		"what is done before a cycle": func(w *world) {
 			released := make(chan struct{})
-			w.watcher.Before = func() { w.Begin(); <-released }
+			w.watcher.Before = func(bool) { w.Begin(); <-released }
 			end := w.end
 			w.end = func() { close(released); end() }
 		},
@@ -211,15 +218,59 @@ func TestLoopThatDoesNotComeRound(t *testing.T) {
 		var h Health
 		h.Use(1, interval)
 		h.Begin()
-		h.Sink(t.Context(), []event.Event{event.CycleDone{}})
-		time.Sleep(interval + Patience)
-		if status, body := h.get("/livez"); status != http.StatusOK {
+		h.Hear(event.CycleDone{})
+		time.Sleep(Patience)
+		h.Alive()
+		time.Sleep(Patience)
+		if status, body := h.get("/livez"); status != http.StatusOK || !strings.Contains(body, "[+]loop ok: the last cycle ended 4m0s ago, and one begins every 1m0s\n") {
 			t.Errorf("before its time: %d\n%s", status, body)
 		}
 		time.Sleep(time.Second)
-		if status, body := h.get("/livez"); status != http.StatusServiceUnavailable || !strings.Contains(body, "[-]loop failed: between two cycles since 3m1s, and one begins every 1m0s\n") {
+		if status, body := h.get("/livez"); status != http.StatusServiceUnavailable || !strings.Contains(body, "[-]loop failed: between two cycles, and its last progress was 2m1s ago\n") {
 			t.Errorf("after it: %d\n%s", status, body)
 		}
+	})
+}
+
+// Between two cycles it says so, however often the loop looks round meanwhile, and one that has begun is not over since the word of
+// the one before comes late.
+func TestCycleThatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var begun atomic.Bool
+		w := newWorld(t, heads(func(ctx context.Context, _ config.Monitor) repo.Observation {
+			if begun.Load() {
+				time.Sleep(20 * time.Second)
+			}
+			return at(0)
+		}))
+		w.start()
+		time.Sleep(55 * time.Second)
+		if _, body := w.get("/livez"); !strings.Contains(body, "[+]loop ok: the last cycle ended 55s ago, and one begins every 1m0s\n") {
+			t.Errorf("between two cycles /livez says %q", body)
+		}
+		begun.Store(true)
+		time.Sleep(10 * time.Second)
+		if _, body := w.get("/livez"); !strings.Contains(body, "[+]loop ok: a cycle began 5s ago, ") {
+			t.Errorf("in a cycle /livez says %q", body)
+		}
+		w.stop()
+	})
+}
+
+// A replica that does not know the others is not ready, and says so.
+func TestShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, heads(well))
+		w.Share(0)
+		w.start()
+		synctest.Wait()
+		w.check("without the others", "[-]share failed: it is not known which replicas are alive, so that this one looks at nothing by itself; the log says why\n")
+		w.Share(3)
+		w.check("with them", "")
+		if _, body := w.get("/readyz"); !strings.Contains(body, "[+]share ok: one of 3 replicas\n") {
+			t.Errorf("/readyz says %q", body)
+		}
+		w.stop()
 	})
 }
 

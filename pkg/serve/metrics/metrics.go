@@ -40,10 +40,14 @@ type Metrics struct {
 	mu        sync.Mutex
 	from      Sources
 	units     units
+	state     state.Snapshot  // that was read or written last; without an epoch before that
 	deaf      bool            // another replica hears of the ends of runs
 	cycleDone time.Time       // the end of the last cycle over all repositories
 	every     time.Duration   // between such cycles, as it said
 	hosts     map[string]bool // that requests were counted for
+	begun     map[string]bool // the labels of units whose series have begun at zero
+	// fresh are those of them whose zero was not scraped yet, with what is counted once it was.
+	fresh map[string][]func()
 
 	repositories *prometheus.GaugeVec
 	polls        *prometheus.CounterVec
@@ -62,8 +66,8 @@ type Metrics struct {
 	durations    *prometheus.HistogramVec
 	lead         prometheus.Observer
 	restore      prometheus.Observer
-	failing      *prometheus.GaugeVec
 	requests     *prometheus.HistogramVec
+	replicas     prometheus.Gauge
 }
 
 // The buckets, in seconds. Who scrapes native histograms has finer ones.
@@ -78,7 +82,7 @@ var (
 
 // New returns the metrics of a Sentry of a version that begins with cfg, and looks at all repositories that often.
 func New(version string, cfg *config.Config, every time.Duration) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), hosts: map[string]bool{}}
+	m := &Metrics{registry: prometheus.NewRegistry(), hosts: map[string]bool{}, begun: map[string]bool{}, fresh: map[string][]func(){}}
 	m.repositories = m.gauges("repositories", "Repositories in the last cycle over all, by whether their heads could be read.", "status")
 	m.polls = m.counters("repository_polls_total", "Looks at a repository in cycles over all: read before the next was due (in_time) or after that (late); "+
 		"not read, since the host gave an error (failed), was not asked (not_asked) or took too long (overdue); not begun, as cycles were missing (missed).", "result")
@@ -98,8 +102,8 @@ func New(version string, cfg *config.Config, every time.Duration) *Metrics {
 	m.durations = m.histograms("deployment_duration_seconds", "How long deployments took that succeeded, failed or timed out, by the unit.", ofDeployments, "unit")
 	m.lead = m.histogram("lead_time_seconds", "From when a change was seen to the end of the run that deployed it with success.", ofChanges)
 	m.restore = m.histogram("time_to_restore_seconds", "From the end of a unit's first failure in a row to that of the success after it.", ofRestoring)
-	m.failing = m.gauges("unit_failing_since_timestamp_seconds", "When the first of the failures of a unit ended that no success has followed.", "unit")
 	m.requests = m.histograms("host_request_duration_seconds", "Requests to Git hosts, by the class of the answer's status, and how long its head took to come; error = no answer.", ofRequests, "host", "code")
+	m.replicas = m.gauge("replicas", "Replicas that are alive, as this one sees them; 0 while it cannot tell and looks at nothing by itself. 1 is one Sentry alone.")
 	for _, r := range polled {
 		m.polls.WithLabelValues(r)
 	}
@@ -109,6 +113,7 @@ func New(version string, cfg *config.Config, every time.Duration) *Metrics {
 	m.registry.MustRegister(m.lookedUp(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.gauges("build_info", "The version of this Sentry, and of Go that it was built with.", "version", "goversion").WithLabelValues(version, runtime.Version()).Set(1)
 	m.interval.Set(every.Seconds())
+	m.replicas.Set(1)
 	m.lastCycle.Set(timestamp(time.Now()))
 	m.Apply(cfg)
 	return m
@@ -116,8 +121,27 @@ func New(version string, cfg *config.Config, every time.Duration) *Metrics {
 
 // Handler answers scrapes.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: atOnce, EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
+	answer := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: atOnce, EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.mu.Lock()
+		fresh := m.fresh
+		m.fresh = map[string][]func(){}
+		m.mu.Unlock()
+		answer.ServeHTTP(w, r)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for label, counts := range fresh {
+			for _, count := range counts {
+				if m.begun[label] { // else the unit left meanwhile
+					count()
+				}
+			}
+		}
+	})
 }
+
+// Share says how many replicas are alive, this one among them; 0 while that is not known.
+func (m *Metrics) Share(replicas int) { m.replicas.Set(float64(replicas)) }
 
 // Ask makes from what is asked at each scrape from now on.
 func (m *Metrics) Ask(from Sources) {
@@ -139,7 +163,8 @@ func (m *Metrics) drop(labels []string) {
 		of := prometheus.Labels{"unit": label}
 		m.deployments.DeletePartialMatch(of)
 		m.durations.DeletePartialMatch(of)
-		m.failing.DeletePartialMatch(of)
+		delete(m.begun, label)
+		delete(m.fresh, label)
 	}
 }
 
@@ -166,7 +191,6 @@ func (m *Metrics) Hear(ends bool) {
 	defer m.mu.Unlock()
 	if m.deaf = !ends; m.deaf {
 		m.units.follow()
-		m.failing.Reset()
 	}
 }
 
@@ -178,6 +202,8 @@ func (m *Metrics) Past(results []result.Result) {
 		return
 	}
 	for _, r := range byEnd(results) {
-		m.follow(r)
+		if m.there(r.Unit, refOf(r)) {
+			m.follow(r)
+		}
 	}
 }

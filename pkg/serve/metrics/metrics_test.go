@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,11 +41,14 @@ func configuration(names ...string) *config.Config {
 	return cfg
 }
 
-// scrape returns the samples of Sentry's own metrics, without the buckets, and sets none that are zero.
+// scrape returns the samples of Sentry's own metrics, without the buckets, and sets none that are zero. It is the second scrape
+// since something happened.
 func scrape(t *testing.T, m *Metrics) map[string]string {
 	t.Helper()
+	request := httptest.NewRequest(http.MethodGet, Path, nil)
+	m.Handler().ServeHTTP(httptest.NewRecorder(), request)
 	answer := httptest.NewRecorder()
-	m.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, Path, nil))
+	m.Handler().ServeHTTP(answer, request)
 	if answer.Code != http.StatusOK {
 		t.Fatalf("HTTP %d: %s", answer.Code, answer.Body)
 	}
@@ -155,12 +159,30 @@ func TestRunsAndDeployments(t *testing.T) {
 	})
 }
 
-// A unit's first deployment is not lost to rates, which need a value from before.
+// A unit's first deployment is not lost to rates, which need a value from before: neither where this replica created the run nor
+// where it only hears how that ends.
 func TestCountersBeginAtZero(t *testing.T) {
-	m := New("v1", configuration("a"), time.Minute)
 	r := plan.Run{Unit: naming.Unit{Label: "a.main"}, Trigger: plan.Trigger{Refs: []plan.Change{{Ref: repo.Ref{Repository: "a", Branch: "main"}}}}}
-	m.send(t, event.RunCreated{Run: r})
+	for name, begins := range map[string]event.Event{"created here": event.RunCreated{Run: r}, "elsewhere": event.RunEnded{Result: run("a.main", result.Failed, 0, result.Failed)}} {
+		t.Run(name, func(t *testing.T) { beginsAtZero(t, begins) })
+	}
+}
+
+func beginsAtZero(t *testing.T, begins event.Event) {
+	m := New("v1", configuration("a"), time.Minute)
+	m.send(t, begins)
 	all := families(t, m)
+	for _, s := range all["sentry_deployments_total"].GetMetric() {
+		if s.GetCounter().GetValue() != 0 {
+			t.Errorf("a series begins with %s", s)
+		}
+	}
+	if _, created := begins.(event.RunCreated); created { // a moment ago
+		m.send(t, event.RunEnded{Result: run("a.main", result.Failed, 0, result.Failed)})
+	}
+	if got := fmt.Sprint(families(t, m)["sentry_deployments_total"]); !strings.Contains(got, "counter:{value:1") {
+		t.Errorf("once its zero was scraped a deployment does not count: %s", got)
+	}
 	if n := len(all["sentry_deployments_total"].GetMetric()); n != 7 {
 		t.Errorf("%d series of deployments once a run was created, want one for each of 7 verdicts", n)
 	}
@@ -205,11 +227,78 @@ func TestReplicas(t *testing.T) {
 		has(t, m, "unit_failing", fmt.Sprintf(`unit_failing_since_timestamp_seconds{unit="a.main"} %g`, float64(began.Unix())),
 			fmt.Sprintf(`unit_failing_since_timestamp_seconds{unit="b.main"} %g`, float64(began.Unix())))
 		m.Hear(false)
+		m.send(t, event.RunEnded{Result: run("a.main", result.Failed, 0)}) // which was on its way
 		has(t, m, "unit_failing")
 		time.Sleep(time.Hour)
 		m.Hear(true) // again, and all is mended meanwhile
 		m.Past(append(failed, run("a.main", result.Succeeded, 0), run("b.main", result.Succeeded, 0)))
 		has(t, m, "unit_failing")
+	})
+}
+
+// branches is a state that knows these.
+func branches(units ...string) state.Snapshot {
+	s := state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{}}
+	for _, u := range units {
+		name, branch, _ := strings.Cut(u, ".")
+		if s.Repositories[name].Branches == nil {
+			s.Repositories[name] = state.Repository{Branches: map[string]state.Branch{}}
+		}
+		s.Repositories[name].Branches[branch] = state.Branch{}
+	}
+	return s
+}
+
+// stored is a store that has a snapshot.
+type stored struct{ state.Snapshot }
+
+func (s *stored) Load(context.Context) (state.Snapshot, error)   { return s.Snapshot, nil }
+func (s *stored) Save(_ context.Context, n state.Snapshot) error { s.Snapshot = n; return nil }
+
+// A branch that is gone does not fail for ever, whether it was deleted before the start, under another replica or while its run
+// goes on. One that another replica has found and not written yet is not gone.
+func TestGoneBranches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := New("v1", configuration("a", "web:shop"), time.Minute)
+		store := m.Store(&stored{branches("a.main", "a.dev", "web.main")})
+		load := func() {
+			t.Helper()
+			if _, err := store.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fails := func(unit string) event.RunEnded {
+			return event.RunEnded{Result: run(unit, result.Failed, 0, result.Failed)}
+		}
+		failing := func(units ...string) {
+			t.Helper()
+			var want []string
+			for _, u := range units {
+				want = append(want, fmt.Sprintf(`unit_failing_since_timestamp_seconds{unit=%q} %g`, u, float64(time.Now().Unix())))
+			}
+			has(t, m, "unit_failing", want...)
+		}
+		load()
+		past := []result.Result{run("a.main", result.Failed, 0), run("shop", result.Failed, 0)} // newest first
+		for i := range maxBranches {
+			past = append(past, run(fmt.Sprintf("a.old%d", i), result.Failed, 0))
+		}
+		m.Past(past)
+		m.send(t, fails("a.dev"), fails("a.gone"), fails("a.new"))
+		failing("a.main", "a.dev", "shop")
+		if err := store.Save(t.Context(), branches("a.main", "a.new", "web.main")); err != nil {
+			t.Fatal(err)
+		}
+		failing("a.main", "a.new", "shop")
+		has(t, m, `deployments_total{unit="a.d`)
+		m.Past(past)
+		failing("a.main", "a.new", "shop")
+		time.Sleep(2 * settled)
+		load()
+		has(t, m, `deployments_total{unit="a.g`)
+		if n := len(m.units.known); n != 3 {
+			t.Errorf("%d units are known, want those that there are", n)
+		}
 	})
 }
 
@@ -263,7 +352,14 @@ func TestWhatLeftIsGone(t *testing.T) {
 	for _, unit := range []string{"b.main", "shop"} {
 		m.send(t, event.RunEnded{Result: run(unit, result.Failed, 0, result.Failed)})
 	}
-	m.send(t, event.Noticed{Events: []plan.Event{{Kind: plan.Forgotten, Ref: repo.Ref{Repository: "a", Branch: "x3"}}, {Kind: plan.Forgotten, Ref: repo.Ref{Repository: "web", Branch: "x"}}}})
+	s := branches("a.new", "b.main", "web.main")
+	for i := range maxBranches {
+		s.Repositories["a"].Branches[fmt.Sprintf("x%d", i)] = state.Branch{}
+	}
+	m.see(s.Clone())
+	s = s.Clone()
+	delete(s.Repositories["a"].Branches, "x3")
+	m.see(s)
 	m.send(t, event.RunEnded{Result: run("a.new", result.Failed, 0, result.Failed)})
 	m.Called("a.example", 200, time.Second)
 	m.Called("b.example", 503, time.Second)

@@ -17,7 +17,7 @@ type lookup struct {
 
 	asked, remaining, limit, reset *prometheus.Desc
 	stateBytes, stateMost, entries *prometheus.Desc
-	webhooks                       *prometheus.Desc
+	webhooks, failing              *prometheus.Desc
 }
 
 func (m *Metrics) lookedUp() *lookup {
@@ -34,12 +34,13 @@ func (m *Metrics) lookedUp() *lookup {
 		stateMost:  describe("gauge", "state_limit_bytes", "Size of state for which there is room."),
 		entries:    describe("gauge", "state_entries", "Entries of the state, by their kind.", "kind"),
 		webhooks:   describe("counter", "webhooks_total", "Webhooks that came, by what became of them.", "result"),
+		failing:    describe("gauge", "unit_failing_since_timestamp_seconds", "When the first of the failures of a unit ended that no success has followed.", "unit"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (l *lookup) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.asked, l.remaining, l.limit, l.reset, l.stateBytes, l.stateMost, l.entries, l.webhooks} {
+	for _, d := range []*prometheus.Desc{l.asked, l.remaining, l.limit, l.reset, l.stateBytes, l.stateMost, l.entries, l.webhooks, l.failing} {
 		to <- d
 	}
 }
@@ -51,6 +52,11 @@ func (l *lookup) Collect(to chan<- prometheus.Metric) {
 	}
 	l.m.mu.Lock()
 	from := l.m.from
+	for label, u := range l.m.units.known {
+		if !u.failing.IsZero() && l.m.there(label, u.ref) {
+			gauge(l.failing, timestamp(u.failing), label)
+		}
+	}
 	l.m.mu.Unlock()
 	if from.Hosts != nil {
 		l.hosts(from.Hosts(), gauge)

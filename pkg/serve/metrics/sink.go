@@ -10,7 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
@@ -61,8 +61,6 @@ func (m *Metrics) notice(events []plan.Event) {
 		switch e.Kind {
 		case plan.Moved, plan.NewBranch:
 			m.changes.Inc()
-		case plan.Forgotten:
-			m.drop(m.units.forget(naming.RefLabel(e.Ref)))
 		}
 	}
 }
@@ -108,36 +106,55 @@ func (m *Metrics) missing(every time.Duration) int {
 	return max(0, int(math.Round(float64(m.cycleDone.Sub(before))/float64(longest)))-1)
 }
 
-// expect begins the series of a run's unit at zero: of a counter that comes with its first value, no rate shows that.
+// expect begins the series of a run's unit.
 func (m *Metrics) expect(run plan.Run) {
-	repository := ""
+	var ref repo.Ref
 	if len(run.Trigger.Refs) > 0 {
-		repository = run.Trigger.Refs[0].Repository
+		ref = run.Trigger.Refs[0].Ref
 	}
-	label := m.units.label(run.Unit.Label, repository)
+	m.begin(m.units.label(run.Unit.Label, ref))
+}
+
+// begin begins the series of a unit at zero: of a counter that comes with its first value, no rate shows that.
+func (m *Metrics) begin(label string) {
+	if m.begun[label] {
+		return
+	}
+	m.begun[label], m.fresh[label] = true, nil
 	for _, v := range slices.Concat(verdicts, []string{word(string(result.Skipped)), word(string(result.RolledBack))}) {
 		m.deployments.WithLabelValues(label, v)
 	}
 	m.durations.WithLabelValues(label)
 }
 
-// unitOf returns a run's unit, by its label and the repository that triggered it, perhaps beside others.
-func unitOf(r result.Result) (label, repository string) {
-	if len(r.Refs) > 0 {
-		repository = r.Refs[0].Repository
+// maxFresh bounds what is counted of one unit once its zero was scraped. Where nobody scrapes, what comes after is counted at once.
+const maxFresh = 20
+
+// refOf returns the branch that triggered a run, perhaps beside others.
+func refOf(r result.Result) repo.Ref {
+	if len(r.Refs) == 0 {
+		return repo.Ref{}
 	}
-	return r.Unit, repository
+	return r.Refs[0].Ref
 }
 
 func (m *Metrics) end(r result.Result) {
 	m.runs.WithLabelValues(word(string(r.Verdict))).Inc()
-	label := m.units.label(unitOf(r))
-	for _, member := range r.Members {
-		m.deployments.WithLabelValues(label, word(string(member.Verdict))).Inc()
-		switch member.Verdict {
-		case result.Succeeded, result.Failed, result.TimedOut:
-			m.durations.WithLabelValues(label).Observe(float64(member.Seconds))
+	label := m.units.label(r.Unit, refOf(r))
+	m.begin(label)
+	count := func() {
+		for _, member := range r.Members {
+			m.deployments.WithLabelValues(label, word(string(member.Verdict))).Inc()
+			switch member.Verdict {
+			case result.Succeeded, result.Failed, result.TimedOut:
+				m.durations.WithLabelValues(label).Observe(float64(member.Seconds))
+			}
 		}
+	}
+	if counts, fresh := m.fresh[label]; fresh && len(counts) < maxFresh {
+		m.fresh[label] = append(counts, count)
+	} else {
+		count()
 	}
 	if r.Verdict == result.Succeeded && !r.Manual && !r.Seen.IsZero() {
 		m.lead.Observe(max(0, endOf(r).Sub(r.Seen).Seconds()))
@@ -149,8 +166,8 @@ func (m *Metrics) end(r result.Result) {
 
 // follow notes whether a run's unit fails, and returns for how long it did where the run ends that.
 func (m *Metrics) follow(r result.Result) (restored time.Duration) {
-	u := m.units.of(unitOf(r))
-	if u == nil || !endOf(r).After(u.ended) {
+	u := m.units.of(r.Unit, refOf(r))
+	if m.deaf || u == nil || !endOf(r).After(u.ended) {
 		return 0
 	}
 	switch r.Verdict {
@@ -159,12 +176,10 @@ func (m *Metrics) follow(r result.Result) (restored time.Duration) {
 			restored = endOf(r).Sub(u.failing)
 		}
 		u.failing = time.Time{}
-		m.failing.DeleteLabelValues(u.label)
 	case result.Failed, result.TimedOut:
 		if u.failing.IsZero() {
 			u.failing = endOf(r)
 		}
-		m.failing.WithLabelValues(u.label).Set(timestamp(u.failing))
 	default:
 		return 0 // it says nothing of either
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -27,6 +28,8 @@ type units struct {
 // unit is one value.
 type unit struct {
 	label, owner string
+	ref          repo.Ref  // of a unit that is one branch
+	since        time.Time // when it became known
 	ended        time.Time // the end of the last run that tells whether it fails
 	failing      time.Time // the end of its first failure in a row; zero when it does not fail
 }
@@ -72,39 +75,39 @@ func (u *units) forget(label string) []string {
 	return []string{label}
 }
 
-// label returns the value for the unit of a run that was triggered by the repository, perhaps beside others.
-func (u *units) label(label, repository string) string {
-	if k := u.of(label, repository); k != nil {
+// label returns the value for the unit of a run that was triggered by the branch, perhaps beside others.
+func (u *units) label(label string, ref repo.Ref) string {
+	if k := u.of(label, ref); k != nil {
 		return k.label
 	}
-	owner, more := u.owner(label, repository), state.More(label)
-	if owner == "" || more == "" || u.known[more] == nil && !u.room(more, owner) {
+	owner, more := u.owner(label, ref.Repository), state.More(label)
+	if owner == "" || more == "" || u.known[more] == nil && !u.room(more, owner, repo.Ref{}) {
 		return other
 	}
 	return more
 }
 
 // of returns a unit, if it has a value of its own.
-func (u *units) of(label, repository string) *unit {
+func (u *units) of(label string, ref repo.Ref) *unit {
 	if k := u.known[label]; k != nil {
 		return k
 	}
-	owner := u.owner(label, repository)
-	if owner == "" || u.branches[owner] >= maxBranches || !u.room(label, owner) {
+	owner := u.owner(label, ref.Repository)
+	if owner == "" || u.branches[owner] >= maxBranches || !u.room(label, owner, ref) {
 		return nil
 	}
 	return u.known[label]
 }
 
 // room makes a label known, if there is room for it.
-func (u *units) room(label, owner string) bool {
+func (u *units) room(label, owner string, ref repo.Ref) bool {
 	if len(u.known) >= maxUnits {
 		return false
 	}
 	if u.known == nil {
 		u.known, u.branches = map[string]*unit{}, map[string]int{}
 	}
-	u.known[label] = &unit{label: label, owner: owner}
+	u.known[label] = &unit{label: label, owner: owner, ref: ref, since: time.Now()}
 	u.branches[owner]++
 	return true
 }
