@@ -157,7 +157,7 @@ func granted(t *testing.T) map[string][]string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out := run(t, string(text), "kubectl", "create", "-f", "-", "-o", "json", "--as=system:serviceaccount:"+ns+":"+account)
+			out := run(t, string(text), "kubectl", "create", "--validate=false", "-f", "-", "-o", "json", "--as=system:serviceaccount:"+ns+":"+account)
 			if err := json.Unmarshal([]byte(out), &review); err != nil {
 				t.Fatal(err)
 			}
