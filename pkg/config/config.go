@@ -147,8 +147,8 @@ type Global struct {
 	Glance            time.Duration // how often a host that has a list of recent changes is asked for that alone; 0 = never
 }
 
-// GlanceEvery returns how often it is glanced at hosts when a cycle begins every interval; 0 = never. More seldom than three times
-// in one would make little sooner.
+// GlanceEvery returns how often it is glanced at hosts when a cycle begins every interval; 0 = never. Two in one
+// would make little sooner.
 func (g *Global) GlanceEvery(interval time.Duration) time.Duration {
 	if 2*g.Glance >= interval {
 		return 0

@@ -21,8 +21,7 @@ const useAll = `#!/bin/sh -eu
 for kind in task pipeline taskrun pipelinerun; do
   kubectl create -f $kind.yaml
   kubectl get ${kind}s
-  kubectl get $kind used -o yaml >used.yaml
-  kubectl replace -f used.yaml
+  until kubectl get $kind used -o yaml >used.yaml && kubectl replace -f used.yaml; do sleep 1; done
   kubectl annotate $kind used used=yes
   kubectl get ${kind}s --watch --request-timeout=1s || true
   kubectl delete $kind used --wait=false
@@ -69,7 +68,7 @@ func TestRightsAreUsed(t *testing.T) {
 	fails := newRepo(t, "rights-fails", map[string]string{"README": "an application"})
 	slow := newRepo(t, "rights-slow", map[string]string{"README": "an application"})
 	clearInstallation(t)
-	began := time.Now().Add(-time.Second)
+	began := time.Now()
 	config := fmt.Sprintf(rightsConfig, quick.url, fails.url, slow.url, testImages())
 	kubectl(t, "apply", "-k", kustomized(t, config, "replicas"))
 	createCredentials(t)

@@ -101,7 +101,9 @@ func (l *judging) judgeOne(r listed, owes bool, endOf func(context.Context, list
 		return
 	}
 	before, after := l.last[unit], make(chan struct{})
-	l.last[unit] = after
+	if owes { // others' runs keep nobody waiting, and nobody waits for them
+		l.last[unit] = after
+	}
 	l.work.Go(func() {
 		defer func() { <-l.places }()
 		defer close(after)

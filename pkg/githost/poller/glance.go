@@ -125,6 +125,11 @@ func (r *Reader) glance(ctx context.Context, b *glanced) []bool {
 	case pushed := <-done:
 		return pushed
 	case <-ctx.Done():
+	}
+	select {
+	case pushed := <-done:
+		return pushed
+	default:
 		return nil
 	}
 }

@@ -220,7 +220,7 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 			m.fail(err, began, works && err.Kind != githost.RateLimited)
 		default:
 			heads := o.Heads
-			if b.prefilter == nil {
+			if _, glances := e.host.(githost.Glancer); b.prefilter == nil && !glances {
 				heads = nil // nobody will ask for them
 			}
 			room += int(m.cost)

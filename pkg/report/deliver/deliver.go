@@ -100,6 +100,9 @@ func (d *Deliverer) Apply(cfg *config.Config) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.find = find
+	if d.closed { // what is on its way is the last
+		return
+	}
 	clear(d.told) // another credential may fail otherwise
 	clear(d.queued)
 	for _, l := range d.lanes {

@@ -849,3 +849,28 @@ func TestClose(t *testing.T) {
 		}
 	})
 }
+
+// A configuration may change while the last message is on its way.
+func TestApplyWhileItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.answer = func(*http.Request) error {
+			<-time.After(3 * time.Second)
+			return nil
+		}
+		d := w.start(configuration(chat, "web a.example"))
+		w.take(d, run("r1", 1, "failed", "web a"))
+		pass(time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		go d.Close(ctx)
+		pass(time.Second)
+		next := configuration(chat, "web a.example")
+		next.Repositories[0].Report.TargetURL = "https://dash.example/{{run}}"
+		d.Apply(next)
+		pass(10 * time.Second)
+		if len(w.told) != 1 {
+			t.Errorf("told %q, want it told once", w.told)
+		}
+	})
+}

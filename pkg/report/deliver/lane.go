@@ -235,7 +235,9 @@ func (d *Deliverer) outlived(it *item, o outcome) {
 	}
 	next.unsure = max(next.unsure, it.unsure)
 	if o.err == nil || next.unsure >= maxUnsure {
-		d.unqueue(next)
+		if d.queued[next.target] == next {
+			d.unqueue(next)
+		}
 		next.settle()
 	}
 }
