@@ -136,7 +136,7 @@ func TestOverlaysKeepTheState(t *testing.T) {
 	began := epoch(t)
 	key := get[corev1.Secret](t, "-n", home, "secret", instance.Instance{}.Key()).Data
 	var commits []string
-	for _, components := range [][]string{{"replicas", "priority"}, {"webhooks"}} {
+	for _, components := range [][]string{{"replicas", "priority"}, nil} {
 		kubectl(t, "apply", "-k", kustomized(t, config, components...))
 		rolledOut(t)
 		commits = append(commits, deploysOnce(t, quick, fmt.Sprint("with ", components)))
