@@ -72,7 +72,7 @@ bin/helm: hack/chart/go.mod hack/chart/go.sum
 e2e: build bin/helm cluster-up ## make a real cluster, run the end-to-end tests in it, take it down
 	@trap 'test/cluster/down.sh' EXIT; \
 	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
-	$(GO) test -count=1 -timeout 40m -parallel $(E2E_PARALLEL) -v ./test/e2e/...
+	$(GO) test -count=1 -timeout 55m -parallel $(E2E_PARALLEL) -v ./test/e2e/...
 
 .PHONY: soak
 soak: build cluster-up ## kill Sentry KILLS times (default 200) in a real cluster, and account for every commit
