@@ -206,7 +206,9 @@ func audited(t *testing.T, since time.Time) map[string][]string {
 		}
 		key := strings.Join([]string{account, o.Namespace, event.Verb, resource}, " ")
 		if event.Annotations["authorization.k8s.io/decision"] != "allow" {
-			t.Errorf("the API server refused %s %s: %s", key, o.Name, event.Annotations["authorization.k8s.io/reason"])
+			if account == "sentry" { // kubectl, which commands use, asks for more than it needs
+				t.Errorf("the API server refused %s %s: %s", key, o.Name, event.Annotations["authorization.k8s.io/reason"])
+			}
 			continue
 		}
 		if used[key] == nil {
