@@ -72,11 +72,7 @@ func (r *Reader) glanced(want []config.Monitor) []*glanced {
 	of := make(map[*endpoint]*glanced)
 	known := make(map[*memory]int)
 	for i, m := range want {
-		driver := r.Hosts.Of(m.Type)
-		if driver == nil {
-			continue
-		}
-		e := r.endpoints[driver.AccountOf(m.Source)]
+		e := r.opened(m.Source)
 		if e == nil {
 			continue
 		}

@@ -73,11 +73,7 @@ func (r *Reader) Forget(repositories []config.Monitor) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range repositories {
-		driver := r.Hosts.Of(m.Type)
-		if driver == nil {
-			continue
-		}
-		if e := r.endpoints[driver.AccountOf(m.Source)]; e != nil {
+		if e := r.opened(m.Source); e != nil {
 			delete(e.memory, r.key(e, githost.Wanted{URL: m.URL, Patterns: m.Branches}))
 		}
 	}

@@ -230,11 +230,7 @@ func (r *Reader) key(e *endpoint, w githost.Wanted) key {
 
 // endpointOf is endpoint for one of many sources of the same server.
 func (r *Reader) endpointOf(s config.Source) (*endpoint, *githost.Error) {
-	server := s
-	if at := strings.Index(s.URL, "://"); at >= 0 {
-		name, _, _ := strings.Cut(s.URL[at+3:], "/")
-		server.URL = s.URL[:at+3+len(name)]
-	}
+	server := serverOf(s)
 	if e := r.sources[server]; e != nil {
 		return e, nil
 	}
@@ -243,6 +239,27 @@ func (r *Reader) endpointOf(s config.Source) (*endpoint, *githost.Error) {
 		r.sources[server] = e
 	}
 	return e, err
+}
+
+// opened is endpointOf for who opens none: nil when the endpoint is not open.
+func (r *Reader) opened(s config.Source) *endpoint {
+	if e := r.sources[serverOf(s)]; e != nil {
+		return e
+	}
+	driver := r.Hosts.Of(s.Type)
+	if driver == nil {
+		return nil
+	}
+	return r.endpoints[driver.AccountOf(s)]
+}
+
+// serverOf returns what all sources of the same server and credential have in common.
+func serverOf(s config.Source) config.Source {
+	if at := strings.Index(s.URL, "://"); at >= 0 {
+		name, _, _ := strings.Cut(s.URL[at+3:], "/")
+		s.URL = s.URL[:at+3+len(name)]
+	}
+	return s
 }
 
 // endpoint returns the endpoint of a source, and opens it when it is new. An endpoint that cannot be
