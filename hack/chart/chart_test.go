@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,6 +17,11 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/lint"
 	"helm.sh/helm/v3/pkg/lint/support"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/fake"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
@@ -68,6 +74,12 @@ var values = map[string]map[string]any{
 // render returns the objects of the chart by kind, namespace and name, as `helm template` has them.
 func render(t *testing.T, set map[string]any) (map[string]map[string]any, error) {
 	t.Helper()
+	return renderBeside(t, set, nil)
+}
+
+// renderBeside is as `helm upgrade` has them, with a cluster to look at.
+func renderBeside(t *testing.T, set map[string]any, there *cluster) (map[string]map[string]any, error) {
+	t.Helper()
 	c, err := loader.Load(chart)
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +89,9 @@ func render(t *testing.T, set map[string]any) (map[string]map[string]any, error)
 		return nil, err
 	}
 	files, err := engine.Render(c, all)
+	if there != nil {
+		files, err = engine.RenderWithClientProvider(c, all, there)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +102,82 @@ func render(t *testing.T, set map[string]any) (map[string]map[string]any, error)
 		}
 	}
 	return objects, nil
+}
+
+// cluster is what the chart can look at.
+type cluster struct{ *fake.FakeDynamicClient }
+
+// GetClientFor returns a client of Secrets, as the chart looks at nothing else.
+func (c *cluster) GetClientFor(apiVersion, kind string) (dynamic.NamespaceableResourceInterface, bool, error) {
+	if apiVersion != "v1" || kind != "Secret" {
+		return nil, false, fmt.Errorf("the chart looks for a %s %s", apiVersion, kind)
+	}
+	return c.Resource(corev1.SchemeGroupVersion.WithResource("secrets")), true, nil
+}
+
+func secret(t *testing.T, object any) corev1.Secret {
+	t.Helper()
+	var s corev1.Secret
+	text, err := yaml.Marshal(object)
+	if err == nil {
+		err = yaml.UnmarshalStrict(text, &s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestTheKeyStays upgrades by replacing, and rolls back to a release from before there was a key.
+func TestTheKeyStays(t *testing.T) {
+	const name = "Secret sentry sentry-key"
+	key := []byte(`{"secret":"0123\"<&","since":"2026-01-01T00:00:00Z"}`)
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	installed, err := renderBeside(t, nil, &cluster{fake.NewSimpleDynamicClient(scheme)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := secret(t, installed[name])
+	if len(first.Data)+len(first.StringData) != 0 {
+		t.Errorf("the chart makes a key: %v", first)
+	}
+
+	live := first.DeepCopy()
+	live.Data = map[string][]byte{"key.json": key}
+	upgraded, err := renderBeside(t, nil, &cluster{fake.NewSimpleDynamicClient(scheme, live)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := secret(t, upgraded[name])
+	if got := second.StringData["key.json"]; got != string(key) || len(second.Data) != 0 || len(second.StringData) != 1 {
+		t.Errorf("an upgrade that replaces the Secret leaves %q, want %q", got, key)
+	}
+
+	var texts [3][]byte
+	for i, s := range []any{&second, &first, live} {
+		if texts[i], err = json.Marshal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	meta, err := strategicpatch.NewPatchMetaFromStruct(corev1.Secret{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch, err := strategicpatch.CreateThreeWayMergePatch(texts[0], texts[1], texts[2], meta, true) // as Helm makes it
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := strategicpatch.StrategicMergePatch(texts[2], patch, corev1.Secret{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var after corev1.Secret
+	if err := json.Unmarshal(back, &after); err != nil || string(after.Data["key.json"]) != string(key) {
+		t.Errorf("a rollback by %s leaves %s, %v", patch, back, err)
+	}
 }
 
 func decode(t *testing.T, stream []byte, into map[string]map[string]any) {
@@ -108,18 +199,25 @@ func decode(t *testing.T, stream []byte, into map[string]map[string]any) {
 	}
 }
 
-// combinations are no component, each, each pair, and all.
+// combinations are no component, each, each pair, and all; but for those that the chart refuses.
 func combinations() [][]string {
-	all := []string{}
+	var most, namespaced []string // with the PriorityClass, and without what belongs to the cluster
 	sets := [][]string{nil}
 	for i, f := range features {
-		all = append(all, f.component)
+		if f.component != "namespaced" {
+			most = append(most, f.component)
+		}
+		if f.component != "priority" {
+			namespaced = append(namespaced, f.component)
+		}
 		sets = append(sets, []string{f.component})
 		for _, other := range features[i+1:] {
-			sets = append(sets, []string{f.component, other.component})
+			if pair := []string{f.component, other.component}; !slices.Equal(pair, []string{"priority", "namespaced"}) {
+				sets = append(sets, pair)
+			}
 		}
 	}
-	return append(sets, all)
+	return append(sets, most, namespaced)
 }
 
 // TestHelmSaysWhatKustomizeSays compares each object of the chart with that of the manifests.
@@ -180,13 +278,18 @@ func TestLint(t *testing.T) {
 
 // TestWrongValues are refused with the name of what is wrong.
 func TestWrongValues(t *testing.T) {
+	long := "registry.example.com/" + strings.Repeat("a", 200)
 	for want, set := range map[string]map[string]any{
-		"replicas":      {"replicas": 0},
-		"replica":       {"replica": 3},
-		"memory":        {"resources": map[string]any{"limits": map[string]any{"memory": "256000000"}}},
-		"digest":        {"image": map[string]any{"digest": "latest"}},
-		"imageRegistry": {"imageRegistry": "https://registry.example.com"},
-		"runNamespace":  {"runNamespace": "Runs"},
+		"set one of them":                   {"priorityClass": true, "priorityClassName": "important"},
+		"belongs to the cluster as a whole": {"priorityClass": true, "namespaced": true},
+		"'/imageRegistry': maxLength":       {"imageRegistry": long},
+		"replicas":                          {"replicas": 0},
+		"replica":                           {"replica": 3},
+		"memory":                            {"resources": map[string]any{"limits": map[string]any{"memory": "256000000"}}},
+		"digest":                            {"image": map[string]any{"digest": "latest"}},
+		"'/imageRegistry': 'https":          {"imageRegistry": "https://registry.example.com"},
+		"'/imageRegistry': 'registry'":      {"imageRegistry": "registry"}, // an image of Docker Hub
+		"runNamespace":                      {"runNamespace": "Runs"},
 	} {
 		if _, err := render(t, set); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("with %v: %v, want an error about %s", set, err, want)
@@ -228,6 +331,33 @@ func TestValuesOfThePod(t *testing.T) {
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
+// TestImageOnTheRegistry has Sentry's image where pkg/config/rule has those of runs.
+func TestImageOnTheRegistry(t *testing.T) {
+	var cases struct {
+		Registry string
+		Images   map[string]string
+	}
+	text, err := os.ReadFile(root + "/pkg/config/rule/testdata/on-registry.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &cases); err != nil || len(cases.Images) == 0 {
+		t.Fatalf("%d cases, %v", len(cases.Images), err)
+	}
+	for image, want := range cases.Images {
+		for registry, want := range map[string]string{cases.Registry: want, "": image} {
+			objects, err := render(t, map[string]any{"imageRegistry": registry, "image": map[string]any{"repository": image, "tag": "tag"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pod := section(objects["Deployment sentry sentry"], "spec", "template", "spec")
+			if got := list(pod, "containers")[0]["image"]; got != want+":tag" {
+				t.Errorf("%s on %q is %v, want %s:tag", image, registry, got, want)
+			}
 		}
 	}
 }

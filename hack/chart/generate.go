@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"text/template"
 
@@ -46,6 +48,14 @@ var marks = strings.NewReplacer(
 	"XrunsX", `{{ include "sentry.runNamespace" . | quote }}`,
 	"XimageX", `{{ include "sentry.image" . | quote }}`,
 	"XregistryX", "{{ .Values.imageRegistry | quote }}",
+	// "helm upgrade --force" replaces objects, and would empty the Secret. As stringData, which no object has once it is stored, the key is
+	// taken away by no rollback to a release from before there was one.
+	"XkeyX: X", `{{- with (lookup "v1" "Secret" .Release.Namespace "sentry-key").data }}
+stringData:
+{{- range $field, $value := . }}
+  {{ $field }}: {{ $value | b64dec | toJson }}
+{{- end }}
+{{- end }}`,
 	"XmemoryX", `{{ include "sentry.goMemLimit" . | quote }}`,
 	"XreplicasX", "{{ .Values.replicas }}",
 	"XresourcesX", "{{ toJson .Values.resources }}",
@@ -154,6 +164,7 @@ func mark(all map[string]map[string]any) {
 			keep(metadata) // the runs, and Secrets of people
 		case "secret-sentry-key":
 			keep(metadata) // the state that stays is of no use without it
+			object["XkeyX"] = "X"
 		case "configmap-sentry-config":
 			section(object, "data")["sentry.yaml"] = "XconfigX"
 		case "deployment-sentry":
@@ -259,6 +270,10 @@ func byHand(root string, base map[string]map[string]any, chart map[string]string
 	if err != nil {
 		return err
 	}
+	registry, err := registryPattern(root)
+	if err != nil {
+		return err
+	}
 	image, tag, _ := strings.Cut(fmt.Sprint(container["image"]), ":")
 	return fs.WalkDir(files, "files", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -275,8 +290,22 @@ func byHand(root string, base map[string]map[string]any, chart map[string]string
 		var out strings.Builder
 		err = t.Execute(&out, map[string]any{
 			"Resources": "  " + strings.ReplaceAll(strings.TrimSpace(string(resources)), "\n", "\n  "), "Image": image, "Tag": tag, "Runs": runs,
+			"Registry": registry,
 		})
 		chart[strings.TrimPrefix(path, "files/")] = out.String()
 		return err
 	})
+}
+
+// registryPattern returns what a registry of sentry.yaml matches, as JSON: the same goes for the chart's, which becomes one.
+func registryPattern(root string) (string, error) {
+	schema, err := os.ReadFile(filepath.Join(root, "docs", "sentry.schema.json"))
+	if err != nil {
+		return "", err
+	}
+	found := regexp.MustCompile(`"image_registry":[^}]*?"pattern": ("\^(?:[^"\\]|\\.)*\$")`).FindSubmatch(schema)
+	if found == nil {
+		return "", errors.New("docs/sentry.schema.json says nothing of image_registry")
+	}
+	return string(found[1]), nil
 }

@@ -98,8 +98,14 @@ func TestHelm(t *testing.T) {
 	rolledOut(t)
 	awaitRemembered(t, "quick")
 	began := epoch(t)
+	key := func() string { return fmt.Sprint(get[corev1.Secret](t, "-n", home, "secret", instance.Instance{}.Key()).Data) }
+	made := key()
 	commits := []string{deploysOnce(t, quick, "installed")}
 
+	chart(append([]string{"upgrade", "--force"}, values...)...) // replaces each object
+	if key() != made {
+		t.Error("the key changed by an upgrade that replaces")
+	}
 	chart(append([]string{"upgrade", "--set", "replicas=3"}, values...)...)
 	rolledOut(t)
 	commits = append(commits, deploysOnce(t, quick, "three replicas"))
@@ -107,8 +113,11 @@ func TestHelm(t *testing.T) {
 		t.Errorf("the Leases of three replicas are %q", leases)
 	}
 
-	chart("rollback", "sentry", "1")
+	chart("rollback", "sentry", "1") // to before there was a key
 	rolledOut(t)
+	if key() != made {
+		t.Error("the key changed by a rollback")
+	}
 	commits = append(commits, deploysOnce(t, quick, "rolled back"))
 
 	chart("uninstall", "sentry", "--wait")
@@ -132,6 +141,9 @@ func TestOverlaysKeepTheState(t *testing.T) {
 	quick := newRepo(t, "overlays-quick", map[string]string{"README": "an application"})
 	config := fmt.Sprintf(installedConfig, quick.url, testImages())
 	installSentry(t, config)
+	t.Cleanup(func() { // after the test, and before another one has the installation
+		_, _ = command(context.Background(), "", "kubectl", "delete", "priorityclass", "sentry", "--ignore-not-found")
+	})
 	awaitRemembered(t, "quick")
 	began := epoch(t)
 	key := get[corev1.Secret](t, "-n", home, "secret", instance.Instance{}.Key()).Data
@@ -141,9 +153,6 @@ func TestOverlaysKeepTheState(t *testing.T) {
 		rolledOut(t)
 		commits = append(commits, deploysOnce(t, quick, fmt.Sprint("with ", components)))
 	}
-	t.Cleanup(func() {
-		_, _ = command(context.Background(), "", "kubectl", "delete", "priorityclass", "sentry", "--ignore-not-found")
-	})
 	if now := get[corev1.Secret](t, "-n", home, "secret", instance.Instance{}.Key()).Data; fmt.Sprint(now) != fmt.Sprint(key) {
 		t.Error("the key changed")
 	}

@@ -4,8 +4,16 @@
 
 {{- define "sentry.image" -}}
 {{- $image := .Values.image.repository }}
-{{- if .Values.imageRegistry }}
-{{- $image = printf "%s/%s" .Values.imageRegistry (splitn "/" 2 $image)._1 }}
+{{- $registry := .Values.imageRegistry }}
+{{- if and $registry (not (hasPrefix (printf "%s/" $registry) $image)) }}
+{{- /* As the images of runs: the host gives way, and an image without one is Docker Hub's. */ -}}
+{{- $parts := splitn "/" 2 $image }}
+{{- if not (contains "/" $image) }}
+{{- $image = printf "library/%s" $image }}
+{{- else if or (contains "." $parts._0) (contains ":" $parts._0) (eq "localhost" $parts._0) }}
+{{- $image = $parts._1 }}
+{{- end }}
+{{- $image = printf "%s/%s" $registry $image }}
 {{- end }}
 {{- if .Values.image.digest -}}
 {{ $image }}@{{ .Values.image.digest }}
@@ -40,7 +48,7 @@ imagePullSecrets:
 - name: {{ . | quote }}
 {{- end }}
 {{- end }}
-{{- if and .Values.priorityClassName (not .Values.priorityClass) }}
-priorityClassName: {{ .Values.priorityClassName | quote }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}

@@ -1,6 +1,10 @@
 package rule
 
-import "testing"
+import (
+	"encoding/json"
+	"os"
+	"testing"
+)
 
 func TestRepositoryURL(t *testing.T) {
 	for in, want := range map[string]string{
@@ -70,21 +74,22 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// The chart of hack/chart goes by the same file.
 func TestOnRegistry(t *testing.T) {
-	const mirror = "registry.example.com:5000/mirror"
-	for image, want := range map[string]string{
-		"docker.io/alpine/git:2.49.1":          mirror + "/alpine/git:2.49.1",
-		"ghcr.io/a/b@sha256:00":                mirror + "/a/b@sha256:00",
-		"localhost/a":                          mirror + "/a",
-		"registry:5000/a/b":                    mirror + "/a/b",
-		"alpine/git:2":                         mirror + "/alpine/git:2",
-		"busybox:1":                            mirror + "/library/busybox:1",
-		"busybox":                              mirror + "/library/busybox",
-		mirror + "/x/y:1":                      mirror + "/x/y:1",
-		"registry.example.com:5000/mirrored/x": mirror + "/mirrored/x",
-		"":                                     "",
-	} {
-		if got := OnRegistry(mirror, image); got != want {
+	var cases struct {
+		Registry string
+		Images   map[string]string // the image on the registry, by the image
+	}
+	text, err := os.ReadFile("testdata/on-registry.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &cases); err != nil || len(cases.Images) == 0 {
+		t.Fatalf("%d cases, %v", len(cases.Images), err)
+	}
+	cases.Images[""] = ""
+	for image, want := range cases.Images {
+		if got := OnRegistry(cases.Registry, image); got != want {
 			t.Errorf("%s on the mirror is %s, want %s", image, got, want)
 		}
 		if got := OnRegistry("", image); got != image {
