@@ -161,8 +161,8 @@ func (w *Watcher) Recall() {
 
 // heard are the runs of which it is known how they ended.
 type heard struct {
-	runs  map[history.Identity]bool
-	since time.Time // when the oldest of the history was created: those before it are forgotten, and were known once
+	runs    map[history.Identity]bool
+	forgets func(unit string, created time.Time) bool // reports whether the history was cut before a run, which was known once; may be nil
 }
 
 // not returns those of the runs, which are oldest first, of which it is not known how they ended; of a unit the newest.
@@ -171,7 +171,7 @@ func (h heard) not(runs []engine.Run) []engine.Run {
 	of := map[string]int{}
 	for _, r := range slices.Backward(runs) {
 		known := h.runs[history.Of(result.Result{Name: r.Name, Created: r.Created})]
-		if r.Active || known || r.Created.Before(h.since) || of[r.Unit] == maxUnheard {
+		if r.Active || known || h.forgets != nil && h.forgets(r.Unit, r.Created) || of[r.Unit] == maxUnheard {
 			continue
 		}
 		of[r.Unit]++
@@ -225,9 +225,7 @@ func (c *cycle) readPast(ctx context.Context) {
 	}
 	c.pastRead, c.heard = c.Now(), heard{}
 	c.hear(slices.Concat(c.ended, past))
-	if len(past) > 0 {
-		c.heard.since = slices.MinFunc(past, func(a, b result.Result) int { return a.Created.Compare(b.Created) }).Created
-	}
+	c.heard.forgets = history.Forgets(past)
 }
 
 // hearEnds finds out how those of the units' runs ended of which this Sentry was not told, before more runs are due in them: of

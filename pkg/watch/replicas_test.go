@@ -153,9 +153,9 @@ func TestShareThatIsNotKnown(t *testing.T) {
 // One replica hears how runs end, and another one plans what comes next before that is remembered: from the history, or from the run
 // itself where the history is not written yet. It does so once, and an idle cycle does nothing of it.
 func TestEndsThatAnotherReplicaHears(t *testing.T) {
-	for _, where := range []string{"in the history", "on its way there", "in the history alone"} {
+	for _, where := range []string{"in the history", "on its way there", "on its way to a young history", "in the history alone"} {
 		t.Run(where, func(t *testing.T) {
-			written := where != "on its way there"
+			written := strings.HasPrefix(where, "in")
 			w := newWorld(t, "repositories:"+entry("a", ""))
 			w.set("a", "main", "7")
 			two, heads := w.replica("a")
@@ -190,6 +190,9 @@ func TestEndsThatAnotherReplicaHears(t *testing.T) {
 			end.Name, end.Created = run.Name, run.CreationTimestamp.Time
 			if written {
 				past = append(past, end)
+			}
+			if where == "on its way to a young history" { // which has a run that began later alone
+				past = append(past, result.Result{Name: "other", Unit: "b.main", Created: end.Created.Add(time.Hour), Verdict: result.Succeeded})
 			}
 			if where == "in the history alone" { // somebody deletes the run
 				w.engine.Delete(func(*v1.PipelineRun) bool { return true })

@@ -117,8 +117,22 @@ func digits(text string, n int) string {
 	return hex.EncodeToString(sum[:])[:n]
 }
 
+// reserved begins the names of the tasks that are no deployments, such as the check of a canary.
+const reserved = "sentry-"
+
+// Reserved reports whether a task of that name is no deployment. Package order has the names.
+func Reserved(task string) bool {
+	rest, ok := strings.CutPrefix(task, reserved)
+	switch rest {
+	case "gate", "verdict", "check":
+		return ok
+	}
+	return ok && (strings.HasPrefix(rest, "join-") || strings.HasPrefix(rest, "rollback-"))
+}
+
 // Tasks returns the name of each ref's task in one run: a DNS label of at most 40 characters, the repository's
-// name when that has one task, otherwise with the branch. What is too long or taken ends with a hash instead.
+// name when that has one task, otherwise with the branch. What is too long or taken ends with a hash instead; so does
+// what is Reserved, without what makes it so.
 func Tasks(refs []repo.Ref) []string {
 	count := make(map[string]int, len(refs))
 	for _, ref := range refs {
@@ -128,6 +142,9 @@ func Tasks(refs []repo.Ref) []string {
 	taken := make(map[string]bool, len(refs))
 	name := func(at int, want string) {
 		got := cut(want, maxTask)
+		if Reserved(got) {
+			want = strings.TrimPrefix(want, reserved)
+		}
 		for i := 0; taken[got] || i == 0 && got != want; i++ {
 			got = cut(want, maxTask-len("-12345678")) + "-" + digits(strconv.Itoa(i)+" "+refs[at].String(), 8)
 		}

@@ -123,6 +123,9 @@ func TestTasks(t *testing.T) {
 		"too long":                    {[]string{long + "@main"}, []string{strings.Repeat("l", 31) + "-7d0e03a0"}},
 		"just fits":                   {[]string{long[1:] + "@main"}, []string{long[1:]}},
 		"the hashed name of another":  {[]string{"rag@dev-x", "rag@dev/x", "rag-dev-x-4e567650@main"}, []string{"rag-dev-x", "rag-dev-x-443941aa", "rag-dev-x-4e567650"}},
+		"not of a deployment":         {[]string{"sentry-check@main", "sentry-join-1@main", "sentry@gate", "sentry@main"}, []string{"check-85f9fc20", "join-1-2ac45804", "gate-b097958a", "sentry-main"}},
+		"a long one of a rollback":    {[]string{"sentry-rollback-" + long + "@main"}, []string{"rollback-llllllllllllllllllllll-37e8682b"}},
+		"of Sentry, and a deployment": {[]string{"sentry-checks@main", "sentry-join@main", "check@main"}, []string{"sentry-checks", "sentry-join", "check"}},
 		"a branch that shows nothing": {[]string{"rag@日本", "rag@main"}, []string{"rag-x", "rag-main"}},
 	}
 	for name, tt := range tests {

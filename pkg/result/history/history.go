@@ -24,6 +24,7 @@ const (
 	maxRuns    = 2000
 	maxUnit    = 200
 	maxBytes   = 700 << 10 // without the deployments
+	spare      = 100       // of those, for what stands around the runs
 	maxDetails = 200 << 10 // the deployments
 	maxNames   = 10        // refs, and deployments that failed, of a run whose deployments are left out
 	maxOutput  = 8 << 10   // of what the deployments of one run printed
@@ -114,7 +115,7 @@ func Encode(runs []result.Result) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if size += n; len(kept) == maxRuns || size > maxBytes-100 {
+		if size += n; len(kept) == maxRuns || size > maxBytes-spare {
 			break
 		}
 		kept = append(kept, e)
@@ -143,6 +144,36 @@ func Encode(runs []result.Result) ([]byte, error) {
 	}
 	slices.Reverse(kept)
 	return json.Marshal(document{version, kept})
+}
+
+// Forgets returns what reports whether a run of a unit, created then, may have been left out of a history that has these runs: one that is
+// older than all that a full one has, in all or of its unit.
+func Forgets(runs []result.Result) func(unit string, created time.Time) bool {
+	type span struct {
+		runs   int
+		oldest time.Time
+	}
+	var all span
+	size, largest, units := 0, 0, map[string]span{}
+	for _, r := range runs {
+		n, err := sizeOf(bare(r))
+		if err != nil {
+			n = maxBytes // it cannot be written again
+		}
+		size, largest = size+n, max(largest, n)
+		of := units[r.Unit]
+		for _, s := range []*span{&all, &of} {
+			if s.runs++; s.runs == 1 || r.Created.Before(s.oldest) {
+				s.oldest = r.Created
+			}
+		}
+		units[r.Unit] = of
+	}
+	full := all.runs >= maxRuns || size+largest > maxBytes-spare
+	return func(unit string, created time.Time) bool {
+		of := units[unit]
+		return full && created.Before(all.oldest) || of.runs >= maxUnit && created.Before(of.oldest)
+	}
 }
 
 func sizeOf(e entry) (int, error) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/result/history"
 )
@@ -128,5 +129,43 @@ func TestDates(t *testing.T) {
 	r.Seen = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	if _, read := written(t, []result.Result{r}); len(read) != 1 || !read[0].Seen.IsZero() {
 		t.Errorf("read %+v", read)
+	}
+}
+
+// A history forgets what it was cut before, and nothing else.
+func TestForgets(t *testing.T) {
+	fill := func(units, runs int, refs string) (all []result.Result) {
+		for n := range runs {
+			for u := range units {
+				r := ran(fmt.Sprint("u", u), n+1, 0)
+				if refs != "" {
+					r.Refs = []result.Ref{{Ref: repo.Ref{Repository: "web", Branch: refs}}}
+				}
+				all = append(all, r)
+			}
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		what string
+		runs []result.Result
+		want string // of a run before the first of the unit u0, one of another unit before the first of all, one that is there
+	}{
+		{"nothing", nil, "false false false"},
+		{"of few runs", fill(3, 5, ""), "false false false"},
+		{"nearly full of a unit", fill(1, 199, ""), "false false false"},
+		{"full of a unit", fill(1, 300, ""), "true false false"},
+		{"full of runs", fill(20, 101, ""), "true true false"},
+		{"full of bytes", fill(20, 99, strings.Repeat("b", 250)), "true true false"},
+	} {
+		_, read := written(t, history.Add(nil, tt.runs))
+		forgets := history.Forgets(read)
+		there := epoch
+		if len(read) > 0 {
+			there = read[0].Created
+		}
+		if got := fmt.Sprint(forgets("u0", epoch), forgets("other", epoch), forgets("u0", there.Add(time.Second))); got != tt.want {
+			t.Errorf("%s, of which %d are kept: %s, want %s", tt.what, len(read), got, tt.want)
+		}
 	}
 }

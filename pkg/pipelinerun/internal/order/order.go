@@ -19,7 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/tekton"
 )
 
-// Names of tasks that are no deployments. They carry the prefix so that no repository's task is likely to have the same.
+// Names of tasks that are no deployments. Package naming gives them to no repository's task.
 const (
 	Gate    = "sentry-gate"    // never runs; see decision 011
 	Verdict = "sentry-verdict" // finally: fails the run when a deployment failed

@@ -16,6 +16,8 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
@@ -319,6 +321,16 @@ func TestNobodyWaitsForMore(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// No deployment is called as a task is that is none.
+func TestNamesAreReserved(t *testing.T) {
+	for _, name := range []string{Gate, Verdict, Check, joint + "1", rollback + "web"} {
+		got := naming.Tasks([]repo.Ref{{Repository: name, Branch: "main"}})[0]
+		if !naming.Reserved(name) || naming.Reserved(got) || NeverRuns(got) || RollbackOf(got) != "" {
+			t.Errorf("the task of a repository %s is called %s", name, got)
 		}
 	}
 }
