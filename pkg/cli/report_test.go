@@ -15,7 +15,17 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea/giteatest"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/report/mark"
 )
+
+// reportsOf tells of an application on a host.
+const reportsOf = `repositories:
+  - name: app
+    monitor: {repo_url: %[1]s/team/app, branches: [main], repo_type: gitea, auth: {token: "${GITEA_TOKEN}"}}
+    deploy: {qa_repo_url: %[1]s/team/qa, repo_type: gitea, auth: {token: "${GITEA_TOKEN}"}, commands: [make]}
+global: {on_first_seen: deploy}
+report: {commit_status: true, target_url: "https://dash.example/{{run}}", slack: {url: "${CHAT}"}}
+`
 
 // TestWatchReports has a Sentry on a cluster tell a commit that it is deployed, and then that it failed, and a chat too.
 func TestWatchReports(t *testing.T) {
@@ -69,13 +79,7 @@ func TestWatchReports(t *testing.T) {
 	t.Setenv("GITEA_TOKEN", "t0ken")
 	t.Setenv("CHAT", chat.URL+"/s3cret")
 	writeKubeconfig(t, filepath.Join(dir, "kubeconfig"), api.URL)
-	write(t, filepath.Join(dir, "sentry.yaml"), fmt.Sprintf(`repositories:
-  - name: app
-    monitor: {repo_url: %[1]s/team/app, branches: [main], repo_type: gitea, auth: {token: "${GITEA_TOKEN}"}}
-    deploy: {qa_repo_url: %[1]s/team/qa, repo_type: gitea, auth: {token: "${GITEA_TOKEN}"}, commands: [make]}
-global: {on_first_seen: deploy}
-report: {commit_status: true, target_url: "https://dash.example/{{run}}", slack: {url: "${CHAT}"}}
-`, host.URL))
+	write(t, filepath.Join(dir, "sentry.yaml"), fmt.Sprintf(reportsOf, host.URL))
 	ctx, stop := context.WithCancel(t.Context())
 	out, code := &lines{}, make(chan int)
 	go func() {
@@ -116,5 +120,34 @@ report: {commit_status: true, target_url: "https://dash.example/{{run}}", slack:
 	}
 	if statuses := gitea.StatusesOf("team/app", sha); len(statuses) != 2 {
 		t.Errorf("%d statuses, want one for each state: %+v", len(statuses), statuses)
+	}
+}
+
+// One cycle reports nothing, so that its runs are not kept until somebody does.
+func TestOnceOwesNothing(t *testing.T) {
+	cluster, _ := kubetest.New(t)
+	api := httptest.NewServer(cluster)
+	defer api.Close()
+	gitea := giteatest.New()
+	gitea.SetToken("t0ken")
+	gitea.Push("team/app", "main", strings.Repeat("1", 40))
+	gitea.Push("team/qa", "main", strings.Repeat("f", 40))
+	host := httptest.NewServer(gitea)
+	defer host.Close()
+	dir := t.TempDir()
+	t.Setenv("GITEA_TOKEN", "t0ken")
+	t.Setenv("CHAT", "https://chat.example/s3cret")
+	writeKubeconfig(t, filepath.Join(dir, "kubeconfig"), api.URL)
+	write(t, filepath.Join(dir, "sentry.yaml"), fmt.Sprintf(reportsOf, host.URL))
+	out := &lines{}
+	code := Main(t.Context(), []string{"watch", "--once", "--config", filepath.Join(dir, "sentry.yaml"), "--kubeconfig", filepath.Join(dir, "kubeconfig")},
+		Streams{Out: out, Err: out})
+	names := cluster.Names("/apis/tekton.dev/v1/namespaces/test/pipelineruns")
+	if code != exitDone || len(names) != 1 || !strings.Contains(out.text(), "nothing is reported") {
+		t.Fatalf("exit code %d, runs %q:\n%s", code, names, out.text())
+	}
+	run := cluster.Get("/apis/tekton.dev/v1/namespaces/test/pipelineruns/" + names[0])
+	if annotations := run["metadata"].(kubetest.Object)["annotations"].(kubetest.Object); annotations[mark.Annotation] != nil {
+		t.Errorf("the run says %q", annotations[mark.Annotation])
 	}
 }

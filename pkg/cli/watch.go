@@ -269,6 +269,9 @@ func (w *watching) report() {
 		w.watcher.Store = w.reports.Store(w.watcher.Store)
 	case reporting.Configured(w.cfg):
 		w.log.Info("nothing is reported: that takes sentry watch on a cluster, without --once and --local")
+		if w.machine == nil {
+			w.watcher.Config = reporting.Without(w.cfg)
+		}
 	}
 }
 

@@ -108,6 +108,17 @@ func Configured(cfg *config.Config) bool {
 	return slices.ContainsFunc(cfg.Repositories, func(r config.Repository) bool { return r.Report.Any() })
 }
 
+// Without returns the configuration without its reports: its runs do not say that somebody is owed a word about them, for which they
+// would be kept.
+func Without(cfg *config.Config) *config.Config {
+	quiet := *cfg
+	quiet.Repositories = slices.Clone(cfg.Repositories)
+	for i := range quiet.Repositories {
+		quiet.Repositories[i].Report = config.Report{}
+	}
+	return &quiet
+}
+
 // Apply makes it follow another configuration.
 func (r *Reporter) Apply(cfg *config.Config) {
 	r.mu.Lock()
