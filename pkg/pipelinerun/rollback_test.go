@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 // Rollback commands see what failed and what to go back to, and the application as it was when it last succeeded.
@@ -72,6 +73,22 @@ func TestNoRollback(t *testing.T) {
 		}
 		if got := RollsBack(pr); got != tt.want || (pr.Spec.Timeouts.Tasks != nil) != tt.want {
 			t.Errorf("%v, %s: rolls back: %v, want %v", tt.commands, tt.group, got, tt.want)
+		}
+	}
+}
+
+// Tekton takes what says when a canary is rolled back.
+func TestRollbackOfACanary(t *testing.T) {
+	a, b := testMember("a"), testMember("b")
+	a.Repository.Deploy.Rollback, b.Repository.Deploy.Rollback = []string{"true"}, []string{"true"}
+	for _, whose := range []config.Rollback{config.RollbackMember, config.RollbackGroup} {
+		group := config.Group{Strategy: strategy.Canary, CanaryCheck: []string{"true"}, Rollback: whose}
+		pr, err := Generate(testConfig(), testRun(group, a, b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Validate(t.Context(), pr); err != nil {
+			t.Errorf("%s: %v", whose, err)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 const (
 	maxWhy  = 400 // bytes of Why, and of Command
 	maxLine = 200 // bytes of one line of Output
+	maxWord = 40  // bytes of Word, which anybody may have made up
 	// MaxLines is how many lines of Output there are at most.
 	MaxLines = 10
 )
@@ -49,6 +50,9 @@ func Of(out engine.Outcome, run plan.Existing, members []pinned.Member) Result {
 	}
 	for _, c := range run.Trigger.Refs {
 		r.Refs = append(r.Refs, Ref{c.Ref, c.New})
+	}
+	if len(r.Refs) > 0 {
+		r.N, r.Word = run.Trigger.Refs[0].N, oneline.Of(run.Trigger.Manual, maxWord)
 	}
 	tasks := map[string]engine.Task{}
 	for _, t := range out.Tasks {

@@ -36,6 +36,8 @@ type Result struct {
 	Why     string    `json:"why,omitempty"`
 	Seen    time.Time `json:"seen,omitzero"` // when its change was seen
 	Manual  bool      `json:"manual,omitempty"`
+	N       int       `json:"n,omitempty"`    // its number in the unit; 0 of one that a person asked for
+	Word    string    `json:"word,omitempty"` // the random one that stands for the number then
 	By      audit.By  `json:"by,omitzero"`    // which person asked for it, as their command said
 	Refs    []Ref     `json:"refs,omitempty"` // what triggered it
 	Members []Member  `json:"members,omitempty"`

@@ -61,15 +61,16 @@ func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool)
 			if slices.Contains(cancelled, r.Name) {
 				continue // by another of its names
 			}
+			// Before it ends, as who tells of its end does so at once.
+			if err := there.Engine.Annotate(ctx, r.Name, audit.AnnotationCancelled, by.Note(r.Name)); err != nil {
+				log.Warn("who cancels the run cannot be noted on it", "run", r.Name, "err", err)
+			}
 			if err := there.Engine.Cancel(ctx, r.Name, ""); err != nil {
 				errs = append(errs, err)
 				continue
 			}
 			cancelled = append(cancelled, r.Name)
 			log.Info("cancelled the run", append([]any{"unit", r.Unit, "run", r.Name}, by.Attrs(audit.Cancelled)...)...)
-			if err := there.Engine.Annotate(ctx, r.Name, audit.AnnotationCancelled, by.Note(r.Name)); err != nil {
-				log.Warn("who cancelled the run cannot be noted on it", "run", r.Name, "err", err)
-			}
 			fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s cancelled\n", r.Name)
 		}
 	}

@@ -268,13 +268,17 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 		r.forget(s.run.Name, true)
 		return
 	}
-	if madeAgain(s.run, past()) {
+	ended := past()
+	if ctx.Err() != nil { // it may not be known how earlier runs ended; the next start looks again
+		return
+	}
+	if madeAgain(s.run.Name, s.run.Created, ended) {
 		r.log.Warn("not reported, as a run of its name has ended before: somebody made it again", "run", s.run.Name, "unit", s.run.Unit)
 		return
 	}
 	f := &report.Facts{Run: s.run.Name, Namespace: r.in, Unit: s.run.Unit, Created: s.run.Created, Members: s.members.List, Result: s.ended}
-	f.Outdated = r.outdated(f, later(s.run, past(), key, epoch))
-	f.Recovered = d.AsksPast(f) && report.Recovered(past(), f)
+	f.Outdated = r.outdated(f, later(s.run, ended, key, epoch))
+	f.Recovered = d.AsksPast(f) && report.Recovered(ended, f)
 	switch err := d.Take(f); {
 	case err != nil:
 		r.forget(f.Run, false)
@@ -332,28 +336,28 @@ func (r *Reporter) newer(unit, repository string, sha repo.SHA, created time.Tim
 	return false
 }
 
-// maxLater is how many runs of a unit the history has at most.
-const maxLater = 200
-
 // later returns the runs of the unit that Sentry made after the run and that have ended, such as before a restart. The history has those of
-// others, too: Sentry's have the names of the numbers that follow.
+// others, too: Sentry's have the names that follow from their numbers.
 func later(run engine.Run, past []result.Result, key naming.Key, epoch string) (runs []result.Result) {
-	ours := map[string]bool{}
-	for i := range maxLater {
-		ours[key.RunHash(epoch, run.Unit, "", run.Trigger.Refs[0].N+1+i)] = true
+	first := map[string]time.Time{} // of each name: the others were made again
+	for _, p := range past {
+		if t, ok := first[p.Name]; p.Unit == run.Unit && (!ok || p.Created.Before(t)) {
+			first[p.Name] = p.Created
+		}
 	}
 	for _, p := range past {
-		if p.Unit == run.Unit && p.Created.After(run.Created) && ours[p.Name[strings.LastIndex(p.Name, "-")+1:]] {
+		if p.Unit == run.Unit && p.Created.After(run.Created) && p.Created.Equal(first[p.Name]) &&
+			strings.HasSuffix(p.Name, "-"+key.RunHash(epoch, p.Unit, p.Word, p.N)) {
 			runs = append(runs, p)
 		}
 	}
 	return runs
 }
 
-// madeAgain reports whether the history has an earlier run of the name. Sentry uses none twice, and whoever kept a run that was deleted has
+// madeAgain reports whether the history has a run of the name from before it was created. Sentry uses none twice, and whoever kept a run that was deleted has
 // its signature, which holds for no time.
-func madeAgain(run engine.Run, past []result.Result) bool {
-	return slices.ContainsFunc(past, func(p result.Result) bool { return p.Name == run.Name && p.Created.Before(run.Created) })
+func madeAgain(name string, created time.Time, past []result.Result) bool {
+	return slices.ContainsFunc(past, func(p result.Result) bool { return p.Name == name && p.Created.Before(created) })
 }
 
 // silent returns the result without what commands printed, which is for the history alone.

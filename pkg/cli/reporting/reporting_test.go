@@ -17,6 +17,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/tekton-sentry/sentry/pkg/cli/reporting"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
@@ -60,7 +62,10 @@ type world struct {
 	changed chan struct{} // closed when the runs are to be looked at again
 	chat    []string
 	down    bool // the Gitea is
-	lists   int
+
+	historyDown bool          // the API server does not give the history
+	slow        time.Duration // what it takes to read the key
+	lists       int
 }
 
 func newWorld(t *testing.T) *world {
@@ -82,6 +87,10 @@ func newWorld(t *testing.T) *world {
 
 // fault answers a watch: it is over when something changed, and the runs are listed again then.
 func (w *world) fault(rw http.ResponseWriter, r *http.Request) bool {
+	if w.historyDown && strings.HasSuffix(r.URL.Path, "/configmaps/sentry-history") {
+		kubetest.Refuse(rw, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "down")
+		return true
+	}
 	if r.URL.Query().Get("watch") == "" {
 		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/pipelineruns") {
 			w.mu.Lock()
@@ -130,7 +139,11 @@ func (w *world) start() (end func()) {
 	eng := tekton.New(w.cluster, "", instance.Instance{})
 	reader := &poller.Reader{Hosts: hosts.All, Log: log, Base: w}
 	r := reporting.New(w.cfg, reporting.Options{
-		Log: log, Engine: eng, Reader: reader, Transport: w, Key: func(context.Context) (naming.Key, error) { return key, nil },
+		Log: log, Engine: eng, Reader: reader, Transport: w,
+		Key: func(context.Context) (naming.Key, error) {
+			time.Sleep(w.slow)
+			return key, nil
+		},
 	})
 	w.report = r
 	var work sync.WaitGroup
@@ -177,13 +190,33 @@ func (w *world) look() {
 // create has the nth run of the repository made at a commit.
 func (w *world) create(n int, sha repo.SHA) (name string) {
 	w.t.Helper()
-	w.gitea.Push("o/web", "main", string(sha))
-	made := plan.Make(plan.Input{
+	return w.make(sha, plan.Make(w.seen(n, sha)).Runs[0])
+}
+
+// byHand makes the run that a person asks for.
+func (w *world) byHand(sha repo.SHA) (name string) {
+	w.t.Helper()
+	made, err := plan.Manual(w.seen(1, sha), nil, "main", "0123abcd")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.make(sha, made[0])
+}
+
+// seen is what a cycle sees of a commit that the nth run of its branch deploys.
+func (w *world) seen(n int, sha repo.SHA) plan.Input {
+	return plan.Input{
 		Config: w.cfg, Key: key, Now: time.Now(),
 		Snapshot: state.Snapshot{Epoch: "k1", Repositories: map[string]state.Repository{"web": {Branches: map[string]state.Branch{"main": {SHA: digits("0"), N: n - 1}}}}},
 		Observed: []repo.Observation{{Heads: map[string]repo.SHA{"main": sha}}},
-	})
-	run, err := made.Runs[0].Pin([]repo.Observation{{Heads: map[string]repo.SHA{"main": digits("f")}}})
+	}
+}
+
+// make makes a planned run.
+func (w *world) make(sha repo.SHA, planned plan.Run) (name string) {
+	w.t.Helper()
+	w.gitea.Push("o/web", "main", string(sha))
+	run, err := planned.Pin([]repo.Observation{{Heads: map[string]repo.SHA{"main": digits("f")}}})
 	if err == nil {
 		_, err = tekton.New(w.cluster, "", instance.Instance{}).Create(w.t.Context(), w.cfg, run)
 	}
@@ -434,16 +467,83 @@ func TestMadeAgain(t *testing.T) {
 	})
 }
 
+// Nor while the history cannot be read, or as Sentry ends meanwhile.
+func TestMadeAgainAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		end := w.start()
+		var both []string
+		for n, commit := range []string{"a", "b"} {
+			run := w.create(n+1, digits(commit))
+			w.look()
+			w.end(run, 7)
+			w.look()
+			w.gitea.Push("o/web", commit, string(digits(commit))) // it stays known
+			both = append(both, run)
+		}
+		end()
+		for _, run := range both {
+			w.change(run, func(o kubetest.Object) {
+				meta := o["metadata"].(kubetest.Object)
+				meta["annotations"].(kubetest.Object)["tekton-sentry.dev/reported"] = run + " due"
+				meta["creationTimestamp"] = time.Now().UTC().Format(time.RFC3339)
+			})
+			w.end(run, 0)
+		}
+		w.historyDown, w.slow = true, time.Second
+		w.start()()
+		w.historyDown = false
+		w.start()()
+		for _, commit := range []string{"a", "b"} {
+			w.expect(digits(commit), "pending", "failure")
+		}
+	})
+}
+
+// What is made again has no last word either, although the history has it.
+func TestMadeAgainLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		first := w.create(1, digits("a"))
+		end := w.start()
+		w.end(first, 7)
+		w.look()
+		second := w.create(2, digits("a"))
+		w.look()
+		w.change(first, func(o kubetest.Object) {
+			meta := o["metadata"].(kubetest.Object)
+			delete(meta["annotations"].(kubetest.Object), "tekton-sentry.dev/told")
+			meta["creationTimestamp"], meta["uid"] = time.Now().Add(time.Second).UTC().Format(time.RFC3339), uidOf("again")
+		})
+		pass(time.Minute)
+		w.end(first, 0)
+		w.look()
+		end()
+		w.end(second, 7)
+		w.start()()
+		w.expect(digits("a"), "pending", "failure", "pending", "failure")
+	})
+}
+
 // A commit is deployed again, and the older run ends after the newer one, or after a restart. The chat hears of both, and the newer one
 // has the last word beside the commit. Runs that others made beside them count for nothing.
 func TestTheNewerRunHasTheLastWord(t *testing.T) {
-	for name, restart := range map[string]bool{"in one life": false, "after a restart": true} {
+	second := func(w *world) string { return w.create(2, digits("a")) }
+	for name, tt := range map[string]struct {
+		restart bool
+		newer   func(*world) string
+	}{
+		"in one life":              {false, second},
+		"after a restart":          {true, second},
+		"by hand, after a restart": {true, func(w *world) string { return w.byHand(digits("a")) }},
+		"after many more":          {true, func(w *world) string { return w.create(300, digits("a")) }},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
+				w, restart := newWorld(t), tt.restart
 				older := w.create(1, digits("a"))
 				pass(time.Minute)
-				newer := w.create(2, digits("a"))
+				newer := tt.newer(w)
 				end := w.start()
 				w.end(newer, 0)
 				w.look()

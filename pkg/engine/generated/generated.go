@@ -56,7 +56,7 @@ func CutsOff(pr *v1.PipelineRun) bool {
 // people can edit annotations.
 func Result(out engine.Outcome, run plan.Existing, annotations map[string]string) result.Result {
 	out.Superseded = cmp.Or(out.Superseded, annotations[pipelinerun.AnnotationSuperseded])
-	out.Tasks = checked(slices.DeleteFunc(slices.Clone(out.Tasks), func(t engine.Task) bool { return t.Name == pipelinerun.VerdictTask }))
+	out.Tasks = checked(out.Reason, slices.DeleteFunc(slices.Clone(out.Tasks), func(t engine.Task) bool { return t.Name == pipelinerun.VerdictTask }))
 	members, _ := pipelinerun.MembersOf(annotations)
 	r := result.Of(out, run, members.List)
 	r.By, _ = audit.Noted(annotations[audit.AnnotationBy], run.Name)
@@ -67,9 +67,9 @@ func Result(out engine.Outcome, run plan.Existing, annotations map[string]string
 	return r
 }
 
-// checked returns the tasks with the end of a check, where there is one, as that of the deployment that it checks: a commit that fails
-// it is not good. tasks is changed.
-func checked(tasks []engine.Task) []engine.Task {
+// checked returns the tasks of a run that ended for the reason, with the end of a check, where there is one, as that of the deployment
+// that it checks: a commit that fails it, or is not checked, is not good. tasks is changed.
+func checked(reason string, tasks []engine.Task) []engine.Task {
 	at := slices.IndexFunc(tasks, func(t engine.Task) bool { return t.Name == pipelinerun.CheckTask && len(t.After) == 1 })
 	if at < 0 {
 		return tasks
@@ -85,7 +85,7 @@ func checked(tasks []engine.Task) []engine.Task {
 		switch {
 		case t.Name != check.After[0] || t.Result != engine.Succeeded:
 		case check.Result == engine.Skipped:
-			t.Result, t.Message = engine.Cancelled, "the run ended before its check"
+			t.Result, t.Message = cmp.Or(unchecked[reason], engine.Failed), "the run ended before its check"
 		default:
 			t.Result, t.End, t.Command, t.Exit, t.Output = check.Result, check.End, check.Command, check.Exit, check.Output
 			if t.Message = check.Message; check.Result != engine.Succeeded {
@@ -95,3 +95,6 @@ func checked(tasks []engine.Task) []engine.Task {
 	}
 	return tasks
 }
+
+// unchecked is how a deployment ended whose check did not begin, by the reason for which the run ended; else it failed.
+var unchecked = map[string]engine.Result{"Cancelled": engine.Cancelled, "PipelineRunTimeout": engine.TimedOut}

@@ -22,6 +22,8 @@ func TestResultOfACanary(t *testing.T) {
 		"and is rolled back":  {"Failed", engine.Succeeded, engine.Failed, engine.Skipped, engine.Succeeded, "failed: web: its check: no answer; rolled back: web; web failed: its check: no answer; rolled back; api skipped: web, for which it waits, failed"},
 		"the canary fails":    {"Failed", engine.Failed, engine.Skipped, engine.Skipped, engine.Skipped, "failed: web: broken; web failed: broken; api skipped: web, for which it waits, failed"},
 		"cancelled before it": {"Cancelled", engine.Succeeded, engine.Skipped, engine.Skipped, engine.Skipped, "cancelled: web: the run ended before its check; web cancelled: the run ended before its check; api skipped: web, for which it waits, was cancelled"},
+		"no time for it":      {"PipelineRunTimeout", engine.Succeeded, engine.Skipped, engine.Skipped, engine.Succeeded, "timed out: web: the run ended before its check; rolled back: web; web timed out: the run ended before its check; rolled back; api skipped: web, for which it waits, took too long"},
+		"none began":          {"Failed", engine.Succeeded, engine.Skipped, engine.Skipped, engine.Succeeded, "failed: web: the run ended before its check; rolled back: web; web failed: the run ended before its check; rolled back; api skipped: web, for which it waits, failed"},
 	} {
 		out := engine.Outcome{Name: "run", Done: true, Succeeded: tt.reason == "Completed", Reason: tt.reason, Tasks: []engine.Task{
 			{Name: "web", Result: tt.canary, Message: map[bool]string{true: "broken"}[tt.canary == engine.Failed]},

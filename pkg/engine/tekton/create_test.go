@@ -183,3 +183,17 @@ func TestCancelOfARunThatRollsBack(t *testing.T) {
 		}
 	}
 }
+
+// What is noted on a run is read back as it was, whatever a person is called.
+func TestAnnotate(t *testing.T) {
+	s, c := kubetest.New(t)
+	s.Put("/apis/tekton.dev/v1/namespaces/test/pipelineruns/run", kubetest.Object{"metadata": kubetest.Object{"name": "run"}})
+	const text = "run \x7f \U000e0001 \" <b> \u2028"
+	if err := New(c, "", instance.Instance{}).Annotate(t.Context(), "run", "example.com/note", text); err != nil {
+		t.Fatal(err)
+	}
+	got := s.Get("/apis/tekton.dev/v1/namespaces/test/pipelineruns/run")["metadata"].(kubetest.Object)["annotations"].(kubetest.Object)["example.com/note"]
+	if got != text {
+		t.Errorf("got %q, want %q", got, text)
+	}
+}

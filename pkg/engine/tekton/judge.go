@@ -16,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/generated"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton/record"
 	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
@@ -277,7 +278,10 @@ func (l *judging) mark(ctx context.Context, name string) error {
 func (e *Engine) Annotate(ctx context.Context, name, annotation, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := e.patch(ctx, name, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, annotation, text))
+	patch, err := oneline.JSON(map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotation: text}}})
+	if err == nil {
+		err = e.patch(ctx, name, patch)
+	}
 	if err == nil {
 		return nil
 	}

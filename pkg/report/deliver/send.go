@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func judged(o report.Delivery, err error) outcome {
 		return outcome{told: true}
 	}
 	user, token := o.Source.Auth.Basic()
-	told := errors.New(secret.Redact(err.Error(), token, user))
+	told := errors.New(secret.Redact(err.Error(), cmp.Or(token, user))) // beside a token, the user is no secret
 	e, ok := errors.AsType[*githost.Error](err)
 	if !ok {
 		return outcome{err: told, again: true}

@@ -158,18 +158,25 @@ func timeouts(bound time.Duration, finally []v1.PipelineTask) *v1.TimeoutFields 
 // those that Tekton knows, to which an ignored failure is one, and so is a task that took too long or was cancelled.
 //
 //	member            that task failed
-//	member, checked   that task failed, or it succeeded and its check failed
+//	member, checked   that task failed, or it succeeded and its check did not
 //	group             any task failed, and that one began
+//	group, checked    so, or it succeeded and its check did not begin
 func Rollback(task string, whose config.Rollback, checked bool) v1.PipelineTask {
 	when := func(input string, values ...string) v1.WhenExpressions {
 		return v1.WhenExpressions{{Input: input, Operator: selection.In, Values: values}}
 	}
 	t := v1.PipelineTask{Name: rollback + task, When: when(status(task), "Failed")}
 	switch {
+	case whose == config.RollbackGroup && checked:
+		var ends []string
+		for _, end := range []string{"Failed None", "Succeeded None", "Succeeded Failed", "Succeeded Succeeded"} {
+			ends = append(ends, "Failed "+end)
+		}
+		t.When = when("$(tasks.status) "+status(task)+" "+status(Check), append(ends, "Completed Succeeded None", "None Succeeded None")...)
 	case whose == config.RollbackGroup:
 		t.When = append(when("$(tasks.status)", "Failed"), when(status(task), "Succeeded", "Failed")...)
 	case checked:
-		t.When = when(status(task)+" "+status(Check), "Failed None", "Succeeded Failed")
+		t.When = when(status(task)+" "+status(Check), "Failed None", "Succeeded None", "Succeeded Failed")
 	}
 	return t
 }

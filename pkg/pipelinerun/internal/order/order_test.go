@@ -334,3 +334,26 @@ func TestNamesAreReserved(t *testing.T) {
 		}
 	}
 }
+
+// A canary is rolled back unless its check succeeded, also where the time was over before that began. What nobody began is not.
+func TestRollbackOfACanary(t *testing.T) {
+	for ends, want := range map[string]string{ // of all, of the canary, of its check; whether it is rolled back, and with its group
+		"Succeeded Succeeded Succeeded": "false false",
+		"Completed Succeeded Succeeded": "false false",
+		"Failed Succeeded Succeeded":    "false true",
+		"Failed Succeeded Failed":       "true true",
+		"Failed Failed None":            "true true",
+		"Completed Succeeded None":      "true true",
+		"Completed None None":           "false false",
+		"Failed None None":              "false false",
+	} {
+		of := strings.Fields(ends)
+		statuses := map[string]string{"tasks.status": of[0], "tasks.web.status": of[1], "tasks." + Check + ".status": of[2]}
+		back := func(whose config.Rollback) bool {
+			return Rollback("web", whose, true).When.ReplaceVariables(statuses, nil).AllowsExecution(nil)
+		}
+		if got := fmt.Sprint(back(config.RollbackMember), back(config.RollbackGroup)); got != want {
+			t.Errorf("%s: %s, want %s", ends, got, want)
+		}
+	}
+}
