@@ -538,7 +538,7 @@ var mutants = []mutant{
 	},
 	{
 		"a run that somebody made again by its name is reported", "pkg/cli/reporting/reporting.go",
-		"p.Name == run.Name && p.Created.Before(run.Created)", "p.Name == run.Name && p.Created.After(run.Created)",
+		"p.Name == name && p.Created.Before(created)", "p.Name == name && p.Created.After(created)",
 		"./pkg/cli/reporting", "TestMadeAgain",
 	},
 	{
