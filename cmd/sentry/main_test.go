@@ -12,8 +12,10 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 )
@@ -95,6 +97,63 @@ func TestLocalRunIsCleanedUp(t *testing.T) {
 				t.Errorf("left behind: %v %v", left, err)
 			}
 		})
+	}
+}
+
+// SIGHUP has a Sentry that watches look at its configuration and its repositories, and ends it neither then nor while it ends by
+// another signal.
+func TestHangup(t *testing.T) {
+	_, config := serve(t, "true")
+	h := host{t, config, t.TempDir(), t.TempDir()}
+	cmd, _ := h.sentry("watch", "--interval", "1h", "-v")
+	cmd.Stderr = nil
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	var said strings.Builder
+	cycle := func() {
+		for lines.Scan() {
+			if fmt.Fprintln(&said, lines.Text()); strings.Contains(lines.Text(), "cycle done") {
+				return
+			}
+		}
+		t.Errorf("it ended:\n%s", &said)
+	}
+	cycle()
+	for range 2 {
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		cycle()
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	var hanging sync.WaitGroup
+	hanging.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(time.Millisecond):
+				_ = cmd.Process.Signal(syscall.SIGHUP) // it may have ended
+			}
+		}
+	})
+	for lines.Scan() {
+		fmt.Fprintln(&said, lines.Text())
+	}
+	err = cmd.Wait()
+	close(ended)
+	hanging.Wait()
+	if err != nil {
+		t.Errorf("ended with %v, want exit code 0:\n%s", err, &said)
 	}
 }
 

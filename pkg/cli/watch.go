@@ -156,7 +156,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	w.again = w.reloader()
 	w.watcher.Before = w.before
 	if !terminal {
-		w.hurry(ctx, w.again)
+		defer w.hurry(w.again)()
 	}
 	unasked, err := w.answerProbes(ctx)
 	if err != nil {
@@ -527,24 +527,30 @@ func (w *watching) reloader() *reload.Reloader {
 	}
 }
 
-// hurry has the configuration looked at, and then all repositories, at each SIGHUP. On a terminal that means that the terminal is
-// gone, and under nohup that this is nothing to end for.
-func (w *watching) hurry(ctx context.Context, r *reload.Reloader) {
+// hurry has the configuration looked at, and then all repositories, at each SIGHUP, and returns what ends that. On a terminal it means that
+// the terminal is gone, and under nohup that this is nothing to end for. From then on it ends Sentry no more, also while that
+// remembers what it did.
+func (w *watching) hurry(r *reload.Reloader) (end func()) {
 	if w.flags.once || signal.Ignored(syscall.SIGHUP) {
-		return
+		return func() {}
 	}
-	hangups := make(chan os.Signal, 1)
+	hangups, ended := make(chan os.Signal, 1), make(chan struct{})
+	signal.Reset(syscall.SIGHUP) // at which main ends commands
 	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		defer signal.Stop(hangups)
+	var hearing sync.WaitGroup
+	hearing.Go(func() {
 		for {
 			select {
-			case <-ctx.Done():
+			case <-ended:
 				return
 			case <-hangups:
 				r.Hurry()
 				w.watcher.Ask(watch.Request{Reason: "SIGHUP"})
 			}
 		}
-	}()
+	})
+	return func() {
+		close(ended)
+		hearing.Wait()
+	}
 }
