@@ -16,7 +16,7 @@ import (
 // Setting is what a file says at one key: as it is written, or the default where the key is absent.
 type Setting struct {
 	Text  string // for people; what may be a secret is hidden
-	Long  bool   // a list, a map or several lines
+	Long  bool   // more than a word: a list, a map, or a text with blanks or line breaks
 	whole string
 }
 
@@ -81,7 +81,7 @@ func setting(f schema.Field, value any) Setting {
 		_ = e.Encode(value) // texts in maps and lists can always be encoded
 		text = string(bytes.TrimSpace(b.Bytes()))
 	}
-	s := Setting{Text: text, whole: text, Long: !ok || strings.Contains(text, "\n")}
+	s := Setting{Text: text, whole: text, Long: !ok || len(strings.Fields(text)) > 1}
 	if f.Hidden && secret.New(text, text).Variable() == "" {
 		s.Text = "[hidden]"
 	}

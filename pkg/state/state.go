@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/oneline"
@@ -163,11 +164,15 @@ const Whole = "the state"
 // a label.
 const Configuration = "the configuration"
 
-// Refuse notes why the configuration that there is cannot be used, or with "" that it can. Another reason replaces the one of before.
-func (s *Snapshot) Refuse(why string, now time.Time) {
+// Refuse notes why the configuration that there is cannot be used, or with "" that it can. Another reason replaces one of mine, which
+// are those of this Sentry's. One that another replica noted stays: two that have a reason each would write in turn for ever.
+func (s *Snapshot) Refuse(why string, mine []string, now time.Time) {
 	old := s.Units[Configuration].Problem
 	p := NewProblem("configuration", why, now)
 	if old == nil && why == "" || old != nil && old.Message == p.Message {
+		return
+	}
+	if old != nil && why != "" && !slices.ContainsFunc(mine, func(m string) bool { return NewProblem("", m, now).Message == old.Message }) {
 		return
 	}
 	s.Units.fork() // whoever shares the map with another snapshot keeps that one as it is

@@ -148,13 +148,19 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	return c
 }
 
+// maxRefusals bounds the reasons of which this Sentry knows that they are its own.
+const maxRefusals = 10
+
 // noteRefused has it remembered why the configuration that there is cannot be used. That it can is remembered once: another
 // replica may not have seen yet what is mended.
 func (c *cycle) noteRefused() {
 	if c.told = c.refused.Load(); c.told != nil {
-		c.next.Refuse(*c.told, c.Now())
+		c.next.Refuse(*c.told, c.refusals, c.Now())
+		if *c.told != "" && !slices.Contains(c.refusals, *c.told) {
+			c.refusals = append(c.refusals[max(0, len(c.refusals)-maxRefusals+1):], *c.told)
+		}
 	} else if !c.noted {
-		c.next.Refuse("", c.Now())
+		c.next.Refuse("", nil, c.Now())
 	}
 }
 

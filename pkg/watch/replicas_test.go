@@ -272,6 +272,27 @@ func TestRefusalOfAnotherReplica(t *testing.T) {
 	step("the first refuses again", first, "line 2 is wrong")
 	second.Apply(second.Config)
 	step("the second takes one up", second, "")
+
+	// Each has a reason of its own.
+	first.Refuse("line 3 is wrong")
+	step("the first refuses", first, "line 3 is wrong")
+	second.Refuse("line 4 is wrong")
+	step("the second has another reason", second, "line 3 is wrong")
+	writes := w.store.writes
+	for range 3 {
+		step("the first waits", first, "line 3 is wrong")
+		step("the second waits", second, "line 3 is wrong")
+	}
+	if w.store.writes != writes {
+		t.Errorf("%d writes in idle cycles, want none", w.store.writes-writes)
+	}
+	first.Refuse("line 5 is wrong")
+	step("the first has yet another", first, "line 5 is wrong")
+	first.Refuse("")
+	step("the first can use it", first, "")
+	step("the second cannot", second, "line 4 is wrong")
+	second.Refuse("")
+	step("the second can use it, too", second, "")
 }
 
 // slowStore is a client of a store that several write, each call of which takes a while. It counts conflicts.

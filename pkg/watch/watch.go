@@ -86,6 +86,7 @@ type Watcher struct {
 	applied  atomic.Pointer[config.Config] // what Apply was given, until a cycle begins
 	refused  atomic.Pointer[string]        // what Refuse was given; nil before that, and once the state has that nothing is refused
 	noted    bool                          // the state has that Config can be used
+	refusals []string                      // the last reasons that this Sentry had for not using another one
 
 	cycles   int       // looks at everything since the start
 	looked   time.Time // when the runs of all units were looked at

@@ -10,7 +10,11 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 )
+
+// maxShown bounds what is shown of a setting, in bytes.
+const maxShown = 100
 
 // Keys lists the keys that differ, each with what it said and says. What came or went as a whole is one line.
 func Keys(before, after map[string]config.Setting) []string {
@@ -72,7 +76,7 @@ func shown(s config.Setting, given bool) string {
 	if !given {
 		return "(none)"
 	}
-	return fmt.Sprintf("%.100s", s.Text)
+	return oneline.Of(s.Text, maxShown)
 }
 
 // Meaning tells what the change means for what is watched.

@@ -21,7 +21,7 @@ repositories:
     webhook_url: https://hooks.example.com/hush
 `
 	const changed = `polling_interval: 90
-global: {env: {A: hush}, image: "example.com/tools:2"}
+global: {env: {A: hush}, image: "example.com/tools:2", proxy: {no_proxy: "a.example, b.example"}}
 groups: {shop: {}}
 repositories:
   - name: web
@@ -38,12 +38,23 @@ repositories:
 		return s
 	}
 	want := []string{
-		"global.env: changed", "global.image: docker.io/alpine/k8s:1.34.1 -> example.com/tools:2", "+ groups.shop", "polling_interval: 60 -> 90",
+		"global.env: changed", "global.image: docker.io/alpine/k8s:1.34.1 -> example.com/tools:2", "global.proxy.no_proxy: changed", "+ groups.shop", "polling_interval: 60 -> 90",
 		"repositories.web.deploy.commands: changed", "repositories.web.deploy.timeout: 60 -> (none)", "repositories.web.group: (none) -> shop",
 		"repositories.web.monitor.auth.token: ${A} -> ${B}", "repositories.web.webhook_url: [hidden] -> [hidden]",
 	}
 	if got := KeysInBrief(settings(base), settings(changed)); !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+// A text with line breaks is on one line in a difference, too.
+func TestKeysAreLines(t *testing.T) {
+	setting := func(text string) map[string]config.Setting {
+		return map[string]config.Setting{"global.ca": {Text: text}}
+	}
+	want := []string{"  global.ca: -----BEGIN -> (none)"}
+	if got := Keys(setting("-----BEGIN\r\n\x1b\n"), nil); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/serve/internal/store"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -127,32 +128,9 @@ func (h *Health) Answered(ctx context.Context, err error) {
 	}
 }
 
-// Store is what the loop has its state in, as watch.Store.
-type Store interface {
-	Load(ctx context.Context) (state.Snapshot, error)
-	Save(ctx context.Context, s state.Snapshot) error
-}
-
 // Store returns the store, which tells h how its calls go.
-func (h *Health) Store(s Store) Store { return observed{s, h} }
-
-type observed struct {
-	Store
-	health *Health
-}
-
-// Load implements Store.
-func (o observed) Load(ctx context.Context) (state.Snapshot, error) {
-	s, err := o.Store.Load(ctx)
-	o.health.called(ctx, err)
-	return s, err
-}
-
-// Save implements Store.
-func (o observed) Save(ctx context.Context, s state.Snapshot) error {
-	err := o.Store.Save(ctx, s)
-	o.health.called(ctx, err)
-	return err
+func (h *Health) Store(s store.Store) store.Store {
+	return store.Watched(s, func(ctx context.Context, _ state.Snapshot, err error) { h.called(ctx, err) })
 }
 
 // called notes how a call for the state went. That another Sentry wrote it, or that not all has room in it, is the loop's

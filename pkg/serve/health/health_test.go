@@ -34,29 +34,29 @@ type world struct {
 	Health
 	watcher *watch.Watcher
 	engine  *enginetest.Fake
-	store   *store
+	store   *memory
 	end     context.CancelFunc
 	ended   chan struct{}
 }
 
-// store keeps the snapshot. Before each call it does what a test wants.
-type store struct {
+// memory keeps the snapshot. Before each call it does what a test wants.
+type memory struct {
 	snapshot state.Snapshot
 	before   func(ctx context.Context, call string) error
 }
 
-func (s *store) do(ctx context.Context, call string) error {
+func (s *memory) do(ctx context.Context, call string) error {
 	if s.before != nil {
 		return s.before(ctx, call)
 	}
 	return nil
 }
 
-func (s *store) Load(ctx context.Context) (state.Snapshot, error) {
+func (s *memory) Load(ctx context.Context) (state.Snapshot, error) {
 	return s.snapshot, s.do(ctx, "load")
 }
 
-func (s *store) Save(ctx context.Context, next state.Snapshot) error {
+func (s *memory) Save(ctx context.Context, next state.Snapshot) error {
 	err := s.do(ctx, "save")
 	if err == nil {
 		s.snapshot = next
@@ -89,7 +89,7 @@ func well(context.Context, config.Monitor) repo.Observation { return at(0) }
 // newWorld has a Sentry with these hosts, which begins with start and ends with the test.
 func newWorld(t *testing.T, hosts watch.Heads) *world {
 	t.Helper()
-	w := &world{t: t, engine: &enginetest.Fake{Now: time.Now}, store: &store{}, ended: make(chan struct{})}
+	w := &world{t: t, engine: &enginetest.Fake{Now: time.Now}, store: &memory{}, ended: make(chan struct{})}
 	cfg := configuration(t, 2)
 	w.Use(len(cfg.Repositories), interval)
 	w.Begin()

@@ -45,6 +45,8 @@ type Metrics struct {
 	cycleDone time.Time       // the end of the last cycle over all repositories
 	every     time.Duration   // between such cycles, as it said
 	hosts     map[string]bool // that requests were counted for
+	moved     heads           // changes that were seen since the last cycle over all repositories
+	waited    heads           // and those that were before that
 	begun     map[string]bool // the labels of units whose series have begun at zero
 	// fresh are those of them whose zero was not scraped yet, with what is counted once it was.
 	fresh map[string][]func()
@@ -82,7 +84,7 @@ var (
 
 // New returns the metrics of a Sentry of a version that begins with cfg, and looks at all repositories that often.
 func New(version string, cfg *config.Config, every time.Duration) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), hosts: map[string]bool{}, begun: map[string]bool{}, fresh: map[string][]func(){}}
+	m := &Metrics{registry: prometheus.NewRegistry(), hosts: map[string]bool{}, moved: heads{}, begun: map[string]bool{}, fresh: map[string][]func(){}}
 	m.repositories = m.gauges("repositories", "Repositories in the last cycle over all, by whether their heads could be read.", "status")
 	m.polls = m.counters("repository_polls_total", "Looks at a repository in cycles over all: read before the next was due (in_time) or after that (late); "+
 		"not read, since the host gave an error (failed), was not asked (not_asked) or took too long (overdue); not begun, as cycles were missing (missed).", "result")

@@ -134,7 +134,7 @@ func TestRunsAndDeployments(t *testing.T) {
 		m.send(t,
 			event.RunCreated{Run: plan.Run{Trigger: plan.Trigger{Seen: time.Now().Add(-3 * time.Second)}}},
 			event.RunCreated{Run: plan.Run{Trigger: plan.Trigger{Seen: time.Now().Add(-time.Hour), Manual: "0a"}}},
-			event.Noticed{Events: []plan.Event{{Kind: plan.Moved}, {Kind: plan.NewBranch}, {Kind: plan.FirstSeen}, {Kind: plan.Failing}}},
+			event.Noticed{Events: []plan.Event{{Kind: plan.Moved}, {Kind: plan.NewBranch, Ref: repo.Ref{Repository: "a"}}, {Kind: plan.FirstSeen}, {Kind: plan.Failing}}},
 			event.RunEnded{Result: run("shop", result.Failed, 5*time.Minute, result.Succeeded, result.Failed, result.Skipped)},
 			event.RunEnded{Result: run("a.main", result.TimedOut, time.Minute, result.TimedOut)})
 		broke := time.Now()
@@ -234,6 +234,33 @@ func TestReplicas(t *testing.T) {
 		m.Past(append(failed, run("a.main", result.Succeeded, 0), run("b.main", result.Succeeded, 0)))
 		has(t, m, "unit_failing")
 	})
+}
+
+// A change that waits for its unit's run is seen in each cycle, and is one change.
+func TestChangeThatWaits(t *testing.T) {
+	m := New("v1", configuration("a"), time.Minute)
+	ref := repo.Ref{Repository: "a", Branch: "main"}
+	cycle := func(whole bool, want int, heads ...repo.SHA) {
+		t.Helper()
+		var seen event.Noticed
+		for _, sha := range heads {
+			seen.Events = append(seen.Events, plan.Event{Kind: plan.Moved, Ref: ref, From: "1", To: sha})
+		}
+		m.send(t, seen, event.CycleDone{Whole: whole})
+		has(t, m, "changes_total", fmt.Sprintf("changes_total %d", want))
+	}
+	cycle(true, 1, "2")
+	cycle(true, 1, "2")
+	cycle(false, 1)      // that looks elsewhere
+	cycle(false, 1, "2") // a webhook
+	cycle(true, 1, "2")
+	cycle(false, 2, "3")
+	cycle(true, 2, "3")
+	cycle(true, 2) // it was deployed
+	cycle(true, 3, "3")
+	if n := len(m.moved) + len(m.waited); n != 1 {
+		t.Errorf("%d changes are kept, want the one that waits", n)
+	}
 }
 
 // branches is a state that knows these.

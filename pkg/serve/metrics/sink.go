@@ -56,13 +56,25 @@ func (m *Metrics) Sink(_ context.Context, events []event.Event) {
 	}
 }
 
+// notice counts changes. One that waits is seen in each cycle, and counts once.
 func (m *Metrics) notice(events []plan.Event) {
 	for _, e := range events {
 		switch e.Kind {
 		case plan.Moved, plan.NewBranch:
-			m.changes.Inc()
+			if !m.waited.has(e) && !m.moved.has(e) {
+				m.changes.Inc()
+			}
+			m.moved[e.Ref] = e.To
 		}
 	}
+}
+
+// heads are branches and where they moved to.
+type heads map[repo.Ref]repo.SHA
+
+func (h heads) has(e plan.Event) bool {
+	sha, ok := h[e.Ref]
+	return ok && sha == e.To
 }
 
 func (m *Metrics) cycle(e event.CycleDone) {
@@ -73,6 +85,7 @@ func (m *Metrics) cycle(e event.CycleDone) {
 		m.cycles.WithLabelValues("some").Observe(e.Duration.Seconds())
 		return
 	}
+	m.waited, m.moved = m.moved, heads{} // what waits was seen again
 	m.cycles.WithLabelValues("all").Observe(e.Duration.Seconds())
 	m.began.Observe(e.Late.Seconds())
 	m.ended.Observe((e.Late + e.Duration).Seconds())

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/serve/internal/store"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -13,37 +14,14 @@ import (
 // cycle ends.
 const settled = 10 * time.Minute
 
-// Store is what the loop has its state in, as watch.Store.
-type Store interface {
-	Load(ctx context.Context) (state.Snapshot, error)
-	Save(ctx context.Context, s state.Snapshot) error
-}
-
 // Store returns the store, from whose calls m learns which branches there are. A branch that another replica saw deleted is gone as
 // well, and so is one that was deleted before the start: the history has its runs for long.
-func (m *Metrics) Store(s Store) Store { return seen{s, m} }
-
-type seen struct {
-	Store
-	m *Metrics
-}
-
-// Load implements Store.
-func (s seen) Load(ctx context.Context) (state.Snapshot, error) {
-	snapshot, err := s.Store.Load(ctx)
-	if err == nil {
-		s.m.see(snapshot)
-	}
-	return snapshot, err
-}
-
-// Save implements Store.
-func (s seen) Save(ctx context.Context, snapshot state.Snapshot) error {
-	err := s.Store.Save(ctx, snapshot)
-	if err == nil {
-		s.m.see(snapshot)
-	}
-	return err
+func (m *Metrics) Store(s store.Store) store.Store {
+	return store.Watched(s, func(_ context.Context, s state.Snapshot, err error) {
+		if err == nil {
+			m.see(s)
+		}
+	})
 }
 
 // see takes up which branches there are, and forgets the units of those that are gone.
