@@ -35,6 +35,7 @@ var planted = map[string]string{
 	"report.slack":                    "chat-c7725ab9d3",
 	"report.webhook":                  "prog-18fe60a4b7",
 	"report.cloudevents":              "evnt-6d02b8c91f",
+	"global.traces.headers":           "span-1c93e7f0d8",
 	"global.proxy":                    "prox-e31f7790ac",
 	"the kubeconfig":                  "kube-b5590d17e6",
 	"a variable that nothing names":   "env-27ac81f90d",
@@ -120,11 +121,21 @@ func newPlace(t *testing.T, format string) *place {
 	}))
 	t.Cleanup(receiver.Close)
 
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		p.note("traces", string(body))
+		if p.fails() {
+			http.Error(w, parrot(r), http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(collector.Close)
+
 	variables := filepath.Join(p.dir, "variables")
 	for name, text := range map[string]string{
 		"GIT_TOKEN": planted["the token of a repository"], "QA_TOKEN": planted["the token of the QA repository"], "HOOK_SECRET": planted["the secret of webhooks"],
 		"RING": receiver.URL + "/" + planted["webhook_url"], "CHAT": receiver.URL + "/" + planted["report.slack"],
 		"PROGRAM": receiver.URL + "/" + planted["report.webhook"], "EVENTS": receiver.URL + "/" + planted["report.cloudevents"],
+		"SPANS": "Authorization=Bearer%20" + planted["global.traces.headers"],
 		"PROXY": "http://sentry:" + planted["global.proxy"] + "@127.0.0.1:9", "OTHER": planted["a file beside the variables"],
 	} {
 		if err := os.MkdirAll(variables, 0o700); err != nil {
@@ -144,10 +155,10 @@ contexts: [{name: c, context: {cluster: c, namespace: test, user: u}}], users: [
   - name: broken
     monitor: {repo_url: %[1]s/team/broken, branches: [main], repo_type: gitea, auth: {token: "${GIT_TOKEN}"}}
     deploy: *deploy
-global: {on_first_seen: deploy, keep_runs: 1, log_level: debug, proxy: {https_proxy: "${PROXY}"}}
+global: {on_first_seen: deploy, keep_runs: 1, log_level: debug, proxy: {https_proxy: "${PROXY}"}, traces: {endpoint: %[3]s/v1/traces, headers: "${SPANS}"}}
 webhooks: {secret: "${HOOK_SECRET}"}
 report: {commit_status: true, slack: {url: "${CHAT}", on: [every]}, webhook: {url: "${PROGRAM}", on: [every]}, cloudevents: {url: "${EVENTS}", on: [every]}}
-`, app, qa)
+`, app, qa, collector.URL)
 	write(t, filepath.Join(p.dir, "sentry.yaml"), text)
 	write(t, filepath.Join(p.dir, "older.yaml"), strings.Replace(text, "[env, make]", "[make]", 1))
 	write(t, filepath.Join(p.dir, "url.yaml"), strings.Replace(text, "http://", "http://ada:"+planted["a URL in a file that is refused"]+"@", 2))

@@ -43,6 +43,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/serve/health"
 	"github.com/tekton-sentry/sentry/pkg/serve/hook"
 	"github.com/tekton-sentry/sentry/pkg/serve/metrics"
+	"github.com/tekton-sentry/sentry/pkg/traces/otlp"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -292,8 +293,9 @@ type watching struct {
 	replica *replicas.Replica   // nil without --replica
 	reports *reporting.Reporter // nil where nothing is reported
 	glances *glance.Glances     // nil with --once
-	board   *live.Board         // nil where nothing is redrawn
-	again   *reload.Reloader    // reads the configuration again
+	traces  *otlp.Sink
+	board   *live.Board      // nil where nothing is redrawn
+	again   *reload.Reloader // reads the configuration again
 	health  health.Health
 }
 
@@ -374,6 +376,10 @@ func (w *watching) sinks() map[string]event.Sink {
 		"log":         logsink.New(w.log),
 		"webhook_url": notify.Sink(w.log, w.network.Connections()),
 	}
+	w.traces = otlp.New(w.cfg, otlp.Options{
+		Log: w.log, Transport: w.network.Connections(), Version: w.Version, Replica: w.flags.replica, Hide: w.Hider.Hide,
+	})
+	sinks["traces"] = w.traces.Take
 	if w.machine == nil { // on this machine a run's output is here anyway
 		sinks["output"] = printCommands(w.Out, w.cfg.Global.RunsIn())
 	}
@@ -497,6 +503,9 @@ func (w *watching) apply(cfg *config.Config) error {
 	}
 	if w.metrics != nil {
 		w.metrics.Apply(cfg)
+	}
+	if w.traces != nil {
+		w.traces.Apply(cfg)
 	}
 	if w.glances != nil {
 		w.glances.Apply(cfg, w.interval(cfg))

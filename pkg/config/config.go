@@ -37,6 +37,8 @@ type (
 	Proxy = section.Proxy
 	// Report is who is told how deployments go.
 	Report = section.Report
+	// Traces is where traces of runs are sent.
+	Traces = section.Traces
 )
 
 // Config is a whole, valid sentry.yaml with its defaults filled in.
@@ -144,6 +146,7 @@ type Global struct {
 	Proxy             Proxy
 	Chains            bool          // runs name the commit that they deploy to Tekton Chains
 	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
+	Traces            Traces
 	Glance            time.Duration // how often a host that has a list of recent changes is asked for that alone; 0 = never
 }
 

@@ -159,6 +159,7 @@ func globalFields(g *Global) []schema.Field {
 		schema.SecondsOrZero("glance", &g.Glance, 2, maxGlance).Or("5"),
 		section.CA("ca", &g.CA),
 		schema.Section("proxy", section.ProxyFields(&g.Proxy)...),
+		section.TracesField(&g.Traces),
 		schema.Boolean("chains", &g.Chains).Or("false"),
 		section.PodField(&g.Pod),
 	}

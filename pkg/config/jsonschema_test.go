@@ -89,8 +89,10 @@ var beyond = map[string][]string{
 		"expansion/unset-at-several-places", "expansion/unset-first-in-the-file", "global/credentials-secret",
 		"global/proxy-unset", "global/proxy-variable-is-no-url",
 		"top/webhooks-secret-short", "top/webhooks-secret-unset", "report/url-unset",
+		"global/traces-headers-no-pair", "global/traces-headers-two-lines",
 	},
 	"what one key means for another": {
+		"global/traces-headers-alone",
 		"groups/too-many-members", "needs/secrets-overlap-tmp-dir", "needs/secrets-variables", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "repositories/name-twice",
 		"deploy/pipeline-in-a-group", "order/waves-not-rising", "order/waves-not-all", "order/canary-without-check", "order/needs-unknown", "order/needs-itself", "order/needs-in-a-circle", "order/canary-without-repository", "deploy/task-qa-sha-of-nothing", "auth/checkout-token-mixture", "auth/checkout-token-text", "auth/checkout-username-mixture",
 	},

@@ -30,6 +30,7 @@ var environment = map[string]string{
 	"SOON":            "soon-s3cr3t",
 	"NINETY":          "90",
 	"HOST":            "git.example.com",
+	"OTLP_TOKEN":      "s3cr3t-of-traces",
 	"CORP_PROXY":      "http://ada:s3cr3t@proxy.corp.example:3128",
 	"LOGIN":           "ada:pw-s3cr3t@git.example.com",
 	"BAD_BRANCH":      "s3cr3t..x",

@@ -36,6 +36,7 @@ func (c *Config) Renew(lookup func(string) (string, bool)) (*Config, error) {
 	}
 	renew(&renewed.Global.Proxy.HTTP, section.CheckProxy)
 	renew(&renewed.Global.Proxy.HTTPS, section.CheckProxy)
+	renew(&renewed.Global.Traces.Headers, section.CheckHeaders)
 	renew(&renewed.Webhooks.Secret, checkHookSecret)
 	for i := range renewed.Repositories {
 		for _, v := range renewed.Repositories[i].secrets() {

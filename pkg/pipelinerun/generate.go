@@ -25,6 +25,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 	"github.com/tekton-sentry/sentry/pkg/report/mark"
 	"github.com/tekton-sentry/sentry/pkg/strategy"
+	"github.com/tekton-sentry/sentry/pkg/traces"
 	"github.com/tekton-sentry/sentry/tekton"
 )
 
@@ -74,6 +75,9 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	}
 	if signature := run.Signature(); signature != "" {
 		pr.Annotations[AnnotationSignature] = signature
+	}
+	if cfg.Global.Traces.Endpoint != "" {
+		pr.Annotations[traces.Annotation] = traces.Context(run.Name)
 	}
 	if run.By.Cause != "" {
 		pr.Annotations[audit.AnnotationBy] = run.By.Note(run.Name)

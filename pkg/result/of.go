@@ -112,6 +112,7 @@ func verdictOf(out engine.Outcome) Verdict {
 func (m *Member) ended(t engine.Task, run Verdict, tasks map[string]engine.Task) {
 	if !t.Start.IsZero() && !t.End.IsZero() {
 		m.Seconds = max(0, int(t.End.Sub(t.Start)/time.Second))
+		m.Began = t.Start
 	}
 	switch t.Result {
 	case engine.Succeeded:

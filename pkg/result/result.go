@@ -56,10 +56,12 @@ type Member struct {
 	QA      repo.SHA `json:"qa,omitempty"` // revision of the QA repository
 	Verdict Verdict  `json:"verdict"`
 	// Rollback is how its rollback ended: succeeded, failed, timed out or cancelled; "" where none began.
-	Rollback Verdict  `json:"rollback,omitempty"`
-	Seconds  int      `json:"seconds,omitempty"`
-	Why      string   `json:"why,omitempty"`     // as in Result
-	Command  string   `json:"command,omitempty"` // that failed: "2 of 3: make deploy"
-	Exit     int      `json:"exit,omitempty"`    // its exit code
-	Output   []string `json:"output,omitempty"`  // the last lines of what the deployment printed
+	Rollback Verdict `json:"rollback,omitempty"`
+	Seconds  int     `json:"seconds,omitempty"`
+	// Began is when it did, for who is told of the end; the history does not keep it.
+	Began   time.Time `json:"-"`
+	Why     string    `json:"why,omitempty"`     // as in Result
+	Command string    `json:"command,omitempty"` // that failed: "2 of 3: make deploy"
+	Exit    int       `json:"exit,omitempty"`    // its exit code
+	Output  []string  `json:"output,omitempty"`  // the last lines of what the deployment printed
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -17,9 +18,25 @@ import (
 // goroutine may use it. It cannot know the secrets that the commands have of their own.
 type Hider struct{ secrets atomic.Pointer[[]string] }
 
-// Use makes the credentials of cfg the ones to hide. A user name beside a token is none.
+// maxEarlier bounds the credentials that are hidden beside those of the configuration that was read last. What a server or a run says
+// of one that was replaced comes after that, and the old one may be valid still.
+const maxEarlier = 200
+
+// leastHeader is how many bytes a header has at least that is hidden: shorter ones are the name of a tenant, and in every other word.
+const leastHeader = 8
+
+// Use makes the credentials of cfg the ones to hide, beside those of earlier ones. A user name beside a token is none.
 func (h *Hider) Use(cfg *config.Config) {
 	secrets := []string{cfg.Webhooks.Secret.Reveal(), password(cfg.Global.Proxy.HTTP), password(cfg.Global.Proxy.HTTPS)}
+	headers, _ := section.HeadersOf(cfg.Global.Traces.Headers) // checked when they were read
+	for _, h := range headers {
+		_, credential, _ := strings.Cut(h.Value, " ") // behind Bearer and the like
+		for _, s := range []string{h.Value, credential} {
+			if len(s) >= leastHeader {
+				secrets = append(secrets, s)
+			}
+		}
+	}
 	for _, r := range cfg.Repositories {
 		for _, auth := range []config.Auth{r.Monitor.Auth, r.Deploy.Auth} {
 			secrets = append(secrets, githost.Endpoint{Auth: auth}.Secrets()...)
@@ -28,6 +45,14 @@ func (h *Hider) Use(cfg *config.Config) {
 	}
 	slices.Sort(secrets)
 	secrets = slices.DeleteFunc(slices.Compact(secrets), func(s string) bool { return s == "" })
+	now := len(secrets)
+	if before := h.secrets.Load(); before != nil { // the newest are the first
+		for _, s := range *before {
+			if _, known := slices.BinarySearch(secrets[:now], s); !known && len(secrets) < now+maxEarlier {
+				secrets = append(secrets, s)
+			}
+		}
+	}
 	h.secrets.Store(&secrets)
 }
 

@@ -34,6 +34,23 @@ func TestHider(t *testing.T) {
 			t.Errorf("%s: got %q", s, got)
 		}
 	}
+	traced := *cfg
+	traced.Global.Traces.Headers = value("Authorization=Bearer%20sp4n-secret,X-Scope-OrgID=jane")
+	traced.Repositories = nil
+	h.Use(&traced)
+	for _, s := range []string{"Bearer sp4n-secret", "sp4n-secret", "hunter2", "h00k-secret", "pr0xy2"} { // some of which were replaced
+		if got := h.Hide("the password is " + s); got != "the password is [redacted]" {
+			t.Errorf("after another configuration, %s: got %q", s, got)
+		}
+	}
+	for i := range 1000 {
+		traced.Webhooks.Secret = value(fmt.Sprintf("h00k-secret-%d", i))
+		h.Use(&traced)
+	}
+	if got := h.Hide("h00k-secret-998 h00k-secret-999 hunter2"); got != "[redacted] [redacted] hunter2" {
+		t.Errorf("after a thousand, got %q, want only the last hundreds hidden", got)
+	}
+	h.Use(cfg)
 	if got := h.Hide("jane asked proxy.example"); got != "jane asked proxy.example" {
 		t.Errorf("a name is hidden: %q", got)
 	}

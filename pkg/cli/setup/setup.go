@@ -304,7 +304,7 @@ func (o *Options) Hidden(cfg *config.Config) []string {
 // credentials returns the names of the variables that hold credentials. In a cluster the commands do not
 // have them.
 func credentials(cfg *config.Config) []string {
-	names := slices.Concat(cfg.Global.Proxy.HTTP.Variables(), cfg.Global.Proxy.HTTPS.Variables(), cfg.Webhooks.Secret.Variables())
+	names := slices.Concat(cfg.Global.Proxy.HTTP.Variables(), cfg.Global.Proxy.HTTPS.Variables(), cfg.Webhooks.Secret.Variables(), cfg.Global.Traces.Headers.Variables())
 	for _, r := range cfg.Repositories {
 		for _, v := range []secret.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL,
 			r.Report.Slack.URL, r.Report.Webhook.URL, r.Report.CloudEvents.URL} {

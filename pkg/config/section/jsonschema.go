@@ -18,6 +18,8 @@ var Shapes = map[string]schema.Shape{
 	wantReceiver:  schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
 	wantOccasions: {"type": "array", "minItems": 1, "items": schema.OrVariable(schema.Shape{"enum": occasions})},
 	wantTarget:    schema.OrVariable(schema.Shape{"type": "string", "maxLength": maxTarget, "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# {]+([/?#]|$)`}),
+	wantEndpoint:  schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+(/[^?#]*)?$`}),
+	wantHeaders:   {"type": "string", "pattern": `\$\{[A-Za-z_]`},
 	wantShares:    {"type": "array", "minItems": 1, "items": schema.OrVariable(schema.Pattern(share, 5))},
 	wantNeeds:     {"type": "array", "minItems": 1, "maxItems": maxOrdered, "uniqueItems": true, "items": schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName))},
 	wantCA:        {"type": "string", "pattern": `-----BEGIN CERTIFICATE-----\r?\n[^-]*-----END CERTIFICATE-----`},
