@@ -94,7 +94,10 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		}
 		return pr, nil
 	}
-	graph := orderOf(cfg, run)
+	graph, err := orderOf(cfg, run)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: the order of its members: %w", run.Name, err)
+	}
 	b := builder{cfg, run, pr, deploy, networkOf(cfg.Global), graph.Check}
 	spec := pr.Spec.PipelineSpec
 	for _, m := range run.Members {
@@ -141,7 +144,7 @@ type builder struct {
 }
 
 // orderOf returns the order in which the members run.
-func orderOf(cfg *config.Config, run plan.Run) strategy.Graph {
+func orderOf(cfg *config.Config, run plan.Run) (strategy.Graph, error) {
 	s := strategy.Settings{MaxParallel: run.Group.MaxParallel, Shares: run.Group.Waves}
 	if run.Group.Strategy == strategy.Needs {
 		s.Needs = make(map[string][]string)

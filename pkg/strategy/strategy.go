@@ -3,8 +3,11 @@
 package strategy
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Name is what the configuration calls a strategy.
@@ -54,15 +57,23 @@ type Settings struct {
 	Needs map[string][]string
 }
 
-// Of returns the order of the members, which come in that of the file.
-func Of(name Name, members []Member, s Settings) Graph {
+// Of returns the order of the members, which come in that of the file. It fails where there are none, and where they would wait for each
+// other for ever.
+func Of(name Name, members []Member, s Settings) (Graph, error) {
+	if len(members) == 0 {
+		return Graph{}, errors.New("there is nobody to put into an order")
+	}
+	names := slices.Sorted(maps.Keys(s.Needs))
+	if way := Cycle(names, s.Needs); way != nil {
+		return Graph{}, fmt.Errorf("they need each other in a circle: %s", strings.Join(way, " → "))
+	}
 	graph := parallel
 	for _, b := range builtin {
 		if b.name == name {
 			graph = b.graph
 		}
 	}
-	return graph(members, s).inLanes(s.MaxParallel).reduced()
+	return graph(members, s).inLanes(s.MaxParallel).reduced(), nil
 }
 
 func parallel(members []Member, _ Settings) Graph { return Graph{After: make([][]int, len(members))} }

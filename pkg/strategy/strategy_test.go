@@ -3,6 +3,7 @@ package strategy
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -43,9 +44,23 @@ func TestOf(t *testing.T) {
 		{"canary in a lane", Canary, five[:3], Settings{MaxParallel: 1}, "[[] [3] [1] [0]]"},
 		{"canary alone", Canary, five[:1], Settings{}, "[[] [0]]"},
 	} {
-		if got := fmt.Sprint(Of(tt.name, tt.members, tt.settings).After); got != tt.want {
-			t.Errorf("%s: got %s, want %s", tt.what, got, tt.want)
+		g, err := Of(tt.name, tt.members, tt.settings)
+		if got := fmt.Sprint(g.After); got != tt.want || err != nil {
+			t.Errorf("%s: got %s, %v, want %s", tt.what, got, err, tt.want)
 		}
+	}
+}
+
+// What has no order is refused, whatever checked the configuration before.
+func TestNoOrder(t *testing.T) {
+	circle := map[string][]string{"a": {"b"}, "b": {"absent"}, "absent": {"a"}}
+	for _, name := range Names() {
+		if _, err := Of(Name(name), nil, Settings{}); err == nil {
+			t.Errorf("%s of nobody has an order", name)
+		}
+	}
+	if _, err := Of(Needs, members("a", "b", "c"), Settings{MaxParallel: 1, Needs: circle}); err == nil || !strings.Contains(err.Error(), "a → b → absent → a") && !strings.Contains(err.Error(), "absent → a → b → absent") {
+		t.Errorf("a circle: %v, want it named", err)
 	}
 }
 
@@ -70,8 +85,8 @@ func TestLargestGroup(t *testing.T) {
 		all = append(all, Member{Repository: name})
 	}
 	slices.Reverse(all)
-	g := Of(Needs, all, Settings{Needs: needs, MaxParallel: 3})
-	if !g.Chain() || g.Longest(func(int) time.Duration { return time.Minute }) != 150*time.Minute {
+	g, err := Of(Needs, all, Settings{Needs: needs, MaxParallel: 3})
+	if err != nil || !g.Chain() || g.Longest(func(int) time.Duration { return time.Minute }) != 150*time.Minute {
 		t.Errorf("who needs all before it waits for %v", g.After)
 	}
 }

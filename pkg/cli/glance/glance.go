@@ -10,9 +10,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
-// asleep is how often it is looked whether glances are wanted now, while they are not.
-const asleep = 5 * time.Second
-
 // Glances are those of a Sentry that watches. Set the exported fields before the first Apply.
 type Glances struct {
 	// Heads returns the indexes of what was pushed to, as poller.Reader.Glance does.
@@ -20,7 +17,8 @@ type Glances struct {
 	// Look wants a look at repositories, by name. It does not wait for that.
 	Look func(repositories []string)
 
-	now atomic.Pointer[settings]
+	now     atomic.Pointer[settings]
+	changed chan struct{} // of capacity one, full when now is another
 }
 
 // settings follow from a configuration. Nobody changes them.
@@ -39,23 +37,29 @@ func (g *Glances) Apply(cfg *config.Config, interval time.Duration) {
 		}
 	}
 	g.now.Store(s)
+	if g.changed == nil { // before Run
+		g.changed = make(chan struct{}, 1)
+	}
+	select {
+	case g.changed <- struct{}{}:
+	default:
+	}
 }
 
 // Run glances until ctx ends.
 func (g *Glances) Run(ctx context.Context) {
 	for {
 		s := g.now.Load()
-		wait := s.every
-		if wait == 0 {
-			wait = asleep
+		var next <-chan time.Time // never, while glances are not wanted
+		if s.every > 0 {
+			next = time.After(s.every)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(wait):
-		}
-		if s.every == 0 {
+		case <-g.changed:
 			continue
+		case <-next:
 		}
 		var names []string
 		for _, i := range g.Heads(ctx, s.want) {

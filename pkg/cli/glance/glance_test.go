@@ -57,6 +57,12 @@ func TestRun(t *testing.T) {
 				t.Errorf("%s: asked %d times", name, asked)
 			}
 		}
+		asked = 0
+		g.Apply(configuration(600*time.Second, "b"), time.Hour)
+		if pass(601 * time.Second); asked != 1 {
+			t.Errorf("every ten minutes: asked %d times in them", asked)
+		}
+		asked = 0
 		g.Apply(configuration(5*time.Second, "b"), time.Minute)
 		if pass(time.Minute); asked < 11 || len(looks) > 0 {
 			t.Errorf("on again: asked %d times in a minute, looks at %q; want 11 or 12, and none", asked, looks)

@@ -26,6 +26,8 @@ const (
 	// time: a large one takes some megabytes. So one whose tasks do not end holds up no other.
 	maxJudged  = 256
 	maxReading = 4
+	// maxLast is from how many units on those are forgotten of which nothing is waited for.
+	maxLast = 1000
 	// gather is how long one write of the history waits for another run to end, and gatherMost how long it waits in all.
 	gather     = time.Second
 	gatherMost = 5 * time.Second
@@ -79,6 +81,7 @@ func (l *judging) gone(r listed) {
 	if !r.told() && (!r.done() || r.recent()) {
 		l.judgeOne(r, l.owes(&r, true), func(context.Context, listed) (engine.Outcome, error) { return lost(&r), nil })
 	}
+	delete(l.seen, r.key()) // it is not seen again
 }
 
 // judgeOne has it told how the run ended, if that was not begun. owes says that something is owed elsewhere about it. It waits only where very
@@ -103,6 +106,7 @@ func (l *judging) judgeOne(r listed, owes bool, endOf func(context.Context, list
 	}
 	before, after := l.last[unit], make(chan struct{})
 	if owes { // others' runs keep nobody waiting, and nobody waits for them
+		l.forgetTold()
 		l.last[unit] = after
 	}
 	l.work.Go(func() {
@@ -129,6 +133,20 @@ func (l *judging) judgeOne(r listed, owes bool, endOf func(context.Context, list
 		case <-l.ctx.Done():
 		}
 	})
+}
+
+// forgetTold forgets the units whose last run was told, where they are many.
+func (l *judging) forgetTold() {
+	if len(l.last) < maxLast {
+		return
+	}
+	for unit, told := range l.last {
+		select {
+		case <-told:
+			delete(l.last, unit)
+		default:
+		}
+	}
 }
 
 // wait waits for the turn of a run that ended earlier, if there is one.

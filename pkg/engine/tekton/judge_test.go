@@ -209,3 +209,22 @@ func TestEndsWithoutTheNewRights(t *testing.T) {
 		}
 	})
 }
+
+// What is kept of runs that are deleted, and of their units, is bounded, however long one watch goes on.
+func TestNothingIsKeptOfDeletedRuns(t *testing.T) {
+	_, c := kubetest.New(t)
+	e := New(c, "", instance.Instance{})
+	e.Reports = &noted{}
+	x := &ends{Engine: e, log: slog.New(slog.DiscardHandler), told: func(result.Result) {}, owed: map[string]*ended{}}
+	l, done := x.judge(t.Context())
+	for i := range 2 * maxLast {
+		var r listed
+		r.Metadata.Name, r.Metadata.UID = fmt.Sprint("r", i), types.UID(fmt.Sprint(i))
+		r.Metadata.Labels = map[string]string{pipelinerun.LabelManagedBy: pipelinerun.ManagedBy, pipelinerun.LabelUnit: fmt.Sprint("u", i)}
+		l.gone(r)
+	}
+	done()
+	if most := maxLast + maxJudged; len(l.seen) > 0 || len(l.last) > most {
+		t.Errorf("%d runs and %d units are kept, want none and %d at most", len(l.seen), len(l.last), most)
+	}
+}

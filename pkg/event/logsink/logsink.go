@@ -140,7 +140,7 @@ func waiting(log *slog.Logger, run plan.Run) {
 	if p := run.Pause; p != nil {
 		args := []any{"unit", run.Unit.Label, "run", run.Name, "since", p.Since}
 		if p.By != "" {
-			args = append(args, "by", p.By)
+			args = append(args, "who", p.By)
 		}
 		if p.Reason != "" {
 			args = append(args, "why", p.Reason)

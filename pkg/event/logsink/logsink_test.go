@@ -53,8 +53,8 @@ func TestCreatedOfManyRefs(t *testing.T) {
 func TestPaused(t *testing.T) {
 	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for want, p := range map[string]state.Pause{
-		`unit=shop run=shop-1 since=2026-03-01T12:00:00.000Z`:                           state.NewPause("", "", since),
-		`unit=shop run=shop-1 since=2026-03-01T12:00:00.000Z by=ada why="it is Friday"`: state.NewPause("ada", "it is Friday", since),
+		`unit=shop run=shop-1 since=2026-03-01T12:00:00.000Z`:                            state.NewPause("", "", since),
+		`unit=shop run=shop-1 since=2026-03-01T12:00:00.000Z who=ada why="it is Friday"`: state.NewPause("ada", "it is Friday", since),
 	} {
 		var out bytes.Buffer
 		run := plan.Run{Name: "shop-1", Unit: naming.Unit{Label: "shop"}, Pause: &p}

@@ -18,6 +18,9 @@ import (
 // that one that is left out for a while is asked no more often for it.
 const forgetAfter = time.Hour
 
+// fewNames is how many patterns may be remembered beside those that are wanted.
+const fewNames = 1000
+
 // memory is what an endpoint remembers of one repository from round to round. There may be 50,000 of them.
 type memory struct {
 	heads         []head           // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
@@ -65,6 +68,21 @@ func (r *Reader) forget(since time.Time) {
 		r.order = slices.DeleteFunc(r.order, func(other *endpoint) bool { return other == e })
 		return true
 	})
+	if len(r.patterns) > r.kept+fewNames {
+		r.forgetPatterns()
+	}
+}
+
+// forgetPatterns drops the numbers of patterns by which nothing is remembered any more. It is called with r.mu held.
+func (r *Reader) forgetPatterns() {
+	used := make(map[uint32]bool)
+	for _, e := range r.endpoints {
+		for k := range e.memory {
+			used[k.patterns] = true
+		}
+	}
+	maps.DeleteFunc(r.patterns, func(_ string, number uint32) bool { return !used[number] })
+	r.kept = 2 * len(r.patterns)
 }
 
 // Forget drops what is remembered of repositories, so that they are read afresh when they are wanted again: somebody else

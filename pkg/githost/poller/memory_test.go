@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
 // What is not asked for any more is forgotten after an hour, and what is asked for now and then is not.
@@ -55,6 +56,34 @@ func TestForgetsTokens(t *testing.T) {
 		}
 		if s := r.Stats(); len(s) != 2 && len(s) != 1 || s[len(s)-1].Requests != 180 {
 			t.Errorf("at the end: %+v, want the last with 180 requests", s)
+		}
+	})
+}
+
+// A day of configurations that are spelled differently each time leaves no more behind than the last hour's.
+func TestForgetsSpellings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newInternet(map[string]func(*http.Request) (*http.Response, error){"a.example": status(200)})
+		r, want := plain(t, net, "token", 3, "a.example")
+		for n := range 3 * fewNames {
+			for i := range want {
+				want[i].Branches = repotest.Patterns(t, fmt.Sprint("release-", n))
+			}
+			want[0].APIURL = fmt.Sprint("https://a.example/", n)
+			time.Sleep(10 * time.Second)
+			if got := r.Heads(t.Context(), want)[1]; got.Err != nil {
+				t.Fatal(got.Err)
+			}
+		}
+		if len(r.patterns) > 3*fewNames/2 || len(r.sources) > 3*fewNames/2 {
+			t.Errorf("%d patterns and %d sources are remembered", len(r.patterns), len(r.sources))
+		}
+		for _, e := range r.endpoints {
+			for k := range e.memory {
+				if k.patterns > r.numbers || k.patterns == 0 {
+					t.Errorf("the number %d is nobody's", k.patterns)
+				}
+			}
 		}
 	})
 }

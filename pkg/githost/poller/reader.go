@@ -50,6 +50,8 @@ type Reader struct {
 	order     []*endpoint                 // as they were opened
 	calls     uint32                      // of Each
 	patterns  map[string]uint32           // numbers of Patterns.Key
+	numbers   uint32                      // of patterns so far
+	kept      int                         // twice as many patterns as were wanted lately
 	text      []byte                      // where a key is made
 }
 
@@ -222,7 +224,8 @@ func (r *Reader) key(e *endpoint, w githost.Wanted) key {
 	}
 	number, known := r.patterns[string(r.text)]
 	if !known {
-		number = uint32(len(r.patterns))
+		r.numbers++
+		number = r.numbers
 		r.patterns[string(r.text)] = number
 	}
 	return key{e.driver.Key(w.URL), number}

@@ -219,6 +219,9 @@ func (d *Deliverer) put(it *item) {
 		d.lanes[it.lane] = l
 		d.work.Go(func() { d.drive(l) })
 	}
+	if it.notBefore.IsZero() { // those that come later do not go before what is tried again by then
+		it.notBefore = time.Now()
+	}
 	d.number++
 	it.number = d.number
 	d.queued[it.target] = it

@@ -622,6 +622,37 @@ func TestOneThatFails(t *testing.T) {
 	}
 }
 
+// What is tried again has its turn beside new reports, however fast these come.
+func TestBusyLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		failed := false
+		w.before = func(call string) error {
+			if strings.HasPrefix(call, "mark") {
+				return nil
+			}
+			time.Sleep(time.Second)
+			if !failed && strings.Contains(call, "/lib") {
+				failed = true
+				return githost.NewError(githost.Temporary, "a.example", "HTTP 500")
+			}
+			return nil
+		}
+		d := w.start(configuration("", "web a.example", "lib a.example"))
+		defer ending(d)
+		w.take(d, run("first", 0, "succeeded", "lib a"))
+		for i := range 60 {
+			pass(time.Second)
+			f := run(fmt.Sprint("r", i), i+1, "succeeded", "web 0")
+			f.Members[0].SHA = repo.SHA(fmt.Sprintf("%040d", i))
+			w.take(d, f)
+		}
+		if got := w.states(); !failed || !slices.Contains(got, "lib a: success") {
+			t.Errorf("after a minute: %q", got)
+		}
+	})
+}
+
 // A host that is down is asked a few times, however much waits for it, and gets all of it in the end.
 func TestHostThatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

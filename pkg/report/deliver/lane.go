@@ -51,8 +51,8 @@ func (it *item) settle() {
 	it.run.done[it.key] = true
 }
 
-// queue is a heap of what waits for one sink: what is due first comes first, and of that what was tried least. One that fails
-// time and again has the others go before it.
+// queue is a heap of what waits for one sink: what is due first comes first, and of that what was tried least. What is new is due when it
+// comes, and what failed after its pause: neither keeps the other waiting for ever.
 type queue []*item
 
 func (q queue) Len() int { return len(q) }

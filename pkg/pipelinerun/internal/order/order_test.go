@@ -102,7 +102,10 @@ func (w world) waits(b, a int) bool {
 // run returns the tasks that are made of it.
 func (w world) run(t *testing.T) (*v1.PipelineSpec, []string) {
 	t.Helper()
-	g := strategy.Of(w.name, w.members, w.settings)
+	g, err := strategy.Of(w.name, w.members, w.settings)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var names []string
 	for i := range w.members {
 		names = append(names, fmt.Sprintf("%s-%d", w.members[i].Repository, i))
