@@ -35,6 +35,7 @@ var areas = []struct{ folder, section string }{
 	{"pkg/githost", "A repository cannot be read"},
 	{"pkg/plan", "No run is made"},
 	{"pkg/pipelinerun", "No run is made"},
+	{"pkg/strategy", "No run is made"},
 	{"pkg/watch", "A cycle fails"},
 	{"pkg/kube", "A cycle fails"},
 	{"pkg/engine/tekton", "A cycle fails"},
