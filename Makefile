@@ -60,6 +60,7 @@ bench: ## what cycles cost, beside other ways of polling: the tables of docs/per
 	@mkdir -p bin
 	@$(GO) build -o bin/bench ./test/bench
 	@bin/bench $(BENCHFLAGS)
+	@$(GO) test ./pkg/githost/gitproto -run '^$$' -bench OverSSH -benchtime 3x
 
 .PHONY: demo
 demo: build ## see a commit become a deployment on this machine; needs Go, git and sh

@@ -3,8 +3,10 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"io/fs"
@@ -20,9 +22,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea/giteatest"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/sshgit/sshgittest"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
 
@@ -43,6 +48,17 @@ var planted = map[string]string{
 	"a URL in a file that is refused": "url-70e1c5a92b",
 	"a token in a file":               "lit-f48b02d6c9",
 }
+
+// plantedKey is a private key.
+var plantedKey = func() (private string) {
+	block, err := ssh.MarshalPrivateKey(ed25519.NewKeyFromSeed([]byte("a key of thirty-two bytes, planted")[:ed25519.SeedSize]), "")
+	if err != nil {
+		panic(err)
+	}
+	private = string(pem.EncodeToMemory(block))
+	planted["an SSH key"] = strings.Split(private, "\n")[2]
+	return private
+}()
 
 // place is the world of one Sentry, all of whose servers repeat in errors what they were sent.
 type place struct {
@@ -129,6 +145,16 @@ func newPlace(t *testing.T, format string) *place {
 		}
 	}))
 	t.Cleanup(collector.Close)
+	keyed := &sshgittest.Server{Run: func(c ssh.Channel, command string) {
+		_, _ = fmt.Fprintf(c.Stderr(), "ERROR: no %s for %s\n", command, plantedKey)
+		sshgittest.Exit(c, 1)
+	}}
+	key, err := ssh.ParsePrivateKey([]byte(plantedKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyed.Allowed = []ssh.PublicKey{key.PublicKey()}
+	keyed.Start(t)
 
 	variables := filepath.Join(p.dir, "variables")
 	for name, text := range map[string]string{
@@ -137,6 +163,7 @@ func newPlace(t *testing.T, format string) *place {
 		"PROGRAM": receiver.URL + "/" + planted["report.webhook"], "EVENTS": receiver.URL + "/" + planted["report.cloudevents"],
 		"SPANS": "Authorization=Bearer%20" + planted["global.traces.headers"],
 		"PROXY": "http://sentry:" + planted["global.proxy"] + "@127.0.0.1:9", "OTHER": planted["a file beside the variables"],
+		"SSH_KEY": plantedKey, "KNOWN_HOSTS": keyed.KnownHosts(),
 	} {
 		if err := os.MkdirAll(variables, 0o700); err != nil {
 			t.Fatal(err)
@@ -155,10 +182,13 @@ contexts: [{name: c, context: {cluster: c, namespace: test, user: u}}], users: [
   - name: broken
     monitor: {repo_url: %[1]s/team/broken, branches: [main], repo_type: gitea, auth: {token: "${GIT_TOKEN}"}}
     deploy: *deploy
+  - name: keyed
+    monitor: {repo_url: "ssh://git@%[4]s/team/app", branches: [main], auth: {ssh_key: "${SSH_KEY}", known_hosts: "${KNOWN_HOSTS}"}}
+    deploy: *deploy
 global: {on_first_seen: deploy, keep_runs: 1, log_level: debug, proxy: {https_proxy: "${PROXY}"}, traces: {endpoint: %[3]s/v1/traces, headers: "${SPANS}"}}
 webhooks: {secret: "${HOOK_SECRET}"}
 report: {commit_status: true, slack: {url: "${CHAT}", on: [every]}, webhook: {url: "${PROGRAM}", on: [every]}, cloudevents: {url: "${EVENTS}", on: [every]}}
-`, app, qa, collector.URL)
+`, app, qa, collector.URL, keyed.Address)
 	write(t, filepath.Join(p.dir, "sentry.yaml"), text)
 	write(t, filepath.Join(p.dir, "older.yaml"), strings.Replace(text, "[env, make]", "[make]", 1))
 	write(t, filepath.Join(p.dir, "url.yaml"), strings.Replace(text, "http://", "http://ada:"+planted["a URL in a file that is refused"]+"@", 2))

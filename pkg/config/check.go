@@ -6,11 +6,11 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/giturl"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
 	"github.com/tekton-sentry/sentry/pkg/strategy"
@@ -42,6 +42,12 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
 		if !r.Deploy.Auth.Username.IsSet() && r.Deploy.Auth.Token.IsSet() {
 			r.Deploy.Auth.Username = secret.New(DefaultUsername, DefaultUsername)
+		}
+		if giturl.IsSSH(r.Deploy.URL) && !d.Failed(at+".deploy.qa_repo_url") {
+			d.Fail(at+".deploy.qa_repo_url", "is an SSH address, and steps clone over http(s); want https://HOST/PATH")
+		}
+		if r.Deploy.Checkout && giturl.IsSSH(r.Monitor.URL) {
+			d.Fail(at+".deploy.checkout", "is true, and monitor.repo_url is an SSH address, while steps clone over http(s); want https://HOST/PATH there")
 		}
 		checkStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
 		checkWhatRuns(d, at+".deploy", r, c.Groups[r.Group].Strategy == strategy.Canary)
@@ -127,12 +133,8 @@ func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) 
 			d.Fail(path+"."+key, "%v", err)
 		}
 	}
-	a := s.Auth
-	if a.Username.IsSet() && !a.Token.IsSet() && !d.Failed(path+".auth.token") {
-		d.Fail(path+".auth.token", "is missing beside username; want %s", wantToken)
-	}
-	if a.Token.IsSet() && strings.HasPrefix(s.URL, "http:") {
-		d.Warn(path+"."+urlKey, "the token travels unencrypted over http; want https")
+	if !d.Failed(path + "." + urlKey) {
+		section.CheckAuth(d, path, urlKey, s.URL, s.Auth)
 	}
 }
 

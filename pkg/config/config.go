@@ -25,6 +25,8 @@ type Warning = schema.Warning
 
 // Sections that have a package of their own.
 type (
+	// Auth is a credential of a Git host.
+	Auth = section.Auth
 	// Pod is what pods ask of their cluster.
 	Pod = section.Pod
 	// Object is a Secret or a ConfigMap that commands see.
@@ -81,7 +83,7 @@ type Repository struct {
 
 // Source is a repository on a Git host, and how to reach it.
 type Source struct {
-	URL    string // http(s), no credentials, no trailing slash; ".git" is kept where it was written
+	URL    string // http(s) without credentials, or as giturl.SSH writes it; no trailing slash, and ".git" is kept where it was written
 	Type   HostType
 	APIURL string // "" = derived from URL
 	Auth   Auth
@@ -116,12 +118,6 @@ type Deploy struct {
 	Pod            Pod           // with what its group and Global say beside it
 	Wave           int           // of a group in waves, from 1
 	Needs          []string      // repositories of the group that it waits for, in a graph
-}
-
-// Auth is a credential of a Git host. Both are empty for a public repository.
-type Auth struct {
-	Username secret.Value
-	Token    secret.Value
 }
 
 // Global is the `global` section.

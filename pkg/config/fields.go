@@ -38,9 +38,7 @@ const (
 	wantCommands = "a list of shell commands, together at most 64 KiB"
 	wantCommand  = "a shell command; put quotes around one that holds \": \" or starts with a special character"
 	wantShell    = "the absolute path of sh, ash, bash or dash"
-	wantUsername = "a user name without control characters; in deploy, it may be ${NAME}"
 	wantSecret   = "one ${NAME} whose variable holds at least 16 characters"
-	wantToken    = "a reference ${NAME} to the variable that holds the token"
 )
 
 // tables makes the tables of fields of one file.
@@ -120,14 +118,15 @@ func (t *tables) repository(r *Repository) []schema.Field {
 }
 
 func (t *tables) source(s *Source, urlKey string) []schema.Field {
-	types := t.hosts.names()
+	types, auth := t.hosts.names(), section.AuthFields(&s.Auth)
+	if urlKey == "qa_repo_url" {
+		auth = auth[:2] // steps clone over HTTP
+	}
 	return []schema.Field{
 		schema.Address(urlKey, &s.URL, rule.WantRepo, rule.RepositoryURL).Must(),
 		schema.Choice("repo_type", &s.Type, types),
 		schema.Address("api_url", &s.APIURL, rule.WantAPI, rule.APIURL),
-		schema.Section("auth",
-			schema.Secret("username", &s.Auth.Username, wantUsername),
-			schema.Secret("token", &s.Auth.Token, wantToken)),
+		schema.Section("auth", auth...),
 	}
 }
 

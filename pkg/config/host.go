@@ -10,12 +10,14 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/giturl"
 )
 
 // HostType is the kind of server that a repository lives on.
 type HostType string
 
-// The host types. Git is any server that speaks the Git protocol over HTTP.
+// The host types. Git is any server that speaks the Git protocol, over HTTP or SSH.
 const (
 	GitHub HostType = "github"
 	GitLab HostType = "gitlab"
@@ -23,30 +25,8 @@ const (
 	Git    HostType = "git"
 )
 
-// DefaultUsername is sent with a token where none is given. Some servers want a user name, and most of them take any.
-const DefaultUsername = "git"
-
-// Basic returns what HTTP Basic sends of a credential: beside a token, a user name in any case.
-func (a Auth) Basic() (user, password string) {
-	user, password = a.Username.Reveal(), a.Token.Reveal()
-	if user == "" && password != "" {
-		user = DefaultUsername
-	}
-	return user, password
-}
-
-// Label names a credential without telling it: $NAME for the variable that holds it, "as written", or "none".
-func (a Auth) Label() string {
-	switch {
-	case a.Token.Reveal() == "" && a.Username.Reveal() == "":
-		return "none"
-	case a.Token.Variable() != "":
-		return "$" + a.Token.Variable()
-	case a.Token.Reveal() == "" && a.Username.Variable() != "":
-		return "$" + a.Username.Variable()
-	}
-	return "as written"
-}
+// DefaultUsername is sent with a token where none is given.
+const DefaultUsername = section.DefaultUsername
 
 // Host is what the file has to know of a kind of host. The host's package has one.
 type Host struct {
@@ -118,6 +98,12 @@ func (hs hosts) called(name string) (known HostType, canonical string) {
 // host derives the host type where it is not told, and checks the URL's path against it. The key that an error is
 // about is "" for that of the URL.
 func (t *tables) host(d *schema.Decoder, path, urlKey string, s *Source) (key string, err error) {
+	if giturl.IsSSH(s.URL) {
+		if s.Type = cmp.Or(s.Type, Git); s.Type != Git {
+			return "repo_type", fmt.Errorf("is %q, and an SSH address is read by Git's own protocol; want git, or an https:// address", d.Shown(path+".repo_type", s.Type))
+		}
+		return "", nil
+	}
 	u, err := url.Parse(s.URL)
 	if err != nil {
 		return "", fmt.Errorf("is not well-formed; want %s", rule.WantRepo) // the error repeats it

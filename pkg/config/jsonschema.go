@@ -84,12 +84,10 @@ var shapes = map[string]schema.Shape{
 	wantImage:             schema.OrVariable(schema.Pattern(rule.Image, 512)),
 	wantRegistry:          schema.OrVariable(schema.Item(schema.Pattern(rule.Registry, 200))),
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
-	rule.WantRepo:         schema.OrVariable(address(`/[^?#]*[^/?#]/*$`)),
+	rule.WantRepo:         schema.OrVariable(address(`/[^?#]*[^/?#]/*$`), schema.Shape{"type": "string", "pattern": overSSH}),
 	rule.WantAPI:          schema.OrVariable(address(`(/[^?#]*)?$`)),
 	wantWebhook:           schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
 	"a branch name":       schema.OrVariable(schema.Item(branchName())),
-	wantUsername:          {"type": schema.Scalar()["type"], "pattern": `^[^\x00-\x1f\x7f]+$`},
-	wantToken:             {"type": schema.Scalar()["type"], "minLength": 1},
 	wantCommands:          {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
 	wantBranches: {"type": "array", "minItems": 1, "maxItems": maxBranches,
 		"items": schema.Item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
@@ -111,6 +109,9 @@ func branchName() schema.Shape {
 
 // server is the start of a URL.
 const server = `^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:0*[1-9][0-9]{0,4})?(/|$)`
+
+// overSSH is an address over SSH.
+const overSSH = `^([Ss][Ss][Hh]://([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9\[][^/?#@]*/|[A-Za-z0-9_][A-Za-z0-9._-]*@([A-Za-z0-9][A-Za-z0-9._-]*|\[[^\]/]*\]):)[^?#-][^?#]*$`
 
 // address is a URL whose path matches the regular expression.
 func address(path string) schema.Shape {

@@ -1,12 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -22,7 +21,7 @@ func (c *Config) Renew(lookup func(string) (string, bool)) (*Config, error) {
 	failed := map[string]bool{}
 	renew := func(v *secret.Value, check func(secret.Value) error) {
 		fresh, err := expandAgain(*v, lookup)
-		if err == nil && v.IsSet() && check != nil {
+		if err == nil && v.IsSet() {
 			if err = check(fresh); err != nil {
 				err = fmt.Errorf("%s %w", strings.Join(v.Variables(), " or "), err)
 			}
@@ -34,27 +33,28 @@ func (c *Config) Renew(lookup func(string) (string, bool)) (*Config, error) {
 			errs = append(errs, err)
 		}
 	}
-	renew(&renewed.Global.Proxy.HTTP, section.CheckProxy)
-	renew(&renewed.Global.Proxy.HTTPS, section.CheckProxy)
-	renew(&renewed.Global.Traces.Headers, section.CheckHeaders)
-	renew(&renewed.Webhooks.Secret, checkHookSecret)
+	line := func(v *secret.Value, check func(secret.Value) error) {
+		renew(v, func(v secret.Value) error { return cmp.Or(section.CheckLine(v), check(v)) })
+	}
+	line(&renewed.Global.Proxy.HTTP, section.CheckProxy)
+	line(&renewed.Global.Proxy.HTTPS, section.CheckProxy)
+	line(&renewed.Global.Traces.Headers, section.CheckHeaders)
+	line(&renewed.Webhooks.Secret, checkHookSecret)
 	for i := range renewed.Repositories {
-		for _, v := range renewed.Repositories[i].secrets() {
-			renew(v, nil)
+		r := &renewed.Repositories[i]
+		for _, v := range []*secret.Value{&r.WebhookURL, &r.Report.Slack.URL, &r.Report.Webhook.URL, &r.Report.CloudEvents.URL} {
+			renew(v, section.CheckLine)
+		}
+		for _, a := range []*Auth{&r.Monitor.Auth, &r.Deploy.Auth} {
+			for _, v := range a.Values() {
+				renew(v, a.CheckRenewed(v))
+			}
 		}
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return &renewed, nil
-}
-
-// secrets returns what of a repository is taken from variables that no step sees.
-func (r *Repository) secrets() []*secret.Value {
-	return []*secret.Value{
-		&r.Monitor.Auth.Username, &r.Monitor.Auth.Token, &r.Deploy.Auth.Username, &r.Deploy.Auth.Token, &r.WebhookURL,
-		&r.Report.Slack.URL, &r.Report.Webhook.URL, &r.Report.CloudEvents.URL,
-	}
 }
 
 // expandAgain returns a value as it is now.
@@ -67,8 +67,6 @@ func expandAgain(v secret.Value, lookup func(string) (string, bool)) (secret.Val
 		return v, fmt.Errorf("%s is not set", strings.Join(unset, ", "))
 	case value == "" && v.Reveal() != "":
 		return v, fmt.Errorf("%s is empty", strings.Join(v.Variables(), " or "))
-	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
-		return v, fmt.Errorf("%s holds a line break, another control character or broken UTF-8", strings.Join(v.Variables(), " or "))
 	}
 	return secret.New(v.Text(), value), nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/giturl"
 )
 
 // Driver is all that Sentry knows of a kind of host. Its package has one, and package hosts lists them.
@@ -52,8 +53,8 @@ func Whole(s Sweep) float64 { return s.All * s.Sweeps }
 
 // Key returns what tells a repository's URL from others of its endpoint, however the host is written.
 func (d *Driver) Key(repoURL string) string {
-	_, path, _ := strings.Cut(repoURL, "://")
-	_, path, _ = strings.Cut(path, "/")
+	_, path := giturl.Split(repoURL)
+	path = strings.TrimPrefix(path, "/")
 	if !d.DotGit {
 		path = strings.TrimSuffix(path, ".git")
 	}

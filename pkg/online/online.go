@@ -111,7 +111,7 @@ func (s *Survey) read(ctx context.Context, a *Account) {
 	s.Log.Info("reading", "host", a.Host, "credential", a.Credential, "repositories", len(a.Watched)+len(a.QA))
 	m := &meter{next: s.Base, driver: a.driver, token: a.token}
 	if m.next == nil {
-		m.next = s.Network.Transport()
+		m.next = s.Network.Connections()
 	}
 	r := &poller.Reader{Hosts: s.Hosts, Version: s.Version, Log: s.Log, Base: m, Billed: m.bill}
 	if s.Config.Global.Sweep > 0 && len(a.Watched) > 0 { // else there are no hints, as for QA repositories alone

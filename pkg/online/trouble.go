@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/sshauth"
 )
 
 // KindOf names the kind of an error in a word or two.
@@ -34,10 +35,14 @@ func (l *Look) Remedy() string {
 	if v := l.Monitor.Auth.Token.Variable(); v != "" {
 		token = fmt.Sprintf("put a token into %s (%s.token)", v, auth)
 	}
+	if v := l.Monitor.Auth.SSHKey.Variable(); v != "" {
+		token = fmt.Sprintf("put a key into %s (%s.ssh_key)", v, auth)
+	}
 	e, _ := errors.AsType[*githost.Error](l.Err)
+	_, unknownHost := errors.AsType[*sshauth.HostKeyError](l.Err)
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](l.Err)
 	switch kind := githost.Kind(KindOf(l.Err)); {
-	case badCertificate || kind == githost.TooLarge || e != nil && e.Status == http.StatusProxyAuthRequired || e == nil && kind != githost.Temporary:
+	case badCertificate || unknownHost || kind == githost.TooLarge || e != nil && e.Status == http.StatusProxyAuthRequired || e == nil && kind != githost.Temporary:
 		return "" // it says so itself
 	case kind == githost.Denied:
 		return token + " that is valid and may read this repository"

@@ -3,6 +3,8 @@
 package docs
 
 import (
+	"crypto/ed25519"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -44,10 +47,22 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// everySet is an environment in which every variable is set, to what is right for a proxy too. No URL is right for a registry.
+// sshKey is a private key.
+var sshKey = func() string {
+	block, err := ssh.MarshalPrivateKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), "")
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(block))
+}()
+
+// everySet is an environment in which every variable is set, to what is right for a proxy too. No URL is right for a registry, or for a key.
 func everySet(name string) (string, bool) {
-	if name == "IMAGE_REGISTRY" {
+	switch {
+	case name == "IMAGE_REGISTRY":
 		return "registry.example.com/mirror", true
+	case strings.HasSuffix(name, "SSH_KEY"):
+		return sshKey, true
 	}
 	return "http://set.example", true
 }

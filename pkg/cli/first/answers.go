@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/giturl"
 )
 
 // answers are what `sentry init` writes into a configuration.
@@ -74,9 +75,16 @@ func (a answers) check() (text []byte, wrongs []wrong) {
 		return nil, []wrong{{"", err.Error()}}
 	}
 	_, err := config.Parse(b.Bytes(), config.Options{Hosts: hosts.All.Config(), LookupEnv: func(string) (string, bool) { return "x", true }})
+	overSSH := giturl.IsSSH(a.monitor.url)
+	if overSSH {
+		wrongs = append(wrongs, wrong{"repo-url", "is an SSH address, and init asks for tokens; want the https:// one, or a file by hand: docs/configuration.md, SSH"})
+	}
 	var errs config.Errors
 	if errors.As(err, &errs) {
 		for _, e := range errs {
+			if overSSH && strings.HasPrefix(e.Key, "repositories[0].monitor.auth.") {
+				continue // for which there is no flag
+			}
 			key := e.Key
 			for key != "" && flagOf[key] == "" {
 				key = key[:max(0, strings.LastIndexAny(key, ".["))]

@@ -36,7 +36,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	past "github.com/tekton-sentry/sentry/pkg/result/file"
-	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
@@ -306,8 +305,8 @@ func (o *Options) Hidden(cfg *config.Config) []string {
 func credentials(cfg *config.Config) []string {
 	names := slices.Concat(cfg.Global.Proxy.HTTP.Variables(), cfg.Global.Proxy.HTTPS.Variables(), cfg.Webhooks.Secret.Variables(), cfg.Global.Traces.Headers.Variables())
 	for _, r := range cfg.Repositories {
-		for _, v := range []secret.Value{r.Monitor.Auth.Username, r.Monitor.Auth.Token, r.Deploy.Auth.Username, r.Deploy.Auth.Token, r.WebhookURL,
-			r.Report.Slack.URL, r.Report.Webhook.URL, r.Report.CloudEvents.URL} {
+		for _, v := range append(slices.Concat(r.Monitor.Auth.Values(), r.Deploy.Auth.Values()),
+			&r.WebhookURL, &r.Report.Slack.URL, &r.Report.Webhook.URL, &r.Report.CloudEvents.URL) {
 			names = append(names, v.Variables()...)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/giturl"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -28,10 +29,11 @@ var (
 	Registry = regexp.MustCompile(`^((localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+:[0-9]{1,5})(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)?$`)
 	// Directory is an absolute path.
 	Directory = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+/?$`)
-	hostName  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	// sshPath is the same over SSH, where a path may have blanks: git quotes it for the server's shell.
+	sshPath  = regexp.MustCompile(`^[A-Za-z0-9._~/%+@:,=&;! -]*$`)
+	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 	// urlPath leaves out what a URL may hold and no Git host gives a repository: quotes, $ and parentheses.
 	urlPath = regexp.MustCompile(`^[A-Za-z0-9._~/%+@:,=&;!-]*$`)
-	scpLike = regexp.MustCompile(`^[^/]+@[^/]+:`)
 )
 
 // MaxName bounds the names that the names of runs and tasks are made of (a label holds 63 characters).
@@ -40,7 +42,8 @@ const MaxName = 40
 // What messages ask for.
 const (
 	WantDNS  = "a DNS name: a-z, 0-9, - and . inside, at most 253 characters"
-	WantRepo = "the http(s) URL of a repository, such as https://github.com/company/rag"
+	WantRepo = "the http(s) or SSH address of a repository, such as https://github.com/company/rag"
+	wantSSH  = "ssh://USER@HOST/PATH or USER@HOST:PATH, such as git@github.com:company/rag.git"
 	WantAPI  = "the http(s) URL of the host's API"
 )
 
@@ -119,8 +122,10 @@ func IsMountable(s string) bool {
 func ParseURL(s, want string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
-	case strings.HasPrefix(s, "ssh:") || strings.HasPrefix(s, "git+ssh:") || scpLike.MatchString(s) && !strings.Contains(s, "://"):
-		return nil, fmt.Errorf("is an SSH address; want https://HOST/PATH, since Sentry reads and clones over HTTPS, with the credential in auth")
+	case giturl.IsSSH(s):
+		return nil, fmt.Errorf("is an SSH address; want %s", want)
+	case strings.HasPrefix(s, "git+ssh:"):
+		return nil, errors.New("starts with git+ssh://, which is ssh:// in an old spelling; want ssh://USER@HOST/PATH")
 	case strings.HasPrefix(s, "git:"):
 		return nil, errors.New("is a git:// address, which nothing protects; want https://HOST/PATH")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https":
@@ -176,8 +181,18 @@ func PlainURL(s, want string) (string, error) {
 // APIURL is the URL of an API as PlainURL gives it.
 func APIURL(s string) (string, error) { return PlainURL(s, WantAPI) }
 
-// RepositoryURL is the URL of a repository as PlainURL gives it.
+// RepositoryURL is the address of a repository as PlainURL gives it, or as giturl does over SSH.
 func RepositoryURL(s string) (string, error) {
+	if giturl.IsSSH(s) {
+		a, err := giturl.ParseSSH(s)
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("%w; want %s", err, wantSSH)
+		case !sshPath.MatchString(a.Path):
+			return "", fmt.Errorf("has a character in its path that is none of a-z A-Z 0-9 . _ ~ / %% + @ : , = & ; ! - or, in ssh://, %%20; want %s", wantSSH)
+		}
+		return a.String(), nil
+	}
 	plain, err := PlainURL(s, WantRepo)
 	if err == nil && strings.Count(plain, "/") < 3 {
 		err = fmt.Errorf("names a host and no repository on it; want %s", WantRepo)

@@ -175,15 +175,20 @@ func (d *Decoder) AllowsUnset() bool { return d.opts.AllowUnset }
 
 // Value returns a scalar with its variables expanded.
 func (d *Decoder) Value(path string, n *yaml.Node, want string) (secret.Value, bool) {
-	return d.value(path, n, want, false)
+	return d.value(path, n, want, false, false)
 }
 
 // Secret returns a scalar with its variables expanded, for a value that no message repeats.
 func (d *Decoder) Secret(path string, n *yaml.Node, want string) (secret.Value, bool) {
-	return d.value(path, n, want, true)
+	return d.value(path, n, want, true, false)
 }
 
-func (d *Decoder) value(path string, n *yaml.Node, want string, hidden bool) (secret.Value, bool) {
+// Lines is Secret for a text of several lines.
+func (d *Decoder) Lines(path string, n *yaml.Node) (secret.Value, bool) {
+	return d.value(path, n, "a text as its file has it", true, true)
+}
+
+func (d *Decoder) value(path string, n *yaml.Node, want string, hidden, lines bool) (secret.Value, bool) {
 	text, ok := d.Text(path, n, want)
 	if !ok {
 		return secret.Value{}, false
@@ -192,7 +197,7 @@ func (d *Decoder) value(path string, n *yaml.Node, want string, hidden bool) (se
 	if !hidden && secret.HasReference(text) {
 		d.expanded[path] = text
 	}
-	if hidden {
+	if hidden && !lines {
 		want = "one line; a Secret made with printf has no line break at its end, one made with echo has"
 	}
 	if hidden && d.opts.AllowUnset {
@@ -206,6 +211,8 @@ func (d *Decoder) value(path string, n *yaml.Node, want string, hidden bool) (se
 	case err != nil:
 		d.Fail(path, "%v", err)
 	case unset != nil:
+	case lines && utf8.ValidString(value) && !strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\r\n\t", r) }):
+		return secret.New(text, value), true
 	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
 		d.Fail(path, "holds a line break, another control character or broken UTF-8; want %s", want)
 	default:

@@ -8,23 +8,31 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
+// oneReference is a text that is one ${NAME}.
+const oneReference = `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`
+
 // Shapes are what JSON Schema can say of the texts and lists that a message of these sections asks for.
 var Shapes = map[string]schema.Shape{
-	rule.WantDir:  schema.OrVariable(mountable()),
-	WantReference: schema.OrVariable(schema.Pattern(rule.DNSName, 253)),
-	wantResolver:  schema.OrVariable(schema.Pattern(rule.DNSLabel, 63)),
-	wantMount:     schema.OrVariable(mountable("/tmp", "/var")),
-	wantKeys:      {"type": "array", "minItems": 1, "maxItems": maxKeys, "items": schema.OrVariable(keyShape())},
-	wantReceiver:  schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
-	wantOccasions: {"type": "array", "minItems": 1, "items": schema.OrVariable(schema.Shape{"enum": occasions})},
-	wantTarget:    schema.OrVariable(schema.Shape{"type": "string", "maxLength": maxTarget, "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# {]+([/?#]|$)`}),
-	wantEndpoint:  schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+(/[^?#]*)?$`}),
-	wantHeaders:   {"type": "string", "pattern": `\$\{[A-Za-z_]`},
-	wantShares:    {"type": "array", "minItems": 1, "items": schema.OrVariable(schema.Pattern(share, 5))},
-	wantNeeds:     {"type": "array", "minItems": 1, "maxItems": maxOrdered, "uniqueItems": true, "items": schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName))},
-	wantCA:        {"type": "string", "pattern": `-----BEGIN CERTIFICATE-----\r?\n[^-]*-----END CERTIFICATE-----`},
-	wantProxy:     {"type": "string", "pattern": `^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:0*[1-9][0-9]{0,4})?/?)$`},
-	wantNoProxy:   schema.OrVariable(schema.Shape{"type": schema.Scalar()["type"], "maxLength": maxNoProxy, "pattern": `^\s*[A-Za-z0-9._:/*-]+(\s*,\s*[A-Za-z0-9._:/*-]+)*\s*$`}),
+	WantUsername:       {"type": schema.Scalar()["type"], "pattern": `^[^\x00-\x1f\x7f]+$`},
+	WantToken:          {"type": schema.Scalar()["type"], "minLength": 1},
+	WantSSHKey:         {"type": "string", "pattern": oneReference},
+	WantSSHCertificate: {"type": "string", "pattern": oneReference},
+	WantKnownHosts:     {"type": "string", "anyOf": []schema.Shape{{"pattern": oneReference}, {"pattern": `^([^$]|\$+[^${]|\$\$\{)*\$*$`, "minLength": 1}}},
+	rule.WantDir:       schema.OrVariable(mountable()),
+	WantReference:      schema.OrVariable(schema.Pattern(rule.DNSName, 253)),
+	wantResolver:       schema.OrVariable(schema.Pattern(rule.DNSLabel, 63)),
+	wantMount:          schema.OrVariable(mountable("/tmp", "/var")),
+	wantKeys:           {"type": "array", "minItems": 1, "maxItems": maxKeys, "items": schema.OrVariable(keyShape())},
+	wantReceiver:       schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
+	wantOccasions:      {"type": "array", "minItems": 1, "items": schema.OrVariable(schema.Shape{"enum": occasions})},
+	wantTarget:         schema.OrVariable(schema.Shape{"type": "string", "maxLength": maxTarget, "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# {]+([/?#]|$)`}),
+	wantEndpoint:       schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+(/[^?#]*)?$`}),
+	wantHeaders:        {"type": "string", "pattern": `\$\{[A-Za-z_]`},
+	wantShares:         {"type": "array", "minItems": 1, "items": schema.OrVariable(schema.Pattern(share, 5))},
+	wantNeeds:          {"type": "array", "minItems": 1, "maxItems": maxOrdered, "uniqueItems": true, "items": schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName))},
+	wantCA:             {"type": "string", "pattern": `-----BEGIN CERTIFICATE-----\r?\n[^-]*-----END CERTIFICATE-----`},
+	wantProxy:          {"type": "string", "pattern": `^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:0*[1-9][0-9]{0,4})?/?)$`},
+	wantNoProxy:        schema.OrVariable(schema.Shape{"type": schema.Scalar()["type"], "maxLength": maxNoProxy, "pattern": `^\s*[A-Za-z0-9._:/*-]+(\s*,\s*[A-Za-z0-9._:/*-]+)*\s*$`}),
 }
 
 // ReferenceShape is the shape of a Task or Pipeline: by name, or by a resolver.

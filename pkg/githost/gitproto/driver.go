@@ -8,7 +8,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
-// Driver is any server that speaks the Git protocol over HTTP.
+// Driver is any server that speaks the Git protocol, over HTTP or SSH.
 var Driver = githost.Driver{
 	Host: config.Host{
 		Type:    config.Git,
@@ -20,9 +20,9 @@ var Driver = githost.Driver{
 	DotGit:  true,
 	Budgets: []githost.Budget{Budget},
 	About: githost.About{
-		Servers:    "any other that speaks Git over HTTP, such as Bitbucket and Azure DevOps",
+		Servers:    "any other that speaks Git over HTTP, such as Bitbucket and Azure DevOps; and any server over SSH",
 		API:        "none",
-		Credential: "HTTP Basic, with the user name or `git`",
+		Credential: "HTTP Basic, with the user name or `git`; over SSH a key",
 	},
 }
 

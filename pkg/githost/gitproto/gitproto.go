@@ -1,5 +1,5 @@
-// Package gitproto reads branch heads from any server that speaks Git's smart HTTP protocol. It asks for
-// the wanted branches alone, by the ls-refs command of protocol version 2 (gitprotocol-v2(5)), in one POST
+// Package gitproto reads branch heads from any server that speaks Git's protocol, over smart HTTP or SSH. It asks for
+// the wanted branches alone, by the ls-refs command of protocol version 2 (gitprotocol-v2(5)), in one POST, or one session,
 // a repository. What it learns of a server, such as that it only knows version 0 and lists all its refs, it
 // remembers, so that the next cycle is one request a repository again.
 package gitproto
@@ -14,6 +14,8 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
+	"github.com/tekton-sentry/sentry/pkg/githost/sshgit"
+	"github.com/tekton-sentry/sentry/pkg/giturl"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -28,7 +30,8 @@ const defaultShare = 15 * time.Second
 type host struct {
 	name        string // host[:port]
 	client      *http.Client
-	posts, gets http.Header // of all requests
+	posts, gets http.Header   // of all requests
+	login       *sshgit.Login // nil = over HTTP
 
 	mu     sync.Mutex
 	routes map[string]route // by URL as in sentry.yaml
@@ -52,7 +55,7 @@ const (
 	v0 // or version 1, which differs by one line
 )
 
-// Open returns the Host of a server that speaks the Git protocol over HTTP. The credential is sent with
+// Open returns the Host of a server that speaks the Git protocol. Over HTTP, the credential is sent with
 // every request, as HTTP Basic: waiting to be asked for it would double the requests. A token without a
 // user name is sent as the password of the user git, which hosts accept with any name.
 func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
@@ -68,6 +71,12 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 		routes: make(map[string]route),
 	}
 	h.posts.Set("Content-Type", typeRequest)
+	if giturl.IsSSH(e.Origin) {
+		var err error
+		if h.login, err = login(e); err != nil {
+			return nil, err
+		}
+	}
 	return h, nil
 }
 
@@ -85,8 +94,12 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 	})
 }
 
-// read asks for one repository, at the URL as written and, where that is not found, with .git at its end.
+// read asks for one repository, at the URL as written and, where that is not found, with .git at its end: over SSH servers look
+// there by themselves.
 func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
+	if h.login != nil {
+		return h.readSSH(ctx, w)
+	}
 	if r, ok := h.recall(w.URL); ok && (r.from == "" || h.leads(ctx, r)) {
 		answer, now := h.ask(ctx, r, w)
 		h.learn(w.URL, now, answer)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/sshgit"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -76,6 +77,7 @@ func (h *host) advertised(ctx context.Context, r route, w githost.Wanted) (repo.
 		r.dialect = v0
 		return answer, r
 	}
+	packets.end()
 	_ = resp.Body.Close()
 	r.dialect, r.format = v2, a.format
 	return h.lsRefs(ctx, r, w), r
@@ -159,6 +161,9 @@ func (h *host) collect(w githost.Wanted, read func(yield func(ref, name string) 
 
 // failed makes an observation of anything that went wrong on the way to the heads.
 func (h *host) failed(err error) repo.Observation {
+	if said, ok := errors.AsType[sshgit.Refusal](err); ok {
+		err = remoteError(said)
+	}
 	if said, ok := errors.AsType[remoteError](err); ok {
 		return githost.Failed(githost.NewError(said.kind(), h.name, "%w", err))
 	}
@@ -181,9 +186,10 @@ func (e remoteError) kind() githost.Kind {
 		return false
 	}
 	switch {
-	case has("not found", "does not exist", "not exported", "no such", "does not appear to be a git repository"):
+	case has("not found", "does not exist", "not exported", "no such", "does not appear to be a git repository", "could not be found",
+		"cannot find repository"):
 		return githost.NotFound
-	case has("denied", "permission", "unauthorized", "authentication", "not allowed", "forbidden"):
+	case has("denied", "permission", "authentication", "authorized", "not allowed", "forbidden", "no access", "not have access", "access rights"):
 		return githost.Denied
 	}
 	return githost.Temporary

@@ -157,7 +157,9 @@ func TestReadsToTheEnd(t *testing.T) {
 			yield := func(string, string) bool { return more }
 			var err error
 			if strings.Contains(in, "version") {
-				_, err = readAdvert(newPktReader(body), yield)
+				packets := newPktReader(body)
+				_, err = readAdvert(packets, yield)
+				packets.end() // over SSH the answer follows
 			} else {
 				err = readLsRefs(newPktReader(body), yield)
 			}

@@ -92,7 +92,7 @@ type advert struct {
 
 // readAdvert reads the answer to info/refs?service=git-upload-pack, gitprotocol-http(5). Of a server of
 // version 0 or 1 it yields each ref with its object name until yield returns false; of a version 2 server it
-// yields nothing. Without an error and with yield always true, the answer was complete.
+// yields nothing, and reads no further. Without an error and with yield always true, the answer was complete.
 func readAdvert(p *pktReader, yield func(ref, name string) bool) (advert, error) {
 	line, err := p.next()
 	if err != nil {
@@ -137,7 +137,6 @@ func readCapabilities(p *pktReader) (advert, error) {
 			if !lists {
 				return advert{}, errNoList
 			}
-			p.end()
 			return a, nil
 		}
 		key, value, _ := strings.Cut(line.line, "=")

@@ -14,15 +14,21 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if root := os.Getenv(serveRoot); root != "" {
+		serveHTTPS(root)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // repository is a real, bare Git repository.
 type repository struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 }
 
-func newRepository(t *testing.T, dir string, args ...string) *repository {
+func newRepository(t testing.TB, dir string, args ...string) *repository {
 	t.Helper()
 	r := &repository{t: t, dir: dir}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

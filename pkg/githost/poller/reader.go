@@ -9,7 +9,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/giturl"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -258,9 +258,8 @@ func (r *Reader) opened(s config.Source) *endpoint {
 
 // serverOf returns what all sources of the same server and credential have in common.
 func serverOf(s config.Source) config.Source {
-	if at := strings.Index(s.URL, "://"); at >= 0 {
-		name, _, _ := strings.Cut(s.URL[at+3:], "/")
-		s.URL = s.URL[:at+3+len(name)]
+	if server, _ := giturl.Split(s.URL); server != "" {
+		s.URL = server
 	}
 	return s
 }
@@ -274,7 +273,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	}
 	account := driver.AccountOf(s)
 	if account.Host() == "" {
-		return nil, githost.NewError(githost.Invalid, "repo_url", "it is not a URL of the form https://host/path")
+		return nil, githost.NewError(githost.Invalid, "repo_url", "it is not an address of the form https://host/path or ssh://user@host/path")
 	}
 	if e, ok := r.endpoints[account]; ok {
 		return e, nil

@@ -229,8 +229,10 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 		return // by us
 	}
 	said := g.said(resp, err)
+	// Over SSH, a key that is refused is an error: nobody is let in who could be answered.
+	denied := err != nil && said.Kind == githost.Denied && said.Status == http.StatusUnauthorized
 	switch {
-	case said != nil && (err != nil || said.Kind == githost.Temporary || said.Status == http.StatusProxyAuthRequired):
+	case said != nil && !denied && (err != nil || said.Kind == githost.Temporary || said.Status == http.StatusProxyAuthRequired):
 		g.fails(said)
 		// Once the host is proven, one repository that is to wait is no maintenance; failures in a row are.
 		if !said.Until.IsZero() && (!g.proven || many || g.over != nil) {
@@ -240,7 +242,7 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 	case said != nil && said.Kind == githost.RateLimited:
 		g.exhaust(said)
 	case said != nil && said.Status == http.StatusUnauthorized && len(g.Secrets) > 0:
-		g.refuse()
+		g.refuse(said, denied)
 	default:
 		g.proven, g.refusals = true, 0
 	}
@@ -271,16 +273,21 @@ func (g *Gate) fails(err *githost.Error) {
 	}
 }
 
-// refuse counts a 401. Beside good answers it is about a repository.
-func (g *Gate) refuse() {
+// refuse counts a 401. Beside good answers it is about a repository; a key without which nobody is let in is about all.
+func (g *Gate) refuse(said *githost.Error, key bool) {
 	g.failures++
 	g.refusals++
-	if g.refusals >= maxRefusals && !g.proven {
-		err := githost.NewError(githost.Denied, g.Host, "HTTP 401: the credential was refused %d times in a row and is not sent again: "+
-			"put a valid one into auth or the Secret that it comes from (without --env-dir: and restart Sentry)", maxRefusals)
-		err.Status = http.StatusUnauthorized
-		g.refused.Trip(err)
+	if g.refusals < maxRefusals || g.proven && !key {
+		return
 	}
+	err := githost.NewError(githost.Denied, g.Host, "HTTP 401: the credential was refused %d times in a row and is not sent again: "+
+		"put a valid one into auth or the Secret that it comes from (without --env-dir: and restart Sentry)", maxRefusals)
+	if key {
+		err = githost.NewError(githost.Denied, g.Host, "%w (%d times in a row, and it is not tried again: put another one into the variable of auth.ssh_key)",
+			said.Err, maxRefusals)
+	}
+	err.Status = http.StatusUnauthorized
+	g.refused.Trip(err)
 }
 
 // Status is what a Gate counted since it was made, and whether the endpoint is asked now.

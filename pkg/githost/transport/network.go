@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/sshgit"
 )
 
 // Network is how servers are reached: the certificate authorities that are trusted, and the proxies. A nil one is what
@@ -105,18 +106,17 @@ func (n *Network) Transport() *http.Transport {
 // Connections returns what Transport does, for who works on while Use makes other authorities the trusted ones: from then on no
 // connection is used that was made before.
 func (n *Network) Connections() http.RoundTripper {
-	if n == nil {
-		return NewTransport()
-	}
 	return &connections{network: n}
 }
 
 // Patient is Connections for servers that may take as long to answer as the caller waits, such as receivers of notifications.
 func (n *Network) Patient() http.RoundTripper { return &connections{network: n, patient: true} }
 
-// connections are those of a Transport, and of another one once the trust is another one.
+// connections are those of a Transport, and of another one once the trust is another one; and those over SSH, which go by no authority
+// and through no proxy.
 type connections struct {
-	network *Network
+	network *Network // nil = as the system and the environment say
+	ssh     sshgit.Transport
 	patient bool // that only the context of a request bounds the wait for its answer
 	mu      sync.Mutex
 	trust   *trust
@@ -125,12 +125,21 @@ type connections struct {
 
 // RoundTrip implements http.RoundTripper.
 func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme == sshgit.Scheme {
+		return c.ssh.RoundTrip(req)
+	}
 	return c.transport().RoundTrip(req)
 }
 
 func (c *connections) transport() *http.Transport {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.network == nil {
+		if c.now == nil {
+			c.now = NewTransport()
+		}
+		return c.now
+	}
 	if t := c.network.trust.Load(); c.trust != t {
 		if c.now != nil {
 			c.now.CloseIdleConnections()
@@ -150,4 +159,5 @@ func (c *connections) CloseIdleConnections() {
 	if c.now != nil {
 		c.now.CloseIdleConnections()
 	}
+	c.ssh.CloseIdleConnections()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/giturl"
 )
 
 // source is what a payload says about the repository that it comes from.
@@ -72,6 +73,9 @@ type address struct{ host, path string }
 
 // addressOf returns the address of a repository's URL.
 func addressOf(repoURL string) (address, bool) {
+	if at, err := giturl.ParseSSH(repoURL); err == nil && giturl.IsSSH(repoURL) {
+		return address{at.Host, strings.ToLower(strings.TrimSuffix(strings.Trim(at.Path, "/"), ".git"))}, true
+	}
 	u, err := url.Parse(repoURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return address{}, false
