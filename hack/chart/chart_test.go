@@ -414,6 +414,23 @@ func TestNamespaced(t *testing.T) {
 	}
 }
 
+// TestAutoscaling leaves the number of replicas to the autoscaler.
+func TestAutoscaling(t *testing.T) {
+	text, err := build(root, kustomization{Components: []string{"replicas", "autoscaling"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]map[string]any{}
+	decode(t, text, all)
+	if all["HorizontalPodAutoscaler sentry sentry"] == nil {
+		t.Errorf("there is no autoscaler:\n%s", text)
+	}
+	spec := section(all["Deployment sentry sentry"], "spec")
+	if len(spec) == 0 || spec["replicas"] != nil {
+		t.Errorf("the Deployment says how many replicas there are: %v", spec["replicas"])
+	}
+}
+
 // TestDist looks at what a release is made of.
 func TestDist(t *testing.T) {
 	t.Chdir(copyOf(t, "manifests", "charts"))

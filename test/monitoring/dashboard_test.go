@@ -63,7 +63,8 @@ func TestDashboard(t *testing.T) {
 	if len(queries) < 40 {
 		t.Errorf("the dashboard has %d queries, want at least 40", len(queries))
 	}
-	for _, q := range append(queries, documented(t)...) {
+	_, load := load(t, `job="sentry"`)
+	for _, q := range append(queries, append(documented(t), load)...) {
 		var err error
 		if !tr.eventually(func() bool { err = tr.query(q); return err == nil }) {
 			t.Errorf("%s: %v", q, err)

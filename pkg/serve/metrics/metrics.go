@@ -42,6 +42,7 @@ type Metrics struct {
 	units     units
 	state     state.Snapshot  // that was read or written last; without an epoch before that
 	deaf      bool            // another replica hears of the ends of runs
+	all       int             // repositories of the configuration
 	cycleDone time.Time       // the end of the last cycle over all repositories
 	every     time.Duration   // between such cycles, as it said
 	hosts     map[string]bool // that requests were counted for
@@ -70,6 +71,7 @@ type Metrics struct {
 	restore      prometheus.Observer
 	requests     *prometheus.HistogramVec
 	replicas     prometheus.Gauge
+	share        prometheus.Gauge
 }
 
 // The buckets, in seconds. Who scrapes native histograms has finer ones.
@@ -106,6 +108,7 @@ func New(version string, cfg *config.Config, every time.Duration) *Metrics {
 	m.restore = m.histogram("time_to_restore_seconds", "From the end of a unit's first failure in a row to that of the success after it.", ofRestoring)
 	m.requests = m.histograms("host_request_duration_seconds", "Requests to Git hosts, by the class of the answer's status, and how long its head took to come; error = no answer.", ofRequests, "host", "code")
 	m.replicas = m.gauge("replicas", "Replicas that are alive, as this one sees them; 0 while it cannot tell and looks at nothing by itself. 1 is one Sentry alone.")
+	m.share = m.gauge("share_ratio", "Which part of the repositories this replica looks at by itself, from 0 to 1, in its last cycle over all of them; 1 is one Sentry alone.")
 	for _, r := range polled {
 		m.polls.WithLabelValues(r)
 	}
@@ -116,6 +119,7 @@ func New(version string, cfg *config.Config, every time.Duration) *Metrics {
 	m.gauges("build_info", "The version of this Sentry, and of Go that it was built with.", "version", "goversion").WithLabelValues(version, runtime.Version()).Set(1)
 	m.interval.Set(every.Seconds())
 	m.replicas.Set(1)
+	m.share.Set(1)
 	m.lastCycle.Set(timestamp(time.Now()))
 	m.Apply(cfg)
 	return m
@@ -143,7 +147,12 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 // Share says how many replicas are alive, this one among them; 0 while that is not known.
-func (m *Metrics) Share(replicas int) { m.replicas.Set(float64(replicas)) }
+func (m *Metrics) Share(replicas int) {
+	m.replicas.Set(float64(replicas))
+	if replicas == 0 {
+		m.share.Set(0)
+	}
+}
 
 // Ask makes from what is asked at each scrape from now on.
 func (m *Metrics) Ask(from Sources) {
@@ -156,6 +165,7 @@ func (m *Metrics) Ask(from Sources) {
 func (m *Metrics) Apply(cfg *config.Config) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.all = len(cfg.Repositories)
 	m.drop(m.units.apply(cfg))
 }
 

@@ -263,6 +263,22 @@ func TestChangeThatWaits(t *testing.T) {
 	}
 }
 
+// A replica tells how much of the work is its own, and nothing of it while it does not know.
+func TestShare(t *testing.T) {
+	m := New("v1", configuration("a", "b", "c", "d"), time.Minute)
+	has(t, m, "share_ratio", "share_ratio 1")
+	m.Share(0)
+	has(t, m, "share_ratio")
+	m.Share(2)
+	m.send(t, event.CycleDone{Whole: true, Report: event.Report{Repositories: 3}}, event.CycleDone{Report: event.Report{Repositories: 1}})
+	has(t, m, "share_ratio", "share_ratio 0.75")
+	m.Apply(configuration("a", "b", "c"))
+	m.send(t, event.CycleDone{Whole: true, Report: event.Report{Repositories: 3}})
+	has(t, m, "share_ratio", "share_ratio 1")
+	m.Share(0)
+	has(t, m, "share_ratio")
+}
+
 // branches is a state that knows these.
 func branches(units ...string) state.Snapshot {
 	s := state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{}}

@@ -93,6 +93,8 @@ func (m *Metrics) cycle(e event.CycleDone) {
 	m.waiting.Set(float64(e.Waiting))
 	m.notMade.Set(float64(e.Problems))
 
+	m.share.Set(float64(e.Repositories) / float64(max(1, m.all)))
+
 	broken := e.Failing - e.NotAsked - e.Overdue
 	read := e.Repositories - e.Failing
 	for status, n := range map[string]int{"ok": read, failed: broken, notAsked: e.NotAsked, overdue: e.Overdue} {
