@@ -91,8 +91,8 @@ func (p *process) request() watch.Request {
 	return r
 }
 
-// share is what the process looks at as one of two replicas. It may take the other one for dead, or itself, or go by what it
-// knew before.
+// share is what the process looks at as one of two replicas. It may take the other one for dead, or itself, see a third one that comes and
+// goes and looks at nothing, not know, or go by what it knew before.
 func (p *process) share() func(config.Repository) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,10 +101,15 @@ func (p *process) share() func(config.Repository) bool {
 		p.members = []string{p.name} // the other one is gone
 	case fate >= p.odds.hang:
 		p.members = []string{"sentry", "twin"}
-	case fate%3 == 0:
+	case fate%5 == 0:
 		p.members = []string{p.name}
-	case fate%3 == 1:
-		p.members = nil
+	case fate%5 == 1:
+		p.members = []string{"sentry", "third", "twin"}
+	case fate%5 == 2:
+		p.members = []string{"third"} // which is all that is said of this one
+	case fate%5 == 3:
+		p.tell("%s does not know who is alive", p.name)
+		return nil
 	}
 	p.tell("%s takes %v for alive", p.name, p.members)
 	divided := share.Of(p.members)
