@@ -56,7 +56,7 @@ func (h *host) SetStatus(ctx context.Context, repoURL, sha string, s githost.Sta
 			State: sdk.StatusState(sent.State), Description: sent.Description, TargetURL: sent.TargetURL})
 		return h.libraryError(ctx, resp, err, statusNeed)
 	})
-	return rest.Settle(err, s, func() (githost.Status, bool, error) {
+	return rest.Settle(err, sent, func() (githost.Status, bool, error) {
 		return h.StatusOf(ctx, repoURL, sha, s.Context)
 	})
 }

@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"context"
+	"errors"
 
 	gogitlab "gitlab.com/gitlab-org/api/client-go"
 
@@ -71,14 +72,17 @@ func (h *host) newest(ctx context.Context, repoURL, sha, statusContext string) (
 
 // SetStatus implements githost.Statuses. To GitLab a status is a job of a pipeline. One that is pending stays so for ever
 // unless it is ended in its own pipeline, while without that GitLab takes the newest one of the commit; and what is pending
-// does not become pending again, but is a 400 "Cannot transition status". So what there is is read before.
+// does not become pending again, but is a 400 "Cannot transition status". So what there is is read before, where that can be read. A
+// pending one whose texts are others, as of an earlier run, becomes one that is running: that one can, once.
 func (h *host) SetStatus(ctx context.Context, repoURL, sha string, s githost.Status) error {
 	project, with, err := h.statusesOf(ctx, repoURL, sha, s.Context)
 	if err != nil {
 		return err
 	}
 	there, err := h.newest(ctx, repoURL, sha, s.Context)
-	if err != nil {
+	if e, is := errors.AsType[*githost.Error](err); is && e.Kind == githost.TooLarge {
+		there = nil
+	} else if err != nil {
 		return err
 	}
 	sent := statusRules.Fit(s)
@@ -87,13 +91,17 @@ func (h *host) SetStatus(ctx context.Context, repoURL, sha string, s githost.Sta
 		want.TargetURL = &sent.TargetURL
 	}
 	if there != nil && stateOf(there.Status) == githost.Pending {
-		if s.State == githost.Pending {
+		same := there.Description == sent.Description && there.TargetURL == sent.TargetURL
+		if s.State == githost.Pending && (same || there.Status == string(gogitlab.Running)) {
 			return nil
+		}
+		if s.State == githost.Pending {
+			want.State = gogitlab.Running
 		}
 		want.PipelineID = &there.PipelineID
 	}
 	_, resp, err := h.library.Commits.SetCommitStatus(project, sha, want, with...)
-	return rest.Settle(h.libraryError(ctx, resp, err, statusNeed), s, func() (githost.Status, bool, error) {
+	return rest.Settle(h.libraryError(ctx, resp, err, statusNeed), sent, func() (githost.Status, bool, error) {
 		return h.StatusOf(ctx, repoURL, sha, s.Context)
 	})
 }

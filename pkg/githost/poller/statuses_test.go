@@ -322,6 +322,30 @@ func TestStatusWaitsForALittle(t *testing.T) {
 	})
 }
 
+// A budget for writing alone keeps nobody from reading.
+func TestStatusThatUsesUpItsOwnBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reset := strconv.FormatInt(time.Now().Add(10*time.Minute).Unix(), 10)
+		s := &server{read: status(200), write: status(200, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", reset, "X-RateLimit-Resource", "writing")}
+		r, want, set := s.world(t, 5)
+		if err := set(); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range r.Heads(t.Context(), want) {
+			if o.Err != nil {
+				t.Errorf("read: %v", o.Err)
+			}
+		}
+		if e := errorOf(t, set()); e.Kind != githost.RateLimited || !e.Unsent || time.Until(e.Until) < 9*time.Minute {
+			t.Errorf("written: %+v, want it not sent for ten minutes", e)
+		}
+		time.Sleep(11 * time.Minute)
+		if err := set(); err != nil {
+			t.Errorf("once it is over: %v", err)
+		}
+	})
+}
+
 // The budget is one: what a status used up is not read with.
 func TestStatusThatUsesUpTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -125,7 +125,7 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		g.granted(resp, marks.Resource)
 		// A quota is known to be used up before the first request is turned away for it, and before others go.
-		g.Spent(usedUp(resp), spentUntil(resp.Header, time.Now()))
+		g.learnSpent(resp, marks)
 	}
 	if marks.Aside {
 		g.leaveAside(resp, err)

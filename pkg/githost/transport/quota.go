@@ -15,8 +15,15 @@ import (
 // Spent tells that what the server grants of a resource is used up until then: it is not asked for before, for an hour at
 // most, and what is left of the cycle is late. A time that is over says nothing. Headers that say so need no call.
 func (g *Gate) Spent(resource string, until time.Time) {
+	if e := g.spent(resource, until); e != nil {
+		g.Exhaust(e)
+	}
+}
+
+// spent is what Spent tells, nil for nothing.
+func (g *Gate) spent(resource string, until time.Time) *githost.Error {
 	if until = soon(until, time.Now()); until.IsZero() {
-		return
+		return nil
 	}
 	of := ""
 	if resource != "" {
@@ -24,7 +31,18 @@ func (g *Gate) Spent(resource string, until time.Time) {
 	}
 	e := githost.NewError(githost.RateLimited, g.Host, "what it grants this credential%s is used up until %s", of, until.UTC().Format(time.RFC3339))
 	e.Until, e.Resource = until, resource
-	g.Exhaust(e)
+	return e
+}
+
+// learnSpent learns from the headers of an answer that something is used up. Of a request beside the rounds for which the server names
+// another resource than was asked for, as one for writing, that says nothing to those who read.
+func (g *Gate) learnSpent(resp *http.Response, marks Marks) {
+	until := spentUntil(resp.Header, time.Now())
+	if named := resp.Header.Get("X-RateLimit-Resource"); !marks.Aside || named == "" || named == marks.Resource {
+		g.Spent(usedUp(resp), until)
+	} else if e := g.spent("", until); e != nil {
+		g.ExhaustAside(e)
+	}
 }
 
 // spentUntil returns until when the headers of an answer say that nothing is left, zero when they do not: X-RateLimit-* of

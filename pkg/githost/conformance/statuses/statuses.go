@@ -158,8 +158,8 @@ func (k Kind) life(t *testing.T) {
 	if got, ok := read(t, h, s.repository(), ours); ok {
 		t.Fatalf("at first: %+v", got)
 	}
-	for i, state := range []githost.CommitState{githost.Pending, githost.Success, githost.Pending, githost.Failure, githost.Errored,
-		githost.Success} {
+	for i, state := range []githost.CommitState{githost.Pending, githost.Pending, githost.Success, githost.Pending, githost.Failure,
+		githost.Errored, githost.Success} {
 		want := githost.Status{Context: ours, State: state, Description: fmt.Sprintf("what it came to, %d", i),
 			TargetURL: fmt.Sprintf("https://dashboard.example/#/runs/%d?a=b&c=d", i)}
 		set(t, h, s.repository()+".git", want)
@@ -274,6 +274,11 @@ func (k Kind) endless(t *testing.T) {
 	}
 	if n := len(s.Requests()); n > 50 {
 		t.Errorf("%d requests", n)
+	}
+	set(t, s.open(t, token), s.repository(), githost.Status{Context: ours, State: githost.Success, Description: "the newest"})
+	all := s.StatusesOf(path, sha)
+	if got := all[len(all)-1].Body["description"]; got != "the newest" {
+		t.Errorf("beside so many, the newest is %v", got)
 	}
 }
 

@@ -99,7 +99,7 @@ func State(name string) githost.CommitState {
 }
 
 // Settle returns what became of a status that a host refused to take with err, where it may be for a reason that does no harm:
-// nil when it is there all the same. read reads it back.
+// nil when it is there all the same. sent is as the host takes it, and read reads it back.
 func Settle(err error, sent githost.Status, read func() (githost.Status, bool, error)) error {
 	said, ok := errors.AsType[*githost.Error](err)
 	if !ok || said.Status != http.StatusBadRequest && said.Status != http.StatusInternalServerError {
@@ -109,7 +109,8 @@ func Settle(err error, sent githost.Status, read func() (githost.Status, bool, e
 	if missing, is := errors.AsType[*githost.Error](readErr); is && missing.Kind == githost.NotFound {
 		return readErr
 	}
-	if readErr == nil && ok && there.State == sent.State {
+	there.Context = sent.Context
+	if readErr == nil && ok && there == sent {
 		return nil
 	}
 	return err
