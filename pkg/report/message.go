@@ -3,6 +3,7 @@ package report
 import (
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -68,16 +69,34 @@ type cloudEvent struct {
 // eventType is the type of every CloudEvent, which ends in the verdict.
 const eventType = "dev.tekton-sentry.run."
 
-// slackText is what a chat is told. Slack takes <, > and & for markup, by which a branch's name could call everybody.
-// https://docs.slack.dev/messaging/formatting-message-text#escaping
-var slackText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+// unseen is a character without a width. A chat shows what it parts as it is, and makes nothing of it.
+const unseen = "\u200b"
+
+// markup is what chats take for markup, in texts of others. Slack has links and <!here> between < and >, and Mattermost and others take
+// Markdown's links and addresses. https://docs.slack.dev/messaging/formatting-message-text#escaping
+var markup = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "](", "]"+unseen+"(", "://", ":"+unseen+"//")
+
+// plain returns a text of others as a chat shows it: by a branch's name, nobody is called and nothing leads anywhere.
+func plain(text string) string {
+	var b strings.Builder
+	before := ' '
+	for _, r := range markup.Replace(text) {
+		b.WriteRune(r)
+		// A letter before it, as in repository@branch, calls nobody.
+		if r == '@' && before != '_' && !unicode.IsLetter(before) && !unicode.IsDigit(before) {
+			b.WriteString(unseen)
+		}
+		before = r
+	}
+	return b.String()
+}
 
 // Body returns the body of a notification and its Content-Type.
 func (d Delivery) Body() (contentType, body string, err error) {
 	m := d.message()
 	switch d.Kind {
 	case Slack:
-		text := slackText.Replace(m.Text)
+		text := plain(m.Text)
 		if m.URL != "" {
 			text += "\n" + m.URL
 		}

@@ -3,6 +3,7 @@ package report_test
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -238,6 +239,32 @@ func TestBodies(t *testing.T) {
 	var m report.Message
 	if err := e.DataAs(&m); err != nil || m.Verdict != "failed" || len(m.Members) != 1 {
 		t.Errorf("its data is %+v, %v", m, err)
+	}
+}
+
+// A branch's name, or why a run failed, calls nobody in a chat and leads nowhere. What the operator has it led to does.
+func TestNobodyIsCalled(t *testing.T) {
+	const text = "@@all @channel <!here> <https://evil.example|ok> [ok](https://evil.example/a) mailto://x -@here"
+	to := section.Receiver{URL: secret.New("${U}", "https://chat.example/")}
+	owed := report.Owed(find(repository("web", section.Report{Slack: to, TargetURL: "https://dash.example/{{run}}"})),
+		of(ended("failed", result.Member{Verdict: "failed", Why: text}), "web@feat/@all a"))
+	_, body, err := owed[0].Body()
+	var sent struct{ Text string }
+	if err == nil {
+		err = json.Unmarshal([]byte(body), &sent)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, link, _ := strings.Cut(sent.Text, "\nhttps://dash.example/")
+	if link == "" || strings.ContainsAny(words, "<>") || strings.Contains(words, "://") || strings.Contains(words, "](") || !strings.Contains(words, "web@feat/") {
+		t.Errorf("got %q", sent.Text)
+	}
+	if called := regexp.MustCompile(`(^|[^\pL\pN_])@[\pL\pN]`).FindString(words); called != "" {
+		t.Errorf("%q calls somebody in %q", called, words)
+	}
+	if got := strings.ReplaceAll(words, "\u200b", ""); !strings.Contains(got, "@@all @channel &lt;!here&gt;") || !strings.Contains(got, "web@feat/@all") {
+		t.Errorf("people see %q", got)
 	}
 }
 
