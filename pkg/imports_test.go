@@ -58,6 +58,7 @@ var mustNotLink = map[string][]string{
 	"pkg/config/rule":                  {module + "pkg/config", kubernetes, tekton, "net/http"},
 	"pkg/config/section":               {kubernetes, tekton, "net/http"},
 	"pkg/config/schema":                {module + "pkg/repo", kubernetes, tekton, "net/http"},
+	"pkg/config/files":                 {module + "pkg/config/section", kubernetes, tekton, "net/http"},
 	"pkg/config":                       {kubernetes, tekton, "net/http"},
 	"pkg/state":                        {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/state/file":                   {kubernetes, tekton, "net/http", module + "pkg/state/configmap"},

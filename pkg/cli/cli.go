@@ -117,7 +117,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newVersion(o))
 	root.AddCommand(answers.Commands(o)...)
 	root.AddCommand(operate.Commands(o)...)
-	root.AddCommand(first.Commands(&first.Sentry{In: s.In, Out: s.Out, Err: s.Err, Load: o.Load, Options: o.Reading, Connect: o.Connect})...)
+	root.AddCommand(first.Commands(&first.Sentry{
+		In: s.In, Out: s.Out, Err: s.Err, Load: o.Load, Options: o.Reading, Connect: o.Connect, Named: func() []string { return o.Config.Names },
+	})...)
 	root.AddCommand(webhooks.Command(o))
 	complete.Common(root, func() []string { return kube.Contexts(o.Kubeconfig) })
 	root.InitDefaultCompletionCmd()

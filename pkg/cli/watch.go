@@ -516,14 +516,14 @@ func (w *watching) apply(cfg *config.Config) error {
 
 // reloader returns what has another configuration applied.
 func (w *watching) reloader() *reload.Reloader {
-	file := w.ConfigFile
-	if file == setup.StandardInput {
-		file = ""
+	paths := w.Config.Names
+	if w.FromStandardInput() {
+		paths = nil
 	}
 	return &reload.Reloader{
-		File: file, Variables: &w.Variables, Config: w.cfg, Start: w.cfg.Global, Log: w.log, Now: time.Now,
-		Parse: func(data []byte) (*config.Config, error) {
-			cfg, err := w.Parse(data)
+		Paths: paths, Variables: &w.Variables, Config: w.cfg, Start: w.cfg.Global, Log: w.log, Now: time.Now,
+		Parse: func(texts config.Files) (*config.Config, error) {
+			cfg, err := w.Parse(texts)
 			if err == nil {
 				setup.LogWarnings(w.log, cfg)
 			}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/event"
@@ -34,7 +35,7 @@ func watchingFile(t *testing.T, text string, log *bytes.Buffer) *watching {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := &setup.Options{ConfigFile: path, LogFormat: "text", Streams: setup.Streams{Out: log, Err: log}}
+	o := &setup.Options{Config: usage.Paths{Names: []string{path}}, LogFormat: "text", Streams: setup.Streams{Out: log, Err: log}}
 	cfg, logger, err := o.Load(config.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 	for i := range c.Repositories {
 		r, at := &c.Repositories[i], fmt.Sprintf("repositories[%d]", i)
 		if first, twice := names[r.Name]; twice && r.Name != "" {
-			d.Fail(at+".name", "is the name of repositories[%d] too; want another for each", first)
+			d.Fail(at+".name", "is the name of %s too; want another for each", d.Place(fmt.Sprintf("repositories[%d]", first), at))
 		} else {
 			names[r.Name] = i
 		}
@@ -97,7 +97,7 @@ func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {
 		if near := spelling.Nearest(r.Group, slices.Sorted(maps.Keys(c.Groups))); near != "" {
 			want = "did you mean " + near + "?"
 		}
-		d.Fail(path+".group", "names no group of this file; %s", want)
+		d.Fail(path+".group", "names no group that there is; %s", want)
 		return
 	}
 	timeout, from := r.Deploy.Timeout, path+".deploy.timeout"

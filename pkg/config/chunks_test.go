@@ -17,11 +17,11 @@ import (
 func sameInChunks(t *testing.T, data []byte, whole *Config, wholeErr error) bool {
 	t.Helper()
 	var c *Config
-	warnings, err, ok := schema.DecodeChunks(data, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, Known) })
+	warnings, err, ok := schema.DecodeChunks(Files{{Text: data}}, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, Known) })
 	if !ok {
 		return false
 	}
-	c, err = finish(c, data, warnings, err)
+	c, err = finish(c, Files{{Text: data}}, warnings, err)
 	if !reflect.DeepEqual(c, whole) || !reflect.DeepEqual(err, wholeErr) {
 		t.Errorf("in chunks it is %+v, error %v\nwant %+v, error %v\n%s", c, err, whole, wholeErr, data)
 	}

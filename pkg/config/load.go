@@ -1,14 +1,11 @@
 package config
 
 import (
-	"crypto/sha256"
-	"errors"
-	"fmt"
-	"io"
 	"os"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
@@ -23,74 +20,38 @@ type Options struct {
 	Hosts []Host
 }
 
-// Load reads the file at path. What is wrong in the file is an Errors that names the file; any other
-// error is that of opening or reading it.
-func Load(path string, opts Options) (*Config, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	defer f.Close()
-	return Read(f, path, opts)
-}
+// File is one of the texts that are a configuration.
+type File = schema.File
 
-// ReadFile returns the text of the file at path, and the Hash of a configuration that is read from it. A text that is longer than any
-// configuration may be is cut off.
-func ReadFile(path string) (data []byte, textHash string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, "", fmt.Errorf("read the configuration: %w", err)
-	}
-	defer f.Close()
-	if data, err = readAll(f); err != nil {
-		return nil, "", err
-	}
-	return data, hash(data), nil
-}
+// Files are the texts that are one configuration.
+type Files = schema.Files
 
-// readAll reads one byte more than is allowed, which tells a file that is too large.
-func readAll(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, schema.MaxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	return data, nil
-}
-
-func hash(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data))[:12] }
-
-// Read reads the file that r gives; messages call it name. Its errors are those of Load.
-func Read(r io.Reader, name string, opts Options) (*Config, error) {
-	data, err := readAll(r)
+// Load reads the files and folders at paths as one configuration. What is wrong in them is an Errors that names the files; any other
+// error is that of opening or reading them.
+func Load(opts Options, paths ...string) (*Config, error) {
+	texts, err := files.Read(nil, paths)
 	if err != nil {
 		return nil, err
 	}
-	c, err := Parse(data, opts)
-	var es Errors
-	if errors.As(err, &es) {
-		for i := range es {
-			es[i].File = name
-		}
-		return nil, es
-	}
-	for i := range c.Warnings {
-		c.Warnings[i].File = name
-	}
-	return c, nil
+	return ParseFiles(texts, opts)
 }
 
 // Parse reads data, one YAML document. Its error is always an Errors: all that is wrong.
-func Parse(data []byte, opts Options) (*Config, error) {
+func Parse(data []byte, opts Options) (*Config, error) { return ParseFiles(Files{{Text: data}}, opts) }
+
+// ParseFiles reads files as one configuration. Its error is that of Parse.
+func ParseFiles(texts Files, opts Options) (*Config, error) {
 	var c *Config
-	warnings, err := schema.Decode(data, opts.schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, opts.Hosts) })
-	return finish(c, data, warnings, err)
+	warnings, err := schema.Decode(texts, opts.schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, opts.Hosts) })
+	return finish(c, texts, warnings, err)
 }
 
+// schema says how files are read. Teams that have a file each add groups and repositories; all else stands in one of the files.
 func (o Options) schema() schema.Options {
 	if o.LookupEnv == nil {
 		o.LookupEnv = os.LookupEnv
 	}
-	return schema.Options{LookupEnv: o.LookupEnv, AllowUnset: o.AllowUnsetAuth, List: "repositories"}
+	return schema.Options{LookupEnv: o.LookupEnv, AllowUnset: o.AllowUnsetAuth, List: "repositories", Shared: []string{"groups"}}
 }
 
 // read reads the tree of a file.
@@ -102,10 +63,10 @@ func read(d *schema.Decoder, root *yaml.Node, known []Host) *Config {
 	return &c
 }
 
-func finish(c *Config, data []byte, warnings []Warning, err error) (*Config, error) {
+func finish(c *Config, texts Files, warnings []Warning, err error) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Warnings, c.Hash = warnings, hash(data)
+	c.Warnings, c.Hash = warnings, texts.Hash()
 	return c, nil
 }

@@ -100,7 +100,7 @@ func messages(t *testing.T, name string, data []byte) string {
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Load(name, options())
+	_, err := Load(options(), name)
 	var es Errors
 	if err == nil {
 		return ""
@@ -120,7 +120,7 @@ func messages(t *testing.T, name string, data []byte) string {
 }
 
 func TestLoadNamesWhatItCannotRead(t *testing.T) {
-	_, err := Load("no/such/file.yaml", options())
+	_, err := Load(options(), "no/such/file.yaml")
 	var es Errors
 	if err == nil || errors.As(err, &es) || !strings.Contains(err.Error(), "read the configuration: open no/such/file.yaml") {
 		t.Errorf("Load of a file that is not there = %v, want an error that says so and is no Errors", err)
@@ -138,7 +138,7 @@ func TestFileTooLarge(t *testing.T) {
 
 // TestReferenceExampleListsMissingVariables is what who starts with the example sees first.
 func TestReferenceExampleListsMissingVariables(t *testing.T) {
-	_, err := Load("../../examples/sentry.yaml", Options{Hosts: Known, LookupEnv: nothingSet})
+	_, err := Load(Options{Hosts: Known, LookupEnv: nothingSet}, "../../examples/sentry.yaml")
 	const hint = "is not set; want a value in the environment of Sentry; on a cluster, add the key to the Secret that is mounted into its pod"
 	want := strings.Join([]string{
 		"../../examples/sentry.yaml:23: repositories[0].monitor.auth.token: the variable GITHUB_TOKEN " + hint,

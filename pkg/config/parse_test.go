@@ -27,7 +27,7 @@ var compare = cmp.Options{
 
 func load(t *testing.T, path string) *Config {
 	t.Helper()
-	c, err := Load(path, options())
+	c, err := Load(options(), path)
 	if err != nil {
 		t.Fatalf("Load(%s) =\n%v", path, err)
 	}
@@ -200,7 +200,7 @@ func TestAliasBombs(t *testing.T) {
 
 func TestAllowUnsetAuth(t *testing.T) {
 	opts := Options{Hosts: Known, LookupEnv: nothingSet, AllowUnsetAuth: true}
-	c, err := Load("../../examples/sentry.yaml", opts)
+	c, err := Load(opts, "../../examples/sentry.yaml")
 	if err != nil {
 		t.Fatalf("the reference example without variables: %v", err)
 	}

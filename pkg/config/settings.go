@@ -23,16 +23,14 @@ type Setting struct {
 // Same reports whether two settings say the same.
 func (s Setting) Same(other Setting) bool { return s.whole == other.whole }
 
-// Settings returns what a valid file says, by key. Repositories are named, as in repositories.rag.monitor.branches.
-func Settings(data []byte, known []Host) (map[string]Setting, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+// Settings returns what valid files say, by key. Repositories are named, as in repositories.rag.monitor.branches.
+func Settings(texts Files, known []Host) (map[string]Setting, error) {
+	root, err := schema.Root(texts, Options{}.schema())
+	if err != nil {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
 	w := settings{newTables(known), map[string]Setting{}}
-	if len(doc.Content) > 0 {
-		w.section("", w.file(&Config{}), texts(doc.Content[0]))
-	}
+	w.section("", w.file(&Config{}), textsOf(root))
 	return w.found, nil
 }
 
@@ -88,17 +86,17 @@ func setting(f schema.Field, value any) Setting {
 	return s
 }
 
-// texts returns what stands at a node of a valid file: texts, in maps and lists, with aliases and merges in their place.
-func texts(n *yaml.Node) any {
+// textsOf returns what stands at a node of a valid file: texts, in maps and lists, with aliases and merges in their place.
+func textsOf(n *yaml.Node) any {
 	switch n.Kind {
 	case yaml.AliasNode:
-		return texts(n.Alias)
+		return textsOf(n.Alias)
 	case yaml.MappingNode:
 		return sectionOf(n)
 	case yaml.SequenceNode:
 		list := []any{}
 		for _, item := range n.Content {
-			list = append(list, texts(item))
+			list = append(list, textsOf(item))
 		}
 		return list
 	}
@@ -119,7 +117,7 @@ func sectionOf(n *yaml.Node) map[string]any {
 			merged = append(merged, value)
 			continue
 		}
-		section[key.Value] = texts(value)
+		section[key.Value] = textsOf(value)
 	}
 	for _, m := range merged {
 		if m.Kind == yaml.AliasNode {
@@ -127,7 +125,7 @@ func sectionOf(n *yaml.Node) map[string]any {
 		}
 		for i := 0; i+1 < len(m.Content); i += 2 {
 			if key := m.Content[i].Value; !has(section, key) {
-				section[key] = texts(m.Content[i+1])
+				section[key] = textsOf(m.Content[i+1])
 			}
 		}
 	}

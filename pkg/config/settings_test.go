@@ -35,11 +35,11 @@ repositories:
         - '1.10'
     deploy: {<<: *x, timeout: "60"}
 `
-	got, err := Settings([]byte(one), Known)
+	got, err := Settings(Files{{Text: []byte(one)}}, Known)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := Settings([]byte(other), Known)
+	want, err := Settings(Files{{Text: []byte(other)}}, Known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ repositories:
 	if _, err := Parse([]byte(file), Options{Hosts: Known}); err != nil {
 		t.Fatalf("%v, want a valid file, since this is what Settings is for\n%s", err, file)
 	}
-	got, err := Settings([]byte(file), Known)
+	got, err := Settings(Files{{Text: []byte(file)}}, Known)
 	if err != nil || got["global.pod.labels"].Text != `{"a":"b"}` || got["global.keep_runs"].Text != "7" {
 		t.Errorf("global.pod.labels is %q and global.keep_runs %q, %v, want what the file says, merged\n%s", got["global.pod.labels"].Text, got["global.keep_runs"].Text, err, file)
 	}
@@ -80,7 +80,7 @@ func TestSettingsOfEveryFile(t *testing.T) {
 		if _, err := Parse(data, options()); err != nil {
 			continue
 		}
-		all, err := Settings(data, Known)
+		all, err := Settings(Files{{Text: data}}, Known)
 		if err != nil || len(all) < 5 {
 			t.Errorf("%s: %d settings, %v", name, len(all), err)
 		}
@@ -89,7 +89,7 @@ func TestSettingsOfEveryFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := Settings(data, Known)
+	all, err := Settings(Files{{Text: data}}, Known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +107,11 @@ func TestSettingsOfEveryFile(t *testing.T) {
 
 // What a Task is run with is compared key by key.
 func TestSettingsOfATask(t *testing.T) {
-	got, err := Settings([]byte(`repositories:
+	got, err := Settings(Files{{Text: []byte(`repositories:
   - name: rag
     monitor: {repo_url: https://github.com/company/rag, branches: [main]}
     deploy: {task: {name: deploy-rag, params: {sha: "{{sha}}"}}}
-`), Known)
+`)}}, Known)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func configuration(s settings) (*config.Config, error) {
 		return nil, err
 	}
 	defer os.Remove(path)
-	c, err := config.Load(path, config.Options{Hosts: hosts.All.Config(), LookupEnv: func(string) (string, bool) { return token, true }})
+	c, err := config.Load(config.Options{Hosts: hosts.All.Config(), LookupEnv: func(string) (string, bool) { return token, true }}, path)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ repositories:
     webhook_url: https://hooks.example.com/hush2
 `
 	settings := func(text string) map[string]config.Setting {
-		s, err := config.Settings([]byte(text), hosts.All.Config())
+		s, err := config.Settings(config.Files{{Text: []byte(text)}}, hosts.All.Config())
 		if err != nil {
 			t.Fatal(err)
 		}

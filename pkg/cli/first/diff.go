@@ -1,11 +1,9 @@
 package first
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -16,8 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/config/schema"
-	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 )
 
@@ -26,36 +23,36 @@ var ErrDiffers = errors.New("the configurations differ")
 
 func newDiff(s *Sentry) *cobra.Command {
 	return &cobra.Command{
-		Use:   "diff OLD",
+		Use:   "diff OLD...",
 		Short: "Show what a changed configuration would do",
 		Long: `Show what changes when the configuration OLD gives way to that of --config: which keys, what that
 means for what is watched, and how the PipelineRuns differ. Runs are generated at made-up
-revisions; nothing is asked of any host or cluster, and credentials need not be set. One of the
-files may be -, which is standard input.
+revisions; nothing is asked of any host or cluster, and credentials need not be set. OLD is a file
+or a folder, or several that are one configuration, as those of --config are. One of the two may
+be -, which is standard input.
 
 Exit codes, as those of diff: 0 nothing changes, 1 something does, 2 trouble.`,
 		Example: `  git show HEAD:sentry.yaml | sentry diff -
   sentry diff old.yaml -c new.yaml
   kubectl -n sentry get configmap NAME -o jsonpath='{.data.sentry\.yaml}' | sentry diff -`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usage.Errorf("want one file, with which that of --config is compared: sentry diff OLD -c NEW")
+			if len(args) == 0 {
+				return usage.Errorf("want a file or a folder, with which that of --config is compared: sentry diff OLD -c NEW")
 			}
 			return nil
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			named, _ := cmd.Flags().GetString("config") // of all commands
-			if args[0] == "-" && named == "-" {
+		RunE: func(_ *cobra.Command, args []string) error {
+			if args[0] == files.StandardInput && s.Named()[0] == files.StandardInput {
 				return usage.Errorf("both configurations are standard input: want a file for one of them")
 			}
-			before, err := s.read(args[0])
+			before, err := s.read(args)
 			if err != nil {
 				return err
 			}
-			after, err := s.read(named)
+			after, err := s.read(s.Named())
 			if err != nil {
 				return err
 			}
@@ -80,29 +77,20 @@ type version struct {
 	settings map[string]config.Setting
 }
 
-func (s *Sentry) read(name string) (version, error) {
+func (s *Sentry) read(paths []string) (version, error) {
 	opts, err := s.Options(config.Options{AllowUnsetAuth: true})
 	if err != nil {
 		return version{}, usage.Error(err)
 	}
-	from, shown := s.In, "<stdin>"
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return version{}, usage.Errorf("read the configuration: %w", err)
-		}
-		defer f.Close()
-		from, shown = f, name
-	}
-	data, err := io.ReadAll(io.LimitReader(from, schema.MaxFile+1))
+	texts, err := files.Read(s.In, paths)
 	if err != nil {
-		return version{}, usage.Errorf("read the configuration: %w", err)
-	}
-	v := version{}
-	if v.Config, err = config.Read(bytes.NewReader(data), shown, opts); err != nil {
 		return version{}, usage.Error(err)
 	}
-	v.settings, err = config.Settings(data, hosts.All.Config())
+	v := version{}
+	if v.Config, err = config.ParseFiles(texts, opts); err != nil {
+		return version{}, usage.Error(err)
+	}
+	v.settings, err = config.Settings(texts, opts.Hosts)
 	return v, err
 }
 

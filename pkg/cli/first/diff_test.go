@@ -34,7 +34,7 @@ func parse(t *testing.T, text string) version {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	settings, err := config.Settings([]byte(text), opts.Hosts)
+	settings, err := config.Settings(config.Files{{Text: []byte(text)}}, opts.Hosts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ type Sentry struct {
 	Err io.Writer // all else
 	// Load reads the configuration that the flags name.
 	Load func(config.Options) (*config.Config, *slog.Logger, error)
+	// Named returns the files and folders that the flags name.
+	Named func() []string
 	// Options completes how configurations are read, with what the flags say.
 	Options func(config.Options) (config.Options, error)
 	// Connect connects to the cluster that the flags name.

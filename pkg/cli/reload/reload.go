@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/change"
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
@@ -34,13 +34,13 @@ const (
 
 // Reloader reads the configuration again as it changes. Set its exported fields before the first Look.
 type Reloader struct {
-	File      string // "" = it cannot be read again
+	Paths     []string // files and folders; nil = they cannot be read again
 	Variables *environ.Variables
 	Config    *config.Config // that is used
 	// Start is what the flags and the file said of the keys that are read at the start alone.
 	Start config.Global
-	// Parse reads a text as the start did, with the variables as they are.
-	Parse func(data []byte) (*config.Config, error)
+	// Parse reads texts as the start did, with the variables as they are.
+	Parse func(config.Files) (*config.Config, error)
 	Use   func(*config.Config) error // makes it the one that is used
 	Ask   func()                     // wants a look at every repository
 	// Refuse is told why what there is cannot be used; "" once it can.
@@ -51,12 +51,12 @@ type Reloader struct {
 
 	hurry atomic.Bool
 
-	data    []byte      // of Config; nil where it is too large to be compared, or was not read here
-	info    os.FileInfo // the file before it was read last
-	seen    string      // the hash of what was read last, or why it cannot be read
-	since   time.Time   // when that was read first
-	settled bool        // that it has stayed so
-	wrong   error       // why it cannot be used
+	texts   config.Files // of Config; nil where they are too large to be compared, or were not read here
+	looked  files.Seen   // the files before they were read last
+	seen    string       // the hash of what was read last, or why it cannot be read
+	since   time.Time    // when that was read first
+	settled bool         // that it has stayed so
+	wrong   error        // why it cannot be used
 
 	stale    bool   // that the variables changed since they were used
 	failed   string // why they cannot be used
@@ -73,7 +73,7 @@ func (r *Reloader) Look() {
 	now, hurry := r.Now(), r.hurry.Swap(false)
 	changed, err := r.Variables.Read()
 	r.stale = r.stale || changed
-	taken := r.readFile(now, changed, hurry)
+	taken := r.read(now, changed, hurry)
 	if err == nil && r.stale {
 		err = r.renew()
 	}
@@ -88,18 +88,19 @@ func (r *Reloader) Look() {
 	}
 }
 
-// readFile reads the file where it may have changed, and uses it once its text has settled. It keeps in wrong why that cannot be.
-func (r *Reloader) readFile(now time.Time, variables, hurry bool) (taken bool) {
-	if r.File == "" {
+// read reads the files where they may have changed, and uses them once they have settled. It keeps in wrong why that cannot be.
+func (r *Reloader) read(now time.Time, variables, hurry bool) (taken bool) {
+	if r.Paths == nil {
 		return false
 	}
-	info, err := os.Stat(r.File)
+	there, err := files.Look(r.Paths)
 	waits := variables && r.wrong != nil // for a variable, perhaps
-	if err == nil && (!info.Mode().IsRegular() || r.settled && same(info, r.info) && !waits) {
+	if err == nil && (!there.Regular() || r.settled && there.Same(r.looked) && !waits) {
 		return false
 	}
-	r.info = info
-	data, hash, err := config.ReadFile(r.File)
+	r.looked = there
+	texts, err := files.Read(nil, r.Paths)
+	hash := texts.Hash()
 	if err != nil {
 		hash = err.Error()
 	}
@@ -110,55 +111,51 @@ func (r *Reloader) readFile(now time.Time, variables, hurry bool) (taken bool) {
 	switch {
 	case hash == r.Config.Hash:
 		r.wrong = nil
-		r.keepText(data)
+		r.keep(texts)
 	case !r.settled:
 	case err != nil:
 		r.wrong = err
 	default:
-		r.wrong = r.take(data)
+		r.wrong = r.take(texts)
 		return r.wrong == nil
 	}
 	return false
 }
 
-func same(a, b os.FileInfo) bool {
-	return b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
-}
-
-func (r *Reloader) keepText(data []byte) {
-	if r.data = data; len(data) > maxCompared {
-		r.data = nil
+func (r *Reloader) keep(texts config.Files) {
+	if r.texts = texts; texts.Size() > maxCompared {
+		r.texts = nil
 	}
 }
 
-// take uses a text, and tells what that changes.
-func (r *Reloader) take(data []byte) error {
-	next, err := r.Parse(data)
+// take uses texts, and tells what that changes.
+func (r *Reloader) take(texts config.Files) error {
+	next, err := r.Parse(texts)
 	if err != nil {
 		return err
 	}
-	kept := r.keep(next)
-	changes, known := r.changes(next, data)
+	kept := r.keepStart(next)
+	changes, known := r.changes(next, texts)
 	changes = slices.DeleteFunc(changes, func(c string) bool {
 		return slices.ContainsFunc(kept, func(key string) bool { return strings.HasPrefix(c, key+": ") })
 	})
 	if err := r.Use(next); err != nil {
-		return fmt.Errorf("%s: %w", r.File, err)
+		return fmt.Errorf("%s: %w", files.Name(r.Paths), err)
 	}
 	r.Config, r.stale = next, false
-	r.keepText(data)
+	r.keep(texts)
 	if len(changes) > 0 || !known {
 		r.Ask()
 	}
 	if more := len(changes) - maxChanges; more > 0 {
 		changes = append(changes[:maxChanges:maxChanges], fmt.Sprintf("%d more, which 'sentry diff' shows", more))
 	}
-	r.Tell(event.ConfigurationChanged{File: r.File, Changes: changes, Kept: kept})
+	r.Tell(event.ConfigurationChanged{File: files.Name(r.Paths), Changes: changes, Kept: kept})
 	return nil
 }
 
-// keep has a configuration say what was read at the start alone as it was then, and returns the keys at which it said something else.
-func (r *Reloader) keep(next *config.Config) []string {
+// keepStart has a configuration say what was read at the start alone as it was then, and returns the keys at which it said something else.
+func (r *Reloader) keepStart(next *config.Config) []string {
 	g, used := &next.Global, r.Config.Global
 	var kept []string
 	for _, setting := range []struct {
@@ -178,13 +175,13 @@ func (r *Reloader) keep(next *config.Config) []string {
 	return kept
 }
 
-// changes tells what a text changes, and whether that is all.
-func (r *Reloader) changes(next *config.Config, data []byte) (changes []string, all bool) {
-	if r.data != nil && len(data) <= maxCompared {
-		before, err := config.Settings(r.data, hosts.All.Config())
+// changes tells what texts change, and whether that is all.
+func (r *Reloader) changes(next *config.Config, texts config.Files) (changes []string, all bool) {
+	if r.texts != nil && texts.Size() <= maxCompared {
+		before, err := config.Settings(r.texts, hosts.All.Config())
 		if err == nil {
 			var after map[string]config.Setting
-			if after, err = config.Settings(data, hosts.All.Config()); err == nil {
+			if after, err = config.Settings(texts, hosts.All.Config()); err == nil {
 				changes = change.KeysInBrief(before, after)
 			}
 		}
@@ -237,6 +234,6 @@ func (r *Reloader) restored(taken bool) {
 	r.told = ""
 	r.Refuse("")
 	if !taken {
-		r.Tell(event.ConfigurationChanged{File: r.File})
+		r.Tell(event.ConfigurationChanged{File: files.Name(r.Paths)})
 	}
 }

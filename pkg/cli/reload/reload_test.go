@@ -33,6 +33,7 @@ const more = `  - name: api
 type sentry struct {
 	*testing.T
 	*Reloader
+	file  string
 	clock time.Time
 	told  []string // since the last step
 	asked int
@@ -42,9 +43,9 @@ type sentry struct {
 
 func newSentry(t *testing.T, text string) *sentry {
 	s := &sentry{T: t, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	dir := t.TempDir()
+	s.file = filepath.Join(t.TempDir(), "sentry.yaml")
 	s.Reloader = &Reloader{
-		File: filepath.Join(dir, "sentry.yaml"), Variables: &environ.Variables{Dir: t.TempDir()},
+		Paths: []string{s.file}, Variables: &environ.Variables{Dir: t.TempDir()},
 		Use: func(c *config.Config) error {
 			if s.fails == nil {
 				s.uses = append(s.uses, c.Hash)
@@ -66,15 +67,20 @@ func newSentry(t *testing.T, text string) *sentry {
 		},
 		Log: slog.New(slog.NewTextHandler(noted{s}, nil)), Now: func() time.Time { return s.clock },
 	}
-	s.Parse = func(data []byte) (*config.Config, error) {
-		return config.Parse(data, config.Options{LookupEnv: s.Variables.Lookup, Hosts: hosts.All.Config()})
+	s.Parse = func(texts config.Files) (*config.Config, error) {
+		for i := range texts {
+			if texts[i].Name = filepath.Base(texts[i].Name); len(texts) == 1 {
+				texts[i].Name = ""
+			}
+		}
+		return config.ParseFiles(texts, config.Options{LookupEnv: s.Variables.Lookup, Hosts: hosts.All.Config()})
 	}
 	s.variable("TOKEN", "hush-1")
 	s.write(text)
 	if _, err := s.Variables.Read(); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := s.Parse([]byte(text))
+	cfg, err := s.Parse(config.Files{{Text: []byte(text)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +100,7 @@ func (n noted) Write(line []byte) (int, error) {
 
 func (s *sentry) write(text string) {
 	s.Helper()
-	if err := os.WriteFile(s.File, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -116,7 +122,7 @@ func (s *sentry) look() {
 func (s *sentry) expect(what string, asked int, want ...string) {
 	s.Helper()
 	for i := range s.told {
-		s.told[i] = strings.ReplaceAll(s.told[i], s.File, "FILE")
+		s.told[i] = strings.ReplaceAll(s.told[i], s.file, "FILE")
 		if strings.Contains(s.told[i], "hush") {
 			s.Errorf("%s: a secret is told: %s", what, s.told[i])
 		}
@@ -220,8 +226,9 @@ func TestMountedFile(t *testing.T) {
 		}
 	}
 	mount("1", base)
-	s.File = filepath.Join(dir, "sentry.yaml")
-	if err := os.Symlink(filepath.Join("..data", "sentry.yaml"), s.File); err != nil {
+	s.file = filepath.Join(dir, "sentry.yaml")
+	s.Paths = []string{s.file}
+	if err := os.Symlink(filepath.Join("..data", "sentry.yaml"), s.file); err != nil {
 		t.Fatal(err)
 	}
 	s.look()
@@ -242,6 +249,47 @@ func TestMountedFile(t *testing.T) {
 	mount("3", strings.Replace(base, "60", "90", 1))
 	s.look()
 	s.expect("there again", 0, "state: ", "changed: ")
+}
+
+// All files and folders are looked at. What a file of a folder brings, changes and takes away is used as what one file says is.
+func TestSeveralFiles(t *testing.T) {
+	s := newSentry(t, base)
+	dir := t.TempDir()
+	team := filepath.Join(dir, "api.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(team, []byte("repositories:\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(more)
+	s.Paths = []string{s.file, dir}
+	s.look()
+	s.look()
+	const seen = "api: is seen for the first time: its heads are recorded, and nothing runs (on_first_seen)."
+	s.expect("a folder", 1, "changed: + repositories.api; "+seen)
+	write(strings.Replace(more, "./deploy", "./other", 1))
+	s.look()
+	s.look()
+	s.expect("a command in the folder", 1, "changed: repositories.api.deploy.commands: changed")
+	s.write(strings.Replace(base, "60", "90", 1))
+	s.look()
+	s.look()
+	s.expect("a number in the file", 1, "changed: polling_interval: 60 -> 90")
+	write(strings.ReplaceAll(more, "api", "web"))
+	s.look()
+	s.look()
+	const twice = "api.yaml:2: repositories[0].name: is the name of repositories[0] of sentry.yaml too; want another for each"
+	s.expect("a name of the file", 0, "refused: "+twice, "state: not used, and Sentry goes on as before: "+twice)
+	if err := os.Rename(team, filepath.Join(dir, "api.bak")); err != nil {
+		t.Fatal(err)
+	}
+	s.look()
+	s.look()
+	why := "read the configuration: the folder " + dir + " has no file that ends in .yaml or .yml"
+	s.expect("a folder that is empty", 0, "refused: "+why, "state: not used, and Sentry goes on as before: "+why)
+	if len(s.Config.Repositories) != 2 {
+		t.Errorf("%d repositories are left", len(s.Config.Repositories))
+	}
 }
 
 // Where Sentry and its runs are is read at the start: the client, the state and the key are made by it.
@@ -343,9 +391,8 @@ func TestNothingChanges(t *testing.T) {
 	s := newSentry(t, base)
 	s.look()
 	s.look()
-	s.Parse = func([]byte) (*config.Config, error) { t.Error("it is parsed"); return nil, nil }
-	file := s.File
-	for _, s.File = range []string{file, "", t.TempDir()} {
+	s.Parse = func(config.Files) (*config.Config, error) { t.Error("it is parsed"); return nil, nil }
+	for _, s.Paths = range [][]string{{s.file}, nil, {os.DevNull}} {
 		for range 3 {
 			s.look()
 		}

@@ -3,7 +3,6 @@
 package setup
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -24,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/local/journal"
@@ -54,7 +54,7 @@ type Streams struct {
 type Options struct {
 	Streams
 	Version    string            // of Sentry
-	ConfigFile string            // StandardInput is one, too
+	Config     usage.Paths       // files and folders; or files.StandardInput
 	Variables  environ.Variables // that the configuration refers to
 	LogFormat  string
 	Kubeconfig string
@@ -73,7 +73,8 @@ type Options struct {
 
 // Register adds the flags.
 func (o *Options) Register(f *pflag.FlagSet) {
-	f.StringVarP(&o.ConfigFile, "config", "c", "sentry.yaml", "configuration `file`; - is standard input")
+	o.Config.Names = []string{"sentry.yaml"}
+	f.VarP(&o.Config, "config", "c", "configuration `file` or folder; repeated, all are one; - is standard input")
 	f.StringVar(&o.Variables.Dir, "env-dir", "", "`directory` with a file for each variable, such as a mounted Secret, that is looked in before the environment; watch notices changes")
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the state, and of the PipelineRuns too where they have none of their own (default: global.namespace, then the current one)")
 	f.StringVar(&o.runs, "run-namespace", "", "namespace of the PipelineRuns (default: global.run_namespace, then that of --namespace)")
@@ -115,9 +116,9 @@ func (o *Options) place(cfg *config.Config) error {
 	return nil
 }
 
-// Parse reads another text of the file as Load did, with the variables as they were read last.
-func (o *Options) Parse(data []byte) (*config.Config, error) {
-	cfg, err := config.Read(bytes.NewReader(data), o.ConfigName(), config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config()})
+// Parse reads other texts of the files as Load did, with the variables as they were read last.
+func (o *Options) Parse(texts config.Files) (*config.Config, error) {
+	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config()})
 	if err != nil {
 		return nil, err
 	}
@@ -149,10 +150,9 @@ func (o *Options) loadConfig(opts config.Options) (*config.Config, error) {
 		return nil, err
 	}
 	var cfg *config.Config
-	if o.ConfigFile == StandardInput {
-		cfg, err = config.Read(o.In, o.ConfigName(), opts)
-	} else {
-		cfg, err = config.Load(o.ConfigFile, opts)
+	texts, err := files.Read(o.In, o.Config.Names)
+	if err == nil {
+		cfg, err = config.ParseFiles(texts, opts)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; name another file with --config", err)
@@ -171,16 +171,11 @@ func (o *Options) InstanceOf(g config.Global) (instance.Instance, error) {
 	return instance.Instance{Name: cmp.Or(o.instance, g.Instance)}, nil
 }
 
-// StandardInput is the configuration file that is read from standard input.
-const StandardInput = "-"
+// ConfigName is what messages call the configuration.
+func (o *Options) ConfigName() string { return files.Name(o.Config.Names) }
 
-// ConfigName is what messages call the configuration file.
-func (o *Options) ConfigName() string {
-	if o.ConfigFile == StandardInput {
-		return "<stdin>"
-	}
-	return o.ConfigFile
-}
+// FromStandardInput reports whether the configuration is read from standard input, which is done once.
+func (o *Options) FromStandardInput() bool { return o.Config.Names[0] == files.StandardInput }
 
 // Connect connects to the cluster that the flags and the kubeconfig name.
 func (o *Options) Connect(namespace string) (*kube.Cluster, error) {
@@ -287,12 +282,13 @@ func (o *Options) History(ctx context.Context, eng *tekton.Engine) ([]result.Res
 	return o.Hider.past(results), err
 }
 
-// stateFile is where the state is of the configuration that the flags name.
+// stateFile is where the state is of the configuration that the flags name: of several files, that of the first, so that others may
+// come and go.
 func (o *Options) stateFile() (string, error) {
-	if o.ConfigFile == StandardInput {
+	if o.FromStandardInput() {
 		return "", usage.Errorf("a configuration from standard input has no state file of its own; name one with --state")
 	}
-	return file.Default(o.ConfigFile)
+	return file.Default(o.Config.Names[0])
 }
 
 // Hidden returns the names of the variables that no step on this machine inherits.
@@ -332,7 +328,7 @@ func LogsCommand(name, namespace string) string {
 func (o *Options) Offer(of func(cfg *config.Config, given []string) []string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		const nothingElse = cobra.ShellCompDirectiveNoFileComp
-		if o.Settable.Set(cmd.Flags(), os.LookupEnv) != nil || o.ConfigFile == StandardInput { // that is the shell's
+		if o.Settable.Set(cmd.Flags(), os.LookupEnv) != nil || o.FromStandardInput() { // that is the shell's
 			return nil, nothingElse
 		}
 		return of(o.Glance(), args), nothingElse

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,37 @@ func TestVariablesSetFlags(t *testing.T) {
 }
 
 // Help fits into a narrow terminal, and takes no more than 100 columns of a wide one.
+// A flag of paths adds them up, and a variable holds them as PATH does.
+func TestPaths(t *testing.T) {
+	for _, tt := range []struct{ args, variable, want string }{
+		{"", "", "[sentry.yaml]"},
+		{"-c a.yaml", "", "[a.yaml]"},
+		{"-c a.yaml --config teams -c a.yaml", "b.yaml", "[a.yaml teams]"},
+		{"-c a:b.yaml", "", "[a:b.yaml]"},
+		{"", "a.yaml:teams", "[a.yaml teams]"},
+		{"", ":teams:", "[teams]"},
+		{"", ":", "the variable SENTRY_CONFIG, which stands for --config: want the path of a file or a folder"},
+		{"--config=", "", `--config "": want the path of a file or a folder`},
+	} {
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		paths := Paths{Names: []string{"sentry.yaml"}}
+		flags.VarP(&paths, "config", "c", "")
+		err := flags.Parse(strings.Fields(tt.args))
+		if err != nil {
+			err = FlagError(err)
+		} else {
+			err = Flags{"config"}.Set(flags, func(string) (string, bool) { return tt.variable, true })
+		}
+		got := fmt.Sprint(paths.Names)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%q with %q gives %s, want %s", tt.args, tt.variable, got, tt.want)
+		}
+	}
+}
+
 func TestWrapHelp(t *testing.T) {
 	for columns, want := range map[int]int{1: 40, 60: 60, 500: 100} {
 		var out strings.Builder

@@ -44,7 +44,11 @@ func (names Flags) Set(flags *pflag.FlagSet, lookup func(string) (string, bool))
 		if value == "" {
 			continue
 		}
-		if err := f.Value.Set(value); err != nil {
+		set := f.Value.Set
+		if list, ok := f.Value.(interface{ SetList(string) error }); ok {
+			set = list.SetList
+		}
+		if err := set(value); err != nil {
 			return Errorf("the variable %s, which stands for --%s: want %s", Variable(name), name, Want(f))
 		}
 	}

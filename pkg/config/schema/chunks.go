@@ -27,15 +27,18 @@ type chunked struct {
 	broken bool // a part could not be read by itself
 }
 
+// part is some of the items.
 type part struct {
-	text []byte
-	line int // how many lines are before it
+	text  []byte
+	line  int        // how many lines are before it
+	whole *yaml.Node // in place of text, the list of a file that cannot be cut
+	file  int        // that it is of
 }
 
 // chunks returns the root of a file without the list at the key, and its items in parts of about size bytes; nil
 // where the file is not written so that it can be cut.
 func chunks(data []byte, key string, size int) (*yaml.Node, *chunked) {
-	if otherBreaks(data) {
+	if otherBreaks(data) > 0 {
 		return nil, nil
 	}
 	headEnd := listStart(data, key+":")
@@ -67,10 +70,13 @@ func chunks(data []byte, key string, size int) (*yaml.Node, *chunked) {
 	return root, &chunked{list: list, parts: parts}
 }
 
-// otherBreaks reports whether a file has line breaks other than those that are counted here.
-func otherBreaks(data []byte) bool {
-	return bytes.Count(data, []byte("\r")) != bytes.Count(data, []byte("\r\n")) ||
-		bytes.Contains(data, []byte("\u0085")) || bytes.Contains(data, []byte("\u2028")) || bytes.Contains(data, []byte("\u2029"))
+// otherBreaks returns how many line breaks there are that are not counted by their \n.
+func otherBreaks(data []byte) int {
+	breaks := bytes.Count(data, []byte("\r")) - bytes.Count(data, []byte("\r\n"))
+	for _, other := range []string{"\u0085", "\u2028", "\u2029"} {
+		breaks += bytes.Count(data, []byte(other))
+	}
+	return breaks
 }
 
 // listStart returns where the line after the key begins, -1 where there is none with only that.
@@ -110,14 +116,14 @@ func cut(text []byte, line, size int) (parts []part, tail []byte) {
 		case spaces < indent && spaces > 0:
 			return nil, nil // neither of the list nor a key after it
 		case spaces < indent || indent == 0 && spaces == 0 && !item:
-			return append(parts, part{text[start:at], startLine}), rest
+			return append(parts, part{text: text[start:at], line: startLine}), rest
 		case item && spaces == indent && at-start >= size:
-			parts = append(parts, part{text[start:at], startLine})
+			parts = append(parts, part{text: text[start:at], line: startLine})
 			start, startLine = at, line
 		}
 		rest, at = rest[n:], at+n
 	}
-	return append(parts, part{text[start:], startLine}), nil
+	return append(parts, part{text: text[start:], line: startLine}), nil
 }
 
 // moveDown adds lines to the position of each node that is after a line.
@@ -130,17 +136,44 @@ func moveDown(n *yaml.Node, after, lines int) {
 	}
 }
 
-// each calls read for each item of the list, until one says that it is enough. The tree of a part is not kept.
-func (c *chunked) each(read func(n *yaml.Node) bool) {
-	for _, p := range c.parts {
-		var doc yaml.Node
-		if yaml.Unmarshal(p.text, &doc) != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.SequenceNode {
-			c.broken = true
-			return
+// moveDown adds lines to what is before each part.
+func (c *chunked) moveDown(lines int) {
+	if c == nil {
+		return
+	}
+	for i := range c.parts {
+		c.parts[i].line += lines
+	}
+}
+
+// add adds the parts of a file.
+func (c *chunked) add(other *chunked, file int) {
+	for _, p := range other.parts {
+		p.file = file
+		c.parts = append(c.parts, p)
+	}
+}
+
+// each calls read for each item of the list, until one says that it is enough, and notes which is the first of a file. The tree of a part
+// is not kept.
+func (c *chunked) each(starts []start, read func(n *yaml.Node) bool) {
+	items := 0
+	for i, p := range c.parts {
+		if i == 0 || c.parts[i-1].file != p.file {
+			starts[p.file].items = items
 		}
-		moveDown(&doc, 0, p.line)
-		for _, item := range doc.Content[0].Content {
-			if !read(item) {
+		list := p.whole
+		if list == nil {
+			var doc yaml.Node
+			if yaml.Unmarshal(p.text, &doc) != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.SequenceNode {
+				c.broken = true
+				return
+			}
+			moveDown(&doc, 0, p.line)
+			list = doc.Content[0]
+		}
+		for _, item := range list.Content {
+			if items++; !read(item) {
 				return
 			}
 		}

@@ -59,12 +59,12 @@ type Decoder struct {
 	deep     bool                                           // the tree that is read was nested too deep, or too large: no more of it is
 	values   int                                            // that it has so far
 	text     func(path string, n *yaml.Node) (string, bool) // reads one of its texts
-	parts    *chunked
+	all      *tree                                          // files
 }
 
 // NewDecoder returns the decoder of a file of that size.
 func NewDecoder(opts Options, size int) *Decoder {
-	return &Decoder{opts: opts, most: mostRead(size), lines: map[string]int{}, empty: map[string]bool{}, failed: map[string]bool{}, expanded: map[string]string{}}
+	return &Decoder{opts: opts, most: mostRead(size), all: &tree{starts: []start{{}}}, lines: map[string]int{}, empty: map[string]bool{}, failed: map[string]bool{}, expanded: map[string]string{}}
 }
 
 type unsetVariable struct {
@@ -88,6 +88,16 @@ func (d *Decoder) Warn(path, format string, args ...any) {
 
 // Given reports whether the key at path has a value in the file.
 func (d *Decoder) Given(path string) bool { return d.lines[path] > 0 && !d.empty[path] }
+
+// Place names the item of the long list at path, for a message about the one at from: with its file, where that is another.
+func (d *Decoder) Place(path, from string) string {
+	line := d.line(path)
+	text := d.all.local(Error{Line: line, Key: path}, d.opts.List).Key
+	if i := d.all.of(line); i != d.all.of(d.line(from)) {
+		text += " of " + d.all.starts[i].name
+	}
+	return text
+}
 
 // Failed reports whether there is an error at path, so that its value means nothing.
 func (d *Decoder) Failed(path string) bool { return d.failed[path] }

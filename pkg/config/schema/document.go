@@ -23,46 +23,67 @@ type Options struct {
 	LookupEnv func(string) (string, bool)
 	// AllowUnset lets variables in secrets be unset or empty.
 	AllowUnset bool
-	// List is the key of the list that makes files large. It is read in parts.
+	// List is the key of the list that makes files large. It is read in parts. Where there are several files, each adds to it.
 	List string
+	// Shared are the keys of sections to which each of several files adds.
+	Shared []string
 }
 
-// Decode reads data, one YAML document, by read, which is given the decoder and the root. Where a large file is read in
+// Decode reads files, one YAML document each, by read, which is given the decoder and the root. Where large files are read in
 // chunks and that turns out to be impossible, read is called again. The error is an Errors.
-func Decode(data []byte, opts Options, read func(d *Decoder, root *yaml.Node)) ([]Warning, error) {
-	if len(data) > MaxFile {
-		return nil, Errors{{Line: 1, Message: fmt.Sprintf("the file is larger than %d MiB; want less: split it between two Sentrys", MaxFile>>20)}}
+func Decode(files Files, opts Options, read func(d *Decoder, root *yaml.Node)) ([]Warning, error) {
+	size := files.Size()
+	if size > MaxFile {
+		return nil, tooLarge(files)
 	}
-	if len(data) >= minChunked {
-		if warnings, err, ok := DecodeChunks(data, chunkSize, opts, read); ok {
+	if size >= minChunked {
+		if warnings, err, ok := DecodeChunks(files, chunkSize, opts, read); ok {
 			return warnings, err
 		}
 	}
-	root, err := document(data)
+	return decode(files, 0, opts, read)
+}
+
+func tooLarge(files Files) Errors {
+	what := "the file is"
+	if len(files) > 1 {
+		what = "the files together are"
+	}
+	return Errors{{File: files[0].Name, Line: 1, Message: fmt.Sprintf("%s larger than %d MiB; want less: split it between two Sentrys", what, MaxFile>>20)}}
+}
+
+// DecodeChunks is Decode for files that are read in parts of about size bytes. It reports whether that was possible.
+func DecodeChunks(files Files, size int, opts Options, decode func(d *Decoder, root *yaml.Node)) ([]Warning, error, bool) {
+	t, err := read(files, opts, size)
+	if err != nil || t.parts == nil {
+		return nil, nil, false
+	}
+	warnings, err := t.decode(files.Size(), opts, decode)
+	return warnings, err, !t.parts.broken
+}
+
+func decode(files Files, size int, opts Options, decode func(d *Decoder, root *yaml.Node)) ([]Warning, error) {
+	t, err := read(files, opts, size)
 	if err != nil {
 		return nil, err
 	}
-	return NewDecoder(opts, len(data)).decode(root, read)
+	return t.decode(files.Size(), opts, decode)
 }
 
-// DecodeChunks is Decode for a file that is read in parts of about size bytes. It reports whether that was possible.
-func DecodeChunks(data []byte, size int, opts Options, read func(d *Decoder, root *yaml.Node)) ([]Warning, error, bool) {
-	root, parts := chunks(data, opts.List, size)
-	if root == nil {
-		return nil, nil, false
-	}
-	d := NewDecoder(opts, len(data))
-	d.parts = parts
-	warnings, err := d.decode(root, read)
-	return warnings, err, !parts.broken
-}
-
-func (d *Decoder) decode(root *yaml.Node, read func(d *Decoder, root *yaml.Node)) ([]Warning, error) {
-	read(d, root)
-	if err := d.Err(); err != nil {
-		return nil, err
+func (t *tree) decode(size int, opts Options, read func(d *Decoder, root *yaml.Node)) ([]Warning, error) {
+	d := NewDecoder(opts, size)
+	d.all = t
+	read(d, t.root)
+	if es, ok := d.Err().(Errors); ok {
+		for i := range es {
+			es[i] = t.local(es[i], opts.List)
+		}
+		return nil, es
 	}
 	slices.SortStableFunc(d.warnings, func(a, b Warning) int { return compareErrors(Error(a), Error(b)) })
+	for i, w := range d.warnings {
+		d.warnings[i] = Warning(t.local(Error(w), opts.List))
+	}
 	return d.warnings, nil
 }
 

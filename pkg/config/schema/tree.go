@@ -36,7 +36,7 @@ func (d *Decoder) Entries(path string, n *yaml.Node, want string) ([]Entry, bool
 			merged = append(merged, v)
 		case seen[k.Value]:
 			d.errors = append(d.errors, Error{Line: k.Line, Key: JoinKey(path, k.Value),
-				Message: fmt.Sprintf("is given twice; want it once (the first is on line %d)", d.line(JoinKey(path, k.Value)))})
+				Message: fmt.Sprintf("is given twice; want it once (the first is on %s)", d.all.place(d.line(JoinKey(path, k.Value)), k.Line))})
 		default:
 			seen[k.Value] = true
 			d.lines[JoinKey(path, k.Value)] = k.Line
@@ -78,8 +78,8 @@ func (d *Decoder) Items(path string, n *yaml.Node, want string, read func(path s
 		return d.item(path, i, n, read)
 	}
 	switch {
-	case d.parts != nil && n == d.parts.list:
-		d.parts.each(item)
+	case d.all.parts != nil && n == d.all.parts.list:
+		d.all.parts.each(d.all.starts, item)
 	case n.Kind != yaml.SequenceNode:
 		d.Fail(path, "is %s; want %s", describe(n), want)
 	case len(n.Content) == 0:
