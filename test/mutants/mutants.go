@@ -558,7 +558,7 @@ var mutants = []mutant{
 	},
 	{
 		"an invalid configuration replaces the one that runs", "pkg/cli/reload/reload.go",
-		"	next, err := r.Parse(data)\n	if err != nil {\n		return err\n	}", "	next, err := r.Parse(data)\n	if err != nil {\n		next = &config.Config{}\n	}",
+		"	next, err := r.Parse(texts)\n	if err != nil {\n		return err\n	}", "	next, err := r.Parse(texts)\n	if err != nil {\n		next = &config.Config{}\n	}",
 		"./pkg/cli/reload", "TestFile",
 	},
 	{
