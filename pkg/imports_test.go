@@ -56,6 +56,7 @@ var mustNotLink = map[string][]string{
 	"pkg/audit":                        {module + "pkg/plan", module + "pkg/config", kubernetes, tekton, "net/http"},
 	"pkg/spelling":                     {module, kubernetes, tekton, "net/http"},
 	"pkg/config/rule":                  {module + "pkg/config", kubernetes, tekton, "net/http"},
+	"pkg/config/intern":                {module, kubernetes, tekton, "net/http"},
 	"pkg/config/section":               {kubernetes, tekton, "net/http"},
 	"pkg/config/schema":                {module + "pkg/repo", kubernetes, tekton, "net/http"},
 	"pkg/config/files":                 {module + "pkg/config/section", kubernetes, tekton, "net/http"},

@@ -36,7 +36,7 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		return schema.Shape{"type": "object", "propertyNames": schema.Pattern(rule.DNSLabel, rule.MaxName),
 			"additionalProperties": schema.Shape{"anyOf": []schema.Shape{group, {"type": "null"}}}}
 	case path == "repositories":
-		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(&Repository{}), t.inner)}
+		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(newRepository()), t.inner)}
 	case path == "repositories[].deploy":
 		return oneRuns(schema.JSONSchema(path, f.Fields, t.inner))
 	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
@@ -86,9 +86,9 @@ var shapes = map[string]schema.Shape{
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
 	rule.WantRepo:         schema.OrVariable(address(`/[^?#]*[^/?#]/*$`), schema.Shape{"type": "string", "pattern": overSSH}),
 	rule.WantAPI:          schema.OrVariable(address(`(/[^?#]*)?$`)),
-	wantWebhook:           schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
+	section.WantWebhook:   schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
 	"a branch name":       schema.OrVariable(schema.Item(branchName())),
-	wantCommands:          {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
+	section.WantCommands:  {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
 	wantBranches: {"type": "array", "minItems": 1, "maxItems": maxBranches,
 		"items": schema.Item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
 }

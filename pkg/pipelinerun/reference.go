@@ -24,7 +24,7 @@ import (
 func variables(run plan.Run, m plan.Member) [][2]string {
 	return [][2]string{
 		{"SENTRY_REPO", m.Repository.Name},
-		{"SENTRY_PROJECT_NAME", m.Repository.Deploy.Project},
+		{"SENTRY_PROJECT_NAME", m.Repository.Project},
 		{"SENTRY_GROUP", run.Group.Name},
 		{"SENTRY_REPO_URL", m.Repository.Monitor.URL},
 		{"SENTRY_BRANCH", m.Branch},

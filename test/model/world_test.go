@@ -279,10 +279,10 @@ func (w *world) config() *config.Config {
 	}
 	patterns := repo.Patterns{repo.ExactPattern("main"), devBranches}
 	for _, e := range w.file.entries {
-		r := config.Repository{Name: e.name, Group: e.group}
+		r := config.Repository{Name: e.name, Group: e.group, Project: e.name}
 		r.Monitor = config.Monitor{Source: config.Source{URL: url(e.name), Type: config.Git}, Branches: patterns}
-		r.Deploy = config.Deploy{
-			Source: config.Source{URL: qaURL, Type: config.Git}, Branch: "main", Project: e.name,
+		r.Deploy = &config.Deploy{
+			Source: config.Source{URL: qaURL, Type: config.Git}, Branch: "main",
 			Commands: []string{"true"}, Image: "deploy:1", Timeout: time.Minute, ServiceAccount: "deployer",
 		}
 		c.Repositories = append(c.Repositories, r)
