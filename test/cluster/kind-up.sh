@@ -80,6 +80,7 @@ write_env() {
   cat >"$dir/env" <<EOF
 export KUBECONFIG=$dir/kubeconfig
 export SENTRY_E2E_GITEA_URL=$gitea_url
+export SENTRY_E2E_GITEA_SSH=$address:22
 export SENTRY_E2E_GITEA_USER=$gitea_user
 export SENTRY_E2E_GITEA_TOKEN=$gitea_token
 export SENTRY_E2E_IMAGE=$image

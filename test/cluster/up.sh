@@ -58,6 +58,7 @@ write_env() {
   cat >"$dir/env" <<EOF
 export KUBECONFIG=$dir/kubeconfig
 export SENTRY_E2E_GITEA_URL=$gitea_url
+export SENTRY_E2E_GITEA_SSH=$gitea_ssh
 export SENTRY_E2E_GITEA_USER=$gitea_user
 export SENTRY_E2E_GITEA_TOKEN=$(cat "$dir/gitea/token" 2>/dev/null)
 export SENTRY_E2E_IMAGE=$image_prefix/sentry:dev

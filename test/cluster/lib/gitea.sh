@@ -2,6 +2,7 @@
 # Gitea, a real Git server, as a process on the node.
 
 gitea_url=http://$node_ip:3000
+gitea_ssh=$node_ip:2222
 gitea_user=sentry-test
 
 gitea() {
@@ -22,7 +23,12 @@ HTTP_PORT = 3000
 ROOT_URL = $gitea_url/
 STATIC_ROOT_PATH = $source
 OFFLINE_MODE = true
-DISABLE_SSH = true
+START_SSH_SERVER = true
+BUILTIN_SSH_SERVER_USER = git
+SSH_DOMAIN = $node_ip
+SSH_LISTEN_HOST = $node_ip
+SSH_LISTEN_PORT = ${gitea_ssh##*:}
+SSH_PORT = ${gitea_ssh##*:}
 LFS_START_SERVER = true
 [lfs]
 PATH = $dir/gitea/lfs

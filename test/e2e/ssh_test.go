@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"code.gitea.io/sdk/gitea"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/sshgit"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+)
+
+// TestSSH reads over the SSH of a real Gitea: three hundred entries a cycle over one connection, each as git pushed it, and by a deploy
+// key nothing but its repository.
+func TestSSH(t *testing.T) {
+	address := os.Getenv("SENTRY_E2E_GITEA_SSH")
+	if address == "" {
+		t.Fatal("SENTRY_E2E_GITEA_SSH, where Gitea listens for SSH, is not set: a cluster of before has none; make cluster-down cluster-up")
+	}
+	t.Parallel()
+	const entries = 300
+	app, other := newRepo(t, "ssh-app", map[string]string{"a": "a"}), newRepo(t, "ssh-other", map[string]string{"a": "a"})
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "e2e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := giteaClient(t).CreateDeployKey(env.giteaUser, app.name,
+		gitea.CreateKeyOption{Title: "e2e", Key: string(ssh.MarshalAuthorizedKey(key)), ReadOnly: true}); err != nil {
+		t.Fatal(err)
+	}
+	monitor := func(r *gitRepo, known string, branches ...string) config.Monitor {
+		return config.Monitor{Source: config.Source{URL: fmt.Sprintf("ssh://git@%s/%s/%s.git", address, env.giteaUser, r.name), Type: config.Git, Auth: config.Auth{
+			SSHKey: secret.New("${KEY}", string(pem.EncodeToMemory(block))), KnownHosts: secret.New("${HOSTS}", known)}}, Branches: repotest.Patterns(t, branches...)}
+	}
+	var connections atomic.Int32
+	reader := &poller.Reader{Hosts: githost.Drivers{gitproto.Driver}, Version: "e2e", Timeout: 5 * time.Minute,
+		Base: &sshgit.Transport{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			connections.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}}}
+	t.Cleanup(reader.Close)
+	known := hostKey(t, address)
+	want := make([]config.Monitor, entries)
+	for i := range want {
+		want[i] = monitor(app, known, "main", fmt.Sprintf("entry-%d", i))
+	}
+	for cycle := range 2 {
+		sha := app.push("main", map[string]string{"a": fmt.Sprint(cycle)})
+		for i, o := range reader.Heads(t.Context(), want) {
+			if o.Err != nil || len(o.Heads) != 1 || o.Heads["main"] != repo.SHA(sha) {
+				t.Fatalf("cycle %d, entry %d: %v, want main at %s", cycle, i, o, sha)
+			}
+		}
+	}
+	if got := connections.Load(); got != 1 {
+		t.Errorf("%d connections for two cycles, want one", got)
+	}
+	stats := reader.Stats()[0]
+	t.Logf("%d requests in two cycles of %d entries over one connection", stats.Requests, entries)
+	if stats.Requests != 2*entries {
+		t.Errorf("%d requests, want %d", stats.Requests, 2*entries)
+	}
+	for name, tt := range map[string]struct {
+		monitor config.Monitor
+		kind    githost.Kind
+		text    string
+	}{
+		"another repository": {monitor(other, known, "main"), "", "the server says"},
+		"an unknown host":    {monitor(app, "git.example "+strings.SplitN(known, " ", 2)[1], "main"), githost.Invalid, "is not in known_hosts"},
+	} {
+		o := reader.Heads(t.Context(), []config.Monitor{tt.monitor})[0]
+		e, ok := errors.AsType[*githost.Error](o.Err)
+		if !ok || tt.kind != "" && e.Kind != tt.kind || !strings.Contains(e.Error(), tt.text) {
+			t.Errorf("%s: %v, want an error of the kind %q that says %q", name, o, tt.kind, tt.text)
+		}
+		t.Logf("%s: %v", name, o.Err)
+	}
+}
+
+// hostKey returns the line of known_hosts for a server, as ssh-keyscan does: the server is the test's own.
+func hostKey(t *testing.T, address string) (line string) {
+	t.Helper()
+	_, err := ssh.Dial("tcp", address, &ssh.ClientConfig{User: "git", HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+		host, port, _ := net.SplitHostPort(address)
+		line = fmt.Sprintf("[%s]:%s %s", host, port, ssh.MarshalAuthorizedKey(key))
+		return errors.New("enough")
+	}})
+	if line == "" {
+		t.Fatalf("the host key of %s: %v", address, err)
+	}
+	return line
+}
