@@ -71,6 +71,16 @@ func (a *Account) glanced(budget int, cfg *config.Config) float64 {
 	return cost
 }
 
+// Glances reports whether glances show what is pushed to the account's repositories.
+func (a *Account) Glances(cfg *config.Config) bool {
+	for i := range a.driver.Budgets {
+		if a.glanced(i, cfg) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // aRun returns what looking up the QA revisions of one run costs at most.
 func (a *Account) aRun(budget int) int {
 	n := max(1, len(a.QA))

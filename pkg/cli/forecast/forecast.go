@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -78,7 +79,13 @@ func printSpending(out io.Writer, log *slog.Logger, accounts []*online.Account, 
 			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\t%d\t%s\t%s\t%s\n", a.Host, a.Credential, len(a.Watched), s.Unit, s.First, idle, s.Run, hour, limit, share)
 		}
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(accounts, func(a *online.Account) bool { return a.Glances(cfg) }) {
+		fmt.Fprintln(out, "\nAN HOUR is one in which nothing is pushed. Glances, and the looks at what they name, take a quarter of LIMIT at most.")
+	}
+	return nil
 }
 
 // named is how many repositories with the same trouble are named; of the others it is said how many there are.

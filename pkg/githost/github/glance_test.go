@@ -2,6 +2,7 @@ package github_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
+	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
@@ -56,6 +58,34 @@ func TestGlancesLeaveMostOfTheBudget(t *testing.T) {
 			})
 		})
 	}
+}
+
+// So do they with the looks at what they name, where everything is pushed to all the time.
+func TestGlancesAndTheirLooksLeaveMostOfTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, points, r, want := spread(t, 50, 20)
+		before, pushed, shas := points(), 0, []string{testhost.SHA1, testhost.SHA2}
+		for second := range 20 * 60 {
+			time.Sleep(time.Second)
+			if second%20 == 0 {
+				pushed++
+				for _, m := range want {
+					api.Handler.(*githosttest.API).Push(strings.TrimPrefix(m.URL, "https://github.com/"), "main", shas[pushed%2])
+				}
+			}
+			if second%5 != 0 {
+				continue
+			}
+			var some []config.Monitor
+			for _, i := range r.Glance(t.Context(), want) {
+				some = append(some, want[i])
+			}
+			r.Heads(t.Context(), some)
+		}
+		if took := points() - before; took > 5000/4/3+30 || took < 200 {
+			t.Errorf("in 20 minutes glances and their looks took %d of the hour's 5,000 points, want a third of a quarter at most, and not much less", took)
+		}
+	})
 }
 
 // Where there are about as many owners as repositories, looking at the lists costs more than reading, and is left alone.

@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	// GlanceShare is the part of a budget that glances spend at most: a quarter.
+	// GlanceShare is the part of a budget that glances spend at most, with the looks at what they name: a quarter.
 	GlanceShare = 4
+	// namedForOne is how many repositories that are named cost about one request more to look at.
+	namedForOne = 100
 	// glanceIdle is how many times as long as a glance took the host is left in peace after it.
 	glanceIdle = 10
 	// leastRest and mostRest bound how long a repository that was named, and read to no avail, is not named again: it may be pushed to
@@ -150,8 +152,16 @@ func (r *Reader) pushed(ctx context.Context, b *glanced) []bool {
 		}
 		return err
 	})
-	asked := e.gate.Status().Requests - before.Requests
-	e.glances.next = time.Now().Add(max(glanceIdle*time.Since(began), e.affords(asked*b.replicas)))
+	asked, named := e.gate.Status().Requests-before.Requests, 0
+	if err == nil {
+		for i, m := range b.memory {
+			if pushed[i] = pushed[i] && m.nameable(began); pushed[i] {
+				named++
+			}
+		}
+	}
+	looks := (named + namedForOne - 1) / namedForOne
+	e.glances.next = time.Now().Add(max(glanceIdle*time.Since(began), e.affords((asked+looks)*b.replicas)))
 	if err != nil {
 		clean := e.gate.Redact(err)
 		if clean.Kind == githost.RateLimited && asked > 0 {
@@ -162,9 +172,6 @@ func (r *Reader) pushed(ctx context.Context, b *glanced) []bool {
 		return nil
 	}
 	e.glances.breaker.Close()
-	for i, m := range b.memory {
-		pushed[i] = pushed[i] && m.nameable(began)
-	}
 	return pushed
 }
 
