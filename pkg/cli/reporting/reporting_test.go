@@ -34,6 +34,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -61,7 +62,9 @@ type world struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed when the runs are to be looked at again
 	chat    []string
-	down    bool // the Gitea is
+	down    bool                                        // the Gitea is
+	trouble func(*http.Request) (*http.Response, error) // with statuses; nil = none
+	reader  *poller.Reader                              // of the last start
 
 	historyDown bool          // the API server does not give the history
 	slow        time.Duration // what it takes to read the key
@@ -119,8 +122,11 @@ func (w *world) fault(rw http.ResponseWriter, r *http.Request) bool {
 func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Host == "gitea.example" {
 		w.mu.Lock()
-		down := w.down
+		down, trouble := w.down, w.trouble
 		w.mu.Unlock()
+		if trouble != nil && strings.Contains(req.URL.Path, "/statuses/") {
+			return trouble(req)
+		}
 		if down {
 			return nil, errors.New("connection refused")
 		}
@@ -139,6 +145,7 @@ func (w *world) start() (end func()) {
 	log := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	eng := tekton.New(w.cluster, "", instance.Instance{})
 	reader := &poller.Reader{Hosts: hosts.All, Log: log, Base: w}
+	w.reader = reader
 	r := reporting.New(w.cfg, reporting.Options{
 		Log: log, Engine: eng, Reader: reader, Transport: w,
 		Key: func(context.Context) (naming.Key, error) {
@@ -375,6 +382,80 @@ func TestOutage(t *testing.T) {
 			t.Errorf("the chat was told %q, want the same once more at most", w.chat)
 		}
 	})
+}
+
+// For an hour a host takes no status. Heads are read as ever meanwhile, at once, and nobody else gets the token. What may go away is told
+// once when the host is well again, and what no try mends is given up; the next run is told in either case.
+func TestStatusesInTroubleForAnHour(t *testing.T) {
+	says := func(status int, header ...string) func(*http.Request) (*http.Response, error) {
+		return func(req *http.Request) (*http.Response, error) {
+			resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}")), Request: req}
+			for i := 0; i < len(header); i += 2 {
+				resp.Header.Set(header[i], header[i+1])
+			}
+			return resp, nil
+		}
+	}
+	for name, tt := range map[string]struct {
+		trouble func(*http.Request) (*http.Response, error)
+		goes    bool
+	}{
+		"hangs": {func(req *http.Request) (*http.Response, error) {
+			<-req.Context().Done()
+			return nil, req.Context().Err()
+		}, true},
+		"500":                     {says(http.StatusInternalServerError), true},
+		"503":                     {says(http.StatusServiceUnavailable, "Retry-After", "600"), true},
+		"429":                     {says(http.StatusTooManyRequests, "Retry-After", "60"), true},
+		"401":                     {says(http.StatusUnauthorized), false},
+		"404":                     {says(http.StatusNotFound), false},
+		"redirects to another":    {says(http.StatusTemporaryRedirect, "Location", "https://elsewhere.example/login"), false},
+		"redirects within itself": {says(http.StatusFound, "Location", "https://gitea.example/login"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Repositories[0].Report.Slack = section.Receiver{}
+				w.trouble = tt.trouble
+				end := w.start()
+				run := w.create(1, digits("a"))
+				w.look()
+				w.end(run, 7)
+				w.look()
+				monitor := w.cfg.Repositories[0].Monitor
+				monitor.Branches = repotest.Patterns(t, "main")
+				for range 60 {
+					began := time.Now()
+					o := w.reader.Heads(t.Context(), []config.Monitor{monitor})[0]
+					if took := time.Since(began); o.Err != nil || took > time.Second {
+						t.Fatalf("read after %s: %v", took, o.Err)
+					}
+					pass(time.Minute)
+				}
+				w.mu.Lock()
+				w.trouble = nil
+				w.mu.Unlock()
+				pass(20 * time.Minute)
+				if tt.goes {
+					w.expect(digits("a"), "failure")
+				} else {
+					w.expect(digits("a"))
+				}
+				second := w.create(2, digits("b"))
+				w.look()
+				w.end(second, 0)
+				w.look()
+				end()
+				w.expect(digits("b"), "pending", "success")
+				if len(w.chat) > 0 { // each other host counts as one
+					t.Errorf("another host was asked %d times", len(w.chat))
+				}
+				if log := w.log.String(); strings.Contains(log, token) {
+					t.Errorf("the log has the token:\n%s", log)
+				}
+			})
+		})
+	}
 }
 
 // Whoever may create PipelineRuns in the namespace can tell a commit nothing: neither by a copy of a run of Sentry's, nor by one that
