@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 
-	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
@@ -17,8 +16,26 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
-// check sees to what concerns more than one key, and fills in the defaults that follow from others.
-func (t *tables) check(d *schema.Decoder, c *Config) {
+// members is what is known of repositories that were read.
+type members struct {
+	names  map[string]place // by name
+	groups map[string]*group
+	status bool // the host of one takes statuses of commits
+}
+
+// place is where a repository stands.
+type place struct{ index, line int }
+
+// group is what is known of a group's members.
+type group struct {
+	size    int
+	back    bool // one has rollback commands
+	status  bool // the host of one takes statuses of commits
+	ordered []section.Ordered
+}
+
+// inheritGlobal fills in what follows from the global section.
+func inheritGlobal(c *Config) {
 	g := &c.Global
 	g.TmpDir = path.Clean(g.TmpDir)
 	g.Image, g.GitImage = rule.OnRegistry(g.ImageRegistry, g.Image), rule.OnRegistry(g.ImageRegistry, g.GitImage)
@@ -26,64 +43,82 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 		g.Pod = g.Pod.Over(c.Global.Pod)
 		c.Groups[name] = g
 	}
-	names, members, back := map[string]int{}, map[string][]section.Ordered{}, map[string]bool{}
-	for i := range c.Repositories {
-		r, at := &c.Repositories[i], fmt.Sprintf("repositories[%d]", i)
-		if first, twice := names[r.Name]; twice && r.Name != "" {
-			d.Fail(at+".name", "is the name of %s too; want another for each", d.Place(fmt.Sprintf("repositories[%d]", first), at))
-		} else {
-			names[r.Name] = i
-		}
-		members[r.Group] = append(members[r.Group], section.Ordered{Path: at, Name: r.Name, Needs: r.Deploy.Needs})
-		if r.Group != "" {
-			back[r.Group] = back[r.Group] || len(r.Deploy.Rollback) > 0
-			checkMember(d, c, r, at)
-		}
-		t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
-		if d.Given(at+".monitor") && !d.Given(at+".monitor.branches") && !d.Given(at+".monitor.tags") && !d.Failed(at+".monitor") {
-			d.Fail(at+".monitor.branches", "is missing, and so is tags; want %s", refs.Want)
-		}
-		t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
-		if !r.Deploy.Auth.Username.IsSet() && r.Deploy.Auth.Token.IsSet() {
-			r.Deploy.Auth.Username = secret.New(DefaultUsername, DefaultUsername)
-		}
-		if giturl.IsSSH(r.Deploy.URL) && !d.Failed(at+".deploy.qa_repo_url") {
-			d.Fail(at+".deploy.qa_repo_url", "is an SSH address, and steps clone over http(s); want https://HOST/PATH")
-		}
-		if r.Deploy.Checkout && giturl.IsSSH(r.Monitor.URL) {
-			d.Fail(at+".deploy.checkout", "is true, and monitor.repo_url is an SSH address, while steps clone over http(s); want https://HOST/PATH there")
-		}
-		checkStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
-		checkWhatRuns(d, at+".deploy", r, c.Groups[r.Group].Strategy == strategy.Canary)
-		if r.Deploy.GitCredential && r.Deploy.Reference() == nil && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
-			d.Warn(at+".deploy.git_credential", "means nothing without a credential of what is cloned; want deploy.auth, or it left out")
-		}
-		if r.Deploy.Checkout {
-			checkStepAuth(d, at+".monitor.auth", r.Monitor.Auth, "the step of deploy.checkout")
-		} else if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
-			d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
-		}
-		r.Deploy.inherit(r.Name, c.Global)
-		checkObjects(d, at+".deploy", &r.Deploy, c.Global)
-		pod := c.Global.Pod
-		if g, ok := c.Groups[r.Group]; ok {
-			pod = g.Pod
-		}
-		r.Deploy.Pod = r.Deploy.Pod.Over(pod)
-	}
-	t.checkReports(d, c)
-	for name, g := range c.Groups {
-		checkGroup(d, schema.JoinKey("groups", name), g, len(members[name]), back[name])
-		section.CheckOrder(d, schema.JoinKey("groups", name), g.Strategy, members[name])
-	}
-	section.CheckOrder(d, "", strategy.Parallel, members[""])
 }
 
-// inherit fills in what the deployment does not say itself.
-func (p *Deploy) inherit(name string, g Global) {
-	if p.Project == "" {
-		p.Project = name
+// check sees to what concerns all repositories of a group, or of the file, once they were read.
+func (t *tables) check(d *schema.Decoder, c *Config) {
+	for name, g := range c.Groups {
+		m := cmp.Or(t.members.groups[name], &group{})
+		checkGroup(d, schema.JoinKey("groups", name), g, m)
+		section.CheckOrder(d, schema.JoinKey("groups", name), g.Strategy, m.ordered)
 	}
+	if c.Report.WritesStatus() && !t.members.status {
+		d.Warn("report.commit_status", noStatuses)
+	}
+}
+
+// checkRepository sees to what the keys of a repository mean for each other, and for those of its group and of the file. It
+// fills in the defaults that follow from others.
+func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at string) {
+	all := &t.members
+	if first, twice := all.names[r.Name]; twice && r.Name != "" {
+		d.Fail(at+".name", "is the name of %s too; want another for each", d.Place(fmt.Sprintf("repositories[%d]", first.index), first.line, at))
+	} else {
+		all.names[r.Name] = place{len(c.Repositories), d.Line(at)}
+	}
+	g, grouped := c.Groups[r.Group]
+	if r.Group != "" {
+		checkMember(d, c, r, at)
+	}
+	t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
+	t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
+	if !r.Deploy.Auth.Username.IsSet() && r.Deploy.Auth.Token.IsSet() {
+		r.Deploy.Auth.Username = secret.New(DefaultUsername, DefaultUsername)
+	}
+	if giturl.IsSSH(r.Deploy.URL) && !d.Failed(at+".deploy.qa_repo_url") {
+		d.Fail(at+".deploy.qa_repo_url", "is an SSH address, and steps clone over http(s); want https://HOST/PATH")
+	}
+	if r.Deploy.Checkout && giturl.IsSSH(r.Monitor.URL) {
+		d.Fail(at+".deploy.checkout", "is true, and monitor.repo_url is an SSH address, while steps clone over http(s); want https://HOST/PATH there")
+	}
+	checkStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
+	checkWhatRuns(d, at+".deploy", r, g.Strategy == strategy.Canary)
+	if r.Deploy.GitCredential && r.Deploy.Reference() == nil && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
+		d.Warn(at+".deploy.git_credential", "means nothing without a credential of what is cloned; want deploy.auth, or it left out")
+	}
+	if r.Deploy.Checkout {
+		checkStepAuth(d, at+".monitor.auth", r.Monitor.Auth, "the step of deploy.checkout")
+	} else if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
+		d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
+	}
+	r.inherit(&c.Global)
+	checkObjects(d, at+".deploy", r.Deploy, &c.Global)
+	pod := c.Global.Pod
+	if grouped {
+		pod = g.Pod
+	}
+	r.Deploy.Pod = r.Deploy.Pod.Over(pod)
+	status := t.checkReport(d, c, r, at+".report.commit_status")
+	all.status = all.status || status
+	switch {
+	case r.Group == "":
+		section.OrderOf(d, "", strategy.Parallel, at, r.Name, r.Deploy.Needs)
+	case grouped:
+		r.Group = g.Name // one text for all members
+		m := cmp.Or(all.groups[g.Name], &group{})
+		all.groups[g.Name] = m
+		m.size++
+		m.back, m.status = m.back || len(r.Deploy.Rollback) > 0, m.status || status
+		m.ordered = append(m.ordered, section.OrderOf(d, schema.JoinKey("groups", g.Name), g.Strategy, at, r.Name, r.Deploy.Needs)...)
+	}
+}
+
+// inherit fills in what the repository does not say itself.
+func (r *Repository) inherit(g *Global) {
+	if r.Project == "" || r.Project == r.Name {
+		r.Project = r.Name // in the same memory
+	}
+	p := r.Deploy
 	p.Image = cmp.Or(rule.OnRegistry(g.ImageRegistry, p.Image), g.Image)
 	if p.Timeout == 0 {
 		p.Timeout = g.Timeout
@@ -115,15 +150,18 @@ func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {
 	}
 }
 
-func checkGroup(d *schema.Decoder, path string, g Group, members int, back bool) {
-	if members > maxMembers {
-		d.Fail(path, "has %d members; want at most %d, as a PipelineRun holds no more: split the group", members, maxMembers)
+func checkGroup(d *schema.Decoder, path string, g Group, m *group) {
+	if m.size > maxMembers {
+		d.Fail(path, "has %d members; want at most %d, as a PipelineRun holds no more: split the group", m.size, maxMembers)
 	}
-	if members == 0 {
+	if m.size == 0 {
 		d.Warn(path, "no repository is in this group; want a repository with group: %s, or no such group", g.Name)
 	}
-	if d.Given(path+".rollback") && members > 0 && !back {
+	if d.Given(path+".rollback") && m.size > 0 && !m.back {
 		d.Warn(path+".rollback", "means nothing, as no member has deploy.rollback_commands; want these, or it left out")
+	}
+	if g.Report.WritesStatus() && !m.status {
+		d.Warn(path+".report.commit_status", noStatuses)
 	}
 }
 
@@ -155,32 +193,21 @@ func checkStepAuth(d *schema.Decoder, path string, a Auth, step string) {
 	}
 }
 
-// checkReports gives each repository what its group and the file say of reports, and says which statuses of commits will not be written.
-func (t *tables) checkReports(d *schema.Decoder, c *Config) {
-	taken := map[string]bool{} // by group, "" for all: whether a host takes the statuses of one of its repositories
-	for i := range c.Repositories {
-		r, at := &c.Repositories[i], fmt.Sprintf("repositories[%d].report.commit_status", i)
-		takes := r.Monitor.Type == "" || t.hosts.of(r.Monitor.Type).Statuses
-		taken[""], taken[r.Group] = taken[""] || takes, taken[r.Group] || takes
-		if r.Report.WritesStatus() && !takes {
-			d.Warn(at, "means nothing on a host of the type %s, which takes no statuses of commits; want it left out", r.Monitor.Type)
-		}
-		r.Report = r.Report.Over(c.Groups[r.Group].Report.Over(c.Report))
-		if r.Report.WritesStatus() && takes && !r.Monitor.Auth.Token.IsSet() {
-			d.Warn(at, "means nothing without a token in monitor.auth, as no host takes a status of a commit from anybody; want the token, or false")
-		}
-		if !takes || !r.Monitor.Auth.Token.IsSet() {
-			r.Report.CommitStatus = nil
-		}
+// checkReport gives a repository what its group and the file say of reports, and reports whether its host takes statuses of
+// commits. at is the path of the key that asks for them.
+func (t *tables) checkReport(d *schema.Decoder, c *Config, r *Repository, at string) (takes bool) {
+	takes = r.Monitor.Type == "" || t.hosts.of(r.Monitor.Type).Statuses
+	if r.Report.WritesStatus() && !takes {
+		d.Warn(at, "means nothing on a host of the type %s, which takes no statuses of commits; want it left out", r.Monitor.Type)
 	}
-	for name, g := range c.Groups {
-		if g.Report.WritesStatus() && !taken[name] {
-			d.Warn(schema.JoinKey("groups", name)+".report.commit_status", noStatuses)
-		}
+	*r.Report = r.Report.Over(c.Groups[r.Group].Report.Over(c.Report))
+	if r.Report.WritesStatus() && takes && !r.Monitor.Auth.Token.IsSet() {
+		d.Warn(at, "means nothing without a token in monitor.auth, as no host takes a status of a commit from anybody; want the token, or false")
 	}
-	if c.Report.WritesStatus() && !taken[""] {
-		d.Warn("report.commit_status", noStatuses)
+	if !takes || !r.Monitor.Auth.Token.IsSet() {
+		r.Report.CommitStatus = nil
 	}
+	return takes
 }
 
 // noStatuses is said of a section none of whose repositories is on a host that takes them.

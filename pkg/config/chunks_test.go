@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -75,17 +76,41 @@ func TestChunks(t *testing.T) {
 	}
 }
 
-// A file of the size that is claimed loads.
+// A file of the size that is claimed loads, and what repositories have in common is in memory once.
 func TestManyRepositories(t *testing.T) {
-	const n = 50_000
+	const n, most = 50_000, 400 // bytes a repository, of which names and URLs take 60
 	var b strings.Builder
-	b.WriteString("repositories:\n")
+	b.WriteString("groups: {a: }\nreport: {slack: {url: \"https://chat.example/${GITHUB_TOKEN}\"}}\nrepositories:\n")
 	for i := range n {
-		fmt.Fprintf(&b, "  - name: app-%05d\n    monitor: {repo_url: https://github.com/a/app-%05d, branches: [main, develop, release]}\n"+
-			"    deploy: {qa_repo_url: https://github.com/a/q, commands: [cd .tekton/app, ./verify.sh]}\n", i, i)
+		fmt.Fprintf(&b, "  - name: app-%05d\n    monitor: {repo_url: https://github.com/a/app-%05d, branches: [main, 'dev.*'], auth: {token: \"${GITHUB_TOKEN}\"}}\n"+
+			"    deploy: {qa_repo_url: https://github.com/a/q, commands: [cd .tekton/app, ./verify.sh], auth: {token: \"${GITLAB_TOKEN}\"}}\n", i, i)
 	}
-	c, err := Parse([]byte(b.String()), options())
+	data := []byte(b.String())
+	before := live()
+	c, err := Parse(data, options())
 	if err != nil || len(c.Repositories) != n || c.Repositories[n-1].Name != "app-49999" {
 		t.Fatalf("%d repositories: %v", n, err)
 	}
+	if each := int(live()-before) / n; each > most {
+		t.Errorf("a repository takes %d bytes of memory, want at most %d", each, most)
+	}
+	runtime.KeepAlive(data)
+	renewed, err := c.Renew(func(string) (string, bool) { return "another", true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if each := int(live()-before) / n; each > 2*most {
+		t.Errorf("a repository takes %d bytes once its credentials were renewed, want at most twice what it took", each)
+	}
+	runtime.KeepAlive(c)
+	runtime.KeepAlive(renewed)
+}
+
+// live returns how many bytes of memory are in use.
+func live() uint64 {
+	runtime.GC()
+	runtime.GC() // what weak pointers led to goes at the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -75,10 +75,11 @@ type Group struct {
 type Repository struct {
 	Name       string
 	Group      string // "" = runs on its own
+	Project    string // DNS label
 	Monitor    Monitor
-	Deploy     Deploy
+	Deploy     *Deploy      // never nil; that of all repositories that are deployed alike, so that nobody may change it
 	WebhookURL secret.Value // "" = nobody is told
-	Report     Report       // with what its group and the file say beside it
+	Report     *Report      // with what its group and the file say beside it; nil = nothing. Others share it, too
 }
 
 // Source is a repository on a Git host, and how to reach it.
@@ -92,14 +93,13 @@ type Source struct {
 // Monitor is what is watched.
 type Monitor struct {
 	Source
-	Branches repo.Patterns // and of tags
+	Branches repo.Patterns
 }
 
 // Deploy is what runs when a watched branch changed.
 type Deploy struct {
 	Source                // the QA repository; without Commands there may be none
 	Branch         string // of the QA repository
-	Project        string // DNS label
 	Commands       []string
 	Task, Pipeline *Reference // in place of Commands: one of the three is set
 	Rollback       []string   // commands that run when the deployment failed; never with Pipeline

@@ -13,7 +13,7 @@ import (
 )
 
 // Reference returns the Task or the Pipeline that is run in place of commands; nil for none.
-func (p Deploy) Reference() *Reference {
+func (p *Deploy) Reference() *Reference {
 	if p.Task != nil {
 		return p.Task
 	}
@@ -25,7 +25,7 @@ var onlyCommands = []string{"depth", "submodules", "lfs", "checkout", "git_crede
 
 // checkWhatRuns sees that one thing runs, and that it has what it needs; checked is whether canary_check may run where it does.
 func checkWhatRuns(d *schema.Decoder, path string, r *Repository, checked bool) {
-	p := &r.Deploy
+	p := r.Deploy
 	if !d.Given(path) || d.Failed(path) {
 		return
 	}
@@ -37,7 +37,7 @@ func checkWhatRuns(d *schema.Decoder, path string, r *Repository, checked bool) 
 	}
 	switch {
 	case len(given) == 0:
-		d.Fail(path+".commands", "is missing; want %s, or in its place task or pipeline with what the cluster already has", wantCommands)
+		d.Fail(path+".commands", "is missing; want %s, or in its place task or pipeline with what the cluster already has", section.WantCommands)
 	case len(given) > 1:
 		d.Fail(path+"."+given[1], "stands beside %s; want one of commands, task and pipeline", given[0])
 	}
@@ -74,7 +74,7 @@ func checkWhatRuns(d *schema.Decoder, path string, r *Repository, checked bool) 
 }
 
 // checkObjects sees to what the Secrets and ConfigMaps of a deployment mean for each other.
-func checkObjects(d *schema.Decoder, at string, p *Deploy, g Global) {
+func checkObjects(d *schema.Decoder, at string, p *Deploy, g *Global) {
 	mounts := map[string]string{g.TmpDir: "global.tmp_dir"}
 	for _, list := range []struct {
 		key     string

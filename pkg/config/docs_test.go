@@ -33,7 +33,7 @@ func sections() map[string][]schema.Field {
 	}
 	add("groups.NAME", groupFields(&Group{}))
 	add("", newTables(Known).file(&Config{}))
-	r := newTables(Known).repository(&Repository{})
+	r := newTables(Known).repository(newRepository())
 	all["repositories[]"] = r
 	all["pod"] = section.PodFields(Pod{})
 	all["task"] = section.ReferenceFields(&Reference{})

@@ -3,11 +3,12 @@ package config
 import (
 	"gopkg.in/yaml.v3"
 
-	"github.com/tekton-sentry/sentry/pkg/config/refs"
+	"github.com/tekton-sentry/sentry/pkg/config/intern"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/instance"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
@@ -15,10 +16,8 @@ import (
 const (
 	// maxMembers bounds a group. The work of Tekton's scheduler grows with the cube of a run's tasks, and
 	// a run of 500 no longer fits into an etcd object (1.5 MiB).
-	maxMembers = 150
-	// maxCommands bounds the commands of one deployment in bytes. Tekton passes all scripts of a task as one
-	// argument, of which Linux allows 128 KiB; they are quoted and encoded on the way.
-	maxCommands = 64 << 10
+	maxMembers  = 150
+	maxBranches = 100
 	// maxDepth is more commits than most repositories have, and 0 is all.
 	maxDepth = 1_000_000
 	// maxSweep is a day in seconds: a change that the host does not hint at waits so long.
@@ -33,32 +32,43 @@ const (
 	wantLabel    = "a DNS label of at most 63 characters: a-z, 0-9 and - inside"
 	wantImage    = "an image reference, such as docker.io/alpine/git:2.49.1"
 	wantRegistry = "a registry, with a path or without, such as registry.example.com/mirror"
-	wantWebhook  = "an http(s) URL"
-	wantCommands = "a list of shell commands, together at most 64 KiB"
-	wantCommand  = "a shell command; put quotes around one that holds \": \" or starts with a special character"
+	wantBranches = "a list of 1 to 100 exact names or regular expressions"
 	wantShell    = "the absolute path of sh, ash, bash or dash"
-	wantSecret   = "one ${NAME} whose variable holds at least 16 characters"
 )
 
 // tables makes the tables of fields of one file.
 type tables struct {
-	refs  refs.Reader
-	hosts hosts
+	hosts   hosts
+	members members
+	// What follows is what many repositories have in common.
+	patterns    map[string]pattern       // entries of branches, by their texts
+	branchLists map[string]repo.Patterns // by what they match, and how they are written
+	deploys     intern.Pool[Deploy]
+	reports     intern.Pool[Report]
 }
 
-func newTables(known []Host) *tables { return &tables{hosts: known} }
+// pattern is an entry of branches that was read.
+type pattern struct {
+	repo.Pattern
+	err        error
+	impossible bool // it matches no name that Git allows
+}
+
+func newTables(known []Host) *tables {
+	return &tables{hosts: known, members: members{names: map[string]place{}, groups: map[string]*group{}}, patterns: make(map[string]pattern), branchLists: make(map[string]repo.Patterns)}
+}
 
 func (t *tables) file(c *Config) []schema.Field {
 	return []schema.Field{
 		schema.Seconds("polling_interval", &c.PollingInterval, 60).Or("60"),
 		{Key: "groups", Kind: "section", Want: "a section with the groups by name",
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) { c.Groups = groups(d, path, n) }},
-		schema.Field{Key: "repositories", Kind: "list", Want: "a list of repositories",
-			Read: func(d *schema.Decoder, path string, n *yaml.Node) { c.Repositories = t.repositories(d, path, n) }}.Must(),
 		schema.Section("global", globalFields(&c.Global)...),
-		schema.Section("webhooks", schema.Field{Key: "secret", Kind: "string", Want: wantSecret, Hidden: true,
-			Read: func(d *schema.Decoder, path string, n *yaml.Node) { hookSecret(d, path, n, &c.Webhooks.Secret) }}),
+		schema.Section("webhooks", section.HookSecretField("secret", &c.Webhooks.Secret)),
 		section.ReportField(&c.Report),
+		// Each repository is checked as it is read, for which all else has to be known.
+		schema.Field{Key: "repositories", Kind: "list", Want: "a list of repositories",
+			Read: func(d *schema.Decoder, path string, n *yaml.Node) { t.repositories(d, c, path, n) }}.Must(),
 	}
 }
 
@@ -67,7 +77,7 @@ func groupFields(g *Group) []schema.Field {
 		schema.Choice("execution_strategy", &g.Strategy, strategy.Names()).Or(strategy.Names()[0]),
 		schema.Integer("max_parallel", &g.MaxParallel, 1, maxMembers),
 		section.SharesField("waves", &g.Waves),
-		commandsField("canary_check", &g.CanaryCheck),
+		section.CommandsField("canary_check", &g.CanaryCheck),
 		schema.Boolean("continue_on_error", &g.ContinueOnError).Or("false"),
 		schema.Seconds("global_timeout", &g.GlobalTimeout, 0).Or("0"),
 		schema.Enum("on_busy", &g.OnBusy, Queue, CancelOld, StartAtOnce),
@@ -78,13 +88,16 @@ func groupFields(g *Group) []schema.Field {
 	}
 }
 
+// newRepository returns one that the table of repository can be made for.
+func newRepository() *Repository { return &Repository{Deploy: new(Deploy), Report: new(Report)} }
+
 func (t *tables) repository(r *Repository) []schema.Field {
 	return []schema.Field{
 		schema.Text("name", &r.Name, wantName, rule.IsName).Must(),
 		schema.Text("group", &r.Group, "the name of a group", rule.IsName),
 		schema.Section("monitor", append(t.source(&r.Monitor.Source, "repo_url"),
-			t.refs.Branches("branches", &r.Monitor.Branches),
-			t.refs.Tags("tags", &r.Monitor.Branches),
+			schema.Field{Key: "branches", Kind: "list", Want: wantBranches,
+				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Monitor.Branches = t.branches(d, path, n) }}.Must(),
 		)...).Must(),
 		schema.Section("deploy", append(optional(t.source(&r.Deploy.Source, "qa_repo_url")),
 			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),
@@ -93,11 +106,11 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Boolean("lfs", &r.Deploy.LFS).Or("false"),
 			schema.Boolean("checkout", &r.Deploy.Checkout).Or("false"),
 			schema.Boolean("git_credential", &r.Deploy.GitCredential).Or("false"),
-			schema.Text("project_name", &r.Deploy.Project, wantLabel, rule.IsLabel),
+			schema.Text("project_name", &r.Project, wantLabel, rule.IsLabel),
 			schema.Integer("wave", &r.Deploy.Wave, 1, maxMembers).Or("1"),
 			section.NeedsField("needs", &r.Deploy.Needs),
-			commandsField("commands", &r.Deploy.Commands),
-			commandsField("rollback_commands", &r.Deploy.Rollback),
+			section.CommandsField("commands", &r.Deploy.Commands),
+			section.CommandsField("rollback_commands", &r.Deploy.Rollback),
 			section.ReferenceField("task", &r.Deploy.Task),
 			section.ReferenceField("pipeline", &r.Deploy.Pipeline),
 			schema.Text("shell", &r.Deploy.Shell, wantShell, rule.IsShell),
@@ -109,9 +122,8 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Text("service_account", &r.Deploy.ServiceAccount, rule.WantDNS, rule.IsDNSName),
 			section.PodField(&r.Deploy.Pod),
 		)...).Must(),
-		{Key: "webhook_url", Kind: "string", Want: wantWebhook, Hidden: true,
-			Read: func(d *schema.Decoder, path string, n *yaml.Node) { webhook(d, path, n, &r.WebhookURL) }},
-		section.ReportField(&r.Report),
+		section.ToldField("webhook_url", &r.WebhookURL),
+		section.ReportField(r.Report),
 	}
 }
 
@@ -169,7 +181,7 @@ func branch(key string, p *string) schema.Field {
 	f.Read = func(d *schema.Decoder, path string, n *yaml.Node) {
 		read(d, path, n)
 		if *p != "" {
-			refs.WarnBranch(d, path, secret.New(n.Value, *p))
+			checkMeant(d, path, secret.New(n.Value, *p))
 		}
 	}
 	return f

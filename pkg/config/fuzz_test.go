@@ -56,7 +56,7 @@ func FuzzParse(f *testing.F) {
 			if !rule.IsName(r.Name) || r.Monitor.Type == "" || len(r.Monitor.Branches) == 0 ||
 				!commands && r.Deploy.Task == nil && r.Deploy.Pipeline == nil ||
 				r.Deploy.Timeout <= 0 || r.Deploy.Image == "" || r.Deploy.ServiceAccount == "" ||
-				r.Deploy.Project == "" || r.Deploy.Branch == "" {
+				r.Project == "" || r.Deploy.Branch == "" {
 				t.Errorf("%+v cannot run\n%s", r, data)
 			}
 			if a := r.Deploy.Auth; a.Token.IsSet() && (a.Token.Variable() == "" || !a.Username.IsSet()) {

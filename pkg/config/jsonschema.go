@@ -4,7 +4,6 @@ import (
 	"maps"
 	"regexp"
 
-	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
@@ -37,11 +36,7 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		return schema.Shape{"type": "object", "propertyNames": schema.Pattern(rule.DNSLabel, rule.MaxName),
 			"additionalProperties": schema.Shape{"anyOf": []schema.Shape{group, {"type": "null"}}}}
 	case path == "repositories":
-		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(&Repository{}), t.inner)}
-	case path == "repositories[].monitor":
-		monitor := schema.JSONSchema(path, f.Fields, t.inner)
-		monitor["anyOf"] = []schema.Shape{schema.Given("branches"), schema.Given("tags")}
-		return monitor
+		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(newRepository()), t.inner)}
 	case path == "repositories[].deploy":
 		return oneRuns(schema.JSONSchema(path, f.Fields, t.inner))
 	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
@@ -91,10 +86,10 @@ var shapes = map[string]schema.Shape{
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
 	rule.WantRepo:         schema.OrVariable(address(`/[^?#]*[^/?#]/*$`), schema.Shape{"type": "string", "pattern": overSSH}),
 	rule.WantAPI:          schema.OrVariable(address(`(/[^?#]*)?$`)),
-	wantWebhook:           schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
+	section.WantWebhook:   schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
 	"a branch name":       schema.OrVariable(schema.Item(branchName())),
-	wantCommands:          {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
-	refs.Want: {"type": "array", "minItems": 1, "maxItems": refs.Max,
+	section.WantCommands:  {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
+	wantBranches: {"type": "array", "minItems": 1, "maxItems": maxBranches,
 		"items": schema.Item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
 }
 

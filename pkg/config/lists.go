@@ -1,15 +1,13 @@
 package config
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -31,99 +29,97 @@ func groups(d *schema.Decoder, path string, n *yaml.Node) map[string]Group {
 	return groups
 }
 
-func (t *tables) repositories(d *schema.Decoder, path string, n *yaml.Node) []Repository {
-	var repositories []Repository
-	d.Items(path, n, "a list of repositories", func(path string, n *yaml.Node) {
-		var r Repository
-		d.Section(path, n, t.repository(&r))
-		repositories = append(repositories, r)
+// repositories reads and checks one repository after the other, so that no more than one is in memory with all that is known
+// of its keys.
+func (t *tables) repositories(d *schema.Decoder, c *Config, path string, n *yaml.Node) {
+	inheritGlobal(c)
+	d.Each(path, n, "a list of repositories", func(path string, n *yaml.Node) {
+		r := newRepository()
+		d.Section(path, n, t.repository(r))
+		t.checkRepository(d, c, r, path)
+		c.Repositories = append(c.Repositories, t.shared(r))
 	})
-	return slices.Clone(repositories) // for as long as the program runs
+	c.Repositories = slices.Clone(c.Repositories) // for as long as the program runs
 }
 
-func commandsField(key string, p *[]string) schema.Field {
-	return schema.Field{Key: key, Kind: "list", Want: wantCommands,
-		Read: func(d *schema.Decoder, path string, n *yaml.Node) { *p = commands(d, path, n) }}
-}
-
-// commands reads the commands as they are written: $X in them belongs to the shell.
-func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
-	var commands []string
-	size := 0
-	d.Items(path, n, wantCommands, func(path string, n *yaml.Node) {
-		c, ok := d.Text(path, n, wantCommand)
-		switch {
-		case !ok:
-		case strings.TrimSpace(c) == "":
-			d.Fail(path, "is empty; want %s", wantCommand)
-		case strings.ContainsRune(c, 0):
-			d.Fail(path, "holds a NUL character, which no shell takes; want %s", wantCommand)
-		default:
-			checkInterpreter(d, path, c)
-			size += rule.QuotedSize(c)
-			commands = append(commands, c)
-		}
-	})
-	if size > maxCommands {
-		d.Fail(path, "take %d bytes (a single quote counts as four); want at most %d: move them into a script in the QA repository", size, maxCommands)
+// shared returns the repository with what it has in common with others in the memory of the first.
+func (t *tables) shared(r *Repository) Repository {
+	s := *r
+	s.Deploy = t.deploys.One(r.Deploy)
+	if *r.Report == (Report{}) {
+		s.Report = nil
+	} else {
+		s.Report = t.reports.One(r.Report)
 	}
-	return commands
+	return s
 }
 
-// interpreter is a first line that the kernel takes: 255 bytes, of which the path is absolute.
-var interpreter = regexp.MustCompile(`^#! ?(/[^ \t\r]+)([ \t][^\r]*)?$`)
-
-// checkInterpreter sees to the first line of a command that names one.
-func checkInterpreter(d *schema.Decoder, path, command string) {
-	first, _, _ := strings.Cut(command, "\n")
-	switch {
-	case strings.HasPrefix(command, "#!"):
-		if len(first) > 255 || !interpreter.MatchString(first) {
-			d.Fail(path, "starts with a #! that names no interpreter; want its absolute path in at most 255 bytes, such as #!/usr/bin/env python3, and no CR at the end of the line")
-		}
-	case strings.HasPrefix(strings.TrimSpace(command), "#!"):
-		d.Warn(path, "has blanks before #!, so that the shell runs it; want #! at its very start")
+func (t *tables) branches(d *schema.Decoder, path string, n *yaml.Node) repo.Patterns {
+	if len(n.Content) > maxBranches {
+		d.Fail(path, "has %d entries; want %s", len(n.Content), wantBranches)
+		return nil
 	}
-}
-
-// webhook reads the URL that is told of runs. It is a secret: whoever knows it can post to it.
-func webhook(d *schema.Decoder, path string, n *yaml.Node, p *secret.Value) {
-	v, ok := d.Secret(path, n, wantWebhook)
-	if !ok || v.Reveal() == "" {
-		return
-	}
-	if _, err := rule.ParseURL(v.Reveal(), wantWebhook); err != nil {
-		d.Fail(path, "%v", err)
-		return
-	}
-	*p = v
-}
-
-// hookSecret reads the secret that hosts sign webhooks with.
-func hookSecret(d *schema.Decoder, path string, n *yaml.Node, p *secret.Value) {
-	v, ok := d.Secret(path, n, wantSecret)
-	switch {
-	case !ok:
-		return
-	case v.Variable() == "":
-		d.Fail(path, "does not leave the secret to a variable; want %s", wantSecret)
-	case d.AllowsUnset() && v.Reveal() == "":
-		*p = v
-	default:
-		if err := checkHookSecret(v); err != nil {
-			d.Fail(path, "%v", err)
+	var patterns repo.Patterns
+	seen := map[string]int{}
+	d.Items(path, n, wantBranches, func(path string, n *yaml.Node) {
+		v, ok := d.Value(path, n, "a branch name or a regular expression")
+		if !ok {
 			return
 		}
-		*p = v
+		p, ok := t.pattern(d, path, v)
+		if !ok {
+			return
+		}
+		if first, twice := seen[v.Reveal()]; twice {
+			d.Fail(path, "repeats entry [%d] of the list; want each branch once", first)
+		}
+		seen[v.Reveal()] = len(seen)
+		patterns = append(patterns, p)
+		checkMeant(d, path, v)
+	})
+	key := patterns.Key() + patterns.String()
+	if t.branchLists[key] == nil {
+		t.branchLists[key] = patterns
 	}
+	return t.branchLists[key]
 }
 
-// minSecret is how long a secret is at least: who sees one signed delivery can try secrets as fast as they like.
-const minSecret = 16
-
-func checkHookSecret(v secret.Value) error {
-	if len(v.Reveal()) < minSecret {
-		return fmt.Errorf("holds fewer than %d characters; want a random text, such as 'openssl rand -hex 32' prints", minSecret)
+// pattern reads one entry of branches.
+func (t *tables) pattern(d *schema.Decoder, path string, v secret.Value) (repo.Pattern, bool) {
+	const want = "an exact branch name, or a Go regular expression that matches the whole name, such as dev.*"
+	parsed, known := t.patterns[v.Reveal()]
+	if !known {
+		parsed.Pattern, parsed.err = repo.ParsePattern(v.Reveal())
+		parsed.impossible = parsed.err == nil && parsed.Pattern.Impossible()
+		t.patterns[v.Reveal()] = parsed
 	}
-	return nil
+	p, err := parsed.Pattern, parsed.err
+	switch {
+	case err == nil:
+		if parsed.impossible {
+			d.Warn(path, "matches no name that Git allows for a branch; want %s", want)
+		}
+		if secret.HasReference(v.Text()) {
+			p = p.As(v.Text())
+		}
+		return p, true
+	case secret.HasReference(v.Text()):
+		d.Mismatch(path, v.Reveal(), want) // the error repeats the entry, and that came from a variable
+	default:
+		d.Fail(path, "%v; want %s", err, want)
+	}
+	return p, false
+}
+
+// checkMeant warns of a branch, or an entry of branches, that is valid and can hardly be meant so. What came from a variable
+// is not repeated.
+func checkMeant(d *schema.Decoder, path string, v secret.Value) {
+	said, name := rule.Meant(v.Reveal())
+	switch {
+	case said == "":
+	case name == "" || secret.HasReference(v.Text()):
+		d.Warn(path, "%s", said)
+	default:
+		d.Warn(path, "%s: %.80s", said, name)
+	}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 var compare = cmp.Options{
-	cmp.AllowUnexported(secret.Value{}),
+	cmp.Comparer(func(a, b secret.Value) bool { return a == b }),
 	cmp.Comparer(func(a, b repo.Pattern) bool { return repo.Patterns{a}.Key() == repo.Patterns{b}.Key() }),
 }
 
@@ -59,9 +59,9 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		PollingInterval: time.Minute,
 		Repositories: []Repository{{
-			Name:    "rag",
+			Name: "rag", Project: "rag",
 			Monitor: Monitor{Source: Source{URL: "https://github.com/company/rag", Type: GitHub}, Branches: repotest.Patterns(t, "main")},
-			Deploy: Deploy{Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab}, Branch: "main", Project: "rag", Depth: 1,
+			Deploy: &Deploy{Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab}, Branch: "main", Depth: 1,
 				Commands: []string{"./run"}, Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer", Wave: 1},
 		}},
 		Global: defaultGlobal,
@@ -93,15 +93,15 @@ func TestReferenceExample(t *testing.T) {
 		Groups: map[string]Group{"ai-blueprints": {Name: "ai-blueprints", Strategy: strategy.Parallel, MaxParallel: 3,
 			ContinueOnError: true, GlobalTimeout: 15 * time.Minute, OnBusy: Queue, Deploy: All, Rollback: RollbackMember}},
 		Repositories: []Repository{{
-			Name: "rag-service", Group: "ai-blueprints",
+			Name: "rag-service", Group: "ai-blueprints", Project: "rag",
 			Monitor: Monitor{
 				Source: Source{URL: "https://github.com/company/rag", Type: GitHub, Auth: Auth{
 					Username: secret.New("${GITHUB_USERNAME}", "ada-s3cr3t"), Token: secret.New("${GITHUB_TOKEN}", "gh-s3cr3t")}},
 				Branches: repotest.Patterns(t, "main", "dev.*")},
-			Deploy: Deploy{
+			Deploy: &Deploy{
 				Source: Source{URL: "https://gitlab.com/qa/pipelines", Type: GitLab, Auth: Auth{
 					Username: secret.New("${GITLAB_USERNAME}", "bob-s3cr3t"), Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t")}},
-				Branch: "main", Project: "rag", Depth: 1,
+				Branch: "main", Depth: 1,
 				Commands: []string{"cd .tekton/rag", "kubectl apply -f . --namespace=tekton-pipelines", "./scripts/verify-deployment.sh"},
 				Rollback: []string{"./scripts/roll-back.sh"},
 				Image:    "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer", Wave: 1,
@@ -128,15 +128,15 @@ func TestUnusualButRight(t *testing.T) {
 		PollingInterval: 90 * time.Second,
 		Groups:          map[string]Group{"alone-in-here": alone, "1": one},
 		Repositories: []Repository{{
-			Name: "42", Group: "1",
+			Name: "42", Group: "1", Project: "42",
 			Monitor: Monitor{
 				Source: Source{URL: "https://git.example.com:8443/A/b%20c.git", Type: Git,
 					Auth: Auth{Token: secret.New("x-${GITEA_TOKEN:-none}", "x-gt-s3cr3t")}},
 				Branches: repotest.Patterns(t, "1.10", "true", "2024-01-01", "on", "feat/${x}", "dev-.*", `v\d+`)},
-			Deploy: Deploy{
+			Deploy: &Deploy{
 				Source: Source{URL: "https://[::1]/qa", Type: Git,
 					Auth: Auth{Token: secret.New("${GITLAB_TOKEN}", "gl-s3cr3t"), Username: secret.New("bob $${x}", "bob ${x}")}},
-				Branch: "it's/$(HOME)", Project: "42", Depth: 1,
+				Branch: "it's/$(HOME)", Depth: 1,
 				Commands: []string{`echo ${MISSING} $${x} "$HOME"`, "for i in 1 2; do\n  echo \"$i\"\ndone\n"},
 				Image:    global.Image, Timeout: 90 * time.Second, ServiceAccount: "sentry-deployer", Wave: 1},
 			WebhookURL: secret.New("https://hooks.example.com/t?key=${GITHUB_TOKEN}", "https://hooks.example.com/t?key=gh-s3cr3t"),
@@ -169,7 +169,7 @@ func TestAliasesAndMerges(t *testing.T) {
 	if mail.Monitor.URL != "https://github.com/company/mail" || mail.Monitor.Branches.String() != search.Monitor.Branches.String() {
 		t.Errorf("a merged monitor is %v %v, want its own URL and the branches of the anchor", mail.Monitor.URL, mail.Monitor.Branches)
 	}
-	if !reflect.DeepEqual(web.Deploy.Commands, search.Deploy.Commands) || web.Deploy.Project != "shop-web" {
+	if !reflect.DeepEqual(web.Deploy.Commands, search.Deploy.Commands) || web.Project != "shop-web" {
 		t.Errorf("an aliased deploy is %+v, want that of the anchor, with a project of its own", web.Deploy)
 	}
 	if db.Deploy.Timeout != 15*time.Minute || db.Deploy.Commands[0] != "cd shop/db" || db.Deploy.URL != search.Deploy.URL {

@@ -39,22 +39,39 @@ func (c *Config) Renew(lookup func(string) (string, bool)) (*Config, error) {
 	line(&renewed.Global.Proxy.HTTP, section.CheckProxy)
 	line(&renewed.Global.Proxy.HTTPS, section.CheckProxy)
 	line(&renewed.Global.Traces.Headers, section.CheckHeaders)
-	line(&renewed.Webhooks.Secret, checkHookSecret)
+	line(&renewed.Webhooks.Secret, section.CheckHookSecret)
+	credential := func(a *Auth) {
+		for _, v := range a.Values() {
+			renew(v, a.CheckRenewed(v))
+		}
+	}
+	deploys, reports := map[*Deploy]*Deploy{}, map[*Report]*Report{} // what repositories share, they go on sharing
 	for i := range renewed.Repositories {
 		r := &renewed.Repositories[i]
-		for _, v := range []*secret.Value{&r.WebhookURL, &r.Report.Slack.URL, &r.Report.Webhook.URL, &r.Report.CloudEvents.URL} {
-			renew(v, section.CheckLine)
-		}
-		for _, a := range []*Auth{&r.Monitor.Auth, &r.Deploy.Auth} {
-			for _, v := range a.Values() {
-				renew(v, a.CheckRenewed(v))
+		renew(&r.WebhookURL, section.CheckLine)
+		credential(&r.Monitor.Auth)
+		r.Deploy = once(deploys, r.Deploy, func(p *Deploy) { credential(&p.Auth) })
+		r.Report = once(reports, r.Report, func(p *Report) {
+			for _, to := range p.Receivers() {
+				renew(&to.URL, section.CheckLine)
 			}
-		}
+		})
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return &renewed, nil
+}
+
+// once returns a copy of old that was changed: the same one each time.
+func once[T any](done map[*T]*T, old *T, change func(*T)) *T {
+	if old == nil || done[old] != nil {
+		return done[old]
+	}
+	copied := *old
+	change(&copied)
+	done[old] = &copied
+	return &copied
 }
 
 // expandAgain returns a value as it is now.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -30,7 +28,7 @@ func Settings(texts Files, known []Host) (map[string]Setting, error) {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
 	w := settings{newTables(known), map[string]Setting{}}
-	w.section("", w.file(&Config{}), textsOf(root))
+	w.section("", w.file(&Config{}), schema.Plain(root))
 	return w.found, nil
 }
 
@@ -54,7 +52,7 @@ func (w settings) section(path string, fields []schema.Field, value any) {
 			list, _ := v.([]any)
 			for _, r := range list {
 				repository, _ := r.(map[string]any)
-				w.section(schema.JoinKey(sub, fmt.Sprint(repository["name"])), w.repository(&Repository{}), r)
+				w.section(schema.JoinKey(sub, fmt.Sprint(repository["name"])), w.repository(newRepository()), r)
 			}
 		case f.Key == "pod" && v != nil:
 			w.section(sub, section.PodFields(Pod{}), v)
@@ -84,55 +82,4 @@ func setting(f schema.Field, value any) Setting {
 		s.Text = "[hidden]"
 	}
 	return s
-}
-
-// textsOf returns what stands at a node of a valid file: texts, in maps and lists, with aliases and merges in their place.
-func textsOf(n *yaml.Node) any {
-	switch n.Kind {
-	case yaml.AliasNode:
-		return textsOf(n.Alias)
-	case yaml.MappingNode:
-		return sectionOf(n)
-	case yaml.SequenceNode:
-		list := []any{}
-		for _, item := range n.Content {
-			list = append(list, textsOf(item))
-		}
-		return list
-	}
-	if schema.IsNull(n) {
-		return nil
-	}
-	return n.Value
-}
-
-// sectionOf returns what stands in a section. What << brings for a key that the section has itself was never read, so that
-// it may be without an end.
-func sectionOf(n *yaml.Node) map[string]any {
-	section := map[string]any{}
-	var merged []*yaml.Node
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		if key.ShortTag() == "!!merge" {
-			merged = append(merged, value)
-			continue
-		}
-		section[key.Value] = textsOf(value)
-	}
-	for _, m := range merged {
-		if m.Kind == yaml.AliasNode {
-			m = m.Alias
-		}
-		for i := 0; i+1 < len(m.Content); i += 2 {
-			if key := m.Content[i].Value; !has(section, key) {
-				section[key] = textsOf(m.Content[i+1])
-			}
-		}
-	}
-	return section
-}
-
-func has(section map[string]any, key string) bool {
-	_, ok := section[key]
-	return ok
 }

@@ -160,7 +160,7 @@ func TestCredentialsOfSteps(t *testing.T) {
 			"clone|deploy"},
 	} {
 		m := p.member(qaSHA, sha1, "true")
-		tt.set(&m.Repository.Deploy)
+		tt.set(m.Repository.Deploy)
 		pr, err := Generate(testConfig(), testRun(config.Alone(), m))
 		if err != nil {
 			t.Fatal(err)

@@ -24,7 +24,7 @@ func environment(env config.Env) string {
 
 // giveObjects has the commands' step see the Secrets and ConfigMaps of a deployment, and no other step. Of two
 // variables of one name the later one counts, which is that of a Secret.
-func giveObjects(spec *v1.TaskSpec, step *v1.Step, d config.Deploy) {
+func giveObjects(spec *v1.TaskSpec, step *v1.Step, d *config.Deploy) {
 	for i, o := range d.ConfigMaps {
 		name, optional := corev1.LocalObjectReference{Name: o.Name}, optional(o)
 		add(spec, step, o, fmt.Sprintf("config-map-%d", i+1), corev1.EnvFromSource{

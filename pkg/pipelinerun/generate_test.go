@@ -36,10 +36,11 @@ func testMember(name string) plan.Member {
 		Task: name, Branch: "main", SHA: sha1, Previous: sha0, Succeeded: sha2, Changed: true, QASHA: qaSHA,
 		Repository: &config.Repository{
 			Name:    name,
+			Project: name + "-project",
 			Monitor: config.Monitor{Source: config.Source{URL: "https://github.com/company/" + name}},
-			Deploy: config.Deploy{
+			Deploy: &config.Deploy{
 				Source: config.Source{URL: "https://gitlab.com/qa/pipelines"}, Branch: "main", Depth: 1,
-				Project: name + "-project", Commands: []string{"true"},
+				Commands: []string{"true"},
 				Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer",
 			},
 		},

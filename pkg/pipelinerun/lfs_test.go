@@ -122,7 +122,7 @@ func cloneLarge(t *testing.T, sh []string, program []string, url string, sha rep
 	m := testMember("rag")
 	m.Repository.Deploy.URL, m.QASHA, m.Repository.Deploy.LFS = url, sha, true
 	m.Repository.Deploy.Auth = config.Auth{Username: secret.New("bob", "bob"), Token: secret.New("${T}", "s3cret")}
-	set(&m.Repository.Deploy)
+	set(m.Repository.Deploy)
 	step, _ := steps(t, m)
 	step.Script = strings.Replace(step.Script, `sleep $pause`, ":", 1)
 	dir := t.TempDir()

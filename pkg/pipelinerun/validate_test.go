@@ -142,7 +142,7 @@ func TestGenerateRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		m := testMember("rag")
-		tt.spoil(&m.Repository.Deploy)
+		tt.spoil(m.Repository.Deploy)
 		pr, err := Generate(testConfig(), testRun(config.Alone(), m))
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, %v, want an error with %q", tt.name, pr, err, tt.want)

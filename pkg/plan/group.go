@@ -106,17 +106,13 @@ func (p *planner) unchanged(i int) (Member, bool) {
 }
 
 // firstBranch returns the branch that is deployed when none is named: the first one, sorted by name, that
-// matches the first pattern which matches any. Where none does it is the tag of the highest version that a pattern matches.
+// matches the first pattern which matches any.
 func firstBranch(patterns repo.Patterns, heads map[string]repo.SHA) (string, bool) {
 	branches := slices.Sorted(maps.Keys(heads))
-	for _, p := range patterns.Branches() {
+	for _, p := range patterns {
 		if i := slices.IndexFunc(branches, p.Match); i >= 0 {
 			return branches[i], true
 		}
 	}
-	tags := slices.DeleteFunc(branches, func(name string) bool { return !patterns.Tags().Match(name) })
-	if len(tags) == 0 {
-		return "", false
-	}
-	return slices.MaxFunc(tags, repo.CompareVersions), true
+	return "", false
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -30,13 +29,9 @@ const (
 const noBranch = "no branch"
 
 // Watched returns the observation of a watched repository: package githost reads QA repositories too, and so
-// does not know which key of the file chose the branches. Where only tags are watched there may be none.
-func Watched(o repo.Observation, m config.Monitor) repo.Observation {
-	switch {
-	case o.Err == nil || problemKind(o.Err) != noBranch:
-	case len(m.Branches.Branches()) == 0:
-		o.Err = nil
-	default:
+// does not know which key of the file chose the branches.
+func Watched(o repo.Observation) repo.Observation {
+	if o.Err != nil && problemKind(o.Err) == noBranch {
 		o.Err = fmt.Errorf("%w: check monitor.branches", o.Err)
 	}
 	return o

@@ -91,7 +91,7 @@ func (r Run) CheckNumber() error {
 // to be read for Pin.
 func (r Run) QA() []config.Monitor {
 	var monitors []config.Monitor
-	r.eachQA(func(_, at int, d config.Deploy) {
+	r.eachQA(func(_, at int, d *config.Deploy) {
 		if at == len(monitors) {
 			monitors = append(monitors, config.Monitor{Source: d.Source, Branches: repo.Patterns{repo.ExactPattern(d.Branch)}})
 		}
@@ -100,7 +100,7 @@ func (r Run) QA() []config.Monitor {
 }
 
 // eachQA calls f with each member's index and the index of its QA repository in QA().
-func (r Run) eachQA(f func(member, at int, d config.Deploy)) {
+func (r Run) eachQA(f func(member, at int, d *config.Deploy)) {
 	type key struct {
 		config.Source
 		branch string
@@ -128,7 +128,7 @@ func (r Run) Pin(heads []repo.Observation) (Run, error) {
 	pinned := r
 	pinned.Members = slices.Clone(r.Members)
 	var failed error
-	r.eachQA(func(i, at int, d config.Deploy) {
+	r.eachQA(func(i, at int, d *config.Deploy) {
 		o := heads[at]
 		sha, ok := o.Heads[d.Branch]
 		switch {

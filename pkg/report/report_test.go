@@ -27,7 +27,7 @@ func sha(digit string) repo.SHA { return repo.SHA(strings.Repeat(digit, 40)) }
 // repository is one on a host with a token, of which the section says who is told.
 func repository(name string, r section.Report) *config.Repository {
 	source := config.Source{URL: "https://host.example/o/" + name, Type: config.Gitea, Auth: config.Auth{Token: secret.New("${T}", "hunter2")}}
-	return &config.Repository{Name: name, Monitor: config.Monitor{Source: source}, Report: r}
+	return &config.Repository{Name: name, Monitor: config.Monitor{Source: source}, Report: &r}
 }
 
 func find(repositories ...*config.Repository) func(string) *config.Repository {

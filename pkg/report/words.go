@@ -43,7 +43,7 @@ func server(address string) string {
 	return strings.ToLower(u.Scheme + "://" + u.Host)
 }
 
-func statusOf(f *Facts, end result.Member, m pinned.Member, r section.Report) Status {
+func statusOf(f *Facts, end result.Member, m pinned.Member, r *section.Report) Status {
 	s := Status{Context: contextPrefix + f.Unit, State: Pending, TargetURL: target(f, m, r)}
 	words := "deploying"
 	if f.Result != nil {
@@ -108,7 +108,7 @@ func deployed(words string, seconds int) string {
 }
 
 // target returns where a status or a notification leads to.
-func target(f *Facts, m pinned.Member, r section.Report) string {
+func target(f *Facts, m pinned.Member, r *section.Report) string {
 	facts := map[string]string{
 		"run": f.Run, "namespace": f.Namespace, "unit": f.Unit, "repository": m.Repository, "branch": m.Branch, "sha": string(m.SHA),
 	}

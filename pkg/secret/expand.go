@@ -16,6 +16,9 @@ var ErrReference = errors.New("holds ${ that starts no reference; want ${NAME} o
 // again. As in a shell, the default stands in for a variable that is unset or empty. $${ gives ${. The
 // variables that are unset and have no default expand to nothing and are returned.
 func Expand(text string, lookup func(string) (string, bool)) (value string, unset []string, err error) {
+	if !strings.Contains(text, "${") {
+		return text, nil, nil
+	}
 	var b strings.Builder
 	end := 0
 	for _, m := range reference.FindAllStringSubmatchIndex(text, -1) {
@@ -44,6 +47,9 @@ func Expand(text string, lookup func(string) (string, bool)) (value string, unse
 
 // HasReference reports whether text holds a reference to a variable.
 func HasReference(text string) bool {
+	if !strings.Contains(text, "${") {
+		return false
+	}
 	for _, m := range reference.FindAllStringSubmatch(text, -1) {
 		if m[1] != "" {
 			return true

@@ -7,32 +7,47 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"unique"
 )
 
 // Value is a string of the file after ${VAR} expansion, beside the text it was expanded from. It may be
-// a secret, so every way of printing it gives "[redacted]"; only Reveal gives the value.
+// a secret, so every way of printing it gives "[redacted]"; only Reveal gives the value. Equal values are one in memory, as
+// thousands of repositories have the same credential.
 type Value struct {
-	text  string
-	value string
+	pair unique.Handle[pair] // the zero Handle is that of the empty pair
 }
 
+type pair struct{ text, value string }
+
 // New returns the value of text that expanded to value.
-func New(text, value string) Value { return Value{text: text, value: value} }
+func New(text, value string) Value {
+	if text == "" && value == "" {
+		return Value{} // equal to the zero Value
+	}
+	return Value{unique.Make(pair{text, value})}
+}
+
+func (v Value) get() pair {
+	if v == (Value{}) {
+		return pair{}
+	}
+	return v.pair.Value()
+}
 
 // Text returns the value as it is written in the file. It is a secret itself where it holds no reference.
-func (v Value) Text() string { return v.text }
+func (v Value) Text() string { return v.get().text }
 
 // Reveal returns the expanded value.
-func (v Value) Reveal() string { return v.value }
+func (v Value) Reveal() string { return v.get().value }
 
 // IsSet reports whether something was written, even where it expanded to nothing.
-func (v Value) IsSet() bool { return v.text != "" }
+func (v Value) IsSet() bool { return v.Text() != "" }
 
 var oneVariable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(:-)?\}$`)
 
 // Variable returns the name of the variable when the whole text is one reference ${NAME}; otherwise "".
 func (v Value) Variable() string {
-	if m := oneVariable.FindStringSubmatch(v.text); m != nil {
+	if m := oneVariable.FindStringSubmatch(v.Text()); m != nil {
 		return m[1]
 	}
 	return ""
@@ -41,7 +56,7 @@ func (v Value) Variable() string {
 // Variables returns the names of all variables that the text refers to.
 func (v Value) Variables() []string {
 	var names []string
-	for _, m := range reference.FindAllStringSubmatch(v.text, -1) {
+	for _, m := range reference.FindAllStringSubmatch(v.Text(), -1) {
 		if m[1] != "" {
 			names = append(names, m[1])
 		}
@@ -51,7 +66,7 @@ func (v Value) Variables() []string {
 
 // String hides the value.
 func (v Value) String() string {
-	if v.value == "" {
+	if v.Reveal() == "" {
 		return ""
 	}
 	return "[redacted]"

@@ -29,7 +29,7 @@ type command struct {
 func commands() map[string]command {
 	return map[string]command{
 		// What the configuration says. A repository is on a host of its own name, and deploys from the one named qa.
-		// KEY=VALUE is a key of its entry, and tags=[…] one of monitor; commands=20000 gives it so many, and qa=HOST another QA repository.
+		// KEY=VALUE is a key of its entry; commands=20000 gives it so many, and qa=HOST another QA repository.
 		"repository": {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.set(a[0], a[1:]) }},
 		"group":      {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.groups = append(s.file.groups, mapping(a[0], a[1:])) }},
 		"global":     {"KEY=VALUE…", func(s *story, a []string) { s.file.global = mapping("global", a) }},
@@ -143,7 +143,7 @@ func mapping(key string, pairs []string) string {
 
 // set adds a repository, or says anew what is configured of it.
 func (f *file) set(name string, pairs []string) {
-	qa, commands, monitor, more := "qa", 1, "", ""
+	qa, commands, more := "qa", 1, ""
 	for _, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
 		switch key {
@@ -151,8 +151,6 @@ func (f *file) set(name string, pairs []string) {
 			qa = value
 		case "commands":
 			_, _ = fmt.Sscan(value, &commands)
-		case "tags":
-			monitor += ", " + key + ": " + value
 		default:
 			more += fmt.Sprintf("\n    %s: %s", key, value)
 		}
@@ -165,8 +163,8 @@ func (f *file) set(name string, pairs []string) {
 	}
 	f.entries[name] = fmt.Sprintf(`
   - name: %s%s
-    monitor: {repo_url: %q, branches: [main, "dev.*"], repo_type: git%s}
-    deploy: {qa_repo_url: %q, repo_type: git, commands: ["true"%s]}`, name, more, urlOf(name), monitor, urlOf(qa), strings.Repeat(`,"x"`, commands-1))
+    monitor: {repo_url: %q, branches: [main, "dev.*"], repo_type: git}
+    deploy: {qa_repo_url: %q, repo_type: git, commands: ["true"%s]}`, name, more, urlOf(name), urlOf(qa), strings.Repeat(`,"x"`, commands-1))
 }
 
 func (f *file) takeOut(name string) {

@@ -182,7 +182,7 @@ func (c *cycle) askHosts(ctx context.Context) {
 		answered := make([]bool, len(c.observed))
 		for at, o := range batch {
 			i := c.looking[at]
-			c.observed[i], answered[i] = plan.Watched(o, want[at]), true
+			c.observed[i], answered[i] = plan.Watched(o), true
 			if !c.whole { // such looks may come seconds apart, while a host still lags
 				c.planned(i)
 			}

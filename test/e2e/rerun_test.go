@@ -40,7 +40,8 @@ func TestRunAgain(t *testing.T) {
 	}
 	write(t, file, text+soakGlobal())
 	account := (&pollerAccount{t: t, ns: ns, role: pollerRole(t)}).kubeconfig("poller")
-	watch(t, file, ns, account).awaitSaid("cycle done")
+	sentry := watch(t, file, ns, account)
+	sentry.awaitSaid("cycle done")
 	past := func(n int) []result.Result {
 		t.Helper()
 		var all []result.Result
@@ -96,7 +97,12 @@ func TestRunAgain(t *testing.T) {
 	if got, want := deployed(again("rerun", "shop", "--failed")), fmt.Sprintf("b %[1]s, d %[1]s", bad); got != want {
 		t.Errorf("rerun --failed deployed %s, want %s", got, want)
 	}
-	past(3)
+	// Who had it done is what the API server says, in the history and in the log of the Sentry that watches.
+	who := strings.TrimSpace(kubectl(t, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"))
+	if by := past(3)[0].By; by.Cause != "rerun" || by.Who != who || who == "" {
+		t.Errorf("the history says that the run was made by %+v, want a rerun of %s", by, who)
+	}
+	sentry.awaitSaid("[by=rerun] [who=" + who + "]")
 	if got := deployed(again("rollback", "shop", "--yes")); got != all(good) {
 		t.Errorf("rollback deployed %s, want %s", got, all(good))
 	}

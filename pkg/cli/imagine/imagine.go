@@ -12,7 +12,6 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -27,10 +26,10 @@ func Runs(cfg *config.Config, names []string, branch string) ([]plan.Run, error)
 	for i := range imagined.Repositories {
 		r := &imagined.Repositories[i]
 		name := cmp.Or(branch, example(r.Monitor.Branches))
-		r.Monitor.Branches = r.Monitor.Branches.Tags().With(repo.ExactPattern(name))
+		r.Monitor.Branches = repo.Patterns{repo.ExactPattern(name)}
 		observed[i].Heads = map[string]repo.SHA{name: madeUp(r.Name, name)}
-		branches, _ := named.Asked(r, names)
-		for _, b := range branches {
+		named, _ := plan.Asked(r, names)
+		for _, b := range named {
 			observed[i].Heads[b] = madeUp(r.Name, b)
 		}
 	}

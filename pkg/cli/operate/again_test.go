@@ -72,8 +72,8 @@ func TestLastGoodOfAGroup(t *testing.T) {
 // People can write what they like into a run: what cannot be deployed is refused.
 func TestWhatCannotBeMadeAgain(t *testing.T) {
 	in := plan.Input{Config: &config.Config{Repositories: []config.Repository{
-		{Name: "web", Deploy: config.Deploy{Source: config.Source{URL: "https://host.example/qa"}}},
-		{Name: "task", Deploy: config.Deploy{Task: &config.Reference{Name: "it"}}},
+		{Name: "web", Deploy: &config.Deploy{Source: config.Source{URL: "https://host.example/qa"}}},
+		{Name: "task", Deploy: &config.Deploy{Task: &config.Reference{Name: "it"}}},
 	}}}
 	run, err := again(in, ran("1", result.Failed), "0123abcd")
 	if err != nil || run.Trigger.Manual != "0123abcd" || run.Members[0].SHA != sha("1") || run.Members[0].QASHA != sha("f") || run.Members[0].Task != "web" {

@@ -114,7 +114,7 @@ func Without(cfg *config.Config) *config.Config {
 	quiet := *cfg
 	quiet.Repositories = slices.Clone(cfg.Repositories)
 	for i := range quiet.Repositories {
-		quiet.Repositories[i].Report = config.Report{}
+		quiet.Repositories[i].Report = nil
 	}
 	return &quiet
 }

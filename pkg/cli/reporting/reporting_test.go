@@ -80,10 +80,11 @@ func newWorld(t *testing.T) *world {
 	w.gitea.SetClock(time.Now)
 	w.cfg = &config.Config{Repositories: []config.Repository{{
 		Name:    "web",
+		Project: "web",
 		Monitor: config.Monitor{Source: config.Source{URL: "https://gitea.example/o/web", Type: config.Gitea, Auth: config.Auth{Token: secret.New("${T}", token)}}},
-		Deploy: config.Deploy{Source: config.Source{URL: "https://gitea.example/o/qa", Type: config.Gitea}, Branch: "main", Project: "web",
+		Deploy: &config.Deploy{Source: config.Source{URL: "https://gitea.example/o/qa", Type: config.Gitea}, Branch: "main",
 			Commands: []string{"make"}, Image: "alpine", ServiceAccount: "s", Timeout: time.Minute},
-		Report: section.Report{CommitStatus: &yes, Slack: section.Receiver{URL: secret.New("${CHAT}", "https://chat.example/s3cret")}},
+		Report: &section.Report{CommitStatus: &yes, Slack: section.Receiver{URL: secret.New("${CHAT}", "https://chat.example/s3cret")}},
 	}}, Global: config.Global{TmpDir: "/tmp/sentry", GitImage: "git", Image: "alpine", ServiceAccount: "s"}}
 	return w
 }
@@ -674,7 +675,7 @@ func TestConfigured(t *testing.T) {
 	if reporting.Configured(w) {
 		t.Error("an empty configuration reports something")
 	}
-	w.Repositories[0].Report.Webhook.URL = secret.New("${U}", "https://hook.example")
+	w.Repositories[0].Report = &section.Report{Webhook: section.Receiver{URL: secret.New("${U}", "https://hook.example")}}
 	if !reporting.Configured(w) {
 		t.Error("a webhook is nothing to report")
 	}

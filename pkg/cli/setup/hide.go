@@ -37,11 +37,21 @@ func (h *Hider) Use(cfg *config.Config) {
 			}
 		}
 	}
-	for _, r := range cfg.Repositories {
+	seen := map[config.Auth]bool{}
+	for i := range cfg.Repositories {
+		r := &cfg.Repositories[i]
 		for _, auth := range []config.Auth{r.Monitor.Auth, r.Deploy.Auth} {
-			secrets = append(secrets, githost.Endpoint{Auth: auth}.Secrets()...)
+			if !seen[auth] {
+				secrets = append(secrets, githost.Endpoint{Auth: auth}.Secrets()...)
+			}
+			seen[auth] = true
 		}
-		secrets = append(secrets, r.WebhookURL.Reveal(), r.Report.Slack.URL.Reveal(), r.Report.Webhook.URL.Reveal(), r.Report.CloudEvents.URL.Reveal())
+		if r.WebhookURL.IsSet() {
+			secrets = append(secrets, r.WebhookURL.Reveal())
+		}
+		for _, to := range r.Report.Receivers() {
+			secrets = append(secrets, to.URL.Reveal())
+		}
 	}
 	slices.Sort(secrets)
 	secrets = slices.DeleteFunc(slices.Compact(secrets), func(s string) bool { return s == "" })

@@ -19,7 +19,7 @@ func TestHider(t *testing.T) {
 	value := func(text string) secret.Value { return secret.New("${T}", text) }
 	cfg := &config.Config{Repositories: []config.Repository{{
 		Monitor:    config.Monitor{Source: config.Source{Auth: config.Auth{Username: value("jane"), Token: value("m0nitor")}}},
-		Deploy:     config.Deploy{Source: config.Source{Auth: config.Auth{Token: value("hunter2")}}},
+		Deploy:     &config.Deploy{Source: config.Source{Auth: config.Auth{Token: value("hunter2")}}},
 		WebhookURL: value("https://chat.example/hooks/t0k"),
 	}}}
 	cfg.Webhooks.Secret = value("h00k-secret")

@@ -36,6 +36,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	past "github.com/tekton-sentry/sentry/pkg/result/file"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
@@ -300,10 +301,21 @@ func (o *Options) Hidden(cfg *config.Config) []string {
 // have them.
 func credentials(cfg *config.Config) []string {
 	names := slices.Concat(cfg.Global.Proxy.HTTP.Variables(), cfg.Global.Proxy.HTTPS.Variables(), cfg.Webhooks.Secret.Variables(), cfg.Global.Traces.Headers.Variables())
-	for _, r := range cfg.Repositories {
-		for _, v := range append(slices.Concat(r.Monitor.Auth.Values(), r.Deploy.Auth.Values()),
-			&r.WebhookURL, &r.Report.Slack.URL, &r.Report.Webhook.URL, &r.Report.CloudEvents.URL) {
+	seen := map[secret.Value]bool{}
+	add := func(v secret.Value) {
+		if !seen[v] {
 			names = append(names, v.Variables()...)
+		}
+		seen[v] = true
+	}
+	for i := range cfg.Repositories {
+		r := &cfg.Repositories[i]
+		add(r.WebhookURL)
+		for _, v := range slices.Concat(r.Monitor.Auth.Values(), r.Deploy.Auth.Values()) {
+			add(*v)
+		}
+		for _, to := range r.Report.Receivers() {
+			add(to.URL)
 		}
 	}
 	return names

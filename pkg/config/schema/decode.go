@@ -48,12 +48,9 @@ type Decoder struct {
 	opts     Options
 	errors   Errors
 	warnings []Warning
-	lines    map[string]int  // where each key path is in the file
-	empty    map[string]bool // keys of sections that are in the file without a value
-	failed   map[string]bool // paths with an error, whose values mean nothing
+	notes    map[string]note // by key path
+	ofItem   map[string]note // what is forgotten after the item of Each that is read; nil outside
 	unset    []unsetVariable
-	// expanded are the values with variables in them, as they are written, by key path: what a message may show.
-	expanded map[string]string
 	bytes    int                                            // that were read
 	most     int                                            // that may be
 	deep     bool                                           // the tree that is read was nested too deep, or too large: no more of it is
@@ -64,21 +61,52 @@ type Decoder struct {
 
 // NewDecoder returns the decoder of a file of that size.
 func NewDecoder(opts Options, size int) *Decoder {
-	return &Decoder{opts: opts, most: mostRead(size), all: &tree{starts: []start{{}}}, lines: map[string]int{}, empty: map[string]bool{}, failed: map[string]bool{}, expanded: map[string]string{}}
+	return &Decoder{opts: opts, most: mostRead(size), all: &tree{starts: []start{{}}}, notes: map[string]note{}}
+}
+
+// note is what is known of a key path.
+type note struct {
+	line     int    // where it is in the file; 0 = it is not
+	empty    bool   // it is the key of a section, without a value
+	failed   bool   // it has an error, so that its value means nothing
+	expanded string // its value as it is written, where variables are in it: what a message may show
+}
+
+// at returns what is known of a path.
+func (d *Decoder) at(path string) note {
+	if n, ok := d.ofItem[path]; ok {
+		return n
+	}
+	return d.notes[path]
+}
+
+// note has something be known of a path from now on.
+func (d *Decoder) note(path string, change func(n *note)) {
+	n, in := d.at(path), d.notes
+	change(&n)
+	if d.ofItem != nil {
+		in = d.ofItem
+	}
+	in[path] = n
 }
 
 type unsetVariable struct {
 	name, path string
+	line       int
 	secret     bool
 }
 
 // Fail notes that the value at path is wrong; "" is the whole file.
 func (d *Decoder) Fail(path, format string, args ...any) {
-	d.failed[path] = true
+	d.failAt(d.line(path), path, format, args...)
+}
+
+func (d *Decoder) failAt(line int, path, format string, args ...any) {
+	d.note(path, func(n *note) { n.failed = true })
 	if path == "" {
 		format = "the file " + format
 	}
-	d.errors = append(d.errors, Error{Line: d.line(path), Key: path, Message: fmt.Sprintf(format, args...)})
+	d.errors = append(d.errors, Error{Line: line, Key: path, Message: fmt.Sprintf(format, args...)})
 }
 
 // Warn notes that the value at path is hardly meant so.
@@ -87,11 +115,11 @@ func (d *Decoder) Warn(path, format string, args ...any) {
 }
 
 // Given reports whether the key at path has a value in the file.
-func (d *Decoder) Given(path string) bool { return d.lines[path] > 0 && !d.empty[path] }
+func (d *Decoder) Given(path string) bool { n := d.at(path); return n.line > 0 && !n.empty }
 
-// Place names the item of the long list at path, for a message about the one at from: with its file, where that is another.
-func (d *Decoder) Place(path, from string) string {
-	line := d.line(path)
+// Place names the item of the long list at path, which is on that line, for a message about the one at from: with its file, where
+// that is another.
+func (d *Decoder) Place(path string, line int, from string) string {
 	text := d.all.local(Error{Line: line, Key: path}, d.opts.List).Key
 	if i := d.all.of(line); i != d.all.of(d.line(from)) {
 		text += " of " + d.all.starts[i].name
@@ -100,12 +128,24 @@ func (d *Decoder) Place(path, from string) string {
 }
 
 // Failed reports whether there is an error at path, so that its value means nothing.
-func (d *Decoder) Failed(path string) bool { return d.failed[path] }
+func (d *Decoder) Failed(path string) bool { return d.at(path).failed }
+
+// Keep has what is known so far of a path, and of those within it, be known after the item of Each that is read.
+func (d *Decoder) Keep(path string) {
+	for p, n := range d.ofItem {
+		if rest, within := strings.CutPrefix(p, path); within && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			d.notes[p] = n
+		}
+	}
+}
+
+// Line returns the line of path, for Place.
+func (d *Decoder) Line(path string) int { return d.line(path) }
 
 // line returns the line of path or, for a key that is not in the file, of the section it is missed in.
 func (d *Decoder) line(path string) int {
 	for path != "" {
-		if line, ok := d.lines[path]; ok {
+		if line := d.at(path).line; line > 0 {
 			return line
 		}
 		path = path[:max(0, strings.LastIndexAny(path, ".["))]
@@ -142,7 +182,7 @@ func (d *Decoder) Section(path string, n *yaml.Node, fields []Field) {
 		n := values[f.Key]
 		delete(values, f.Key)
 		if n != nil && IsNull(n) {
-			d.empty[sub] = true
+			d.note(sub, func(n *note) { n.empty = true })
 		}
 		switch {
 		case n != nil && !IsNull(n):
@@ -205,7 +245,7 @@ func (d *Decoder) value(path string, n *yaml.Node, want string, hidden, lines bo
 	}
 	value, unset, err := secret.Expand(text, d.opts.LookupEnv)
 	if !hidden && secret.HasReference(text) {
-		d.expanded[path] = text
+		d.note(path, func(n *note) { n.expanded = text })
 	}
 	if hidden && !lines {
 		want = "one line; a Secret made with printf has no line break at its end, one made with echo has"
@@ -214,8 +254,8 @@ func (d *Decoder) value(path string, n *yaml.Node, want string, hidden, lines bo
 		unset = nil
 	}
 	for _, name := range unset {
-		d.failed[path] = true
-		d.unset = append(d.unset, unsetVariable{name, path, hidden})
+		d.note(path, func(n *note) { n.failed = true })
+		d.unset = append(d.unset, unsetVariable{name, path, d.line(path), hidden})
 	}
 	switch {
 	case err != nil:
@@ -233,7 +273,7 @@ func (d *Decoder) value(path string, n *yaml.Node, want string, hidden, lines bo
 
 // Mismatch says that the value at path is not what is wanted.
 func (d *Decoder) Mismatch(path, value, want string) {
-	if text, ok := d.expanded[path]; ok {
+	if text := d.at(path).expanded; text != "" {
 		d.Fail(path, "is something else once %.60q is expanded; want %s", text, want)
 	} else {
 		d.Fail(path, "is %.60q; want %s", value, want)
@@ -243,7 +283,7 @@ func (d *Decoder) Mismatch(path, value, want string) {
 // Shown returns the value at path for a message: as it is written, where a variable is in it, since no message
 // repeats what a variable holds.
 func (d *Decoder) Shown(path string, value any) string {
-	if text, ok := d.expanded[path]; ok {
+	if text := d.at(path).expanded; text != "" {
 		return fmt.Sprintf("%.60s", text)
 	}
 	return fmt.Sprint(value)
@@ -272,7 +312,7 @@ func (d *Decoder) reportUnset() {
 	for _, name := range names {
 		first, more := places[name][0], ""
 		for _, u := range places[name] {
-			if d.line(u.path) < d.line(first.path) {
+			if u.line < first.line {
 				first = u
 			}
 		}
@@ -283,7 +323,7 @@ func (d *Decoder) reportUnset() {
 		if n := len(places[name]); n > 1 {
 			more = fmt.Sprintf(" (needed at %d places)", n)
 		}
-		d.Fail(first.path, "the variable %s is not set%s; want %s", name, more, want)
+		d.failAt(first.line, first.path, "the variable %s is not set%s; want %s", name, more, want)
 	}
 	d.unset = nil
 }

@@ -3,7 +3,6 @@ package schema
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -50,12 +49,21 @@ func compareErrors(a, b Error) int {
 	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Message, b.Message))
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// plainKey reports whether a key is of A-Z a-z 0-9 _ and -, and not long.
+func plainKey(key string) bool {
+	for i := range len(key) {
+		c := key[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return 0 < len(key) && len(key) <= 64
+}
 
 // JoinKey returns the path of key in the section at path. A key that is not a plain word is quoted, so
 // that a message stays one short line.
 func JoinKey(path, key string) string {
-	if !plainKey.MatchString(key) {
+	if !plainKey(key) {
 		key = fmt.Sprintf("%.40q", key)
 	}
 	if path == "" {

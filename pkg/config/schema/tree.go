@@ -39,7 +39,7 @@ func (d *Decoder) Entries(path string, n *yaml.Node, want string) ([]Entry, bool
 				Message: fmt.Sprintf("is given twice; want it once (the first is on %s)", d.all.place(d.line(JoinKey(path, k.Value)), k.Line))})
 		default:
 			seen[k.Value] = true
-			d.lines[JoinKey(path, k.Value)] = k.Line
+			d.note(JoinKey(path, k.Value), func(n *note) { n.line = k.Line })
 			entries = append(entries, Entry{k.Value, v})
 		}
 	}
@@ -64,7 +64,7 @@ func (d *Decoder) merge(path string, m *yaml.Node, seen map[string]bool, entries
 			continue // what is wrong with it is said where the section stands itself
 		}
 		seen[k.Value] = true
-		d.lines[JoinKey(path, k.Value)] = k.Line
+		d.note(JoinKey(path, k.Value), func(n *note) { n.line = k.Line })
 		entries = append(entries, Entry{k.Value, resolve(m.Content[i+1])})
 	}
 	return entries
@@ -93,10 +93,27 @@ func (d *Decoder) Items(path string, n *yaml.Node, want string, read func(path s
 	}
 }
 
+// manyNotes is how many paths an item may have for its map to be used for the next. A large map takes long to clear.
+const manyNotes = 1000
+
+// Each is Items for the list that makes files large. What is known of the paths in an item is forgotten after it, but for
+// what Keep is told of, as it takes ten times the memory of what is read.
+func (d *Decoder) Each(path string, n *yaml.Node, want string, read func(path string, n *yaml.Node)) {
+	d.ofItem = make(map[string]note)
+	d.Items(path, n, want, func(path string, n *yaml.Node) {
+		read(path, n)
+		if len(d.ofItem) > manyNotes {
+			d.ofItem = make(map[string]note)
+		}
+		clear(d.ofItem)
+	})
+	d.ofItem = nil
+}
+
 // item calls read for the i-th item of a list, and reports whether there may be more.
 func (d *Decoder) item(path string, i int, n *yaml.Node, read func(path string, n *yaml.Node)) bool {
 	sub := fmt.Sprintf("%s[%d]", path, i)
-	d.lines[sub] = n.Line
+	d.note(sub, func(known *note) { known.line = n.Line })
 	if !d.spend(0) {
 		return false
 	}

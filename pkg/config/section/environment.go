@@ -103,3 +103,58 @@ func (e Env) Over(base Env) Env {
 	maps.Copy(merged, e)
 	return merged
 }
+
+// Bounds, and what messages ask for.
+const (
+	// maxCommands bounds the commands of one deployment in bytes. Tekton passes all scripts of a task as one
+	// argument, of which Linux allows 128 KiB; they are quoted and encoded on the way.
+	maxCommands  = 64 << 10
+	WantCommands = "a list of shell commands, together at most 64 KiB"
+	wantCommand  = "a shell command; put quotes around one that holds \": \" or starts with a special character"
+)
+
+// CommandsField is a list of shell commands.
+func CommandsField(key string, p *[]string) schema.Field {
+	return schema.Field{Key: key, Kind: "list", Want: WantCommands,
+		Read: func(d *schema.Decoder, path string, n *yaml.Node) { *p = commands(d, path, n) }}
+}
+
+// commands reads the commands as they are written: $X in them belongs to the shell.
+func commands(d *schema.Decoder, path string, n *yaml.Node) []string {
+	var commands []string
+	size := 0
+	d.Items(path, n, WantCommands, func(path string, n *yaml.Node) {
+		c, ok := d.Text(path, n, wantCommand)
+		switch {
+		case !ok:
+		case strings.TrimSpace(c) == "":
+			d.Fail(path, "is empty; want %s", wantCommand)
+		case strings.ContainsRune(c, 0):
+			d.Fail(path, "holds a NUL character, which no shell takes; want %s", wantCommand)
+		default:
+			checkInterpreter(d, path, c)
+			size += rule.QuotedSize(c)
+			commands = append(commands, c)
+		}
+	})
+	if size > maxCommands {
+		d.Fail(path, "take %d bytes (a single quote counts as four); want at most %d: move them into a script in the QA repository", size, maxCommands)
+	}
+	return commands
+}
+
+// interpreter is a first line that the kernel takes: 255 bytes, of which the path is absolute.
+var interpreter = regexp.MustCompile(`^#! ?(/[^ \t\r]+)([ \t][^\r]*)?$`)
+
+// checkInterpreter sees to the first line of a command that names one.
+func checkInterpreter(d *schema.Decoder, path, command string) {
+	first, _, _ := strings.Cut(command, "\n")
+	switch {
+	case strings.HasPrefix(command, "#!"):
+		if len(first) > 255 || !interpreter.MatchString(first) {
+			d.Fail(path, "starts with a #! that names no interpreter; want its absolute path in at most 255 bytes, such as #!/usr/bin/env python3, and no CR at the end of the line")
+		}
+	case strings.HasPrefix(strings.TrimSpace(command), "#!"):
+		d.Warn(path, "has blanks before #!, so that the shell runs it; want #! at its very start")
+	}
+}

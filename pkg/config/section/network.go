@@ -144,3 +144,62 @@ func isNoProxy(s string) bool {
 	}
 	return len(s) <= maxNoProxy
 }
+
+// What messages ask for.
+const (
+	WantWebhook = "an http(s) URL"
+	WantSecret  = "one ${NAME} whose variable holds at least 16 characters"
+)
+
+// ToldField is the URL that is told of runs. It is a secret: whoever knows it can post to it.
+func ToldField(key string, p *secret.Value) schema.Field {
+	return schema.Field{Key: key, Kind: "string", Want: WantWebhook, Hidden: true,
+		Read: func(d *schema.Decoder, path string, n *yaml.Node) { webhook(d, path, n, p) }}
+}
+
+func webhook(d *schema.Decoder, path string, n *yaml.Node, p *secret.Value) {
+	v, ok := d.Secret(path, n, WantWebhook)
+	if !ok || v.Reveal() == "" {
+		return
+	}
+	if _, err := rule.ParseURL(v.Reveal(), WantWebhook); err != nil {
+		d.Fail(path, "%v", err)
+		return
+	}
+	*p = v
+}
+
+// HookSecretField is the secret that hosts sign webhooks with.
+func HookSecretField(key string, p *secret.Value) schema.Field {
+	return schema.Field{Key: key, Kind: "string", Want: WantSecret, Hidden: true,
+		Read: func(d *schema.Decoder, path string, n *yaml.Node) { hookSecret(d, path, n, p) }}
+}
+
+func hookSecret(d *schema.Decoder, path string, n *yaml.Node, p *secret.Value) {
+	v, ok := d.Secret(path, n, WantSecret)
+	switch {
+	case !ok:
+		return
+	case v.Variable() == "":
+		d.Fail(path, "does not leave the secret to a variable; want %s", WantSecret)
+	case d.AllowsUnset() && v.Reveal() == "":
+		*p = v
+	default:
+		if err := CheckHookSecret(v); err != nil {
+			d.Fail(path, "%v", err)
+			return
+		}
+		*p = v
+	}
+}
+
+// minSecret is how long a secret is at least: who sees one signed delivery can try secrets as fast as they like.
+const minSecret = 16
+
+// CheckHookSecret says what is wrong with what hosts are to sign webhooks with.
+func CheckHookSecret(v secret.Value) error {
+	if len(v.Reveal()) < minSecret {
+		return fmt.Errorf("holds fewer than %d characters; want a random text, such as 'openssl rand -hex 32' prints", minSecret)
+	}
+	return nil
+}

@@ -72,39 +72,50 @@ func NeedsField(key string, p *[]string) schema.Field {
 // Ordered is a member of a group, as far as the order is concerned.
 type Ordered struct {
 	Path, Name string // of the repository
+	Shown      string // what a message may say of the name
 	Needs      []string
 }
 
-// CheckOrder sees to what the keys of a group's order mean for each other. path is that of the group; "" for the repositories without one.
-func CheckOrder(d *schema.Decoder, path string, name strategy.Name, members []Ordered) {
-	idle := func(key string, of strategy.Name) {
-		if d.Given(key) && name != of {
-			d.Warn(key, "means nothing but in a group with execution_strategy: %s; want that, or it left out", of)
-		}
+// OrderOf sees to what the keys of a member mean for its group's order, and returns what CheckOrder wants to know of it, if
+// anything. group is the path of the group, "" for none.
+func OrderOf(d *schema.Decoder, group string, by strategy.Name, path, name string, needs []string) []Ordered {
+	idle(d, path+".deploy.wave", by, strategy.Waves)
+	idle(d, path+".deploy.needs", by, strategy.Needs)
+	if by == strategy.Waves && d.Given(group+".waves") && d.Given(path+".deploy.wave") {
+		d.Warn(path+".deploy.wave", "means nothing, as the group's waves are shares of its members; want one of the two")
 	}
-	idle(path+".waves", strategy.Waves)
-	idle(path+".canary_check", strategy.Canary)
-	if name == strategy.Sequential && d.Given(path+".max_parallel") {
+	if by != strategy.Needs {
+		return nil
+	}
+	d.Keep(path + ".deploy.needs")
+	return []Ordered{{Path: path, Name: name, Shown: d.Shown(path+".name", name), Needs: needs}}
+}
+
+// idle warns of a key that only one strategy looks at.
+func idle(d *schema.Decoder, key string, by, of strategy.Name) {
+	if d.Given(key) && by != of {
+		d.Warn(key, "means nothing but in a group with execution_strategy: %s; want that, or it left out", of)
+	}
+}
+
+// CheckOrder sees to what the keys of a group's order mean for each other. path is that of the group; members are what
+// OrderOf returned of each.
+func CheckOrder(d *schema.Decoder, path string, by strategy.Name, members []Ordered) {
+	idle(d, path+".waves", by, strategy.Waves)
+	idle(d, path+".canary_check", by, strategy.Canary)
+	if by == strategy.Sequential && d.Given(path+".max_parallel") {
 		d.Warn(path+".max_parallel", "means nothing in a sequential group; want it left out, or execution_strategy: parallel")
 	}
-	if name == strategy.Canary && !d.Given(path+".canary_check") && !d.Failed(path+".canary_check") {
+	if by == strategy.Canary && !d.Given(path+".canary_check") && !d.Failed(path+".canary_check") {
 		d.Fail(path+".canary_check", "is missing; want a list of shell commands that check the first member, before the others are deployed")
 	}
 	var names []string
 	shown := make(map[string]string)
 	needs := make(map[string][]string)
 	for _, m := range members {
-		idle(m.Path+".deploy.wave", strategy.Waves)
-		idle(m.Path+".deploy.needs", strategy.Needs)
-		if name == strategy.Waves && d.Given(path+".waves") && d.Given(m.Path+".deploy.wave") {
-			d.Warn(m.Path+".deploy.wave", "means nothing, as the group's waves are shares of its members; want one of the two")
-		}
 		names = append(names, m.Name)
-		shown[m.Name] = d.Shown(m.Path+".name", m.Name)
+		shown[m.Name] = m.Shown
 		needs[m.Name] = m.Needs
-	}
-	if name != strategy.Needs {
-		return
 	}
 	for _, m := range members {
 		for i, need := range m.Needs {

@@ -22,7 +22,8 @@ const (
 	maxTarget = 200
 )
 
-// Report is who is told how deployments go. What is not said in it is what the group and the whole file say.
+// Report is who is told how deployments go. What is not said in it is what the group and the whole file say. By a nil one
+// nobody is told.
 type Report struct {
 	CommitStatus *bool  // nil = not said
 	TargetURL    string // where a status and a notification lead to, with placeholders; "" = nowhere
@@ -58,15 +59,20 @@ var occasions = []string{"failure", "recovery", "every"}
 var Targets = []string{"run", "namespace", "unit", "repository", "branch", "sha"}
 
 // WritesStatus reports whether commits are told how their deployment goes.
-func (r Report) WritesStatus() bool { return r.CommitStatus != nil && *r.CommitStatus }
+func (r *Report) WritesStatus() bool { return r != nil && r.CommitStatus != nil && *r.CommitStatus }
 
 // Any reports whether anybody is to be told of anything, where all variables are set.
-func (r Report) Any() bool {
+func (r *Report) Any() bool {
 	return r.WritesStatus() || slices.ContainsFunc(r.Receivers(), func(p *Receiver) bool { return p.URL.IsSet() })
 }
 
 // Receivers returns who is told by HTTP: a chat, a program, and one that takes CloudEvents.
-func (r *Report) Receivers() []*Receiver { return []*Receiver{&r.Slack, &r.Webhook, &r.CloudEvents} }
+func (r *Report) Receivers() []*Receiver {
+	if r == nil {
+		return nil
+	}
+	return []*Receiver{&r.Slack, &r.Webhook, &r.CloudEvents}
+}
 
 // Wants reports whether the receiver hears of the occasions.
 func (r Receiver) Wants(on Occasions) bool {

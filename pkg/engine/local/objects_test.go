@@ -78,7 +78,7 @@ func TestKeysAreForOneStep(t *testing.T) {
 func withoutClone(t *testing.T, d config.Deploy) *v1.PipelineRun {
 	t.Helper()
 	d.URL, d.Branch, d.Image = "https://gitlab.com/qa/pipelines", "main", "i"
-	r := &config.Repository{Name: "a", Deploy: d}
+	r := &config.Repository{Name: "a", Deploy: &d}
 	pr, err := pipelinerun.Generate(&config.Config{Global: config.Global{TmpDir: "/tmp/sentry", GitImage: "i"}},
 		plan.Run{
 			Name: "run", Group: config.Alone(), Members: []plan.Member{{Task: "a", Repository: r, Branch: "main"}},
@@ -99,7 +99,7 @@ func TestCheckout(t *testing.T) {
 	}
 	r := &config.Repository{Name: "a"}
 	r.Monitor.Source = config.Source{URL: server + "/team/qa", Auth: auth("APP")}
-	r.Deploy = config.Deploy{
+	r.Deploy = &config.Deploy{
 		Source: config.Source{URL: server + "/team/qa", Auth: auth("QA")}, Branch: "main", Image: "i", Depth: 1, Checkout: true, GitCredential: true,
 		Commands: []string{
 			`test "$(git -C "$SENTRY_APP_DIR" rev-parse HEAD)" = ` + string(head), `test "$(basename "$SENTRY_APP_DIR")" = app`,

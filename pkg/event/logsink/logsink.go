@@ -11,7 +11,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
@@ -80,7 +79,6 @@ type change struct {
 	Repository string `json:"repo"`
 	Branch     string `json:"branch"`
 	SHA        string `json:"sha"`
-	MovedFrom  string `json:"moved_from,omitempty"` // of a tag: branches do all the time
 }
 
 // changes are the refs of a run: one value of a line, however many there are.
@@ -90,11 +88,7 @@ type changes []change
 func (c changes) String() string {
 	texts := make([]string, len(c))
 	for i, ref := range c {
-		from := ref.MovedFrom
-		if from != "" {
-			from += ".."
-		}
-		texts[i] = ref.Repository + "@" + ref.Branch + "=" + from + ref.SHA
+		texts[i] = ref.Repository + "@" + ref.Branch + "=" + ref.SHA
 	}
 	return strings.Join(texts, " ")
 }
@@ -103,10 +97,7 @@ func (c changes) String() string {
 func changesOf(run plan.Run) changes {
 	refs := make(changes, len(run.Trigger.Refs))
 	for i, ref := range run.Trigger.Refs {
-		refs[i] = change{ref.Repository, ref.Branch, ref.New.Short(), ""}
-		if _, tag := repo.Tag(ref.Branch); tag {
-			refs[i].MovedFrom = ref.Old.Short()
-		}
+		refs[i] = change{ref.Repository, ref.Branch, ref.New.Short()}
 	}
 	return refs
 }
@@ -196,7 +187,7 @@ func noticed(log *slog.Logger, e event.Noticed) {
 		case plan.FirstSeen:
 			seen = append(seen, n)
 		case plan.Forgotten:
-			log.Info(repo.Noun(n.Ref.Branch)+" was deleted: forgotten", append(args, "sha", n.From.Short())...)
+			log.Info("branch was deleted: forgotten", append(args, "sha", n.From.Short())...)
 		case plan.Failing:
 			if !e.First { // the end of the first cycle names all that cannot be read
 				failing.add(n.Ref.Repository, n.Detail)

@@ -20,7 +20,7 @@ var (
 // planned is a run of one change, by a Sentry with the key, in which the QA repository is at the SHA.
 func planned(t *testing.T, key naming.Key, qa repo.SHA) plan.Run {
 	t.Helper()
-	repository := config.Repository{Name: "web", Deploy: config.Deploy{Source: config.Source{URL: "https://host.example/qa"}, Branch: "main"}}
+	repository := config.Repository{Name: "web", Deploy: &config.Deploy{Source: config.Source{URL: "https://host.example/qa"}, Branch: "main"}}
 	run, err := plan.Make(plan.Input{
 		Config: &config.Config{Repositories: []config.Repository{repository}}, Key: key,
 		Snapshot: state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{"web": {Branches: map[string]state.Branch{"a<b": {SHA: b}}}}},

@@ -140,7 +140,7 @@ func configuration(chat string, repositories ...string) *config.Config {
 			Monitor: config.Monitor{Source: config.Source{
 				URL: "https://" + host + "/o/" + name, Type: config.Gitea, Auth: config.Auth{Token: secret.New("${T}", "hunter2")},
 			}},
-			Report: section.Report{CommitStatus: &yes, Slack: section.Receiver{URL: secret.New("${CHAT}", chat)}},
+			Report: &section.Report{CommitStatus: &yes, Slack: section.Receiver{URL: secret.New("${CHAT}", chat)}},
 		})
 	}
 	return cfg
@@ -513,7 +513,7 @@ func TestNoAnswer(t *testing.T) {
 				}
 				cfg := configuration("", "web a.example")
 				to := section.Receiver{URL: secret.New("${CHAT}", chat)}
-				cfg.Repositories[0].Report = map[report.Kind]section.Report{
+				cfg.Repositories[0].Report = map[report.Kind]*section.Report{
 					report.Slack: {Slack: to}, report.Webhook: {Webhook: to}, report.CloudEvents: {CloudEvents: to},
 				}[tt.kind]
 				d := w.start(cfg)

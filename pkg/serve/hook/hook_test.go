@@ -33,7 +33,7 @@ const theSecret = "a-secret-of-tests-xyzzy"
 func configuration(secretText string) *config.Config {
 	at := func(name, url string, t config.HostType) config.Repository {
 		return config.Repository{Name: name, Monitor: config.Monitor{Source: config.Source{URL: url, Type: t}},
-			Deploy: config.Deploy{Source: config.Source{URL: "https://github.com/company/qa", Type: config.GitHub}}}
+			Deploy: &config.Deploy{Source: config.Source{URL: "https://github.com/company/qa", Type: config.GitHub}}}
 	}
 	return &config.Config{Webhooks: config.Webhooks{Secret: secret.New("${WEBHOOK_SECRET}", secretText)}, Repositories: []config.Repository{
 		at("rag", "https://github.com/Company/Rag", config.GitHub),

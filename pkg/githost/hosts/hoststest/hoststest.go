@@ -43,7 +43,7 @@ func Populated(kind config.HostType, token string, n int) (*githosttest.API, *co
 		<-time.After(15 * time.Second)
 		source := config.Source{URL: "http://host.example/" + path, Type: kind, Auth: config.Auth{Token: secret.New("${T}", token)}}
 		cfg.Repositories = append(cfg.Repositories, config.Repository{Name: path, Monitor: config.Monitor{
-			Source: source, Branches: repo.Patterns{repo.ExactPattern("main")}}, Deploy: config.Deploy{Source: source, Branch: "main"}})
+			Source: source, Branches: repo.Patterns{repo.ExactPattern("main")}}, Deploy: &config.Deploy{Source: source, Branch: "main"}})
 	}
 	return api, cfg
 }

@@ -107,8 +107,8 @@ func Describe(run plan.Run) string {
 // OfTask is a task's displayName: what is deployed, and for which commit.
 func OfTask(m plan.Member) string {
 	t := at(m.Repository.Name, m.Branch, m.SHA)
-	if m.Repository.Deploy.Project != m.Repository.Name {
-		t = m.Repository.Deploy.Project + ": " + t
+	if m.Repository.Project != m.Repository.Name {
+		t = m.Repository.Project + ": " + t
 	}
 	return Plain(t)
 }
