@@ -33,6 +33,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/kubesink"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
+	"github.com/tekton-sentry/sentry/pkg/filter"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
@@ -153,7 +154,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	setup.LogWarnings(log, cfg)
 	network := transport.NewNetwork(cfg.Global)
 	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board}
-	w.watcher = &watch.Watcher{Config: cfg, Every: f.interval, Heads: w.reader, Now: time.Now, Word: setup.Word}
+	w.watcher = &watch.Watcher{Config: cfg, Every: f.interval, Heads: w.reader, Filter: &filter.Filter{Commits: w.reader}, Now: time.Now, Word: setup.Word}
 	w.again = w.reloader()
 	w.watcher.Before = w.before
 	if !terminal {

@@ -5,6 +5,7 @@ package config
 
 import (
 	"cmp"
+	"regexp"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -94,6 +95,7 @@ type Source struct {
 type Monitor struct {
 	Source
 	Branches repo.Patterns
+	Ignore   *regexp.Regexp // heads whose message it matches run nothing; nil = none
 }
 
 // Deploy is what runs when a watched branch changed.

@@ -3,6 +3,7 @@ package config
 import (
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/commits"
 	"github.com/tekton-sentry/sentry/pkg/config/intern"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -98,6 +99,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 		schema.Section("monitor", append(t.source(&r.Monitor.Source, "repo_url"),
 			schema.Field{Key: "branches", Kind: "list", Want: wantBranches,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Monitor.Branches = t.branches(d, path, n) }}.Must(),
+			commits.IgnoreField("ignore", &r.Monitor.Ignore),
 		)...).Must(),
 		schema.Section("deploy", append(optional(t.source(&r.Deploy.Source, "qa_repo_url")),
 			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 
+	"github.com/tekton-sentry/sentry/pkg/config/commits"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
@@ -67,6 +68,9 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 	shape, ok := shapes[f.Want]
 	if !ok {
 		shape, ok = section.Shapes[f.Want]
+	}
+	if !ok {
+		shape, ok = commits.Shapes[f.Want]
 	}
 	if !ok {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
@@ -90,6 +91,15 @@ type Noticed struct {
 	First  bool // in the first cycle, whose end names all that cannot be read
 }
 
+// HeadUnclear says that it could not be told whether a head that moved runs nothing, by what Key of monitor asks for, so that it
+// counts as a change. It comes once a head.
+type HeadUnclear struct {
+	repo.Ref
+	SHA repo.SHA
+	Key string
+	Err error
+}
+
 // CycleDone is the end of a cycle.
 type CycleDone struct {
 	Report
@@ -148,6 +158,7 @@ func (UnitHeld) event()     {}
 func (OtherSentry) event()  {}
 func (StateDamaged) event() {}
 func (Noticed) event()      {}
+func (HeadUnclear) event()  {}
 func (CycleDone) event()    {}
 func (CycleFailed) event()  {}
 

@@ -55,6 +55,7 @@ const (
 	RunGone        Kind = "run gone"        // acted upon by a run of which nothing is known any more, or yet
 	RunOrRecord    Kind = "run or record"   // one of the two: nothing tells which
 	NotYetLearned  Kind = "not yet learned" // a run exists that the state does not know
+	PassedOver     Kind = "passed over"     // a head that moved since, and runs nothing
 	CutOff         Kind = "cut off"         // the run ended with the Sentry on this machine
 	MissingOnce    Kind = "missing once"    // from the last good answer
 	Forgotten      Kind = "forgotten"       // missing from two
@@ -80,6 +81,7 @@ const (
 	NoHead         Kind = "no head"         // the host does not have the branch now
 	NotReadable    Kind = "not readable"    // by who asks, now
 	WouldRecord    Kind = "would record"    // what the next cycle would do
+	WouldPass      Kind = "would pass over"
 	WouldRun       Kind = "would run"
 	WouldLearn     Kind = "would learn" // of a run, and run after that
 	WouldCancel    Kind = "would cancel"

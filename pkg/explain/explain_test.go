@@ -3,7 +3,7 @@ package explain
 import (
 	"errors"
 	"fmt"
-
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +124,19 @@ func TestSituations(t *testing.T) {
 			[]string{"held back by somebody (PipelineRunPending)"}},
 		{"failed", solo, func(in *Input) { in.ends(result.Failed, "command 2 of 3 failed with exit code 1: make deploy") }, []Kind{ActedUpon, Failed, NextLook},
 			[]string{"The deployment failed 42s after the run began: command 2 of 3 failed with exit code 1: make deploy.", "not tried again by itself"}},
+		{"passed over", solo, func(in *Input) {
+			in.Config.Repositories[2].Monitor.Ignore = regexp.MustCompile(`\[skip ci\]`)
+			in.branch(solo, state.Branch{SHA: sha("a"), N: 2, Time: now.Add(-time.Hour)}.PassedOver(sha("b"), repo.Ignored, now.Add(-time.Minute)))
+		}, []Kind{ActedUpon, PassedOver, Succeeded, NextLook}, []string{"Its head bbbbbbb was passed over at 2026-03-01 11:59:00 UTC (1m ago): its message matches \"\\\\[skip ci\\\\]\", " +
+			"which is monitor.ignore of solo, so it runs nothing. The next commit that is not passed over goes on from aaaaaaa."}},
+		{"passed over, and the head is that still", solo, func(in *Input) {
+			in.branch(solo, state.Branch{SHA: sha("a"), N: 2, Time: now}.PassedOver(sha("b"), repo.Ignored, now))
+			in.sees(sha("b"))
+		}, []Kind{ActedUpon, PassedOver, Succeeded, Head, NothingDue}, []string{"its message matched monitor.ignore", "That is what was passed over: nothing is due."}},
+		{"to be passed over", solo, func(in *Input) {
+			in.sees(sha("b"))
+			in.Observed[2].Passed = map[string]repo.Pass{"main": repo.Ignored}
+		}, []Kind{ActedUpon, Succeeded, Head, WouldPass}, []string{"The next cycle passes it over and runs nothing"}},
 		{"failed, and the history is not there", solo, func(in *Input) { in.Runs[0].Succeeded, in.Runs[0].Reason = false, "Failed" }, []Kind{ActedUpon, Failed, NextLook}, nil},
 		{"failed, after one that succeeded", solo, func(in *Input) {
 			in.branch(solo, state.Branch{SHA: sha("a"), N: 2, Time: now, Succeeded: sha("9")})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -39,6 +40,10 @@ func (x *subject) memory() {
 		return
 	}
 	x.remembered(entry, b)
+	if p := b.Passed; p != nil {
+		x.say(Statement{Kind: PassedOver, SHA: p.SHA, Since: p.Time}, "Its head %s was passed over at %s: %s, so it runs nothing. The next commit that is not passed over goes on from %s.",
+			p.SHA.Short(), x.ago(p.Time), x.passed(p.Why), b.SHA.Short())
+	}
 	if b.Redo {
 		x.say(Statement{Kind: CutOff}, "A later run was cut off when Sentry ended on this machine, so it is due at whatever head it has.")
 	}
@@ -101,6 +106,14 @@ func (x *subject) remembered(entry state.Repository, b state.Branch) {
 		s.Kind = RunOrRecord
 		x.say(s, "%s: it was recorded when %s was seen, or by a run of which nothing is left.", at, x.r.Name)
 	}
+}
+
+// passed says why a head runs nothing.
+func (x *subject) passed(repo.Pass) string {
+	if x.r.Monitor.Ignore == nil {
+		return "its message matched monitor.ignore"
+	}
+	return fmt.Sprintf("its message matches %q, which is monitor.ignore of %s", x.r.Monitor.Ignore, x.r.Name)
 }
 
 // begun returns the run of this machine that acted upon b and has not ended, or "".

@@ -72,7 +72,7 @@ func (x *subject) next() {
 		x.due(f, head)
 		return
 	}
-	_, remembered := x.known.Repositories[x.r.Name].Branch(x.ref.Branch)
+	b, remembered := x.known.Repositories[x.r.Name].Branch(x.ref.Branch)
 	switch {
 	case x.has(StateDamaged):
 		x.say(Statement{Kind: NothingDue}, "Nothing runs for %s until its entry in the state is mended, or deleted to record its heads anew.", x.r.Name)
@@ -84,6 +84,10 @@ func (x *subject) next() {
 		x.say(Statement{Kind: NothingDue}, "Once it is there, it is a new branch, and is deployed.")
 	case x.has(CannotBeRead):
 		x.say(Statement{Kind: NothingDue}, "The next cycle makes no run for it, as %s counts as unchanged.", x.r.Name)
+	case o.Passed[x.ref.Branch] != "":
+		x.say(Statement{Kind: WouldPass, SHA: head}, "The next cycle passes it over and runs nothing: %s.", x.passed(o.Passed[x.ref.Branch]))
+	case remembered && b.Passed != nil && head == b.Passed.SHA:
+		x.say(Statement{Kind: NothingDue, SHA: head}, "That is what was passed over: nothing is due.")
 	default:
 		x.say(Statement{Kind: NothingDue, SHA: head}, "That is what was acted upon: nothing is due.")
 	}

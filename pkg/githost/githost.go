@@ -83,6 +83,12 @@ type Statuses interface {
 	SetStatus(ctx context.Context, repoURL, sha string, s Status) error
 }
 
+// Commits is what a Host may offer beside: what commits hold.
+type Commits interface {
+	// Messages returns what the authors of commits wrote, in their order, as far as 16 KiB of each.
+	Messages(ctx context.Context, repoURL string, commits []repo.SHA) ([]string, error)
+}
+
 // Status is what a commit is told to have come to.
 type Status struct {
 	Context     string      // which of a commit's statuses it is, such as "sentry/shop"

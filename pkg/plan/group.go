@@ -47,9 +47,9 @@ func (p *planner) group(indices []int) (Run, bool) {
 	last, served := 0, make(map[string]int) // N of any run that a member was in, and of each member's own
 	for _, i := range indices {
 		r := &p.Config.Repositories[i]
-		served[r.Name] = highest(p.Snapshot.Repositories[r.Name])
+		served[r.Name] = p.Snapshot.Repositories[r.Name].Highest()
 		last = max(last, served[r.Name])
-		if errors.Is(p.failure(i), errNoAnswer) && (p.Observed[i].Status == repo.Pending || !p.seen(r.Name)) {
+		if errors.Is(p.failure(i), errNoAnswer) && (p.Observed[i].Status == repo.Pending || !p.Snapshot.Seen(r.Name)) {
 			return Run{}, false
 		}
 		changes := p.due[r.Name]
@@ -75,12 +75,6 @@ func (p *planner) group(indices []int) (Run, bool) {
 	run := newRun(p.Input, naming.UnitOf(first, ""), trigger, members, leftOut)
 	run.turns = turns(members, served, func(ref repo.Ref) int { return p.Snapshot.Repositories[ref.Repository].Branches[ref.Branch].N })
 	return run, true
-}
-
-// seen reports whether a look at the repository has succeeded.
-func (p *planner) seen(name string) bool {
-	r, known := p.Snapshot.Repositories[name]
-	return known && !r.Unseen
 }
 
 func changed(r *config.Repository, c Change) Member {

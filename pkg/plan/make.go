@@ -22,6 +22,8 @@ import (
 //	SHA               | the same SHA       |            | nothing
 //	SHA, N            | another SHA        | moved      | run, N+1; forwards or back is all the same
 //	SHA, N, redo      | any head           | moved      | run, N+1
+//	SHA               | a head passed over | ignored    | remembered beside the SHA, from which the next run goes on
+//	no such branch    | a head passed over | ignored    | remembered as at first sight
 //	SHA, missing once | any head           |            | no longer missing; the SHA as above
 //	SHA               | no such branch     | missing    | remembered as missing once
 //	SHA, missing once | no such branch     | forgotten  | forgotten: only its N stays
@@ -139,7 +141,7 @@ func (p *planner) failure(i int) error {
 	switch o := p.Observed[i]; {
 	case p.Snapshot.Repositories[p.Config.Repositories[i].Name].Damaged != nil:
 		return errDamaged{}
-	case o.Status == repo.Pending, o.Status == repo.Skipped, o.Status == repo.Late && p.seen(p.Config.Repositories[i].Name):
+	case o.Status == repo.Pending, o.Status == repo.Skipped, o.Status == repo.Late && p.Snapshot.Seen(p.Config.Repositories[i].Name):
 		return errNoAnswer
 	case o.Err != nil:
 		return o.Err
@@ -177,6 +179,7 @@ func (p *planner) look(i int) {
 			return
 		}
 	}
+	changes = p.pass(r.Name, was, p.Observed[i], changes)
 	added := false
 	for _, c := range changes {
 		kind := Moved
@@ -199,7 +202,7 @@ func (p *planner) look(i int) {
 // changes returns the heads that differ from what is remembered, sorted by branch, and how many of the
 // remembered branches there are among all heads.
 func (p *planner) changes(r *config.Repository, was state.Repository, heads map[string]repo.SHA) (changes []Change, found int) {
-	fresh := lastForgotten(was)
+	fresh := was.LastForgotten()
 	for branch, sha := range heads {
 		if _, ok := was.Branches[branch]; ok {
 			found++
@@ -216,12 +219,34 @@ func (p *planner) changes(r *config.Repository, was state.Repository, heads map[
 				})
 			}
 		}
-		if b.SHA != sha || b.Redo {
+		if b.Due(sha) {
 			changes = append(changes, Change{Ref: repo.Ref{Repository: r.Name, Branch: branch}, N: n + 1, Old: b.SHA, New: sha})
 		}
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
 	return changes, found
+}
+
+// pass remembers the heads that run nothing, and returns the other changes. What there is no room for runs.
+func (p *planner) pass(name string, was state.Repository, o repo.Observation, changes []Change) []Change {
+	if len(o.Passed) == 0 {
+		return changes
+	}
+	return slices.DeleteFunc(changes, func(c Change) bool {
+		why := o.Passed[c.Branch]
+		if why == "" || !was.FitsPassed(o.Heads, len(o.Passed)) {
+			return false
+		}
+		p.edit(name, func(now *state.Repository) {
+			if c.Old == "" {
+				now.Branches[c.Branch] = now.Branches[c.Branch].Deployed(c.New, c.N-1, p.Now)
+				return
+			}
+			now.Branches[c.Branch] = now.Branches[c.Branch].PassedOver(c.New, why, p.Now)
+		})
+		p.notice(EventKind(why), c.Ref, c.Old, c.New, "")
+		return true
+	})
 }
 
 // record remembers the heads of a repository that is seen for the first time.
@@ -321,7 +346,7 @@ func (p *planner) dropUnconfigured() {
 		if names[name] {
 			continue
 		}
-		floor := highest(was)
+		floor := was.Highest()
 		switch {
 		case was.Damaged != nil: // stays until a person looks at it
 		case floor == 0:
@@ -333,26 +358,6 @@ func (p *planner) dropUnconfigured() {
 			p.next.Repositories[name] = was
 		}
 	}
-}
-
-// lastForgotten returns the highest N of the repository's forgotten branches.
-func lastForgotten(r state.Repository) int {
-	n := r.Floor
-	for _, b := range r.Branches {
-		if b.Forgotten() {
-			n = max(n, b.N)
-		}
-	}
-	return n
-}
-
-// highest returns the highest N of a repository's branches, also of those that were forgotten.
-func highest(r state.Repository) int {
-	n := r.Floor
-	for _, b := range r.Branches {
-		n = max(n, b.N)
-	}
-	return n
 }
 
 // dropProblems forgets what kept units from running that have nothing to run any more. While a repository

@@ -114,6 +114,39 @@ func TestMake(t *testing.T) {
 			events:   []string{"rag@main moved a>c"},
 			runs:     []string{"rag.main: rag@main#4 a>c | rag=main@c<a*"},
 		},
+		"a head is passed over": {
+			was:      new(known(t, "main", "a", "3", "dev-x", "b", "0")),
+			observed: passed(heads("main", "c", "dev-x", "d"), "main"),
+			events:   []string{"rag@main ignored a>c", "rag@dev-x moved b>d"},
+			runs:     []string{"rag.dev-x: rag@dev-x#1 b>d | rag=dev-x@d<b*"},
+			next:     new(passedOver(known(t, "main", "a", "3", "dev-x", "b", "0"), "c")),
+		},
+		"a head that was passed over": {
+			was:      new(passedOver(known(t, "main", "a", "3"), "c")),
+			observed: heads("main", "c"),
+		},
+		"the head that ran, after one was passed over": {
+			was:      new(passedOver(known(t, "main", "a", "3"), "c")),
+			observed: heads("main", "a"),
+		},
+		"a head after one that was passed over": {
+			was:      new(passedOver(known(t, "main", "a", "3"), "c")),
+			observed: heads("main", "d"),
+			events:   []string{"rag@main moved a>d"},
+			runs:     []string{"rag.main: rag@main#4 a>d | rag=main@d<a*"},
+		},
+		"a new branch is passed over": {
+			was:      new(known(t, "dev-x", "b", "2")),
+			observed: passed(heads("main", "c", "dev-x", "b"), "main"),
+			events:   []string{"rag@main ignored >c"},
+			next: func() *state.Repository {
+				r := known(t, "dev-x", "b", "2", "main", "c", "0")
+				b := r.Branches["main"]
+				b.Time = noon
+				r.Branches["main"] = b
+				return &r
+			}(),
+		},
 		"two branches moved": {
 			was:      new(known(t, "main", "a", "3", "dev-x", "b", "0")),
 			observed: heads("main", "c", "dev-x", "d"),
@@ -411,4 +444,19 @@ func TestFirstSightNamesAFew(t *testing.T) {
 			t.Errorf("%d branches: %+v, want all recorded, and one event that says %q", n, p.Events, want)
 		}
 	}
+}
+
+// passed has the heads of these branches passed over.
+func passed(o repo.Observation, branches ...string) repo.Observation {
+	o.Passed = map[string]repo.Pass{}
+	for _, b := range branches {
+		o.Passed[b] = repo.Ignored
+	}
+	return o
+}
+
+// passedOver has main's head passed over at noon.
+func passedOver(r state.Repository, digit string) state.Repository {
+	r.Branches["main"] = r.Branches["main"].PassedOver(repo.SHA(strings.Repeat(digit, 40)), repo.Ignored, noon)
+	return r
 }

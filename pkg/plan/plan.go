@@ -55,6 +55,7 @@ const (
 	Forgotten EventKind = "forgotten" // missing for the second time
 	Failing   EventKind = "failing"   // a repository cannot be read, newly or for another reason
 	Recovered EventKind = "recovered"
+	Ignored   EventKind = EventKind(repo.Ignored) // a head was passed over for its message
 )
 
 // Run is one PipelineRun to be.

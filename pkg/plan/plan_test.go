@@ -26,7 +26,7 @@ func digit(s repo.SHA) string { return string(s[:min(1, len(s))]) }
 
 func watched(t testing.TB, name, group string, branches ...string) config.Repository {
 	t.Helper()
-	r := config.Repository{Name: name, Group: group}
+	r := config.Repository{Name: name, Group: group, Deploy: new(config.Deploy)}
 	r.Monitor.URL = "https://github.com/acme/" + name
 	r.Deploy.URL, r.Deploy.Branch = "https://gitlab.com/acme/qa", "main"
 	r.Monitor.Branches = repotest.Patterns(t, branches...)

@@ -54,7 +54,14 @@ type Observation struct {
 	Status Status
 	// Validator is for the next question about the same branches. Whoever reads heads keeps it, and nobody else sees it.
 	Validator Validator
+	Passed    map[string]Pass // by branch: heads that run nothing
 }
+
+// Pass is why a head that moved runs nothing.
+type Pass string
+
+// Ignored is a head whose message matches what the repository has as monitor.ignore.
+const Ignored Pass = "ignored"
 
 // Status says how an observation came about.
 type Status int

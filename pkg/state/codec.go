@@ -138,6 +138,11 @@ func (b Branch) check() error {
 	if _, err := repo.ParseSHA(string(b.SHA)); err != nil {
 		return fmt.Errorf("sha: %w", err)
 	}
+	if b.Passed != nil {
+		if _, err := repo.ParseSHA(string(b.Passed.SHA)); err != nil {
+			return fmt.Errorf("passed: sha: %w", err)
+		}
+	}
 	return errors.Join(checkCount("n", b.N), checkCount("missing", int(b.Missing)))
 }
 

@@ -22,15 +22,20 @@ const (
 	// branchRoom is what a branch takes at most beside its name and its two SHAs.
 	branchRoom = len(`:{"sha":"","succeeded":"","n":999000000,"time":"2026-03-01T12:00:00.123456789Z","missing":2},`)
 	// maxBranchSize is more than any branch takes: a name has 255 bytes, each of which may be escaped as \u003c.
-	maxBranchSize = branchRoom + 2*64 + 2 + 6*255 + maxUnknown
+	maxBranchSize = branchRoom + passedRoom + 2*64 + 2 + 6*255 + 2*maxUnknown
+	// passedRoom is what a head takes at most that was passed over.
+	passedRoom = len(`"passed":{"sha":"","why":"ignored","time":"2026-03-01T12:00:00.123456789Z"},`) + 64
 )
 
 // Fits reports whether r is within MaxRepository with these heads remembered too, however often they will run.
-func (r Repository) Fits(heads map[string]repo.SHA) bool {
+func (r Repository) Fits(heads map[string]repo.SHA) bool { return r.FitsPassed(heads, 0) }
+
+// FitsPassed is Fits with so many of the heads passed over beside.
+func (r Repository) FitsPassed(heads map[string]repo.SHA, passed int) bool {
 	if entryRoom+2*maxUnknown+maxBranchSize*(len(heads)+len(r.Branches)) <= MaxRepository {
 		return true // nearly every repository: nothing needs to be counted
 	}
-	size := entryRoom + r.beside()
+	size := entryRoom + r.beside() + passedRoom*passed
 	for branch, sha := range heads {
 		if size += branchSize(branch, sha) + r.Branches[branch].beside(); size > MaxRepository {
 			return false

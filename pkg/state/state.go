@@ -119,14 +119,35 @@ type Branch struct {
 	Succeeded repo.SHA `json:"succeeded,omitempty"`
 	// Redo is true when a run of a later SHA was cut off, so that the branch is due even when its head is SHA.
 	Redo bool `json:"redo,omitempty"`
+	// Passed is the head that was passed over last since SHA ran, nil where none was.
+	Passed *Passed `json:"passed,omitempty"`
+	unknown
+}
+
+// Passed is a head that moved and runs nothing. What ran last stays the branch's SHA.
+type Passed struct {
+	SHA  repo.SHA  `json:"sha"`
+	Why  repo.Pass `json:"why"`
+	Time time.Time `json:"time"` // when it was passed over
 	unknown
 }
 
 // Deployed returns the branch after its unit's run n, which acted upon sha.
 func (b Branch) Deployed(sha repo.SHA, n int, now time.Time) Branch {
 	b.SHA, b.N, b.Time = sha, n, now.UTC().Round(0)
-	b.Missing, b.Redo = 0, false
+	b.Missing, b.Redo, b.Passed = 0, false, nil
 	return b
+}
+
+// PassedOver returns the branch after its head, which runs nothing, was passed over.
+func (b Branch) PassedOver(head repo.SHA, why repo.Pass, now time.Time) Branch {
+	b.Passed = &Passed{SHA: head, Why: why, Time: now.UTC().Round(0)}
+	return b
+}
+
+// Due reports whether something is to run for the head that the branch has: it was neither acted upon last nor passed over since.
+func (b Branch) Due(head repo.SHA) bool {
+	return b.Redo || head != b.SHA && (b.Passed == nil || head != b.Passed.SHA)
 }
 
 // Forgotten reports whether all that still counts of the branch is its N, until that is in the Floor.
@@ -138,6 +159,26 @@ func (r Repository) Branch(name string) (Branch, bool) {
 		return b, true
 	}
 	return Branch{}, false
+}
+
+// LastForgotten returns the highest N of the repository's forgotten branches.
+func (r Repository) LastForgotten() int {
+	n := r.Floor
+	for _, b := range r.Branches {
+		if b.Forgotten() {
+			n = max(n, b.N)
+		}
+	}
+	return n
+}
+
+// Highest returns the highest N of a repository's branches, also of those that were forgotten.
+func (r Repository) Highest() int {
+	n := r.Floor
+	for _, b := range r.Branches {
+		n = max(n, b.N)
+	}
+	return n
 }
 
 // Problem is an error that lasts. It is written when it comes, changes its kind and goes, never in between.
@@ -228,6 +269,12 @@ func (s Snapshot) Problems() map[string]Problem {
 		}
 	}
 	return problems
+}
+
+// Seen reports whether a look at the repository has succeeded.
+func (s Snapshot) Seen(name string) bool {
+	r, known := s.Repositories[name]
+	return known && !r.Unseen
 }
 
 // Equal reports whether s and o remember the same. Times are compared as instants, and a missing map is

@@ -29,7 +29,7 @@ type command struct {
 func commands() map[string]command {
 	return map[string]command{
 		// What the configuration says. A repository is on a host of its own name, and deploys from the one named qa.
-		// KEY=VALUE is a key of its entry; commands=20000 gives it so many, and qa=HOST another QA repository.
+		// KEY=VALUE is a key of its entry; commands=20000 gives it so many, qa=HOST another QA repository, and ignore is one of monitor.
 		"repository": {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.set(a[0], a[1:]) }},
 		"group":      {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.groups = append(s.file.groups, mapping(a[0], a[1:])) }},
 		"global":     {"KEY=VALUE…", func(s *story, a []string) { s.file.global = mapping("global", a) }},
@@ -52,6 +52,7 @@ func commands() map[string]command {
 
 		// What happens on the hosts. A commit is one digit.
 		"push":    {"HOST BRANCH COMMIT", func(s *story, a []string) { s.set(a[0], a[1], a[2]) }},
+		"message": {"COMMIT WORD…", func(s *story, a []string) { s.said[repo.SHA(strings.Repeat(a[0], 40))] = strings.Join(a[1:], " ") }},
 		"delete":  {"HOST BRANCH", func(s *story, a []string) { delete(s.heads[urlOf(a[0])], a[1]) }},
 		"down":    {"HOST", func(s *story, a []string) { s.down[a[0]] = s.heads[urlOf(a[0])]; delete(s.heads, urlOf(a[0])) }},
 		"up":      {"HOST", func(s *story, a []string) { s.heads[urlOf(a[0])] = s.down[a[0]] }},
@@ -143,7 +144,7 @@ func mapping(key string, pairs []string) string {
 
 // set adds a repository, or says anew what is configured of it.
 func (f *file) set(name string, pairs []string) {
-	qa, commands, more := "qa", 1, ""
+	qa, commands, more, monitor := "qa", 1, "", ""
 	for _, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
 		switch key {
@@ -151,6 +152,8 @@ func (f *file) set(name string, pairs []string) {
 			qa = value
 		case "commands":
 			_, _ = fmt.Sscan(value, &commands)
+		case "ignore":
+			monitor += fmt.Sprintf(", %s: '%s'", key, value)
 		default:
 			more += fmt.Sprintf("\n    %s: %s", key, value)
 		}
@@ -163,8 +166,8 @@ func (f *file) set(name string, pairs []string) {
 	}
 	f.entries[name] = fmt.Sprintf(`
   - name: %s%s
-    monitor: {repo_url: %q, branches: [main, "dev.*"], repo_type: git}
-    deploy: {qa_repo_url: %q, repo_type: git, commands: ["true"%s]}`, name, more, urlOf(name), urlOf(qa), strings.Repeat(`,"x"`, commands-1))
+    monitor: {repo_url: %q, branches: [main, "dev.*"], repo_type: git%s}
+    deploy: {qa_repo_url: %q, repo_type: git, commands: ["true"%s]}`, name, more, urlOf(name), monitor, urlOf(qa), strings.Repeat(`,"x"`, commands-1))
 }
 
 func (f *file) takeOut(name string) {
@@ -282,6 +285,9 @@ func (s *story) showState() {
 		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
 			b := r.Branches[branch]
 			line := fmt.Sprintf("%s %s #%d", repo.Ref{Repository: name, Branch: branch}, b.SHA.Short(), b.N)
+			if p := b.Passed; p != nil {
+				line += fmt.Sprintf(", passed over: %s (%s)", p.SHA.Short(), p.Why)
+			}
 			if b.Forgotten() {
 				line += ", forgotten"
 			} else if b.Missing > 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/filter"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -179,20 +180,26 @@ func (c *cycle) askHosts(ctx context.Context) {
 		want[at] = c.Config.Repositories[i].Monitor
 	}
 	c.ask(ctx, want, func(batch map[int]repo.Observation) {
-		answered := make([]bool, len(c.observed))
-		for at, o := range batch {
-			i := c.looking[at]
-			c.observed[i], answered[i] = plan.Watched(o), true
-			if !c.whole { // such looks may come seconds apart, while a host still lags
-				c.planned(i)
-			}
-		}
-		c.plan(ctx, answered)
-		for at := range batch {
-			c.planned(c.looking[at])
-			c.count(c.looking[at])
-		}
+		c.sift(ctx, batch)
+		c.take(ctx, batch)
 	})
+}
+
+// take plans what was answered, by its index in c.looking.
+func (c *cycle) take(ctx context.Context, batch map[int]repo.Observation) {
+	answered := make([]bool, len(c.observed))
+	for at, o := range batch {
+		i := c.looking[at]
+		c.observed[i], answered[i] = plan.Watched(o), true
+		if !c.whole { // such looks may come seconds apart, while a host still lags
+			c.planned(i)
+		}
+	}
+	c.plan(ctx, answered)
+	for at := range batch {
+		c.planned(c.looking[at])
+		c.count(c.looking[at])
+	}
 }
 
 // count counts a repository that cannot be read.
@@ -247,20 +254,54 @@ func (c *cycle) unread() []event.Failure {
 	return unread
 }
 
-// ask has the hosts asked in the background; work hands their answers over. What comes after ctx
-// ended is no answer.
+// ask has the hosts asked in the background; work hands their answers over.
 func (c *cycle) ask(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	background(ctx, c, func(f func(map[int]repo.Observation)) { c.Heads.Each(ctx, want, f) }, answered)
+}
+
+// background has each called in the background; work hands over what it tells. What comes after ctx ended is no answer.
+func background[T any](ctx context.Context, c *cycle, each func(func(T)), answered func(T)) {
 	c.asked++
 	go func() {
-		c.Heads.Each(ctx, want, func(batch map[int]repo.Observation) {
+		each(func(some T) {
 			c.steps <- func() {
 				if ctx.Err() == nil {
-					answered(batch)
+					answered(some)
 				}
 			}
 		})
 		c.steps <- func() { c.asked-- }
 	}()
+}
+
+// sift takes what may run nothing out of a batch, and has it planned once that is known.
+func (c *cycle) sift(ctx context.Context, batch map[int]repo.Observation) {
+	if c.Filter == nil {
+		return
+	}
+	var questions []filter.Question
+	held := map[int]repo.Observation{}
+	for at, o := range batch {
+		r := &c.Config.Repositories[c.looking[at]]
+		if q, open := filter.Of(r, c.next, c.Config.Global.OnFirstSeen, o.Heads); open {
+			q.At, held[at] = at, o
+			questions = append(questions, q)
+			delete(batch, at)
+		}
+	}
+	if len(questions) == 0 {
+		return
+	}
+	background(ctx, c, func(f func([]filter.Answer)) { c.Filter.Each(ctx, questions, f) }, func(answers []filter.Answer) {
+		some := make(map[int]repo.Observation, len(answers))
+		for _, a := range answers {
+			for _, u := range a.Unclear {
+				c.Tell(event.HeadUnclear{Ref: u.Ref, SHA: u.SHA, Key: u.Key, Err: u.Err})
+			}
+			some[a.At] = a.Observed(held[a.At])
+		}
+		c.take(ctx, some)
+	})
 }
 
 // work takes the steps until nothing is asked any more.

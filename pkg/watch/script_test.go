@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/enginetest"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
+	"github.com/tekton-sentry/sentry/pkg/filter"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
@@ -73,6 +75,7 @@ type story struct {
 	lost      bool                           // the next creation is done and has no answer
 	taken     bool                           // the next name belongs to something else
 	blind     bool                           // the engine lists nothing
+	said      map[repo.SHA]string            // messages of commits; without one reading it fails
 	acting    string                         // the prefix of the Sentry that has a cycle
 }
 
@@ -80,6 +83,7 @@ func newStory(t *testing.T) *story {
 	s := &story{
 		world:   newWorld(t, "repositories:"+entry("none", "")),
 		sentrys: map[string]*process{}, names: map[string]string{}, down: map[string]map[string]repo.SHA{}, meanwhile: map[string][][]string{}, refused: map[string]error{},
+		said: map[repo.SHA]string{},
 	}
 	s.engine.Around, s.engine.Now = s.around, time.Now
 	return s
@@ -187,6 +191,7 @@ func (s *story) start(name string) {
 	}
 	p.watcher = &Watcher{
 		Config: s.parsed(), Heads: p, Store: p, Engine: p, Now: time.Now, Word: func() string { return "0123abcd" },
+		Filter: &filter.Filter{Commits: p},
 		Tell: func(e event.Event) {
 			if due, ok := e.(event.RunDue); ok {
 				p.note(due.Run)
@@ -233,7 +238,7 @@ func (p *process) Each(ctx context.Context, want []config.Monitor, answered func
 	var asked []string
 	var now, held []int
 	for i, m := range want {
-		asked = append(asked, strings.TrimSuffix(strings.TrimPrefix(m.URL, "https://"), ".example/x"))
+		asked = append(asked, hostOf(m.Source))
 		if p.hold[m.URL] == nil {
 			now = append(now, i)
 		} else {
@@ -248,6 +253,32 @@ func (p *process) Each(ctx context.Context, want []config.Monitor, answered func
 		time.Sleep(pace)
 		answered(map[int]repo.Observation{i: p.look(want[i])})
 	}
+}
+
+// Messages implements filter.Commits.
+func (p *process) Messages(_ context.Context, source config.Source, commits []repo.SHA) ([]string, error) {
+	texts := make([]string, len(commits))
+	for i, c := range commits {
+		texts[i] = p.said[c]
+	}
+	p.print(fmt.Sprintf("%smessages: %s %s", p.prefix, hostOf(source), strings.Join(short(commits), " ")))
+	if slices.Contains(texts, "") {
+		return nil, errors.New("the commit is gone")
+	}
+	return texts, nil
+}
+
+// hostOf is the name of the host that a repository is on.
+func hostOf(s config.Source) string {
+	return strings.TrimSuffix(strings.TrimPrefix(s.URL, "https://"), ".example/x")
+}
+
+func short(commits []repo.SHA) []string {
+	var texts []string
+	for _, c := range commits {
+		texts = append(texts, c.Short())
+	}
+	return texts
 }
 
 // Load implements Store.

@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/filter"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/deployed"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
@@ -62,12 +63,19 @@ type Engine interface {
 	Prune(ctx context.Context, unit string, keep int) (deleted []plan.Existing, err error)
 }
 
-// Watcher is what the loop needs. All fields but Before, Every, Key, Past, Result and Share must be set.
+// Filter tells which heads that moved run nothing.
+type Filter interface {
+	// Each calls answered for each of the questions once, for some at a time. The calls come one at a time.
+	Each(ctx context.Context, questions []filter.Question, answered func([]filter.Answer))
+}
+
+// Watcher is what the loop needs. All fields but Before, Every, Filter, Key, Past, Result and Share must be set.
 type Watcher struct {
 	Config *config.Config // at the start; Apply replaces it
 	Before func(bool)     // is called before each cycle of Run, with true, and every ten seconds between them; it may call Apply
 	Every  time.Duration  // between the looks at everything, instead of the configuration's polling_interval; 0 = as it says
 	Heads  Heads
+	Filter Filter // nil = whatever moved runs
 	Store  Store
 	Engine Engine
 	Key    func(context.Context) (naming.Key, error)      // behind the names of runs, asked for in each cycle; nil is the zero Key

@@ -11,6 +11,7 @@ type mutant struct {
 
 const (
 	inCycle     = "pkg/watch/cycle.go"
+	inBranch    = "pkg/state/state.go"
 	inCreate    = "pkg/watch/create.go"
 	inRecover   = "pkg/watch/recover.go"
 	inStore     = "pkg/state/configmap/configmap.go"
@@ -37,8 +38,18 @@ var mutants = []mutant{
 		"./pkg/engine/local", "TestJournal",
 	},
 	{
-		"the head before a run that was cut off is not due", "pkg/plan/make.go",
-		"b.SHA != sha || b.Redo {", "b.SHA != sha {",
+		"the head before a run that was cut off is not due", inBranch,
+		"return b.Redo || head", "return head",
+		"./pkg/plan", "TestMake",
+	},
+	{
+		"a head that was passed over is due", inBranch,
+		" && (b.Passed == nil || head != b.Passed.SHA)", "",
+		"./pkg/plan", "TestMake",
+	},
+	{
+		"a head that was passed over counts as what ran", inBranch,
+		"	b.Passed = &Passed{SHA", "	b.SHA = head\n	b.Passed = &Passed{SHA",
 		"./pkg/plan", "TestMake",
 	},
 	{

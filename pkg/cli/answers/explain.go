@@ -14,7 +14,10 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/event"
+	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/explain"
+	"github.com/tekton-sentry/sentry/pkg/filter"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
@@ -85,7 +88,12 @@ func runExplain(ctx context.Context, o *setup.Options, f explainFlags, names []s
 		}
 	}
 	if f.ask {
-		in.Observed = observe(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), names)
+		reader := o.Reader(log, 0, transport.NewNetwork(cfg.Global))
+		in.Observed = observe(ctx, cfg, reader, names)
+		f := filter.Filter{Commits: reader}
+		f.Look(ctx, cfg, in.Snapshot, in.Observed, func(u filter.Unclear) {
+			logsink.Write(log, event.HeadUnclear{Ref: u.Ref, SHA: u.SHA, Key: u.Key, Err: u.Err})
+		})
 	}
 	e := explain.New(in)
 	all := Explanations{[]explain.Subject{}}

@@ -36,6 +36,15 @@ type Branch struct {
 	Time time.Time `json:"time"` // when the SHA was acted upon
 	// Succeeded is the last SHA whose deployment succeeded; "" when none is known.
 	Succeeded repo.SHA `json:"succeeded,omitempty"`
+	// Passed is the head that was passed over last since SHA ran.
+	Passed *Passed `json:"passed,omitempty"`
+}
+
+// Passed is a head that moved and runs nothing.
+type Passed struct {
+	SHA  repo.SHA  `json:"sha"`
+	Why  repo.Pass `json:"why"`
+	Time time.Time `json:"time"`
 }
 
 // Problem is what keeps a repository or a unit from running.
@@ -94,7 +103,11 @@ func Of(snapshot state.Snapshot, runs []Run) Status {
 		r := snapshot.Repositories[name]
 		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
 			if b, ok := r.Branch(branch); ok {
-				s.Branches = append(s.Branches, Branch{repo.Ref{Repository: name, Branch: branch}, b.SHA, b.N, b.Time, b.Succeeded})
+				at := Branch{Ref: repo.Ref{Repository: name, Branch: branch}, SHA: b.SHA, Runs: b.N, Time: b.Time, Succeeded: b.Succeeded}
+				if p := b.Passed; p != nil {
+					at.Passed = &Passed{p.SHA, p.Why, p.Time}
+				}
+				s.Branches = append(s.Branches, at)
 			}
 		}
 		if r.Problem != nil {
@@ -277,18 +290,33 @@ func (s Status) Print(t *term.Table, now time.Time, wide, heads bool) error {
 		return nil
 	}
 	header := []string{"REPOSITORY", "BRANCH", "SHA", "RUNS", "AGE"}
+	passed := slices.ContainsFunc(s.Branches, func(b Branch) bool { return b.Passed != nil })
+	if passed {
+		header = append(header, "PASSED OVER")
+	}
 	if wide {
 		header = append(header, "SUCCEEDED")
 	}
 	rows := make([][]any, len(s.Branches))
 	for i, b := range s.Branches {
 		rows[i] = []any{b.Repository, b.Branch, b.SHA.Short(), b.Runs, term.Age(now, b.Time)}
+		if passed {
+			rows[i] = append(rows[i], b.Passed.String())
+		}
 		if wide {
 			rows[i][2] = b.SHA
 			rows[i] = append(rows[i], cmp.Or(b.Succeeded, "-"))
 		}
 	}
 	return t.Print(header, rows, nil)
+}
+
+// String is a head in a table.
+func (p *Passed) String() string {
+	if p == nil {
+		return "-"
+	}
+	return p.SHA.Short() + " " + string(p.Why)
 }
 
 func (s Status) printRuns(t *term.Table, now time.Time, wide bool) error {

@@ -63,6 +63,9 @@ func Write(log *slog.Logger, e event.Event) {
 		log.Error("the state of the repository cannot be read", "repo", e.Repository, "err", e.Message)
 	case event.Noticed:
 		noticed(log, e)
+	case event.HeadUnclear:
+		log.Warn("what the commit says or changes cannot be read, so it counts as a change", "repo", e.Repository, "branch", e.Branch,
+			"sha", e.SHA.Short(), "key", e.Key, "err", e.Err)
 	case event.CycleDone:
 		cycleDone(log, e)
 	case event.CycleFailed:
@@ -188,6 +191,8 @@ func noticed(log *slog.Logger, e event.Noticed) {
 			seen = append(seen, n)
 		case plan.Forgotten:
 			log.Info("branch was deleted: forgotten", append(args, "sha", n.From.Short())...)
+		case plan.Ignored:
+			log.Info("the commit's message matches monitor.ignore: it runs nothing", append(args, "sha", n.To.Short())...)
 		case plan.Failing:
 			if !e.First { // the end of the first cycle names all that cannot be read
 				failing.add(n.Ref.Repository, n.Detail)

@@ -20,7 +20,8 @@ import (
 )
 
 type host struct {
-	git            githost.Host
+	git githost.Host
+	githost.Commits
 	api            rest.API
 	client         *http.Client // of the API's list
 	plain          *http.Client // of all else of it
@@ -46,7 +47,8 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 	user, _ := e.Auth.Basic()
 	checked := *client
 	checked.Transport = &bounded{client.Transport, api.Host()}
-	return &host{git: git, api: api, client: &checked, plain: client, user: user, password: token, index: newIndex()}, nil
+	commits, _ := git.(githost.Commits)
+	return &host{git: git, Commits: commits, api: api, client: &checked, plain: client, user: user, password: token, index: newIndex()}, nil
 }
 
 // Heads implements githost.Host.

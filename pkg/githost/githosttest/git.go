@@ -75,17 +75,18 @@ func serveGit(w http.ResponseWriter, req *http.Request, root, path string, adver
 	switch {
 	case err != nil && !out.some:
 		http.Error(w, "git upload-pack failed", http.StatusInternalServerError)
+	case err != nil && out.refused:
 	case err != nil:
 		// The status is already sent; an answer without its end is how a client sees the failure.
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// written writes start before anything else, and remembers whether anything was written.
+// written writes start before anything else, and remembers whether anything was written, and whether that says why git fails.
 type written struct {
-	w     io.Writer
-	start string
-	some  bool
+	w             io.Writer
+	start         string
+	some, refused bool
 }
 
 func (o *written) Write(p []byte) (int, error) {
@@ -95,6 +96,7 @@ func (o *written) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	o.refused = o.refused || len(p) > 8 && string(p[4:8]) == "ERR "
 	return o.w.Write(p)
 }
 

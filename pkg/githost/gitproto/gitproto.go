@@ -36,6 +36,7 @@ type host struct {
 	mu     sync.Mutex
 	routes map[string]route // by URL as in sentry.yaml
 	usual  dialect          // what the server spoke last
+	whole  bool             // it filters nothing of what is fetched
 	lost   bool             // neither version made sense when both were tried last
 }
 

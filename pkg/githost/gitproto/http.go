@@ -27,7 +27,7 @@ const (
 // lsRefs asks for the branches by protocol version 2, without asking first whether the server speaks it.
 func (h *host) lsRefs(ctx context.Context, r route, w githost.Wanted) repo.Observation {
 	body := lsRefsRequest(r.format, prefixesOf(w.Patterns))
-	req, err := http.NewRequestWithContext(transport.Mark(ctx, transport.Marks{ReadOnly: true}), http.MethodPost, r.base+uploadPack, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(transport.ReadOnly(ctx), http.MethodPost, r.base+uploadPack, bytes.NewReader(body))
 	if err != nil {
 		return h.failed(err)
 	}

@@ -93,30 +93,39 @@ func (p *pktReader) end() { _, _ = p.r.ReadByte() }
 // next returns the next packet. The end of the bytes is always an error: io.ErrUnexpectedEOF, as every
 // answer ends with a flush packet. An ERR packet is an error of type remoteError.
 func (p *pktReader) next() (pkt, error) {
-	var digits [4]byte
-	if _, err := io.ReadFull(p.r, digits[:]); err != nil {
-		return pkt{}, cutShort(err)
-	}
-	size, err := strconv.ParseUint(string(digits[:]), 16, 16)
-	if err != nil {
-		return pkt{}, notGit("a line starts with %q", digits[:])
-	}
-	switch {
-	case size <= 2:
-		return pkt{kind: pktKind(size) + flush}, nil
-	case size < 4 || size > maxPkt:
-		return pkt{}, notGit("a line of %d bytes", size)
-	}
-	p.buf = slices.Grow(p.buf[:0], int(size-4))
-	line := p.buf[:size-4]
-	if _, err := io.ReadFull(p.r, line); err != nil {
-		return pkt{}, cutShort(err)
+	kind, line, err := p.raw()
+	if err != nil || kind != data {
+		return pkt{kind: kind}, err
 	}
 	text := strings.TrimSuffix(string(line), "\n")
 	if said, ok := strings.CutPrefix(text, "ERR "); ok {
 		return pkt{}, remoteError(strings.Clone(said[:min(len(said), maxSaid)]))
 	}
 	return pkt{kind: data, line: text}, nil
+}
+
+// raw returns the next packet as it came. Its bytes are there until the one after it is read.
+func (p *pktReader) raw() (pktKind, []byte, error) {
+	var digits [4]byte
+	if _, err := io.ReadFull(p.r, digits[:]); err != nil {
+		return 0, nil, cutShort(err)
+	}
+	size, err := strconv.ParseUint(string(digits[:]), 16, 16)
+	if err != nil {
+		return 0, nil, notGit("a line starts with %q", digits[:])
+	}
+	switch {
+	case size <= 2:
+		return pktKind(size) + flush, nil, nil
+	case size < 4 || size > maxPkt:
+		return 0, nil, notGit("a line of %d bytes", size)
+	}
+	p.buf = slices.Grow(p.buf[:0], int(size-4))
+	line := p.buf[:size-4]
+	if _, err := io.ReadFull(p.r, line); err != nil {
+		return 0, nil, cutShort(err)
+	}
+	return data, line, nil
 }
 
 func cutShort(err error) error {

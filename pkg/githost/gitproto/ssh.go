@@ -57,7 +57,7 @@ func (h *host) session(ctx context.Context, r route, path string, w githost.Want
 	if r.dialect != v0 {
 		question = append(lsRefsRequest(r.format, prefixesOf(w.Patterns)), question...)
 	}
-	req, err := sshgit.NewRequest(transport.Mark(ctx, transport.Marks{ReadOnly: true}), h.login, path, question)
+	req, err := sshgit.NewRequest(transport.ReadOnly(ctx), h.login, path, question)
 	if err != nil {
 		return h.failed(err), r
 	}

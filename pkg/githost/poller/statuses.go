@@ -73,15 +73,21 @@ func (s statuses) ask(ctx context.Context, f func(context.Context, githost.Statu
 	if err != nil {
 		return err
 	}
+	return s.reader.askAside(ctx, e, func(ctx context.Context) error { return f(ctx, host) })
+}
+
+// askAside calls f, which asks an endpoint, beside the rounds, when it has its turn.
+func (r *Reader) askAside(ctx context.Context, e *endpoint, f func(context.Context) error) error {
 	select {
 	case e.aside <- struct{}{}:
 		defer func() { <-e.aside }()
 	case <-ctx.Done():
 		return githost.NotAsked(githost.WrapError(e.Host(), context.Cause(ctx)))
 	}
-	ctx, cancel := githost.WithTimeout(ctx, e.Host(), s.reader.timeout())
+	ctx, cancel := githost.WithTimeout(ctx, e.Host(), r.timeout())
 	defer cancel()
-	if err = s.reader.survive(e, func() error { return f(ctx, host) }); err == nil {
+	err := r.survive(e, func() error { return f(ctx) })
+	if err == nil {
 		return nil
 	}
 	clean := e.gate.Redact(err)

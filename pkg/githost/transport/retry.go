@@ -41,8 +41,17 @@ type marksKey struct{}
 // Mark returns a context for requests with these marks alone.
 func Mark(ctx context.Context, m Marks) context.Context { return context.WithValue(ctx, marksKey{}, m) }
 
-func marksOf(req *http.Request) Marks {
-	m, _ := req.Context().Value(marksKey{}).(Marks)
+// ReadOnly returns a context for requests that may be sent again, with all other marks that ctx has.
+func ReadOnly(ctx context.Context) context.Context {
+	m := marksIn(ctx)
+	m.ReadOnly = true
+	return Mark(ctx, m)
+}
+
+func marksOf(req *http.Request) Marks { return marksIn(req.Context()) }
+
+func marksIn(ctx context.Context) Marks {
+	m, _ := ctx.Value(marksKey{}).(Marks)
 	return m
 }
 

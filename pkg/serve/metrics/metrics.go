@@ -14,6 +14,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve/hook"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -60,6 +61,7 @@ type Metrics struct {
 	began, ended prometheus.Observer
 	lastCycle    prometheus.Gauge
 	changes      prometheus.Counter
+	passed       *prometheus.CounterVec
 	created      prometheus.Counter
 	waiting      prometheus.Gauge
 	notMade      prometheus.Gauge
@@ -97,6 +99,7 @@ func New(version string, cfg *config.Config, every time.Duration) *Metrics {
 	m.ended = m.histogram("cycle_end_lateness_seconds", "How much later than due cycles over all repositories ended: what was pushed before has its run, or waits.", ofLateness)
 	m.lastCycle = m.gauge("last_cycle_timestamp_seconds", "When the last cycle over all repositories ended; before the first one, when Sentry started.")
 	m.changes = m.counter("changes_total", "Branches that were seen to be new or to have moved.")
+	m.passed = m.counters("heads_passed_over_total", "Heads that moved and run nothing, by why.", "why")
 	m.created = m.counter("runs_created_total", "Runs that were created.")
 	m.waiting = m.gauge("runs_waiting", "Runs that are due and wait for their unit's active run, or for the end of a pause.")
 	m.notMade = m.gauge("units_not_started", "Units whose run is due and could not be made in the last cycle over all repositories.")
@@ -112,6 +115,7 @@ func New(version string, cfg *config.Config, every time.Duration) *Metrics {
 	for _, r := range polled {
 		m.polls.WithLabelValues(r)
 	}
+	m.passed.WithLabelValues(string(repo.Ignored))
 	for _, v := range verdicts {
 		m.runs.WithLabelValues(v)
 	}

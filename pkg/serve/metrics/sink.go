@@ -65,6 +65,8 @@ func (m *Metrics) notice(events []plan.Event) {
 				m.changes.Inc()
 			}
 			m.moved[e.Ref] = e.To
+		case plan.Ignored:
+			m.passed.WithLabelValues(string(e.Kind)).Inc()
 		}
 	}
 }

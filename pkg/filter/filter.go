@@ -1,0 +1,244 @@
+// Package filter tells which heads that moved run nothing, by what a repository says of its commits: monitor.ignore. It asks
+// hosts only about heads that moved, and only for repositories that say so.
+package filter
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+const (
+	// maxAsking is how many repositories are asked about at once. What one host takes at once is for its endpoint to say.
+	maxAsking = 8
+	// patience is how long after the start of a call questions begin. What has not begun by then has its turn in the next cycle.
+	patience = 30 * time.Second
+	// rememberFor is how long at least an answer is kept that nobody asks for any more. A head that waits for its unit is asked
+	// about in every cycle.
+	rememberFor = 10 * time.Minute
+)
+
+// Commits is what hosts tell of commits.
+type Commits interface {
+	// Messages returns the messages of commits of a repository, in their order.
+	Messages(ctx context.Context, source config.Source, commits []repo.SHA) ([]string, error)
+}
+
+// Question is about the heads of one repository that moved.
+type Question struct {
+	At      int // of the caller
+	Monitor *config.Monitor
+	Heads   []Head
+}
+
+// Head is a head that moved.
+type Head struct {
+	repo.Ref
+	SHA repo.SHA
+}
+
+// Answer is what became of a Question.
+type Answer struct {
+	At      int
+	Passed  map[string]repo.Pass // by branch: heads that run nothing
+	Unclear []Unclear            // heads that count as changes, as they could not be told from them
+	Late    bool                 // it was not asked yet, and nothing is known
+}
+
+// Unclear is a head of which it could not be told whether it runs anything.
+type Unclear struct {
+	Head
+	Key string // that asks for it, such as ignore
+	Err error
+}
+
+// Observed returns the observation that was asked about, with the answer.
+func (a Answer) Observed(o repo.Observation) repo.Observation {
+	if a.Late {
+		return repo.Observation{Status: repo.Late, Err: errLate}
+	}
+	o.Passed = a.Passed
+	return o
+}
+
+var errLate = errors.New("the time was up before it could be read what its commits say")
+
+// Of returns what has to be asked about a repository with these heads, before they can be planned. It is false for nearly all:
+// those that say nothing of their commits, and those whose heads did not move.
+func Of(r *config.Repository, s state.Snapshot, first config.OnFirstSeen, heads map[string]repo.SHA) (Question, bool) {
+	if r.Monitor.Ignore == nil || !s.Seen(r.Name) && first != config.DeployFirst {
+		return Question{}, false
+	}
+	was := s.Repositories[r.Name]
+	q := Question{Monitor: &r.Monitor}
+	for branch, sha := range heads {
+		// What was cut off is made up for, whatever the head says.
+		if b, _ := was.Branch(branch); b.Due(sha) && !b.Redo && was.Damaged == nil {
+			q.Heads = append(q.Heads, Head{repo.Ref{Repository: r.Name, Branch: branch}, sha})
+		}
+	}
+	slices.SortFunc(q.Heads, func(a, b Head) int { return a.Compare(b.Ref) })
+	return q, len(q.Heads) > 0
+}
+
+// Filter asks. Its answers are kept for as long as they are asked for. The zero Filter with Commits is ready for use.
+type Filter struct {
+	Commits Commits
+
+	mu          sync.Mutex
+	known, past map[key]repo.Pass // past is known before it was turned over
+	turned      time.Time
+}
+
+// key is a head, and what the file said of it.
+type key struct {
+	Head
+	ignore string
+}
+
+func keyOf(m *config.Monitor, h Head) key { return key{h, m.Ignore.String()} }
+
+// Each calls answered for each repository, with the answers to all that was asked about it. The calls come one at a time.
+func (f *Filter) Each(ctx context.Context, questions []Question, answered func([]Answer)) {
+	f.turn()
+	bySource := map[config.Source][]Question{}
+	var order []config.Source
+	for _, q := range questions {
+		if bySource[q.Monitor.Source] == nil {
+			order = append(order, q.Monitor.Source)
+		}
+		bySource[q.Monitor.Source] = append(bySource[q.Monitor.Source], q)
+	}
+	answers := make(chan []Answer)
+	turns := make(chan struct{}, maxAsking)
+	began := time.Now()
+	for _, source := range order {
+		go func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			l := look{f, source, bySource[source], time.Since(began) > patience || ctx.Err() != nil}
+			answers <- l.ask(ctx)
+		}()
+	}
+	for range order {
+		answered(<-answers)
+	}
+}
+
+// Look asks about all that was observed, one for each of cfg.Repositories, and puts the answers there.
+func (f *Filter) Look(ctx context.Context, cfg *config.Config, s state.Snapshot, observed []repo.Observation, unclear func(Unclear)) {
+	var questions []Question
+	for i := range cfg.Repositories {
+		if q, open := Of(&cfg.Repositories[i], s, cfg.Global.OnFirstSeen, observed[i].Heads); open {
+			q.At = i
+			questions = append(questions, q)
+		}
+	}
+	f.Each(ctx, questions, func(answers []Answer) {
+		for _, a := range answers {
+			observed[a.At] = a.Observed(observed[a.At])
+			for _, u := range a.Unclear {
+				unclear(u)
+			}
+		}
+	})
+}
+
+// turn forgets what nobody asked for in a while.
+func (f *Filter) turn() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := time.Now(); now.Sub(f.turned) > rememberFor {
+		f.past, f.known, f.turned = f.known, map[key]repo.Pass{}, now
+	}
+}
+
+// recall returns what is known of a head.
+func (f *Filter) recall(k key) (why repo.Pass, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if why, ok = f.known[k]; ok {
+		return why, true
+	}
+	if why, ok = f.past[k]; ok {
+		f.known[k] = why
+	}
+	return why, ok
+}
+
+func (f *Filter) learn(k key, why repo.Pass) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known[k] = why
+}
+
+// look is all that is asked of one repository at once.
+type look struct {
+	*Filter
+	source    config.Source
+	questions []Question
+	late      bool // there is no time left to ask
+}
+
+func (l *look) ask(ctx context.Context) []Answer {
+	messages, failed := l.messages(ctx)
+	answers := make([]Answer, len(l.questions))
+	for i, q := range l.questions {
+		a := &answers[i]
+		a.At = q.At
+		for _, h := range q.Heads {
+			k := keyOf(q.Monitor, h)
+			why, known := l.recall(k)
+			switch {
+			case known:
+			case l.late:
+				a.Late = true
+				continue
+			case failed != nil:
+				a.Unclear = append(a.Unclear, Unclear{h, "ignore", failed})
+			case q.Monitor.Ignore.MatchString(messages[h.SHA]):
+				why = repo.Ignored
+			}
+			l.learn(k, why)
+			if why != "" {
+				if a.Passed == nil {
+					a.Passed = map[string]repo.Pass{}
+				}
+				a.Passed[h.Branch] = why
+			}
+		}
+	}
+	return answers
+}
+
+// messages reads the messages of the heads of which nothing is known, each commit once.
+func (l *look) messages(ctx context.Context) (map[repo.SHA]string, error) {
+	var commits []repo.SHA
+	for _, q := range l.questions {
+		for _, h := range q.Heads {
+			if _, known := l.recall(keyOf(q.Monitor, h)); !known {
+				commits = append(commits, h.SHA)
+			}
+		}
+	}
+	slices.Sort(commits)
+	commits = slices.Compact(commits)
+	if l.late || len(commits) == 0 {
+		return nil, nil
+	}
+	texts, err := l.Commits.Messages(ctx, l.source, commits)
+	if err != nil {
+		return nil, err
+	}
+	messages := make(map[repo.SHA]string, len(commits))
+	for i, c := range commits {
+		messages[c] = texts[i]
+	}
+	return messages, nil
+}

@@ -1,0 +1,169 @@
+package filter
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+func sha(digit string) repo.SHA { return repo.SHA(strings.Repeat(digit, 40)) }
+
+// hosts are commits with the texts that they have; one without a text cannot be read.
+type hosts struct {
+	mu    sync.Mutex
+	texts map[repo.SHA]string
+	takes time.Duration
+	asked []string
+}
+
+func (h *hosts) Messages(_ context.Context, source config.Source, commits []repo.SHA) ([]string, error) {
+	time.Sleep(h.takes)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var texts []string
+	line := source.URL
+	for _, c := range commits {
+		line += " " + string(c[:1])
+		texts = append(texts, h.texts[c])
+	}
+	h.asked = append(h.asked, line)
+	if slices.Contains(texts, "") {
+		return nil, errors.New("gone")
+	}
+	return texts, nil
+}
+
+func entry(name, url, ignore string) config.Repository {
+	r := config.Repository{Name: name}
+	r.Monitor.URL = url
+	if ignore != "" {
+		r.Monitor.Ignore = regexp.MustCompile(ignore)
+	}
+	return r
+}
+
+// TestOf has which heads are asked about.
+func TestOf(t *testing.T) {
+	known := state.Branch{SHA: sha("a"), N: 1}
+	redo := known
+	redo.Redo = true
+	for name, tt := range map[string]struct {
+		ignore string
+		first  config.OnFirstSeen
+		was    *state.Repository
+		want   string
+	}{
+		"moved":                       {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": known}}, want: "main"},
+		"without ignore":              {was: &state.Repository{Branches: map[string]state.Branch{"main": known}}},
+		"not moved":                   {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": {SHA: sha("b")}}}},
+		"passed over":                 {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": known.PassedOver(sha("b"), repo.Ignored, time.Time{})}}},
+		"another was passed over":     {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": known.PassedOver(sha("c"), repo.Ignored, time.Time{})}}, want: "main"},
+		"a new branch":                {ignore: "skip", was: &state.Repository{}, want: "main"},
+		"cut off":                     {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": redo}}},
+		"damaged":                     {ignore: "skip", was: &state.Repository{Damaged: []byte("x")}},
+		"first sight is recorded":     {ignore: "skip", first: config.Record},
+		"first sight is deployed":     {ignore: "skip", first: config.DeployFirst, want: "main"},
+		"first sight after a failure": {ignore: "skip", first: config.Record, was: &state.Repository{Unseen: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := entry("a", "u", tt.ignore)
+			s := state.Snapshot{}
+			if tt.was != nil {
+				s.Repositories = map[string]state.Repository{"a": *tt.was}
+			}
+			q, open := Of(&r, s, tt.first, map[string]repo.SHA{"main": sha("b")})
+			got := ""
+			for _, h := range q.Heads {
+				got += h.Branch
+			}
+			if got != tt.want || open != (tt.want != "") {
+				t.Errorf("Of = %q, %v, want %q", got, open, tt.want)
+			}
+		})
+	}
+}
+
+// ask asks about one head of each repository, and returns what became of them by name.
+func ask(t *testing.T, f *Filter, head string, repositories ...config.Repository) map[string]string {
+	t.Helper()
+	var questions []Question
+	for i := range repositories {
+		r := &repositories[i]
+		questions = append(questions, Question{At: i, Monitor: &r.Monitor, Heads: []Head{{repo.Ref{Repository: r.Name, Branch: "main"}, sha(head)}}})
+	}
+	got := map[string]string{}
+	f.Each(t.Context(), questions, func(answers []Answer) {
+		for _, a := range answers {
+			text := string(a.Passed["main"])
+			for _, u := range a.Unclear {
+				text += "unclear: " + u.Err.Error()
+			}
+			if a.Late {
+				text += "late"
+			}
+			got[repositories[a.At].Name] = text
+		}
+	})
+	return got
+}
+
+// TestIgnore asks once about a commit, whoever wants to know, and keeps the answer.
+func TestIgnore(t *testing.T) {
+	h := &hosts{texts: map[repo.SHA]string{sha("1"): "a [skip ci]", sha("2"): "b"}}
+	f := &Filter{Commits: h}
+	a, b, c := entry("a", "u", `\[skip ci\]`), entry("b", "u", "nothing"), entry("c", "v", `\[skip`)
+	for range 3 {
+		if got, want := ask(t, f, "1", a, b, c), map[string]string{"a": "ignored", "b": "", "c": "ignored"}; !maps.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	}
+	if got := slices.Sorted(slices.Values(h.asked)); !slices.Equal(got, []string{"u 1", "v 1"}) {
+		t.Errorf("asked %q, want each commit once", got)
+	}
+	if got := ask(t, f, "2", a); got["a"] != "" {
+		t.Errorf("got %v, want that it runs", got)
+	}
+	a.Monitor.Ignore = regexp.MustCompile("b")
+	if got := ask(t, f, "2", a); got["a"] != "ignored" {
+		t.Errorf("with another pattern: %v, want that it is ignored", got)
+	}
+	for i, want := range []string{"unclear: gone", ""} { // said once, and kept
+		if got := ask(t, f, "3", a); got["a"] != want {
+			t.Errorf("a commit that is gone, %d: %v, want %q", i, got, want)
+		}
+	}
+}
+
+// TestLate leaves for the next cycle what there is no time for.
+func TestLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hosts{texts: map[repo.SHA]string{sha("1"): "[skip ci]"}, takes: 20 * time.Second}
+		f := &Filter{Commits: h}
+		var all []config.Repository
+		for i := range 3 * maxAsking {
+			all = append(all, entry(string(rune('A'+i)), string(rune('A'+i)), "skip"))
+		}
+		count := func() (late int) {
+			for _, text := range ask(t, f, "1", all...) {
+				if text == "late" {
+					late++
+				}
+			}
+			return late
+		}
+		if got := []int{count(), count()}; !slices.Equal(got, []int{maxAsking, 0}) {
+			t.Errorf("late in two cycles: %v, want %v", got, []int{maxAsking, 0})
+		}
+	})
+}

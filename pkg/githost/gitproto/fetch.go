@@ -1,0 +1,276 @@
+package gitproto
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/pack"
+	"github.com/tekton-sentry/sentry/pkg/githost/sshgit"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/giturl"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+const (
+	// maxObjects and maxUnpacked bound the commits and trees of one question. A hundred thousand files take some ten thousand
+	// trees of a kilobyte each, and only those that differ are asked for.
+	maxObjects  = 20_000
+	maxUnpacked = 32 << 20
+	// maxMessage is how much of a commit's message is given: more than anybody writes.
+	maxMessage = 16 << 10
+)
+
+// errOld is of a server that has no fetch of protocol version 2.
+const errOld = protocolError("it speaks no version 2 of the Git protocol, by which commits are read")
+
+// Messages implements githost.Commits by a fetch of the commits alone, without their trees.
+func (h *host) Messages(ctx context.Context, repoURL string, commits []repo.SHA) ([]string, error) {
+	messages := make([]string, len(commits))
+	err := h.fetching(ctx, repoURL, func(ctx context.Context, r route) error {
+		f := h.newFetch(r, commits[0])
+		if err := f.get(ctx, "tree:0", commits); err != nil {
+			return err
+		}
+		for i, c := range commits {
+			message, _, err := f.objects[c].Message()
+			if err != nil {
+				return notGit("commit %s: %v", c.Short(), err)
+			}
+			messages[i] = message[:min(len(message), maxMessage)]
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return messages, nil
+}
+
+// fetching calls ask with the way to a repository, which is found by a look at its refs where it is not known. Every error is
+// an *githost.Error.
+func (h *host) fetching(ctx context.Context, repoURL string, ask func(context.Context, route) error) error {
+	ctx = transport.Mark(ctx, transport.Marks{Aside: true})
+	r, ok := h.recall(repoURL)
+	if !ok || r.from != "" {
+		// Any name will do: what is learnt is where the repository is, and what its server speaks.
+		answer := h.read(ctx, githost.Wanted{URL: repoURL, Patterns: repo.Patterns{repo.ExactPattern("main")}})
+		if kind := kindOf(answer); kind != "" && kind != githost.NoBranch {
+			return answer.Err
+		}
+		if r, ok = h.recall(repoURL); !ok {
+			return answer.Err
+		}
+	}
+	if r.dialect == v0 {
+		return h.failed(errOld).Err
+	}
+	if err := ask(ctx, r); err != nil {
+		return h.failed(err).Err
+	}
+	return nil
+}
+
+// fetch reads objects of one repository.
+type fetch struct {
+	*host
+	route   route
+	wide    bool // names are of SHA-256
+	objects pack.Objects
+	limits  pack.Limits
+}
+
+func (h *host) newFetch(r route, like repo.SHA) *fetch {
+	return &fetch{host: h, route: r, wide: len(like) == 64, objects: pack.Objects{}, limits: pack.Limits{Objects: maxObjects, Bytes: maxUnpacked}}
+}
+
+// get asks for objects that are not there yet, and fails unless all of them come. What is asked for beside is what the filter
+// leaves of that.
+//
+// A server that filters nothing, as Git's own does where uploadpack.allowFilter is not set, is asked without. It sends all files
+// of the commits then. They come after all else, and are not read.
+func (f *fetch) get(ctx context.Context, filter string, want []repo.SHA) error {
+	want = slices.DeleteFunc(slices.Clone(want), f.has)
+	if len(want) == 0 {
+		return nil
+	}
+	if f.unfiltered() {
+		filter = ""
+	}
+	err := f.send(ctx, filter, want)
+	if filter != "" && err != nil && refusesFilter(err) {
+		if err = f.send(ctx, "", want); err == nil {
+			f.filtersNothing()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(want, func(name repo.SHA) bool { return !f.has(name) }); i >= 0 {
+		return notGit("object %s is not in the pack", want[i].Short())
+	}
+	return nil
+}
+
+func (f *fetch) has(name repo.SHA) bool {
+	_, ok := f.objects[name]
+	return ok
+}
+
+// refusesFilter reports whether a fetch can have failed since the server knows no filters: Git says that the line is unexpected
+// and ends, by which its answer has any of these forms.
+func refusesFilter(err error) bool {
+	refused := errors.As(err, new(remoteError)) || errors.As(err, new(sshgit.Refusal))
+	return refused && !strings.Contains(err.Error(), "not our ref") || !refused && isOldServer(err)
+}
+
+func (h *host) unfiltered() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.whole
+}
+
+func (h *host) filtersNothing() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.whole = true
+}
+
+// send asks once.
+func (f *fetch) send(ctx context.Context, filter string, want []repo.SHA) error {
+	resp, err := f.post(ctx, fetchRequest(f.wide, filter, want))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	packets := newPktReader(resp.Body)
+	defer packets.release()
+	if f.login != nil { // a session begins with what the server can do
+		if a, err := readAdvert(packets, func(string, string) bool { return false }); err != nil || !a.v2 {
+			return cmp.Or(err, error(errOld))
+		}
+	}
+	if err := toPack(packets); err != nil {
+		return err
+	}
+	band := &sideband{packets: packets}
+	missing := slices.Clone(want)
+	err = f.objects.Read(band, f.wide, &f.limits, func() bool {
+		if filter != "" {
+			return false
+		}
+		missing = slices.DeleteFunc(missing, f.has)
+		return len(missing) == 0
+	})
+	switch {
+	case band.err != nil:
+		return band.err
+	case errors.Is(err, pack.ErrTooLarge):
+		return githost.NewError(githost.TooLarge, f.name, "%w", err)
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return notGit("%v", err)
+	}
+	return err
+}
+
+// post sends a command, over HTTP or in a session that ends with it.
+func (f *fetch) post(ctx context.Context, body []byte) (*http.Response, error) {
+	if f.login == nil {
+		req, err := http.NewRequestWithContext(transport.ReadOnly(ctx), http.MethodPost, f.route.base+uploadPack, bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		req.Header = f.posts
+		return f.do(req, typeResult)
+	}
+	at, err := giturl.ParseSSH(f.route.base)
+	if err != nil {
+		return nil, err
+	}
+	req, err := sshgit.NewRequest(transport.ReadOnly(ctx), f.login, at.Path, append(body, "0000"...))
+	if err != nil {
+		return nil, err
+	}
+	return f.client.Do(req)
+}
+
+// fetchRequest returns the body of a fetch (gitprotocol-v2(5)) of objects: of commits without their history. filter is
+// "" for all that they hold.
+func fetchRequest(wide bool, filter string, want []repo.SHA) []byte {
+	b := appendPkt(nil, "command=fetch\n")
+	if wide {
+		b = appendPkt(b, "object-format=sha256")
+	}
+	b = append(b, "0001"...)
+	b = appendPkt(b, "no-progress\n")
+	b = appendPkt(b, "ofs-delta\n")
+	b = appendPkt(b, "deepen 1\n")
+	if filter != "" {
+		b = appendPkt(b, "filter "+filter+"\n")
+	}
+	for _, name := range want {
+		b = appendPkt(b, fmt.Sprintf("want %s\n", name))
+	}
+	b = appendPkt(b, "done\n")
+	return append(b, "0000"...)
+}
+
+// toPack reads to where the pack of an answer begins.
+func toPack(p *pktReader) error {
+	const most = 2 * maxObjects // lines of shallow-info, one for each commit
+	for range most {
+		line, err := p.next()
+		switch {
+		case err != nil:
+			return err
+		case line.kind == data && line.line == "packfile":
+			return nil
+		case line.kind == flush:
+			return notGit("it ends without a pack")
+		}
+	}
+	return notGit("endless sections before the pack")
+}
+
+// sideband reads what the packets of a pack carry.
+type sideband struct {
+	packets *pktReader
+	left    []byte
+	ended   bool
+	err     error // what the server said instead
+}
+
+// Read implements io.Reader.
+func (s *sideband) Read(b []byte) (int, error) {
+	for len(s.left) == 0 {
+		if s.ended {
+			return 0, io.EOF
+		}
+		kind, line, err := s.packets.raw()
+		switch {
+		case err != nil:
+			s.err = err
+			return 0, err
+		case kind != data:
+			s.ended = true
+		case len(line) == 0:
+		case line[0] == 1:
+			s.left = line[1:]
+		case line[0] == 3, bytes.HasPrefix(line, []byte("ERR ")):
+			said := strings.TrimPrefix(string(line[1:min(len(line), maxSaid)]), "RR ")
+			s.err = remoteError(oneline.Of(said, maxSaid))
+			return 0, s.err
+		}
+	}
+	n := copy(b, s.left)
+	s.left = s.left[n:]
+	return n, nil
+}
