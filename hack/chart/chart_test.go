@@ -1,9 +1,13 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
@@ -28,8 +33,8 @@ import (
 )
 
 const (
-	root  = "../.."
-	chart = root + "/charts/sentry"
+	root     = "../.."
+	chartDir = root + "/charts/sentry"
 )
 
 // TestChartIsMadeFromTheManifests compares the chart with what the manifests make of it.
@@ -38,11 +43,11 @@ func TestChartIsMadeFromTheManifests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = filepath.WalkDir(chart, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(chartDir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		name, _ := filepath.Rel(chart, path)
+		name, _ := filepath.Rel(chartDir, path)
 		text, err := os.ReadFile(path)
 		if string(text) != want[name] {
 			t.Errorf("charts/sentry/%s is not what the manifests make of it; `make chart` writes it", name)
@@ -80,10 +85,15 @@ func render(t *testing.T, set map[string]any) (map[string]map[string]any, error)
 // renderBeside is as `helm upgrade` has them, with a cluster to look at.
 func renderBeside(t *testing.T, set map[string]any, there *cluster) (map[string]map[string]any, error) {
 	t.Helper()
-	c, err := loader.Load(chart)
+	c, err := loader.Load(chartDir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return renderChart(t, c, set, there)
+}
+
+func renderChart(t *testing.T, c *chart.Chart, set map[string]any, there *cluster) (map[string]map[string]any, error) {
+	t.Helper()
 	all, err := chartutil.ToRenderValues(c, set, chartutil.ReleaseOptions{Name: "sentry", Namespace: home}, nil)
 	if err != nil {
 		return nil, err
@@ -268,7 +278,7 @@ func TestHelmSaysWhatKustomizeSays(t *testing.T) {
 // TestLint runs what `helm lint` does.
 func TestLint(t *testing.T) {
 	for _, set := range []map[string]any{{}, {"replicas": 3, "webhooks": true, "monitoring": true, "namespaced": true, "config": "repositories: []"}} {
-		for _, m := range lint.All(chart, set, home, true).Messages {
+		for _, m := range lint.All(chartDir, set, home, true).Messages {
 			if m.Severity > support.InfoSev {
 				t.Errorf("with %v: %v", set, m)
 			}
@@ -434,7 +444,9 @@ func TestAutoscaling(t *testing.T) {
 // TestDist looks at what a release is made of.
 func TestDist(t *testing.T) {
 	t.Chdir(copyOf(t, "manifests", "charts"))
-	if err := run([]string{"dist", "-image", "registry.example.com:5000/sentry:v1.2.3", "-version", "v1.2.3"}); err != nil {
+	digest := "sha256:" + strings.Repeat("ab", 32)
+	args := []string{"dist", "-image", "registry.example.com:5000/sentry:v1.2.3", "-version", "v1.2.3", "-digest", digest}
+	if err := run(args); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir("dist")
@@ -450,13 +462,39 @@ func TestDist(t *testing.T) {
 	}
 	for _, name := range names[:3] {
 		text, err := os.ReadFile(filepath.Join("dist", name))
-		if err != nil || !strings.Contains(string(text), "image: registry.example.com:5000/sentry:v1.2.3\n") {
+		if err != nil || !strings.Contains(string(text), "image: registry.example.com:5000/sentry:v1.2.3@"+digest+"\n") {
 			t.Errorf("%s has another image, %v:\n%s", name, err, text)
 		}
 	}
 	c, err := loader.Load("dist/sentry-1.2.3.tgz")
 	if err != nil || c.Metadata.AppVersion != "v1.2.3" {
-		t.Errorf("the chart is of %+v, %v", c.Metadata, err)
+		t.Fatalf("the chart is of %+v, %v", c.Metadata, err)
+	}
+	objects, err := renderChart(t, c, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := section(objects["Deployment sentry sentry"], "spec", "template", "spec")
+	if got, want := list(pod, "containers")[0]["image"], "registry.example.com:5000/sentry@"+digest; got != want {
+		t.Errorf("the chart's image is %v, want %s", got, want)
+	}
+	f, err := os.Open("dist/sentry-1.2.3.tgz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	unpacked, err := gzip.NewReader(f)
+	if err != nil || !unpacked.ModTime.IsZero() {
+		t.Fatalf("the archive was packed at %v, %v", unpacked.ModTime, err)
+	}
+	for r := tar.NewReader(unpacked); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil || h.ModTime.Unix() != 0 {
+			t.Fatalf("%v, %v: two releases would differ", h, err)
+		}
 	}
 	if err := run([]string{"dist", "-image", "registry.example.com:5000/sentry", "-version", "v1"}); err == nil {
 		t.Error("an image without a tag is taken")

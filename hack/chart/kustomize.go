@@ -23,6 +23,7 @@ type imageChange struct {
 	Name    string `json:"name"`
 	NewName string `json:"newName,omitempty"`
 	NewTag  string `json:"newTag,omitempty"`
+	Digest  string `json:"digest,omitempty"`
 }
 
 // build returns the objects of an overlay over the repository's manifests as one YAML stream.

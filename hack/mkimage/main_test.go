@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
@@ -118,15 +119,55 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// TestSeveralArchitectures makes one image for two, and pushes its archive as it is.
+func TestSeveralArchitectures(t *testing.T) {
+	dir := t.TempDir()
+	archs := []string{"amd64", "arm64"}
+	for _, arch := range archs {
+		if err := os.WriteFile(filepath.Join(dir, "for-"+arch), []byte(arch), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	out, tag := filepath.Join(dir, "out.tar"), strings.TrimPrefix(server.URL, "http://")+"/sentry:"
+	err := errors.Join(
+		run([]string{"-tag", tag + "pushed", "-o", out, "-push", "-arch", "amd64", "-arch", "arm64", "-label", "a=b", dir + "/for-{arch}:/which"}),
+		run([]string{"-tag", tag + "archive", "-push", "-from", out}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pushed", "archive"} {
+		for _, arch := range archs {
+			img, err := crane.Pull(tag+name, crane.WithPlatform(&v1.Platform{OS: "linux", Architecture: arch}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, err := img.ConfigFile()
+			if err != nil || config.Architecture != arch || config.Config.Labels["a"] != "b" {
+				t.Errorf("%s for %s: %+v, %v", name, arch, config, err)
+			}
+			var files bytes.Buffer
+			if err := crane.Export(img, &files); err != nil || !bytes.Contains(files.Bytes(), []byte(arch)) {
+				t.Errorf("%s for %s holds files of another one, %v", name, arch, err)
+			}
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
 		want string
 	}{
-		"no source":  {[]string{"-tag", "an/image", "-o", "out.tar"}, "SRC"},
-		"no output":  {[]string{"-tag", "an/image", "/etc/passwd"}, "-push"},
-		"wrong name": {[]string{"-tag", "A B", "-o", "out.tar", "/etc/passwd"}, "-tag"},
-		"no file":    {[]string{"-tag", "an/image", "-o", "out.tar", "/no/such/file"}, "/no/such/file"},
+		"no source":         {[]string{"-tag", "an/image", "-o", "out.tar"}, "SRC"},
+		"no output":         {[]string{"-tag", "an/image", "/etc/passwd"}, "-push"},
+		"wrong name":        {[]string{"-tag", "A B", "-o", "out.tar", "/etc/passwd"}, "-tag"},
+		"archive and files": {[]string{"-tag", "an/image", "-push", "-from", "x.tar", "/etc/passwd"}, "-from"},
+		"no archive":        {[]string{"-tag", "an/image", "-push", "-from", "/etc/passwd"}, "/etc/passwd"},
+		"label":             {[]string{"-tag", "an/image", "-o", "out.tar", "-label", "a", "/etc/passwd"}, "K=V"},
+		"no file":           {[]string{"-tag", "an/image", "-o", "out.tar", "/no/such/file"}, "/no/such/file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := run(test.args)

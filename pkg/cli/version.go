@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -14,13 +15,16 @@ import (
 // version is set by the linker: -X github.com/tekton-sentry/sentry/pkg/cli.version=v1.2.3
 var version = "dev"
 
+// revision is set by the linker for a release, which does not depend on how it was checked out. Else Go has noted it.
+var revision = ""
+
 func newVersion(o *setup.Options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  usage.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			revision := "unknown revision"
+			revision := cmp.Or(revision, "unknown revision")
 			if info, ok := debug.ReadBuildInfo(); ok {
 				for _, s := range info.Settings {
 					if s.Key == "vcs.revision" {

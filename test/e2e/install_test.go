@@ -98,7 +98,9 @@ func TestHelm(t *testing.T) {
 	rolledOut(t)
 	awaitRemembered(t, "quick")
 	began := epoch(t)
-	key := func() string { return fmt.Sprint(get[corev1.Secret](t, "-n", home, "secret", instance.Instance{}.Key()).Data) }
+	key := func() string {
+		return fmt.Sprint(get[corev1.Secret](t, "-n", home, "secret", instance.Instance{}.Key()).Data)
+	}
 	made := key()
 	commits := []string{deploysOnce(t, quick, "installed")}
 

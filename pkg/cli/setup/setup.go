@@ -27,6 +27,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/local/journal"
+	"github.com/tekton-sentry/sentry/pkg/engine/local/sandbox"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
@@ -217,6 +218,9 @@ func ClusterStore(cluster *kube.Cluster, of instance.Instance) watch.Store {
 // OnMachine makes the engine and the store of a trial on this machine, and removes what a Sentry left there
 // that was killed.
 func (o *Options) OnMachine(ctx context.Context, cfg *config.Config, stateFile string, log *slog.Logger) (*local.Engine, *file.Store, error) {
+	if err := sandbox.Supported(); err != nil {
+		return nil, nil, err
+	}
 	if stateFile == "" {
 		var err error
 		if stateFile, err = o.stateFile(); err != nil {

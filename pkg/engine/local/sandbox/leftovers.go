@@ -70,16 +70,6 @@ func abandoned(dir string) (*filelock.Lock, bool) {
 	return lock, err == nil
 }
 
-// ours returns what is at path itself, if it belongs to this user.
-func ours(path string) (os.FileInfo, bool) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil, false
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return info, ok && int(stat.Uid) == os.Geteuid()
-}
-
 // globQuote returns a pattern that matches only path.
 func globQuote(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)

@@ -38,7 +38,7 @@ func (p Process) Run(ctx context.Context) (int, error) {
 	}
 	cmd := &exec.Cmd{
 		Path: p.Args[0], Args: p.Args, Env: p.Env, Dir: p.Dir, Stdout: w, Stderr: w,
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+		SysProcAttr: ownGroup(),
 	}
 	err = cmd.Start()
 	w.Close()
@@ -63,7 +63,7 @@ func (p Process) Run(ctx context.Context) (int, error) {
 
 // wait returns what cmd.Wait does, when the whole group has been killed.
 func (p Process) wait(ctx context.Context, cmd *exec.Cmd) error {
-	signal := func(s syscall.Signal) { _ = syscall.Kill(-cmd.Process.Pid, s) } // there may be nobody left
+	signal := func(s syscall.Signal) { signalGroup(cmd.Process.Pid, s) }
 	defer signal(syscall.SIGKILL)
 	waited := make(chan error, 1)
 	go func() { waited <- cmd.Wait() }()
