@@ -81,6 +81,9 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 	if r.Deploy.Checkout && giturl.IsSSH(r.Monitor.URL) {
 		d.Fail(at+".deploy.checkout", "is true, and monitor.repo_url is an SSH address, while steps clone over http(s); want https://HOST/PATH there")
 	}
+	if r.Deploy.Checkout && r.Monitor.Auth.App.IsSet() {
+		d.Fail(at+".deploy.checkout", "is true, and monitor.auth has a GitHub App, whose tokens no step gets; want monitor.auth.token in its place, or deploy.qa_repo_url with the repository that is cloned")
+	}
 	checkStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
 	checkWhatRuns(d, at+".deploy", r, g.Strategy == strategy.Canary)
 	if r.Deploy.GitCredential && r.Deploy.Reference() == nil && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
@@ -177,6 +180,9 @@ func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) 
 	}
 	if !d.Failed(path + "." + urlKey) {
 		section.CheckAuth(d, path, urlKey, s.URL, s.Auth)
+		if s.Auth.App.IsSet() && s.Type != "" && !giturl.IsSSH(s.URL) && !t.hosts.of(s.Type).Apps {
+			d.Fail(path+".auth.github_app", "means nothing on a host of the type %s; want username and token", s.Type)
+		}
 	}
 }
 
@@ -201,10 +207,10 @@ func (t *tables) checkReport(d *schema.Decoder, c *Config, r *Repository, at str
 		d.Warn(at, "means nothing on a host of the type %s, which takes no statuses of commits; want it left out", r.Monitor.Type)
 	}
 	*r.Report = r.Report.Over(c.Groups[r.Group].Report.Over(c.Report))
-	if r.Report.WritesStatus() && takes && !r.Monitor.Auth.Token.IsSet() {
+	if r.Report.WritesStatus() && takes && !r.Monitor.Auth.HasToken() {
 		d.Warn(at, "means nothing without a token in monitor.auth, as no host takes a status of a commit from anybody; want the token, or false")
 	}
-	if !takes || !r.Monitor.Auth.Token.IsSet() {
+	if !takes || !r.Monitor.Auth.HasToken() {
 		r.Report.CommitStatus = nil
 	}
 	return takes

@@ -28,6 +28,8 @@ type Warning = schema.Warning
 type (
 	// Auth is a credential of a Git host.
 	Auth = section.Auth
+	// App is an installation of a GitHub App.
+	App = section.App
 	// Pod is what pods ask of their cluster.
 	Pod = section.Pod
 	// Object is a Secret or a ConfigMap that commands see.

@@ -40,6 +40,8 @@ type Host struct {
 	CheckPath func(path string) error
 	// Statuses is for a kind that takes the statuses of commits.
 	Statuses bool
+	// Apps is for a kind that has Apps, as GitHub does.
+	Apps bool
 	// Any is for a kind that reads any server, also those whose name tells another kind.
 	Any bool
 	// About is what messages say of the kind, in brackets; "" = nothing.

@@ -86,7 +86,7 @@ var beyond = map[string][]string{
 		"auth/deploy-username-empty", "auth/token-default-empty", "auth/token-of-echo", "auth/token-variable-empty", "auth/username-beside-broken-token",
 		"auth/username-not-utf8", "auth/username-with-bell", "auth/variables-unset", "expansion/credentials-in-url", "expansion/not-a-branch", "expansion/not-a-group",
 		"expansion/not-a-name", "expansion/not-a-number", "expansion/not-expanded-twice", "expansion/not-one-of", "expansion/two-unset-in-one", "expansion/unset",
-		"expansion/unset-at-several-places", "ssh/certificate-of-nobody", "ssh/key-cut", "ssh/key-empty", "ssh/key-encrypted", "ssh/key-of-another-type", "ssh/key-of-putty",
+		"expansion/unset-at-several-places", "apps/app-key-on-one-line", "apps/app-key-other", "ssh/certificate-of-nobody", "ssh/key-cut", "ssh/key-empty", "ssh/key-encrypted", "ssh/key-of-another-type", "ssh/key-of-putty",
 		"ssh/key-public", "ssh/key-unset", "ssh/key-with-bell", "ssh/known-hosts-garbage", "expansion/unset-first-in-the-file", "global/credentials-secret",
 		"global/proxy-unset", "global/proxy-variable-is-no-url",
 		"top/webhooks-secret-short", "top/webhooks-secret-unset", "report/url-unset",
@@ -96,7 +96,7 @@ var beyond = map[string][]string{
 		"global/traces-headers-alone",
 		"groups/too-many-members", "needs/secrets-overlap-tmp-dir", "needs/secrets-variables", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "several/teams/web.yml", "repositories/name-twice",
 		"deploy/pipeline-in-a-group", "order/waves-not-rising", "order/waves-not-all", "order/canary-without-check", "order/needs-unknown", "order/needs-itself", "order/needs-in-a-circle", "order/canary-without-repository", "deploy/task-qa-sha-of-nothing", "auth/checkout-token-mixture", "auth/checkout-token-text", "auth/checkout-username-mixture",
-		"ssh/checkout", "ssh/key-beside-https", "ssh/no-key", "ssh/no-known-hosts", "ssh/nothing", "ssh/token-too", "ssh/type-of-an-api",
+		"apps/app-and-checkout", "apps/app-beside-token", "apps/app-on-gitlab", "apps/app-over-ssh", "apps/app-without-installation", "ssh/checkout", "ssh/key-beside-https", "ssh/no-key", "ssh/no-known-hosts", "ssh/nothing", "ssh/token-too", "ssh/type-of-an-api",
 	},
 	"what the name of a host tells": {
 		"deploy/type-missing", "monitor/type-missing", "monitor/type-of-another-host", "monitor/url-of-a-gitlab-tree", "monitor/url-of-a-tree", "monitor/url-of-an-owner",

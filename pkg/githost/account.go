@@ -38,6 +38,9 @@ func (d *Driver) AccountOf(s config.Source) Account {
 	}
 	a := Account{Type: s.Type, Origin: OriginOf(u), APIURL: s.APIURL}
 	a.username, a.token = s.Auth.Basic()
+	if app := s.Auth.App; app.IsSet() {
+		a.token = strings.Join([]string{"app", app.ID, app.Installation, app.Key.Reveal()}, "/")
+	}
 	if d.TokenAlone && a.token != "" {
 		a.username = ""
 	}
@@ -58,7 +61,7 @@ func (a Account) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.Origin
 func (e Endpoint) Secrets() []string {
 	user, token := e.Auth.Basic()
 	if user == "" {
-		return sshauth.Secrets(e.Auth.SSHKey.Reveal())
+		return append(sshauth.Secrets(e.Auth.SSHKey.Reveal()), sshauth.Secrets(e.Auth.App.Key.Reveal())...)
 	}
 	return []string{base64.StdEncoding.EncodeToString([]byte(user + ":" + token)), cmp.Or(token, user)}
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -133,7 +134,16 @@ type Redactor struct {
 	Secrets []string
 
 	mu          sync.Mutex
-	text, clean string // the last one, before and after
+	minted      [2]string // the newest of the credentials that were made of another one
+	text, clean string    // the last one, before and after
+}
+
+// Mint has a credential hidden too that was made of another one, beside the one before it.
+func (r *Redactor) Mint(credential string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.minted = [2]string{credential, r.minted[0]}
+	r.text, r.clean = "", ""
 }
 
 // Redact makes an *Error of err.
@@ -143,7 +153,7 @@ func (r *Redactor) Redact(err error) *Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if text != r.text {
-		r.text, r.clean = text, oneline.Of(secret.Redact(text, r.Secrets...), maxText)
+		r.text, r.clean = text, oneline.Of(secret.Redact(text, slices.Concat(r.Secrets, r.minted[:])...), maxText)
 	}
 	if text != r.clean {
 		e.Err = &told{text: r.clean, cause: e.Err}

@@ -112,7 +112,8 @@ const (
 type Endpoint struct {
 	Account
 	Auth   config.Auth
-	Billed func(Bill) // takes what the body of an answer says; its headers are read without the Host; may be nil
+	Minted func(token string) // takes a credential that was made of Auth, before it is sent; may be nil
+	Billed func(Bill)         // takes what the body of an answer says; its headers are read without the Host; may be nil
 }
 
 // Bill is what the body of an answer says of a budget of the host.

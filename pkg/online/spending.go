@@ -12,7 +12,7 @@ import (
 
 func newAccount(driver *githost.Driver, a githost.Account, auth config.Auth) *Account {
 	return &Account{Host: strings.TrimPrefix(a.Origin, "https://"), Credential: auth.Label(),
-		driver: driver, token: auth.Token.Reveal() != ""}
+		driver: driver, token: auth.Token.Reveal() != "" || auth.App.IsSet()}
 }
 
 // Spending is what an account spends of one budget of its host.

@@ -35,6 +35,9 @@ func (l *Look) Remedy() string {
 	if v := l.Monitor.Auth.Token.Variable(); v != "" {
 		token = fmt.Sprintf("put a token into %s (%s.token)", v, auth)
 	}
+	if v := l.Monitor.Auth.App.Key.Variable(); v != "" {
+		token = fmt.Sprintf("put a key of the App into %s, and give it access to the repository (%s.github_app)", v, auth)
+	}
 	if v := l.Monitor.Auth.SSHKey.Variable(); v != "" {
 		token = fmt.Sprintf("put a key into %s (%s.ssh_key)", v, auth)
 	}

@@ -79,7 +79,7 @@ type Status struct {
 func (d Delivery) Lane() string {
 	if d.Kind == CommitStatus {
 		a := d.Source.Auth
-		return key(string(d.Kind), string(d.Source.Type), d.Source.APIURL, server(d.Source.URL), a.Username.Text(), a.Token.Text())
+		return key(string(d.Kind), string(d.Source.Type), d.Source.APIURL, server(d.Source.URL), a.Username.Text(), a.Token.Text(), a.App.Installation)
 	}
 	return key(string(d.Kind), d.To.Reveal())
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -63,8 +64,9 @@ type task struct {
 
 // opened is the host of an account. hooks is nil where the host manages none, or where it could not be opened.
 type opened struct {
-	hooks githost.Hooks
-	err   error
+	hooks  githost.Hooks
+	err    error
+	minted *atomic.Pointer[string] // the newest token that was made by a GitHub App; nil = none yet
 }
 
 // run does it for the repositories, those of different hosts at the same time, and returns a row each, in their order.
@@ -112,12 +114,13 @@ func (k *task) open(account githost.Account, repositories []config.Repository) {
 		return hosts.All.Of(r.Monitor.Type).AccountOf(r.Monitor.Source) == account
 	})
 	driver, auth := hosts.All.Of(account.Type), repositories[i].Monitor.Auth
-	e := githost.Endpoint{Account: account, Auth: auth}
+	minted := new(atomic.Pointer[string])
+	e := githost.Endpoint{Account: account, Auth: auth, Minted: func(token string) { minted.Store(&token) }}
 	gate := transport.NewGate(http.RoundTripper(k.network.Transport()), e, patience)
 	gate.Begin(time.Now(), transport.MaxProbes)
 	host, err := driver.Open(e, transport.NewClient(gate, k.version, timeout))
 	hooks, _ := host.(githost.Hooks)
-	k.accounts[account] = opened{hooks, err}
+	k.accounts[account] = opened{hooks, err, minted}
 }
 
 // one does it for one repository.
@@ -136,8 +139,11 @@ func (k *task) one(ctx context.Context, driver *githost.Driver, s config.Source)
 		action, detail, err = do(ctx, at.hooks, s.URL, addressOf(k.base, driver.Type, k.secret.Reveal()))
 	}
 	if err != nil {
-		endpoint := githost.Endpoint{Account: account, Auth: s.Auth}
-		return Failed, oneline.Of(secret.Redact(err.Error(), append(endpoint.Secrets(), k.secret.Reveal())...), maxDetail)
+		secrets := append(githost.Endpoint{Account: account, Auth: s.Auth}.Secrets(), k.secret.Reveal())
+		if token := at.minted.Load(); token != nil {
+			secrets = append(secrets, *token)
+		}
+		return Failed, oneline.Of(secret.Redact(err.Error(), secrets...), maxDetail)
 	}
 	return action, detail
 }

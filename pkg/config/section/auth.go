@@ -3,6 +3,7 @@ package section
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/githubapp"
 	"github.com/tekton-sentry/sentry/pkg/giturl"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/sshauth"
@@ -24,6 +26,9 @@ const (
 	WantToken          = "a reference ${NAME} to the variable that holds the token"
 	WantSSHKey         = "one ${NAME} whose variable holds a private key without a passphrase, as the file has it"
 	WantSSHCertificate = "one ${NAME} whose variable holds the certificate of the key, as KEY-cert.pub has it"
+	WantApp            = "the ID of a GitHub App, or its client ID"
+	WantInstallation   = "the number of an installation, as it stands at the end of its page's address"
+	WantAppKey         = "one ${NAME} whose variable holds the private key of the App, as the file has it that GitHub made"
 	WantKnownHosts     = "the lines of known_hosts that are the host's, or one ${NAME} whose variable holds them"
 )
 
@@ -32,7 +37,21 @@ type Auth struct {
 	Username, Token        secret.Value
 	SSHKey, SSHCertificate secret.Value // each one ${NAME}
 	KnownHosts             secret.Value // one ${NAME}, or without any; no secret
+	App                    App          // in place of Token, to watch
 }
+
+// App is an installation of a GitHub App.
+type App struct {
+	ID           string       // or the client ID
+	Installation string       // its number
+	Key          secret.Value // one ${NAME}
+}
+
+// IsSet reports whether there is one.
+func (a App) IsSet() bool { return a.Key.IsSet() }
+
+// HasToken reports whether requests over HTTP are those of somebody: a token is there, or is made.
+func (a Auth) HasToken() bool { return a.Token.IsSet() || a.App.IsSet() }
 
 // AuthFields is the table of an auth section.
 func AuthFields(a *Auth) []schema.Field {
@@ -42,6 +61,10 @@ func AuthFields(a *Auth) []schema.Field {
 		text("ssh_key", &a.SSHKey, WantSSHKey, checkKey),
 		text("ssh_certificate", &a.SSHCertificate, WantSSHCertificate, nil),
 		text("known_hosts", &a.KnownHosts, WantKnownHosts, checkKnownHosts),
+		schema.Section("github_app",
+			schema.Text("id", &a.App.ID, WantApp, appID.MatchString),
+			schema.Text("installation", &a.App.Installation, WantInstallation, number.MatchString),
+			text("private_key", &a.App.Key, WantAppKey, checkAppKey)),
 	}
 }
 
@@ -58,7 +81,11 @@ func text(key string, p *secret.Value, want string, check func(secret.Value) err
 			var err error
 			switch {
 			case v.Variable() == "" && (hidden || secret.HasReference(v.Text())):
-				err = fmt.Errorf("is not one ${NAME}; want %s, as steps take it from the Secret that global.credentials_secret names", want)
+				why := "as steps take it from the Secret that global.credentials_secret names"
+				if want == WantAppKey {
+					why = "as no key stands in a configuration"
+				}
+				err = fmt.Errorf("is not one ${NAME}; want %s, %s", want, why)
 			case v.Reveal() == "" && d.AllowsUnset():
 			case v.Reveal() == "":
 				err = fmt.Errorf("is empty; want %s", want)
@@ -78,6 +105,35 @@ func checkKey(v secret.Value) error {
 	return err
 }
 
+var (
+	appID  = regexp.MustCompile(`^([1-9][0-9]{0,18}|Iv[A-Za-z0-9.]{1,60})$`)
+	number = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
+)
+
+func checkAppKey(v secret.Value) error {
+	_, err := githubapp.ParseKey(v.Reveal())
+	return err
+}
+
+// checkApp sees to it that an App is whole and alone.
+func checkApp(d *schema.Decoder, path string, given func(key string) bool) {
+	keys := map[string]string{"id": WantApp, "installation": WantInstallation, "private_key": WantAppKey}
+	some := false
+	for key := range keys {
+		some = some || given("github_app."+key)
+	}
+	for _, key := range []string{"id", "installation", "private_key"} {
+		if some && !given("github_app."+key) {
+			d.Fail(path+".auth.github_app."+key, "is missing; want %s", keys[key])
+		}
+	}
+	for _, key := range []string{"username", "token"} {
+		if some && given(key) {
+			d.Fail(path+".auth."+key, "stands beside github_app, which makes tokens of its own; want one of the two")
+		}
+	}
+}
+
 func checkKnownHosts(v secret.Value) error {
 	_, err := sshauth.ParseKnownHosts(v.Reveal())
 	return err
@@ -87,6 +143,7 @@ func checkKnownHosts(v secret.Value) error {
 func CheckAuth(d *schema.Decoder, path, urlKey, url string, a Auth) {
 	missing := func(key string) bool { return !d.Given(path+".auth."+key) && !d.Failed(path+".auth."+key) }
 	if !giturl.IsSSH(url) {
+		checkApp(d, path, func(key string) bool { return !missing(key) })
 		for _, key := range []string{"ssh_key", "ssh_certificate", "known_hosts"} {
 			if !missing(key) && url != "" {
 				d.Fail(path+".auth."+key, "means nothing beside an http(s) address; want %s.%s as ssh://USER@HOST/PATH, or username and token", path, urlKey)
@@ -95,12 +152,12 @@ func CheckAuth(d *schema.Decoder, path, urlKey, url string, a Auth) {
 		if a.Username.IsSet() && !a.Token.IsSet() && !d.Failed(path+".auth.token") {
 			d.Fail(path+".auth.token", "is missing beside username; want %s", WantToken)
 		}
-		if a.Token.IsSet() && strings.HasPrefix(url, "http:") {
+		if (a.Token.IsSet() || a.App.IsSet()) && strings.HasPrefix(url, "http:") {
 			d.Warn(path+"."+urlKey, "the token travels unencrypted over http; want https")
 		}
 		return
 	}
-	for _, key := range []string{"username", "token"} {
+	for _, key := range []string{"username", "token", "github_app"} {
 		if !missing(key) {
 			d.Fail(path+".auth."+key, "means nothing beside an SSH address, in which the user stands; want ssh_key and known_hosts alone")
 		}
@@ -120,7 +177,7 @@ func CheckAuth(d *schema.Decoder, path, urlKey, url string, a Auth) {
 
 // Values returns all that it has.
 func (a *Auth) Values() []*secret.Value {
-	return []*secret.Value{&a.Username, &a.Token, &a.SSHKey, &a.SSHCertificate, &a.KnownHosts}
+	return []*secret.Value{&a.Username, &a.Token, &a.SSHKey, &a.SSHCertificate, &a.KnownHosts, &a.App.Key}
 }
 
 // CheckRenewed says what is wrong with one of its values that a variable holds since it was read.
@@ -128,6 +185,8 @@ func (a *Auth) CheckRenewed(v *secret.Value) func(secret.Value) error {
 	switch v {
 	case &a.SSHKey:
 		return checkKey
+	case &a.App.Key:
+		return checkAppKey
 	case &a.KnownHosts:
 		return checkKnownHosts
 	case &a.SSHCertificate:
@@ -163,6 +222,8 @@ func (a Auth) Label() string {
 	switch {
 	case a.SSHKey.Variable() != "":
 		return "$" + a.SSHKey.Variable()
+	case a.App.IsSet():
+		return "$" + a.App.Key.Variable()
 	case a.Token.Reveal() == "" && a.Username.Reveal() == "":
 		return "none"
 	case a.Token.Variable() != "":

@@ -19,6 +19,7 @@ var Driver = githost.Driver{
 		Aliases:   map[string]string{"www.github.com": "github.com"},
 		CheckPath: checkPath,
 		Statuses:  true,
+		Apps:      true,
 	},
 	Open:       Open,
 	TokenAlone: true,
@@ -38,7 +39,7 @@ var Driver = githost.Driver{
 	About: githost.About{
 		Servers:    "GitHub and GitHub Enterprise",
 		API:        "`https://api.github.com`, `https://api.NAME.ghe.com`, `https://HOST/api/v3`",
-		Credential: "`Authorization: Bearer`, the token alone",
+		Credential: "`Authorization: Bearer`, the token alone, or one of a [GitHub App](#github-apps)",
 	},
 }
 

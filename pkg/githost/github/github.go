@@ -25,6 +25,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
+	"github.com/tekton-sentry/sentry/pkg/githost/github/installation"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
@@ -62,6 +63,12 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 		return nil, err
 	}
 	base.Path += "/"
+	if app := e.Auth.App; app.IsSet() {
+		if client, err = installation.Client(client, base, app, e.Minted); err != nil {
+			return nil, err
+		}
+		token = "of the installation" // stands in for the one that the client sends
+	}
 	// go-github leaves the bodies of errors open, and with them a goroutine for the client's timeout.
 	name := strings.ToLower(base.Host)
 	untimed := rest.Bounded(client)

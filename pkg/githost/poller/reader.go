@@ -294,6 +294,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 	if r.Observe != nil {
 		e.gate.Observe = func(status int, took time.Duration) { r.Observe(e.Host(), status, took) }
 	}
+	e.Minted = e.gate.Mint
 	e.Billed = func(b githost.Bill) {
 		e.gate.Spent(b.Resource, b.Until)
 		if r.Billed != nil {
