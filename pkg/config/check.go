@@ -180,6 +180,9 @@ func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) 
 	}
 	if !d.Failed(path + "." + urlKey) {
 		section.CheckAuth(d, path, urlKey, s.URL, s.Auth)
+		if !giturl.IsSSH(s.URL) {
+			checkApp(d, path)
+		}
 		if s.Auth.App.IsSet() && s.Type != "" && !giturl.IsSSH(s.URL) && !t.hosts.of(s.Type).Apps {
 			d.Fail(path+".auth.github_app", "means nothing on a host of the type %s; want username and token", s.Type)
 		}

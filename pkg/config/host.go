@@ -136,3 +136,23 @@ func OwnerAndRepository(path string) error {
 	}
 	return nil
 }
+
+// checkApp sees to it that an App is whole and alone.
+func checkApp(d *schema.Decoder, path string) {
+	given := func(key string) bool { return d.Given(path+".auth."+key) || d.Failed(path+".auth."+key) }
+	keys := map[string]string{"id": section.WantApp, "installation": section.WantInstallation, "private_key": section.WantAppKey}
+	some := false
+	for key := range keys {
+		some = some || given("github_app."+key)
+	}
+	for _, key := range []string{"id", "installation", "private_key"} {
+		if some && !given("github_app."+key) {
+			d.Fail(path+".auth.github_app."+key, "is missing; want %s", keys[key])
+		}
+	}
+	for _, key := range []string{"username", "token"} {
+		if some && given(key) {
+			d.Fail(path+".auth."+key, "stands beside github_app, which makes tokens of its own; want one of the two")
+		}
+	}
+}

@@ -4,12 +4,16 @@ package docs
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/pem"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -47,6 +51,15 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
+// appKey is the private key of a GitHub App.
+var appKey = sync.OnceValue(func() string {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+})
+
 // sshKey is a private key.
 var sshKey = func() string {
 	block, err := ssh.MarshalPrivateKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), "")
@@ -63,6 +76,8 @@ func everySet(name string) (string, bool) {
 		return "registry.example.com/mirror", true
 	case strings.HasSuffix(name, "SSH_KEY"):
 		return sshKey, true
+	case strings.HasSuffix(name, "APP_KEY"):
+		return appKey(), true
 	}
 	return "http://set.example", true
 }

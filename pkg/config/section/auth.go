@@ -115,25 +115,6 @@ func checkAppKey(v secret.Value) error {
 	return err
 }
 
-// checkApp sees to it that an App is whole and alone.
-func checkApp(d *schema.Decoder, path string, given func(key string) bool) {
-	keys := map[string]string{"id": WantApp, "installation": WantInstallation, "private_key": WantAppKey}
-	some := false
-	for key := range keys {
-		some = some || given("github_app."+key)
-	}
-	for _, key := range []string{"id", "installation", "private_key"} {
-		if some && !given("github_app."+key) {
-			d.Fail(path+".auth.github_app."+key, "is missing; want %s", keys[key])
-		}
-	}
-	for _, key := range []string{"username", "token"} {
-		if some && given(key) {
-			d.Fail(path+".auth."+key, "stands beside github_app, which makes tokens of its own; want one of the two")
-		}
-	}
-}
-
 func checkKnownHosts(v secret.Value) error {
 	_, err := sshauth.ParseKnownHosts(v.Reveal())
 	return err
@@ -143,7 +124,6 @@ func checkKnownHosts(v secret.Value) error {
 func CheckAuth(d *schema.Decoder, path, urlKey, url string, a Auth) {
 	missing := func(key string) bool { return !d.Given(path+".auth."+key) && !d.Failed(path+".auth."+key) }
 	if !giturl.IsSSH(url) {
-		checkApp(d, path, func(key string) bool { return !missing(key) })
 		for _, key := range []string{"ssh_key", "ssh_certificate", "known_hosts"} {
 			if !missing(key) && url != "" {
 				d.Fail(path+".auth."+key, "means nothing beside an http(s) address; want %s.%s as ssh://USER@HOST/PATH, or username and token", path, urlKey)
