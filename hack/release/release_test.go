@@ -82,7 +82,10 @@ func newKey(t *testing.T, kind string) string {
 func TestTwoClones(t *testing.T) {
 	const version = "v1.2.3"
 	key := newKey(t, "ed25519")
-	caches := []string{"GOCACHE=" + strings.TrimSpace(command(t, "", nil, "go", "env", "GOCACHE")), "GOMODCACHE=" + strings.TrimSpace(command(t, "", nil, "go", "env", "GOMODCACHE"))}
+	var caches []string // and the settings, of the one who builds: another home would have others
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOENV"} {
+		caches = append(caches, name+"="+strings.TrimSpace(command(t, "", nil, "go", "env", name)))
+	}
 	var clones [2]map[string][]byte
 	for i, in := range []struct{ folder, umask, zone string }{{"a", "022", "UTC"}, {"b/a folder that is deeper", "077", "Pacific/Kiritimati"}} {
 		dir := filepath.Join(t.TempDir(), in.folder)
