@@ -65,6 +65,7 @@ var mustNotLink = map[string][]string{
 	"pkg/config":                       {kubernetes, tekton, "net/http"},
 	"pkg/state":                        {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/state/file":                   {kubernetes, tekton, "net/http", module + "pkg/state/configmap"},
+	"pkg/glob":                         {module, kubernetes, tekton, "net/http"},
 	"pkg/filter":                       {kubernetes, tekton, "net/http", "os/exec", module + "pkg/plan", module + "pkg/watch"},
 	"pkg/plan":                         {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/plan/deployed":                {kubernetes, tekton, "net/http", "os/exec", module + "pkg/watch"},

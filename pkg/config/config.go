@@ -10,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/glob"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/strategy"
@@ -98,6 +99,7 @@ type Monitor struct {
 	Source
 	Branches repo.Patterns
 	Ignore   *regexp.Regexp // heads whose message it matches run nothing; nil = none
+	Paths    glob.Patterns  // heads with nothing new that they match run nothing; nil = all is wanted
 }
 
 // Deploy is what runs when a watched branch changed.

@@ -100,6 +100,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Field{Key: "branches", Kind: "list", Want: wantBranches,
 				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Monitor.Branches = t.branches(d, path, n) }}.Must(),
 			commits.IgnoreField("ignore", &r.Monitor.Ignore),
+			commits.PathsField("paths", &r.Monitor.Paths),
 		)...).Must(),
 		schema.Section("deploy", append(optional(t.source(&r.Deploy.Source, "qa_repo_url")),
 			branch("qa_repo_branch", &r.Deploy.Branch).Or("main"),

@@ -143,8 +143,8 @@ func TestReferenceExampleListsMissingVariables(t *testing.T) {
 	want := strings.Join([]string{
 		"../../examples/sentry.yaml:23: repositories[0].monitor.auth.token: the variable GITHUB_TOKEN " + hint,
 		"../../examples/sentry.yaml:23: repositories[0].monitor.auth.username: the variable GITHUB_USERNAME " + hint,
-		"../../examples/sentry.yaml:33: repositories[0].deploy.auth.token: the variable GITLAB_TOKEN " + hint,
-		"../../examples/sentry.yaml:33: repositories[0].deploy.auth.username: the variable GITLAB_USERNAME " + hint,
+		"../../examples/sentry.yaml:34: repositories[0].deploy.auth.token: the variable GITLAB_TOKEN " + hint,
+		"../../examples/sentry.yaml:34: repositories[0].deploy.auth.username: the variable GITLAB_USERNAME " + hint,
 	}, "\n")
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/glob"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -129,6 +130,14 @@ func TestSituations(t *testing.T) {
 			in.branch(solo, state.Branch{SHA: sha("a"), N: 2, Time: now.Add(-time.Hour)}.PassedOver(sha("b"), repo.Ignored, now.Add(-time.Minute)))
 		}, []Kind{ActedUpon, PassedOver, Succeeded, NextLook}, []string{"Its head bbbbbbb was passed over at 2026-03-01 11:59:00 UTC (1m ago): its message matches \"\\\\[skip ci\\\\]\", " +
 			"which is monitor.ignore of solo, so it runs nothing. The next commit that is not passed over goes on from aaaaaaa."}},
+		{"passed over for its paths", solo, func(in *Input) {
+			p, err := glob.Parse("services/rag/**")
+			if err != nil {
+				panic(err)
+			}
+			in.Config.Repositories[2].Monitor.Paths = glob.Patterns{p}
+			in.branch(solo, state.Branch{SHA: sha("a"), N: 2, Time: now}.PassedOver(sha("b"), repo.Untouched, now))
+		}, []Kind{ActedUpon, PassedOver, Succeeded, NextLook}, []string{"nothing changed since what ran last that monitor.paths of solo match (services/rag/**), so it runs nothing."}},
 		{"passed over, and the head is that still", solo, func(in *Input) {
 			in.branch(solo, state.Branch{SHA: sha("a"), N: 2, Time: now}.PassedOver(sha("b"), repo.Ignored, now))
 			in.sees(sha("b"))

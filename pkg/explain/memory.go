@@ -109,7 +109,13 @@ func (x *subject) remembered(entry state.Repository, b state.Branch) {
 }
 
 // passed says why a head runs nothing.
-func (x *subject) passed(repo.Pass) string {
+func (x *subject) passed(why repo.Pass) string {
+	switch {
+	case why == repo.Untouched && x.r.Monitor.Paths == nil:
+		return "nothing changed that monitor.paths matched"
+	case why == repo.Untouched:
+		return fmt.Sprintf("nothing changed since what ran last that monitor.paths of %s match (%s)", x.r.Name, x.r.Monitor.Paths)
+	}
 	if x.r.Monitor.Ignore == nil {
 		return "its message matched monitor.ignore"
 	}

@@ -1,5 +1,5 @@
-// Package filter tells which heads that moved run nothing, by what a repository says of its commits: monitor.ignore. It asks
-// hosts only about heads that moved, and only for repositories that say so.
+// Package filter tells which heads that moved run nothing, by what a repository says of its commits: monitor.ignore and
+// monitor.paths. It asks hosts only about heads that moved, and only for repositories that say so.
 package filter
 
 import (
@@ -28,6 +28,8 @@ const (
 type Commits interface {
 	// Messages returns the messages of commits of a repository, in their order.
 	Messages(ctx context.Context, source config.Source, commits []repo.SHA) ([]string, error)
+	// Diff returns the paths of all files that are not the same in two commits. A file with another name has two.
+	Diff(ctx context.Context, source config.Source, before, after repo.SHA) ([]string, error)
 }
 
 // Question is about the heads of one repository that moved.
@@ -40,7 +42,8 @@ type Question struct {
 // Head is a head that moved.
 type Head struct {
 	repo.Ref
-	SHA repo.SHA
+	SHA  repo.SHA
+	Base repo.SHA // up to which it is known what changed since a run; "" for a new branch
 }
 
 // Answer is what became of a Question.
@@ -72,16 +75,18 @@ var errLate = errors.New("the time was up before it could be read what its commi
 // Of returns what has to be asked about a repository with these heads, before they can be planned. It is false for nearly all:
 // those that say nothing of their commits, and those whose heads did not move.
 func Of(r *config.Repository, s state.Snapshot, first config.OnFirstSeen, heads map[string]repo.SHA) (Question, bool) {
-	if r.Monitor.Ignore == nil || !s.Seen(r.Name) && first != config.DeployFirst {
+	if r.Monitor.Ignore == nil && r.Monitor.Paths == nil || !s.Seen(r.Name) && first != config.DeployFirst {
 		return Question{}, false
 	}
 	was := s.Repositories[r.Name]
 	q := Question{Monitor: &r.Monitor}
 	for branch, sha := range heads {
 		// What was cut off is made up for, whatever the head says.
-		if b, _ := was.Branch(branch); b.Due(sha) && !b.Redo && was.Damaged == nil {
-			q.Heads = append(q.Heads, Head{repo.Ref{Repository: r.Name, Branch: branch}, sha})
+		b, _ := was.Branch(branch)
+		if !b.Due(sha) || b.Redo || was.Damaged != nil || b.SHA == "" && r.Monitor.Ignore == nil {
+			continue // all of a new branch is new
 		}
+		q.Heads = append(q.Heads, Head{repo.Ref{Repository: r.Name, Branch: branch}, sha, b.Base()})
 	}
 	slices.SortFunc(q.Heads, func(a, b Head) int { return a.Compare(b.Ref) })
 	return q, len(q.Heads) > 0
@@ -99,10 +104,16 @@ type Filter struct {
 // key is a head, and what the file said of it.
 type key struct {
 	Head
-	ignore string
+	ignore, paths string
 }
 
-func keyOf(m *config.Monitor, h Head) key { return key{h, m.Ignore.String()} }
+func keyOf(m *config.Monitor, h Head) key {
+	k := key{Head: h, paths: m.Paths.Key()}
+	if m.Ignore != nil {
+		k.ignore = m.Ignore.String()
+	}
+	return k
+}
 
 // Each calls answered for each repository, with the answers to all that was asked about it. The calls come one at a time.
 func (f *Filter) Each(ctx context.Context, questions []Question, answered func([]Answer)) {
@@ -122,7 +133,7 @@ func (f *Filter) Each(ctx context.Context, questions []Question, answered func([
 		go func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			l := look{f, source, bySource[source], time.Since(began) > patience || ctx.Err() != nil}
+			l := look{Filter: f, source: source, questions: bySource[source], began: began, late: time.Since(began) > patience || ctx.Err() != nil}
 			answers <- l.ask(ctx)
 		}()
 	}
@@ -183,7 +194,18 @@ type look struct {
 	*Filter
 	source    config.Source
 	questions []Question
-	late      bool // there is no time left to ask
+	began     time.Time // of the call
+	late      bool      // there is no time left to ask
+	diffs     map[span]changed
+}
+
+// span is from one commit to another.
+type span struct{ before, after repo.SHA }
+
+// changed is what is known of a span.
+type changed struct {
+	paths []string
+	err   error
 }
 
 func (l *look) ask(ctx context.Context) []Answer {
@@ -197,13 +219,13 @@ func (l *look) ask(ctx context.Context) []Answer {
 			why, known := l.recall(k)
 			switch {
 			case known:
-			case l.late:
+			case l.late || l.over(q.Monitor, h):
 				a.Late = true
 				continue
-			case failed != nil:
-				a.Unclear = append(a.Unclear, Unclear{h, "ignore", failed})
-			case q.Monitor.Ignore.MatchString(messages[h.SHA]):
-				why = repo.Ignored
+			default:
+				var unclear []Unclear
+				why, unclear = l.decide(ctx, q.Monitor, h, messages, failed)
+				a.Unclear = append(a.Unclear, unclear...)
 			}
 			l.learn(k, why)
 			if why != "" {
@@ -217,12 +239,48 @@ func (l *look) ask(ctx context.Context) []Answer {
 	return answers
 }
 
+// over reports whether there is no time left for what has to be asked about a head. The first comparison of all always has some.
+func (l *look) over(m *config.Monitor, h Head) bool {
+	_, known := l.diffs[span{h.Base, h.SHA}]
+	return m.Paths != nil && h.Base != "" && !known && len(l.diffs) > 0 && time.Since(l.began) > patience
+}
+
+// decide says whether a head runs nothing. failed is why its message could not be read.
+func (l *look) decide(ctx context.Context, m *config.Monitor, h Head, messages map[repo.SHA]string, failed error) (why repo.Pass, unclear []Unclear) {
+	switch {
+	case m.Ignore == nil:
+	case failed != nil:
+		unclear = append(unclear, Unclear{h, "ignore", failed})
+	case m.Ignore.MatchString(messages[h.SHA]):
+		return repo.Ignored, nil
+	}
+	if m.Paths == nil || h.Base == "" {
+		return "", unclear
+	}
+	s := span{h.Base, h.SHA}
+	d, known := l.diffs[s]
+	if !known {
+		d.paths, d.err = l.Commits.Diff(ctx, l.source, s.before, s.after)
+		if l.diffs == nil {
+			l.diffs = map[span]changed{}
+		}
+		l.diffs[s] = d
+	}
+	switch {
+	case d.err != nil:
+		return "", append(unclear, Unclear{h, "paths", d.err})
+	case !slices.ContainsFunc(d.paths, m.Paths.Match):
+		return repo.Untouched, unclear
+	}
+	return "", unclear
+}
+
 // messages reads the messages of the heads of which nothing is known, each commit once.
 func (l *look) messages(ctx context.Context) (map[repo.SHA]string, error) {
 	var commits []repo.SHA
 	for _, q := range l.questions {
 		for _, h := range q.Heads {
-			if _, known := l.recall(keyOf(q.Monitor, h)); !known {
+			if _, known := l.recall(keyOf(q.Monitor, h)); !known && q.Monitor.Ignore != nil {
 				commits = append(commits, h.SHA)
 			}
 		}

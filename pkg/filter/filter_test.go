@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/glob"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -42,6 +43,18 @@ func (h *hosts) Messages(_ context.Context, source config.Source, commits []repo
 		return nil, errors.New("gone")
 	}
 	return texts, nil
+}
+
+func (h *hosts) Diff(_ context.Context, source config.Source, before, after repo.SHA) ([]string, error) {
+	time.Sleep(h.takes)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked = append(h.asked, source.URL+" "+string(before[:1])+".."+string(after[:1]))
+	text, known := h.texts[after]
+	if !known {
+		return nil, errors.New("gone")
+	}
+	return strings.Fields(text), nil
 }
 
 func entry(name, url, ignore string) config.Repository {
@@ -100,7 +113,7 @@ func ask(t *testing.T, f *Filter, head string, repositories ...config.Repository
 	var questions []Question
 	for i := range repositories {
 		r := &repositories[i]
-		questions = append(questions, Question{At: i, Monitor: &r.Monitor, Heads: []Head{{repo.Ref{Repository: r.Name, Branch: "main"}, sha(head)}}})
+		questions = append(questions, Question{At: i, Monitor: &r.Monitor, Heads: []Head{{repo.Ref{Repository: r.Name, Branch: "main"}, sha(head), sha("0")}}})
 	}
 	got := map[string]string{}
 	f.Each(t.Context(), questions, func(answers []Answer) {
@@ -166,4 +179,41 @@ func TestLate(t *testing.T) {
 			t.Errorf("late in two cycles: %v, want %v", got, []int{maxAsking, 0})
 		}
 	})
+}
+
+// TestPaths compares once for all entries of a repository, and keeps what it found out.
+func TestPaths(t *testing.T) {
+	h := &hosts{texts: map[repo.SHA]string{sha("1"): "a/x b/README.md", sha("2"): ""}}
+	f := &Filter{Commits: h}
+	var all []config.Repository
+	for _, of := range []string{"a/", "b/ !*.md", "b/", "**", "c"} {
+		r := entry(of, "u", "")
+		for _, text := range strings.Fields(of) {
+			p, err := glob.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Monitor.Paths = append(r.Monitor.Paths, p)
+		}
+		all = append(all, r)
+	}
+	for range 2 {
+		want := map[string]string{"a/": "", "b/ !*.md": "untouched", "b/": "", "**": "", "c": "untouched"}
+		if got := ask(t, f, "1", all...); !maps.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	}
+	if got := ask(t, f, "2", all...); got["**"] != "untouched" {
+		t.Errorf("when nothing changed: %v, want that nothing runs", got)
+	}
+	if got := ask(t, f, "3", all...); got["c"] != "unclear: gone" {
+		t.Errorf("a commit that is gone: %v, want that it counts as a change", got)
+	}
+	if want := []string{"u 0..1", "u 0..2", "u 0..3"}; !slices.Equal(h.asked, want) {
+		t.Errorf("asked %q, want %q", h.asked, want)
+	}
+	all[0].Monitor.Ignore = regexp.MustCompile("^a")
+	if got := ask(t, f, "1", all[0]); got["a/"] != "ignored" {
+		t.Errorf("with ignore beside it: %v, want that it is ignored", got)
+	}
 }

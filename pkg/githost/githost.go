@@ -87,6 +87,10 @@ type Statuses interface {
 type Commits interface {
 	// Messages returns what the authors of commits wrote, in their order, as far as 16 KiB of each.
 	Messages(ctx context.Context, repoURL string, commits []repo.SHA) ([]string, error)
+	// Diff returns the paths of all files that are not the same in two commits, of whatever history they are: what `git diff
+	// --name-only --no-renames` prints. The path of a submodule ends with a slash. Where they are more than are read it is an error
+	// of kind TooLarge.
+	Diff(ctx context.Context, repoURL string, before, after repo.SHA) ([]string, error)
 }
 
 // Status is what a commit is told to have come to.

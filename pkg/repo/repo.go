@@ -60,8 +60,11 @@ type Observation struct {
 // Pass is why a head that moved runs nothing.
 type Pass string
 
-// Ignored is a head whose message matches what the repository has as monitor.ignore.
-const Ignored Pass = "ignored"
+// Ignored is a head whose message matches monitor.ignore; Untouched is one with nothing new that monitor.paths match.
+const (
+	Ignored   Pass = "ignored"
+	Untouched Pass = "untouched"
+)
 
 // Status says how an observation came about.
 type Status int

@@ -142,6 +142,9 @@ func (b Branch) check() error {
 		if _, err := repo.ParseSHA(string(b.Passed.SHA)); err != nil {
 			return fmt.Errorf("passed: sha: %w", err)
 		}
+		if _, err := repo.ParseSHA(string(b.Base())); err != nil {
+			return fmt.Errorf("passed: same: %w", err)
+		}
 	}
 	return errors.Join(checkCount("n", b.N), checkCount("missing", int(b.Missing)))
 }

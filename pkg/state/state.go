@@ -129,6 +129,8 @@ type Passed struct {
 	SHA  repo.SHA  `json:"sha"`
 	Why  repo.Pass `json:"why"`
 	Time time.Time `json:"time"` // when it was passed over
+	// Same is the last head since the branch's SHA that was found to have nothing new which monitor.paths match; "" is none.
+	Same repo.SHA `json:"same,omitempty"`
 	unknown
 }
 
@@ -141,8 +143,22 @@ func (b Branch) Deployed(sha repo.SHA, n int, now time.Time) Branch {
 
 // PassedOver returns the branch after its head, which runs nothing, was passed over.
 func (b Branch) PassedOver(head repo.SHA, why repo.Pass, now time.Time) Branch {
-	b.Passed = &Passed{SHA: head, Why: why, Time: now.UTC().Round(0)}
+	same := head
+	if why != repo.Untouched {
+		if same = b.Base(); same == b.SHA {
+			same = ""
+		}
+	}
+	b.Passed = &Passed{SHA: head, Why: why, Time: now.UTC().Round(0), Same: same}
 	return b
+}
+
+// Base returns the commit up to which it is known that nothing is new which monitor.paths match since the branch's SHA.
+func (b Branch) Base() repo.SHA {
+	if b.Passed != nil && b.Passed.Same != "" {
+		return b.Passed.Same
+	}
+	return b.SHA
 }
 
 // Due reports whether something is to run for the head that the branch has: it was neither acted upon last nor passed over since.

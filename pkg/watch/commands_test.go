@@ -29,7 +29,8 @@ type command struct {
 func commands() map[string]command {
 	return map[string]command{
 		// What the configuration says. A repository is on a host of its own name, and deploys from the one named qa.
-		// KEY=VALUE is a key of its entry; commands=20000 gives it so many, qa=HOST another QA repository, and ignore is one of monitor.
+		// KEY=VALUE is a key of its entry; commands=20000 gives it so many, qa=HOST another QA repository, of=HOST is on that
+		// host, and ignore and paths are of monitor.
 		"repository": {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.set(a[0], a[1:]) }},
 		"group":      {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.groups = append(s.file.groups, mapping(a[0], a[1:])) }},
 		"global":     {"KEY=VALUE…", func(s *story, a []string) { s.file.global = mapping("global", a) }},
@@ -53,6 +54,7 @@ func commands() map[string]command {
 		// What happens on the hosts. A commit is one digit.
 		"push":    {"HOST BRANCH COMMIT", func(s *story, a []string) { s.set(a[0], a[1], a[2]) }},
 		"message": {"COMMIT WORD…", func(s *story, a []string) { s.said[repo.SHA(strings.Repeat(a[0], 40))] = strings.Join(a[1:], " ") }},
+		"differ":  {"COMMIT COMMIT PATH…", func(s *story, a []string) { s.differ[a[0]+a[1]] = a[2:] }},
 		"delete":  {"HOST BRANCH", func(s *story, a []string) { delete(s.heads[urlOf(a[0])], a[1]) }},
 		"down":    {"HOST", func(s *story, a []string) { s.down[a[0]] = s.heads[urlOf(a[0])]; delete(s.heads, urlOf(a[0])) }},
 		"up":      {"HOST", func(s *story, a []string) { s.heads[urlOf(a[0])] = s.down[a[0]] }},
@@ -144,7 +146,7 @@ func mapping(key string, pairs []string) string {
 
 // set adds a repository, or says anew what is configured of it.
 func (f *file) set(name string, pairs []string) {
-	qa, commands, more, monitor := "qa", 1, "", ""
+	qa, commands, more, monitor, host := "qa", 1, "", "", name
 	for _, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
 		switch key {
@@ -154,6 +156,10 @@ func (f *file) set(name string, pairs []string) {
 			_, _ = fmt.Sscan(value, &commands)
 		case "ignore":
 			monitor += fmt.Sprintf(", %s: '%s'", key, value)
+		case "paths": // one or more, with a + between them
+			monitor += fmt.Sprintf(", %s: ['%s']", key, strings.ReplaceAll(value, "+", "', '"))
+		case "of":
+			host = value
 		default:
 			more += fmt.Sprintf("\n    %s: %s", key, value)
 		}
@@ -167,7 +173,7 @@ func (f *file) set(name string, pairs []string) {
 	f.entries[name] = fmt.Sprintf(`
   - name: %s%s
     monitor: {repo_url: %q, branches: [main, "dev.*"], repo_type: git%s}
-    deploy: {qa_repo_url: %q, repo_type: git, commands: ["true"%s]}`, name, more, urlOf(name), monitor, urlOf(qa), strings.Repeat(`,"x"`, commands-1))
+    deploy: {qa_repo_url: %q, repo_type: git, commands: ["true"%s]}`, name, more, urlOf(host), monitor, urlOf(qa), strings.Repeat(`,"x"`, commands-1))
 }
 
 func (f *file) takeOut(name string) {

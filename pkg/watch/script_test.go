@@ -75,6 +75,7 @@ type story struct {
 	lost      bool                           // the next creation is done and has no answer
 	taken     bool                           // the next name belongs to something else
 	blind     bool                           // the engine lists nothing
+	differ    map[string][]string            // paths, by the digits of two commits; reading others fails
 	said      map[repo.SHA]string            // messages of commits; without one reading it fails
 	acting    string                         // the prefix of the Sentry that has a cycle
 }
@@ -83,7 +84,7 @@ func newStory(t *testing.T) *story {
 	s := &story{
 		world:   newWorld(t, "repositories:"+entry("none", "")),
 		sentrys: map[string]*process{}, names: map[string]string{}, down: map[string]map[string]repo.SHA{}, meanwhile: map[string][][]string{}, refused: map[string]error{},
-		said: map[repo.SHA]string{},
+		said: map[repo.SHA]string{}, differ: map[string][]string{},
 	}
 	s.engine.Around, s.engine.Now = s.around, time.Now
 	return s
@@ -266,6 +267,16 @@ func (p *process) Messages(_ context.Context, source config.Source, commits []re
 		return nil, errors.New("the commit is gone")
 	}
 	return texts, nil
+}
+
+// Diff implements filter.Commits.
+func (p *process) Diff(_ context.Context, source config.Source, before, after repo.SHA) ([]string, error) {
+	p.print(fmt.Sprintf("%sdiff: %s %s..%s", p.prefix, hostOf(source), before.Short(), after.Short()))
+	paths, known := p.differ[string(before[:1]+after[:1])]
+	if !known {
+		return nil, errors.New("the commit is gone")
+	}
+	return paths, nil
 }
 
 // hostOf is the name of the host that a repository is on.

@@ -23,6 +23,7 @@ const troubleshooting = "docs/troubleshooting.md"
 // sentry.yaml (pkg/config) says itself what would be right, at which key and line.
 var areas = []struct{ folder, section string }{
 	{"pkg/config", ""},
+	{"pkg/glob", ""},      // of which pkg/config makes sentences
 	{"pkg/githubapp", ""}, // of which pkg/config makes sentences
 	{"pkg/giturl", ""},    // of which pkg/config makes sentences
 	{"pkg/sshauth", "A repository cannot be read"},

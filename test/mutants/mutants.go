@@ -48,6 +48,16 @@ var mutants = []mutant{
 		"./pkg/plan", "TestMake",
 	},
 	{
+		"an ignored head is what the next one is compared with", inBranch,
+		"if why != repo.Untouched {", "if false {",
+		"./pkg/watch", "TestScripts/paths-and-ignore",
+	},
+	{
+		"what cannot be told is no change", "pkg/filter/filter.go",
+		"return \"\", append(unclear, Unclear{h, \"paths\", d.err})", "return repo.Untouched, append(unclear, Unclear{h, \"paths\", d.err})",
+		"./pkg/watch", "TestScripts/paths",
+	},
+	{
 		"a head that was passed over counts as what ran", inBranch,
 		"	b.Passed = &Passed{SHA", "	b.SHA = head\n	b.Passed = &Passed{SHA",
 		"./pkg/plan", "TestMake",

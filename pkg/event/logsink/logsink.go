@@ -193,6 +193,8 @@ func noticed(log *slog.Logger, e event.Noticed) {
 			log.Info("branch was deleted: forgotten", append(args, "sha", n.From.Short())...)
 		case plan.Ignored:
 			log.Info("the commit's message matches monitor.ignore: it runs nothing", append(args, "sha", n.To.Short())...)
+		case plan.Untouched:
+			log.Info("the commit changes nothing that monitor.paths match: it runs nothing", append(args, "sha", n.To.Short())...)
 		case plan.Failing:
 			if !e.First { // the end of the first cycle names all that cannot be read
 				failing.add(n.Ref.Repository, n.Detail)

@@ -25,6 +25,8 @@ const (
 	// trees of a kilobyte each, and only those that differ are asked for.
 	maxObjects  = 20_000
 	maxUnpacked = 32 << 20
+	// maxSkipped bounds the files that are passed over, in bytes, where a server sends them as well.
+	maxSkipped = 512 << 20
 	// maxMessage is how much of a commit's message is given: more than anybody writes.
 	maxMessage = 16 << 10
 )
@@ -84,19 +86,20 @@ type fetch struct {
 	*host
 	route   route
 	wide    bool // names are of SHA-256
+	deep    bool // folders are wanted beside what is asked for, where a server filters nothing
 	objects pack.Objects
 	limits  pack.Limits
 }
 
 func (h *host) newFetch(r route, like repo.SHA) *fetch {
-	return &fetch{host: h, route: r, wide: len(like) == 64, objects: pack.Objects{}, limits: pack.Limits{Objects: maxObjects, Bytes: maxUnpacked}}
+	return &fetch{host: h, route: r, wide: len(like) == 64, objects: pack.Objects{}, limits: pack.Limits{Objects: maxObjects, Bytes: maxUnpacked, Skipped: maxSkipped}}
 }
 
 // get asks for objects that are not there yet, and fails unless all of them come. What is asked for beside is what the filter
 // leaves of that.
 //
 // A server that filters nothing, as Git's own does where uploadpack.allowFilter is not set, is asked without. It sends all files
-// of the commits then. They come after all else, and are not read.
+// of the commits then, after the commits themselves. They are passed over.
 func (f *fetch) get(ctx context.Context, filter string, want []repo.SHA) error {
 	want = slices.DeleteFunc(slices.Clone(want), f.has)
 	if len(want) == 0 {
@@ -164,7 +167,7 @@ func (f *fetch) send(ctx context.Context, filter string, want []repo.SHA) error 
 	band := &sideband{packets: packets}
 	missing := slices.Clone(want)
 	err = f.objects.Read(band, f.wide, &f.limits, func() bool {
-		if filter != "" {
+		if filter != "" || f.deep {
 			return false
 		}
 		missing = slices.DeleteFunc(missing, f.has)

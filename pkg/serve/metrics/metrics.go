@@ -116,6 +116,7 @@ func New(version string, cfg *config.Config, every time.Duration) *Metrics {
 		m.polls.WithLabelValues(r)
 	}
 	m.passed.WithLabelValues(string(repo.Ignored))
+	m.passed.WithLabelValues(string(repo.Untouched))
 	for _, v := range verdicts {
 		m.runs.WithLabelValues(v)
 	}

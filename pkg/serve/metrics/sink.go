@@ -65,7 +65,7 @@ func (m *Metrics) notice(events []plan.Event) {
 				m.changes.Inc()
 			}
 			m.moved[e.Ref] = e.To
-		case plan.Ignored:
+		case plan.Ignored, plan.Untouched:
 			m.passed.WithLabelValues(string(e.Kind)).Inc()
 		}
 	}

@@ -40,8 +40,9 @@ var ErrTooLarge = errors.New("what differs is more than Sentry reads")
 
 // Limits bound what is kept of packs, in all that share them.
 type Limits struct {
-	Objects int // that are read
+	Objects int // that are kept
 	Bytes   int // that commits and trees take once they are unpacked
+	Skipped int // bytes of all else, once they are unpacked
 }
 
 func (l *Limits) take(bytes int) error {
@@ -61,8 +62,8 @@ type Object struct {
 // Objects are what a pack holds, by name.
 type Objects map[repo.SHA]Object
 
-// Read adds the commits, trees and tags of a pack to objects until enough says so, which is asked after each, or a blob comes.
-// As Git writes them, blobs come last. wide is for a repository with names of SHA-256.
+// Read adds the commits, trees and tags of a pack to objects until enough says so, which is asked after each of them. As Git writes
+// them, commits come first. Blobs are passed over. wide is for a repository with names of SHA-256.
 func (objects Objects) Read(from io.Reader, wide bool, limits *Limits, enough func() bool) error {
 	r := reader{in: &counted{r: bufio.NewReader(from)}, objects: objects, at: map[int64]repo.SHA{}, sum: sha1.New, limits: limits}
 	if wide {
@@ -76,11 +77,11 @@ func (objects Objects) Read(from io.Reader, wide bool, limits *Limits, enough fu
 		return fmt.Errorf("it is no pack of version 2: it starts with %q", head[:8])
 	}
 	for range binary.BigEndian.Uint32(head[8:]) {
-		more, err := r.object()
+		kept, err := r.object()
 		if err != nil {
 			return err
 		}
-		if !more || enough() {
+		if kept && enough() {
 			return nil
 		}
 	}
@@ -107,13 +108,15 @@ func (r *reader) object() (kept bool, err error) {
 	switch kind {
 	case Commit, Tree, tag:
 	case blob:
-		return false, nil
+		return false, r.skip(size)
 	case offset:
 		back, err := r.back()
 		if err != nil {
 			return false, err
 		}
-		base = r.at[start-back]
+		if base = r.at[start-back]; base == "" {
+			return false, r.skip(size)
+		}
 	case named:
 		name := make([]byte, r.sum().Size())
 		if _, err := io.ReadFull(r.in, name); err != nil {
@@ -123,6 +126,10 @@ func (r *reader) object() (kept bool, err error) {
 	default:
 		return false, fmt.Errorf("an object has the unknown type %d", kind)
 	}
+	from, ok := r.objects[base]
+	if base != "" && !ok {
+		return false, r.skip(size) // a blob, as its base is none of what is kept
+	}
 	if err := r.limits.take(size); err != nil {
 		return false, err
 	}
@@ -130,11 +137,7 @@ func (r *reader) object() (kept bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if kind == offset || kind == named {
-		from, ok := r.objects[base]
-		if !ok {
-			return false, nil // a blob, as its base is not among what is kept
-		}
+	if base != "" {
 		kind = from.Kind
 		if data, err = r.apply(from.Data, data); err != nil {
 			return false, err
@@ -193,25 +196,35 @@ func (r *reader) back() (int64, error) {
 	}
 }
 
-// unpack reads the bytes of an object, of which there must be so many.
+// unpack returns the bytes of an object, of which there must be so many.
 func (r *reader) unpack(size int) ([]byte, error) {
-	var err error
+	data := bytes.NewBuffer(make([]byte, 0, min(size, 64<<10))) // the size is what a stranger says
+	err := r.copy(data, size)
+	return data.Bytes(), err
+}
+
+// skip passes over the bytes of an object.
+func (r *reader) skip(size int) error {
+	if r.limits.Skipped -= size; size < 0 || r.limits.Skipped < 0 {
+		return ErrTooLarge
+	}
+	return r.copy(io.Discard, size)
+}
+
+func (r *reader) copy(to io.Writer, size int) (err error) {
 	if r.inflate == nil {
 		r.inflate, err = zlib.NewReader(r.in)
 	} else {
 		err = r.inflate.(zlib.Resetter).Reset(r.in, nil)
 	}
 	if err != nil {
-		return nil, cut(err)
+		return cut(err)
 	}
-	data := bytes.NewBuffer(make([]byte, 0, min(size, 64<<10))) // the size is what a stranger says
-	if _, err := io.Copy(data, io.LimitReader(r.inflate, int64(size)+1)); err != nil {
-		return nil, cut(err)
+	n, err := io.Copy(to, io.LimitReader(r.inflate, int64(size)+1))
+	if err == nil && n != int64(size) {
+		return fmt.Errorf("an object has %d bytes or more, and says that it has %d", n, size)
 	}
-	if data.Len() != size {
-		return nil, fmt.Errorf("an object has %d bytes or more, and says that it has %d", data.Len(), size)
-	}
-	return data.Bytes(), nil
+	return cut(err)
 }
 
 var errDelta = errors.New("a delta does not fit what it is of")

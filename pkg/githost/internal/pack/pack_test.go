@@ -56,11 +56,11 @@ func read(data []byte, limits Limits) (Objects, error) {
 	return objects, err
 }
 
-var wide = Limits{Objects: 100, Bytes: 1 << 20}
+var wide = Limits{Objects: 100, Bytes: 1 << 20, Skipped: 1 << 20}
 
 const text = "tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor x\n\nsubject\n\nbody\n"
 
-// TestRead reads commits, trees and deltas of both kinds, and stops at a blob.
+// TestRead reads commits, trees and deltas of both kinds, and passes over blobs and what is made of them.
 func TestRead(t *testing.T) {
 	tree := "100644 a\x00" + strings.Repeat("\x11", 20)
 	base, err := hex.DecodeString(string(nameOf("tree", tree)))
@@ -71,9 +71,9 @@ func TestRead(t *testing.T) {
 	delta := string([]byte{byte(len(tree)), byte(len(longer)), 0x90, byte(len(tree)), byte(len(longer) - len(tree))}) + longer[len(tree):]
 	first := packOf(raw{kind: Commit, data: text}, raw{kind: Tree, data: tree})
 	objects, err := read(packOf(raw{kind: Commit, data: text}, raw{kind: Tree, data: tree}, raw{kind: named, before: base, data: delta},
-		raw{kind: blob, data: "x"}, raw{kind: Commit, data: "never read"}), wide)
-	if err != nil || len(objects) != 3 {
-		t.Fatalf("Read = %v, %v, want three objects", objects, err)
+		raw{kind: blob, data: "x"}, raw{kind: named, before: make([]byte, 20), data: "of a blob"}, raw{kind: Commit, data: "after it"}), wide)
+	if err != nil || len(objects) != 4 {
+		t.Fatalf("Read = %v, %v, want four objects", objects, err)
 	}
 	message, root, err := objects[nameOf("commit", text)].Message()
 	if message != "subject\n\nbody\n" || root != "4b825dc642cb6eb9a060e54bf8d69288fbee4904" || err != nil {
@@ -111,6 +111,7 @@ func TestHostile(t *testing.T) {
 		"fewer bytes than it says":     {data: packOf(raw{kind: Commit, data: text, size: 1000})},
 		"too many objects":             {data: packOf(raw{kind: Commit, data: text}, raw{kind: Commit, data: text}), limits: Limits{Objects: 1, Bytes: 1 << 20}, want: ErrTooLarge},
 		"too many bytes":               {data: packOf(raw{kind: Commit, data: text}), limits: Limits{Objects: 9, Bytes: 10}, want: ErrTooLarge},
+		"a blob of terabytes":          {data: packOf(raw{kind: blob, data: text, size: 1 << 38}), want: ErrTooLarge},
 		"a size of terabytes":          {data: packOf(raw{kind: Commit, data: text, size: 1 << 40}), want: ErrTooLarge},
 		"a delta of another size":      {data: delta("\x31\x05\x05hello")},
 		"a delta that makes terabytes": {data: delta("\x32\xff\xff\xff\xff\xff\xff\x01\x05hello"), want: ErrTooLarge},
