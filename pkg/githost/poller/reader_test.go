@@ -130,7 +130,7 @@ func TestReaderGroups(t *testing.T) {
 		got := n.Heads(t.Context(), want)
 		if diff := cmp.Diff([]string{good, good, good, good, good, good, good,
 			`sentry.yaml: invalid: repo_type "gitlab" is not supported`,
-			"repo_url: invalid: it is not a URL of the form https://host/path",
+			"repo_url: invalid: it is not an address of the form https://host/path or ssh://user@host/path",
 			"broken.example: invalid: api_url does not suit token [redacted]",
 		}, texts(t, got)); diff != "" {
 			t.Errorf("cycle %d: (-want +got)\n%s", cycle, diff)
