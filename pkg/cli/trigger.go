@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
@@ -92,7 +92,7 @@ func runTrigger(ctx context.Context, o *setup.Options, f triggerFlags, names []s
 		return err
 	}
 	setup.LogWarnings(log, cfg)
-	if err := plan.CheckNames(cfg, names); err != nil {
+	if err := named.Check(cfg, names); err != nil {
 		return err
 	}
 	at := &byhand.Place{Local: f.local, State: f.state, Command: "trigger"}
@@ -155,7 +155,7 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, s
 	var index []int
 	for i, r := range cfg.Repositories {
 		observed[i].Status = repo.Pending
-		branches, ok := plan.Asked(&r, asked.names)
+		branches, ok := named.Asked(&r, asked.names)
 		if !ok {
 			continue
 		}
@@ -163,15 +163,14 @@ func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, s
 			branches = append(branches, asked.branch)
 		}
 		m := r.Monitor
-		m.Branches = slices.Clone(m.Branches)
 		for _, b := range branches {
 			// A branch that is named need not match what is watched.
-			m.Branches = append(m.Branches, repo.ExactPattern(b))
+			m.Branches = m.Branches.With(repo.ExactPattern(b))
 		}
 		want, index = append(want, m), append(index, i)
 	}
 	for i, o := range hosts.Heads(ctx, want) {
-		observed[index[i]] = plan.Watched(o)
+		observed[index[i]] = plan.Watched(o, want[i])
 	}
 	in := plan.Input{Config: cfg, Snapshot: snapshot, Observed: observed, Now: time.Now()}
 	runs, err := plan.Manual(in, asked.names, asked.branch, word)

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
@@ -71,6 +72,9 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 		checkMember(d, c, r, at)
 	}
 	t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
+	if d.Given(at+".monitor") && !d.Given(at+".monitor.branches") && !d.Given(at+".monitor.tags") && !d.Failed(at+".monitor") {
+		d.Fail(at+".monitor.branches", "is missing, and so is tags; want %s", refs.Want)
+	}
 	t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
 	if !r.Deploy.Auth.Username.IsSet() && r.Deploy.Auth.Token.IsSet() {
 		r.Deploy.Auth.Username = secret.New(DefaultUsername, DefaultUsername)

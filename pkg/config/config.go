@@ -97,7 +97,7 @@ type Source struct {
 // Monitor is what is watched.
 type Monitor struct {
 	Source
-	Branches repo.Patterns
+	Branches repo.Patterns  // and of tags
 	Ignore   *regexp.Regexp // heads whose message it matches run nothing; nil = none
 	Paths    glob.Patterns  // heads with nothing new that they match run nothing; nil = all is wanted
 }

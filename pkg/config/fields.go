@@ -5,11 +5,11 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config/commits"
 	"github.com/tekton-sentry/sentry/pkg/config/intern"
+	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/instance"
-	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
@@ -17,8 +17,7 @@ import (
 const (
 	// maxMembers bounds a group. The work of Tekton's scheduler grows with the cube of a run's tasks, and
 	// a run of 500 no longer fits into an etcd object (1.5 MiB).
-	maxMembers  = 150
-	maxBranches = 100
+	maxMembers = 150
 	// maxDepth is more commits than most repositories have, and 0 is all.
 	maxDepth = 1_000_000
 	// maxSweep is a day in seconds: a change that the host does not hint at waits so long.
@@ -33,7 +32,6 @@ const (
 	wantLabel    = "a DNS label of at most 63 characters: a-z, 0-9 and - inside"
 	wantImage    = "an image reference, such as docker.io/alpine/git:2.49.1"
 	wantRegistry = "a registry, with a path or without, such as registry.example.com/mirror"
-	wantBranches = "a list of 1 to 100 exact names or regular expressions"
 	wantShell    = "the absolute path of sh, ash, bash or dash"
 )
 
@@ -42,21 +40,13 @@ type tables struct {
 	hosts   hosts
 	members members
 	// What follows is what many repositories have in common.
-	patterns    map[string]pattern       // entries of branches, by their texts
-	branchLists map[string]repo.Patterns // by what they match, and how they are written
-	deploys     intern.Pool[Deploy]
-	reports     intern.Pool[Report]
-}
-
-// pattern is an entry of branches that was read.
-type pattern struct {
-	repo.Pattern
-	err        error
-	impossible bool // it matches no name that Git allows
+	refs    refs.Reader
+	deploys intern.Pool[Deploy]
+	reports intern.Pool[Report]
 }
 
 func newTables(known []Host) *tables {
-	return &tables{hosts: known, members: members{names: map[string]place{}, groups: map[string]*group{}}, patterns: make(map[string]pattern), branchLists: make(map[string]repo.Patterns)}
+	return &tables{hosts: known, members: members{names: map[string]place{}, groups: map[string]*group{}}}
 }
 
 func (t *tables) file(c *Config) []schema.Field {
@@ -97,8 +87,8 @@ func (t *tables) repository(r *Repository) []schema.Field {
 		schema.Text("name", &r.Name, wantName, rule.IsName).Must(),
 		schema.Text("group", &r.Group, "the name of a group", rule.IsName),
 		schema.Section("monitor", append(t.source(&r.Monitor.Source, "repo_url"),
-			schema.Field{Key: "branches", Kind: "list", Want: wantBranches,
-				Read: func(d *schema.Decoder, path string, n *yaml.Node) { r.Monitor.Branches = t.branches(d, path, n) }}.Must(),
+			t.refs.Branches("branches", &r.Monitor.Branches),
+			t.refs.Tags("tags", &r.Monitor.Branches),
 			commits.IgnoreField("ignore", &r.Monitor.Ignore),
 			commits.PathsField("paths", &r.Monitor.Paths),
 		)...).Must(),
@@ -184,7 +174,7 @@ func branch(key string, p *string) schema.Field {
 	f.Read = func(d *schema.Decoder, path string, n *yaml.Node) {
 		read(d, path, n)
 		if *p != "" {
-			checkMeant(d, path, secret.New(n.Value, *p))
+			refs.WarnBranch(d, path, secret.New(n.Value, *p))
 		}
 	}
 	return f

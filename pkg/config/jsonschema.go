@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"github.com/tekton-sentry/sentry/pkg/config/commits"
+	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
@@ -38,6 +39,10 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 			"additionalProperties": schema.Shape{"anyOf": []schema.Shape{group, {"type": "null"}}}}
 	case path == "repositories":
 		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(newRepository()), t.inner)}
+	case path == "repositories[].monitor":
+		monitor := schema.JSONSchema(path, f.Fields, t.inner)
+		monitor["anyOf"] = []schema.Shape{schema.Given("branches"), schema.Given("tags")}
+		return monitor
 	case path == "repositories[].deploy":
 		return oneRuns(schema.JSONSchema(path, f.Fields, t.inner))
 	case path == "repositories[].deploy.task" || path == "repositories[].deploy.pipeline":
@@ -93,7 +98,7 @@ var shapes = map[string]schema.Shape{
 	section.WantWebhook:   schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
 	"a branch name":       schema.OrVariable(schema.Item(branchName())),
 	section.WantCommands:  {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
-	wantBranches: {"type": "array", "minItems": 1, "maxItems": maxBranches,
+	refs.Want: {"type": "array", "minItems": 1, "maxItems": refs.Max,
 		"items": schema.Item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
 }
 

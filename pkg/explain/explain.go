@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
@@ -162,7 +163,7 @@ func (e *Explainer) ours(r plan.Existing) bool {
 func (e *Explainer) Named(name string) ([]repo.Ref, error) {
 	if before, branch, ok := strings.Cut(name, "@"); ok {
 		r, known := e.Config.Lookup(before)
-		if err := plan.CheckNames(e.Config, []string{before}); err != nil {
+		if err := named.Check(e.Config, []string{before}); err != nil {
 			return nil, err
 		}
 		if !known {
@@ -173,17 +174,17 @@ func (e *Explainer) Named(name string) ([]repo.Ref, error) {
 		}
 		return []repo.Ref{{Repository: r.Name, Branch: branch}}, nil
 	}
-	if err := plan.CheckNames(e.Config, []string{name}); err != nil {
+	if err := named.Check(e.Config, []string{name}); err != nil {
 		return nil, err
 	}
 	var refs []repo.Ref
 	for i := range e.Config.Repositories {
 		r := &e.Config.Repositories[i]
 		branches := e.branches(r)
-		if named, asked := plan.Asked(r, []string{name}); !asked || name == r.Group && e.isRepository(name) {
+		if theirs, asked := named.Asked(r, []string{name}); !asked || name == r.Group && e.isRepository(name) {
 			continue
 		} else if name != r.Name && name != r.Group {
-			branches = slices.DeleteFunc(append(branches, named...), func(b string) bool { return naming.UnitOf(r, b).Label != name })
+			branches = slices.DeleteFunc(append(branches, theirs...), func(b string) bool { return naming.UnitOf(r, b).Label != name })
 		}
 		slices.Sort(branches)
 		for _, b := range slices.Compact(branches) {
@@ -274,20 +275,40 @@ func (x *subject) has(kinds ...Kind) bool {
 
 // rule says which entry of the file the branch is watched by, and what it runs with.
 func (x *subject) rule() {
-	for i, p := range x.r.Monitor.Branches {
+	entries, key := x.r.Monitor.Branches.Branches(), "branches"
+	if x.noun() == "tag" {
+		entries, key = x.r.Monitor.Branches.Tags(), "tags"
+	}
+	for i, p := range entries {
 		if p.Match(x.ref.Branch) {
-			x.say(Statement{Kind: Watched}, "%s is watched: it matches %q, entry %d of monitor.branches of %s.", x.ref, p, i+1, x.r.Name)
+			x.say(Statement{Kind: Watched}, "%s is watched: it matches %q, entry %d of monitor.%s of %s.", x.ref, p, i+1, key, x.r.Name)
 			x.whatRuns()
 			return
 		}
 	}
 	hint := ""
-	for _, p := range x.r.Monitor.Branches {
-		if start := p.Prefix(); start != "" && strings.HasPrefix(x.ref.Branch, start) {
+	for _, p := range entries {
+		if start := p.FullPrefix(); p.Prefix() != "" && strings.HasPrefix(repo.Full(x.ref.Branch), start) {
 			hint = fmt.Sprintf(" An entry has to match the whole name: %q matches only a part of it.", p)
 		}
 	}
-	x.say(Statement{Kind: NotWatched}, "Nobody looks at %s: no entry of monitor.branches of %s (%s) matches it.%s", x.ref, x.r.Name, x.r.Monitor.Branches, hint)
+	x.say(Statement{Kind: NotWatched}, "Nobody looks at %s: no entry of monitor.%s of %s (%s) matches it.%s", x.ref, key, x.r.Name, entries, hint)
+}
+
+// noun returns what the subject is: "branch" or "tag".
+func (x *subject) noun() string { return repo.Noun(x.ref.Branch) }
+
+// crowded reports whether the repository has more branches and tags than are remembered of one, so that no new one counts.
+func (x *subject) crowded() bool {
+	p := x.known.Repositories[x.r.Name].Problem
+	return p != nil && (p.Kind == "too many branches" || p.Kind == "no room for new branches")
+}
+
+// unsighted reports whether nothing would run for the subject since tags by these patterns are looked for the first time.
+func (x *subject) unsighted() bool {
+	entry := x.known.Repositories[x.r.Name]
+	_, known := entry.Branches[x.ref.Branch]
+	return x.noun() == "tag" && !known && entry.Tags != x.r.Monitor.Branches.Tags().Digest()
 }
 
 func (x *subject) whatRuns() {

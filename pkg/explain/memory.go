@@ -90,9 +90,12 @@ func (x *subject) remembered(entry state.Repository, b state.Branch) {
 		s.Kind, s.Run = ActedUpon, run.name
 		as := ""
 		if run.isNew {
-			as = " as a new branch"
+			as = " as a new " + x.noun()
 		}
 		x.say(s, "%s%s, by the run %s.", at, as, run.name)
+	case b.N == 0 && x.noun() == "tag":
+		s.Kind = Recorded
+		x.say(s, "%s was recorded at %s when tags of %s were looked for the first time, %s. Nothing ran for that.", x.ref, b.SHA.Short(), x.r.Name, x.ago(b.Time))
 	case b.N == 0:
 		s.Kind = Recorded
 		x.say(s, "%s was recorded at %s when %s was seen for the first time, %s. Nothing ran for that (on_first_seen: %s).", x.ref, b.SHA.Short(), x.r.Name, x.ago(b.Time), config.Record)

@@ -66,7 +66,7 @@ func (x *subject) next() {
 	if there {
 		x.say(Statement{Kind: Head, SHA: head}, "Its head is %s now.", head.Short())
 	} else {
-		x.say(Statement{Kind: NoHead}, "The host does not have the branch now.")
+		x.say(Statement{Kind: NoHead}, "The host does not have the %s now.", x.noun())
 	}
 	if f, due := x.forecast[x.ref]; due {
 		x.due(f, head)
@@ -76,12 +76,14 @@ func (x *subject) next() {
 	switch {
 	case x.has(StateDamaged):
 		x.say(Statement{Kind: NothingDue}, "Nothing runs for %s until its entry in the state is mended, or deleted to record its heads anew.", x.r.Name)
+	case x.unsighted() && !x.crowded():
+		x.say(Statement{Kind: WouldRecord, SHA: head}, "The next cycle records the tags that are there, and runs nothing for them; later ones are deployed.")
 	case there && x.has(NeverSeen):
 		x.say(Statement{Kind: WouldRecord, SHA: head}, "The next cycle records %s, and runs nothing (on_first_seen: %s).", head.Short(), x.Config.Global.OnFirstSeen)
 	case !there && remembered:
 		x.say(Statement{Kind: WouldForget}, "Two good answers without it forget it; no run follows from that.")
 	case !there:
-		x.say(Statement{Kind: NothingDue}, "Once it is there, it is a new branch, and is deployed.")
+		x.say(Statement{Kind: NothingDue}, "Once it is there, it is a new %s, and is deployed.", x.noun())
 	case x.has(CannotBeRead):
 		x.say(Statement{Kind: NothingDue}, "The next cycle makes no run for it, as %s counts as unchanged.", x.r.Name)
 	case o.Passed[x.ref.Branch] != "":
@@ -153,12 +155,14 @@ func (x *subject) nextLook() {
 	switch {
 	case x.has(StateDamaged):
 		then = "and nothing runs until the entry in the state is mended, or deleted to record its heads anew."
+	case x.unsighted():
+		then = "records the tags that are there and runs nothing for them; later ones are deployed."
 	case x.has(NeverSeen) && x.Config.Global.OnFirstSeen == config.Record:
 		then = "records its heads and runs nothing for them (on_first_seen: record); later commits are deployed."
 	case x.has(NeverSeen):
 		then = "deploys its heads (on_first_seen: deploy)."
 	case x.has(NotRemembered, Forgotten):
-		then = "deploys it as a new branch once it is there."
+		then = "deploys it as a new " + x.noun() + " once it is there."
 	}
 	x.say(Statement{Kind: kind}, "%s, and %s%s", look, strings.TrimPrefix(then, "and "), busy)
 }

@@ -23,9 +23,9 @@ type Heads struct {
 	host     string
 	patterns repo.Patterns
 	room     *Room
-	taken    int // of room, in bytes
-	heads    map[string]repo.SHA
-	enough   int // how many heads are all that match; 0 = not known
+	taken    int                 // of room, in bytes
+	heads    map[string]repo.SHA // by what they are called
+	enough   int                 // how many heads are all that match; 0 = not known
 	skipped  int
 	err      *Error
 }
@@ -40,7 +40,7 @@ func NewHeads(host string, w Wanted) *Heads {
 	return &Heads{host: host, patterns: w.Patterns, room: room, enough: len(names), heads: make(map[string]repo.SHA)}
 }
 
-// Add adds a branch and its object name, and reports whether there is a use for more: not after an error, and not
+// Add adds what a branch or a tag is called, and the name of its commit, and reports whether there is a use for more: not after an error, and not
 // when all patterns are exact names that were found.
 func (h *Heads) Add(branch, name string) bool {
 	if h.err != nil {
@@ -55,25 +55,40 @@ func (h *Heads) Add(branch, name string) bool {
 	}
 	sha, err := repo.ParseSHA(name)
 	if err != nil {
-		return h.fail(NewError(Invalid, h.host, "it answers for branch %.80q: %w", branch, err))
+		return h.fail(NewError(Invalid, h.host, "it answers for %s %.80q: %w", repo.Noun(branch), branch, err))
 	}
 	if old, twice := h.heads[branch]; twice {
 		if old != sha {
-			return h.fail(NewError(Invalid, h.host, "it answers branch %.80q twice, at %s and at %s", branch, old, sha))
+			return h.fail(NewError(Invalid, h.host, "it answers %s %.80q twice, at %s and at %s", repo.Noun(branch), branch, old, sha))
 		}
 		return true
 	}
 	cost := Cost(branch)
 	switch {
 	case len(h.heads) == maxHeads:
-		return h.fail(NewError(TooLarge, h.host, "more than %d branches match: narrow monitor.branches", maxHeads))
+		return h.fail(NewError(TooLarge, h.host, "more than %d %s match: narrow %s", maxHeads, h.nouns(), h.keys()))
 	case !h.room.Take(cost):
-		return h.fail(NewError(TooLarge, h.host, "more branches match than there is room for beside those of the host's "+
-			"other repositories: narrow monitor.branches"))
+		return h.fail(NewError(TooLarge, h.host, "more %s match than there is room for beside those of the host's "+
+			"other repositories: narrow %s", h.nouns(), h.keys()))
 	}
 	h.taken += cost
 	h.heads[branch] = sha
 	return len(h.heads) != h.enough
+}
+
+// nouns returns what is watched, and keys the keys that choose it.
+func (h *Heads) nouns() string {
+	if len(h.patterns.Tags()) > 0 {
+		return "branches and tags"
+	}
+	return "branches"
+}
+
+func (h *Heads) keys() string {
+	if len(h.patterns.Tags()) > 0 {
+		return "monitor.branches and monitor.tags"
+	}
+	return "monitor.branches"
 }
 
 func (h *Heads) fail(err *Error) bool {
@@ -104,7 +119,11 @@ func (h *Heads) Observation() repo.Observation {
 	case len(h.heads) > 0:
 		return repo.Observation{Heads: h.heads}
 	case h.skipped > 0:
-		return Failed(NewError(NoBranch, h.host, "%d branches match %.150s, and none has a name that Git allows", h.skipped, h.patterns))
+		return Failed(NewError(NoBranch, h.host, "%d %s match %.150s, and none has a name that Git allows", h.skipped, h.nouns(), h.patterns))
 	}
-	return Failed(NewError(NoBranch, h.host, "no branch matches %.200s", h.patterns))
+	what := "no branch matches"
+	if len(h.patterns.Tags()) > 0 {
+		what = "no branch and no tag matches"
+	}
+	return Failed(NewError(NoBranch, h.host, "%s %.200s", what, h.patterns))
 }

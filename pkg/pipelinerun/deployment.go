@@ -140,6 +140,9 @@ func (s source) fill(step *v1.Step, secretName string, reach network) error {
 		return err
 	}
 	step.Env = append(step.Env, credentials...)
+	if _, tag := repo.Tag(s.branch); tag {
+		step.Script = strings.ReplaceAll(step.Script, repo.Heads+"$branch", "$branch")
+	}
 	known := [][2]string{{"url", s.URL}, {"origin", origin}, {"branch", s.branch}, {"sha", string(s.sha)}}
 	if user != "" {
 		known = append(known, [2]string{"user", user})

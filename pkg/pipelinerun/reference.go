@@ -20,14 +20,33 @@ import (
 // substitutes in them it substitutes again in the Task, the kubelet expands it in variables, and neither knows an escape. So a
 // fact with a $ in it, as a branch may have, is refused.
 
-// variables are the facts of a deployment as its commands see them, by the name of the variable.
+// variables are the facts of a deployment as its commands see them, by the name of the variable. Where no tags are watched they
+// are as they were before there were tags.
 func variables(run plan.Run, m plan.Member) [][2]string {
+	facts := facts(run, m)
+	if _, tag := repo.Tag(m.Branch); !tag && len(m.Repository.Monitor.Branches.Tags()) == 0 {
+		facts = slices.DeleteFunc(facts, func(f [2]string) bool { return f[0] == "SENTRY_TAG" || f[0] == "SENTRY_REF" })
+	}
+	return facts
+}
+
+// facts are all variables.
+func facts(run plan.Run, m plan.Member) [][2]string {
+	branch := m.Branch
+	tag, ok := repo.Tag(m.Branch)
+	if ok {
+		branch = ""
+	} else {
+		tag = ""
+	}
 	return [][2]string{
 		{"SENTRY_REPO", m.Repository.Name},
 		{"SENTRY_PROJECT_NAME", m.Repository.Project},
 		{"SENTRY_GROUP", run.Group.Name},
 		{"SENTRY_REPO_URL", m.Repository.Monitor.URL},
-		{"SENTRY_BRANCH", m.Branch},
+		{"SENTRY_BRANCH", branch},
+		{"SENTRY_TAG", tag},
+		{"SENTRY_REF", repo.Full(m.Branch)},
 		{"SENTRY_SHA", string(m.SHA)},
 		{"SENTRY_PREVIOUS_SHA", string(m.Previous)},
 		{"SENTRY_SUCCEEDED_SHA", string(m.Succeeded)},
@@ -38,11 +57,11 @@ func variables(run plan.Run, m plan.Member) [][2]string {
 
 // placeholders are the same facts by the name that a placeholder has for them.
 func placeholders(run plan.Run, m plan.Member) map[string]string {
-	facts := make(map[string]string)
-	for _, v := range variables(run, m) {
-		facts[strings.ToLower(strings.TrimPrefix(v[0], "SENTRY_"))] = v[1]
+	named := make(map[string]string)
+	for _, v := range facts(run, m) {
+		named[strings.ToLower(strings.TrimPrefix(v[0], "SENTRY_"))] = v[1]
 	}
-	return facts
+	return named
 }
 
 // expandable is a fact that no param can hold.

@@ -18,13 +18,14 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 // What commands see is what placeholders may name, and the manual of one is that of the other.
 func TestPlaceholdersAreTheVariables(t *testing.T) {
 	var names []string
-	for _, v := range variables(testRun(config.Alone(), testMember("rag")), testMember("rag")) {
+	for _, v := range facts(testRun(config.Alone(), testMember("rag")), testMember("rag")) {
 		names = append(names, strings.ToLower(strings.TrimPrefix(v[0], "SENTRY_")))
 	}
 	if diff := cmp.Diff(section.Facts, names); diff != "" {
@@ -232,6 +233,30 @@ func TestParamTypes(t *testing.T) {
 		got, err := param(tt.value, facts)
 		if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
 			t.Errorf("%v: %v (-want +got):\n%s", tt.value, err, diff)
+		}
+	}
+}
+
+// Commands see of a tag what it is, and of a branch what they saw before there were tags, unless tags are watched too.
+func TestFactsOfTags(t *testing.T) {
+	ref := func(branch string, entries ...string) string {
+		r := &config.Repository{Name: "rag", Monitor: config.Monitor{Branches: repotest.Patterns(t, entries...)}}
+		var told []string
+		for _, v := range variables(plan.Run{}, plan.Member{Repository: r, Branch: branch}) {
+			if v[0] == "SENTRY_BRANCH" || v[0] == "SENTRY_TAG" || v[0] == "SENTRY_REF" {
+				told = append(told, v[0]+"="+v[1])
+			}
+		}
+		return strings.Join(told, " ")
+	}
+	for want, got := range map[string]string{
+		"SENTRY_BRANCH=main": ref("main", "main"),
+		"SENTRY_BRANCH=main SENTRY_TAG= SENTRY_REF=refs/heads/main": ref("main", "main", "refs/tags/v.*"),
+		"SENTRY_BRANCH= SENTRY_TAG=v1 SENTRY_REF=refs/tags/v1":      ref("refs/tags/v1", "main", "refs/tags/v.*"),
+		"SENTRY_BRANCH= SENTRY_TAG=v2 SENTRY_REF=refs/tags/v2":      ref("refs/tags/v2", "main"),
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }

@@ -100,13 +100,17 @@ func (p *planner) unchanged(i int) (Member, bool) {
 }
 
 // firstBranch returns the branch that is deployed when none is named: the first one, sorted by name, that
-// matches the first pattern which matches any.
+// matches the first pattern which matches any. Where none does it is the tag of the highest version that a pattern matches.
 func firstBranch(patterns repo.Patterns, heads map[string]repo.SHA) (string, bool) {
 	branches := slices.Sorted(maps.Keys(heads))
-	for _, p := range patterns {
+	for _, p := range patterns.Branches() {
 		if i := slices.IndexFunc(branches, p.Match); i >= 0 {
 			return branches[i], true
 		}
 	}
-	return "", false
+	tags := slices.DeleteFunc(branches, func(name string) bool { return !patterns.Tags().Match(name) })
+	if len(tags) == 0 {
+		return "", false
+	}
+	return slices.MaxFunc(tags, repo.CompareVersions), true
 }

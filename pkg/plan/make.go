@@ -18,6 +18,8 @@ import (
 //	remembered        | observed           | event      | what follows
 //	------------------+--------------------+------------+------------------------------------------------
 //	no such repository| its heads          | first seen | remembered; on_first_seen: deploy: run, N=floor+1
+//	no tags by these  | a tag              | first seen | remembered
+//	patterns          |                    |            |
 //	no such branch    | its head           | new branch | run, N=floor+1, no old SHA
 //	SHA               | the same SHA       |            | nothing
 //	SHA, N            | another SHA        | moved      | run, N+1; forwards or back is all the same
@@ -145,7 +147,7 @@ func (p *planner) failure(i int) error {
 		return errNoAnswer
 	case o.Err != nil:
 		return o.Err
-	case len(o.Heads) == 0:
+	case len(o.Heads) == 0 && len(p.Config.Repositories[i].Monitor.Branches.Branches()) > 0:
 		return errNoHeads
 	}
 	return share(p.Snapshot.Repositories[p.Config.Repositories[i].Name], p.Observed[i].Heads)
@@ -171,13 +173,8 @@ func (p *planner) look(i int) {
 	if err != nil {
 		changes = slices.DeleteFunc(changes, func(c Change) bool { return c.Old == "" })
 	}
-	if was.Unseen {
-		// From here on the repository is a known one, whether or not its first runs come about.
-		p.edit(r.Name, func(now *state.Repository) { now.Unseen = false })
-		if p.Config.Global.OnFirstSeen != config.DeployFirst {
-			p.record(r.Name, changes, was.Floor)
-			return
-		}
+	if err == nil {
+		changes = p.firstSight(r, was, changes)
 	}
 	changes = p.pass(r.Name, was, p.Observed[i], changes)
 	added := false
@@ -249,7 +246,32 @@ func (p *planner) pass(name string, was state.Repository, o repo.Observation, ch
 	})
 }
 
-// record remembers the heads of a repository that is seen for the first time.
+// firstSight remembers the heads that are seen for the first time, and returns the changes: those of a repository that was never
+// seen, and tags by patterns whose tags were never seen. A new tag by patterns that were is a change.
+func (p *planner) firstSight(r *config.Repository, was state.Repository, heads []Change) (changes []Change) {
+	tags := r.Monitor.Branches.Tags().Digest()
+	if !was.Unseen && tags == was.Tags {
+		return heads
+	}
+	// From here on the repository is a known one, whether or not its first runs come about.
+	p.edit(r.Name, func(now *state.Repository) { now.Unseen, now.Tags = false, tags })
+	var record []Change
+	for _, c := range heads {
+		_, known := was.Branches[c.Branch]
+		_, tag := repo.Tag(c.Branch)
+		if !known && (tag && tags != was.Tags || was.Unseen && p.Config.Global.OnFirstSeen != config.DeployFirst) {
+			record = append(record, c)
+		} else {
+			changes = append(changes, c)
+		}
+	}
+	if len(record) > 0 || was.Unseen && len(changes) == 0 {
+		p.record(r.Name, record, was.Floor)
+	}
+	return changes
+}
+
+// record remembers heads that nothing runs for.
 func (p *planner) record(name string, heads []Change, floor int) {
 	p.edit(name, func(now *state.Repository) {
 		for _, c := range heads {
@@ -354,7 +376,7 @@ func (p *planner) dropUnconfigured() {
 			delete(p.next.Repositories, name)
 		case !was.Unseen || was.Problem != nil:
 			p.own()
-			was.Unseen, was.Branches, was.Floor, was.Problem = true, nil, floor, nil
+			was.Unseen, was.Branches, was.Floor, was.Problem, was.Tags = true, nil, floor, nil, ""
 			p.next.Repositories[name] = was
 		}
 	}

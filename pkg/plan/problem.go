@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -29,9 +30,13 @@ const (
 const noBranch = "no branch"
 
 // Watched returns the observation of a watched repository: package githost reads QA repositories too, and so
-// does not know which key of the file chose the branches.
-func Watched(o repo.Observation) repo.Observation {
-	if o.Err != nil && problemKind(o.Err) == noBranch {
+// does not know which key of the file chose the branches. Where only tags are watched there may be none.
+func Watched(o repo.Observation, m config.Monitor) repo.Observation {
+	switch {
+	case o.Err == nil || problemKind(o.Err) != noBranch:
+	case len(m.Branches.Branches()) == 0:
+		o.Err = nil
+	default:
 		o.Err = fmt.Errorf("%w: check monitor.branches", o.Err)
 	}
 	return o

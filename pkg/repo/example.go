@@ -11,11 +11,14 @@ import (
 // maxStates bounds the search for an example, in states. A pattern that people write takes some tens of them.
 const maxStates = 20_000
 
-// Example returns one of the shortest branch names that the pattern matches and Git allows, made of letters and
-// digits where it can be. false says that none was found: there is none, or it is too hard to find.
+// Example returns one of the shortest names that the pattern matches and Git allows for a branch, made of letters and
+// digits where it can be, as it is called. false says that none was found: there is none, or it is too hard to find.
 func (p Pattern) Example() (string, bool) {
-	name, _ := p.search()
-	return name, name != ""
+	short, _ := p.search()
+	if short == "" {
+		return "", false
+	}
+	return Called(p.space() + short)
 }
 
 // Impossible reports whether it is certain that the pattern matches no name that Git allows.
@@ -45,7 +48,7 @@ func (p Pattern) search() (name string, none bool) {
 				s.expand(at, length, i)
 			case at.next != wordNext:
 				if name := s.name(length, i); CheckBranch(name) == nil {
-					if !p.Match(name) {
+					if !p.matchShort(name) {
 						return "", false
 					}
 					return name, false

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
@@ -11,9 +12,10 @@ import (
 	"strings"
 )
 
-// Pattern chooses branches: one exact name, or a regular expression (Go's RE2 syntax) that must match
-// the whole name. The zero Pattern matches nothing.
+// Pattern chooses branches, or tags: one exact short name, or a regular expression (Go's RE2 syntax) that must match
+// the whole short name. The zero Pattern matches nothing.
 type Pattern struct {
+	tags    bool // not branches
 	text    string
 	written string // "" for text
 	prefix  string
@@ -22,18 +24,20 @@ type Pattern struct {
 
 // ParsePattern reads one entry of `branches`. An entry in which the only special character is a dot
 // with no quantifier after it (release-1.2) is an exact name; so is one without special characters.
-func ParsePattern(entry string) (Pattern, error) {
+func ParsePattern(entry string) (Pattern, error) { return parse("branch", entry) }
+
+func parse(noun, entry string) (Pattern, error) {
 	if entry == "" {
-		return Pattern{}, fmt.Errorf("an empty branch name")
+		return Pattern{}, fmt.Errorf("an empty %s name", noun)
 	}
 	if len(entry) > 1000 {
-		return Pattern{}, fmt.Errorf("a branch pattern of %d bytes, want at most 1000", len(entry))
+		return Pattern{}, fmt.Errorf("a %s pattern of %d bytes, want at most 1000", noun, len(entry))
 	}
 	if !strings.ContainsAny(entry, `\+*?()|[]{}^$`) {
-		if err := CheckBranch(entry); err != nil {
+		if err := checkName(noun, entry); err != nil {
 			return Pattern{}, err
 		}
-		return ExactPattern(entry), nil
+		return Pattern{text: entry, prefix: entry}, nil
 	}
 	// Parsed on its own first: between our anchors, `a)|(?:b` would be an expression that matches a part.
 	parsed, err := syntax.Parse(entry, syntax.Perl)
@@ -60,23 +64,63 @@ func ParsePattern(entry string) (Pattern, error) {
 	return Pattern{text: entry, prefix: prefix, re: re}, nil
 }
 
-// ExactPattern returns the pattern that matches only branch, whatever characters it holds.
-func ExactPattern(branch string) Pattern { return Pattern{text: branch, prefix: branch} }
-
-// Match reports whether the pattern matches the whole of branch.
-func (p Pattern) Match(branch string) bool {
-	if p.re == nil {
-		return p.text != "" && p.text == branch
-	}
-	return p.re.MatchString(branch)
+// ParseTagPattern reads one entry of `tags`, as ParsePattern does one of `branches`.
+func ParseTagPattern(entry string) (Pattern, error) {
+	p, err := parse("tag", entry)
+	p.tags = err == nil
+	return p, err
 }
 
-// Exact returns the one name that the pattern matches, if it is an exact name.
-func (p Pattern) Exact() (string, bool) { return p.text, p.re == nil && p.text != "" }
+// ExactPattern returns the pattern that matches only what is called so, whatever characters it holds.
+func ExactPattern(name string) Pattern {
+	if tag, ok := Tag(name); ok {
+		return Pattern{tags: true, text: tag, prefix: tag}
+	}
+	short := strings.TrimPrefix(Full(name), Heads)
+	return Pattern{text: short, prefix: short}
+}
 
-// Prefix returns the literal start that every match has: the whole name for an exact pattern. A host can
+// Tags reports whether the pattern chooses tags.
+func (p Pattern) Tags() bool { return p.tags }
+
+// space returns what the full name of everything that the pattern matches begins with.
+func (p Pattern) space() string {
+	if p.tags {
+		return Tags
+	}
+	return Heads
+}
+
+// Match reports whether the pattern matches the whole of what is called so.
+func (p Pattern) Match(name string) bool {
+	if p.tags || strings.HasPrefix(name, "refs/") {
+		short, ok := strings.CutPrefix(Full(name), p.space())
+		return ok && p.matchShort(short)
+	}
+	return p.matchShort(name)
+}
+
+func (p Pattern) matchShort(short string) bool {
+	if p.re == nil {
+		return p.text != "" && p.text == short
+	}
+	return p.re.MatchString(short)
+}
+
+// Exact returns what the only thing that the pattern matches is called, if it is an exact name.
+func (p Pattern) Exact() (name string, ok bool) {
+	if p.re != nil || p.text == "" {
+		return "", false
+	}
+	return Called(p.space() + p.text)
+}
+
+// Prefix returns the literal start that the short name of every match has: the whole of it for an exact pattern. A host can
 // be asked for refs under it; what it answers must be matched again.
 func (p Pattern) Prefix() string { return p.prefix }
+
+// FullPrefix is Prefix for full names.
+func (p Pattern) FullPrefix() string { return p.space() + p.prefix }
 
 // As returns the pattern with the text that its entry was expanded from, which is how it is printed.
 func (p Pattern) As(written string) Pattern {
@@ -84,28 +128,73 @@ func (p Pattern) As(written string) Pattern {
 	return p
 }
 
-// String returns the entry as it was written: it is for people, and may be the same for patterns that differ.
-func (p Pattern) String() string { return cmp.Or(p.written, p.text) }
+// String returns the entry as it was written, after refs/tags/ where it chooses tags: it is for people, and may be the same
+// for patterns that differ.
+func (p Pattern) String() string {
+	if p.tags {
+		return Tags + cmp.Or(p.written, p.text)
+	}
+	return cmp.Or(p.written, p.text)
+}
 
 // AppendKey appends a text to b that only patterns have that match the same.
 func (p Pattern) AppendKey(b []byte) []byte {
+	if p.tags {
+		b = append(b, Tags...)
+	}
 	return strconv.AppendQuote(strconv.AppendBool(b, p.re == nil), p.text)
 }
 
-// Patterns are the branches of a repository that are watched, in the order of the file.
+// Patterns are the branches of a repository that are watched and, after them, its tags, each in the order of the file.
 type Patterns []Pattern
 
-// Match reports whether any pattern matches branch.
-func (ps Patterns) Match(branch string) bool {
+// Branches returns those that choose branches.
+func (ps Patterns) Branches() Patterns { return ps[:ps.branches()] }
+
+// Tags returns those that choose tags.
+func (ps Patterns) Tags() Patterns { return ps[ps.branches():] }
+
+// With returns the patterns and another one.
+func (ps Patterns) With(p Pattern) Patterns {
+	at := len(ps)
+	if !p.tags {
+		at = ps.branches()
+	}
+	return slices.Insert(slices.Clone(ps), at, p)
+}
+
+// Digest returns a short text that only patterns have that match the same, whatever their order; "" for none.
+func (ps Patterns) Digest() string {
+	if len(ps) == 0 {
+		return ""
+	}
+	keys := make([]string, len(ps))
+	for i, p := range ps {
+		keys[i] = string(p.AppendKey(nil))
+	}
+	slices.Sort(keys)
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(keys, " "))))[:12]
+}
+
+func (ps Patterns) branches() int {
+	n := len(ps)
+	for n > 0 && ps[n-1].tags {
+		n--
+	}
+	return n
+}
+
+// Match reports whether any pattern matches what is called so.
+func (ps Patterns) Match(name string) bool {
 	for _, p := range ps {
-		if p.Match(branch) {
+		if p.Match(name) {
 			return true
 		}
 	}
 	return false
 }
 
-// Names returns the names that match, sorted and each once, when they are known: when all patterns are exact names.
+// Names returns what all that matches is called, sorted and each once, when they are known: when all patterns are exact names.
 func (ps Patterns) Names() (names []string, known bool) {
 	for _, p := range ps {
 		name, exact := p.Exact()

@@ -31,10 +31,10 @@ func ParseSHA(s string) (SHA, error) {
 // Short returns the first seven digits, as Git prints them, or "" for no SHA.
 func (s SHA) Short() string { return string(s[:min(7, len(s))]) }
 
-// Ref is one branch of one configured repository.
+// Ref is one branch, or one tag, of one configured repository.
 type Ref struct {
 	Repository string `json:"repository"` // the name in sentry.yaml
-	Branch     string `json:"branch"`     // without refs/heads/
+	Branch     string `json:"branch"`     // what it is called; see Called
 }
 
 // String returns repository@branch. A repository's name holds no @, so it names one Ref only.
@@ -45,11 +45,12 @@ func (r Ref) Compare(o Ref) int {
 	return cmp.Or(cmp.Compare(r.Repository, o.Repository), cmp.Compare(r.Branch, o.Branch))
 }
 
-// Observation is what one look at a repository's branches gave: the heads of the branches that were
+// Observation is what one look at a repository's branches and tags gave: the heads of those that were
 // asked for, or the error that kept them from being read. With an error there are no heads: an
 // incomplete answer is never a partial result.
 type Observation struct {
-	Heads  map[string]SHA // by branch name; only branches that match what was asked
+	// Heads are commits by what their branch or tag is called; only of those that match what was asked.
+	Heads  map[string]SHA
 	Err    error
 	Status Status
 	// Validator is for the next question about the same branches. Whoever reads heads keeps it, and nobody else sees it.
@@ -90,8 +91,11 @@ const maxBranch = 255
 
 // CheckBranch says why name is no branch name by the rules of git-check-ref-format(1), or is longer than
 // 255 bytes or not UTF-8. Names that mean something to a shell or to Tekton, such as x$(HOME) or a'b, are legal.
-func CheckBranch(name string) error {
-	bad := func(why string) error { return fmt.Errorf("%.80q is not a branch name: %s", name, why) }
+func CheckBranch(name string) error { return checkName("branch", name) }
+
+// checkName is CheckBranch for names of other things too.
+func checkName(noun, name string) error {
+	bad := func(why string) error { return fmt.Errorf("%.80q is not a %s name: %s", name, noun, why) }
 	switch {
 	case name == "":
 		return bad("it is empty")

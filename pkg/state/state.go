@@ -45,6 +45,8 @@ type Repository struct {
 	// so that it never plans the name of an earlier run.
 	Floor   int      `json:"floor,omitempty"`
 	Problem *Problem `json:"problem,omitempty"` // why it cannot be read, nil when it can
+	// Tags is the repo.Patterns.Digest of the patterns whose tags were recorded when they were seen for the first time.
+	Tags string `json:"tags,omitempty"`
 	// Damaged is the stored entry as JSON where it is none that Sentry wrote; all else but Problem is unset
 	// then. It is written back as it stands until a person mends or deletes it, and nothing may be
 	// planned for the repository: what was acted upon is not known.

@@ -30,7 +30,7 @@ func commands() map[string]command {
 	return map[string]command{
 		// What the configuration says. A repository is on a host of its own name, and deploys from the one named qa.
 		// KEY=VALUE is a key of its entry; commands=20000 gives it so many, qa=HOST another QA repository, of=HOST is on that
-		// host, and ignore and paths are of monitor.
+		// host, and ignore, paths and tags=[…] are of monitor.
 		"repository": {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.set(a[0], a[1:]) }},
 		"group":      {"NAME KEY=VALUE…", func(s *story, a []string) { s.file.groups = append(s.file.groups, mapping(a[0], a[1:])) }},
 		"global":     {"KEY=VALUE…", func(s *story, a []string) { s.file.global = mapping("global", a) }},
@@ -160,6 +160,8 @@ func (f *file) set(name string, pairs []string) {
 			monitor += fmt.Sprintf(", %s: ['%s']", key, strings.ReplaceAll(value, "+", "', '"))
 		case "of":
 			host = value
+		case "tags":
+			monitor += ", " + key + ": " + value
 		default:
 			more += fmt.Sprintf("\n    %s: %s", key, value)
 		}

@@ -190,7 +190,7 @@ func (c *cycle) take(ctx context.Context, batch map[int]repo.Observation) {
 	answered := make([]bool, len(c.observed))
 	for at, o := range batch {
 		i := c.looking[at]
-		c.observed[i], answered[i] = plan.Watched(o), true
+		c.observed[i], answered[i] = plan.Watched(o, c.Config.Repositories[i].Monitor), true
 		if !c.whole { // such looks may come seconds apart, while a host still lags
 			c.planned(i)
 		}

@@ -36,12 +36,13 @@ func (w *world) asked() map[repo.Ref]repo.SHA {
 	cfg := w.config()
 	in := explain.Input{Config: cfg, Snapshot: w.stored, Runs: w.listed(), Key: &k, Now: time.Now(), Observed: make([]repo.Observation, len(cfg.Repositories))}
 	for i, r := range cfg.Repositories {
-		in.Observed[i].Heads = w.remote(r.Monitor.URL).heads
+		in.Observed[i].Heads = maps.Clone(w.remote(r.Monitor.URL).heads)
+		maps.DeleteFunc(in.Observed[i].Heads, func(name string, _ repo.SHA) bool { return !r.Monitor.Branches.Match(name) })
 	}
 	e := explain.New(in)
 	runs := map[repo.Ref]repo.SHA{}
 	for _, r := range cfg.Repositories {
-		for _, branch := range branches {
+		for _, branch := range all {
 			s := e.Of(repo.Ref{Repository: r.Name, Branch: branch})
 			for _, said := range s.Statements {
 				w.judge(s.Ref, in.Snapshot, said)
@@ -104,7 +105,7 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 			lie("it is not")
 		}
 	case explain.NoHead:
-		if w.remote(url(ref.Repository)).heads[ref.Branch] != "" {
+		if w.remote(url(ref.Repository)).heads[ref.Branch] != "" && (w.file.tags || repo.Noun(ref.Branch) == "branch") {
 			lie("it does")
 		}
 	}
@@ -115,6 +116,9 @@ func (w *world) judgeWhole(s explain.Subject) {
 	head := w.remote(url(s.Repository)).heads[s.Branch]
 	deployed := w.truth.now[s.Ref]
 	due := has(s, explain.WouldRun, explain.WouldLearn, explain.WouldWait, explain.WouldPause, explain.WouldCancel, explain.WouldDefer)
+	if has(s, explain.NotWatched) && !due {
+		return // whatever its head is
+	}
 	if !due && has(s, explain.NothingDue) && head != "" && head != deployed {
 		w.wrong("explain says that nothing is due for %s, whose head is %s and which is deployed at %q", s.Ref, head.Short(), deployed.Short())
 	}

@@ -66,7 +66,7 @@ func (t *truth) wiped() {
 // said notes what branches a host's answer does not have.
 func (t *truth) said(w *world, at string, heads map[string]repo.SHA) {
 	for _, e := range w.file.entries {
-		for _, branch := range branches {
+		for _, branch := range all {
 			if url(e.name) == at && heads[branch] == "" {
 				t.gone[repo.Ref{Repository: e.name, Branch: branch}] = true
 				delete(t.known, repo.Ref{Repository: e.name, Branch: branch})
@@ -159,8 +159,9 @@ func (w *world) checkChange(r *run, c plan.Change) {
 	case c.Old != was && (c.Old != "" || !back):
 		w.wrong("%s says that %s was at %q, and it is deployed at %q", r.name, c.Ref, c.Old.Short(), was.Short())
 	}
-	if w.file.first == config.Record {
-		if entry, seen := w.stored.Repositories[c.Repository]; !seen || entry.Unseen {
+	_, tag := repo.Tag(c.Branch)
+	if w.file.first == config.Record || tag {
+		if entry, seen := w.stored.Repositories[c.Repository]; !seen || entry.Unseen || tag && entry.Tags == "" && !had(entry, c.Branch) {
 			w.wrong("%s deploys %s, which was never seen before", r.name, c.Ref)
 		}
 	}
@@ -171,11 +172,17 @@ func (w *world) checkChange(r *run, c plan.Change) {
 	}
 }
 
+// had reports whether anything is remembered of a branch or tag, also that it is forgotten.
+func had(r state.Repository, name string) bool {
+	_, known := r.Branches[name]
+	return known
+}
+
 // checkGood checks what the commands are told of the last commit that succeeded.
 func (w *world) checkGood(pr *v1.PipelineRun, c plan.Change) {
 	told := repo.SHA("")
 	for _, t := range pr.Spec.PipelineSpec.Tasks {
-		script := t.TaskSpec.Steps[len(t.TaskSpec.Steps)-1].Script
+		script := withTags(t.TaskSpec.Steps[len(t.TaskSpec.Steps)-1].Script)
 		if strings.Contains(script, factsOf(c)) && strings.Contains(script, "export SENTRY_REPO='"+c.Repository+"'\n") {
 			_, after, _ := strings.Cut(script, "export SENTRY_SUCCEEDED_SHA='")
 			sha, _, _ := strings.Cut(after, "'")
@@ -188,14 +195,32 @@ func (w *world) checkGood(pr *v1.PipelineRun, c plan.Change) {
 }
 
 func factsOf(c plan.Change) string {
-	return fmt.Sprintf("export SENTRY_BRANCH='%s'\nexport SENTRY_SHA='%s'\n", c.Branch, c.New)
+	branch := c.Branch
+	tag, isTag := repo.Tag(c.Branch)
+	if isTag {
+		branch = ""
+	} else {
+		tag = ""
+	}
+	return fmt.Sprintf("export SENTRY_BRANCH='%s'\nexport SENTRY_TAG='%s'\nexport SENTRY_REF='%s'\nexport SENTRY_SHA='%s'\n", branch, tag, repo.Full(c.Branch), c.New)
+}
+
+// withTags returns a script as it is where tags are watched.
+func withTags(script string) string {
+	if strings.Contains(script, "export SENTRY_TAG=") {
+		return script
+	}
+	_, after, _ := strings.Cut(script, "export SENTRY_BRANCH='")
+	branch, _, _ := strings.Cut(after, "'")
+	line := "export SENTRY_BRANCH='" + branch + "'\n"
+	return strings.Replace(script, line, line+"export SENTRY_TAG=''\nexport SENTRY_REF='"+repo.Full(branch)+"'\n", 1)
 }
 
 // hasTask reports whether a task of the run deploys the change.
 func hasTask(pr *v1.PipelineRun, c plan.Change) bool {
 	facts := factsOf(c)
 	return slices.ContainsFunc(pr.Spec.PipelineSpec.Tasks, func(t v1.PipelineTask) bool {
-		script := t.TaskSpec.Steps[len(t.TaskSpec.Steps)-1].Script
+		script := withTags(t.TaskSpec.Steps[len(t.TaskSpec.Steps)-1].Script)
 		return strings.Contains(script, "export SENTRY_REPO='"+c.Repository+"'\n") && strings.Contains(script, facts)
 	})
 }
@@ -208,7 +233,7 @@ func (w *world) checkOrder(p *process, pr *v1.PipelineRun) {
 			w.wrong("in %s, %s runs after %v, want %s", pr.Name, task.Name, task.RunAfter, last)
 		}
 		i := slices.IndexFunc(p.watcher.Config.Repositories, func(r config.Repository) bool {
-			return task.Name == r.Name || strings.HasPrefix(task.Name, r.Name+"-dev") || strings.HasPrefix(task.Name, r.Name+"-main")
+			return task.Name == r.Name || strings.HasPrefix(task.Name, r.Name+"-dev") || strings.HasPrefix(task.Name, r.Name+"-main") || strings.HasPrefix(task.Name, r.Name+"-tag")
 		})
 		if i < at {
 			w.wrong("in %s, %s is not in the order of the file", pr.Name, task.Name)
@@ -234,12 +259,12 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 				w.wrong("the state has %s of %s, which nobody pushed", b.SHA, ref)
 			}
 			ran := slices.ContainsFunc(t.ran[ref], func(c change) bool { return c.N == b.N && c.New == b.SHA })
-			old, had := before.Branches[branch]
+			old, was := before.Branches[branch]
 			switch {
 			case ran && t.now[ref] == "":
 				t.now[ref] = b.SHA // seen for the first time once more
-			case ran, had && old.SHA == b.SHA && old.N == b.N:
-			case first && w.file.first == config.Record:
+			case ran, was && old.SHA == b.SHA && old.N == b.N:
+			case first && w.file.first == config.Record, repo.Noun(branch) == "tag" && before.Tags != entry.Tags && !had(before, branch):
 				t.now[ref] = b.SHA
 			default:
 				w.wrong("the state has %s#%d of %s, and there was no such run", b.SHA.Short(), b.N, ref)
@@ -256,9 +281,12 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 
 // checkDeployed checks that every head counts as deployed.
 func (w *world) checkDeployed() {
-	for _, e := range w.file.entries {
-		heads := w.remote(url(e.name)).heads
+	for _, r := range w.config().Repositories {
+		e, heads := entry{name: r.Name}, w.remote(r.Monitor.URL).heads
 		for _, branch := range slices.Sorted(maps.Keys(heads)) {
+			if !r.Monitor.Branches.Match(branch) {
+				continue
+			}
 			ref := repo.Ref{Repository: e.name, Branch: branch}
 			if got := w.truth.now[ref]; got != heads[branch] {
 				w.wrong("%s is at %s and deployed at %q: the change is lost", ref, heads[branch].Short(), got.Short())

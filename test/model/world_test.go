@@ -39,6 +39,7 @@ type world struct {
 	parts   *rand.Rand // of the cycles that look at a part
 	ends    *rand.Rand // of how runs end, and of who pauses a unit
 	shares  *rand.Rand // of what replicas take for alive
+	tags    *rand.Rand // of tags; nil where there are none
 	reloads *rand.Rand // of whether a Sentry is started anew with another file, or has it applied
 	odds    odds
 	calm    bool // nothing fails, and nobody does anything
@@ -71,6 +72,7 @@ type file struct {
 	onBusy  map[string]config.OnBusy
 	scope   config.Scope
 	first   config.OnFirstSeen
+	tags    bool // are watched
 }
 
 type entry struct{ name, group string }
@@ -82,6 +84,8 @@ const qaURL = "https://qa.example/x"
 
 var (
 	branches = []string{"main", "dev-1", "dev-2"}
+	tags     = []string{"refs/tags/v1", "refs/tags/main"}
+	all      = slices.Concat(branches, tags)
 	groups   = []string{"", "site", "ops"}
 	choices  = []config.OnBusy{config.Queue, config.CancelOld, config.StartAtOnce}
 )
@@ -104,8 +108,11 @@ func newWorld(seed uint64) *world {
 	if w.odds.hang = []int{0, 0, 0, 30}[w.shares.IntN(4)]; w.odds.hang > 0 {
 		w.odds.twins = 80
 	}
+	if tags := rand.New(rand.NewPCG(seed, 8)); tags.IntN(3) == 0 {
+		w.tags = tags
+	}
 	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
-	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
+	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record, tags: w.tags != nil}
 	if w.one(3) {
 		w.file.scope = config.Changed
 	}
@@ -173,6 +180,7 @@ func (w *world) push(name, branch string) {
 func (w *world) people() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.tag()
 	e, branch := w.entry(), branches[w.rand.IntN(3)]
 	switch w.rand.IntN(10) {
 	case 0, 1, 2, 3, 4:
@@ -186,6 +194,24 @@ func (w *world) people() {
 	default:
 		w.touchRun()
 	}
+}
+
+// tag has a person make, move or delete a tag.
+func (w *world) tag() {
+	if w.tags == nil || w.tags.IntN(3) > 0 {
+		return
+	}
+	e := w.file.entries[w.tags.IntN(len(w.file.entries))]
+	name, r := tags[w.tags.IntN(len(tags))], w.remote(url(e.name))
+	if w.tags.IntN(4) == 0 && r.heads[name] != "" {
+		r.keep()
+		delete(r.heads, name)
+		w.tell("somebody deletes %s@%s", e.name, name)
+		return
+	}
+	old := slices.Sorted(maps.Keys(r.pushed))
+	r.push(name, string(old[w.tags.IntN(len(old))]))
+	w.tell("somebody tags %s of %s as %s", r.heads[name].Short(), e.name, name)
 }
 
 // pause has a person pause a unit or a repository, or resume all, as the commands do it.
@@ -236,10 +262,15 @@ func (w *world) between() bool {
 		w.deleteRun()
 	}
 	w.pause()
+	f := &w.file
+	if w.tags != nil && w.odds.edit > 0 && w.tags.IntN(20) == 0 {
+		f.tags = !f.tags
+		w.tell("somebody edits the file: tags are watched: %v", f.tags)
+		return true
+	}
 	if !w.chance(w.odds.edit) {
 		return false
 	}
-	f := &w.file
 	i := w.rand.IntN(len(f.entries))
 	f.entries = slices.Clone(f.entries)
 	switch w.rand.IntN(5) {
@@ -278,6 +309,9 @@ func (w *world) config() *config.Config {
 		Image: "deploy:1", GitImage: "git:1", Cleanup: true, KeepRuns: 2, OnFirstSeen: w.file.first,
 	}
 	patterns := repo.Patterns{repo.ExactPattern("main"), devBranches}
+	if w.file.tags {
+		patterns = patterns.With(allTags)
+	}
 	for _, e := range w.file.entries {
 		r := config.Repository{Name: e.name, Group: e.group, Project: e.name}
 		r.Monitor = config.Monitor{Source: config.Source{URL: url(e.name), Type: config.Git}, Branches: patterns}
@@ -300,6 +334,14 @@ func (w *world) config() *config.Config {
 
 var devBranches = func() repo.Pattern {
 	p, err := repo.ParsePattern("dev.*")
+	if err != nil {
+		panic(err)
+	}
+	return p
+}()
+
+var allTags = func() repo.Pattern {
+	p, err := repo.ParseTagPattern(".*")
 	if err != nil {
 		panic(err)
 	}

@@ -116,9 +116,19 @@ var mutants = []mutant{
 	},
 	{
 		"a host that fails has no branches", "pkg/plan/make.go",
-		"	case o.Err != nil:\n		return o.Err\n	case len(o.Heads) == 0:\n		return errNoHeads",
+		"	case o.Err != nil:\n		return o.Err\n	case len(o.Heads) == 0 && len(p.Config.Repositories[i].Monitor.Branches.Branches()) > 0:\n		return errNoHeads",
 		"",
 		inModel, model,
+	},
+	{
+		"tags that are there at first are deployed", "pkg/plan/make.go",
+		"(tag && tags != was.Tags || ", "(",
+		inModel, model,
+	},
+	{
+		"an annotated tag gives its own object", "pkg/githost/gitproto/http.go",
+		"			object = name\n", "			_ = name\n",
+		"./pkg/githost/gitproto", "TestTagsOfRealGit",
 	},
 	{
 		"nothing is looked at after the start", inRecover,

@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/filter"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
@@ -143,7 +144,7 @@ func observe(ctx context.Context, cfg *config.Config, hosts heads, names []strin
 	for _, name := range names {
 		before, _, _ := strings.Cut(name, "@")
 		for i, r := range cfg.Repositories {
-			if _, named := plan.Asked(&r, []string{before}); named {
+			if _, named := named.Asked(&r, []string{before}); named {
 				asked[i], groups[r.Group] = true, r.Group != ""
 			}
 		}
@@ -158,7 +159,7 @@ func observe(ctx context.Context, cfg *config.Config, hosts heads, names []strin
 		}
 	}
 	for i, o := range hosts.Heads(ctx, want) {
-		observed[index[i]] = plan.Watched(o)
+		observed[index[i]] = plan.Watched(o, want[i])
 	}
 	return observed
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 )
 
@@ -42,7 +42,7 @@ func Names(cfg *config.Config, given []string) []string {
 func Branches(cfg *config.Config, names []string) []string {
 	var branches []string
 	for _, r := range cfg.Repositories {
-		if _, asked := plan.Asked(&r, names); !asked {
+		if _, asked := named.Asked(&r, names); !asked {
 			continue
 		}
 		for _, p := range r.Monitor.Branches {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -26,10 +27,10 @@ func Runs(cfg *config.Config, names []string, branch string) ([]plan.Run, error)
 	for i := range imagined.Repositories {
 		r := &imagined.Repositories[i]
 		name := cmp.Or(branch, example(r.Monitor.Branches))
-		r.Monitor.Branches = repo.Patterns{repo.ExactPattern(name)}
+		r.Monitor.Branches = r.Monitor.Branches.Tags().With(repo.ExactPattern(name))
 		observed[i].Heads = map[string]repo.SHA{name: madeUp(r.Name, name)}
-		named, _ := plan.Asked(r, names)
-		for _, b := range named {
+		branches, _ := named.Asked(r, names)
+		for _, b := range branches {
 			observed[i].Heads[b] = madeUp(r.Name, b)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
@@ -128,7 +129,7 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 	choice := overview.Choose([]string{name}, overview.Members(cfg))
 	past = slices.DeleteFunc(past, func(r result.Result) bool { return !choice.Run(r.Name, r.Unit, overview.RefsIn(r)) })
 	if len(past) == 0 {
-		if err := plan.CheckNames(cfg, []string{name}); err != nil {
+		if err := named.Check(cfg, []string{name}); err != nil {
 			return err
 		}
 	}

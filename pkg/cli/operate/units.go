@@ -8,7 +8,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
@@ -37,7 +37,7 @@ func unitsOf(cfg *config.Config, s state.Snapshot, names []string) (all []meant,
 			add(meant{label: naming.GroupLabel(r.Group)})
 		}
 	}
-	if err := plan.CheckNames(cfg, names); err != nil {
+	if err := named.Check(cfg, names); err != nil {
 		return nil, err
 	}
 	for _, name := range names {
@@ -50,7 +50,7 @@ func unitsOf(cfg *config.Config, s state.Snapshot, names []string) (all []meant,
 	return all, nil
 }
 
-// unitOf returns what a name stands for, which plan.CheckNames knows.
+// unitOf returns what a name stands for, which named.Check knows.
 func unitOf(cfg *config.Config, s state.Snapshot, name string) (meant, error) {
 	label, branch, err := labelOf(cfg, name)
 	if err != nil || !branch {

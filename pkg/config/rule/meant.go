@@ -30,7 +30,7 @@ func Meant(entry string) (say, want string) {
 	}
 	switch {
 	case strings.HasPrefix(name, "refs/"):
-		return "begins with refs/ and is no branch, and only branches are watched; want the name of a branch", ""
+		return "begins with refs/ and is no branch; want the name of a branch, or that of a tag in tags", ""
 	case strings.HasPrefix(name, "!"):
 		return "begins with !, which excludes nothing; want the branches that are watched, and no others", ""
 	case isWildcard(entry):
@@ -39,6 +39,19 @@ func Meant(entry string) (say, want string) {
 		return "has braces, which are part of the name in a regular expression; want ( | ) for one of several", regular(entry)
 	case strings.Contains(entry, ",") && !strings.ContainsAny(entry, Special):
 		return "has a comma, which is part of the name; want an entry for each branch", strings.ReplaceAll(entry, ",", " and ")
+	}
+	return "", ""
+}
+
+// MeantTag is Meant of an entry of tags.
+func MeantTag(entry string) (say, want string) {
+	for _, start := range []string{"refs/tags/", "tags/"} {
+		if rest, ok := strings.CutPrefix(strings.TrimPrefix(entry, "^"), start); ok && rest != "" {
+			return "begins with " + start + ", which is no part of a tag's name; want the name alone", regular(rest)
+		}
+	}
+	if isWildcard(entry) {
+		return "has a wildcard *, which in a regular expression repeats the character before it; want .* for any text", regular(entry)
 	}
 	return "", ""
 }

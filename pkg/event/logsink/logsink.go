@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
@@ -82,6 +83,7 @@ type change struct {
 	Repository string `json:"repo"`
 	Branch     string `json:"branch"`
 	SHA        string `json:"sha"`
+	MovedFrom  string `json:"moved_from,omitempty"` // of a tag: branches do all the time
 }
 
 // changes are the refs of a run: one value of a line, however many there are.
@@ -91,7 +93,11 @@ type changes []change
 func (c changes) String() string {
 	texts := make([]string, len(c))
 	for i, ref := range c {
-		texts[i] = ref.Repository + "@" + ref.Branch + "=" + ref.SHA
+		from := ref.MovedFrom
+		if from != "" {
+			from += ".."
+		}
+		texts[i] = ref.Repository + "@" + ref.Branch + "=" + from + ref.SHA
 	}
 	return strings.Join(texts, " ")
 }
@@ -100,7 +106,10 @@ func (c changes) String() string {
 func changesOf(run plan.Run) changes {
 	refs := make(changes, len(run.Trigger.Refs))
 	for i, ref := range run.Trigger.Refs {
-		refs[i] = change{ref.Repository, ref.Branch, ref.New.Short()}
+		refs[i] = change{ref.Repository, ref.Branch, ref.New.Short(), ""}
+		if _, tag := repo.Tag(ref.Branch); tag {
+			refs[i].MovedFrom = ref.Old.Short()
+		}
 	}
 	return refs
 }
@@ -190,7 +199,7 @@ func noticed(log *slog.Logger, e event.Noticed) {
 		case plan.FirstSeen:
 			seen = append(seen, n)
 		case plan.Forgotten:
-			log.Info("branch was deleted: forgotten", append(args, "sha", n.From.Short())...)
+			log.Info(repo.Noun(n.Ref.Branch)+" was deleted: forgotten", append(args, "sha", n.From.Short())...)
 		case plan.Ignored:
 			log.Info("the commit's message matches monitor.ignore: it runs nothing", append(args, "sha", n.To.Short())...)
 		case plan.Untouched:

@@ -9,8 +9,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // API is a Git host in memory: an http.Handler that answers the requests for branches as one kind of host does, with
@@ -39,12 +42,19 @@ type Repository struct {
 	ID       int
 	Path     string
 	Branches map[string]string
-	Pushed   time.Time // in whole seconds; zero when nothing was
+	Tags     map[string]Tag // by short name
+	Pushed   time.Time      // in whole seconds; zero when nothing was
 	Hooks    []Hook
 	statuses []*Status
 	private  bool
 	denied   bool
 	readOnly bool
+}
+
+// Tag is what a tag points to.
+type Tag struct {
+	Commit string
+	Object string // that of an annotated tag; else the Commit
 }
 
 // Request is one request that an API was sent, and what became of it.
@@ -76,15 +86,32 @@ func NewAPI(d Dialect) *API {
 // Create makes an empty repository, unless it is there.
 func (a *API) Create(path string) { a.Change(path, func(*Repository) {}) }
 
-// Push points a branch at sha, whether that follows from where it was or not, and makes branch and
-// repository where they are missing.
-func (a *API) Push(path, branch, sha string) {
-	a.Change(path, func(r *Repository) { r.Branches[branch], r.Pushed = sha, a.now().Truncate(time.Second) })
+// Push points a branch or a tag, by what it is called, at sha, whether that follows from where it was or not, and makes it and
+// the repository where they are missing. A tag is an annotated one when sha ends with an odd digit.
+func (a *API) Push(path, name, sha string) {
+	a.Change(path, func(r *Repository) {
+		r.Pushed = a.now().Truncate(time.Second)
+		tag, ok := repo.Tag(name)
+		switch {
+		case !ok:
+			r.Branches[name] = sha
+		case strings.ContainsAny(sha[len(sha)-1:], "13579bdf"):
+			r.Tags[tag] = Tag{sha, fmt.Sprintf("%x", sha256.Sum256([]byte(sha)))[:40]}
+		default:
+			r.Tags[tag] = Tag{sha, sha}
+		}
+	})
 }
 
-// Delete deletes a branch.
-func (a *API) Delete(path, branch string) {
-	a.Change(path, func(r *Repository) { delete(r.Branches, branch) })
+// Delete deletes a branch or a tag, by what it is called.
+func (a *API) Delete(path, name string) {
+	a.Change(path, func(r *Repository) {
+		if tag, ok := repo.Tag(name); ok {
+			delete(r.Tags, tag)
+			return
+		}
+		delete(r.Branches, name)
+	})
 }
 
 // SetPrivate hides a repository from requests without the token.
@@ -113,7 +140,7 @@ func (a *API) Change(path string, f func(*Repository)) {
 	r := a.repos[path]
 	if r == nil {
 		a.lastID++
-		r = &Repository{ID: a.lastID, Path: path, Branches: make(map[string]string)}
+		r = &Repository{ID: a.lastID, Path: path, Branches: make(map[string]string), Tags: make(map[string]Tag)}
 		a.repos[path] = r
 	}
 	f(r)

@@ -130,29 +130,40 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 		return githost.Failed(githost.NewError(githost.Invalid, h.name, "%w", err))
 	}
 	heads, pages := githost.NewHeads(h.name, w), rest.PagesOf(w)
-	for _, prefix := range rest.Prefixes(w.Patterns) {
+	for _, prefix := range rest.Prefixes(w.Patterns.Branches()) {
 		if err := h.matching(ctx, owner, name, prefix, w.Patterns, heads, pages); err != nil {
 			return pages.Observation(heads, err)
 		}
 	}
-	return pages.Observation(heads, nil)
+	if len(w.Patterns.Tags()) > 0 {
+		err = h.pages(ctx, fmt.Sprintf("repos/%s/%s/tags", url.PathEscape(owner), url.PathEscape(name)), w.Patterns, heads, pages, h.tags)
+	}
+	return pages.Observation(heads, err)
 }
 
 // matching reads the branches that begin with prefix. GitHub answers all of them at once, whatever
 // per_page says; a server that does make pages is followed.
 func (h *host) matching(ctx context.Context, owner, name, prefix string, patterns repo.Patterns, heads *githost.Heads, pages *rest.Pages) error {
 	path := fmt.Sprintf("repos/%s/%s/git/matching-refs/heads/%s", url.PathEscape(owner), url.PathEscape(name), escape(prefix))
+	return h.pages(ctx, path, patterns, heads, pages, h.refs)
+}
+
+// pages reads a list from its first page to the last.
+func (h *host) pages(ctx context.Context, path string, patterns repo.Patterns, heads *githost.Heads, pages *rest.Pages, read reader) error {
 	asked := rest.Request{Host: h.name, Name: path, Patterns: patterns}
 	return pages.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
 		query := "?per_page=100"
 		if number > 1 {
 			query += fmt.Sprintf("&page=%d", number)
 		}
-		return h.page(ctx, path+query, etag, add)
+		return h.page(ctx, path+query, etag, func(v *jsonstream.Reader) error { return read(v, add) })
 	})
 }
 
-func (h *host) page(ctx context.Context, path, etag string, add func(rest.Head) error) (rest.Page, error) {
+// reader reads a list of refs, and adds those that may be wanted.
+type reader func(v *jsonstream.Reader, add func(rest.Head) error) error
+
+func (h *host) page(ctx context.Context, path, etag string, read func(*jsonstream.Reader) error) (rest.Page, error) {
 	ctx, cancel := h.limited(transport.Mark(ctx, transport.Marks{Resource: requestsResource}))
 	defer cancel() // also closes what was left open
 	// A client for each request: go-github's refuses further calls on its own account when it believes
@@ -169,7 +180,7 @@ func (h *host) page(ctx context.Context, path, etag string, add func(rest.Head) 
 	if etag != "" {
 		req.Header.Set("If-None-Match", etag)
 	}
-	resp, err := client.Do(ctx, req, rest.Stream(func(v *jsonstream.Reader) error { return h.refs(v, add) }))
+	resp, err := client.Do(ctx, req, rest.Stream(read))
 	switch {
 	case resp == nil:
 		return rest.Page{}, rest.Failed(ctx, h.name, err)
@@ -185,16 +196,31 @@ func (h *host) page(ctx context.Context, path, etag string, add func(rest.Head) 
 
 // refs reads a list of refs, and adds those that are branches.
 func (h *host) refs(v *jsonstream.Reader, add func(rest.Head) error) error {
+	return h.list(v, "ref", "object", func(ref, sha string) error {
+		if name, ok := repo.Called(ref); ok && !strings.HasPrefix(ref, repo.Tags) {
+			return add(rest.Head{Branch: name, Name: sha})
+		}
+		return nil
+	})
+}
+
+// tags reads a list of tags, which tells of their commits.
+func (h *host) tags(v *jsonstream.Reader, add func(rest.Head) error) error {
+	return h.list(v, "name", "commit", func(tag, sha string) error { return add(rest.Head{Branch: repo.Tags + tag, Name: sha}) })
+}
+
+// list reads a list of what has a name and an object, by the names of these fields.
+func (h *host) list(v *jsonstream.Reader, nameField, objectField string, add func(name, sha string) error) error {
 	if v.IsNull() || errors.Is(v.Err(), jsonstream.ErrShort) {
 		return githost.NewError(githost.Invalid, h.name, "the answer is empty: is this a GitHub?")
 	}
 	for range v.Items() {
-		var ref, sha string
+		var name, sha string
 		for field := range v.Fields() {
 			switch field {
-			case "ref":
-				ref = v.Text()
-			case "object":
+			case nameField:
+				name = v.Text()
+			case objectField:
 				for field := range v.Fields() {
 					if field == "sha" {
 						sha = v.Text()
@@ -202,13 +228,11 @@ func (h *host) refs(v *jsonstream.Reader, add func(rest.Head) error) error {
 				}
 			}
 		}
-		if err := rest.CheckItem(v, h.name, ref); err != nil {
+		if err := rest.CheckItem(v, h.name, name); err != nil {
 			return err
 		}
-		if branch, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
-			if err := add(rest.Head{Branch: branch, Name: sha}); err != nil {
-				return err
-			}
+		if err := add(name, sha); err != nil {
+			return err
 		}
 	}
 	return v.End()

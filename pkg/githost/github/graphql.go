@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
+	"github.com/tekton-sentry/sentry/pkg/githost/github/internal/reply"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
@@ -77,7 +78,7 @@ func (h *host) withoutGraphQL() bool { return h.breaker.State(time.Now()) == bre
 func (h *host) byREST(t *target) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.withoutGraphQL() || t.exact == nil && h.large[t.path()]
+	return h.withoutGraphQL() || len(t.pages) > 0 && h.large[t.path()]
 }
 
 func (t *target) path() string { return strings.ToLower(t.owner + "/" + t.name) }
@@ -95,6 +96,7 @@ func (r *reading) ask(ctx context.Context, batch []int) error {
 	pending := make([]*target, 0, len(batch))
 	for _, i := range batch {
 		t := *r.targets[i] // a batch that was too much is read again, from the start
+		t.pages = slices.Clone(t.pages)
 		t.heads = githost.NewHeads(r.host.name, r.want[i])
 		pending = append(pending, &t)
 	}
@@ -109,7 +111,8 @@ func (r *reading) ask(ctx context.Context, batch []int) error {
 			})
 			return nil
 		}
-		answer, err := r.host.send(ctx, headsRequest(pending), headFragment, func(alias string, v *jsonstream.Reader) {
+		request := headsRequest(pending)
+		answer, err := r.host.send(ctx, request, request.fragments(), func(alias string, v *jsonstream.Reader) {
 			if i := graphql.Numbered(alias, "r", len(pending)); i >= 0 && !pending[i].said.told {
 				pending[i].read(v)
 			}
@@ -163,10 +166,10 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 
 // send asks a query, whose answer field reads, and makes errors of problems that are not those of a single field.
 func (h *host) send(ctx context.Context, r *request, fragments string, field graphql.Field) (graphql.Answer, error) {
-	var left points
+	var left reply.Points
 	answer, err := h.graphQL.Ask(ctx, r.text(fragments), r.variables, func(alias string, v *jsonstream.Reader) {
 		if alias == "rateLimit" {
-			left = readPoints(v)
+			left = reply.ReadPoints(v)
 			return
 		}
 		field(alias, v)
@@ -175,8 +178,8 @@ func (h *host) send(ctx context.Context, r *request, fragments string, field gra
 		return answer, h.missing(err)
 	}
 	h.remember(func() { h.spoke = time.Now() })
-	if left.told && h.billed != nil {
-		h.billed(left.bill())
+	if left.Told && h.billed != nil {
+		h.billed(left.Bill(pointsResource))
 	}
 	for _, p := range answer.Problems {
 		switch {
@@ -213,43 +216,6 @@ func (h *host) missing(err error) error {
 		return err
 	}
 	return h.graphQL.Gone(err)
-}
-
-// points are what an answer says that is left. GitHub Enterprise answers null where nothing is limited.
-type points struct {
-	told, wrong     bool
-	cost, remaining int
-	resetAt         time.Time
-}
-
-// bill is what the points mean: a query that costs more than is left would not be answered.
-func (p points) bill() githost.Bill {
-	b := githost.Bill{Resource: pointsResource, Cost: p.cost}
-	if p.remaining < max(1, p.cost) {
-		b.Until = p.resetAt
-	}
-	return b
-}
-
-// readPoints reads the points, which are not told when they make no sense.
-func readPoints(v *jsonstream.Reader) (p points) {
-	for field := range v.Fields() {
-		var err error
-		switch field {
-		case "cost":
-			p.cost, err = strconv.Atoi(v.Scalar())
-		case "remaining":
-			p.remaining, err = strconv.Atoi(v.Scalar())
-			p.told = err == nil
-		case "resetAt":
-			p.resetAt, err = readTime(v)
-		}
-		if err != nil {
-			p.wrong = true
-		}
-	}
-	p.told = p.told && !p.wrong && v.Shape() == nil
-	return p
 }
 
 // refusal makes an error of a problem.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/github/internal/reply"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 )
@@ -153,7 +154,7 @@ type listPage struct {
 	told, null bool
 	oldest     time.Time            // the oldest push
 	pushes     map[string]time.Time // of those repositories that are wanted
-	page       page
+	page       reply.Page
 	err        error
 }
 
@@ -175,7 +176,7 @@ func (l *list) read(v *jsonstream.Reader) listPage {
 					p.add(v, l)
 				}
 			case "pageInfo":
-				p.page = readPage(v)
+				p.page = reply.ReadPage(v)
 			}
 		}
 	}
@@ -195,7 +196,7 @@ func (p *listPage) add(v *jsonstream.Reader, l *list) {
 		case "nameWithOwner":
 			name = strings.ToLower(v.Text())
 		case "pushedAt":
-			pushed, err = readTime(v)
+			pushed, err = reply.ReadTime(v)
 		}
 		p.err = cmp.Or(p.err, err)
 	}
@@ -230,16 +231,16 @@ func (l *list) take(p listPage, at time.Time) (bool, error) {
 		e.at = maxTime(e.at, pushed)
 		l.entries[name] = e
 	}
-	l.whole = !p.page.next
+	l.whole = !p.page.Next
 	l.open = 0
 	for _, e := range l.entries {
 		if e.at.IsZero() && !l.reaches(e.floor) {
 			l.open += e.wants
 		}
 	}
-	if l.whole || l.open == 0 || p.page.cursor == "" || p.page.cursor == l.after {
+	if l.whole || l.open == 0 || p.page.Cursor == "" || p.page.Cursor == l.after {
 		return false, nil
 	}
-	l.after = p.page.cursor
+	l.after = p.page.Cursor
 	return true, nil
 }

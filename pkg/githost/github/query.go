@@ -8,26 +8,37 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/github/internal/reply"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// headsPrefix is what the full name of each branch begins with.
-const headsPrefix = "refs/heads/"
-
 // target is one repository that GraphQL is asked for.
 type target struct {
 	index       int // of what is wanted
 	owner, name string
-	exact       []string // the branches that are asked for by name; nil = all, page by page
-	after       string   // cursor of the page before
+	exact       []string // what is asked for by name, by what it is called
+	pages       []pages  // what is asked for page by page
 
 	canonical string // owner/name as the server writes it: where a renamed repository is now
 	pushed    time.Time
 	heads     *githost.Heads
 	said      said
 }
+
+// pages are all branches, or all tags.
+type pages struct {
+	alias, prefix, fragment string
+	after                   string     // cursor of the page before
+	next                    reply.Page // what the last one says of the next one
+	listed                  bool       // the last one was answered
+}
+
+var (
+	ofBranches = pages{alias: "refs", prefix: repo.Heads, fragment: "head"}
+	ofTags     = pages{alias: "tags", prefix: repo.Tags, fragment: "tag"}
+)
 
 // said is what an answer says of a target.
 type said struct {
@@ -40,8 +51,17 @@ type said struct {
 // good for a query.
 func newTarget(index int, owner, name string, patterns repo.Patterns) (*target, bool) {
 	const maxExact = 20
-	names, _ := patterns.Names()
-	return &target{index: index, owner: owner, name: name, exact: names}, len(names) <= maxExact
+	t := &target{index: index, owner: owner, name: name}
+	add := func(patterns repo.Patterns, all pages) {
+		if names, known := patterns.Names(); known {
+			t.exact = append(t.exact, names...)
+		} else {
+			t.pages = append(t.pages, all)
+		}
+	}
+	add(patterns.Branches(), ofBranches)
+	add(patterns.Tags(), ofTags)
+	return t, len(t.exact) <= maxExact
 }
 
 // request is a query under construction. What comes from outside travels in variables; the text holds
@@ -67,7 +87,7 @@ func (r *request) branch(name string) string {
 	if known, ok := r.branches[name]; ok {
 		return known
 	}
-	r.branches[name] = r.variable(fmt.Sprintf("b%d", len(r.branches)), headsPrefix+name)
+	r.branches[name] = r.variable(fmt.Sprintf("b%d", len(r.branches)), repo.Full(name))
 	return r.branches[name]
 }
 
@@ -75,7 +95,22 @@ func (r *request) text(fragments string) string {
 	return "query(" + r.declared.String() + "){rateLimit{cost remaining resetAt}" + r.fields.String() + "}" + fragments
 }
 
-const headFragment = "fragment head on Ref{prefix name target{oid}}"
+// The fragments say what a branch and a tag are. A tag may be of a tag again.
+const (
+	headFragment = "fragment head on Ref{prefix name target{oid}}"
+	tagFragment  = "fragment tag on Ref{prefix name target{__typename oid ...on Tag{target{__typename oid ...on Tag{target{__typename oid ...on Tag{target{__typename oid}}}}}}}}"
+)
+
+// fragments returns those that the query has.
+func (r *request) fragments() string {
+	var text string
+	for fragment, use := range map[string]string{headFragment: "{...head}", tagFragment: "{...tag}"} {
+		if strings.Contains(r.fields.String(), use) {
+			text += fragment
+		}
+	}
+	return text
+}
 
 // headsRequest asks for the heads of targets: r0, r1, … in their order. A ref that is asked for by its
 // full name is no connection, so exact names cost GitHub nothing beyond the query. Pages are always those
@@ -86,51 +121,27 @@ func headsRequest(targets []*target) *request {
 		owner := r.variable(fmt.Sprintf("o%d", i), t.owner)
 		name := r.variable(fmt.Sprintf("n%d", i), t.name)
 		fmt.Fprintf(&r.fields, "r%d:repository(owner:%s,name:%s){nameWithOwner pushedAt ", i, owner, name)
-		if t.exact == nil {
+		for _, p := range t.pages {
 			after := ""
-			if t.after != "" {
-				after = ",after:" + r.variable(fmt.Sprintf("a%d", i), t.after)
+			if p.after != "" {
+				after = ",after:" + r.variable(fmt.Sprintf("%s%d", p.alias, i), p.after)
 			}
-			fmt.Fprintf(&r.fields, "refs(refPrefix:%q,first:100%s){nodes{...head} pageInfo{hasNextPage endCursor}}", headsPrefix, after)
+			field := "refs"
+			if p.alias != field {
+				field = p.alias + ":" + field
+			}
+			fmt.Fprintf(&r.fields, "%s(refPrefix:%q,first:100%s){nodes{...%s} pageInfo{hasNextPage endCursor}}", field, p.prefix, after, p.fragment)
 		}
-		for k, branch := range t.exact {
-			fmt.Fprintf(&r.fields, "h%d:ref(qualifiedName:%s){...head} ", k, r.branch(branch))
+		for k, name := range t.exact {
+			fragment := ofBranches.fragment
+			if _, tag := repo.Tag(name); tag {
+				fragment = ofTags.fragment
+			}
+			fmt.Fprintf(&r.fields, "h%d:ref(qualifiedName:%s){...%s} ", k, r.branch(name), fragment)
 		}
 		r.fields.WriteString("}")
 	}
 	return r
-}
-
-// page is what a page says of the next one.
-type page struct {
-	told, next bool // hasNextPage, where it was not left out
-	cursor     string
-}
-
-func readPage(v *jsonstream.Reader) (p page) {
-	for field := range v.Fields() {
-		switch field {
-		case "hasNextPage":
-			next := v.Scalar()
-			p.told, p.next = next == "true" || next == "false", next == "true"
-		case "endCursor":
-			p.cursor = v.Text()
-		}
-	}
-	return p
-}
-
-// readTime reads a time, zero for null.
-func readTime(v *jsonstream.Reader) (time.Time, error) {
-	text := v.Text()
-	if text == "" {
-		return time.Time{}, nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return t, fmt.Errorf("the time %.40q is none", text)
-	}
-	return t, nil
 }
 
 // read takes what a server says of the repository.
@@ -149,17 +160,17 @@ func (t *target) read(v *jsonstream.Reader) {
 func (t *target) readFields(v *jsonstream.Reader) (more bool, err error) {
 	var canonical string
 	var pushed time.Time // zero: nothing was pushed yet
-	var next page
-	listed, answered := false, make([]bool, len(t.exact))
+	answered := make([]bool, len(t.exact))
 	for field := range v.Fields() {
 		var wrong error
+		of := slices.IndexFunc(t.pages, func(p pages) bool { return p.alias == field })
 		switch {
 		case field == "nameWithOwner":
 			canonical = strings.ToLower(v.Text())
 		case field == "pushedAt":
-			pushed, wrong = readTime(v)
-		case field == "refs" && t.exact == nil:
-			next, listed, wrong = t.readRefs(v)
+			pushed, wrong = reply.ReadTime(v)
+		case of >= 0:
+			t.pages[of].next, t.pages[of].listed, wrong = t.readRefs(v, t.pages[of].prefix)
 		default:
 			if k := graphql.Numbered(field, "h", len(t.exact)); k >= 0 && !answered[k] {
 				answered[k] = true
@@ -171,29 +182,40 @@ func (t *target) readFields(v *jsonstream.Reader) (more bool, err error) {
 	if t.canonical == "" { // of later pages it may tell of a push that the first did not show
 		t.canonical, t.pushed = canonical, pushed
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return false, err
-	case t.exact != nil:
-		if k := slices.Index(answered, false); k >= 0 {
-			err = fmt.Errorf("the answer leaves out branch %.80q", t.exact[k])
-		}
-		return false, err
-	case !listed:
-		return false, fmt.Errorf("the answer holds no refs")
-	case !next.told:
-		return false, fmt.Errorf("the answer does not say whether there are more branches")
-	case !next.next:
-		return false, nil
-	case next.cursor == "" || next.cursor == t.after:
-		return false, fmt.Errorf("the page after %.40q is followed by itself", t.after)
 	}
-	t.after = next.cursor
-	return true, nil
+	if k := slices.Index(answered, false); k >= 0 {
+		return false, fmt.Errorf("the answer leaves out %s %.80q", repo.Noun(t.exact[k]), t.exact[k])
+	}
+	for _, p := range t.pages {
+		switch {
+		case !p.listed:
+			return false, fmt.Errorf("the answer holds no %s", p.alias)
+		case !p.next.Told:
+			return false, fmt.Errorf("the answer does not say whether there are more %s", p.noun())
+		case p.next.Next && (p.next.Cursor == "" || p.next.Cursor == p.after):
+			return false, fmt.Errorf("the page after %.40q is followed by itself", p.after)
+		}
+	}
+	t.exact = nil
+	t.pages = slices.DeleteFunc(t.pages, func(p pages) bool { return !p.next.Next })
+	for i, p := range t.pages {
+		t.pages[i].after, t.pages[i].listed = p.next.Cursor, false
+	}
+	return len(t.pages) > 0, nil
 }
 
-// readRefs reads a page of branches.
-func (t *target) readRefs(v *jsonstream.Reader) (next page, listed bool, err error) {
+// noun returns what is on them.
+func (p pages) noun() string {
+	if p.prefix == repo.Tags {
+		return "tags"
+	}
+	return "branches"
+}
+
+// readRefs reads a page of branches or tags.
+func (t *target) readRefs(v *jsonstream.Reader, prefix string) (next reply.Page, listed bool, err error) {
 	for field := range v.Fields() {
 		switch field {
 		case "nodes":
@@ -205,61 +227,34 @@ func (t *target) readRefs(v *jsonstream.Reader) (next page, listed bool, err err
 				if err != nil {
 					continue
 				}
-				name, oid := readRef(v)
-				if err = checkRef(name); err != nil {
-					continue
-				}
-				if branch, ok := strings.CutPrefix(name, headsPrefix); ok {
-					t.heads.Add(branch, oid)
+				r := reply.ReadRef(v)
+				if err = r.Check(); err == nil && strings.HasPrefix(r.Name, prefix) {
+					t.add(r)
 				}
 			}
 		case "pageInfo":
-			next = readPage(v)
+			next = reply.ReadPage(v)
 		}
 	}
 	return next, listed, err
 }
 
-// readExact reads a branch that was asked for by name, null where there is none.
-func (t *target) readExact(v *jsonstream.Reader, branch string) error {
+// readExact reads what was asked for by name, null where there is none.
+func (t *target) readExact(v *jsonstream.Reader, name string) error {
 	if v.IsNull() {
 		return nil
 	}
-	name, oid := readRef(v)
-	// GitHub falls back on other refs that end alike when there is no branch of that name.
-	if name == headsPrefix+branch {
-		t.heads.Add(branch, oid)
+	r := reply.ReadRef(v)
+	// GitHub falls back on other refs that end alike when there is none of that name.
+	if r.Name == repo.Full(name) {
+		t.add(r)
 	}
-	return checkRef(name)
+	return r.Check()
 }
 
-// readRef reads a ref, and returns its full name, "" when it does not say all of it.
-func readRef(v *jsonstream.Reader) (name, oid string) {
-	var prefix string
-	for field := range v.Fields() {
-		switch field {
-		case "prefix":
-			prefix = v.Text()
-		case "name":
-			name = v.Text()
-		case "target":
-			for field := range v.Fields() {
-				if field == "oid" {
-					oid = v.Text()
-				}
-			}
-		}
+// add takes a ref that has a commit.
+func (t *target) add(r reply.Ref) {
+	if name, ok := repo.Called(r.Name); ok && r.Kind != "Tree" && r.Kind != "Blob" {
+		t.heads.Add(name, r.OID)
 	}
-	if prefix == "" || name == "" {
-		return "", oid
-	}
-	return prefix + name, oid
-}
-
-// checkRef fails for a ref of which the answer does not say which it is: a branch that is passed over counts as deleted.
-func checkRef(name string) error {
-	if name == "" {
-		return fmt.Errorf("the answer holds a branch without its name")
-	}
-	return nil
 }

@@ -137,14 +137,18 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	if err != nil {
 		return githost.Failed(githost.NewError(githost.Invalid, h.api.Host(), "%w", err))
 	}
-	path := "projects/" + gogitlab.PathEscape(project) + "/repository/branches"
-	filter := serverRegex(w.Patterns)
 	heads, last := githost.NewHeads(h.api.Host(), w), lastOf(w)
 	pages := last.pages.Again()
-	asked := rest.Request{Host: h.api.Host(), Name: path + " " + filter, Size: perPage, Patterns: w.Patterns}
-	err = pages.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
-		return h.page(ctx, path, filter, number, etag, add)
-	})
+	for _, l := range lists(w.Patterns) {
+		path := "projects/" + gogitlab.PathEscape(project) + "/repository/" + l.name
+		asked := rest.Request{Host: h.api.Host(), Name: path + " " + l.filter(), Size: perPage, Patterns: w.Patterns}
+		err = pages.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
+			return h.page(ctx, path, l, number, etag, add)
+		})
+		if err != nil {
+			break
+		}
+	}
 	o := pages.Observation(heads, err)
 	if o.Err == nil {
 		last.branches = len(o.Heads)
@@ -153,11 +157,9 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	return o
 }
 
-func (h *host) page(ctx context.Context, path, filter string, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
-	opts := gogitlab.ListBranchesOptions{ListOptions: gogitlab.ListOptions{PerPage: perPage, Page: int64(number)}}
-	if filter != "" {
-		opts.Regex = &filter
-	}
+func (h *host) page(ctx context.Context, path string, l list, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
+	opts := l.options
+	opts.Page = int64(number)
 	headers := make(map[string]string)
 	if h.token != "" {
 		headers["Authorization"] = "Bearer " + h.token
@@ -172,9 +174,9 @@ func (h *host) page(ctx context.Context, path, filter string, number int, etag s
 	}
 	branches := 0
 	resp, err := h.client.Do(req, rest.Stream(func(v *jsonstream.Reader) error {
-		return h.branches(v, func(head rest.Head) error {
+		return h.refs(v, l, func(name, sha string) error {
 			branches++
-			return add(head)
+			return add(rest.Head{Branch: l.called(name), Name: sha})
 		})
 	}))
 	switch {
@@ -194,29 +196,34 @@ func (h *host) page(ctx context.Context, path, filter string, number int, etag s
 	return page, nil
 }
 
-// branches reads a list of branches, and adds them.
-func (h *host) branches(v *jsonstream.Reader, add func(rest.Head) error) error {
+// refs reads a list of branches or tags, and adds those that have a commit: a tag may be of something else.
+func (h *host) refs(v *jsonstream.Reader, l list, add func(name, sha string) error) error {
 	if v.IsNull() {
 		return githost.NewError(githost.Invalid, h.api.Host(), "the answer is empty: is this a GitLab?")
 	}
 	for range v.Items() {
-		var head rest.Head
+		var name, sha string
+		none := false
 		for field := range v.Fields() {
 			switch field {
 			case "name":
-				head.Branch = v.Text()
+				name = v.Text()
 			case "commit":
+				none = v.IsNull() && l.prefix == repo.Tags
 				for field := range v.Fields() {
 					if field == "id" {
-						head.Name = v.Text()
+						sha = v.Text()
 					}
 				}
 			}
 		}
-		if err := rest.CheckItem(v, h.api.Host(), head.Branch); err != nil {
+		if err := rest.CheckItem(v, h.api.Host(), name); err != nil {
 			return err
 		}
-		if err := add(head); err != nil {
+		if none {
+			continue
+		}
+		if err := add(name, sha); err != nil {
 			return err
 		}
 	}
@@ -229,6 +236,48 @@ func bodyOf(err error) []byte {
 		return e.Body
 	}
 	return nil
+}
+
+// list is what is asked for of a project, page by page: its branches, or its tags.
+type list struct {
+	name    string // at the end of the path
+	prefix  string // of full names
+	options listOptions
+}
+
+// listOptions are the parameters of a page. They are those of both lists.
+type listOptions struct {
+	gogitlab.ListOptions
+	Regex  string `url:"regex,omitempty"`
+	Search string `url:"search,omitempty"`
+}
+
+// plain is what means nothing in a search.
+var plain = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+
+// lists returns what has to be asked for. Tags know no regular expression, and are searched for by what all of the patterns begin with.
+func lists(patterns repo.Patterns) []list {
+	pages := gogitlab.ListOptions{PerPage: perPage}
+	var all []list
+	if branches := patterns.Branches(); len(branches) > 0 {
+		all = append(all, list{"branches", repo.Heads, listOptions{pages, serverRegex(branches), ""}})
+	}
+	if tags := patterns.Tags(); len(tags) > 0 {
+		search := ""
+		if prefixes := rest.Prefixes(tags); len(prefixes) == 1 && plain.MatchString(prefixes[0]) {
+			search = "^" + prefixes[0]
+		}
+		all = append(all, list{"tags", repo.Tags, listOptions{pages, "", search}})
+	}
+	return all
+}
+
+// filter returns what tells the answers to a list apart.
+func (l list) filter() string { return l.options.Regex + l.options.Search }
+
+func (l list) called(short string) string {
+	name, _ := repo.Called(l.prefix + short)
+	return name
 }
 
 // serverRegex returns a regular expression that the server can leave branches out by, "" for none. It

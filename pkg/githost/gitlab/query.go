@@ -99,7 +99,7 @@ func headsQuery(parts []part) (string, map[string]any) {
 		for k, name := range p.names {
 			if known[name] == "" {
 				known[name] = fmt.Sprintf("b%d", len(known))
-				variables[known[name]] = "refs/heads/" + name
+				variables[known[name]] = repo.Full(name)
 				fmt.Fprintf(&declared, "$%s:String! ", known[name])
 			}
 			fmt.Fprintf(&fields, "b%d:commit(ref:$%s){sha} ", k, known[name])

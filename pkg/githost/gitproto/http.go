@@ -22,11 +22,13 @@ const (
 	typeResult   = "application/x-git-upload-pack-result"
 	typeAdvert   = "application/x-git-upload-pack-advertisement"
 	protocolName = "version=2"
+	// peeledEnd ends what stands for the commit of an annotated tag, after the tag, where all refs are listed.
+	peeledEnd = "^{}"
 )
 
 // lsRefs asks for the branches by protocol version 2, without asking first whether the server speaks it.
 func (h *host) lsRefs(ctx context.Context, r route, w githost.Wanted) repo.Observation {
-	body := lsRefsRequest(r.format, prefixesOf(w.Patterns))
+	body := lsRefsRequest(r.format, prefixesOf(w.Patterns), len(w.Patterns.Tags()) > 0)
 	req, err := http.NewRequestWithContext(transport.ReadOnly(ctx), http.MethodPost, r.base+uploadPack, bytes.NewReader(body))
 	if err != nil {
 		return h.failed(err)
@@ -148,10 +150,28 @@ func isDumb(text []byte) bool {
 // incomplete answer is never a partial result.
 func (h *host) collect(w githost.Wanted, read func(yield func(ref, name string) bool) error) repo.Observation {
 	heads := githost.NewHeads(h.name, w)
+	var tag, object string // one of which the commit may follow
+	add := func() bool {
+		called := tag
+		tag = ""
+		return called == "" || heads.Add(called, object)
+	}
 	err := read(func(ref, name string) bool {
-		branch, ok := strings.CutPrefix(ref, headsPrefix)
-		return !ok || heads.Add(branch, name)
+		if of, peeled := strings.CutSuffix(ref, peeledEnd); peeled && of == tag {
+			object = name
+			return add()
+		}
+		if !add() {
+			return false
+		}
+		called, ok := repo.Called(ref)
+		if _, isTag := repo.Tag(called); isTag {
+			tag, object = called, name
+			return true
+		}
+		return !ok || heads.Add(called, name)
 	})
+	add()
 	if err != nil {
 		heads.Drop()
 		return h.failed(err)

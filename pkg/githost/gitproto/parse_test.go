@@ -40,9 +40,10 @@ func TestLsRefsRequest(t *testing.T) {
 		{"", []string{"main"}, "0014command=ls-refs\n0001001fref-prefix refs/heads/main\n0000"},
 		{"sha256", []string{"main"}, "0014command=ls-refs\n0018object-format=sha2560001001fref-prefix refs/heads/main\n0000"},
 		{"", []string{"main", "dev.*", "dev-x", "main2"}, "0014command=ls-refs\n0001001eref-prefix refs/heads/dev\n001fref-prefix refs/heads/main\n0000"},
+		{"", []string{"main", `refs/tags/v\d+`, "refs/tags/v1"}, "0014command=ls-refs\n00010009peel\n001fref-prefix refs/heads/main\n001bref-prefix refs/tags/v\n0000"},
 		{"", []string{"main", "a|b"}, "0014command=ls-refs\n0001001bref-prefix refs/heads/\n0000"},
 	} {
-		if diff := cmp.Diff(test.want, string(lsRefsRequest(test.format, prefixesOf(repotest.Patterns(t, test.entries...))))); diff != "" {
+		if diff := cmp.Diff(test.want, string(lsRefsRequest(test.format, prefixesOf(repotest.Patterns(t, test.entries...)), len(repotest.Patterns(t, test.entries...).Tags()) > 0))); diff != "" {
 			t.Errorf("branches %q: (-want +got)\n%s", test.entries, diff)
 		}
 	}
@@ -64,7 +65,8 @@ func TestReadLsRefs(t *testing.T) {
 	}{
 		{"no refs", "0000", nil, ""},
 		{"refs", pkts(one+" refs/heads/a\n", two+" refs/heads/b", "0000"), refList{"1111 refs/heads/a", "2222 refs/heads/b"}, ""},
-		{"attributes", pkts(one+" HEAD symref-target:refs/heads/a peeled:"+two+"\n", "0000"), refList{"1111 HEAD"}, ""},
+		{"attributes", pkts(one+" HEAD symref-target:refs/heads/a peeled:"+two+"\n", "0000"), refList{"2222 HEAD"}, ""},
+		{"an annotated tag", pkts(one+" refs/tags/a peeled:"+two+"\n", "0000"), refList{"2222 refs/tags/a"}, ""},
 		{"an unborn ref", pkts("unborn HEAD symref-target:refs/heads/a\n", "0000"), refList{"unbo HEAD"}, ""},
 		{"more after the end", pkts("0000", one+" refs/heads/a\n"), nil, ""},
 		{"nothing", "", nil, "unexpected EOF"},

@@ -7,27 +7,28 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-const headsPrefix = "refs/heads/"
-
-// lsRefsRequest returns the body of an ls-refs request (gitprotocol-v2(5)) for branches under prefixes.
-// format is the repository's object format; "" is not sent and means SHA-1.
-func lsRefsRequest(format string, prefixes []string) []byte {
+// lsRefsRequest returns the body of an ls-refs request (gitprotocol-v2(5)) for refs under prefixes, and for the commits of tags
+// among them. format is the repository's object format; "" is not sent and means SHA-1.
+func lsRefsRequest(format string, prefixes []string, tags bool) []byte {
 	b := appendPkt(nil, "command=ls-refs\n")
 	if format != "" {
 		b = appendPkt(b, "object-format="+format)
 	}
 	b = append(b, "0001"...)
+	if tags {
+		b = appendPkt(b, "peel\n")
+	}
 	for _, p := range prefixes {
-		b = appendPkt(b, "ref-prefix "+headsPrefix+p+"\n")
+		b = appendPkt(b, "ref-prefix "+p+"\n")
 	}
 	return append(b, "0000"...)
 }
 
-// prefixesOf returns the shortest list of literal starts that covers what the patterns can match.
+// prefixesOf returns the shortest list of literal starts of full names that covers what the patterns can match.
 func prefixesOf(patterns repo.Patterns) []string {
 	var all []string
 	for _, p := range patterns {
-		all = append(all, p.Prefix())
+		all = append(all, p.FullPrefix())
 	}
 	slices.Sort(all)
 	var few []string
@@ -40,8 +41,8 @@ func prefixesOf(patterns repo.Patterns) []string {
 	return few
 }
 
-// readLsRefs reads the answer to ls-refs and yields each ref with its object name until yield returns
-// false. Without an error and with yield always true, the answer was complete.
+// readLsRefs reads the answer to ls-refs and yields each ref with its object name, that of its commit where it is an annotated
+// tag, until yield returns false. Without an error and with yield always true, the answer was complete.
 func readLsRefs(p *pktReader, yield func(ref, name string) bool) error {
 	for n := 0; ; n++ {
 		line, err := p.next()
@@ -60,8 +61,13 @@ func readLsRefs(p *pktReader, yield func(ref, name string) bool) error {
 			return notGit("a ref reads %.80q", line.line)
 		}
 		// Attributes such as symref-target may follow the name; a ref holds no space.
-		ref, _, more := strings.Cut(rest, " ")
+		ref, attributes, more := strings.Cut(rest, " ")
 		if more {
+			for a := range strings.SplitSeq(attributes, " ") {
+				if commit, ok := strings.CutPrefix(a, "peeled:"); ok {
+					name = commit
+				}
+			}
 			ref, name = alone(ref, name)
 		}
 		if !yield(ref, name) {

@@ -55,7 +55,7 @@ func (addressError) Is(target error) bool { return target == githost.ErrAddress 
 func (h *host) session(ctx context.Context, r route, path string, w githost.Wanted) (repo.Observation, route) {
 	question := []byte("0000") // which is the end, in each version
 	if r.dialect != v0 {
-		question = append(lsRefsRequest(r.format, prefixesOf(w.Patterns)), question...)
+		question = append(lsRefsRequest(r.format, prefixesOf(w.Patterns), len(w.Patterns.Tags()) > 0), question...)
 	}
 	req, err := sshgit.NewRequest(transport.ReadOnly(ctx), h.login, path, question)
 	if err != nil {

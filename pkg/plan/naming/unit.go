@@ -47,6 +47,7 @@ type Unit struct {
 //	group, name not fit         | <slug>..<hash>                 | first dot is the first of a pair
 //	one ref                     | <repository>.<branch>          | no pair of dots: Git forbids them
 //	one ref, branch not fit     | <repository>.<slug>..<hash>    | a single dot, later a pair
+//	one ref, a tag              | as a branch not fit            | the hash, which is of refs/tags/ too
 //
 // A name that is not fit has characters that a label value may not have, ends with one it may not end
 // with, or is too long. The hash is the start of the SHA-256 of the whole name.
@@ -55,7 +56,7 @@ func UnitOf(r *config.Repository, branch string) Unit {
 		return Unit{Group: r.Group, Label: GroupLabel(r.Group), Prefix: cut(slug(r.Group), maxPrefix)}
 	}
 	ref := repo.Ref{Repository: r.Name, Branch: branch}
-	return Unit{Ref: ref, Label: RefLabel(ref), Prefix: cut(r.Name+"-"+slug(branch), maxPrefix)}
+	return Unit{Ref: ref, Label: RefLabel(ref), Prefix: cut(r.Name+"-"+slug(shown(branch)), maxPrefix)}
 }
 
 // GroupLabel returns the label of the unit that a group is.
@@ -73,7 +74,7 @@ func RefLabel(ref repo.Ref) string {
 		return plain
 	}
 	start := LabelStart(ref.Repository)
-	return start + cut(slug(ref.Branch), maxLabel-hashedEnd-len(start)) + ".." + digits(ref.String(), 8)
+	return start + cut(slug(shown(ref.Branch)), maxLabel-hashedEnd-len(start)) + ".." + digits(ref.String(), 8)
 }
 
 // IsRefLabel reports whether a label is that of a unit that is one ref: its first dot is not one of a pair.
@@ -89,6 +90,14 @@ func LabelStart(repository string) string {
 }
 
 func fitEnd(s string) bool { return strings.Contains(alphanumeric, s[len(s)-1:]) }
+
+// shown returns what is to be seen of a branch or tag in names that a hash tells apart.
+func shown(branch string) string {
+	if tag, ok := repo.Tag(branch); ok {
+		return "tag-" + tag
+	}
+	return branch
+}
 
 // slug returns text as a DNS label of any length: what is neither letter nor digit becomes one dash.
 func slug(text string) string {
@@ -159,7 +168,7 @@ func Tasks(refs []repo.Ref) []string {
 	}
 	for i, ref := range refs {
 		if count[ref.Repository] > 1 {
-			name(i, ref.Repository+"-"+slug(ref.Branch))
+			name(i, ref.Repository+"-"+slug(shown(ref.Branch)))
 		}
 	}
 	return tasks

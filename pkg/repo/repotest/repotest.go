@@ -2,17 +2,21 @@
 package repotest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// Patterns returns branches as they stand in sentry.yaml. An entry that is none fails the test.
+// Patterns returns branches as they stand in sentry.yaml and, after refs/tags/, tags. An entry that is neither fails the test.
 func Patterns(t testing.TB, entries ...string) repo.Patterns {
 	t.Helper()
 	var ps repo.Patterns
 	for _, entry := range entries {
 		p, err := repo.ParsePattern(entry)
+		if tag, ok := strings.CutPrefix(entry, repo.Tags); ok {
+			p, err = repo.ParseTagPattern(tag)
+		}
 		if err != nil {
 			t.Fatalf("ParsePattern(%q) = %v", entry, err)
 		}

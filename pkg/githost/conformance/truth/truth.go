@@ -23,7 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
 )
 
-// Told asserts that branches are pushed to, forced back, created and deleted at random for thousands of cycles, as a Reader reads
+// Told asserts that branches and tags are pushed to, forced back, created and deleted at random for thousands of cycles, as a Reader reads
 // them: all in each cycle, by hints, and by hints that lie. What it reads is what is there. What it answers from memory
 // was there within a sweep and a cycle.
 func Told(t *testing.T, h testhost.Host) {
@@ -70,14 +70,26 @@ func newTruth(t *testing.T, host testhost.Host, sweep time.Duration, lies bool) 
 	h.api, h.want = host.Filled(n), testhost.Monitors(t, host.Driver.Type, n)
 	h.reader = host.Reader(&testhost.Wire{Handler: http.HandlerFunc(h.serve)}, sweep)
 	for i := range h.want {
-		if i%3 > 0 {
-			h.want[i].Branches = repotest.Patterns(t, "main", "dev.*")
+		if entries := watched[i%len(watched)]; entries != nil {
+			h.want[i].Branches = repotest.Patterns(t, entries...)
+		}
+		if i == tagsAlone {
+			h.want[i].Branches = repotest.Patterns(t, "refs/tags/.*")
 		}
 		h.heads = append(h.heads, map[string]repo.SHA{"main": testhost.SHA1, "dev": testhost.SHA2})
 		h.past = append(h.past, nil)
 	}
 	return h
 }
+
+// watched are what is watched of repositories in turn; nil is main and dev.
+var watched = [][]string{nil, {"main", "dev.*"}, {"main", "dev.*", `refs/tags/v.*`}, {"main", "dev", "refs/tags/v1", "refs/tags/dev"}, {"main", "dev.*"}, {"main", "refs/tags/.*"}}
+
+// tagsAlone is of the repository that is watched for tags alone.
+const tagsAlone = 7
+
+// names are what is pushed to.
+var names = []string{"main", "dev", "dev-2", "dev/3", "other", "refs/tags/v1", "refs/tags/v1.1", "refs/tags/dev"}
 
 // serve is the host. Its lies are lists without what changed.
 func (h *truth) serve(w http.ResponseWriter, req *http.Request) {
@@ -120,7 +132,7 @@ func (h *truth) run() {
 func (h *truth) change(i int) {
 	path, heads := fmt.Sprintf("o/r%d", i), h.heads[i]
 	h.past[i] = append(h.past[i], was{maps.Clone(heads), time.Now()})
-	branch, fate := []string{"main", "dev", "dev-2", "dev/3", "other"}[h.random.IntN(5)], h.random.IntN(9)
+	branch, fate := names[h.random.IntN(len(names))], h.random.IntN(9)
 	switch there := heads[branch] != ""; {
 	case there && fate < 3:
 		h.api.Delete(path, branch)
@@ -168,7 +180,7 @@ func checkTruth(t *testing.T, cycle int, w githost.Wanted, truth map[string]repo
 	}
 }
 
-// ToldByGraphQL asserts that whatever happens to the branches, each batch reads what is there, and hints miss no push.
+// ToldByGraphQL asserts that whatever happens to branches and tags, each batch reads what is there, and hints miss no push.
 func ToldByGraphQL(t *testing.T, h testhost.Host) {
 	if !h.GraphQL() {
 		return
@@ -179,13 +191,18 @@ func ToldByGraphQL(t *testing.T, h testhost.Host) {
 	const origin = "http://h.example"
 	host := testhost.OpenOver(t, h.Driver.Open, testhost.RoundTrip(func(req *http.Request) (*http.Response, error) { return githosttest.Answer(api, req), nil }), origin, "", testhost.Token)
 	filter, _ := host.(githost.Prefilter)
-	names := []string{"main", "dev", "dev-x", "a'b", "x$(y)", "rel/1.0"}
+	names := []string{"main", "dev", "dev-x", "a'b", "x$(y)", "rel/1.0", "refs/tags/dev", "refs/tags/v1"}
 	truth, pushed := make([]map[string]repo.SHA, repositories), make([]bool, repositories)
 	want := make([]githost.Wanted, 150) // as many as it takes for the hints to be worth it
 	for i := range want {
 		patterns := []string{"main", "dev-x", "rel/1.0"}
-		if i%2 == 1 {
+		switch i % 4 {
+		case 1:
 			patterns = []string{"main", "dev.*", `[ax].*`}
+		case 2:
+			patterns = []string{"main", "dev-x", "refs/tags/dev"}
+		case 3:
+			patterns = []string{"main", "dev.*", "refs/tags/.*"}
 		}
 		want[i] = testhost.Wanted(t, origin, fmt.Sprintf("o/r%d", i%repositories), patterns...)
 	}

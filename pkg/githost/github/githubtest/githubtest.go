@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,6 +89,9 @@ func answer(a *githosttest.Asked) githosttest.Reply {
 	case len(rest) == 2 && rest[0] == "statuses" && a.Method == http.MethodPost:
 		return newStatus(a, r, rest[1])
 	}
+	if len(rest) == 1 && rest[0] == "tags" {
+		return tags(a, r, base)
+	}
 	if len(rest) < 3 || rest[0] != "git" || rest[1] != "matching-refs" || rest[2] != "heads" {
 		return refuse(a, http.StatusNotFound)
 	}
@@ -145,6 +149,38 @@ func refs(r *githosttest.Repository, base, prefix string) githosttest.Reply {
 			in + "refs/heads/" + (&url.URL{Path: b}).EscapedPath(), object{sha, "commit", in + "commits/" + sha}})
 	}
 	return reply(http.StatusOK, refs)
+}
+
+// tags answers with a page of tags, each with its commit, the last by name first.
+func tags(a *githosttest.Asked, r *githosttest.Repository, base string) githosttest.Reply {
+	type commit struct {
+		SHA string `json:"sha"`
+		URL string `json:"url"`
+	}
+	type tag struct {
+		Name       string `json:"name"`
+		ZipballURL string `json:"zipball_url"`
+		TarballURL string `json:"tarball_url"`
+		Commit     commit `json:"commit"`
+		NodeID     string `json:"node_id"`
+	}
+	size, _ := strconv.Atoi(a.URL.Query().Get("per_page"))
+	page, _ := strconv.Atoi(a.URL.Query().Get("page"))
+	size, page = min(max(size, 30), 100), max(page, 1)
+	names := slices.Sorted(maps.Keys(r.Tags))
+	slices.Reverse(names)
+	from := min((page-1)*size, len(names))
+	to := min(from+size, len(names))
+	listed, in := []tag{}, base+"/repos/"+r.Path
+	for _, name := range names[from:to] {
+		at := (&url.URL{Path: name}).EscapedPath()
+		listed = append(listed, tag{name, in + "/zipball/refs/tags/" + at, in + "/tarball/refs/tags/" + at,
+			commit{r.Tags[name].Commit, in + "/commits/" + r.Tags[name].Commit}, base64.StdEncoding.EncodeToString([]byte(name))})
+	}
+	if to == len(names) {
+		return reply(http.StatusOK, listed)
+	}
+	return reply(http.StatusOK, listed, "Link", fmt.Sprintf(`<%s%s?per_page=%d&page=%d>; rel="next"`, a.Here(), a.URL.EscapedPath(), size, page+1))
 }
 
 func reply(status int, body any, header ...string) githosttest.Reply {

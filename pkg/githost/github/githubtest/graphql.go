@@ -75,16 +75,33 @@ func node(r *githosttest.Repository) graphqltest.Object {
 	node := func(branch string) graphqltest.Object {
 		return graphqltest.Object{"prefix": "refs/heads/", "name": branch, "target": graphqltest.Object{"oid": r.Branches[branch]}}
 	}
+	tagNode := func(tag string) graphqltest.Object {
+		t := r.Tags[tag]
+		target := graphqltest.Object{"__typename": "Commit", "oid": t.Commit}
+		if t.Object != t.Commit {
+			target = graphqltest.Object{"__typename": "Tag", "oid": t.Object, "target": target}
+		}
+		return graphqltest.Object{"prefix": "refs/tags/", "name": tag, "target": target}
+	}
 	o := graphqltest.Object{
 		"nameWithOwner": r.Path,
 		"refs": func(args map[string]any) any {
 			var all []graphqltest.Object
+			if graphqltest.Text(args, "refPrefix") == "refs/tags/" {
+				for _, tag := range slices.Sorted(maps.Keys(r.Tags)) {
+					all = append(all, tagNode(tag))
+				}
+			}
 			for _, b := range r.Matching(func(string) bool { return graphqltest.Text(args, "refPrefix") == "refs/heads/" }) {
 				all = append(all, node(b))
 			}
 			return graphqltest.PageOf(all, args)
 		},
 		"ref": func(args map[string]any) any {
+			tag, ok := strings.CutPrefix(graphqltest.Text(args, "qualifiedName"), "refs/tags/")
+			if _, known := r.Tags[tag]; ok && known {
+				return tagNode(tag)
+			}
 			for _, prefix := range []string{"", "refs/heads/"} {
 				branch, ok := strings.CutPrefix(prefix+graphqltest.Text(args, "qualifiedName"), "refs/heads/")
 				if _, known := r.Branches[branch]; ok && known {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,7 +52,7 @@ func (l *API) answer(a *githosttest.Asked) githosttest.Reply {
 	if asksStatuses(a) {
 		return l.statuses(a)
 	}
-	if len(a.Parts) != 6 || strings.Join(a.Parts[:3], "/") != "api/v4/projects" || strings.Join(a.Parts[4:], "/") != "repository/branches" {
+	if len(a.Parts) != 6 || strings.Join(a.Parts[:3], "/") != "api/v4/projects" || a.Parts[4] != "repository" || a.Parts[5] != "branches" && a.Parts[5] != "tags" {
 		return githosttest.NewReply(http.StatusNotFound, asJSON(), map[string]string{"error": "404 Not Found"})
 	}
 	path := githosttest.Unescape(a.Parts[3])
@@ -63,13 +64,16 @@ func (l *API) answer(a *githosttest.Asked) githosttest.Reply {
 		}
 	}
 	if to, ok := a.Moved[path]; ok && a.Repos[to] != nil {
-		at := fmt.Sprintf("%s/api/v4/projects/%d/repository/branches%s", a.Here(), a.Repos[to].ID, a.Query())
+		at := fmt.Sprintf("%s/api/v4/projects/%d/repository/%s%s", a.Here(), a.Repos[to].ID, a.Parts[5], a.Query())
 		return githosttest.NewReply(http.StatusMovedPermanently, map[string]string{"Content-Type": "text/plain", "Location": at},
 			"This resource has been moved permanently to "+at+".")
 	}
 	r, status := a.Find(path)
 	if status != http.StatusOK {
 		return refuse(a, status)
+	}
+	if a.Parts[5] == "tags" {
+		return tags(a, r)
 	}
 	return branches(a, r)
 }
@@ -107,15 +111,50 @@ func branches(a *githosttest.Asked, r *githosttest.Repository) githosttest.Reply
 		return githosttest.NewReply(http.StatusBadRequest, asJSON(), map[string]string{"error": "regex is invalid"})
 	}
 	names := r.Matching(re.MatchString)
+	var listed []branch
+	names, header := pageOf(a, r, names)
+	for _, name := range names {
+		listed = append(listed, newBranch(r, name, a.Here()))
+	}
+	return list(header, listed)
+}
+
+// tags answers with a page of tags. search is a part of the name, its beginning after ^, or its end before $.
+func tags(a *githosttest.Asked, r *githosttest.Repository) githosttest.Reply {
+	search := a.URL.Query().Get("search")
+	start, begins := strings.CutPrefix(search, "^")
+	start, ends := strings.CutSuffix(start, "$")
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(r.Tags)), func(name string) bool {
+		switch {
+		case begins && ends:
+			return name != start
+		case begins:
+			return !strings.HasPrefix(name, start)
+		case ends:
+			return !strings.HasSuffix(name, start)
+		}
+		return !strings.Contains(name, start)
+	})
+	var listed []tag
+	names, header := pageOf(a, r, names)
+	for _, name := range names {
+		listed = append(listed, newTag(r.Tags[name], name))
+	}
+	return list(header, listed)
+}
+
+func list[T any](header map[string]string, listed []T) githosttest.Reply {
+	return githosttest.NewReply(http.StatusOK, header, append([]T{}, listed...))
+}
+
+// pageOf returns the names on the page that is asked for, and the headers that tell of others.
+func pageOf(a *githosttest.Asked, r *githosttest.Repository, names []string) ([]string, map[string]string) {
+	q := a.URL.Query()
 	size := number(q, "per_page", 20, maxPage)
 	last := max(1, (len(names)+size-1)/size)
 	page := number(q, "page", 1, 1<<30)
 	from := min((page-1)*size, len(names))
-	listed := []branch{}
-	for _, name := range names[from:min(from+size, len(names))] {
-		listed = append(listed, newBranch(r, name, a.Here()))
-	}
-	return githosttest.NewReply(http.StatusOK, pages(a, r, page, size, len(names), last), listed)
+	return names[from:min(from+size, len(names))], pages(a, r, page, size, len(names), last)
 }
 
 // pages returns the headers of offset-based pages.
@@ -172,17 +211,35 @@ type branch struct {
 	WebURL             string `json:"web_url"`
 }
 
+// tag is one as https://docs.gitlab.com/api/tags/ shows it.
+type tag struct {
+	Name      string  `json:"name"`
+	Message   string  `json:"message"`
+	Target    string  `json:"target"`
+	Commit    commit  `json:"commit"`
+	Release   *string `json:"release"`
+	Protected bool    `json:"protected"`
+	CreatedAt *string `json:"created_at"`
+}
+
+func newTag(t githosttest.Tag, name string) tag {
+	return tag{Name: name, Target: t.Object, Commit: newCommit(t.Commit)}
+}
+
 func newBranch(r *githosttest.Repository, name, base string) branch {
-	const who, mail, when = "John Smith", "john@example.com", "2012-06-27T05:51:39.000+00:00"
-	sha := r.Branches[name]
 	return branch{
 		Name:    name,
 		Default: name == "main",
 		WebURL:  base + "/" + r.Path + "/-/tree/" + (&url.URL{Path: name}).EscapedPath(),
-		Commit: commit{ID: sha, ShortID: sha[:min(8, len(sha))], ParentIDs: []string{}, Title: "add projects API",
-			Message: "add projects API", AuthorName: who, AuthorEmail: mail, AuthoredDate: when,
-			CommitterName: who, CommitterEmail: mail, CommittedDate: when},
+		Commit:  newCommit(r.Branches[name]),
 	}
+}
+
+func newCommit(sha string) commit {
+	const who, mail, when = "John Smith", "john@example.com", "2012-06-27T05:51:39.000+00:00"
+	return commit{ID: sha, ShortID: sha[:min(8, len(sha))], ParentIDs: []string{}, Title: "add projects API",
+		Message: "add projects API", AuthorName: who, AuthorEmail: mail, AuthoredDate: when,
+		CommitterName: who, CommitterEmail: mail, CommittedDate: when}
 }
 
 func number(q url.Values, name string, fallback, most int) int {

@@ -100,8 +100,12 @@ func (l *API) projects(a *githosttest.Asked, paths []any) []graphqltest.Object {
 
 func repository(r *githosttest.Repository, down bool) graphqltest.Object {
 	return graphqltest.Object{"exists": true, "empty": len(r.Branches) == 0, "commit": func(args map[string]any) any {
-		branch, ok := strings.CutPrefix(graphqltest.Text(args, "ref"), "refs/heads/")
+		ref := graphqltest.Text(args, "ref")
+		branch, ok := strings.CutPrefix(ref, "refs/heads/")
 		sha := r.Branches[branch]
+		if tag, isTag := strings.CutPrefix(ref, "refs/tags/"); isTag {
+			sha, ok = r.Tags[tag].Commit, true
+		}
 		if !ok || sha == "" || down {
 			return nil
 		}

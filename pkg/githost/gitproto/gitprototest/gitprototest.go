@@ -4,11 +4,14 @@ package gitprototest
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // New returns a server without repositories.
@@ -59,8 +62,8 @@ func limited(*githosttest.Asked) githosttest.Reply {
 	return githosttest.NewReply(http.StatusTooManyRequests, map[string]string{"Content-Type": "text/plain", "Retry-After": "60"}, "slow down\n")
 }
 
-// lsRefs answers the ls-refs command of Git's protocol version 2 from memory. Of its options only ref-prefix
-// means something for branches.
+// lsRefs answers the ls-refs command of Git's protocol version 2 from memory. Of its options ref-prefix
+// means something, and peel for tags.
 func lsRefs(a *githosttest.Asked, r *githosttest.Repository) githosttest.Reply {
 	lines, err := packets(a.Body)
 	if err != nil || !speaksV2(a) || len(lines) == 0 || lines[0] != "command=ls-refs" {
@@ -75,6 +78,16 @@ func lsRefs(a *githosttest.Asked, r *githosttest.Repository) githosttest.Reply {
 	var answer strings.Builder
 	for _, b := range r.Matching(func(b string) bool { return wantedRef("refs/heads/"+b, prefixes) }) {
 		answer.WriteString(packet(r.Branches[b] + " refs/heads/" + b + "\n"))
+	}
+	for _, tag := range slices.Sorted(maps.Keys(r.Tags)) {
+		t, peeled := r.Tags[tag], ""
+		if !wantedRef(repo.Tags+tag, prefixes) {
+			continue
+		}
+		if slices.Contains(lines, "peel") && t.Object != t.Commit {
+			peeled = " peeled:" + t.Commit
+		}
+		answer.WriteString(packet(t.Object + " " + repo.Tags + tag + peeled + "\n"))
 	}
 	return githosttest.NewReply(http.StatusOK, map[string]string{"Content-Type": "application/x-git-upload-pack-result"}, answer.String()+"0000")
 }
