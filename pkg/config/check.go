@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/config/timing"
 	"github.com/tekton-sentry/sentry/pkg/giturl"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
@@ -42,6 +43,7 @@ func inheritGlobal(c *Config) {
 	g.Image, g.GitImage = rule.OnRegistry(g.ImageRegistry, g.Image), rule.OnRegistry(g.ImageRegistry, g.GitImage)
 	for name, g := range c.Groups {
 		g.Pod = g.Pod.Over(c.Global.Pod)
+		g.NotOn = g.NotOn.And(c.Global.NotOn)
 		c.Groups[name] = g
 	}
 }
@@ -134,6 +136,7 @@ func (r *Repository) inherit(g *Global) {
 		p.ServiceAccount = g.ServiceAccount
 	}
 	p.Env = p.Env.Over(g.Env)
+	p.NotOn = p.NotOn.And(g.NotOn)
 }
 
 func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {
@@ -146,6 +149,7 @@ func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {
 		d.Fail(path+".group", "names no group that there is; %s", want)
 		return
 	}
+	timing.CheckTogether(d, path, r.Group)
 	timeout, from := r.Deploy.Timeout, path+".deploy.timeout"
 	if timeout == 0 {
 		timeout, from = c.Global.Timeout, "global.timeout"

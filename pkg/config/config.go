@@ -10,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/freeze"
 	"github.com/tekton-sentry/sentry/pkg/glob"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/secret"
@@ -73,6 +74,8 @@ type Group struct {
 	Rollback        Rollback
 	Pod             Pod // with what Global says beside it
 	Report          Report
+	NotOn           freeze.Windows // in which nothing of it is started, with what Global says beside it
+	Priority        int            // who has a higher one gets a place of Global.MaxRuns first
 }
 
 // Repository is one entry of `repositories`.
@@ -119,11 +122,13 @@ type Deploy struct {
 	Env            Env        // of Commands, with what Global says beside it
 	Secrets        []Object   // that Commands see
 	ConfigMaps     []Object
-	Timeout        time.Duration // of this deployment; always positive
-	ServiceAccount string        // never empty
-	Pod            Pod           // with what its group and Global say beside it
-	Wave           int           // of a group in waves, from 1
-	Needs          []string      // repositories of the group that it waits for, in a graph
+	Timeout        time.Duration  // of this deployment; always positive
+	ServiceAccount string         // never empty
+	Pod            Pod            // with what its group and Global say beside it
+	Wave           int            // of a group in waves, from 1
+	Needs          []string       // repositories of the group that it waits for, in a graph
+	NotOn          freeze.Windows // as of a group, for a repository without one
+	Priority       int
 }
 
 // Global is the `global` section.
@@ -131,6 +136,7 @@ type Global struct {
 	TmpDir            string // absolute; where the clone is mounted in a task
 	Cleanup           bool
 	KeepRuns          int // finished PipelineRuns kept, a unit
+	MaxRuns           int // that may be active when another one is started; 0 = any number
 	LogLevel          string
 	Timeout           time.Duration // default of Deploy.Timeout
 	Namespace         string        // of the state and, without a RunNamespace, of the runs; "" = the current one
@@ -149,6 +155,7 @@ type Global struct {
 	Chains            bool          // runs name the commit that they deploy to Tekton Chains
 	Sweep             time.Duration // within it every repository is read, whatever its host hints; 0 = in every cycle
 	Traces            Traces
+	NotOn             freeze.Windows
 	Glance            time.Duration // how often a host that has a list of recent changes is asked for that alone; 0 = never
 }
 
@@ -210,6 +217,18 @@ const (
 // Alone is the group that a repository without one has: no bound, no order, the defaults.
 func Alone() Group {
 	return Group{Strategy: strategy.Parallel, OnBusy: Queue, Deploy: All, Rollback: RollbackMember}
+}
+
+// GroupOf returns the group in which a repository runs. One without a group has Alone, with what it says itself.
+func (c *Config) GroupOf(r *Repository) Group {
+	if r.Group != "" {
+		return c.Groups[r.Group]
+	}
+	g := Alone()
+	if r.Deploy != nil {
+		g.NotOn, g.Priority = r.Deploy.NotOn, r.Deploy.Priority
+	}
+	return g
 }
 
 // Lookup returns the repository of that name.

@@ -9,6 +9,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/config/timing"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/strategy"
@@ -74,6 +75,8 @@ func groupFields(g *Group) []schema.Field {
 		schema.Enum("on_busy", &g.OnBusy, Queue, CancelOld, StartAtOnce),
 		schema.Enum("deploy", &g.Deploy, All, Changed),
 		schema.Enum("rollback", &g.Rollback, RollbackMember, RollbackGroup, RollbackNone),
+		timing.Field("not_on", &g.NotOn),
+		schema.Integer("priority", &g.Priority, -100, 100).Or("0"),
 		section.PodField(&g.Pod),
 		section.ReportField(&g.Report),
 	}
@@ -113,6 +116,8 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			section.ObjectsField("config_maps", &r.Deploy.ConfigMaps),
 			schema.Seconds("timeout", &r.Deploy.Timeout, 1),
 			schema.Text("service_account", &r.Deploy.ServiceAccount, rule.WantDNS, rule.IsDNSName),
+			timing.Field("not_on", &r.Deploy.NotOn),
+			schema.Integer("priority", &r.Deploy.Priority, -100, 100).Or("0"),
 			section.PodField(&r.Deploy.Pod),
 		)...).Must(),
 		section.ToldField("webhook_url", &r.WebhookURL),
@@ -156,6 +161,8 @@ func globalFields(g *Global) []schema.Field {
 		section.EnvField(&g.Env),
 		schema.Text("credentials_secret", &g.CredentialsSecret, rule.WantDNS, rule.IsDNSName).Or("sentry-credentials"),
 		schema.Integer("keep_runs", &g.KeepRuns, 1, 10000).Or("20"),
+		schema.Integer("max_runs", &g.MaxRuns, 1, 10000),
+		timing.Field("not_on", &g.NotOn),
 		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
 		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
 		schema.SecondsOrZero("glance", &g.Glance, 2, maxGlance).Or("5"),

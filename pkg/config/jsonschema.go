@@ -9,6 +9,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
+	"github.com/tekton-sentry/sentry/pkg/config/timing"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 )
 
@@ -96,6 +97,7 @@ var shapes = map[string]schema.Shape{
 	rule.WantRepo:         schema.OrVariable(address(`/[^?#]*[^/?#]/*$`), schema.Shape{"type": "string", "pattern": overSSH}),
 	rule.WantAPI:          schema.OrVariable(address(`(/[^?#]*)?$`)),
 	section.WantWebhook:   schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
+	timing.WantWindows:    timing.Shape(),
 	"a branch name":       schema.OrVariable(schema.Item(branchName())),
 	section.WantCommands:  {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
 	refs.Want: {"type": "array", "minItems": 1, "maxItems": refs.Max,

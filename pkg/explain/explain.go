@@ -75,6 +75,7 @@ const (
 	RunByHand      Kind = "run by hand"     // a later run that somebody asked for
 	NoRunMade      Kind = "no run made"     // for a change that is due
 	Paused         Kind = "paused"          // by a person
+	Frozen         Kind = "frozen"          // by a window of not_on
 	LeftOut        Kind = "left out"        // members that no run has room for
 	BehindSomebody Kind = "behind somebody" // a change waits for a run that was started or is held back by hand
 	Busy           Kind = "busy"            // another run of its unit is active
@@ -88,6 +89,8 @@ const (
 	WouldCancel    Kind = "would cancel"
 	WouldWait      Kind = "would wait"
 	WouldPause     Kind = "would wait for a person" // its unit is paused
+	WouldFreeze    Kind = "would wait for the end of a window"
+	WouldQueue     Kind = "would wait for a place"
 	WouldDefer     Kind = "would defer"
 	WouldForget    Kind = "would forget"
 	NothingDue     Kind = "nothing due"
@@ -241,10 +244,7 @@ func (e *Explainer) Of(ref repo.Ref) Subject {
 	if !ok {
 		return Subject{Ref: ref}
 	}
-	x := &subject{Explainer: e, r: r, ref: ref, unit: naming.UnitOf(r, ref.Branch), group: config.Alone()}
-	if r.Group != "" {
-		x.group = e.Config.Groups[r.Group]
-	}
+	x := &subject{Explainer: e, r: r, ref: ref, unit: naming.UnitOf(r, ref.Branch), group: e.Config.GroupOf(r)}
 	x.rule()
 	x.memory()
 	x.runs()

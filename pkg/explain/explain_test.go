@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/freeze"
 	"github.com/tekton-sentry/sentry/pkg/glob"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
@@ -85,6 +86,15 @@ func (in *Input) sees(head repo.SHA) {
 		in.Observed[i].Heads = map[string]repo.SHA{"main": sha("a")}
 	}
 	in.Observed[2].Heads["main"] = head
+}
+
+func windows(t *testing.T, text string) freeze.Windows {
+	t.Helper()
+	w, err := freeze.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return freeze.Windows{w}
 }
 
 func (in *Input) problem(unit, kind, message string) {
@@ -260,6 +270,22 @@ func TestSituations(t *testing.T) {
 			pause := state.NewPause("ann", "the database moves", now.Add(-time.Hour))
 			in.Snapshot.SetPause("solo.main", &pause)
 		}, []Kind{ActedUpon, Succeeded, Paused, NextLook}, []string{"by ann: the database moves. Nothing runs in it until it is resumed: sentry resume solo.main."}},
+		{"in a window of not_on", solo, func(in *Input) {
+			in.Config.Repositories[2].Deploy = &config.Deploy{NotOn: windows(t, "Sat 16:00 - Mon 06:00")} // it is Sunday
+		}, []Kind{ActedUpon, Succeeded, Frozen, NextLook}, []string{
+			"Nothing of solo.main is started until 2026-03-02 06:00 UTC, by not_on: Sat 16:00 - Mon 06:00.", "A change would wait until 2026-03-02 06:00 UTC",
+		}},
+		{"asked: in a window of not_on", solo, func(in *Input) {
+			in.Config.Repositories[2].Deploy = &config.Deploy{NotOn: windows(t, "Sat 16:00 - Mon 06:00")}
+			in.sees(sha("b"))
+		}, []Kind{ActedUpon, Succeeded, Frozen, Head, WouldFreeze}, []string{"It waits until 2026-03-02 06:00 UTC (not_on: Sat 16:00 - Mon 06:00), and runs the newest commit then."}},
+		{"asked: as many runs as may be", solo, func(in *Input) {
+			in.Config.Global.MaxRuns = 1
+			busy := run("shop-1", "shop", plan.Change{Ref: web, N: 1, New: sha("a")})
+			busy.Active = true
+			in.Runs = append(in.Runs, busy)
+			in.sees(sha("b"))
+		}, []Kind{ActedUpon, Succeeded, Head, WouldQueue}, []string{"It waits for a place: 1 runs are active of the 1 that global.max_runs allows"}},
 		{"paused by itself and with its repository", solo, func(in *Input) {
 			pause, all := state.NewPause("ann", "", now.Add(-time.Hour)), state.NewPause("", "", now.Add(-2*time.Hour))
 			in.Snapshot.SetPause("solo.main", &pause)

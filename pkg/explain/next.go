@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/plan/places"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -17,6 +19,7 @@ type forecast struct {
 	later bool // beyond what one cycle makes
 	wait  bool // its unit is busy
 	pause bool // its unit is paused
+	crowd bool // as many runs are active as may be, or others come first
 }
 
 // foresee plans what the next cycle would do.
@@ -31,8 +34,9 @@ func (e *Explainer) foresee(existing []plan.Existing) {
 		p.Runs[i] = r.After(existing) // as the loop does: a run that is active has the name of none that is due
 	}
 	p, paused := p.Paused()
+	p, frozen := places.Frozen(p, e.Now)
 	p = p.Hold(e.active)
-	_, later := plan.Bound(p.Runs, plan.MaxNewRuns, nil)
+	now, later := places.Bound(p.Runs, places.MaxNewRuns, nil)
 	add := func(runs []plan.Run, f forecast) {
 		for _, f.run = range runs {
 			for _, ref := range refsOf(f.run.Trigger) {
@@ -44,6 +48,29 @@ func (e *Explainer) foresee(existing []plan.Existing) {
 	add(later, forecast{later: true})
 	add(p.Waiting, forecast{wait: true})
 	add(paused, forecast{pause: true})
+	add(frozen, forecast{})
+	add(e.crowded(now), forecast{crowd: true})
+}
+
+// crowded returns the runs that have no place of global.max_runs now.
+func (e *Explainer) crowded(runs []plan.Run) []plan.Run {
+	most := e.Config.Global.MaxRuns
+	if most == 0 {
+		return nil
+	}
+	var queue places.Queue
+	queue.Begin(most - e.activeRuns())
+	queue.Take(e.known, runs, func(naming.Unit) bool { return true })
+	_, waiting := queue.End(e.known, true)
+	return waiting
+}
+
+// activeRuns returns how many runs are active, whatever their units.
+func (e *Explainer) activeRuns() (n int) {
+	for _, active := range e.active {
+		n += len(active)
+	}
+	return n
 }
 
 // next says what happens next: by what the host answers now, where it was asked.
@@ -117,12 +144,19 @@ func (x *subject) due(f forecast, head repo.SHA) {
 	case f.pause:
 		s.Kind = WouldPause
 		x.say(s, "%s. It waits until the unit is resumed (sentry resume %s), and runs the newest commit then.", what, x.paused())
+	case f.run.Freeze != nil:
+		s.Kind = WouldFreeze
+		x.say(s, "%s. It waits until %s (not_on: %s), and runs the newest commit then.", what, until(f.run.Freeze.Until), f.run.Freeze.Window)
+	case f.crowd:
+		s.Kind = WouldQueue
+		x.say(s, "%s. It waits for a place: %d runs are active of the %d that global.max_runs allows, and others may come first by their priority or their turn.",
+			what, x.activeRuns(), x.Config.Global.MaxRuns)
 	case f.wait:
 		s.Kind, s.Run = WouldWait, f.run.Behind[0].Name
 		x.say(s, "%s. It waits for the end of %s (on_busy: %s), and runs the newest commit then.", what, behind, x.group.OnBusy)
 	case f.later:
 		s.Kind = WouldDefer
-		x.say(s, "%s. More than %d of %s are, so that it may wait for a later cycle.", what, plan.MaxNewRuns, x.r.Name)
+		x.say(s, "%s. More than %d of %s are, so that it may wait for a later cycle.", what, places.MaxNewRuns, x.r.Name)
 	case len(f.run.Cancel) > 0:
 		s.Kind, s.Run = WouldCancel, f.run.Cancel[0]
 		x.say(s, "%s. The next cycle cancels %s (on_busy: %s), and it starts once that has ended.", what, behind, config.CancelOld)
@@ -135,6 +169,9 @@ func (x *subject) due(f forecast, head repo.SHA) {
 	}
 }
 
+// until is the time at which a window ends, for people.
+func until(t time.Time) string { return t.Format("2006-01-02 15:04 MST") }
+
 // nextLook says what comes next when it is not known what the host has.
 func (x *subject) nextLook() {
 	const kind = NextLook
@@ -143,7 +180,9 @@ func (x *subject) nextLook() {
 		look = fmt.Sprintf("'sentry watch' asks its host for hints every %s and reads it within %s in any case", span(x.Config.PollingInterval), span(x.Config.Global.Sweep))
 	}
 	busy := ""
-	if active := x.active[x.unit.Label]; len(active) > 0 {
+	if h, in := x.group.NotOn.At(x.Now); in {
+		busy = fmt.Sprintf(" A change would wait until %s (not_on: %s).", until(h.Until), h.Window)
+	} else if active := x.active[x.unit.Label]; len(active) > 0 {
 		switch x.group.OnBusy {
 		case config.CancelOld:
 			busy = fmt.Sprintf(" A change would cancel %s first (on_busy: cancel).", active[0].Name)

@@ -171,6 +171,9 @@ func (x *subject) unitProblem() {
 	if all := x.known.Units[state.AllOf(x.r.Name)].Paused; all != nil && x.pausedTwice() {
 		x.say(Statement{Kind: Paused, Since: all.Since}, "%s is paused as a whole, too, %s: sentry resume %[1]s ends both.", x.r.Name, x.ago(all.Since))
 	}
+	if h, in := x.group.NotOn.At(x.Now); in {
+		x.say(Statement{Kind: Frozen, Since: h.Since}, "Nothing of %s is started until %s, by not_on: %s. A run that is asked for by hand is.", x.unit.Label, until(h.Until), h.Window)
+	}
 	p := x.known.Units[x.unit.Label].Problem
 	if more := state.More(x.unit.Label); p == nil && more != "" {
 		p = x.known.Units[more].Problem

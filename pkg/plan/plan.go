@@ -8,6 +8,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/freeze"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -71,6 +72,8 @@ type Run struct {
 	Cancel  []string     // active runs to cancel first (on_busy: cancel); filled by Hold
 	Behind  []Existing   // the unit's active runs, which have to end first; filled by Hold
 	Pause   *state.Pause // its unit is paused; filled by Paused
+	Freeze  *freeze.Hold // nothing of its unit is started now; filled by Frozen
+	MaxRuns int          // global.max_runs, where it waits for one of these places; filled by the loop
 	By      audit.By     // the person who asked for it, where one did
 	turns   []repo.Ref   // of the members, in the order in which they get a place
 	epoch   string

@@ -15,8 +15,8 @@ import (
 // newRun names the run and its tasks. Refs of the trigger get sorted.
 func newRun(in Input, unit naming.Unit, trigger Trigger, members []Member, leftOut []string) Run {
 	group := config.Alone()
-	if unit.Group != "" {
-		group = in.Config.Groups[unit.Group]
+	if len(members) > 0 {
+		group = in.Config.GroupOf(members[0].Repository)
 	}
 	slices.SortFunc(trigger.Refs, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
 	nameTasks(members)

@@ -47,6 +47,7 @@ type cycle struct {
 	told     *string         // of the configuration, by Refuse
 	made     []plan.Existing // the runs that next knows and stored may not
 	pruning  []string        // labels of the units that got a run
+	crowd    int             // runs that were active when the first one was due, where that counts; -1 before
 	owing    map[string]bool // names of the runs that are due
 	waiting  map[string]bool // names of the runs that wait
 	noticed  []plan.Event
@@ -93,6 +94,7 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 	c.noteRefused()
 	c.askHosts(ctx)
 	c.work()
+	c.fill(ctx)
 	for i := range c.observed { // what they are needed for is done, and what remembers it takes memory of its own
 		c.observed[i].Heads = nil
 	}
@@ -116,7 +118,7 @@ func (w *Watcher) RunOnce(ctx context.Context, request Request) (event.Report, e
 
 func (w *Watcher) newCycle(request Request) *cycle {
 	c := &cycle{
-		Watcher: w, observed: make([]repo.Observation, len(w.Config.Repositories)), reason: request.Reason,
+		Watcher: w, observed: make([]repo.Observation, len(w.Config.Repositories)), reason: request.Reason, crowd: -1,
 		owing: map[string]bool{}, waiting: map[string]bool{}, steps: make(chan func()),
 	}
 	if w.unsure == nil {
@@ -366,7 +368,7 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 		}
 		return
 	}
-	c.create(ctx, c.inTurn(runs))
+	c.create(ctx, c.placed(ctx, c.inTurn(runs), answered))
 }
 
 // notice keeps what was seen in the repositories that answered just now: a change that an earlier answer showed is planned

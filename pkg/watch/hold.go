@@ -3,11 +3,13 @@ package watch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/places"
 )
 
 // hold returns the runs whose unit is not busy, and cancels what on_busy: cancel replaces. The engine is
@@ -17,7 +19,8 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 		return nil, nil
 	}
 	p, paused := p.Paused()
-	for _, r := range paused {
+	p, frozen := places.Frozen(p, c.Now())
+	for _, r := range slices.Concat(paused, frozen) {
 		c.wait(r)
 	}
 	if len(p.Runs) == 0 {

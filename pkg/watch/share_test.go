@@ -9,7 +9,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
-	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/places"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
@@ -161,8 +161,8 @@ func TestProblemOfThousandsOfUnits(t *testing.T) {
 	w.flood("many", n, 20, "2")
 	delete(w.heads, "https://qa.example/x")
 	for range 2 {
-		if report := w.cycle(); report.Problems != plan.MaxNewRuns || report.Waiting != n-plan.MaxNewRuns {
-			t.Errorf("%+v, want %d problems, and %d runs that wait for their turn", report, plan.MaxNewRuns, n-plan.MaxNewRuns)
+		if report := w.cycle(); report.Problems != places.MaxNewRuns || report.Waiting != n-places.MaxNewRuns {
+			t.Errorf("%+v, want %d problems, and %d runs that wait for their turn", report, places.MaxNewRuns, n-places.MaxNewRuns)
 		}
 	}
 	s := stored()

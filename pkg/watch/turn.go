@@ -1,8 +1,13 @@
 package watch
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/plan/places"
 )
 
 // inTurn returns the runs that this cycle makes, and tells of the repositories that have more than it makes.
@@ -11,7 +16,7 @@ func (c *cycle) inTurn(runs []plan.Run) []plan.Run {
 	for _, r := range runs {
 		turns[r.Unit.Label] = c.turns[r.Unit.Ref.Repository][r.Unit.Label]
 	}
-	now, later := plan.Bound(runs, plan.MaxNewRuns, turns)
+	now, later := places.Bound(runs, places.MaxNewRuns, turns)
 	waiting := map[string]int{}
 	for _, r := range later {
 		waiting[r.Unit.Ref.Repository]++
@@ -29,10 +34,47 @@ func (c *cycle) inTurn(runs []plan.Run) []plan.Run {
 		}
 		if c.turns[name] == nil {
 			c.turns[name] = map[string]int{}
-			c.Tell(event.RunsDeferred{Repository: name, Runs: waiting[name], Most: plan.MaxNewRuns})
+			c.Tell(event.RunsDeferred{Repository: name, Runs: waiting[name], Most: places.MaxNewRuns})
 		}
 		c.turns[name][r.Unit.Label] = turns[r.Unit.Label]
 	}
 	c.report.Waiting += len(later)
 	return now
+}
+
+// placed returns the runs that have a place of global.max_runs. The engine is asked for all of its runs once, when something is due.
+func (c *cycle) placed(ctx context.Context, runs []plan.Run, answered []bool) []plan.Run {
+	most := c.Config.Global.MaxRuns
+	if most == 0 || len(runs) == 0 {
+		return runs
+	}
+	if c.crowd < 0 {
+		existing, err := c.existing(ctx, nil)
+		if err != nil {
+			if ctx.Err() == nil {
+				c.errs = append(c.errs, fmt.Errorf("count the runs that are active: %w", err))
+			}
+			return nil
+		}
+		c.crowd = 0
+		for _, active := range plan.ActiveOf(existing, c.ours) {
+			c.crowd += len(active)
+		}
+		c.places.Begin(most - c.crowd)
+	}
+	return c.places.Take(c.next, runs, func(u naming.Unit) bool { return c.concerns(u, answered) })
+}
+
+// fill has the places that are left taken, now that all hosts have answered, and tells of the runs that wait for one.
+func (c *cycle) fill(ctx context.Context) {
+	if c.crowd < 0 || ctx.Err() != nil {
+		return
+	}
+	now, later := c.places.End(c.next, c.whole)
+	c.create(ctx, now)
+	c.work()
+	for _, r := range later {
+		r.MaxRuns = c.Config.Global.MaxRuns
+		c.wait(r)
+	}
 }

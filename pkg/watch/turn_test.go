@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/places"
 )
 
 // Somebody pushes hundreds of branches of a repository without a group, some of which the cluster refuses. A change of
@@ -36,13 +36,13 @@ func TestHundredsOfBranches(t *testing.T) {
 	if got := w.triggers(); !strings.Contains(got, "a@main=2") || !strings.Contains(got, "b@main=2") {
 		t.Errorf("the first cycle deploys %q, want also what moved", got)
 	}
-	if got := len(report.Created) + report.Problems; got != plan.MaxNewRuns+1 || report.Waiting != many+1-plan.MaxNewRuns {
-		t.Errorf("%d runs are made or refused and %d wait, want %d and %d", got, report.Waiting, plan.MaxNewRuns+1, many+1-plan.MaxNewRuns)
+	if got := len(report.Created) + report.Problems; got != places.MaxNewRuns+1 || report.Waiting != many+1-places.MaxNewRuns {
+		t.Errorf("%d runs are made or refused and %d wait, want %d and %d", got, report.Waiting, places.MaxNewRuns+1, many+1-places.MaxNewRuns)
 	}
-	if want := fmt.Sprintf("repo=a made=%d waiting=%d", plan.MaxNewRuns, many+1-plan.MaxNewRuns); !strings.Contains(w.log.String(), want) {
+	if want := fmt.Sprintf("repo=a made=%d waiting=%d", places.MaxNewRuns, many+1-places.MaxNewRuns); !strings.Contains(w.log.String(), want) {
 		t.Errorf("the log does not say %q:\n%.2000s", want, &w.log)
 	}
-	for range 2 * many / plan.MaxNewRuns {
+	for range 2 * many / places.MaxNewRuns {
 		w.finish()
 		w.cycle()
 	}

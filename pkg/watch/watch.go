@@ -16,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/deployed"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/plan/places"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -110,6 +111,7 @@ type Watcher struct {
 	owing   map[string]bool           // the runs of which it was told that they are due
 	waiting map[string]bool           // the runs of which it was told that they wait
 	turns   map[string]map[string]int // by repository, where not all of its runs are made in one cycle: when a unit, by label, had its last turn
+	places  places.Queue              // the units that wait for one of global.max_runs
 	damaged map[string]bool           // the repositories of which it was told that their state cannot be read
 }
 

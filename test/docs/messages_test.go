@@ -27,6 +27,7 @@ var areas = []struct{ folder, section string }{
 	{"pkg/githubapp", ""}, // of which pkg/config makes sentences
 	{"pkg/giturl", ""},    // of which pkg/config makes sentences
 	{"pkg/sshauth", "A repository cannot be read"},
+	{"pkg/freeze", ""},
 	{"pkg/cli/environ", "Variables and Secrets"},
 	{"pkg/cli/reload", "A changed file is not used"},
 	{"pkg/event/kubesink", "A changed file is not used"},

@@ -413,6 +413,16 @@ var mutants = []mutant{
 		"./pkg/cli", "TestScripts/pause",
 	},
 	{
+		"what is frozen runs", "pkg/plan/places/turn.go",
+		"in := r.Group.NotOn.At(now); in {", "in := r.Group.NotOn.At(now); in && false {",
+		"./pkg/watch", "TestScripts/not-on",
+	},
+	{
+		"the host that answers first has all places", "pkg/plan/places/places.go",
+		"for label, t := range q.waiting {", "for label, t := range map[string]turn{} {",
+		"./pkg/watch", "TestScripts/max-runs",
+	},
+	{
 		"a failure counts as what was deployed last", "pkg/plan/deployed/deployed.go",
 		"m.Verdict != result.Succeeded || ", "",
 		"./pkg/plan/deployed", "TestLearn",

@@ -31,6 +31,9 @@ type Engine interface {
 // Start creates one run, as on_busy says.
 func Start(ctx context.Context, o *setup.Options, cfg *config.Config, at *Place, log *slog.Logger, run plan.Run) error {
 	run.By = at.By
+	if h, in := run.Group.NotOn.At(time.Now()); in {
+		log.Info("not_on holds now; what is asked for by hand is started all the same", "unit", run.Unit.Label, "window", h.Window.String(), "until", h.Until.Format(time.RFC3339))
+	}
 	if err := makeWay(ctx, at.Engine, log, run); err != nil {
 		return err
 	}

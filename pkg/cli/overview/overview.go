@@ -226,7 +226,7 @@ func (c Choice) Of(s Status) (Status, error) {
 			}
 		}
 		// The pause of a repository as a whole holds each of its branches, however that is named.
-		if c.Has(things...) || rest == "*" && c.isUnitOf(before) {
+		if c.Has(things...) || rest == "*" && c.isUnitOf(before) || p.On == everything && p.Kind == "frozen" {
 			chosen.Problems = append(chosen.Problems, p)
 		}
 	}

@@ -160,6 +160,14 @@ func waiting(log *slog.Logger, run plan.Run) {
 		log.Info("a change waits, as its unit is paused", args...)
 		return
 	}
+	if f := run.Freeze; f != nil {
+		log.Info("a change waits for the end of a window of not_on", "unit", run.Unit.Label, "run", run.Name, "window", f.Window.String(), "until", f.Until.Format(time.RFC3339))
+		return
+	}
+	if run.MaxRuns > 0 {
+		log.Info("a change waits for a place, of which there are global.max_runs", "unit", run.Unit.Label, "run", run.Name, "max_runs", run.MaxRuns)
+		return
+	}
 	since := run.Behind[0].Created
 	for _, r := range run.Behind {
 		if r.Created.Before(since) {

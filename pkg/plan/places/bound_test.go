@@ -1,30 +1,31 @@
-package plan
+package places
 
 import (
 	"fmt"
 	"slices"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // due returns a run of one branch, written as repository.branch, of a group, written without a dot, or of a new
 // branch, written with a + at its end.
-func due(text string) Run {
-	var r Run
+func due(text string) plan.Run {
+	var r plan.Run
 	var branch string
 	if _, err := fmt.Sscanf(text, "%1s.%s", &r.Unit.Ref.Repository, &branch); err != nil {
 		r.Unit = naming.Unit{Group: text, Label: text}
 		return r
 	}
-	change := Change{Old: sha("1"), New: sha("2")}
+	change := plan.Change{Old: "1", New: "2"}
 	if n := len(branch) - 1; branch[n] == '+' {
 		branch, change.Old = branch[:n], ""
 	}
 	r.Unit.Ref.Branch = branch
 	change.Ref = repo.Ref{Repository: r.Unit.Ref.Repository, Branch: branch}
-	r.Unit.Label, r.Trigger.Refs = naming.RefLabel(change.Ref), []Change{change}
+	r.Unit.Label, r.Trigger.Refs = naming.RefLabel(change.Ref), []plan.Change{change}
 	return r
 }
 
@@ -42,7 +43,7 @@ func TestBound(t *testing.T) {
 		"turns":                 {[]string{"a.x", "a.y", "a.z"}, map[string]int{"a.x": 7, "a.y": 6, "a.z": 5}, []string{"a.y", "a.z"}, []string{"a.x"}},
 		"a turn before a move":  {[]string{"a.x", "a.y", "a.z+"}, map[string]int{"a.x": 7, "a.y": 7}, []string{"a.x", "a.z"}, []string{"a.y"}},
 	} {
-		var runs []Run
+		var runs []plan.Run
 		for _, text := range tt.runs {
 			runs = append(runs, due(text))
 		}
@@ -56,7 +57,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-func labels(runs []Run) []string {
+func labels(runs []plan.Run) []string {
 	var all []string
 	for _, r := range runs {
 		all = append(all, r.Unit.Label)

@@ -1,0 +1,135 @@
+package places
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// run is one of a branch, such as web@main.
+func run(name string, priority int) plan.Run {
+	before, branch, _ := strings.Cut(name, "@")
+	r := &config.Repository{Name: before}
+	g := config.Alone()
+	g.Priority = priority
+	return plan.Run{Name: name, Unit: naming.UnitOf(r, branch), Group: g, Members: []plan.Member{{Repository: r, Branch: branch}}}
+}
+
+// acted returns a state in which the repositories were acted upon one after the other.
+func acted(repositories ...string) state.Snapshot {
+	s := state.Snapshot{Repositories: map[string]state.Repository{}}
+	for i, name := range repositories {
+		s.Repositories[name] = state.Repository{Branches: map[string]state.Branch{"main": {Time: start.Add(time.Duration(i) * time.Minute)}}}
+	}
+	return s
+}
+
+func names(runs []plan.Run) string {
+	var all []string
+	for _, r := range runs {
+		all = append(all, r.Name)
+	}
+	return strings.Join(all, " ")
+}
+
+func everybody(naming.Unit) bool { return true }
+
+func among(answered ...string) func(naming.Unit) bool {
+	return func(u naming.Unit) bool {
+		for _, name := range answered {
+			if u.Ref.Repository == name {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// TestWhoIsFirst: the highest priority; then a turn for each repository; then whoever was acted upon longest ago.
+func TestWhoIsFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		s           state.Snapshot
+		due         []plan.Run
+		free        int
+		want, later string
+	}{
+		"no place":            {acted("a"), []plan.Run{run("a@main", 0)}, 0, "", "a@main"},
+		"more than may be":    {acted("a"), []plan.Run{run("a@main", 0)}, -3, "", "a@main"},
+		"room for all":        {acted("b", "a"), []plan.Run{run("a@main", 0), run("b@main", 0)}, 5, "b@main a@main", ""},
+		"longest ago":         {acted("c", "a", "b"), []plan.Run{run("a@main", 0), run("b@main", 0), run("c@main", 0)}, 2, "c@main a@main", "b@main"},
+		"priority":            {acted("c", "a", "b"), []plan.Run{run("a@main", 0), run("b@main", 1), run("c@main", -1)}, 2, "b@main a@main", "c@main"},
+		"one for each":        {acted("a", "b"), []plan.Run{run("a@x", 0), run("a@y", 0), run("a@z", 0), run("b@main", 0)}, 2, "a@x b@main", "a@y a@z"},
+		"never acted upon":    {acted("a"), []plan.Run{run("a@main", 0), run("new@main", 0)}, 1, "new@main", "a@main"},
+		"the same: by a name": {acted(), []plan.Run{run("b@main", 0), run("a@main", 0)}, 1, "a@main", "b@main"},
+	} {
+		var q Queue
+		q.Begin(c.free)
+		now := q.Take(c.s, c.due, everybody)
+		more, later := q.End(c.s, true)
+		if names(now) != c.want || len(more) > 0 || names(later) != c.later {
+			t.Errorf("%s: %q, then %q, and %q wait; want %q, and that %q wait", name, names(now), names(more), names(later), c.want, c.later)
+		}
+	}
+}
+
+// TestAPlaceIsKept: a host that answers first does not take the place of one that waited longer, and which has it after all
+// hosts have answered, if it does not need it any more.
+func TestAPlaceIsKept(t *testing.T) {
+	s := acted("slow", "fast")
+	var q Queue
+	q.Begin(0)
+	q.Take(s, []plan.Run{run("slow@main", 0), run("fast@main", 0)}, everybody)
+	q.End(s, true)
+
+	q.Begin(1)
+	if now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast")); len(now) > 0 {
+		t.Errorf("%s has the place for which slow waits", names(now))
+	}
+	if now := q.Take(s, []plan.Run{run("slow@main", 0)}, among("slow")); names(now) != "slow@main" {
+		t.Errorf("%q has the place, want slow@main", names(now))
+	}
+	if now, later := q.End(s, true); len(now) > 0 || names(later) != "fast@main" {
+		t.Errorf("%q runs and %q waits, want that fast@main waits", names(now), names(later))
+	}
+
+	// It answers, and nothing is due there; or it does not answer, and everything was looked at.
+	for _, answered := range []func(naming.Unit) bool{among("fast", "slow"), among("fast")} {
+		var q Queue
+		q.Begin(0)
+		q.Take(s, []plan.Run{run("slow@main", 0)}, everybody)
+		q.End(s, true)
+		q.Begin(1)
+		now := q.Take(s, []plan.Run{run("fast@main", 0)}, answered)
+		more, later := q.End(s, true)
+		if names(now)+names(more) != "fast@main" || len(later) > 0 {
+			t.Errorf("%q, then %q, and %q waits; want that fast@main runs", names(now), names(more), names(later))
+		}
+	}
+}
+
+// TestElsewhere: a look at some repositories leaves those their turn that wait and are not looked at.
+func TestElsewhere(t *testing.T) {
+	s := acted("slow", "fast")
+	var q Queue
+	q.Begin(0)
+	q.Take(s, []plan.Run{run("slow@main", 0)}, everybody)
+	q.End(s, true)
+	for range 3 {
+		q.Begin(1)
+		now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast"))
+		if more, later := q.End(s, false); len(now)+len(more) > 0 || names(later) != "fast@main" {
+			t.Fatalf("%s%s runs, %q waits; want that slow@main keeps its turn", names(now), names(more), names(later))
+		}
+	}
+	q.Begin(2)
+	if now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast")); names(now) != "fast@main" {
+		t.Errorf("%q has the second place, want fast@main", names(now))
+	}
+}
