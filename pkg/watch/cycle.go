@@ -124,7 +124,7 @@ func (w *Watcher) newCycle(request Request) *cycle {
 	if w.unsure == nil {
 		w.unsure, w.turns = map[string]bool{}, map[string]map[string]int{}
 	}
-	c.whole = request.all()
+	c.whole = request.Everything()
 	asked := make(map[string]bool, len(request.Repositories))
 	for _, name := range request.Repositories {
 		asked[name] = true

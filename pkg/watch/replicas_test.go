@@ -90,7 +90,7 @@ func TestSharesAreApart(t *testing.T) {
 	}
 	first.Ask(Request{Reason: "polling_interval"})
 	first.Ask(Request{Repositories: []string{"b"}, Reason: "webhook"})
-	if _, err := first.RunOnce(t.Context(), first.requests.take()); err != nil {
+	if _, err := first.RunOnce(t.Context(), first.requests.Take()); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(asked.asked, " "); got != "a b" {
@@ -224,7 +224,7 @@ func TestRecall(t *testing.T) {
 	w.cycleOf(one)
 	past = []result.Result{endOf(result.Succeeded, "1", 0)}
 	one.Recall()
-	if _, err := one.RunOnce(t.Context(), one.requests.take()); err != nil {
+	if _, err := one.RunOnce(t.Context(), one.requests.Take()); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.remembered(); got != "1 1" || len(heads.asked) > 0 {

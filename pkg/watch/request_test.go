@@ -15,32 +15,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
-// Requests that come while a cycle is at work become one; a sender that goes wild gets a look at all.
-func TestAsk(t *testing.T) {
-	var w Watcher
-	ask := func(reason string, names ...string) { w.Ask(Request{Repositories: names, Reason: reason}) }
-	ask("push", "b")
-	ask("page", "a", "b")
-	if r := w.requests.take(); r.Reason != "push" || fmt.Sprint(r.Repositories) != "[a b]" {
-		t.Errorf("took %+v, want a and b for the first reason", r)
-	}
-	ask("push", "a")
-	ask("timer")
-	ask("page", "b")
-	if r := w.requests.take(); r.Reason != "timer" || !r.All || fmt.Sprint(r.Repositories) != "[a b]" {
-		t.Errorf("took %+v, want all because of the timer, and beside them a and b, which may be another replica's", r)
-	}
-	for i := range 2 * maxAsked {
-		ask("storm", fmt.Sprint(i))
-	}
-	if n := len(w.requests.names); n > maxAsked {
-		t.Errorf("%d names are kept, want at most %d", n, maxAsked)
-	}
-	if r := w.requests.take(); !r.All {
-		t.Errorf("took %d names, want all", len(r.Repositories))
-	}
-}
-
 // A request has its cycle at once, and the timer goes on as it was.
 func TestRunServesRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/watch/asked"
 )
 
 // Heads reads the heads of many repositories at once.
@@ -90,7 +91,7 @@ type Watcher struct {
 	// not known. What a request names is looked at all the same. Members of one group must be in the same share.
 	Share func() func(config.Repository) bool
 
-	requests requests
+	requests asked.Requests
 	endings  endings
 	applied  atomic.Pointer[config.Config] // what Apply was given, until a cycle begins
 	refused  atomic.Pointer[string]        // what Refuse was given; nil before that, and once the state has that nothing is refused
@@ -172,7 +173,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			everything(due)
 			continue
 		case <-before.C:
-		case <-w.requests.wake():
+		case <-w.requests.Wake():
 			wanted = true
 		}
 		if w.Before != nil {
@@ -186,7 +187,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		if !wanted {
 			continue
 		}
-		if _, err := w.RunOnce(ctx, w.requests.take()); err != nil {
+		if _, err := w.RunOnce(ctx, w.requests.Take()); err != nil {
 			w.Tell(event.CycleFailed{Err: err})
 		}
 	}
