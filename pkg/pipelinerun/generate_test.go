@@ -41,7 +41,7 @@ func testMember(name string) plan.Member {
 			Deploy: &config.Deploy{
 				Source: config.Source{URL: "https://gitlab.com/qa/pipelines"}, Branch: "main", Depth: 1,
 				Commands: []string{"true"},
-				Image: "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer",
+				Image:    "docker.io/alpine/k8s:1.34.1", Timeout: 5 * time.Minute, ServiceAccount: "sentry-deployer",
 			},
 		},
 	}
