@@ -122,9 +122,8 @@ func (a SSH) String() string {
 // Split cuts the address of a repository into its server and the rest, which together are all of it. Without taking it apart: a
 // cycle has thousands.
 func Split(s string) (server, rest string) {
-	start := 0
 	if i := strings.Index(s, "://"); i >= 0 {
-		start = i + len("://")
+		start := i + len("://")
 		if i = strings.IndexByte(s[start:], '/'); i >= 0 {
 			return s[:start+i], s[start+i:]
 		}

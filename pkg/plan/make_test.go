@@ -119,18 +119,18 @@ func TestMake(t *testing.T) {
 			observed: passed(heads("main", "c", "dev-x", "d"), "main"),
 			events:   []string{"rag@main ignored a>c", "rag@dev-x moved b>d"},
 			runs:     []string{"rag.dev-x: rag@dev-x#1 b>d | rag=dev-x@d<b*"},
-			next:     new(passedOver(known(t, "main", "a", "3", "dev-x", "b", "0"), "c")),
+			next:     new(passedOver(known(t, "main", "a", "3", "dev-x", "b", "0"))),
 		},
 		"a head that was passed over": {
-			was:      new(passedOver(known(t, "main", "a", "3"), "c")),
+			was:      new(passedOver(known(t, "main", "a", "3"))),
 			observed: heads("main", "c"),
 		},
 		"the head that ran, after one was passed over": {
-			was:      new(passedOver(known(t, "main", "a", "3"), "c")),
+			was:      new(passedOver(known(t, "main", "a", "3"))),
 			observed: heads("main", "a"),
 		},
 		"a head after one that was passed over": {
-			was:      new(passedOver(known(t, "main", "a", "3"), "c")),
+			was:      new(passedOver(known(t, "main", "a", "3"))),
 			observed: heads("main", "d"),
 			events:   []string{"rag@main moved a>d"},
 			runs:     []string{"rag.main: rag@main#4 a>d | rag=main@d<a*"},
@@ -456,7 +456,7 @@ func passed(o repo.Observation, branches ...string) repo.Observation {
 }
 
 // passedOver has main's head passed over at noon.
-func passedOver(r state.Repository, digit string) state.Repository {
-	r.Branches["main"] = r.Branches["main"].PassedOver(repo.SHA(strings.Repeat(digit, 40)), repo.Ignored, noon)
+func passedOver(r state.Repository) state.Repository {
+	r.Branches["main"] = r.Branches["main"].PassedOver(repo.SHA(strings.Repeat("c", 40)), repo.Ignored, noon)
 	return r
 }

@@ -49,14 +49,15 @@ type EventKind string
 
 // The kinds of events.
 const (
-	FirstSeen          EventKind = "first seen" // of a repository: its heads, some of which are in Detail, were recorded, and nothing runs
-	NewBranch          EventKind = "new branch"
-	Moved              EventKind = "moved"
-	Missing            EventKind = "missing"   // not in a good answer, for the first time
-	Forgotten          EventKind = "forgotten" // missing for the second time
-	Failing            EventKind = "failing"   // a repository cannot be read, newly or for another reason
-	Recovered          EventKind = "recovered"
-	Ignored, Untouched           = EventKind(repo.Ignored), EventKind(repo.Untouched) // a head was passed over
+	FirstSeen EventKind = "first seen" // of a repository: its heads, some of which are in Detail, were recorded, and nothing runs
+	NewBranch EventKind = "new branch"
+	Moved     EventKind = "moved"
+	Missing   EventKind = "missing"   // not in a good answer, for the first time
+	Forgotten EventKind = "forgotten" // missing for the second time
+	Failing   EventKind = "failing"   // a repository cannot be read, newly or for another reason
+	Recovered EventKind = "recovered"
+	Ignored   EventKind = EventKind(repo.Ignored)   // a head was passed over for its message
+	Untouched EventKind = EventKind(repo.Untouched) // a head was passed over for its paths
 )
 
 // Run is one PipelineRun to be.

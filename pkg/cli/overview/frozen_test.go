@@ -1,6 +1,7 @@
 package overview
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ func TestFrozen(t *testing.T) {
 		t.Error(diff)
 	}
 	branches := []Branch{{Ref: repo.Ref{Repository: "free", Branch: "main"}}}
-	problems := append(frozen, Problem{"web", state.NewProblem("denied", "x", now)})
+	problems := slices.Concat(frozen, []Problem{{"web", state.NewProblem("denied", "x", now)}})
 	s, err := Choose([]string{"free"}, Members(cfg)).Of(Status{Branches: branches, Problems: problems})
 	if err != nil || len(s.Problems) != 1 || s.Problems[0].Kind != "frozen" {
 		t.Errorf("%v %+v", err, s.Problems)

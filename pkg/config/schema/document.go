@@ -55,7 +55,10 @@ func tooLarge(files Files) Errors {
 // DecodeChunks is Decode for files that are read in parts of about size bytes. It reports whether that was possible.
 func DecodeChunks(files Files, size int, opts Options, decode func(d *Decoder, root *yaml.Node)) ([]Warning, error, bool) {
 	t, err := read(files, opts, size)
-	if err != nil || t.parts == nil {
+	if err != nil {
+		return nil, err, false
+	}
+	if t.parts == nil {
 		return nil, nil, false
 	}
 	warnings, err := t.decode(files.Size(), opts, decode)
@@ -74,7 +77,7 @@ func (t *tree) decode(size int, opts Options, read func(d *Decoder, root *yaml.N
 	d := NewDecoder(opts, size)
 	d.all = t
 	read(d, t.root)
-	if es, ok := d.Err().(Errors); ok {
+	if es, ok := errors.AsType[Errors](d.Err()); ok {
 		for i := range es {
 			es[i] = t.local(es[i], opts.List)
 		}

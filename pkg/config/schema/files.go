@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -105,7 +106,7 @@ func read(files Files, opts Options, size int) (tree, error) {
 
 // named returns the errors of a file.
 func named(err error, name string) Errors {
-	es, _ := err.(Errors)
+	es, _ := errors.AsType[Errors](err)
 	for i := range es {
 		es[i].File = name
 	}

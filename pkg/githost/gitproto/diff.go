@@ -142,7 +142,7 @@ func (d *diff) entry(path string, before, after pack.Entry) error {
 			return err
 		}
 	}
-	if isFile(after) && !(isFile(before) && (before.Mode == pack.ModeCommit) == (after.Mode == pack.ModeCommit)) {
+	if isFile(after) && (!isFile(before) || (before.Mode == pack.ModeCommit) != (after.Mode == pack.ModeCommit)) {
 		return d.add(path, after.Mode)
 	}
 	return nil

@@ -164,12 +164,12 @@ func (s *Sink) post(ctx context.Context, to config.Traces, body []byte) (after t
 // answered is the error of a receiver that took nothing.
 func answered(status int) error {
 	hint := ""
-	switch {
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
 		hint = ": it does not take what global.traces.headers holds"
-	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		hint = ": is global.traces.endpoint the base of an OTLP receiver for HTTP?"
-	case status == http.StatusBadRequest || status == http.StatusUnsupportedMediaType:
+	case http.StatusBadRequest, http.StatusUnsupportedMediaType:
 		hint = ": is it a receiver of OTLP over HTTP, with protobuf?"
 	}
 	return fmt.Errorf("it answered %d%s", status, hint)

@@ -86,13 +86,17 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		again = req.Clone(req.Context())
-		if again.Body, err = req.GetBody(); err != nil {
-			return resp, nil // as it was answered
+		body, err := req.GetBody()
+		if err != nil {
+			return resp, nil //nolint:nilerr // it was answered, if not well
 		}
+		again.Body = body
 	}
-	if token, err = t.current(req.Context()); err != nil {
-		return resp, nil
+	renewed, err := t.current(req.Context())
+	if err != nil {
+		return resp, nil //nolint:nilerr // it was answered, if not well
 	}
+	token = renewed
 	_ = resp.Body.Close()
 	if resp, err = t.send(again, token); err == nil {
 		t.judge(token, resp.StatusCode != http.StatusUnauthorized)

@@ -27,7 +27,7 @@ type OpenSSH struct {
 func NewOpenSSH(t testing.TB, authorized []string, more ...string) *OpenSSH {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
-	found, err := exec.Command(filepath.Join(filepath.Dir(here), "programs.sh")).CombinedOutput()
+	found, err := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(here), "programs.sh")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("sshd of OpenSSH, which this test asks: %v\n%s", err, found)
 	}
@@ -70,7 +70,7 @@ func NewOpenSSH(t testing.TB, authorized []string, more ...string) *OpenSSH {
 func (s *OpenSSH) start(t testing.TB, program, config string) bool {
 	t.Helper()
 	var log bytes.Buffer
-	cmd := exec.Command(program, "-D", "-e", "-f", config)
+	cmd := exec.CommandContext(t.Context(), program, "-D", "-e", "-f", config)
 	cmd.Stderr = &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -80,7 +80,7 @@ func (s *OpenSSH) start(t testing.TB, program, config string) bool {
 	go func() { ended <- cmd.Wait() }()
 	deadline := time.After(20 * time.Second)
 	for {
-		conn, err := net.Dial("tcp", s.Address)
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Address)
 		if err == nil {
 			_ = conn.Close()
 			break
@@ -114,7 +114,7 @@ func (s *OpenSSH) URL(path string) string {
 
 func free(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func (s *Server) Start(t testing.TB) {
 		return nil, errors.New("unknown key")
 	}, BannerCallback: func(ssh.ConnMetadata) string { return s.Banner }}
 	s.config.AddHostKey(s.Host.Signer)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
