@@ -19,6 +19,8 @@ const (
 	maxAsking = 8
 	// patience is how long after the start of a call questions begin. What has not begun by then has its turn in the next cycle.
 	patience = 30 * time.Second
+	// most is how long a call takes at most: what has begun and has no answer by then cannot be known. The loop waits for it.
+	most = 2 * patience
 	// rememberFor is how long at least an answer is kept that nobody asks for any more. A head that waits for its unit is asked
 	// about in every cycle.
 	rememberFor = 10 * time.Minute
@@ -83,6 +85,9 @@ func Of(r *config.Repository, s state.Snapshot, first config.OnFirstSeen, heads 
 	for branch, sha := range heads {
 		// What was cut off is made up for, whatever the head says.
 		b, _ := was.Branch(branch)
+		if _, tag := repo.Tag(branch); tag && b.SHA == "" {
+			continue // a release is wanted, whatever the message of its commit says
+		}
 		if !b.Due(sha) || b.Redo || was.Damaged != nil || b.SHA == "" && r.Monitor.Ignore == nil {
 			continue // all of a new branch is new
 		}
@@ -129,6 +134,8 @@ func (f *Filter) Each(ctx context.Context, questions []Question, answered func([
 	answers := make(chan []Answer)
 	turns := make(chan struct{}, maxAsking)
 	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
 	for _, source := range order {
 		go func() {
 			turns <- struct{}{}

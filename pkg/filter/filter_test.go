@@ -28,8 +28,12 @@ type hosts struct {
 	asked []string
 }
 
-func (h *hosts) Messages(_ context.Context, source config.Source, commits []repo.SHA) ([]string, error) {
-	time.Sleep(h.takes)
+func (h *hosts) Messages(ctx context.Context, source config.Source, commits []repo.SHA) ([]string, error) {
+	select {
+	case <-time.After(h.takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var texts []string
@@ -45,8 +49,12 @@ func (h *hosts) Messages(_ context.Context, source config.Source, commits []repo
 	return texts, nil
 }
 
-func (h *hosts) Diff(_ context.Context, source config.Source, before, after repo.SHA) ([]string, error) {
-	time.Sleep(h.takes)
+func (h *hosts) Diff(ctx context.Context, source config.Source, before, after repo.SHA) ([]string, error) {
+	select {
+	case <-time.After(h.takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked = append(h.asked, source.URL+" "+string(before[:1])+".."+string(after[:1]))
@@ -99,6 +107,10 @@ func TestOf(t *testing.T) {
 			got := ""
 			for _, h := range q.Heads {
 				got += h.Branch
+			}
+			tag, asked := Of(&r, s, tt.first, map[string]repo.SHA{"refs/tags/v1": sha("b")})
+			if tt.was != nil && asked {
+				t.Errorf("a new tag: asked about %v, and a release is wanted whatever its commit says", tag.Heads)
 			}
 			if got != tt.want || open != (tt.want != "") {
 				t.Errorf("Of = %q, %v, want %q", got, open, tt.want)
@@ -156,6 +168,22 @@ func TestIgnore(t *testing.T) {
 			t.Errorf("a commit that is gone, %d: %v, want %q", i, got, want)
 		}
 	}
+}
+
+// TestHang ends a call whose host never answers, however many repositories are asked about.
+func TestHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &Filter{Commits: &hosts{texts: map[repo.SHA]string{sha("1"): "[skip ci]"}, takes: time.Hour}}
+		var all []config.Repository
+		for i := range 3 * maxAsking {
+			all = append(all, entry(string(rune('A'+i)), string(rune('A'+i)), "skip"))
+		}
+		began := time.Now()
+		ask(t, f, "1", all...)
+		if took := time.Since(began); took > most {
+			t.Errorf("it took %s, want %s at most", took, most)
+		}
+	})
 }
 
 // TestLate leaves for the next cycle what there is no time for.

@@ -147,6 +147,20 @@ func TestFirstSightInAGroupIsRecorded(t *testing.T) {
 	}
 }
 
+// A member that is not looked at is deployed at the head that was passed over, as runs before deployed it there, and does not go back.
+func TestUnchangedMemberDoesNotGoBack(t *testing.T) {
+	c := file(watched(t, "web", "site", "main"), watched(t, "db", "site", "main"))
+	web := known(t, "main", "a", "1")
+	web.Branches["main"] = web.Branches["main"].PassedOver(sha("c"), repo.Ignored, noon)
+	for name, o := range map[string]repo.Observation{"skipped": {Status: repo.Skipped}, "failed": failed("temporary", "down"), "read": heads("main", "c")} {
+		in := Input{Config: c, Snapshot: remembered(map[string]state.Repository{"web": web, "db": known(t, "main", "1", "1")}), Observed: []repo.Observation{o, heads("main", "2")}, Now: noon}
+		p := Make(in)
+		if len(p.Runs) != 1 || len(p.Runs[0].Members) != 2 || p.Runs[0].Members[0].SHA != sha("c") {
+			t.Errorf("%s: %v, want web at %s", name, describeAll(p.Runs), sha("c").Short())
+		}
+	}
+}
+
 // The same change has the same name whatever else is edited in the file.
 func TestNamesOutliveEditedConfiguration(t *testing.T) {
 	names := func(c *config.Config, o ...repo.Observation) []string {

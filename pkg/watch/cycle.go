@@ -368,7 +368,7 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 		}
 		return
 	}
-	c.create(ctx, c.placed(ctx, c.inTurn(runs), answered))
+	c.create(ctx, c.placed(ctx, c.inTurn(runs)))
 }
 
 // notice keeps what was seen in the repositories that answered just now: a change that an earlier answer showed is planned

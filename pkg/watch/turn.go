@@ -8,6 +8,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/plan/places"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // inTurn returns the runs that this cycle makes, and tells of the repositories that have more than it makes.
@@ -43,7 +44,7 @@ func (c *cycle) inTurn(runs []plan.Run) []plan.Run {
 }
 
 // placed returns the runs that have a place of global.max_runs. The engine is asked for all of its runs once, when something is due.
-func (c *cycle) placed(ctx context.Context, runs []plan.Run, answered []bool) []plan.Run {
+func (c *cycle) placed(ctx context.Context, runs []plan.Run) []plan.Run {
 	most := c.Config.Global.MaxRuns
 	if most == 0 || len(runs) == 0 {
 		return runs
@@ -62,7 +63,21 @@ func (c *cycle) placed(ctx context.Context, runs []plan.Run, answered []bool) []
 		}
 		c.places.Begin(most - c.crowd)
 	}
-	return c.places.Take(c.next, runs, func(u naming.Unit) bool { return c.concerns(u, answered) })
+	return c.places.Take(c.next, runs, c.complete)
+}
+
+// complete reports whether it is known by now what is due in a unit: it is looked at, and none of its members has yet to answer.
+func (c *cycle) complete(u naming.Unit) bool {
+	looked := false
+	for i, r := range c.Config.Repositories {
+		if u.Group != "" && r.Group == u.Group || u.Group == "" && r.Name == u.Ref.Repository {
+			if c.observed[i].Status == repo.Pending {
+				return false
+			}
+			looked = looked || c.observed[i].Status != repo.Skipped
+		}
+	}
+	return looked
 }
 
 // fill has the places that are left taken, now that all hosts have answered, and tells of the runs that wait for one.

@@ -122,7 +122,7 @@ var mutants = []mutant{
 	},
 	{
 		"tags that are there at first are deployed", "pkg/plan/make.go",
-		"(tag && tags != was.Tags || ", "(",
+		"(tag && tags != was.Tags || ", "(tag && false || ",
 		inModel, model,
 	},
 	{

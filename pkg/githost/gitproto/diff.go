@@ -35,7 +35,7 @@ func (h *host) Diff(ctx context.Context, repoURL string, before, after repo.SHA)
 		if err != nil {
 			return notGit("commit %s: %v", after.Short(), err)
 		}
-		for d.compare("", from, to); len(d.open) > 0 && err == nil; {
+		for err = d.compare("", from, to); len(d.open) > 0 && err == nil; {
 			err = d.level(ctx)
 		}
 		paths = d.paths
@@ -53,6 +53,8 @@ type diff struct {
 	open  []folder // that have yet to be compared
 	paths []string
 	size  int // of paths, in bytes
+	// folders counts those that differ.
+	folders int
 }
 
 // folder is a folder that differs. One of the two is "" where there is none.
@@ -61,10 +63,18 @@ type folder struct {
 	before, after repo.SHA
 }
 
-func (d *diff) compare(path string, before, after repo.SHA) {
-	if before != after {
-		d.open = append(d.open, folder{path, before, after})
+// compare opens a folder that differs. One tree may stand at a thousand paths, each of which has a thousand others: it is paths that are
+// counted, and not trees.
+func (d *diff) compare(path string, before, after repo.SHA) error {
+	if before == after {
+		return nil
 	}
+	d.folders++
+	if d.size += len(path); d.folders > maxPaths || d.size > maxPathBytes {
+		return githost.NewError(githost.TooLarge, d.name, "too many folders differ")
+	}
+	d.open = append(d.open, folder{path, before, after})
+	return nil
 }
 
 // empty are the names of a folder without anything in it, which Git knows without an object.
@@ -87,6 +97,9 @@ func (d *diff) level(ctx context.Context) error {
 	level := d.open
 	d.open = nil
 	for _, f := range level {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		before, err := d.entries(f.before)
 		if err != nil {
 			return err
@@ -135,7 +148,9 @@ func (d *diff) entry(path string, before, after pack.Entry) error {
 	if len(path) > maxPath {
 		return githost.NewError(githost.TooLarge, d.name, "a path has more than %d bytes", maxPath)
 	}
-	d.compare(path+"/", folderOf(before), folderOf(after))
+	if err := d.compare(path+"/", folderOf(before), folderOf(after)); err != nil {
+		return err
+	}
 	isFile := func(e pack.Entry) bool { return e.Mode != 0 && e.Mode != pack.ModeTree }
 	if isFile(before) {
 		if err := d.add(path, before.Mode); err != nil {

@@ -2,7 +2,9 @@ package gitproto_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +14,44 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
+
+// TestManyFolders: a few trees that stand for a billion folders are no commit to compare, and take no memory.
+func TestManyFolders(t *testing.T) {
+	root := t.TempDir()
+	git(t, root, "init", "-q", "-b", "main", "app")
+	dir := filepath.Join(root, "app")
+	git(t, dir, "config", "uploadpack.allowFilter", "true")
+	first := commit(t, dir, "first")
+	writeFiles(t, dir, map[string]string{"f": "x"})
+	git(t, dir, "add", "-A")
+	tree := strings.TrimSpace(git(t, dir, "write-tree"))
+	for range 3 {
+		var list strings.Builder
+		for i := range 1000 {
+			fmt.Fprintf(&list, "040000 tree %s\td%d\n", tree, i)
+		}
+		tree = mktree(t, dir, list.String())
+	}
+	second := repo.SHA(strings.TrimSpace(git(t, dir, "commit-tree", "-m", "bomb", tree)))
+	git(t, dir, "update-ref", "refs/heads/main", string(second))
+	server := serve(t, githosttest.GitHandler(root))
+	_, err := open(t, server, "", "").(githost.Commits).Diff(t.Context(), server.URL+"/app", first, second)
+	if e, ok := errors.AsType[*githost.Error](err); !ok || e.Kind != githost.TooLarge {
+		t.Errorf("%v, want that it is too large", err)
+	}
+}
+
+// mktree makes a tree of what git ls-tree would print.
+func mktree(t *testing.T, dir, list string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", "-C", dir, "mktree")
+	cmd.Stdin = strings.NewReader(list)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
 
 // TestDiff compares commits as git diff does: with names of either size, from and to nothing, and with what is no file.
 func TestDiff(t *testing.T) {

@@ -245,6 +245,9 @@ func (g *Gate) leave(resp *http.Response, err error, many bool) {
 		g.refuse(said, denied)
 	default:
 		g.proven, g.refusals = true, 0
+		if !g.refused.Until().IsZero() {
+			g.refused.Close() // of what was not refused for good
+		}
 	}
 	g.answered++
 	g.streak = 0
@@ -280,12 +283,14 @@ func (g *Gate) refuse(said *githost.Error, key bool) {
 	if g.refusals < maxRefusals || g.proven && !key {
 		return
 	}
+	if key { // a server that cannot look keys up for a moment refuses them as well
+		err := githost.NewError(githost.Denied, g.Host, "%w (%d times in a row: it is tried again after some minutes)", said.Err, g.refusals)
+		err.Status = http.StatusUnauthorized
+		g.refused.Fail(time.Now(), err)
+		return
+	}
 	err := githost.NewError(githost.Denied, g.Host, "HTTP 401: the credential was refused %d times in a row and is not sent again: "+
 		"put a valid one into auth or the Secret that it comes from (without --env-dir: and restart Sentry)", maxRefusals)
-	if key {
-		err = githost.NewError(githost.Denied, g.Host, "%w (%d times in a row, and it is not tried again: put another one into the variable of auth.ssh_key)",
-			said.Err, maxRefusals)
-	}
 	err.Status = http.StatusUnauthorized
 	g.refused.Trip(err)
 }

@@ -16,9 +16,10 @@ import (
 
 // Queue are the units that wait for a place, from one cycle to the next. The zero Queue is empty.
 type Queue struct {
-	waiting map[string]turn // by label
-	kept    map[string]turn // those of them that were not answered yet in this cycle
-	taken   map[string]int  // places that a repository or a group got in this cycle
+	waiting map[string]turn   // by label
+	given   map[string]string // by label, the run that a unit was given a place for last, and which was not made if it is due again
+	kept    map[string]turn   // those of them that were not answered yet in this cycle
+	taken   map[string]int    // places that a repository or a group got in this cycle
 	free    int
 	rest    []plan.Run // that have no place
 }
@@ -27,12 +28,16 @@ type Queue struct {
 type turn struct {
 	unit     naming.Unit
 	priority int
+	again    bool      // it had a place, and its run was not made
 	last     time.Time // when its repository, or one of its group, was acted upon last
 }
 
 // Begin begins a cycle with so many free places, which may be less than none.
 func (q *Queue) Begin(free int) {
 	q.free, q.rest, q.taken, q.kept = free, nil, map[string]int{}, map[string]turn{}
+	if q.given == nil {
+		q.given = map[string]string{}
+	}
 	for label, t := range q.waiting {
 		q.kept[label] = t
 	}
@@ -46,7 +51,8 @@ func (q *Queue) Take(s state.Snapshot, runs []plan.Run, answered func(naming.Uni
 			delete(q.kept, label)
 		}
 	}
-	return q.share(s, runs, q.free)
+	runs, q.rest = slices.Concat(q.rest, runs), nil
+	return q.share(s, runs)
 }
 
 // End returns the runs that have a place now that all hosts have answered, and those that wait for a later cycle. whole is whether
@@ -57,17 +63,17 @@ func (q *Queue) End(s state.Snapshot, whole bool) (now, later []plan.Run) {
 	}
 	runs := q.rest
 	q.rest = nil
-	now = q.share(s, runs, q.free)
+	now = q.share(s, runs)
 	q.waiting = q.kept
 	for _, r := range q.rest {
-		q.waiting[r.Unit.Label] = turnOf(s, r)
+		q.waiting[r.Unit.Label] = q.turnOf(s, r)
 	}
 	return now, q.rest
 }
 
-// share gives free places to those whose turn it is: of the highest priority; of those one whose repository or group got fewer
+// share gives free places to those whose turn it is: who had one and could not use it is last, as it may be so for ever; of the others those of the highest priority; of those one whose repository or group got fewer
 // in this cycle; of those the one that was acted upon longest ago.
-func (q *Queue) share(s state.Snapshot, runs []plan.Run, free int) (now []plan.Run) {
+func (q *Queue) share(s state.Snapshot, runs []plan.Run) (now []plan.Run) {
 	type candidate struct {
 		turn
 		run *plan.Run // nil of one that is kept
@@ -75,17 +81,17 @@ func (q *Queue) share(s state.Snapshot, runs []plan.Run, free int) (now []plan.R
 	var candidates []candidate
 	for i := range runs {
 		delete(q.kept, runs[i].Unit.Label)
-		candidates = append(candidates, candidate{turnOf(s, runs[i]), &runs[i]})
+		candidates = append(candidates, candidate{q.turnOf(s, runs[i]), &runs[i]})
 	}
 	for _, t := range q.kept {
 		candidates = append(candidates, candidate{turn: t})
 	}
 	before := func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(q.taken[a.owner()], q.taken[b.owner()]), a.last.Compare(b.last),
+		return cmp.Or(compareBools(a.again, b.again), cmp.Compare(b.priority, a.priority), cmp.Compare(q.taken[a.owner()], q.taken[b.owner()]), a.last.Compare(b.last),
 			cmp.Compare(a.unit.Label, b.unit.Label))
 	}
 	kept := map[string]int{} // places that are kept for a repository or a group
-	for ; free > 0 && len(candidates) > 0; free-- {
+	for free := q.free; free > 0 && len(candidates) > 0; free-- {
 		first := slices.MinFunc(candidates, before)
 		i := slices.IndexFunc(candidates, func(c candidate) bool { return c.unit.Label == first.unit.Label })
 		candidates = slices.Delete(candidates, i, i+1)
@@ -95,6 +101,7 @@ func (q *Queue) share(s state.Snapshot, runs []plan.Run, free int) (now []plan.R
 			continue
 		}
 		q.free--
+		q.given[first.unit.Label] = first.run.Name
 		now = append(now, *first.run)
 	}
 	for owner, n := range kept {
@@ -111,8 +118,8 @@ func (q *Queue) share(s state.Snapshot, runs []plan.Run, free int) (now []plan.R
 // owner is what has its turn as one: a group, or a repository with all of its branches.
 func (t turn) owner() string { return cmp.Or(t.unit.Group, t.unit.Ref.Repository) }
 
-func turnOf(s state.Snapshot, r plan.Run) turn {
-	t := turn{unit: r.Unit, priority: r.Group.Priority}
+func (q *Queue) turnOf(s state.Snapshot, r plan.Run) turn {
+	t := turn{unit: r.Unit, priority: r.Group.Priority, again: q.given[r.Unit.Label] == r.Name}
 	for _, m := range r.Members {
 		for _, b := range s.Repositories[m.Repository.Name].Branches {
 			if b.Time.After(t.last) {
@@ -121,4 +128,15 @@ func turnOf(s state.Snapshot, r plan.Run) turn {
 		}
 	}
 	return t
+}
+
+// compareBools puts false before true.
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }

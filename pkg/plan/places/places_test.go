@@ -133,3 +133,44 @@ func TestElsewhere(t *testing.T) {
 		t.Errorf("%q has the second place, want fast@main", names(now))
 	}
 }
+
+// TestARunThatIsNotMade: who had a place and could not use it lets all others go first, whatever the priorities, and has what is left.
+func TestARunThatIsNotMade(t *testing.T) {
+	s := acted("bad", "a", "b")
+	var q Queue
+	var got []string
+	due := []plan.Run{run("bad@main", 9), run("a@main", 0), run("b@main", 0)}
+	for range 3 {
+		q.Begin(1)
+		now := q.Take(s, due, everybody)
+		q.End(s, true)
+		got = append(got, names(now))
+		if name := names(now); name != "bad@main" { // it was made
+			for i := range due {
+				if due[i].Name == name {
+					due[i] = run(name+"2", 0)
+				}
+			}
+			s.Repositories[strings.TrimSuffix(name, "@main")] = state.Repository{Branches: map[string]state.Branch{"main": {Time: start.Add(time.Hour)}}}
+		}
+	}
+	if all := strings.Join(got, ", "); all != "bad@main, a@main, b@main" {
+		t.Errorf("%s have the place, want bad, a and b in turn", all)
+	}
+}
+
+// TestPlacesAreStrict: who was left out for one that waits longer has its place when that one does not need it.
+func TestPlacesAreStrict(t *testing.T) {
+	s := acted("slow", "high", "low")
+	var q Queue
+	q.Begin(0)
+	q.Take(s, []plan.Run{run("slow@main", 10)}, everybody)
+	q.End(s, true)
+	q.Begin(1)
+	if now := q.Take(s, []plan.Run{run("high@main", 5)}, among("high")); len(now) > 0 {
+		t.Fatalf("%s has the place of slow", names(now))
+	}
+	if now := q.Take(s, []plan.Run{run("low@main", 0)}, everybody); names(now) != "high@main" {
+		t.Errorf("%q has the place, want high@main", names(now))
+	}
+}
