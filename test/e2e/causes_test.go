@@ -63,12 +63,12 @@ spec: {limits: [{type: Container, max: {memory: 300Mi}, default: {memory: 200Mi}
 	},
 	{
 		name:   "eviction",
-		deploy: "commands: [echo begun, sleep 300]",
+		deploy: "commands: [echo first, 'echo second; sleep 300']",
 		while: func(p *podTrial) {
 			pod := p.pod().Name
-			await(p.t, time.Minute, "the first command to end", func() (bool, string) { // before that, Tekton's entrypoint is what ends
+			await(p.t, time.Minute, "the second command to begin", func() (bool, string) { // before that, Tekton's entrypoint is what ends
 				out, _ := command(p.t.Context(), "", "kubectl", "-n", p.ns, "logs", pod, "-c", "step-deploy")
-				return strings.Contains(out, "begun"), out
+				return strings.Contains(out, "second\n"), out
 			})
 			run(p.t, fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, pod, p.ns),
 				"kubectl", "create", "--raw", "/api/v1/namespaces/"+p.ns+"/pods/"+pod+"/eviction", "-f", "-")
