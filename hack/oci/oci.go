@@ -135,6 +135,11 @@ func tree(w *tar.Writer, src, dest string) error {
 
 // WriteIndex writes an OCI archive, which `ctr images import`, `podman load` and `skopeo copy oci-archive:` take, and Push.
 func WriteIndex(file string, tag name.Tag, index v1.ImageIndex) error {
+	return write(file, func(l layout.Path) error { return l.AppendIndex(index, layout.WithAnnotations(named(tag))) })
+}
+
+// write makes an archive of an empty layout that add adds to.
+func write(file string, add func(layout.Path) error) error {
 	dir, err := os.MkdirTemp("", "oci")
 	if err != nil {
 		return err
@@ -144,7 +149,7 @@ func WriteIndex(file string, tag name.Tag, index v1.ImageIndex) error {
 	if err != nil {
 		return err
 	}
-	if err := l.AppendIndex(index, layout.WithAnnotations(named(tag))); err != nil {
+	if err := add(l); err != nil {
 		return err
 	}
 	return archive(file, dir)
@@ -168,34 +173,24 @@ func archive(file, dir string) error {
 // WriteChart writes an OCI archive of the Helm chart in the archive tgz, as `helm push` would have it in a registry. The metadata are what
 // Chart.yaml says, as JSON.
 func WriteChart(file string, tag name.Tag, tgz, metadata []byte) error {
-	dir, err := os.MkdirTemp("", "oci")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	l, err := layout.Write(dir, empty.Index)
-	if err != nil {
-		return err
-	}
-	blob := func(mediaType types.MediaType, data []byte) v1.Descriptor {
-		hash := v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
-		err = errors.Join(err, l.WriteBlob(hash, io.NopCloser(bytes.NewReader(data))))
-		return v1.Descriptor{MediaType: mediaType, Size: int64(len(data)), Digest: hash}
-	}
-	manifest, jsonErr := json.Marshal(v1.Manifest{
-		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
-		Config: blob("application/vnd.cncf.helm.config.v1+json", metadata),
-		Layers: []v1.Descriptor{blob("application/vnd.cncf.helm.chart.content.v1.tar+gzip", tgz)},
+	return write(file, func(l layout.Path) (err error) {
+		blob := func(mediaType types.MediaType, data []byte) v1.Descriptor {
+			hash := v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
+			err = errors.Join(err, l.WriteBlob(hash, io.NopCloser(bytes.NewReader(data))))
+			return v1.Descriptor{MediaType: mediaType, Size: int64(len(data)), Digest: hash}
+		}
+		manifest, jsonErr := json.Marshal(v1.Manifest{
+			SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
+			Config: blob("application/vnd.cncf.helm.config.v1+json", metadata),
+			Layers: []v1.Descriptor{blob("application/vnd.cncf.helm.chart.content.v1.tar+gzip", tgz)},
+		})
+		d := blob(types.OCIManifestSchema1, manifest)
+		d.Annotations = named(tag)
+		if err := errors.Join(err, jsonErr); err != nil {
+			return err
+		}
+		return l.AppendDescriptor(d)
 	})
-	d := blob(types.OCIManifestSchema1, manifest)
-	d.Annotations = named(tag)
-	if err := errors.Join(err, jsonErr); err != nil {
-		return err
-	}
-	if err := l.AppendDescriptor(d); err != nil {
-		return err
-	}
-	return archive(file, dir)
 }
 
 // Push sends what an OCI archive holds to the registry of the tag, and returns its digest.

@@ -135,7 +135,7 @@ func (x *subject) due(f forecast, head repo.SHA) {
 	behind := strings.Join(plan.Names(f.run.Behind), ", ")
 	// The next cycle plans without that run, so that its own has what that one deployed too, and is left for the cycle after it.
 	unknown := func(r config.Repository) bool {
-		return x.news[r.Name] && (r.Name == x.r.Name || r.Group != "" && r.Group == x.unit.Group)
+		return x.news[r.Name] && x.unit.Has(&r)
 	}
 	switch {
 	case slices.ContainsFunc(x.Config.Repositories, unknown):

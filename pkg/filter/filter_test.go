@@ -28,11 +28,19 @@ type hosts struct {
 	asked []string
 }
 
-func (h *hosts) Messages(ctx context.Context, source config.Source, commits []repo.SHA) ([]string, error) {
+// wait takes as long as an answer does.
+func (h *hosts) wait(ctx context.Context) error {
 	select {
 	case <-time.After(h.takes):
+		return nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
+	}
+}
+
+func (h *hosts) Messages(ctx context.Context, source config.Source, commits []repo.SHA) ([]string, error) {
+	if err := h.wait(ctx); err != nil {
+		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -50,10 +58,8 @@ func (h *hosts) Messages(ctx context.Context, source config.Source, commits []re
 }
 
 func (h *hosts) Diff(ctx context.Context, source config.Source, before, after repo.SHA) ([]string, error) {
-	select {
-	case <-time.After(h.takes):
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := h.wait(ctx); err != nil {
+		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

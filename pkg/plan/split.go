@@ -21,7 +21,7 @@ func (m Member) Ref() repo.Ref { return repo.Ref{Repository: m.Repository.Name, 
 func turns(members []Member, served map[string]int, ran func(repo.Ref) int) []repo.Ref {
 	order := slices.Clone(members)
 	slices.SortStableFunc(order, func(a, b Member) int {
-		return cmp.Or(compareBools(a.Previous == "", b.Previous == ""), cmp.Compare(ran(a.Ref()), ran(b.Ref())))
+		return cmp.Or(FalseFirst(a.Previous == "", b.Previous == ""), cmp.Compare(ran(a.Ref()), ran(b.Ref())))
 	})
 	round, seen := make(map[repo.Ref]int), make(map[string]int)
 	for _, m := range order {
@@ -37,7 +37,7 @@ func turns(members []Member, served map[string]int, ran func(repo.Ref) int) []re
 	slices.SortFunc(order, func(a, b Member) int {
 		return cmp.Or(
 			cmp.Compare(round[a.Ref()], round[b.Ref()]),
-			compareBools(!a.Changed, !b.Changed),
+			FalseFirst(!a.Changed, !b.Changed),
 			cmp.Compare(served[a.Repository.Name], served[b.Repository.Name]),
 			cmp.Compare(file[a.Repository.Name], file[b.Repository.Name]),
 		)
@@ -49,8 +49,8 @@ func turns(members []Member, served map[string]int, ran func(repo.Ref) int) []re
 	return refs
 }
 
-// compareBools puts false before true.
-func compareBools(a, b bool) int {
+// FalseFirst compares two of them as package cmp does: it puts false before true.
+func FalseFirst(a, b bool) int {
 	switch {
 	case a == b:
 		return 0

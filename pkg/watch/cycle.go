@@ -445,8 +445,8 @@ func (c *cycle) giveWay(ctx context.Context, try int) {
 
 // concerns reports whether a member of the unit is among the repositories.
 func (c *cycle) concerns(u naming.Unit, repositories []bool) bool {
-	for i, r := range c.Config.Repositories {
-		if repositories[i] && (u.Group != "" && r.Group == u.Group || u.Group == "" && r.Name == u.Ref.Repository) {
+	for i := range c.Config.Repositories {
+		if repositories[i] && u.Has(&c.Config.Repositories[i]) {
 			return true
 		}
 	}

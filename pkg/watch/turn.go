@@ -69,12 +69,16 @@ func (c *cycle) placed(ctx context.Context, runs []plan.Run) []plan.Run {
 // complete reports whether it is known by now what is due in a unit: it is looked at, and none of its members has yet to answer.
 func (c *cycle) complete(u naming.Unit) bool {
 	looked := false
-	for i, r := range c.Config.Repositories {
-		if u.Group != "" && r.Group == u.Group || u.Group == "" && r.Name == u.Ref.Repository {
-			if c.observed[i].Status == repo.Pending {
-				return false
-			}
-			looked = looked || c.observed[i].Status != repo.Skipped
+	for i := range c.Config.Repositories {
+		if !u.Has(&c.Config.Repositories[i]) {
+			continue
+		}
+		switch c.observed[i].Status {
+		case repo.Pending:
+			return false
+		case repo.Skipped:
+		default:
+			looked = true
 		}
 	}
 	return looked

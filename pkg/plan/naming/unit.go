@@ -39,6 +39,14 @@ type Unit struct {
 	Prefix string   // start of its runs' names; a DNS label of at most 30 characters
 }
 
+// Has reports whether a repository runs in the unit.
+func (u Unit) Has(r *config.Repository) bool {
+	if u.Group != "" {
+		return r.Group == u.Group
+	}
+	return r.Name == u.Ref.Repository
+}
+
 // UnitOf returns the unit that a branch of r runs in. Labels of different units differ:
 //
 //	unit                        | label                          | told apart by

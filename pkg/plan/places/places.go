@@ -87,7 +87,7 @@ func (q *Queue) share(s state.Snapshot, runs []plan.Run) (now []plan.Run) {
 		candidates = append(candidates, candidate{turn: t})
 	}
 	before := func(a, b candidate) int {
-		return cmp.Or(compareBools(a.again, b.again), cmp.Compare(b.priority, a.priority), cmp.Compare(q.taken[a.owner()], q.taken[b.owner()]), a.last.Compare(b.last),
+		return cmp.Or(plan.FalseFirst(a.again, b.again), cmp.Compare(b.priority, a.priority), cmp.Compare(q.taken[a.owner()], q.taken[b.owner()]), a.last.Compare(b.last),
 			cmp.Compare(a.unit.Label, b.unit.Label))
 	}
 	kept := map[string]int{} // places that are kept for a repository or a group
@@ -128,15 +128,4 @@ func (q *Queue) turnOf(s state.Snapshot, r plan.Run) turn {
 		}
 	}
 	return t
-}
-
-// compareBools puts false before true.
-func compareBools(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }

@@ -37,7 +37,7 @@ const MaxNewRuns = 30
 func Bound(runs []plan.Run, most int, turns map[string]int) (now, later []plan.Run) {
 	order := slices.Clone(runs)
 	slices.SortStableFunc(order, func(a, b plan.Run) int {
-		return cmp.Or(cmp.Compare(turns[a.Unit.Label], turns[b.Unit.Label]), cmp.Compare(first(a), first(b)))
+		return cmp.Or(cmp.Compare(turns[a.Unit.Label], turns[b.Unit.Label]), plan.FalseFirst(isNew(a), isNew(b)))
 	})
 	count := make(map[string]int)
 	waits := make(map[string]bool)
@@ -55,14 +55,6 @@ func Bound(runs []plan.Run, most int, turns map[string]int) (now, later []plan.R
 		}
 	}
 	return now, later
-}
-
-// first is 0 for what moved and 1 for what is new.
-func first(r plan.Run) int {
-	if isNew(r) {
-		return 1
-	}
-	return 0
 }
 
 // isNew reports whether nothing of what triggered the run was deployed before.
