@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -68,8 +69,8 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 	entry, known := stored.Repositories[ref.Repository]
 	switch said.Kind {
 	case explain.ActedUpon, explain.NotYetLearned:
-		if !ran || w.truth.now[ref] != said.SHA {
-			lie("it is deployed at " + w.truth.now[ref].Short())
+		if now := w.deployed(ref, said); !ran || now != said.SHA {
+			lie("it is deployed at " + now.Short())
 		}
 		if there && !slices.ContainsFunc(run.trigger.Refs, func(c plan.Change) bool { return c.Ref == ref && c.New == said.SHA }) {
 			lie("that run deploys something else")
@@ -111,10 +112,22 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 	}
 }
 
+// deployed returns what a ref counts as deployed at. A repository that left the file and is back is seen for the first
+// time again, and yet a run of it that no Sentry had remembered by then is learned as the last word on its ref.
+func (w *world) deployed(ref repo.Ref, said explain.Statement) repo.SHA {
+	if ran := w.truth.ran[ref]; w.truth.now[ref] == "" && said.Kind == explain.NotYetLearned && len(ran) > 0 {
+		return ran[len(ran)-1].New
+	}
+	return w.truth.now[ref]
+}
+
 // judgeWhole checks that a branch is said to be due exactly when its head is not deployed.
 func (w *world) judgeWhole(s explain.Subject) {
 	head := w.remote(url(s.Repository)).heads[s.Branch]
 	deployed := w.truth.now[s.Ref]
+	for _, said := range s.Statements {
+		deployed = cmp.Or(deployed, w.deployed(s.Ref, said))
+	}
 	due := has(s, explain.WouldRun, explain.WouldLearn, explain.WouldWait, explain.WouldPause, explain.WouldCancel, explain.WouldDefer)
 	if has(s, explain.NotWatched) && !due {
 		return // whatever its head is
