@@ -304,11 +304,11 @@ func (x *subject) crowded() bool {
 	return p != nil && (p.Kind == "too many branches" || p.Kind == "no room for new branches")
 }
 
-// unsighted reports whether nothing would run for the subject since tags by these patterns are looked for the first time.
+// unsighted reports whether nothing would run for the subject since it is a tag from before somebody looked for it.
 func (x *subject) unsighted() bool {
 	entry := x.known.Repositories[x.r.Name]
-	_, known := entry.Branches[x.ref.Branch]
-	return x.noun() == "tag" && !known && entry.Tags != x.r.Monitor.Branches.Tags().Digest()
+	_, known := entry.Branch(x.ref.Branch)
+	return x.noun() == "tag" && !known && !entry.NewTags(x.r.Monitor.Branches.Tags())(x.ref.Branch)
 }
 
 func (x *subject) whatRuns() {

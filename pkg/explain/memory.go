@@ -40,7 +40,7 @@ func (x *subject) memory() {
 		return
 	}
 	x.remembered(entry, b)
-	if p := b.Passed; p != nil {
+	if p := b.PassedSince(); p != nil {
 		x.say(Statement{Kind: PassedOver, SHA: p.SHA, Since: p.Time}, "Its head %s was passed over at %s: %s, so it runs nothing. The next commit that is not passed over goes on from %s.",
 			p.SHA.Short(), x.ago(p.Time), x.passed(p.Why), b.SHA.Short())
 	}

@@ -115,7 +115,7 @@ func (x *subject) next() {
 		x.say(Statement{Kind: NothingDue}, "The next cycle makes no run for it, as %s counts as unchanged.", x.r.Name)
 	case o.Passed[x.ref.Branch] != "":
 		x.say(Statement{Kind: WouldPass, SHA: head}, "The next cycle passes it over and runs nothing: %s.", x.passed(o.Passed[x.ref.Branch]))
-	case remembered && b.Passed != nil && head == b.Passed.SHA:
+	case remembered && b.PassedSince() != nil && head == b.PassedSince().SHA:
 		x.say(Statement{Kind: NothingDue, SHA: head}, "That is what was passed over: nothing is due.")
 	default:
 		x.say(Statement{Kind: NothingDue, SHA: head}, "That is what was acted upon: nothing is due.")

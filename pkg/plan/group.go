@@ -91,8 +91,8 @@ func (p *planner) unchanged(i int) (Member, bool) {
 		for branch := range known.Branches {
 			if b, ok := known.Branch(branch); ok {
 				heads[branch] = b.SHA
-				if b.Passed != nil { // which was deployed along, perhaps
-					heads[branch] = b.Passed.SHA
+				if p := b.PassedSince(); p != nil { // which was deployed along, perhaps
+					heads[branch] = p.SHA
 				}
 			}
 		}

@@ -18,8 +18,11 @@ import (
 //	remembered        | observed           | event      | what follows
 //	------------------+--------------------+------------+------------------------------------------------
 //	no such repository| its heads          | first seen | remembered; on_first_seen: deploy: run, N=floor+1
-//	no tags by these  | a tag              | first seen | remembered
-//	patterns          |                    |            |
+//	no tags by        | a tag that none of | first seen | remembered
+//	patterns, or by   | those matches      |            |
+//	other ones        |                    |            |
+//	all tags were lost| tags               | first seen | remembered, N=floor
+//	at once           |                    |            |
 //	no such branch    | its head           | new branch | run, N=floor+1, no old SHA
 //	SHA               | the same SHA       |            | nothing
 //	SHA, N            | another SHA        | moved      | run, N+1; forwards or back is all the same
@@ -236,7 +239,7 @@ func (p *planner) pass(name string, was state.Repository, o repo.Observation, ch
 		}
 		p.edit(name, func(now *state.Repository) {
 			if c.Old == "" {
-				now.Branches[c.Branch] = now.Branches[c.Branch].Deployed(c.New, c.N-1, p.Now)
+				now.Remember(c.Branch, c.New, c.N-1, p.Now)
 				return
 			}
 			now.Branches[c.Branch] = now.Branches[c.Branch].PassedOver(c.New, why, p.Now)
@@ -249,33 +252,37 @@ func (p *planner) pass(name string, was state.Repository, o repo.Observation, ch
 // firstSight remembers the heads that are seen for the first time, and returns the changes: those of a repository that was never
 // seen, and tags by patterns whose tags were never seen. A new tag by patterns that were is a change.
 func (p *planner) firstSight(r *config.Repository, was state.Repository, heads []Change) (changes []Change) {
-	tags := r.Monitor.Branches.Tags().Digest()
-	if !was.Unseen && tags == was.Tags {
-		return heads
+	tags := r.Monitor.Branches.Tags()
+	if memo := tags.Memo(); was.Unseen || memo != was.Tags {
+		// From here on the repository is a known one, whether or not its first runs come about.
+		p.edit(r.Name, func(now *state.Repository) { now.Unseen, now.Tags, now.Tagged = false, memo, now.HasTags() })
 	}
-	// From here on the repository is a known one, whether or not its first runs come about.
-	p.edit(r.Name, func(now *state.Repository) { now.Unseen, now.Tags = false, tags })
+	var isNew func(tag string) bool
 	var record []Change
 	for _, c := range heads {
-		_, known := was.Branches[c.Branch]
 		_, tag := repo.Tag(c.Branch)
-		if !known && (tag && tags != was.Tags || was.Unseen && p.Config.Global.OnFirstSeen != config.DeployFirst) {
+		if tag && isNew == nil {
+			isNew = was.NewTags(tags)
+		}
+		// Of what is forgotten nothing counts but its N.
+		_, known := was.Branch(c.Branch)
+		if !known && (tag && !isNew(c.Branch) || !tag && was.Unseen && p.Config.Global.OnFirstSeen != config.DeployFirst) {
 			record = append(record, c)
 		} else {
 			changes = append(changes, c)
 		}
 	}
 	if len(record) > 0 || was.Unseen && len(changes) == 0 {
-		p.record(r.Name, record, was.Floor)
+		p.record(r.Name, record)
 	}
 	return changes
 }
 
 // record remembers heads that nothing runs for.
-func (p *planner) record(name string, heads []Change, floor int) {
+func (p *planner) record(name string, heads []Change) {
 	p.edit(name, func(now *state.Repository) {
 		for _, c := range heads {
-			now.Branches[c.Branch] = now.Branches[c.Branch].Deployed(c.New, floor, p.Now)
+			now.Remember(c.Branch, c.New, c.N-1, p.Now)
 		}
 	})
 	p.notice(FirstSeen, repo.Ref{Repository: name}, "", "", someOf(heads))
@@ -302,6 +309,7 @@ func someOf(heads []Change) string {
 // lose plans the remembered branches of a repository that are not in a good answer. added says that a new
 // branch has yet to run.
 func (p *planner) lose(r *config.Repository, was state.Repository, i int, added bool) {
+	tags, forgotten := 0, 0 // which the answer forgets; those of them that are watched
 	for _, branch := range slices.Sorted(maps.Keys(was.Branches)) {
 		if _, ok := p.Observed[i].Heads[branch]; ok {
 			continue
@@ -318,8 +326,15 @@ func (p *planner) lose(r *config.Repository, was state.Repository, i int, added 
 		case !b.Forgotten():
 			b.Missing = 2
 			p.edit(r.Name, func(now *state.Repository) { now.Branches[branch] = b })
+			_, tag := repo.Tag(branch)
+			if tag {
+				tags++
+			}
 			if configured {
 				p.notice(Forgotten, ref, b.SHA, "", "")
+			}
+			if tag && configured {
+				forgotten++
 			}
 		default:
 			p.edit(r.Name, func(now *state.Repository) {
@@ -327,6 +342,9 @@ func (p *planner) lose(r *config.Repository, was state.Repository, i int, added 
 				now.Floor = max(now.Floor, b.N)
 			})
 		}
+	}
+	if tags > 0 && forgotten < 2 {
+		p.edit(r.Name, func(now *state.Repository) { now.Tagged = now.HasTags() })
 	}
 }
 
@@ -376,7 +394,7 @@ func (p *planner) dropUnconfigured() {
 			delete(p.next.Repositories, name)
 		case !was.Unseen || was.Problem != nil:
 			p.own()
-			was.Unseen, was.Branches, was.Floor, was.Problem, was.Tags = true, nil, floor, nil, ""
+			was.Unseen, was.Branches, was.Floor, was.Problem, was.Tags, was.Tagged = true, nil, floor, nil, "", false
 			p.next.Repositories[name] = was
 		}
 	}

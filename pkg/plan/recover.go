@@ -93,6 +93,7 @@ func Reopen(s state.Snapshot, runs []Existing) (next state.Snapshot, changed boo
 			entry := next.Repositories[c.Repository]
 			entry.Branches = maps.Clone(entry.Branches)
 			entry.Branches[c.Branch] = b
+			entry.Tagged = entry.Tagged && entry.HasTags()
 			next.Repositories[c.Repository] = entry
 		}
 	}

@@ -161,7 +161,7 @@ func (r Run) Remember(s *state.Snapshot, now time.Time) {
 			entry.Branches = make(map[string]state.Branch)
 		}
 		entry.Unseen = false
-		entry.Branches[c.Branch] = entry.Branches[c.Branch].Deployed(c.New, c.N, now)
+		entry.Remember(c.Branch, c.New, c.N, now)
 		s.Repositories[c.Repository] = entry
 	}
 	s.DropProblem(r.Unit.Label)

@@ -3,6 +3,7 @@ package repo
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -26,6 +27,9 @@ type Pattern struct {
 // with no quantifier after it (release-1.2) is an exact name; so is one without special characters.
 func ParsePattern(entry string) (Pattern, error) { return parse("branch", entry) }
 
+// special are the characters that make an entry a regular expression.
+const special = `\+*?()|[]{}^$`
+
 func parse(noun, entry string) (Pattern, error) {
 	if entry == "" {
 		return Pattern{}, fmt.Errorf("an empty %s name", noun)
@@ -33,7 +37,7 @@ func parse(noun, entry string) (Pattern, error) {
 	if len(entry) > 1000 {
 		return Pattern{}, fmt.Errorf("a %s pattern of %d bytes, want at most 1000", noun, len(entry))
 	}
-	if !strings.ContainsAny(entry, `\+*?()|[]{}^$`) {
+	if !strings.ContainsAny(entry, special) {
 		if err := checkName(noun, entry); err != nil {
 			return Pattern{}, err
 		}
@@ -163,17 +167,49 @@ func (ps Patterns) With(p Pattern) Patterns {
 	return slices.Insert(slices.Clone(ps), at, p)
 }
 
-// Digest returns a short text that only patterns have that match the same, whatever their order; "" for none.
-func (ps Patterns) Digest() string {
+// maxMemo bounds a Memo, in bytes as JSON has it.
+const maxMemo = 500
+
+// digested begins a Memo from which the patterns cannot be recalled. No tag has a colon in its name, so that no pattern reads like it.
+const digested = "digest:"
+
+// Memo returns a text of bounded length that only patterns of tags have that match the same, whatever their order; "" for none. Those that
+// are few and short are in it.
+func (ps Patterns) Memo() string {
 	if len(ps) == 0 {
 		return ""
+	}
+	texts, recalled := make([]string, len(ps)), true
+	for i, p := range ps {
+		texts[i] = p.text
+		if strings.Contains(p.text, "\n") || p.re == nil && strings.ContainsAny(p.text, special) {
+			recalled = false
+		}
+	}
+	slices.Sort(texts)
+	memo := strings.Join(texts, "\n")
+	if encoded, err := json.Marshal(memo); recalled && err == nil && len(encoded) <= maxMemo {
+		return memo
 	}
 	keys := make([]string, len(ps))
 	for i, p := range ps {
 		keys[i] = string(p.AppendKey(nil))
 	}
 	slices.Sort(keys)
-	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(keys, " "))))[:12]
+	return digested + fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(keys, " "))))[:12]
+}
+
+// Recall returns the patterns of tags that a Memo has; none where they are not in it.
+func Recall(memo string) Patterns {
+	var ps Patterns
+	for text := range strings.SplitSeq(memo, "\n") {
+		p, err := ParseTagPattern(text)
+		if err != nil {
+			return nil
+		}
+		ps = append(ps, p)
+	}
+	return ps
 }
 
 func (ps Patterns) branches() int {

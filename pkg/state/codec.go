@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -138,15 +139,17 @@ func (b Branch) check() error {
 	if _, err := repo.ParseSHA(string(b.SHA)); err != nil {
 		return fmt.Errorf("sha: %w", err)
 	}
+	passed := 0
 	if b.Passed != nil {
 		if _, err := repo.ParseSHA(string(b.Passed.SHA)); err != nil {
 			return fmt.Errorf("passed: sha: %w", err)
 		}
-		if _, err := repo.ParseSHA(string(b.Base())); err != nil {
+		if _, err := repo.ParseSHA(string(cmp.Or(b.Passed.Same, b.SHA))); err != nil {
 			return fmt.Errorf("passed: same: %w", err)
 		}
+		passed = b.Passed.N
 	}
-	return errors.Join(checkCount("n", b.N), checkCount("missing", int(b.Missing)))
+	return errors.Join(checkCount("n", b.N), checkCount("missing", int(b.Missing)), checkCount("passed: n", passed))
 }
 
 func checkCount(key string, n int) error {

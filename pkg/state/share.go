@@ -24,7 +24,7 @@ const (
 	// maxBranchSize is more than any branch takes: a name has 255 bytes, each of which may be escaped as \u003c.
 	maxBranchSize = branchRoom + passedRoom + 2*64 + 2 + 6*255 + 2*maxUnknown
 	// passedRoom is what a head takes at most that was passed over.
-	passedRoom = len(`"passed":{"sha":"","why":"untouched","time":"2026-03-01T12:00:00.123456789Z","same":""},`) + 2*64
+	passedRoom = len(`"passed":{"sha":"","why":"untouched","time":"2026-03-01T12:00:00.123456789Z","n":999000000,"same":""},`) + 2*64
 )
 
 // Fits reports whether r is within MaxRepository with these heads remembered too, however often they will run.

@@ -45,8 +45,11 @@ type Repository struct {
 	// so that it never plans the name of an earlier run.
 	Floor   int      `json:"floor,omitempty"`
 	Problem *Problem `json:"problem,omitempty"` // why it cannot be read, nil when it can
-	// Tags is the repo.Patterns.Digest of the patterns whose tags were recorded when they were seen for the first time.
+	// Tags is the repo.Patterns.Memo of the patterns whose tags were recorded when they were seen for the first time.
 	Tags string `json:"tags,omitempty"`
+	// Tagged is true while Branches has a tag that is not forgotten. It stays so when all were lost at once, by an answer
+	// without any or by an older Sentry that knows no tags: they are no news when they are back.
+	Tagged bool `json:"tagged,omitempty"`
 	// Damaged is the stored entry as JSON where it is none that Sentry wrote; all else but Problem is unset
 	// then. It is written back as it stands until a person mends or deletes it, and nothing may be
 	// planned for the repository: what was acted upon is not known.
@@ -121,7 +124,8 @@ type Branch struct {
 	Succeeded repo.SHA `json:"succeeded,omitempty"`
 	// Redo is true when a run of a later SHA was cut off, so that the branch is due even when its head is SHA.
 	Redo bool `json:"redo,omitempty"`
-	// Passed is the head that was passed over last since SHA ran, nil where none was.
+	// Passed is the head that was passed over last, nil where none was since SHA ran. An older Sentry keeps it when it goes
+	// on from SHA: ask PassedSince.
 	Passed *Passed `json:"passed,omitempty"`
 	unknown
 }
@@ -130,7 +134,8 @@ type Branch struct {
 type Passed struct {
 	SHA  repo.SHA  `json:"sha"`
 	Why  repo.Pass `json:"why"`
-	Time time.Time `json:"time"` // when it was passed over
+	Time time.Time `json:"time"`        // when it was passed over
+	N    int       `json:"n,omitempty"` // the branch's at that time
 	// Same is the last head since the branch's SHA that was found to have nothing new which monitor.paths match; "" is none.
 	Same repo.SHA `json:"same,omitempty"`
 	unknown
@@ -151,21 +156,30 @@ func (b Branch) PassedOver(head repo.SHA, why repo.Pass, now time.Time) Branch {
 			same = ""
 		}
 	}
-	b.Passed = &Passed{SHA: head, Why: why, Time: now.UTC().Round(0), Same: same}
+	b.Passed = &Passed{SHA: head, Why: why, Time: now.UTC().Round(0), N: b.N, Same: same}
 	return b
+}
+
+// PassedSince returns the head that was passed over last since the branch's last run, nil where none was.
+func (b Branch) PassedSince() *Passed {
+	if b.Passed != nil && b.Passed.N != b.N {
+		return nil
+	}
+	return b.Passed
 }
 
 // Base returns the commit up to which it is known that nothing is new which monitor.paths match since the branch's SHA.
 func (b Branch) Base() repo.SHA {
-	if b.Passed != nil && b.Passed.Same != "" {
-		return b.Passed.Same
+	if p := b.PassedSince(); p != nil && p.Same != "" {
+		return p.Same
 	}
 	return b.SHA
 }
 
 // Due reports whether something is to run for the head that the branch has: it was neither acted upon last nor passed over since.
 func (b Branch) Due(head repo.SHA) bool {
-	return b.Redo || head != b.SHA && (b.Passed == nil || head != b.Passed.SHA)
+	p := b.PassedSince()
+	return b.Redo || head != b.SHA && (p == nil || head != p.SHA)
 }
 
 // Forgotten reports whether all that still counts of the branch is its N, until that is in the Floor.

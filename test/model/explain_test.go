@@ -106,7 +106,7 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 			lie("it is not")
 		}
 	case explain.NoHead:
-		if w.remote(url(ref.Repository)).heads[ref.Branch] != "" && (w.file.tags || repo.Noun(ref.Branch) == "branch") {
+		if w.remote(url(ref.Repository)).heads[ref.Branch] != "" && w.config().Repositories[0].Monitor.Branches.Match(ref.Branch) {
 			lie("it does")
 		}
 	}

@@ -161,7 +161,7 @@ func (w *world) checkChange(r *run, c plan.Change) {
 	}
 	_, tag := repo.Tag(c.Branch)
 	if w.file.first == config.Record || tag {
-		if entry, seen := w.stored.Repositories[c.Repository]; !seen || entry.Unseen || tag && entry.Tags == "" && !had(entry, c.Branch) {
+		if entry, seen := w.stored.Repositories[c.Repository]; !seen || entry.Unseen || tag && !looked(entry, c.Branch) && !had(entry, c.Branch) {
 			w.wrong("%s deploys %s, which was never seen before", r.name, c.Ref)
 		}
 	}
@@ -172,10 +172,16 @@ func (w *world) checkChange(r *run, c plan.Change) {
 	}
 }
 
-// had reports whether anything is remembered of a branch or tag, also that it is forgotten.
+// had reports whether a branch or tag is remembered.
 func had(r state.Repository, name string) bool {
-	_, known := r.Branches[name]
+	_, known := r.Branch(name)
 	return known
+}
+
+// looked reports whether a tag was looked for, so that it is new where it is not remembered.
+func looked(r state.Repository, tag string) bool {
+	lost := r.Tagged && !slices.ContainsFunc(tags, func(t string) bool { return had(r, t) })
+	return !lost && (r.Tags == ".*" || r.Tags == "v.*" && tag == "refs/tags/v1")
 }
 
 // checkGood checks what the commands are told of the last commit that succeeded.
@@ -261,10 +267,12 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 			ran := slices.ContainsFunc(t.ran[ref], func(c change) bool { return c.N == b.N && c.New == b.SHA })
 			old, was := before.Branches[branch]
 			switch {
+			case repo.Noun(branch) == "tag" && !had(before, branch) && had(entry, branch) && !looked(before, branch):
+				t.now[ref] = b.SHA // recorded
 			case ran && t.now[ref] == "":
 				t.now[ref] = b.SHA // seen for the first time once more
 			case ran, was && old.SHA == b.SHA && old.N == b.N:
-			case first && w.file.first == config.Record, repo.Noun(branch) == "tag" && before.Tags != entry.Tags && !had(before, branch):
+			case first && w.file.first == config.Record:
 				t.now[ref] = b.SHA
 			default:
 				w.wrong("the state has %s#%d of %s, and there was no such run", b.SHA.Short(), b.N, ref)

@@ -72,7 +72,7 @@ type file struct {
 	onBusy  map[string]config.OnBusy
 	scope   config.Scope
 	first   config.OnFirstSeen
-	tags    bool // are watched
+	tags    string // that are watched; "" is none
 }
 
 type entry struct{ name, group string }
@@ -112,7 +112,10 @@ func newWorld(seed uint64) *world {
 		w.tags = tags
 	}
 	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
-	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record, tags: w.tags != nil}
+	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
+	if w.tags != nil {
+		w.file.tags = ".*"
+	}
 	if w.one(3) {
 		w.file.scope = config.Changed
 	}
@@ -264,8 +267,8 @@ func (w *world) between() bool {
 	w.pause()
 	f := &w.file
 	if w.tags != nil && w.odds.edit > 0 && w.tags.IntN(20) == 0 {
-		f.tags = !f.tags
-		w.tell("somebody edits the file: tags are watched: %v", f.tags)
+		f.tags = []string{"", "v.*", ".*"}[w.tags.IntN(3)]
+		w.tell("somebody edits the file: tags that are watched: %q", f.tags)
 		return true
 	}
 	if !w.chance(w.odds.edit) {
@@ -309,8 +312,8 @@ func (w *world) config() *config.Config {
 		Image: "deploy:1", GitImage: "git:1", Cleanup: true, KeepRuns: 2, OnFirstSeen: w.file.first,
 	}
 	patterns := repo.Patterns{repo.ExactPattern("main"), devBranches}
-	if w.file.tags {
-		patterns = patterns.With(allTags)
+	if w.file.tags != "" {
+		patterns = patterns.With(tagPatterns[w.file.tags])
 	}
 	for _, e := range w.file.entries {
 		r := config.Repository{Name: e.name, Group: e.group, Project: e.name}
@@ -340,10 +343,14 @@ var devBranches = func() repo.Pattern {
 	return p
 }()
 
-var allTags = func() repo.Pattern {
-	p, err := repo.ParseTagPattern(".*")
-	if err != nil {
-		panic(err)
+var tagPatterns = func() map[string]repo.Pattern {
+	all := map[string]repo.Pattern{}
+	for _, text := range []string{"v.*", ".*"} {
+		p, err := repo.ParseTagPattern(text)
+		if err != nil {
+			panic(err)
+		}
+		all[text] = p
 	}
-	return p
+	return all
 }()

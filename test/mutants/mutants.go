@@ -44,7 +44,7 @@ var mutants = []mutant{
 	},
 	{
 		"a head that was passed over is due", inBranch,
-		" && (b.Passed == nil || head != b.Passed.SHA)", "",
+		" && (p == nil || head != p.SHA)", " && (p == nil || true)",
 		"./pkg/plan", "TestMake",
 	},
 	{
@@ -122,8 +122,38 @@ var mutants = []mutant{
 	},
 	{
 		"tags that are there at first are deployed", "pkg/plan/make.go",
-		"(tag && tags != was.Tags || ", "(tag && false || ",
+		"(tag && !isNew(c.Branch) || ", "(tag && isNew == nil || ",
 		inModel, model,
+	},
+	{
+		"tags that an older Sentry forgot are new", "pkg/state/tags.go",
+		"lost := r.Unseen || r.Tagged && !r.HasTags()", "lost := r.Unseen",
+		"./pkg/plan", "TestAfterAnOlderSentry",
+	},
+	{
+		"a head that was passed over counts after an older Sentry went on", inBranch,
+		"if b.Passed != nil && b.Passed.N != b.N {", "if false {",
+		"./pkg/plan", "TestAfterAnOlderSentry",
+	},
+	{
+		"a tag that waits is recorded when the file changes", "pkg/state/tags.go",
+		"looked = repo.Recall(r.Tags)", "looked = nil",
+		"./pkg/plan", "TestTags",
+	},
+	{
+		"tags that a narrower file forgot are new", "pkg/plan/make.go",
+		"		_, known := was.Branch(c.Branch)", "		_, known := was.Branches[c.Branch]",
+		"./pkg/plan", "TestTags",
+	},
+	{
+		"the only tag, whose run was cut off, counts as lost", "pkg/plan/recover.go",
+		"			entry.Tagged = entry.Tagged && entry.HasTags()\n", "",
+		"./pkg/plan", "TestTagThatWasCutOff",
+	},
+	{
+		"a tag that comes after others are watched no more is recorded", "pkg/plan/make.go",
+		"if tags > 0 && forgotten < 2 {", "if tags > 0 && forgotten < 0 {",
+		"./pkg/plan", "TestTagsThatAreBack",
 	},
 	{
 		"an annotated tag gives its own object", "pkg/githost/gitproto/http.go",
@@ -261,8 +291,8 @@ var mutants = []mutant{
 		"./pkg/state", "TestUnknownIsKept",
 	},
 	{
-		"what a newer Sentry added to a branch ends with its next run", "pkg/plan/run.go",
-		"entry.Branches[c.Branch].Deployed(", "state.Branch{}.Deployed(",
+		"what a newer Sentry added to a branch ends with its next run", "pkg/state/tags.go",
+		"r.Branches[branch].Deployed(", "Branch{}.Deployed(",
 		"./pkg/plan", "TestWhatIsNotKnownIsKept",
 	},
 	{

@@ -104,7 +104,7 @@ func Of(snapshot state.Snapshot, runs []Run) Status {
 		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
 			if b, ok := r.Branch(branch); ok {
 				at := Branch{Ref: repo.Ref{Repository: name, Branch: branch}, SHA: b.SHA, Runs: b.N, Time: b.Time, Succeeded: b.Succeeded}
-				if p := b.Passed; p != nil {
+				if p := b.PassedSince(); p != nil {
 					at.Passed = &Passed{p.SHA, p.Why, p.Time}
 				}
 				s.Branches = append(s.Branches, at)

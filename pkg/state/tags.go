@@ -1,0 +1,36 @@
+package state
+
+import (
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/repo"
+)
+
+// NewTags returns what tells, of a tag that is not remembered, whether it came since the tags were looked for. One that did not was there
+// before anybody looked, or what was known of it is lost. watched are the patterns of tags of today.
+func (r Repository) NewTags(watched repo.Patterns) func(name string) bool {
+	looked := watched
+	if watched.Memo() != r.Tags {
+		looked = repo.Recall(r.Tags)
+	}
+	lost := r.Unseen || r.Tagged && !r.HasTags()
+	return func(name string) bool { return !lost && looked.Match(name) }
+}
+
+// Remember notes in r.Branches that sha was acted upon by the run n of its unit, or recorded.
+func (r *Repository) Remember(branch string, sha repo.SHA, n int, now time.Time) {
+	r.Branches[branch] = r.Branches[branch].Deployed(sha, n, now)
+	if _, tag := repo.Tag(branch); tag {
+		r.Tagged = true
+	}
+}
+
+// HasTags reports whether a tag is remembered.
+func (r Repository) HasTags() bool {
+	for name, b := range r.Branches {
+		if _, tag := repo.Tag(name); tag && !b.Forgotten() {
+			return true
+		}
+	}
+	return false
+}
