@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -75,6 +76,30 @@ type Run struct {
 
 // Failed reports whether the run has ended, and not well.
 func (r Run) Failed() bool { return !r.Active && !r.Succeeded }
+
+// Lister has runs; no units mean all.
+type Lister interface {
+	Runs(ctx context.Context, units []string) ([]Run, error)
+}
+
+// counter is a Lister that counts without a list of all.
+type counter interface {
+	Active(ctx context.Context, want func(plan.Existing) bool) (int, error)
+}
+
+// Active returns how many runs have not finished, of those that are wanted. An engine whose runs may be many holds few of them at once.
+func Active(ctx context.Context, of Lister, want func(plan.Existing) bool) (n int, err error) {
+	if c, ok := of.(counter); ok {
+		return c.Active(ctx, want)
+	}
+	runs, err := of.Runs(ctx, nil)
+	for _, r := range runs {
+		if r.Active && want(r.Existing) {
+			n++
+		}
+	}
+	return n, err
+}
 
 // Existing returns the runs as package plan knows them.
 func Existing(runs []Run) []plan.Existing {

@@ -35,7 +35,7 @@ func (e *Explainer) foresee(existing []plan.Existing) {
 	}
 	p, paused := p.Paused()
 	p, frozen := places.Frozen(p, e.Now)
-	p = p.Hold(e.active)
+	p = places.Spared(p.Hold(e.active), e.Now)
 	now, later := places.Bound(p.Runs, places.MaxNewRuns, nil)
 	add := func(runs []plan.Run, f forecast) {
 		for _, f.run = range runs {

@@ -28,12 +28,15 @@ type Existing struct {
 func ActiveOf(runs []Existing, ours func(Existing) bool) map[string][]Existing {
 	active := make(map[string][]Existing)
 	for _, r := range runs {
-		if r.Active && (!r.Pending || ours(r)) {
+		if r.Busy(ours) {
 			active[r.Unit] = append(active[r.Unit], r)
 		}
 	}
 	return active
 }
+
+// Busy reports whether the run keeps its unit busy, as ActiveOf has it.
+func (r Existing) Busy(ours func(Existing) bool) bool { return r.Active && (!r.Pending || ours(r)) }
 
 // Names returns the names of runs, in their order.
 func Names(runs []Existing) []string {

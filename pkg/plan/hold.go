@@ -12,7 +12,9 @@ import (
 //	active runs of the unit | queue              | cancel                   | parallel
 //	------------------------+--------------------+--------------------------+---------
 //	none                    | run                | run                      | run
-//	others                  | moved to Waiting   | run, Cancel names them   | run
+//	others                  | moved to Waiting   | once it has a place and  | run
+//	                        |                    | can be made: run, Cancel |
+//	                        |                    | names them               |
 //	a part of what was due  | moved to Waiting   | moved to Waiting         | run
 //	this run itself         | run                | run                      | run
 //

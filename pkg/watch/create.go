@@ -15,7 +15,7 @@ import (
 // nameTries bounds the search for a name that nothing else has taken.
 const nameTries = 10
 
-// create resolves the QA revisions of the runs and creates each as soon as its own are known.
+// create resolves the QA revisions of the runs and creates each as soon as its own are known, or cancels what it replaces.
 func (c *cycle) create(ctx context.Context, runs []plan.Run) {
 	if len(runs) == 0 {
 		return
@@ -40,6 +40,10 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		c.problem(run, "qa", err)
 		return
 	}
+	if len(run.Cancel) > 0 {
+		c.replace(ctx, run)
+		return
+	}
 	call, done := outlasting(ctx)
 	defer done()
 	for range nameTries {
@@ -47,6 +51,11 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 			return
 		}
 		asked := c.Now()
+		if h, in := run.Group.NotOn.At(asked); in { // a window that began while the QA repositories were read
+			run.Freeze = &h
+			c.wait(run)
+			return
+		}
 		made, err := c.Engine.Create(call, c.Config, run)
 		kind := createKind(err)
 		if err != nil && kind != plan.CannotGenerate {

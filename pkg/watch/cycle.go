@@ -121,6 +121,9 @@ func (w *Watcher) newCycle(request Request) *cycle {
 		Watcher: w, observed: make([]repo.Observation, len(w.Config.Repositories)), reason: request.Reason, crowd: -1,
 		owing: map[string]bool{}, waiting: map[string]bool{}, steps: make(chan func()),
 	}
+	if w.indexed != w.Config {
+		w.index, w.indexed = naming.NewIndex(w.Config.Repositories), w.Config
+	}
 	if w.unsure == nil {
 		w.unsure, w.turns = map[string]bool{}, map[string]map[string]int{}
 	}
@@ -445,12 +448,7 @@ func (c *cycle) giveWay(ctx context.Context, try int) {
 
 // concerns reports whether a member of the unit is among the repositories.
 func (c *cycle) concerns(u naming.Unit, repositories []bool) bool {
-	for i := range c.Config.Repositories {
-		if repositories[i] && u.Has(&c.Config.Repositories[i]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.index.Of(u), func(i int) bool { return repositories[i] })
 }
 
 // tellNoticed tells what was seen, once it is remembered.

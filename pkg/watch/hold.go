@@ -12,7 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan/places"
 )
 
-// hold returns the runs whose unit is not busy, and cancels what on_busy: cancel replaces. The engine is
+// hold returns the runs whose unit is not busy, and those that replace what keeps it busy. The engine is
 // asked only when something is due, so that an idle cycle sends it nothing.
 func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	if len(p.Runs) == 0 {
@@ -40,31 +40,22 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	}
 	c.hearEnds(ctx, p.Runs, list)
 	p.Runs = c.succeeded(p.Runs)
-	p = p.Hold(plan.ActiveOf(existing, c.ours))
+	p = places.Spared(p.Hold(plan.ActiveOf(existing, c.ours)), c.Now())
 	for _, r := range p.Waiting {
 		c.wait(r)
 		c.blame(r)
 	}
-	var ready []plan.Run
-	for _, r := range p.Runs {
-		if len(r.Cancel) == 0 {
-			ready = append(ready, r)
-			continue
-		}
-		c.due(r)
-		// What cannot be made replaces nothing.
-		if err := c.Engine.Check(c.Config, r); err != nil {
-			c.problem(r, plan.CannotGenerate, err)
-			continue
-		}
-		// The new run starts when the old one has ended, in a later cycle: two must not deploy at once.
-		c.cancel(ctx, r)
-		c.wait(r)
-	}
-	return ready, nil
+	return p.Runs, nil
 }
 
-func (c *cycle) cancel(ctx context.Context, r plan.Run) {
+// replace cancels the runs that r replaces, unless it cannot be made. It starts when they have ended, in a later cycle: two must
+// not deploy at once.
+func (c *cycle) replace(ctx context.Context, r plan.Run) {
+	if err := c.Engine.Check(c.Config, r); err != nil {
+		c.problem(r, plan.CannotGenerate, err)
+		return
+	}
+	defer c.wait(r)
 	call, done := outlasting(ctx)
 	defer done()
 	for _, name := range r.Cancel {

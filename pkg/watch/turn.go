@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
@@ -43,25 +44,22 @@ func (c *cycle) inTurn(runs []plan.Run) []plan.Run {
 	return now
 }
 
-// placed returns the runs that have a place of global.max_runs. The engine is asked for all of its runs once, when something is due.
+// placed returns the runs that have a place of global.max_runs. The engine counts its active runs once, when something is due.
 func (c *cycle) placed(ctx context.Context, runs []plan.Run) []plan.Run {
 	most := c.Config.Global.MaxRuns
 	if most == 0 || len(runs) == 0 {
 		return runs
 	}
 	if c.crowd < 0 {
-		existing, err := c.existing(ctx, nil)
+		active, err := engine.Active(ctx, c.Engine, func(r plan.Existing) bool { return r.Busy(c.ours) })
 		if err != nil {
 			if ctx.Err() == nil {
 				c.errs = append(c.errs, fmt.Errorf("count the runs that are active: %w", err))
 			}
 			return nil
 		}
-		c.crowd = 0
-		for _, active := range plan.ActiveOf(existing, c.ours) {
-			c.crowd += len(active)
-		}
-		c.places.Begin(most - c.crowd)
+		c.crowd = active
+		c.places.Begin(most - active)
 	}
 	return c.places.Take(c.next, runs, c.complete)
 }
@@ -69,10 +67,7 @@ func (c *cycle) placed(ctx context.Context, runs []plan.Run) []plan.Run {
 // complete reports whether it is known by now what is due in a unit: it is looked at, and none of its members has yet to answer.
 func (c *cycle) complete(u naming.Unit) bool {
 	looked := false
-	for i := range c.Config.Repositories {
-		if !u.Has(&c.Config.Repositories[i]) {
-			continue
-		}
+	for _, i := range c.index.Of(u) {
 		switch c.observed[i].Status {
 		case repo.Pending:
 			return false

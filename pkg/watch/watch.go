@@ -113,6 +113,8 @@ type Watcher struct {
 	waiting map[string]bool           // the runs of which it was told that they wait
 	turns   map[string]map[string]int // by repository, where not all of its runs are made in one cycle: when a unit, by label, had its last turn
 	places  places.Queue              // the units that wait for one of global.max_runs
+	index   *naming.Index             // of indexed
+	indexed *config.Config            // the Config of the last cycle
 	damaged map[string]bool           // the repositories of which it was told that their state cannot be read
 }
 

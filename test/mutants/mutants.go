@@ -449,8 +449,53 @@ var mutants = []mutant{
 	},
 	{
 		"the host that answers first has all places", "pkg/plan/places/places.go",
-		"for label, t := range q.waiting {", "for label, t := range map[string]turn{} {",
+		"map[string]int{}, maps.Clone(q.waiting)", "map[string]int{}, map[string]turn{}",
 		"./pkg/watch", "TestScripts/max-runs",
+	},
+	{
+		"what has no place cancels the run that it would replace", "pkg/plan/places/places.go",
+		"return len(c.run.Cancel)", "return 100 * len(c.run.Cancel)",
+		"./pkg/plan/places", "TestWhatReplaces",
+	},
+	{
+		"a place is given twice", "pkg/plan/places/places.go",
+		"			q.free--\n", "",
+		inModel, model,
+	},
+	{
+		"a window that begins while the QA repository is read holds nothing", inCreate,
+		"in := run.Group.NotOn.At(asked); in {", "in := run.Group.NotOn.At(asked); in && false {",
+		inModel, model,
+	},
+	{
+		"who has a lower priority has the next place", "pkg/plan/places/places.go",
+		"cmp.Compare(o.priority, c.priority))", "cmp.Compare(c.priority, o.priority))",
+		inModel, model,
+	},
+	{
+		"places go by the name alone", "pkg/plan/places/places.go",
+		"c.last.Compare(o.last), cmp.Compare(c.since, o.since), ", "",
+		inModel, model,
+	},
+	{
+		"a branch that moves all the time has all places of its repository", "pkg/plan/places/places.go",
+		"cmp.Compare(c.since, o.since), ", "",
+		"./pkg/plan/places", "TestBranchesTakeTurns",
+	},
+	{
+		"the place of a run that was cancelled is anybody's", "pkg/plan/places/places.go",
+		"c.promised = true", "c.promised = false",
+		"./pkg/plan/places", "TestWhatReplaces",
+	},
+	{
+		"a run is cancelled soon before a window", "pkg/plan/places/turn.go",
+		"ahead <= soon &&", "ahead <= soon-spare &&",
+		"./pkg/watch", "TestScripts/on-busy-cancel-places",
+	},
+	{
+		"a run that cannot be made cancels another", inCreate,
+		"	run, err := run.Pin(qa)\n", "	if len(run.Cancel) > 0 {\n		c.replace(ctx, run)\n		return\n	}\n	run, err := run.Pin(qa)\n",
+		"./pkg/watch", "TestScripts/on-busy-cancel-places",
 	},
 	{
 		"a failure counts as what was deployed last", "pkg/plan/deployed/deployed.go",
@@ -649,7 +694,7 @@ var mutants = []mutant{
 	},
 	{
 		"explain says that a run starts while its unit is busy", "pkg/explain/next.go",
-		"p = p.Hold(e.active)", "p = p.Hold(nil)",
+		"p = places.Spared(p.Hold(e.active), e.Now)", "p = p.Hold(nil)",
 		inModel, model,
 	},
 	{

@@ -114,6 +114,16 @@ func (t *trial) names(units ...string) []string {
 	return plan.Names(engine.Existing(t.runs(units...)))
 }
 
+// active checks how many runs have not ended.
+func (t *trial) active(want int) {
+	t.Helper()
+	all, err := engine.Active(t.Context(), t.Engine, func(r plan.Existing) bool { return r.Active && r.Name != "" && r.Unit != "" })
+	none, errNone := engine.Active(t.Context(), t.Engine, func(plan.Existing) bool { return false })
+	if err = errors.Join(err, errNone); all != want || none != 0 || err != nil {
+		t.Errorf("%d runs are active, and %d of those that nobody wants, %v, want %d and 0", all, none, err, want)
+	}
+}
+
 // over returns the run once it has ended.
 func (t *trial) over(name string) engine.Run {
 	t.Helper()
@@ -159,7 +169,9 @@ func madeOnce(t *trial) {
 			t.Errorf("the list is %+v, want the one run, active", runs)
 		}
 	}
+	t.active(1)
 	t.ended(run, true)
+	t.active(0)
 	cfg, again := t.planned("app", 1, 1)
 	if made, err := t.Create(t.Context(), cfg, again); err != nil || !made.Existed {
 		t.Errorf("Create after its end = %+v, %v, want that it existed", made, err)

@@ -140,6 +140,20 @@ func (f *Fake) Runs(ctx context.Context, units []string) (runs []engine.Run, err
 	return runs, err
 }
 
+// Active counts, as engine.Active has it.
+func (f *Fake) Active(ctx context.Context, want func(plan.Existing) bool) (n int, err error) {
+	err = f.call(ctx, "active", func() error {
+		for _, pr := range f.PipelineRuns {
+			ours := pr.Labels[pipelinerun.LabelManagedBy] == pipelinerun.ManagedBy
+			if r := run(pr); ours && r.Active && want(r.Existing) {
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
 func unit(pr *v1.PipelineRun) string { return pr.Labels[pipelinerun.LabelUnit] }
 
 // run returns the PipelineRun as a list has it.

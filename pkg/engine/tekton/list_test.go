@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
 func labelled(s *kubetest.Server, name string, labels kubetest.Object) {
@@ -136,6 +137,21 @@ func TestRunsOfMany(t *testing.T) {
 	}
 	if longest > 8000 || largest == 0 || largest > pageSize {
 		t.Errorf("the longest URL has %d bytes, the largest page %d runs, want at most 8000 and %d", longest, largest, pageSize)
+	}
+}
+
+// TestActive counts over all pages, without those that have ended and those that are not wanted.
+func TestActive(t *testing.T) {
+	s, c := kubetest.New(t)
+	for i := range 3 * pageSize {
+		putRun(s, "u", fmt.Sprintf("r%03d", i), "2026-01-01T00:00:00Z", []string{"Unknown", "True", "False"}[i%3])
+	}
+	e := New(c, "", instance.Instance{})
+	if n, err := e.Active(t.Context(), func(plan.Existing) bool { return true }); n != pageSize || err != nil {
+		t.Errorf("%d are active, %v, want %d", n, err, pageSize)
+	}
+	if n, err := e.Active(t.Context(), func(r plan.Existing) bool { return r.Name == "r003" && r.Unit == "u" }); n != 1 || err != nil {
+		t.Errorf("%d are active and wanted, %v, want 1", n, err)
 	}
 }
 

@@ -126,6 +126,17 @@ func (e *Engine) get(ctx context.Context, name string) (*v1.PipelineRun, error) 
 	return pr, nil
 }
 
+// Active returns how many runs have not finished, of those that are wanted. It holds one page of the list.
+func (e *Engine) Active(ctx context.Context, want func(plan.Existing) bool) (n int, err error) {
+	_, _, err = e.listAt(ctx, "", func(r *listed) bool {
+		if !r.done() && want(r.run().Existing) {
+			n++
+		}
+		return false
+	})
+	return n, err
+}
+
 // Runs returns the units' runs that there are, oldest first; no units mean all.
 func (e *Engine) Runs(ctx context.Context, units []string) ([]engine.Run, error) {
 	selectors := []string{""}

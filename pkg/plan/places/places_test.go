@@ -1,6 +1,10 @@
 package places
 
 import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,13 +138,14 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestARunThatIsNotMade: who had a place and could not use it lets all others go first, whatever the priorities, and has what is left.
+// TestARunThatIsNotMade: who had a place and could not use it lets all others go first once, whatever the priorities. It may have been refused
+// for a moment only.
 func TestARunThatIsNotMade(t *testing.T) {
 	s := acted("bad", "a", "b")
 	var q Queue
 	var got []string
 	due := []plan.Run{run("bad@main", 9), run("a@main", 0), run("b@main", 0)}
-	for range 3 {
+	for range 4 {
 		q.Begin(1)
 		now := q.Take(s, due, everybody)
 		q.End(s, true)
@@ -154,8 +159,8 @@ func TestARunThatIsNotMade(t *testing.T) {
 			s.Repositories[strings.TrimSuffix(name, "@main")] = state.Repository{Branches: map[string]state.Branch{"main": {Time: start.Add(time.Hour)}}}
 		}
 	}
-	if all := strings.Join(got, ", "); all != "bad@main, a@main, b@main" {
-		t.Errorf("%s have the place, want bad, a and b in turn", all)
+	if all := strings.Join(got, ", "); all != "bad@main, a@main, bad@main, b@main" {
+		t.Errorf("%s have the place, want bad and another one in turn", all)
 	}
 }
 
@@ -172,5 +177,114 @@ func TestPlacesAreStrict(t *testing.T) {
 	}
 	if now := q.Take(s, []plan.Run{run("low@main", 0)}, everybody); names(now) != "high@main" {
 		t.Errorf("%q has the place, want high@main", names(now))
+	}
+}
+
+// replacing is a run that cancels one of its unit first.
+func replacing(name string, priority int) plan.Run {
+	r := run(name, priority)
+	r.Cancel = []string{name + "-before"}
+	return r
+}
+
+// TestWhatReplaces: an active run is replaced when its place is that of the new one: who waits longer goes first, and nobody gets that place meanwhile.
+func TestWhatReplaces(t *testing.T) {
+	for name, c := range map[string]struct {
+		due         []plan.Run
+		free        int
+		want, later string
+	}{
+		"in its own place":        {[]plan.Run{replacing("a@main", 0)}, 0, "a@main", ""},
+		"there are too many":      {[]plan.Run{replacing("a@main", 0)}, -1, "", "a@main"},
+		"others wait longer":      {[]plan.Run{replacing("b@main", 0), run("a@main", 0)}, 0, "", "b@main a@main"},
+		"it waits longer":         {[]plan.Run{replacing("a@main", 0), run("b@main", 0)}, 0, "a@main", "b@main"},
+		"it takes no free place":  {[]plan.Run{replacing("a@main", 0), run("b@main", 0)}, 1, "a@main b@main", ""},
+		"a higher priority waits": {[]plan.Run{replacing("a@main", 0), run("b@main", 1)}, 0, "", "a@main b@main"},
+	} {
+		var q Queue
+		q.Begin(c.free)
+		now := q.Take(acted("a", "b"), c.due, everybody)
+		if _, later := q.End(acted("a", "b"), true); names(now) != c.want || names(later) != c.later {
+			t.Errorf("%s: %q, and %q wait; want %q, and that %q wait", name, names(now), names(later), c.want, c.later)
+		}
+	}
+
+	// b replaces, and its host answers after that of high, whose run is more urgent.
+	s := acted("high", "b")
+	var q Queue
+	for range 2 { // the run takes a while to end
+		q.Begin(0)
+		if now := q.Take(s, []plan.Run{replacing("b@main", 0)}, everybody); names(now) != "b@main" {
+			t.Fatalf("%q may cancel, want b@main", names(now))
+		}
+		q.End(s, true)
+	}
+	q.Begin(1)
+	if now := q.Take(s, []plan.Run{run("high@main", 9)}, among("high")); len(now) > 0 {
+		t.Errorf("%s has the place that was made for b", names(now))
+	}
+	if now := q.Take(s, []plan.Run{run("b@main", 0)}, everybody); names(now) != "b@main" {
+		t.Errorf("%q has the place, want b@main", names(now))
+	}
+	q.End(s, true)
+
+	// What is promised and not due any more keeps nobody waiting.
+	q.Begin(0)
+	q.Take(s, []plan.Run{replacing("b@main", 0)}, everybody)
+	q.End(s, true)
+	q.Begin(1)
+	if now := q.Take(s, []plan.Run{run("high@main", 9)}, everybody); names(now) != "high@main" {
+		t.Errorf("%q has the place, want high@main", names(now))
+	}
+}
+
+// TestOrderOfMany compares the places of random runs with what their definition gives: each place goes to the first of all that are left.
+func TestOrderOfMany(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		s := acted("a", "b", "c", "d", "e")
+		var q Queue
+		var due []plan.Run
+		for _, name := range []string{"a@1", "a@2", "a@3", "b@1", "b@2", "c@1", "d@1", "e@1", "e@2"} {
+			if random.IntN(3) > 0 {
+				due = append(due, run(name, random.IntN(2)))
+			}
+		}
+		random.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+		free := random.IntN(6)
+		var want []string
+		left, taken := slices.Clone(due), map[string]int{}
+		for range min(free, len(left)) {
+			first := slices.MinFunc(left, func(a, b plan.Run) int {
+				return cmp.Or(cmp.Compare(b.Group.Priority, a.Group.Priority), cmp.Compare(taken[a.Unit.Ref.Repository], taken[b.Unit.Ref.Repository]), cmp.Compare(a.Name, b.Name))
+			})
+			taken[first.Unit.Ref.Repository]++
+			want = append(want, first.Name)
+			left = slices.DeleteFunc(left, func(r plan.Run) bool { return r.Name == first.Name })
+		}
+		q.Begin(free)
+		now := q.Take(s, due, everybody)
+		if _, later := q.End(s, true); names(now) != strings.Join(want, " ") || names(later) != names(left) {
+			t.Fatalf("%d places for %s: %q and %q wait, want %v", free, names(due), names(now), names(later), want)
+		}
+	}
+}
+
+// TestBranchesTakeTurns: a branch that moves all the time, and new ones, keep no other branch of the repository waiting for ever.
+func TestBranchesTakeTurns(t *testing.T) {
+	var q Queue
+	var got []string
+	for i := range 4 {
+		q.Begin(1)
+		due := []plan.Run{run("a@dev", 0), run("a@main", 0), run(fmt.Sprint("a@new-", i), 0)}
+		due[0].Name = fmt.Sprint("dev#", i)
+		if slices.Contains(got, "a@main") {
+			due = slices.Delete(due, 1, 2)
+		}
+		got = append(got, names(q.Take(acted("a"), due, everybody)))
+		q.End(acted("a"), true)
+	}
+	if all := strings.Join(got, " "); !strings.HasPrefix(all, "dev#0 a@main ") {
+		t.Errorf("%s have the place, want main second", all)
 	}
 }

@@ -24,6 +24,34 @@ func Frozen(p plan.Plan, now time.Time) (rest plan.Plan, frozen []plan.Run) {
 	return rest, frozen
 }
 
+// spare is how long before a window no active run is replaced: its successor, which waits for its end, may not have begun by then.
+const spare = 10 * time.Minute
+
+// Spared returns the plan, after Hold, in which nothing is cancelled soon before a window: what would replace an active run waits for its end.
+func Spared(p plan.Plan, now time.Time) plan.Plan {
+	spared := p
+	spared.Runs, spared.Waiting = nil, slices.Clone(p.Waiting)
+	for _, r := range p.Runs {
+		if len(r.Cancel) > 0 && frozenWithin(r, now, spare) {
+			r.Cancel = nil
+			spared.Waiting = append(spared.Waiting, r)
+		} else {
+			spared.Runs = append(spared.Runs, r)
+		}
+	}
+	return spared
+}
+
+// frozenWithin reports whether a window of the run's unit begins soon. None is shorter than a minute.
+func frozenWithin(r plan.Run, now time.Time, soon time.Duration) bool {
+	for ahead := time.Duration(0); ahead <= soon && len(r.Group.NotOn) > 0; ahead += time.Minute {
+		if _, in := r.Group.NotOn.At(now.Add(ahead)); in {
+			return true
+		}
+	}
+	return false
+}
+
 // MaxNewRuns bounds the runs that one repository gets in a cycle. To create one takes a third of a second where the
 // cluster is slow, and a hundred pods that begin at once are more than most clusters have room for.
 const MaxNewRuns = 30
