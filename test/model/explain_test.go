@@ -128,7 +128,7 @@ func (w *world) judgeWhole(s explain.Subject) {
 	for _, said := range s.Statements {
 		deployed = cmp.Or(deployed, w.deployed(s.Ref, said))
 	}
-	due := has(s, explain.WouldRun, explain.WouldLearn, explain.WouldWait, explain.WouldPause, explain.WouldCancel, explain.WouldDefer)
+	due := has(s, explain.WouldRun, explain.WouldLearn, explain.WouldWait, explain.WouldPause, explain.WouldCancel, explain.WouldDefer, explain.WouldFreeze, explain.WouldQueue)
 	if has(s, explain.NotWatched) && !due {
 		return // whatever its head is
 	}

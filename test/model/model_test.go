@@ -91,10 +91,23 @@ func (w *world) recovery(sentrys []*process) {
 	if w.most > 0 {
 		cycles += len(w.file.entries) * len(branches) / w.most // of one group, and all changed
 	}
-	for i := range cycles {
+	rush := w.rush()
+	if rush.cycles > 0 {
+		cycles += rush.cycles
+	}
+	for i, more := 0, 0; i < cycles+more; i++ {
+		pushed := rush.push(w, i)
 		said := w.asked()
-		p.cycle()
-		w.keeps(said)
+		report := p.cycle()
+		if !w.limits.any() { // who has the next place only the process knows
+			w.keeps(said)
+		}
+		if pushed && i == rush.cycles-1 {
+			w.checkNobodyWaits(rush)
+		}
+		if report.Waiting > 0 && more < w.limits.patience() {
+			more++
+		}
 		w.progress(true)
 		time.Sleep(time.Minute)
 		if i == 0 && w.odds.twins > 0 {

@@ -297,6 +297,7 @@ func (p *process) Create(_ context.Context, cfg *config.Config, run plan.Run) (m
 	if err != nil {
 		return engine.Made{}, err
 	}
+	p.checkNow(part)
 	if p.ctx.Err() != nil {
 		p.mu.Lock()
 		p.wrong("%s begins to create %s after it was told to end", p.name, pr.Name)
@@ -360,11 +361,28 @@ func (p *process) Runs(_ context.Context, units []string) (runs []engine.Run, er
 	return runs, nil
 }
 
+// Active counts, as engine.Active has it.
+func (p *process) Active(_ context.Context, want func(plan.Existing) bool) (n int, err error) {
+	err = p.call("counting the active runs", p.odds.engine, func() error {
+		for _, r := range p.listed() {
+			if r.Active && want(r.Existing) {
+				n++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
 // Cancel implements watch.Engine. The run ends some time later.
 func (p *process) Cancel(_ context.Context, name, superseded string) error {
 	return p.call("cancelling "+name, p.odds.engine, func() error {
 		if r := p.runs[name]; r != nil {
 			p.tell("%s cancels %s", p.name, name)
+			p.checkCancel(r)
 			if superseded == "" || superseded == name {
 				p.wrong("%s cancels %s for the run %q, which does not replace it", p.name, name, superseded)
 			}

@@ -124,6 +124,7 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 	if naming.IsRefLabel(r.unit) {
 		alone = trigger.Refs[0].Repository
 	}
+	w.checkPlace(p, r.name)
 	if w.stored.PausedAt(r.unit, alone) != nil {
 		w.wrong("%s runs, and its unit %s is paused", r.name, r.unit)
 	}
@@ -289,10 +290,17 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 
 // checkDeployed checks that every head counts as deployed.
 func (w *world) checkDeployed() {
+	for _, e := range w.file.entries {
+		w.checkHeads(e, func(string) bool { return true })
+	}
+}
+
+// checkHeads checks it for those heads of a repository that are wanted.
+func (w *world) checkHeads(e entry, wanted func(string) bool) {
 	for _, r := range w.config().Repositories {
-		e, heads := entry{name: r.Name}, w.remote(r.Monitor.URL).heads
+		heads := w.remote(r.Monitor.URL).heads
 		for _, branch := range slices.Sorted(maps.Keys(heads)) {
-			if !r.Monitor.Branches.Match(branch) {
+			if r.Name != e.name || !r.Monitor.Branches.Match(branch) || !wanted(branch) {
 				continue
 			}
 			ref := repo.Ref{Repository: e.name, Branch: branch}

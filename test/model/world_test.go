@@ -48,6 +48,7 @@ type world struct {
 
 	urls   map[string]*remote
 	file   file
+	limits limits
 	most   int            // deployments in one run; 0 is as many as in life
 	stored state.Snapshot // the state; without an epoch when there is none
 	rev    int            // rises with each write of it
@@ -111,6 +112,7 @@ func newWorld(seed uint64) *world {
 	if tags := rand.New(rand.NewPCG(seed, 8)); tags.IntN(3) == 0 {
 		w.tags = tags
 	}
+	w.limits = newLimits(seed)
 	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
 	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
 	if w.tags != nil {
@@ -332,6 +334,7 @@ func (w *world) config() *config.Config {
 			c.Groups[e.group] = g
 		}
 	}
+	w.limits.apply(c)
 	return c
 }
 
