@@ -489,7 +489,7 @@ var mutants = []mutant{
 	},
 	{
 		"a run is cancelled soon before a window", "pkg/plan/places/turn.go",
-		"ahead <= soon &&", "ahead <= soon-spare &&",
+		"ahead <= spare &&", "ahead <= 0 &&",
 		"./pkg/watch", "TestScripts/on-busy-cancel-places",
 	},
 	{

@@ -32,7 +32,7 @@ func Spared(p plan.Plan, now time.Time) plan.Plan {
 	spared := p
 	spared.Runs, spared.Waiting = nil, slices.Clone(p.Waiting)
 	for _, r := range p.Runs {
-		if len(r.Cancel) > 0 && frozenWithin(r, now, spare) {
+		if len(r.Cancel) > 0 && frozenSoon(r, now) {
 			r.Cancel = nil
 			spared.Waiting = append(spared.Waiting, r)
 		} else {
@@ -42,9 +42,9 @@ func Spared(p plan.Plan, now time.Time) plan.Plan {
 	return spared
 }
 
-// frozenWithin reports whether a window of the run's unit begins soon. None is shorter than a minute.
-func frozenWithin(r plan.Run, now time.Time, soon time.Duration) bool {
-	for ahead := time.Duration(0); ahead <= soon && len(r.Group.NotOn) > 0; ahead += time.Minute {
+// frozenSoon reports whether a window of the run's unit begins soon. None is shorter than a minute.
+func frozenSoon(r plan.Run, now time.Time) bool {
+	for ahead := time.Duration(0); ahead <= spare && len(r.Group.NotOn) > 0; ahead += time.Minute {
 		if _, in := r.Group.NotOn.At(now.Add(ahead)); in {
 			return true
 		}
