@@ -37,6 +37,11 @@ var CA string
 //go:embed proxy.sh
 var Proxy string
 
+// SSH is ssh.sh: what has a step clone over SSH.
+//
+//go:embed ssh.sh
+var SSH string
+
 // LFS is lfs.sh: what fetches files in Git LFS.
 //
 //go:embed lfs.sh

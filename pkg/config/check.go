@@ -81,18 +81,15 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 	if !r.Deploy.Auth.Username.IsSet() && r.Deploy.Auth.Token.IsSet() {
 		r.Deploy.Auth.Username = secret.New(DefaultUsername, DefaultUsername)
 	}
-	if giturl.IsSSH(r.Deploy.URL) && !d.Failed(at+".deploy.qa_repo_url") {
-		d.Fail(at+".deploy.qa_repo_url", "is an SSH address, and steps clone over http(s); want https://HOST/PATH")
-	}
-	if r.Deploy.Checkout && giturl.IsSSH(r.Monitor.URL) {
-		d.Fail(at+".deploy.checkout", "is true, and monitor.repo_url is an SSH address, while steps clone over http(s); want https://HOST/PATH there")
+	if r.Deploy.GitCredential && (giturl.IsSSH(r.Deploy.URL) || r.Deploy.Checkout && giturl.IsSSH(r.Monitor.URL)) {
+		d.Fail(at+".deploy.git_credential", "is true, and what is cloned has an SSH address, whose key no command gets; want a key for the commands in a Secret of its own, by deploy.secrets with mount")
 	}
 	if r.Deploy.Checkout && r.Monitor.Auth.App.IsSet() {
 		d.Fail(at+".deploy.checkout", "is true, and monitor.auth has a GitHub App, whose tokens no step gets; want monitor.auth.token in its place, or deploy.qa_repo_url with the repository that is cloned")
 	}
 	checkStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
 	checkWhatRuns(d, at+".deploy", r, g.Strategy == strategy.Canary)
-	if r.Deploy.GitCredential && r.Deploy.Reference() == nil && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
+	if r.Deploy.GitCredential && r.Deploy.Reference() == nil && !d.Failed(at+".deploy.git_credential") && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
 		d.Warn(at+".deploy.git_credential", "means nothing without a credential of what is cloned; want deploy.auth, or it left out")
 	}
 	if r.Deploy.Checkout {

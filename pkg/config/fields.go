@@ -2,6 +2,7 @@ package config
 
 import (
 	"gopkg.in/yaml.v3"
+	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/config/commits"
 	"github.com/tekton-sentry/sentry/pkg/config/intern"
@@ -128,7 +129,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 func (t *tables) source(s *Source, urlKey string) []schema.Field {
 	types, auth := t.hosts.names(), section.AuthFields(&s.Auth)
 	if urlKey == "qa_repo_url" {
-		auth = auth[:2] // steps clone over HTTP
+		auth = slices.DeleteFunc(auth, func(f schema.Field) bool { return f.Key == "github_app" }) // steps get no token of an App
 	}
 	return []schema.Field{
 		schema.Address(urlKey, &s.URL, rule.WantRepo, rule.RepositoryURL).Must(),

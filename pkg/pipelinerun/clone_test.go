@@ -85,12 +85,12 @@ func guarded(password string, next http.Handler) http.Handler {
 	})
 }
 
-// clone runs the clone step of a member whose QA repository is there.
-func clone(t *testing.T, sh []string, url string, sha repo.SHA, auth config.Auth, env ...string) (result, string) {
+// cloneStep runs the clone step of a member whose QA repository is there.
+func cloneStep(t *testing.T, sh []string, url string, sha repo.SHA, auth config.Auth, env ...string) (result, string) {
 	t.Helper()
 	m := testMember("rag")
 	m.Repository.Deploy.URL, m.Repository.Deploy.Auth, m.QASHA = url, auth, sha
-	step, _ := steps(t, m)
+	step, _ := stepsOf(t, m)
 	dir := t.TempDir()
 	return run(t, process(t, sh, step, dir, env...)), dir
 }
@@ -100,7 +100,7 @@ func TestCloneChecksOutThePinnedCommit(t *testing.T) {
 	old := commit(t, qa, "old")
 	commit(t, qa, "new")
 	for _, sh := range shells(t) {
-		got, dir := clone(t, sh, url, old, config.Auth{})
+		got, dir := cloneStep(t, sh, url, old, config.Auth{})
 		want := result{"Cloning " + url + " at " + string(old[:7]) + " (main)\n", "", 0}
 		if got != want {
 			t.Errorf("%v:\n got %+v\nwant %+v", sh, got, want)
@@ -121,7 +121,7 @@ func TestCloneChecksOutThePinnedCommit(t *testing.T) {
 func TestCloneOfASHA256Repository(t *testing.T) {
 	url, qa := qaServer(t, "", "--object-format=sha256")
 	sha := commit(t, qa, "text")
-	if got, _ := clone(t, []string{"sh"}, url, sha, config.Auth{}); got.code != 0 || len(sha) != 64 {
+	if got, _ := cloneStep(t, []string{"sh"}, url, sha, config.Auth{}); got.code != 0 || len(sha) != 64 {
 		t.Errorf("clone of %s: %+v, want success", sha, got)
 	}
 }
@@ -150,7 +150,7 @@ func TestCloneFallsBackToTheBranch(t *testing.T) {
 				}
 				m := testMember("rag")
 				m.Repository.Deploy.URL, m.QASHA = url, tt.sha
-				step, _ := steps(t, m)
+				step, _ := stepsOf(t, m)
 				dir := t.TempDir()
 				if err := os.MkdirAll(dir+"/home", 0o755); err != nil {
 					t.Fatal(err)
@@ -202,7 +202,7 @@ func TestCredentialsReachOnlyTheQAServer(t *testing.T) {
 	}
 	for _, sh := range shells(t) {
 		for _, tt := range tests {
-			got, dir := clone(t, sh, tt.url, sha, tt.auth, tt.env...)
+			got, dir := cloneStep(t, sh, tt.url, sha, tt.auth, tt.env...)
 			if got.code != tt.code {
 				t.Errorf("%v, %s: %+v, want code %d", sh, tt.name, got, tt.code)
 			}

@@ -25,7 +25,7 @@ func TestEnvironmentOfTheCommands(t *testing.T) {
 	for i, text := range texts {
 		fmt.Fprintf(&want, "%s|<%d>|", text, i)
 	}
-	clone, step := steps(t, m)
+	clone, step := stepsOf(t, m)
 	if strings.Contains(step.Script, "$(") || strings.Contains(clone.Script, "V0=") {
 		t.Error("the script of the commands holds $(, or the clone has the variables too")
 	}
@@ -56,7 +56,7 @@ func TestObjectsAreForTheCommands(t *testing.T) {
 	}
 	spec := pr.Spec.PipelineSpec.Tasks[0].TaskSpec
 	clone, deploy := spec.Steps[0], spec.Steps[1]
-	plain, plainDeploy := steps(t, testMember("rag"))
+	plain, plainDeploy := stepsOf(t, testMember("rag"))
 	if diff := cmp.Diff(plain, clone); diff != "" {
 		t.Errorf("the clone differs (-without +with):\n%s", diff)
 	}

@@ -8,6 +8,7 @@ package pipelinerun
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -233,7 +234,7 @@ func (b builder) embed(task *v1.PipelineTask, m plan.Member, j job) (v1.Pipeline
 	if err != nil {
 		return own, err
 	}
-	spec, err := b.deployment(m, j)
+	spec, annotations, err := b.deployment(m, j, ownPod.Template().SecurityContext.RunAsUser)
 	if err != nil {
 		return own, err
 	}
@@ -243,6 +244,10 @@ func (b builder) embed(task *v1.PipelineTask, m plan.Member, j job) (v1.Pipeline
 	}
 	spec.Steps[last].ComputeResources = ownPod.Resources.Deploy.Apply()
 	task.TaskSpec = &v1.EmbeddedTask{Metadata: ownPod.Metadata(map[string]string{LabelRepository: m.Repository.Name}), TaskSpec: *spec}
+	if annotations != nil {
+		maps.Copy(annotations, task.TaskSpec.Metadata.Annotations)
+		task.TaskSpec.Metadata.Annotations = annotations
+	}
 	b.reach.give(b.pr.Spec.PipelineSpec, task)
 	if b.cfg.Global.Chains && j.app != "" {
 		task.TaskSpec.Params = declareSource(task.TaskSpec.Params, m, j.app)

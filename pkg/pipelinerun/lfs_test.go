@@ -123,7 +123,7 @@ func cloneLarge(t *testing.T, sh []string, program []string, url string, sha rep
 	m.Repository.Deploy.URL, m.QASHA, m.Repository.Deploy.LFS = url, sha, true
 	m.Repository.Deploy.Auth = config.Auth{Username: secret.New("bob", "bob"), Token: secret.New("${T}", "s3cret")}
 	set(m.Repository.Deploy)
-	step, _ := steps(t, m)
+	step, _ := stepsOf(t, m)
 	step.Script = strings.Replace(step.Script, `sleep $pause`, ":", 1)
 	dir := t.TempDir()
 	return run(t, process(t, sh, step, dir, append(program, "SENTRY_GIT_TOKEN=s3cret", "GIT_CONFIG_NOSYSTEM=1")...)), dir

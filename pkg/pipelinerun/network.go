@@ -10,6 +10,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/steps"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/tekton"
 )
@@ -39,7 +40,7 @@ func networkOf(g config.Global) network {
 		value secret.Value
 	}{{"HTTP_PROXY", g.Proxy.HTTP}, {"HTTPS_PROXY", g.Proxy.HTTPS}} {
 		if p.value.Variable() != "" {
-			n.env = append(n.env, fromSecret(p.name, g.CredentialsSecret, p.value))
+			n.env = append(n.env, steps.FromSecret(p.name, g.CredentialsSecret, p.value))
 		} else if p.value.IsSet() {
 			pairs = append(pairs, [2]string{p.name, p.value.Reveal()})
 		}

@@ -48,7 +48,7 @@ func cloneAtOnce(t *testing.T, sh []string, repository, branch string, sha repo.
 	t.Helper()
 	m := testMember("rag")
 	m.Repository.Deploy.URL, m.Repository.Deploy.Branch, m.QASHA = repository, branch, sha
-	step, _ := steps(t, m)
+	step, _ := stepsOf(t, m)
 	if step.Script = strings.Replace(step.Script, `sleep $pause`, ":", 1); strings.Contains(step.Script, "sleep") {
 		t.Fatal("the script pauses elsewhere too")
 	}

@@ -76,8 +76,8 @@ func run(t *testing.T, cmd *exec.Cmd) result {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// steps returns the two steps of a run of one member.
-func steps(t *testing.T, m plan.Member) (clone, deploy v1.Step) {
+// stepsOf returns the two steps of a run of one member.
+func stepsOf(t *testing.T, m plan.Member) (clone, deploy v1.Step) {
 	t.Helper()
 	pr, err := Generate(testConfig(), testRun(config.Alone(), m))
 	if err != nil {
@@ -95,7 +95,7 @@ func deploy(t *testing.T, sh []string, commands ...string) result {
 	t.Helper()
 	m := testMember("rag")
 	m.Repository.Deploy.Commands = commands
-	_, step := steps(t, m)
+	_, step := stepsOf(t, m)
 	return run(t, process(t, sh, step, emptyClone(t)))
 }
 
@@ -192,7 +192,7 @@ func TestCommandsAreToldWhatChanged(t *testing.T) {
 			m := testMember("rag")
 			m.Branch = branch
 			m.Repository.Deploy.Commands = []string{`for n in ` + strings.Join(names, " ") + `; do eval "printf '%s=%s\n' $n \"\$SENTRY_$n\""; done`}
-			_, step := steps(t, m)
+			_, step := stepsOf(t, m)
 			got := run(t, process(t, sh, step, emptyClone(t)))
 			_, values, _ := strings.Cut(got.stdout, "\n")
 			want := "REPO=rag\nPROJECT_NAME=rag-project\nGROUP=\nREPO_URL=https://github.com/company/rag\nBRANCH=" + branch +
@@ -251,7 +251,7 @@ func TestCommandsMayHandleASignal(t *testing.T) {
 	for _, sh := range shells(t) {
 		m := testMember("rag")
 		m.Repository.Deploy.Commands = []string{"trap 'sleep 0.2; echo yes >cleaned; exit 3' TERM", "echo ready\nwhile :; do sleep 0.05; done"}
-		_, step := steps(t, m)
+		_, step := stepsOf(t, m)
 		dir := emptyClone(t)
 		cmd := process(t, sh, step, dir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -330,9 +330,9 @@ func TestHomeIsThereBeforeTheScripts(t *testing.T) {
 
 func TestShellOfTheCommands(t *testing.T) {
 	m := testMember("rag")
-	_, plain := steps(t, m)
+	_, plain := stepsOf(t, m)
 	m.Repository.Deploy.Shell = "/bin/bash"
-	_, step := steps(t, m)
+	_, step := stepsOf(t, m)
 	if want := "#!/bin/bash\n" + strings.TrimPrefix(plain.Script, "#!/bin/sh\n"); step.Script != want || step.Script == plain.Script {
 		t.Errorf("the script is\n%s\nwant\n%s", step.Script, want)
 	}

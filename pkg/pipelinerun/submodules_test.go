@@ -27,7 +27,7 @@ func cloneWith(t *testing.T, sh []string, url string, sha repo.SHA, set func(*co
 	m.Repository.Deploy.URL, m.QASHA = url, sha
 	m.Repository.Deploy.Auth = config.Auth{Username: secret.New("bob", "bob"), Token: secret.New("${T}", "s3cret")}
 	set(m.Repository.Deploy)
-	step, _ := steps(t, m)
+	step, _ := stepsOf(t, m)
 	dir := t.TempDir()
 	return run(t, process(t, sh, step, dir, "SENTRY_GIT_TOKEN=s3cret")), dir + "/repo/"
 }

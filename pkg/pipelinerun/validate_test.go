@@ -138,7 +138,14 @@ func TestGenerateRefuses(t *testing.T) {
 		{"a NUL", func(d *config.Deploy) { d.Commands = []string{"a\x00b"} }, "not UTF-8 or holds a NUL"},
 		{"bytes that are no text", func(d *config.Deploy) { d.Commands = []string{"a\xffb"} }, "not UTF-8 or holds a NUL"},
 		{"a credential in the URL", func(d *config.Deploy) { d.URL = "https://bob:glpat-123@gitlab.com/qa" }, "qa_repo_url is no URL"},
-		{"no URL", func(d *config.Deploy) { d.URL = "git@gitlab.com:qa" }, "qa_repo_url is no URL"},
+		{"no URL", func(d *config.Deploy) { d.URL = "gitlab.com/qa" }, "qa_repo_url is no URL"},
+		{"SSH without a key", func(d *config.Deploy) { d.URL = "git@gitlab.com:qa" }, "deploy.auth.ssh_key is missing"},
+		{"SSH to an unknown host", func(d *config.Deploy) {
+			d.URL, d.Auth.SSHKey = "git@gitlab.com:qa", secret.New("${KEY}", "")
+		}, "deploy.auth.known_hosts is missing"},
+		{"a key that is written out", func(d *config.Deploy) {
+			d.URL, d.Auth.SSHKey = "git@gitlab.com:qa", secret.New("glpat-123", "glpat-123")
+		}, "deploy.auth.ssh_key is written out"},
 	}
 	for _, tt := range tests {
 		m := testMember("rag")

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/clone"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
@@ -51,7 +52,7 @@ func TestNoVariableIsOneOfSentryIO(t *testing.T) {
 	for _, name := range regexp.MustCompile(`\bSENTRY_[A-Z0-9_]+`).FindAllString(string(text), -1) {
 		ours[name] = true
 	}
-	for _, name := range []string{"SENTRY_PROJECT_NAME", "SENTRY_DIR", envGit + "_USERNAME", envGit + "_TOKEN", envApp + "_USERNAME", envApp + "_TOKEN", "SENTRY_APP_DIR", "SENTRY_LOCAL_TASK"} {
+	for _, name := range []string{"SENTRY_PROJECT_NAME", "SENTRY_DIR", clone.EnvGit + "_USERNAME", clone.EnvGit + "_TOKEN", clone.EnvApp + "_USERNAME", clone.EnvApp + "_TOKEN", "SENTRY_APP_DIR", "SENTRY_LOCAL_TASK"} {
 		if !ours[name] {
 			t.Errorf("found only %q, without %s", slices.Sorted(maps.Keys(ours)), name)
 		}

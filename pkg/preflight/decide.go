@@ -84,6 +84,11 @@ func podSecurity(check, enforced string) Finding {
 	return Finding{Warn, check, fmt.Sprintf("enforces %.40q, which is no Pod Security Standard", enforced)}
 }
 
+// ofStep are the values of a credential by which a step clones.
+func ofStep(a config.Auth) []secret.Value {
+	return []secret.Value{a.Username, a.Token, a.SSHKey, a.SSHCertificate, a.KnownHosts}
+}
+
 // deployVariables are the keys that deployments with commands take from the Secret of the runs.
 func deployVariables(cfg *config.Config) []string {
 	var names []string
@@ -91,9 +96,9 @@ func deployVariables(cfg *config.Config) []string {
 		if r.Deploy.Reference() != nil {
 			continue // nothing is cloned
 		}
-		taken := []secret.Value{r.Deploy.Auth.Username, r.Deploy.Auth.Token, cfg.Global.Proxy.HTTP, cfg.Global.Proxy.HTTPS}
+		taken := append(ofStep(r.Deploy.Auth), cfg.Global.Proxy.HTTP, cfg.Global.Proxy.HTTPS)
 		if r.Deploy.Checkout {
-			taken = append(taken, r.Monitor.Auth.Username, r.Monitor.Auth.Token)
+			taken = append(taken, ofStep(r.Monitor.Auth)...)
 		}
 		for _, v := range taken {
 			if name := v.Variable(); name != "" {

@@ -30,6 +30,7 @@ install_packages() {
   need ip iproute2
   need busybox busybox-static
   need git git
+  need ssh openssh-client
   need git-lfs git-lfs
   need curl curl
   need openssl openssl

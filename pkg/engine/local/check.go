@@ -53,6 +53,7 @@ var honoured = map[string]bool{
 	"task.taskSpec.volumes[].emptyDir.**":             true,
 	"task.taskSpec.volumes[].secret.**":               true,
 	"task.taskSpec.volumes[].configMap.**":            true,
+	"task.taskSpec.volumes[].downwardAPI.**":          true, // of the pod, which is none here
 	"container.name":                                  true,
 	"container.displayName":                           true,
 	"container.image":                                 true,
@@ -64,6 +65,7 @@ var honoured = map[string]bool{
 	"container.volumeMounts[].name":                   true,
 	"container.volumeMounts[].mountPath":              true,
 	"container.volumeMounts[].readOnly":               true,
+	"container.volumeMounts[].subPath":                true,
 	"container.env[].name":                            true,
 	"container.env[].value":                           true,
 	"container.env[].valueFrom.secretKeyRef.name":     true,
@@ -189,7 +191,7 @@ func checkTask(pt v1.PipelineTask, problems map[string]bool) {
 		}
 	}
 	for _, v := range pt.TaskSpec.Volumes {
-		if _, _, files := filesOf(v); v.EmptyDir == nil && !files {
+		if _, _, files := filesOf(v); v.EmptyDir == nil && v.DownwardAPI == nil && !files {
 			problems[fmt.Sprintf("volume %s of task %s is no emptyDir, Secret or ConfigMap", v.Name, pt.Name)] = true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/sshgit/sshgittest"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	sentrysecret "github.com/tekton-sentry/sentry/pkg/secret"
@@ -120,5 +121,30 @@ func TestCheckout(t *testing.T) {
 	text := tr.out.String()
 	if !out.Succeeded || !strings.Contains(text, "[a : checkout] Cloning ") || !strings.Contains(text, "] has APP\n") || !strings.Contains(text, "] has QA\n") {
 		t.Errorf("%s %q, want both cloned, and the credential of each:\n%s", results(out), out.Tasks[0].Message, text)
+	}
+}
+
+// A key that clones is in no variable and no file of the commands, which share a directory with the clone.
+func TestCloneOverSSH(t *testing.T) {
+	root, head := qaRoot(t)
+	key := sshgittest.NewKey(t)
+	server := sshgittest.NewOpenSSH(t, []string{key.Public()})
+	known := sshgittest.KnownHosts(server.Address, server.Host)
+	r := &config.Repository{Name: "a", Deploy: &config.Deploy{
+		Source: config.Source{URL: server.URL(root + "/team/qa"), Auth: config.Auth{
+			SSHKey: sentrysecret.New("${KEY}", key.Private), KnownHosts: sentrysecret.New(known, known)}},
+		Branch: "main", Image: "i", Depth: 1,
+		Commands: []string{`cat README`, `! grep -rl "PRIVATE[ ]KEY" "$SENTRY_DIR/.."`, `! env | grep "PRIVATE[ ]KEY"`},
+	}}
+	pr, err := pipelinerun.Generate(&config.Config{Global: config.Global{TmpDir: "/tmp/sentry", GitImage: "i"}}, plan.Run{
+		Name: "run", Group: config.Alone(), Members: []plan.Member{{Task: "a", Repository: r, Branch: "main", SHA: head, QASHA: head}},
+		Trigger: plan.Trigger{Refs: []plan.Change{{N: 1}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := newTrial(t, "KEY="+key.Private)
+	if out := tr.run(pr); !out.Succeeded {
+		t.Errorf("%s %q:\n%s", results(out), out.Tasks[0].Message, tr.out.String())
 	}
 }

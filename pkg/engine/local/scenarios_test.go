@@ -55,7 +55,16 @@ func TestScenarios(t *testing.T) {
 // qaServer serves a QA repository below /team/qa and returns the head of its branch main.
 func qaServer(t *testing.T) (url string, head repo.SHA) {
 	t.Helper()
-	root := t.TempDir()
+	root, head := qaRoot(t)
+	server := httptest.NewServer(githosttest.GitHandler(root))
+	t.Cleanup(server.Close)
+	return server.URL, head
+}
+
+// qaRoot makes that repository, and returns the directory that team/qa is in.
+func qaRoot(t *testing.T) (root string, head repo.SHA) {
+	t.Helper()
+	root = t.TempDir()
 	dir := filepath.Join(root, "team", "qa")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -77,9 +86,7 @@ func qaServer(t *testing.T) (url string, head repo.SHA) {
 	}
 	git("add", "README")
 	git("commit", "-q", "-m", "first")
-	server := httptest.NewServer(githosttest.GitHandler(root))
-	t.Cleanup(server.Close)
-	return server.URL, repo.SHA(git("rev-parse", "HEAD"))
+	return root, repo.SHA(git("rev-parse", "HEAD"))
 }
 
 // planned returns the PipelineRun that follows when every watched repository's main has moved.

@@ -73,7 +73,7 @@ make_busybox_files() {
   touch "$to.made"
 }
 
-# git as it is on this machine, with the libraries that ldd names: what is built in, HTTP, submodules and LFS.
+# git as it is on this machine, with the libraries that ldd names: what is built in, HTTP, SSH, submodules and LFS.
 make_git_files() {
   local to=$cache/files/git core git library
   git=$(command -v git)
@@ -86,9 +86,10 @@ make_git_files() {
   ln -s git-remote-http "$to$core/git-remote-https"
   cp "$core"/git-submodule "$core"/git-sh-* "$to$core/"
   cp "$(command -v git-lfs)" "$to/usr/bin/git-lfs"
+  cp "$(command -v ssh)" "$to/usr/bin/ssh"
   cp -rL /usr/share/git-core/templates "$to/usr/share/git-core/templates"
   cp -L /etc/ssl/certs/ca-certificates.crt "$to/etc/ssl/certs/"
-  ldd "$git" "$core/git-remote-http" "$core/git-sh-i18n--envsubst" "$to/usr/bin/git-lfs" | grep -o ' */[^ :]* (' | tr -d ' (' | sort -u | while read -r library; do
+  ldd "$git" "$core/git-remote-http" "$core/git-sh-i18n--envsubst" "$to/usr/bin/git-lfs" "$to/usr/bin/ssh" | grep -o ' */[^ :]* (' | tr -d ' (' | sort -u | while read -r library; do
     mkdir -p "$to$(dirname "$library")"
     cp -L "$library" "$to$library"
   done
