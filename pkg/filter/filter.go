@@ -5,7 +5,10 @@ package filter
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,17 +24,22 @@ const (
 	patience = 30 * time.Second
 	// most is how long a call takes at most: what has begun and has no answer by then cannot be known. The loop waits for it.
 	most = 2 * patience
+	// maxTries is how many looks in a row leave a head for the next one since nothing could be sent for it, as its host is not to be
+	// asked for a while. Looks that come sooner than patience after the last that counted are none of them: hints and webhooks may have
+	// them come every few seconds. After that it counts as a change: a run too many is better than one that never comes.
+	maxTries = 5
 	// rememberFor is how long at least an answer is kept that nobody asks for any more. A head that waits for its unit is asked
 	// about in every cycle.
 	rememberFor = 10 * time.Minute
 )
 
-// Commits is what hosts tell of commits.
+// Commits is what hosts tell of commits. An error of which errors.Is finds repo.ErrUnsent says nothing about the commits.
 type Commits interface {
 	// Messages returns the messages of commits of a repository, in their order.
 	Messages(ctx context.Context, source config.Source, commits []repo.SHA) ([]string, error)
-	// Diff returns the paths of all files that are not the same in two commits. A file with another name has two.
-	Diff(ctx context.Context, source config.Source, before, after repo.SHA) ([]string, error)
+	// Diff calls differs with the path of each file that is not the same in two commits, until it returns false. A file with another
+	// name has two.
+	Diff(ctx context.Context, source config.Source, before, after repo.SHA, differs func(path string) bool) error
 }
 
 // Question is about the heads of one repository that moved.
@@ -53,7 +61,7 @@ type Answer struct {
 	At      int
 	Passed  map[string]repo.Pass // by branch: heads that run nothing
 	Unclear []Unclear            // heads that count as changes, as they could not be told from them
-	Late    bool                 // it was not asked yet, and nothing is known
+	Late    error                // why it was not asked yet, so that nothing is known; nil = it was
 }
 
 // Unclear is a head of which it could not be told whether it runs anything.
@@ -65,12 +73,14 @@ type Unclear struct {
 
 // Observed returns the observation that was asked about, with the answer.
 func (a Answer) Observed(o repo.Observation) repo.Observation {
-	if a.Late {
-		return repo.Observation{Status: repo.Late, Err: errLate}
+	if a.Late != nil {
+		return repo.Observation{Status: repo.Late, Err: a.Late}
 	}
 	o.Passed = a.Passed
 	return o
 }
+
+func isUnsent(u Unclear) bool { return errors.Is(u.Err, repo.ErrUnsent) }
 
 var errLate = errors.New("the time was up before it could be read what its commits say")
 
@@ -97,13 +107,22 @@ func Of(r *config.Repository, s state.Snapshot, first config.OnFirstSeen, heads 
 	return q, len(q.Heads) > 0
 }
 
-// Filter asks. Its answers are kept for as long as they are asked for. The zero Filter with Commits is ready for use.
+// Filter asks. Its answers are kept for as long as they are asked for, and what failed is asked again. The zero Filter with Commits is
+// ready for use.
 type Filter struct {
 	Commits Commits
 
 	mu          sync.Mutex
 	known, past map[key]repo.Pass // past is known before it was turned over
 	turned      time.Time
+	open        map[key]attempt
+}
+
+// attempt is what became of questions about a head that has no answer yet.
+type attempt struct {
+	last   time.Time // when it was made, of those that count
+	unsent int       // that count, in a row, for which nothing was sent
+	told   string    // the keys of monitor that it was told of that they are unclear
 }
 
 // key is a head, and what the file said of it.
@@ -174,6 +193,7 @@ func (f *Filter) turn() {
 	defer f.mu.Unlock()
 	if now := time.Now(); now.Sub(f.turned) > rememberFor {
 		f.past, f.known, f.turned = f.known, map[key]repo.Pass{}, now
+		maps.DeleteFunc(f.open, func(_ key, a attempt) bool { return now.Sub(a.last) > rememberFor })
 	}
 }
 
@@ -194,6 +214,41 @@ func (f *Filter) learn(k key, why repo.Pass) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known[k] = why
+	delete(f.open, k)
+}
+
+// postpone counts a look for which nothing could be sent, and reports whether the head waits for the next one.
+func (f *Filter) postpone(k key) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a, now := f.open[k], time.Now()
+	if a.unsent == 0 || now.Sub(a.last) >= patience {
+		a.unsent, a.last = min(a.unsent+1, maxTries+1), now
+	}
+	f.keep(k, a)
+	return a.unsent <= maxTries
+}
+
+// news returns what was not told of a head yet: it is unclear in each look until its run is made.
+func (f *Filter) news(k key, unclear []Unclear) []Unclear {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.open[k]
+	unclear = slices.DeleteFunc(unclear, func(u Unclear) bool { return strings.Contains(a.told, u.Key) })
+	for _, u := range unclear {
+		a.told += " " + u.Key
+	}
+	a.last = time.Now()
+	f.keep(k, a)
+	return unclear
+}
+
+// keep is called with f.mu held.
+func (f *Filter) keep(k key, a attempt) {
+	if f.open == nil {
+		f.open = map[key]attempt{}
+	}
+	f.open[k] = a
 }
 
 // look is all that is asked of one repository at once.
@@ -209,10 +264,10 @@ type look struct {
 // span is from one commit to another.
 type span struct{ before, after repo.SHA }
 
-// changed is what is known of a span.
+// changed is what is known of a span. The paths are not kept: there may be many spans, and many paths in each.
 type changed struct {
-	paths []string
-	err   error
+	wanted map[*config.Monitor]bool // whether something of paths is among them, by whose head has the span
+	err    error                    // why it is not known of the others
 }
 
 func (l *look) ask(ctx context.Context) []Answer {
@@ -227,12 +282,25 @@ func (l *look) ask(ctx context.Context) []Answer {
 			switch {
 			case known:
 			case l.late || l.over(q.Monitor, h):
-				a.Late = true
+				a.Late = errLate
 				continue
 			default:
 				var unclear []Unclear
 				why, unclear = l.decide(ctx, q.Monitor, h, messages, failed)
-				a.Unclear = append(a.Unclear, unclear...)
+				if len(unclear) == 0 {
+					break
+				}
+				if i := slices.IndexFunc(unclear, isUnsent); why == "" && i >= 0 {
+					if l.postpone(k) {
+						a.Late = unclear[i].Err
+						continue
+					}
+					unclear[i].Err = fmt.Errorf("%w, %d times in a row", unclear[i].Err, maxTries)
+				}
+				if why == "" {
+					a.Unclear = append(a.Unclear, l.news(k, unclear)...)
+					continue
+				}
 			}
 			l.learn(k, why)
 			if why != "" {
@@ -267,19 +335,40 @@ func (l *look) decide(ctx context.Context, m *config.Monitor, h Head, messages m
 	s := span{h.Base, h.SHA}
 	d, known := l.diffs[s]
 	if !known {
-		d.paths, d.err = l.Commits.Diff(ctx, l.source, s.before, s.after)
+		d = l.compare(ctx, s)
 		if l.diffs == nil {
 			l.diffs = map[span]changed{}
 		}
 		l.diffs[s] = d
 	}
 	switch {
+	case d.wanted[m]:
+		return "", unclear
 	case d.err != nil:
 		return "", append(unclear, Unclear{h, "paths", d.err})
-	case !slices.ContainsFunc(d.paths, m.Paths.Match):
-		return repo.Untouched, unclear
 	}
-	return "", unclear
+	return repo.Untouched, unclear
+}
+
+// compare compares two commits for all whose heads have the span, until it is known of each of them that it is concerned.
+func (l *look) compare(ctx context.Context, s span) changed {
+	d := changed{wanted: map[*config.Monitor]bool{}}
+	var open []*config.Monitor
+	for _, q := range l.questions {
+		if q.Monitor.Paths != nil && slices.ContainsFunc(q.Heads, func(h Head) bool { return s == span{h.Base, h.SHA} }) {
+			open = append(open, q.Monitor)
+		}
+	}
+	d.err = l.Commits.Diff(ctx, l.source, s.before, s.after, func(path string) bool {
+		open = slices.DeleteFunc(open, func(m *config.Monitor) bool {
+			if m.Paths.Match(path) {
+				d.wanted[m] = true
+			}
+			return d.wanted[m]
+		})
+		return len(open) > 0
+	})
+	return d
 }
 
 // messages reads the messages of the heads of which nothing is known, each commit once.

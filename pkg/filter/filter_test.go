@@ -26,13 +26,14 @@ type hosts struct {
 	texts map[repo.SHA]string
 	takes time.Duration
 	asked []string
+	fails error // of each question
 }
 
 // wait takes as long as an answer does.
 func (h *hosts) wait(ctx context.Context) error {
 	select {
 	case <-time.After(h.takes):
-		return nil
+		return h.fails
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -57,18 +58,23 @@ func (h *hosts) Messages(ctx context.Context, source config.Source, commits []re
 	return texts, nil
 }
 
-func (h *hosts) Diff(ctx context.Context, source config.Source, before, after repo.SHA) ([]string, error) {
+func (h *hosts) Diff(ctx context.Context, source config.Source, before, after repo.SHA, differs func(string) bool) error {
 	if err := h.wait(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked = append(h.asked, source.URL+" "+string(before[:1])+".."+string(after[:1]))
 	text, known := h.texts[after]
 	if !known {
-		return nil, errors.New("gone")
+		return errors.New("gone")
 	}
-	return strings.Fields(text), nil
+	for _, path := range strings.Fields(text) {
+		if !differs(path) {
+			break
+		}
+	}
+	return nil
 }
 
 func entry(name, url, ignore string) config.Repository {
@@ -140,7 +146,7 @@ func ask(t *testing.T, f *Filter, head string, repositories ...config.Repository
 			for _, u := range a.Unclear {
 				text += "unclear: " + u.Err.Error()
 			}
-			if a.Late {
+			if a.Late != nil {
 				text += "late"
 			}
 			got[repositories[a.At].Name] = text
@@ -169,11 +175,52 @@ func TestIgnore(t *testing.T) {
 	if got := ask(t, f, "2", a); got["a"] != "ignored" {
 		t.Errorf("with another pattern: %v, want that it is ignored", got)
 	}
-	for i, want := range []string{"unclear: gone", ""} { // said once, and kept
+	for i, want := range []string{"unclear: gone", "", "ignored"} { // said once, and not kept
+		if i == 2 {
+			h.texts[sha("3")] = "b"
+		}
 		if got := ask(t, f, "3", a); got["a"] != want {
 			t.Errorf("a commit that is gone, %d: %v, want %q", i, got, want)
 		}
 	}
+}
+
+// unsent is an error of a question that was never asked.
+type unsent struct{}
+
+func (unsent) Error() string        { return "asked too often" }
+func (unsent) Is(target error) bool { return target == repo.ErrUnsent }
+
+// TestUnsent leaves a head for the next look while its host is not to be asked, five times, however often it is looked at within half a
+// minute. Then it counts as a change, which is said once, and an answer counts as soon as there is one.
+func TestUnsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hosts{texts: map[repo.SHA]string{sha("1"): "docs/a"}, fails: unsent{}}
+		f := &Filter{Commits: h}
+		r := entry("a", "u", "")
+		p, err := glob.Parse("src/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Monitor.Paths = glob.Patterns{p}
+		for try := range maxTries {
+			for range 3 {
+				if got := ask(t, f, "1", r); got["a"] != "late" {
+					t.Errorf("try %d: %q, want that it is late", try, got["a"])
+				}
+			}
+			time.Sleep(patience)
+		}
+		for i, want := range []string{"unclear: asked too often, 5 times in a row", ""} {
+			if got := ask(t, f, "1", r); got["a"] != want {
+				t.Errorf("after %d tries, %d: %q, want %q", maxTries, i, got["a"], want)
+			}
+		}
+		h.fails = nil
+		if got := ask(t, f, "1", r); got["a"] != "untouched" {
+			t.Errorf("once it can be asked: %q, want that it runs nothing", got["a"])
+		}
+	})
 }
 
 // TestHang ends a call whose host never answers, however many repositories are asked about.

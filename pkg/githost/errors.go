@@ -85,6 +85,9 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Is has errors.Is find repo.ErrUnsent.
+func (e *Error) Is(target error) bool { return e.Unsent && target == repo.ErrUnsent }
+
 // ProblemKind returns the kind as package plan remembers it.
 func (e *Error) ProblemKind() string { return string(e.Kind) }
 

@@ -87,10 +87,10 @@ type Statuses interface {
 type Commits interface {
 	// Messages returns what the authors of commits wrote, in their order, as far as 16 KiB of each.
 	Messages(ctx context.Context, repoURL string, commits []repo.SHA) ([]string, error)
-	// Diff returns the paths of all files that are not the same in two commits, of whatever history they are: what `git diff
-	// --name-only --no-renames` prints. The path of a submodule ends with a slash. Where they are more than are read it is an error
-	// of kind TooLarge.
-	Diff(ctx context.Context, repoURL string, before, after repo.SHA) ([]string, error)
+	// Diff calls differs with the path of each file that is not the same in two commits, of whatever history they are, until it
+	// returns false: what `git diff --name-only --no-renames` prints, in another order. The path of a submodule ends with a slash.
+	// Where they are more than are read it is an error of kind TooLarge, after some of them.
+	Diff(ctx context.Context, repoURL string, before, after repo.SHA, differs func(path string) bool) error
 }
 
 // Status is what a commit is told to have come to.
@@ -116,6 +116,7 @@ const (
 type Endpoint struct {
 	Account
 	Auth   config.Auth
+	Space  *Space             // for what is read of commits, of all endpoints together; nil = its own
 	Minted func(token string) // takes a credential that was made of Auth, before it is sent; may be nil
 	Billed func(Bill)         // takes what the body of an answer says; its headers are read without the Host; may be nil
 }

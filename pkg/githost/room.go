@@ -1,6 +1,9 @@
 package githost
 
-import "sync/atomic"
+import (
+	"context"
+	"sync/atomic"
+)
 
 const (
 	// maxRoom is how many bytes the heads of all endpoints may take, beside roomOfOne for each repository: those of
@@ -45,3 +48,25 @@ func (r *Room) Give(n int) { r.left.Add(int64(n)) }
 
 // Cost returns how many bytes the head of a branch takes, about.
 func Cost(branch string) int { return headCost + len(branch) }
+
+// SmallSpace is how many bytes each reading of commits may keep by itself: a thousand folders. It is next to every one.
+const SmallSpace = 2 << 20
+
+// Space bounds what readings of commits keep at once, of all endpoints. Each may keep SmallSpace, and one at a time more.
+type Space struct {
+	turn chan struct{} // of capacity one
+}
+
+// NewSpace returns a Space that nobody has.
+func NewSpace() *Space { return &Space{turn: make(chan struct{}, 1)} }
+
+// Enter waits until nobody else keeps more than SmallSpace, and has the others wait until leave is called. Who may not wait that long
+// has asked for nothing: the error is an *Error that is Unsent.
+func (s *Space) Enter(ctx context.Context, host string) (leave func(), err error) {
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn }, nil
+	case <-ctx.Done():
+		return nil, NotAsked(NewError(Temporary, host, "other large commits take the memory that there is for them"))
+	}
+}

@@ -5,6 +5,7 @@ package repo
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -79,6 +80,9 @@ const (
 	Pending                // the answer is still to come
 	Skipped                // this cycle does not look at the repository
 )
+
+// ErrUnsent is found by errors.Is in an error of a question that no host was asked: nothing follows from it for what was asked about.
+var ErrUnsent = errors.New("nothing was sent")
 
 // Validator is what a host wants to be told again with the next question, such as an ETag and what it stands for. It
 // means something to the host alone.

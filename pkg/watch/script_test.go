@@ -270,13 +270,18 @@ func (p *process) Messages(_ context.Context, source config.Source, commits []re
 }
 
 // Diff implements filter.Commits.
-func (p *process) Diff(_ context.Context, source config.Source, before, after repo.SHA) ([]string, error) {
+func (p *process) Diff(_ context.Context, source config.Source, before, after repo.SHA, differs func(string) bool) error {
 	p.print(fmt.Sprintf("%sdiff: %s %s..%s", p.prefix, hostOf(source), before.Short(), after.Short()))
 	paths, known := p.differ[string(before[:1]+after[:1])]
 	if !known {
-		return nil, errors.New("the commit is gone")
+		return errors.New("the commit is gone")
 	}
-	return paths, nil
+	for _, path := range paths {
+		if !differs(path) {
+			break
+		}
+	}
+	return nil
 }
 
 // hostOf is the name of the host that a repository is on.

@@ -1,8 +1,11 @@
 package gitproto
 
 import (
+	"bytes"
+	"cmp"
 	"context"
-	"maps"
+	"encoding/hex"
+	"errors"
 	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
@@ -16,13 +19,16 @@ const (
 	maxPathBytes = 16 << 20
 	// maxPath bounds a path in bytes, as Linux does.
 	maxPath = 4096
+	// perFolder is what an open folder takes beside its path, in bytes.
+	perFolder = 3*16 + 2*64
 )
 
 // Diff implements githost.Commits. The two root folders are compared, then those in them that differ, and so on: a request for
 // each level, of the folders on the way to what changed. So it takes as much as changed, however large the repository is.
-func (h *host) Diff(ctx context.Context, repoURL string, before, after repo.SHA) (paths []string, err error) {
-	err = h.fetching(ctx, repoURL, func(ctx context.Context, r route) error {
-		d := &diff{fetch: h.newFetch(r, before)}
+func (h *host) Diff(ctx context.Context, repoURL string, before, after repo.SHA, differs func(path string) bool) error {
+	return h.fetching(ctx, repoURL, func(ctx context.Context, r route) error {
+		d := &diff{fetch: h.newFetch(ctx, r, before), differs: differs}
+		defer func() { d.leave() }()
 		d.deep = true
 		if err := d.get(ctx, "tree:1", []repo.SHA{before, after}); err != nil {
 			return err
@@ -38,23 +44,24 @@ func (h *host) Diff(ctx context.Context, repoURL string, before, after repo.SHA)
 		for err = d.compare("", from, to); len(d.open) > 0 && err == nil; {
 			err = d.level(ctx)
 		}
-		paths = d.paths
+		if errors.Is(err, errEnough) {
+			return nil
+		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return paths, nil
 }
+
+// errEnough ends a comparison of which no more is wanted.
+var errEnough = errors.New("enough is known")
 
 // diff is a comparison at work.
 type diff struct {
 	*fetch
-	open  []folder // that have yet to be compared
-	paths []string
-	size  int // of paths, in bytes
-	// folders counts those that differ.
-	folders int
+	differs func(path string) bool
+	open    []folder // that have yet to be compared
+	size    int      // of paths, in bytes
+	// folders and paths count those that differ.
+	folders, paths int
 }
 
 // folder is a folder that differs. One of the two is "" where there is none.
@@ -74,7 +81,7 @@ func (d *diff) compare(path string, before, after repo.SHA) error {
 		return githost.NewError(githost.TooLarge, d.name, "too many folders differ")
 	}
 	d.open = append(d.open, folder{path, before, after})
-	return nil
+	return d.kept(len(path) + perFolder)
 }
 
 // empty are the names of a folder without anything in it, which Git knows without an object.
@@ -100,51 +107,55 @@ func (d *diff) level(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		before, err := d.entries(f.before)
-		if err != nil {
+		if err := d.folder(f); err != nil {
 			return err
-		}
-		after, err := d.entries(f.after)
-		if err != nil {
-			return err
-		}
-		names := maps.Clone(before)
-		maps.Copy(names, after)
-		for name := range names {
-			if err := d.entry(f.path+name, before[name], after[name]); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// entries returns what is in a folder, by name.
-func (d *diff) entries(tree repo.SHA) (map[string]pack.Entry, error) {
-	if tree == "" || slices.Contains(empty, tree) {
-		return map[string]pack.Entry{}, nil
-	}
-	list, err := d.objects[tree].Entries(d.wide)
-	if err != nil {
-		return nil, notGit("tree %s: %v", tree.Short(), err)
-	}
-	entries := make(map[string]pack.Entry, len(list))
-	for _, e := range list {
-		if e.Mode&^0o777 == 0o100000 && e.Mode&0o100 != 0 { // as Git sees the modes that it wrote once
-			e.Mode = 0o100755
-		} else if e.Mode&^0o777 == 0o100000 {
-			e.Mode = 0o100644
+// folder compares what is in the two trees of a folder, side by side: entries stand in one order in all trees, and what is the same in
+// both takes no memory.
+func (d *diff) folder(f folder) error {
+	before, after := d.entries(f.before), d.entries(f.after)
+	for before.More || after.More {
+		var from, to pack.Entry
+		order := before.Compare(after)
+		if order <= 0 {
+			from = before.Entry
+			before.Step()
 		}
-		entries[e.Name] = e
+		if order >= 0 {
+			to = after.Entry
+			after.Step()
+		}
+		if from.Mode == to.Mode && bytes.Equal(from.ID, to.ID) {
+			continue
+		}
+		name := from.Name
+		if name == nil {
+			name = to.Name
+		}
+		if err := d.entry(f.path+string(name), from, to); err != nil {
+			return err
+		}
 	}
-	return entries, nil
+	if before.Err != nil || after.Err != nil {
+		return notGit("%s of the trees %s and %s: %v", cmp.Or(f.path, "the root"), f.before.Short(), f.after.Short(), cmp.Or(before.Err, after.Err))
+	}
+	return nil
+}
+
+// entries returns the way through a folder.
+func (d *diff) entries(tree repo.SHA) *pack.Walk {
+	if tree == "" || slices.Contains(empty, tree) {
+		return new(pack.Walk)
+	}
+	return d.objects[tree].Walk(d.wide)
 }
 
 // entry compares what is at a path. What is not there is the zero Entry.
 func (d *diff) entry(path string, before, after pack.Entry) error {
-	if before.Mode == after.Mode && before.ID == after.ID {
-		return nil
-	}
 	if len(path) > maxPath {
 		return githost.NewError(githost.TooLarge, d.name, "a path has more than %d bytes", maxPath)
 	}
@@ -166,20 +177,32 @@ func (d *diff) entry(path string, before, after pack.Entry) error {
 // folderOf returns the name of a folder's tree, "" of anything else.
 func folderOf(e pack.Entry) repo.SHA {
 	if e.Mode == pack.ModeTree {
-		return e.ID
+		return repo.SHA(hex.EncodeToString(e.ID))
 	}
 	return ""
 }
 
-// add adds a path that differs. That of a submodule has a slash at its end, as it is a folder to who has it cloned.
+// add tells of a path that differs. That of a submodule has a slash at its end, as it is a folder to who has it cloned.
 func (d *diff) add(path string, mode int) error {
 	if mode == pack.ModeCommit {
 		path += "/"
 	}
 	d.size += len(path)
-	if len(d.paths) >= maxPaths || d.size > maxPathBytes {
-		return githost.NewError(githost.TooLarge, d.name, "more than %d files differ", len(d.paths))
+	d.paths++
+	if d.paths > maxPaths || d.size > maxPathBytes {
+		return githost.NewError(githost.TooLarge, d.name, "more than %d files differ", d.paths-1)
 	}
-	d.paths = append(d.paths, path)
+	if !d.differs(path) {
+		return errEnough
+	}
 	return nil
+}
+
+// kept counts what is kept beside the trees.
+func (d *diff) kept(bytes int) error {
+	err := d.limits.Take(bytes)
+	if errors.Is(err, pack.ErrTooLarge) {
+		return githost.NewError(githost.TooLarge, d.name, "%w", err)
+	}
+	return err
 }

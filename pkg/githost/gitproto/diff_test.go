@@ -1,17 +1,23 @@
 package gitproto_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -35,7 +41,7 @@ func TestManyFolders(t *testing.T) {
 	second := repo.SHA(strings.TrimSpace(git(t, dir, "commit-tree", "-m", "bomb", tree)))
 	git(t, dir, "update-ref", "refs/heads/main", string(second))
 	server := serve(t, githosttest.GitHandler(root))
-	_, err := open(t, server, "", "").(githost.Commits).Diff(t.Context(), server.URL+"/app", first, second)
+	_, err := paths(t.Context(), open(t, server, "", "").(githost.Commits), server.URL+"/app", first, second)
 	if e, ok := errors.AsType[*githost.Error](err); !ok || e.Kind != githost.TooLarge {
 		t.Errorf("%v, want that it is too large", err)
 	}
@@ -75,7 +81,7 @@ func TestDiff(t *testing.T) {
 			server := serve(t, githosttest.GitHandler(root))
 			commits := open(t, server, "", "").(githost.Commits)
 			for _, pair := range [][2]repo.SHA{{first, second}, {second, first}, {none, second}, {second, none}, {first, first}} {
-				got, err := commits.Diff(t.Context(), server.URL+"/app", pair[0], pair[1])
+				got, err := paths(t.Context(), commits, server.URL+"/app", pair[0], pair[1])
 				for i := range got {
 					got[i] = strings.TrimSuffix(got[i], "/")
 				}
@@ -87,16 +93,79 @@ func TestDiff(t *testing.T) {
 				}
 			}
 			gone := repo.SHA(strings.Repeat("1", len(first)))
-			_, err := commits.Diff(t.Context(), server.URL+"/app", gone, second)
+			_, err := paths(t.Context(), commits, server.URL+"/app", gone, second)
 			if e, ok := errors.AsType[*githost.Error](err); !ok || !strings.Contains(e.Error(), "not our ref") {
 				t.Errorf("Diff from a commit that is gone: %v, want what the server says", err)
 			}
 			if err := os.RemoveAll(filepath.Join(dir, ".git", "objects")); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := commits.Diff(t.Context(), server.URL+"/app", first, second); err == nil {
+			if _, err := paths(t.Context(), commits, server.URL+"/app", first, second); err == nil {
 				t.Error("Diff in a repository that is broken has no error")
 			}
 		})
 	}
+}
+
+// paths returns what Diff tells of.
+func paths(ctx context.Context, commits githost.Commits, url string, before, after repo.SHA) (all []string, err error) {
+	err = commits.Diff(ctx, url, before, after, func(path string) bool {
+		all = append(all, path)
+		return true
+	})
+	return all, err
+}
+
+// TestSpace has one comparison at a time that keeps much, of all hosts, and others that keep little beside it.
+func TestSpace(t *testing.T) {
+	root := t.TempDir()
+	git(t, root, "init", "-q", "-b", "main", "app")
+	dir := filepath.Join(root, "app")
+	git(t, dir, "config", "uploadpack.allowFilter", "true")
+	blob := git(t, dir, "hash-object", "-w", "--stdin")
+	none := commit(t, dir, "nothing")
+	small := repo.SHA(git(t, dir, "commit-tree", "-m", "small", mktree(t, dir, "100644 blob "+blob+"\ta\n")))
+	var list strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&list, "100644 blob %s\tfile-%015d\n", blob, i)
+	}
+	large := repo.SHA(git(t, dir, "commit-tree", "-m", "large", mktree(t, dir, list.String())))
+	for name, c := range map[string]repo.SHA{"small": small, "large": large} {
+		git(t, dir, "update-ref", "refs/heads/"+name, string(c))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		space := githost.NewSpace()
+		h, err := gitproto.Open(githost.Endpoint{Account: githost.Account{Type: config.Git, Origin: "http://git.example"}, Space: space},
+			&http.Client{Transport: &inside{handler: githosttest.GitHandler(root)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare := func(with repo.SHA) (int, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			differ, err := paths(ctx, h.(githost.Commits), "http://git.example/app", none, with)
+			return len(differ), err
+		}
+		leave, err := space.Enter(t.Context(), "other.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := compare(small); n != 1 || err != nil {
+			t.Errorf("a small one beside a large one: %d paths, %v", n, err)
+		}
+		if n, err := compare(large); n != 0 || !errors.Is(err, repo.ErrUnsent) || !strings.Contains(err.Error(), "take the memory") {
+			t.Errorf("a large one beside a large one: %d paths, %v, want that it is not asked", n, err)
+		}
+		leave()
+		for range 2 {
+			if n, err := compare(large); n != 60_000 || err != nil {
+				t.Errorf("a large one: %d paths, %v", n, err)
+			}
+		}
+		asked := 0
+		err = h.(githost.Commits).Diff(t.Context(), "http://git.example/app", none, large, func(string) bool { asked++; return false })
+		if asked != 1 || err != nil {
+			t.Errorf("when one path is enough: %d paths, %v", asked, err)
+		}
+	})
 }

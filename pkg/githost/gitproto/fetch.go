@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/pack"
@@ -29,6 +30,8 @@ const (
 	maxSkipped = 512 << 20
 	// maxMessage is how much of a commit's message is given: more than anybody writes.
 	maxMessage = 16 << 10
+	// wholeFor is how long a repository is not asked for a filter whose server said that it has none: somebody may set it meanwhile.
+	wholeFor = time.Hour
 )
 
 // errOld is of a server that has no fetch of protocol version 2.
@@ -38,7 +41,8 @@ const errOld = protocolError("it speaks no version 2 of the Git protocol, by whi
 func (h *host) Messages(ctx context.Context, repoURL string, commits []repo.SHA) ([]string, error) {
 	messages := make([]string, len(commits))
 	err := h.fetching(ctx, repoURL, func(ctx context.Context, r route) error {
-		f := h.newFetch(r, commits[0])
+		f := h.newFetch(ctx, r, commits[0])
+		defer f.leave()
 		if err := f.get(ctx, "tree:0", commits); err != nil {
 			return err
 		}
@@ -89,10 +93,22 @@ type fetch struct {
 	deep    bool // folders are wanted beside what is asked for, where a server filters nothing
 	objects pack.Objects
 	limits  pack.Limits
+	leave   func() // is called when nothing of it is kept any more
+	session advert // what the server said of itself in the last session, over SSH
 }
 
-func (h *host) newFetch(r route, like repo.SHA) *fetch {
-	return &fetch{host: h, route: r, wide: len(like) == 64, objects: pack.Objects{}, limits: pack.Limits{Objects: maxObjects, Bytes: maxUnpacked, Skipped: maxSkipped}}
+// newFetch returns a fetch that keeps little by itself, and as much as is ever kept once no other one does.
+func (h *host) newFetch(ctx context.Context, r route, like repo.SHA) *fetch {
+	f := &fetch{host: h, route: r, wide: len(like) == 64, objects: pack.Objects{}, leave: func() {}}
+	f.limits = pack.Limits{Objects: maxObjects, Bytes: githost.SmallSpace, Skipped: maxSkipped, More: func() (int, error) {
+		leave, err := h.space.Enter(ctx, h.name)
+		if err != nil {
+			return 0, err
+		}
+		f.leave = leave
+		return maxUnpacked - githost.SmallSpace, nil
+	}}
+	return f
 }
 
 // get asks for objects that are not there yet, and fails unless all of them come. What is asked for beside is what the filter
@@ -109,10 +125,9 @@ func (f *fetch) get(ctx context.Context, filter string, want []repo.SHA) error {
 		filter = ""
 	}
 	err := f.send(ctx, filter, want)
-	if filter != "" && err != nil && refusesFilter(err) {
-		if err = f.send(ctx, "", want); err == nil {
-			f.filtersNothing()
-		}
+	if filter != "" && err != nil && f.refusesFilter(ctx, err) {
+		f.filtersNothing()
+		err = f.send(ctx, "", want)
 	}
 	if err != nil {
 		return err
@@ -128,23 +143,39 @@ func (f *fetch) has(name repo.SHA) bool {
 	return ok
 }
 
-// refusesFilter reports whether a fetch can have failed since the server knows no filters: Git says that the line is unexpected
-// and ends, by which its answer has any of these forms.
-func refusesFilter(err error) bool {
+// refusesFilter reports whether a fetch failed since the server knows no filters, or not this one. Git says of the first that the
+// line is unexpected and ends, by which its answer may be anything that a server in trouble answers too. So what counts is what the
+// server says that it can do.
+func (f *fetch) refusesFilter(ctx context.Context, err error) bool {
 	refused := errors.As(err, new(remoteError)) || errors.As(err, new(sshgit.Refusal))
-	return refused && !strings.Contains(err.Error(), "not our ref") || !refused && isOldServer(err)
+	switch {
+	case refused && strings.Contains(err.Error(), "filter '"): // as Git says it of one that uploadpackfilter forbids
+		return true
+	case refused && strings.Contains(err.Error(), "not our ref"), !refused && !isOldServer(err):
+		return false
+	}
+	a := f.session
+	if f.login == nil {
+		if a, err = f.capabilities(ctx, f.route.base); err != nil {
+			return false // it is in trouble indeed
+		}
+	}
+	return a.v2 && !a.filter
 }
 
-func (h *host) unfiltered() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.whole
+func (f *fetch) unfiltered() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Before(f.whole[f.route.base])
 }
 
-func (h *host) filtersNothing() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.whole = true
+func (f *fetch) filtersNothing() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.whole) >= maxRoutes {
+		clear(f.whole) // each is found out again by two requests
+	}
+	f.whole[f.route.base] = time.Now().Add(wholeFor)
 }
 
 // send asks once.
@@ -157,7 +188,7 @@ func (f *fetch) send(ctx context.Context, filter string, want []repo.SHA) error 
 	packets := newPktReader(resp.Body)
 	defer packets.release()
 	if f.login != nil { // a session begins with what the server can do
-		if a, err := readAdvert(packets, func(string, string) bool { return false }); err != nil || !a.v2 {
+		if f.session, err = readAdvert(packets, func(string, string) bool { return false }); err != nil || !f.session.v2 {
 			return cmp.Or(err, error(errOld))
 		}
 	}
@@ -176,6 +207,8 @@ func (f *fetch) send(ctx context.Context, filter string, want []repo.SHA) error 
 	switch {
 	case band.err != nil:
 		return band.err
+	case errors.Is(err, repo.ErrUnsent):
+		return err
 	case errors.Is(err, pack.ErrTooLarge):
 		return githost.NewError(githost.TooLarge, f.name, "%w", err)
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):

@@ -1,15 +1,23 @@
 package gitproto_test
 
 import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
+	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -99,4 +107,99 @@ func TestMessagesOverSSH(t *testing.T) {
 			t.Errorf("filters %s: Messages = %q, %v, want %q", filters, got, err, want)
 		}
 	}
+}
+
+// inside is a server without a network: under a clock of the test, nothing waits for that.
+type inside struct {
+	handler http.Handler
+	fetches []string // the path of each, and whether it asked for a filter
+	hiccups []int    // the statuses of the next fetches that fail; 0 = an answer that is empty
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *inside) RoundTrip(req *http.Request) (*http.Response, error) {
+	var body []byte
+	if req.Body != nil {
+		body, _ = io.ReadAll(req.Body)
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	w := httptest.NewRecorder()
+	if bytes.Contains(body, []byte("command=fetch")) {
+		how := "whole"
+		if bytes.Contains(body, []byte("filter ")) {
+			how = "filtered"
+		}
+		s.fetches = append(s.fetches, strings.TrimSuffix(req.URL.Path, "/git-upload-pack")+" "+how)
+		if len(s.hiccups) > 0 {
+			status := s.hiccups[0]
+			s.hiccups = s.hiccups[1:]
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+			if status != 0 {
+				w.WriteHeader(status)
+			}
+			resp := w.Result()
+			resp.Request = req
+			return resp, nil
+		}
+	}
+	s.handler.ServeHTTP(w, req)
+	resp := w.Result()
+	resp.Request = req
+	return resp, nil
+}
+
+// TestFilters has whom fetches ask for a filter: every repository whose server says that it filters, whatever becomes of a single
+// request, and the others once an hour.
+func TestFilters(t *testing.T) {
+	root := t.TempDir()
+	commits := map[string]repo.SHA{}
+	for name, settings := range map[string][]string{
+		"filters": {"uploadpack.allowFilter"},
+		"without": nil,
+		"picky":   {"uploadpack.allowFilter", "uploadpackfilter.allow=false"},
+	} {
+		git(t, root, "init", "-q", "-b", "main", name)
+		dir := filepath.Join(root, name)
+		for _, s := range settings {
+			key, value, given := strings.Cut(s, "=")
+			if !given {
+				value = "true"
+			}
+			git(t, dir, "config", key, value)
+		}
+		commits[name] = commit(t, dir, "of "+name)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &inside{handler: githosttest.GitHandler(root)}
+		h, err := gitproto.Open(githost.Endpoint{Account: githost.Account{Type: config.Git, Origin: "http://git.example"}}, &http.Client{Transport: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			after   time.Duration
+			hiccups []int
+			name    string
+			fails   bool
+			want    []string
+		}{
+			{name: "filters", want: []string{"/filters filtered"}},
+			{name: "filters", hiccups: []int{500}, fails: true, want: []string{"/filters filtered"}},
+			{name: "filters", hiccups: []int{0}, fails: true, want: []string{"/filters filtered"}},
+			{name: "filters", want: []string{"/filters filtered"}},
+			{name: "without", want: []string{"/without filtered", "/without whole"}},
+			{name: "without", want: []string{"/without whole"}},
+			{name: "filters", want: []string{"/filters filtered"}},
+			{name: "picky", want: []string{"/picky filtered", "/picky whole"}},
+			{name: "picky", want: []string{"/picky whole"}},
+			{after: 59 * time.Minute, name: "without", want: []string{"/without whole"}},
+			{after: 2 * time.Minute, name: "without", want: []string{"/without filtered", "/without whole"}},
+		} {
+			time.Sleep(step.after)
+			s.fetches, s.hiccups = nil, step.hiccups
+			_, err := h.(githost.Commits).Messages(t.Context(), "http://git.example/"+step.name, []repo.SHA{commits[step.name]})
+			if (err != nil) != step.fails || !slices.Equal(s.fetches, step.want) {
+				t.Errorf("%s, hiccups %v, after %s: fetches %q, error %v, want %q", step.name, step.hiccups, step.after, s.fetches, err, step.want)
+			}
+		}
+	})
 }

@@ -5,6 +5,7 @@
 package gitproto
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -36,8 +37,10 @@ type host struct {
 	mu     sync.Mutex
 	routes map[string]route // by URL as in sentry.yaml
 	usual  dialect          // what the server spoke last
-	whole  bool             // it filters nothing of what is fetched
 	lost   bool             // neither version made sense when both were tried last
+	// whole has until when repositories are not asked for a filter, by route.base.
+	whole map[string]time.Time
+	space *githost.Space
 }
 
 // route is how to ask for one repository.
@@ -70,6 +73,8 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 		posts:  headers(typeResult, user, password),
 		gets:   headers(typeAdvert, user, password),
 		routes: make(map[string]route),
+		whole:  make(map[string]time.Time),
+		space:  cmp.Or(e.Space, githost.NewSpace()),
 	}
 	h.posts.Set("Content-Type", typeRequest)
 	if giturl.IsSSH(e.Origin) {

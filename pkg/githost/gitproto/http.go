@@ -49,12 +49,7 @@ func (h *host) lsRefs(ctx context.Context, r route, w githost.Wanted) repo.Obser
 // advertised asks for the advertisement, which holds all refs of a version 0 server. A version 2 server
 // says what it can do, and is asked again by what was learnt.
 func (h *host) advertised(ctx context.Context, r route, w githost.Wanted) (repo.Observation, route) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+infoRefs+"?service=git-upload-pack", nil)
-	if err != nil {
-		return h.failed(err), r
-	}
-	req.Header = h.gets
-	resp, err := h.do(req, typeAdvert)
+	resp, err := h.advert(ctx, r.base)
 	if err != nil {
 		return h.failed(err), r
 	}
@@ -83,6 +78,28 @@ func (h *host) advertised(ctx context.Context, r route, w githost.Wanted) (repo.
 	_ = resp.Body.Close()
 	r.dialect, r.format = v2, a.format
 	return h.lsRefs(ctx, r, w), r
+}
+
+// advert asks for what a server says of itself and a repository.
+func (h *host) advert(ctx context.Context, base string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+infoRefs+"?service=git-upload-pack", nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = h.gets
+	return h.do(req, typeAdvert)
+}
+
+// capabilities asks what the server of a repository says of itself, of whose refs it reads none.
+func (h *host) capabilities(ctx context.Context, base string) (advert, error) {
+	resp, err := h.advert(ctx, base)
+	if err != nil {
+		return advert{}, err
+	}
+	defer resp.Body.Close()
+	packets := newPktReader(resp.Body)
+	defer packets.release()
+	return readAdvert(packets, func(string, string) bool { return false })
 }
 
 // headers returns what every request has that asks for such an answer, with the credential.

@@ -94,6 +94,7 @@ const (
 type advert struct {
 	v2     bool   // protocol version 2: no refs follow
 	format string // object format of a version 2 server; "" = not told
+	filter bool   // a version 2 server filters what is fetched
 }
 
 // readAdvert reads the answer to info/refs?service=git-upload-pack, gitprotocol-http(5). Of a server of
@@ -149,6 +150,8 @@ func readCapabilities(p *pktReader) (advert, error) {
 		switch key {
 		case "ls-refs":
 			lists = true
+		case "fetch":
+			a.filter = slices.Contains(strings.Fields(value), "filter")
 		case "object-format":
 			if value != "sha1" && value != "sha256" {
 				return advert{}, notGit("the object format is %.40q, want sha1 or sha256", value)

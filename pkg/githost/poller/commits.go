@@ -26,17 +26,14 @@ func (r *Reader) Messages(ctx context.Context, source config.Source, commits []r
 	return messages, err
 }
 
-// Diff returns the paths of all files that are not the same in two commits of a repository. It is asked as Messages are.
-func (r *Reader) Diff(ctx context.Context, source config.Source, before, after repo.SHA) (paths []string, err error) {
+// Diff calls differs with the path of each file that is not the same in two commits of a repository, until it returns false. It is
+// asked as Messages are.
+func (r *Reader) Diff(ctx context.Context, source config.Source, before, after repo.SHA, differs func(path string) bool) error {
 	e, host, err := r.commits(source)
 	if err != nil {
-		return nil, err
-	}
-	err = r.askAside(ctx, e, func(ctx context.Context) error {
-		paths, err = host.Diff(ctx, source.URL, before, after)
 		return err
-	})
-	return paths, err
+	}
+	return r.askAside(ctx, e, func(ctx context.Context) error { return host.Diff(ctx, source.URL, before, after, differs) })
 }
 
 // commits returns the endpoint that tells of a repository's commits, which is forgotten when it was not asked for in a while.

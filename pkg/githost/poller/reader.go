@@ -53,6 +53,7 @@ type Reader struct {
 	numbers   uint32                      // of patterns so far
 	kept      int                         // twice as many patterns as were wanted lately
 	text      []byte                      // where a key is made
+	space     *githost.Space              // of what is read of commits
 }
 
 // endpoint is a Host that was opened, and what its client sends requests with.
@@ -196,6 +197,7 @@ func (r *Reader) prepare() {
 	if r.endpoints == nil {
 		r.endpoints, r.Log = make(map[githost.Account]*endpoint), cmp.Or(r.Log, slog.New(slog.DiscardHandler))
 		r.sources, r.patterns = make(map[config.Source]*endpoint), make(map[string]uint32)
+		r.space = githost.NewSpace()
 	}
 }
 
@@ -283,7 +285,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 		base = r.Network.Connections()
 	}
 	e := &endpoint{
-		Endpoint: githost.Endpoint{Account: account, Auth: s.Auth},
+		Endpoint: githost.Endpoint{Account: account, Auth: s.Auth, Space: r.space},
 		driver:   driver,
 		base:     base,
 		turn:     make(chan struct{}, 1),

@@ -5,6 +5,7 @@ package pack
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -40,17 +41,34 @@ var ErrTooLarge = errors.New("what differs is more than Sentry reads")
 
 // Limits bound what is kept of packs, in all that share them.
 type Limits struct {
-	Objects int // that are kept
-	Bytes   int // that commits and trees take once they are unpacked
-	Skipped int // bytes of all else, once they are unpacked
+	Objects int                 // that are kept
+	Bytes   int                 // that commits and trees take once they are unpacked
+	Skipped int                 // bytes of all else, once they are unpacked
+	More    func() (int, error) // is asked once for more Bytes, when they are used up; nil = there are none
 }
 
-func (l *Limits) take(bytes int) error {
-	if l.Objects--; l.Objects < 0 || bytes > l.Bytes {
+// Take takes so many bytes, or returns ErrTooLarge, or the error of More.
+func (l *Limits) Take(bytes int) error {
+	if bytes > l.Bytes && l.More != nil {
+		more, err := l.More()
+		if err != nil {
+			return err
+		}
+		l.Bytes, l.More = l.Bytes+more, nil
+	}
+	if bytes < 0 || bytes > l.Bytes {
 		return ErrTooLarge
 	}
 	l.Bytes -= bytes
 	return nil
+}
+
+// take takes what an object needs.
+func (l *Limits) take(bytes int) error {
+	if l.Objects--; l.Objects < 0 {
+		return ErrTooLarge
+	}
+	return l.Take(bytes)
 }
 
 // Object is a commit, a tree, or a tag.
@@ -236,10 +254,12 @@ func (r *reader) apply(base, delta []byte) ([]byte, error) {
 	if from != uint64(len(base)) {
 		return nil, errDelta
 	}
-	if size > uint64(r.limits.Bytes) {
+	if size > 1<<40 {
 		return nil, ErrTooLarge
 	}
-	r.limits.Bytes -= int(size)
+	if err := r.limits.Take(int(size)); err != nil {
+		return nil, err
+	}
 	data := make([]byte, 0, size)
 	for len(delta) > 0 {
 		op := delta[0]
@@ -310,11 +330,11 @@ func (o Object) Message() (message string, tree repo.SHA, err error) {
 	return message, tree, nil
 }
 
-// Entry is a line of a tree.
+// Entry is a line of a tree. Its bytes are those of the tree.
 type Entry struct {
-	Mode int // as in Git, such as 0o100644
-	Name string
-	ID   repo.SHA
+	Mode int // as in Git, such as 0o100644; of a file only whether it may be run counts
+	Name []byte
+	ID   []byte
 }
 
 // The modes of entries that are no files.
@@ -323,28 +343,82 @@ const (
 	ModeCommit = 0o160000 // of a submodule
 )
 
-// Entries returns what is in a tree, in the order in which it stands there. wide is for names of SHA-256.
-func (o Object) Entries(wide bool) ([]Entry, error) {
-	size := sha1.Size
+// compare compares two entries by the order in which they stand in a tree: that of their names, where a folder's has a slash at its end.
+func (e Entry) compare(other Entry) int {
+	n := min(len(e.Name), len(other.Name))
+	return cmp.Or(bytes.Compare(e.Name[:n], other.Name[:n]), cmp.Compare(e.after(n), other.after(n)))
+}
+
+// after returns what is at a place of the name, the end included.
+func (e Entry) after(n int) int {
+	switch {
+	case n < len(e.Name):
+		return int(e.Name[n])
+	case e.Mode == ModeTree:
+		return '/'
+	}
+	return 0
+}
+
+// Walk is a way through the entries of a tree.
+type Walk struct {
+	Entry       // where it is
+	More  bool  // it is at one
+	Err   error // why it ended before the end of the tree
+	rest  []byte
+	size  int // of an ID
+}
+
+// maxMode is more than the digits of any mode.
+const maxMode = 8
+
+var errTree = errors.New("it is no tree")
+
+// Walk returns a Walk that is at the first entry. wide is for names of SHA-256.
+func (o Object) Walk(wide bool) *Walk {
+	w := &Walk{rest: o.Data, size: sha1.Size}
 	if wide {
-		size = sha256.Size
+		w.size = sha256.Size
 	}
-	bad := errors.New("it is no tree")
 	if o.Kind != Tree {
-		return nil, bad
+		w.rest, w.Err = nil, errTree
 	}
-	var entries []Entry
-	for data := o.Data; len(data) > 0; {
-		mode, rest, found := bytes.Cut(data, []byte(" "))
-		name, id, whole := bytes.Cut(rest, []byte{0})
-		m, err := strconv.ParseUint(string(mode), 8, 32)
-		if !found || !whole || err != nil || len(id) < size || len(name) == 0 || bytes.IndexByte(name, '/') >= 0 {
-			return nil, bad
-		}
-		entries = append(entries, Entry{int(m), string(name), repo.SHA(hex.EncodeToString(id[:size]))})
-		data = id[size:]
+	w.Step()
+	return w
+}
+
+// Step goes to the next entry. A tree whose entries do not stand in their order, each once, is none.
+func (w *Walk) Step() {
+	last, first := w.Entry, !w.More
+	w.Entry, w.More = Entry{}, false
+	if len(w.rest) == 0 {
+		return
 	}
-	return entries, nil
+	mode, rest, found := bytes.Cut(w.rest, []byte(" "))
+	name, id, whole := bytes.Cut(rest, []byte{0})
+	m, err := strconv.ParseUint(string(mode[:min(len(mode), maxMode)]), 8, 32)
+	if len(mode) >= maxMode || !found || !whole || err != nil || len(id) < w.size || len(name) == 0 || bytes.IndexByte(name, '/') >= 0 {
+		w.Err = errTree
+		return
+	}
+	if m&^0o777 == 0o100000 { // as Git sees the modes that it wrote once
+		m = 0o100644 | m&0o100>>6*0o111
+	}
+	w.Entry, w.More, w.rest = Entry{int(m), name, id[:w.size]}, true, id[w.size:]
+	if !first && last.compare(w.Entry) >= 0 {
+		w.Entry, w.More, w.Err = Entry{}, false, errTree
+	}
+}
+
+// Compare compares where two walks through the same folder are. One that ended is behind all entries.
+func (w *Walk) Compare(other *Walk) int {
+	switch {
+	case w.More && other.More:
+		return w.compare(other.Entry)
+	case w.More:
+		return -1
+	}
+	return 1
 }
 
 // counted counts the bytes that were read. It has ReadByte, without which a decompressor reads more than is its own.

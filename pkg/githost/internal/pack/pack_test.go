@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,10 +80,9 @@ func TestRead(t *testing.T) {
 	if message != "subject\n\nbody\n" || root != "4b825dc642cb6eb9a060e54bf8d69288fbee4904" || err != nil {
 		t.Errorf("Message = %q, %q, %v", message, root, err)
 	}
-	entries, err := objects[nameOf("tree", longer)].Entries(false)
-	want := []Entry{{0o100644, "a", repo.SHA(strings.Repeat("11", 20))}, {ModeCommit, "m", repo.SHA(strings.Repeat("22", 20))}}
-	if err != nil || fmt.Sprint(entries) != fmt.Sprint(want) {
-		t.Errorf("Entries = %v, %v, want %v", entries, err, want)
+	entries, err := walk(objects[nameOf("tree", longer)])
+	if want := []string{"100644 a 11", "160000 m 22"}; err != nil || !slices.Equal(entries, want) {
+		t.Errorf("entries %q, %v, want %q", entries, err, want)
 	}
 	start := bytes.LastIndex(first, []byte{byte(Tree)<<4 | byte(len(tree)&15) | 0x80})
 	back := byte(len(first) - 20 - start)
@@ -141,11 +141,28 @@ func TestHostile(t *testing.T) {
 			}
 		})
 	}
-	for _, data := range []string{"100644 a", "100644 a\x00short", "x a\x00" + strings.Repeat("1", 20), "100644 a/b\x00" + strings.Repeat("1", 20), "100644 \x00" + strings.Repeat("1", 20)} {
-		if entries, err := (Object{Tree, []byte(data)}).Entries(false); err == nil {
-			t.Errorf("Entries(%q) = %v, want an error", data, entries)
+	for _, data := range []string{"100644 a", "100644 a\x00short", "x a\x00" + strings.Repeat("1", 20), "100644 a/b\x00" + strings.Repeat("1", 20), "100644 \x00" + strings.Repeat("1", 20),
+		entry("100644", "b") + entry("100644", "a"), entry("100644", "a") + entry("100644", "a"), entry("40000", "a") + entry("100644", "a.x"), strings.Repeat("0", 1000) + entry("100644", "a")} {
+		if entries, err := walk(Object{Tree, []byte(data)}); err == nil {
+			t.Errorf("entries of %q: %v, want an error", data, entries)
 		}
 	}
+	if entries, err := walk(Object{Tree, []byte(entry("100664", "a") + entry("100700", "a-") + entry("40000", "a") + entry("100644", "a0"))}); err != nil ||
+		!slices.Equal(entries, []string{"100644 a 11", "100755 a- 11", "40000 a 11", "100644 a0 11"}) {
+		t.Errorf("entries of a tree in Git's order: %q, %v", entries, err)
+	}
+}
+
+// entry is a line of a tree.
+func entry(mode, name string) string { return mode + " " + name + "\x00" + strings.Repeat("\x11", 20) }
+
+// walk returns the entries of a tree, with the start of their IDs.
+func walk(o Object) (entries []string, err error) {
+	w := o.Walk(false)
+	for ; w.More; w.Step() {
+		entries = append(entries, fmt.Sprintf("%o %s %x", w.Mode, w.Name, w.ID[:1]))
+	}
+	return entries, w.Err
 }
 
 // FuzzRead reads anything without a panic, within its limits.
@@ -158,7 +175,7 @@ func FuzzRead(f *testing.F) {
 		for _, o := range objects {
 			total += len(o.Data)
 			_, _, _ = o.Message()
-			_, _ = o.Entries(false)
+			_, _ = walk(o)
 		}
 		if total > 1<<16 || len(objects) > 50 {
 			t.Errorf("%d objects of %d bytes are kept", len(objects), total)
