@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // an image without time zones reads a file as the machine does on which it was written
 
@@ -76,13 +77,32 @@ func Parse(text string) (Window, error) {
 		return w.checked(err)
 	}
 	if m := zoned.FindStringSubmatch(when); m != nil && !slices.Contains(weekdays, strings.ToLower(m[2])) {
-		zone, err := time.LoadLocation(m[2])
+		zone, err := zoneOf(m[2])
 		if err != nil || m[2] == "Local" {
 			return Window{}, errors.New("names no time zone; want one such as Europe/Berlin or UTC at its end")
 		}
 		when, w.zone = m[1], zone
 	}
 	return w.checked(w.parse(when))
+}
+
+var (
+	zonesLock sync.Mutex
+	zones     = map[string]*time.Location{} // by name, of those that there are: some six hundred
+)
+
+// zoneOf returns a time zone, the same one each time: one takes a file to read and kilobytes to keep.
+func zoneOf(name string) (*time.Location, error) {
+	zonesLock.Lock()
+	defer zonesLock.Unlock()
+	if zone := zones[name]; zone != nil {
+		return zone, nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err == nil {
+		zones[name] = zone
+	}
+	return zone, err
 }
 
 func (w *Window) parse(when string) error {

@@ -149,3 +149,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestOneZone: thousands of repositories that name a time zone share it.
+func TestOneZone(t *testing.T) {
+	var windows []Window
+	for range 2 {
+		w, err := Parse("22:00 - 06:00 Europe/Berlin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		windows = append(windows, w)
+	}
+	if windows[0].zone != windows[1].zone {
+		t.Error("a time zone that is named twice is kept twice")
+	}
+}

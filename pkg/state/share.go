@@ -67,10 +67,18 @@ func (r Repository) beside() int {
 // beside returns what the branch takes beside what branchSize counts.
 func (b Branch) beside() int {
 	b.SHA, b.Succeeded, b.N, b.Time, b.Missing, b.Redo = "", "", 0, time.Time{}, 0, false
-	if b == (Branch{}) {
-		return 0 // all that a Sentry of today stores
+	size := 0
+	if p := b.Passed; p != nil && (p.Why == repo.Ignored || p.Why == repo.Untouched) {
+		size, b.Passed = passedRoom-2*64+len(p.SHA)+len(p.Same), nil
+		if p.members != nil {
+			size += len(*p.members)
+		}
 	}
-	return len(encoded(&b)) - len(encoded(&Branch{}))
+	if b == (Branch{}) {
+		return size // all that a Sentry of today stores: nothing is encoded, as this is asked in each cycle
+	}
+	rest := b // of which there is one only here
+	return size + len(encoded(&rest)) - len(encoded(&Branch{}))
 }
 
 func branchSize(name string, sha repo.SHA) int {

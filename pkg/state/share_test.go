@@ -111,3 +111,26 @@ func TestProblemsOfManyUnits(t *testing.T) {
 		t.Error("one that is listed keeps an old problem")
 	}
 }
+
+// What heads that were passed over take is counted without being encoded, in each cycle, and is never more than was counted.
+func TestPassedIsCounted(t *testing.T) {
+	was, heads := Repository{Branches: map[string]Branch{}}, map[string]repo.SHA{}
+	for i := range 500 {
+		name := fmt.Sprint("branch-", i)
+		heads[name] = shaA
+		was.Branches[name] = Branch{SHA: shaA, N: MaxNumber, Time: noon.Add(1)}.PassedOver(shaA, repo.Untouched, noon.Add(1))
+	}
+	for name, b := range was.Branches {
+		one := Repository{Branches: map[string]Branch{name: b}}
+		if got, most := len(encoded(&one)), entryRoom+branchSize(name, b.SHA)+b.beside(); got > most {
+			t.Errorf("a branch takes %d bytes, and %d are counted", got, most)
+		}
+		if got, want := b.beside(), len(encoded(&b)); got > want {
+			t.Errorf("%d bytes are counted for a head that was passed over, and the whole branch takes %d", got, want)
+		}
+		break
+	}
+	if n := testing.AllocsPerRun(10, func() { was.Fits(heads) }); n > 20 {
+		t.Errorf("counting 500 branches takes %.0f allocations, want none a branch", n)
+	}
+}

@@ -3,6 +3,7 @@ package intern
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -23,6 +24,7 @@ type all struct {
 	Secret secret.Value
 	hidden string
 	Do     func()
+	zone   *time.Location
 }
 
 func filled() *all {
@@ -59,6 +61,8 @@ func TestOne(t *testing.T) {
 		"a secret":        func(v *all) { v.Secret = secret.New("${A}", "other") },
 		"its reference":   func(v *all) { v.Secret = secret.New("${B}", "s3cr3t") },
 		"a hidden field":  func(v *all) { v.hidden = "i" },
+		"a time zone":     func(v *all) { v.zone = time.UTC },
+		"of that name":    func(v *all) { v.zone = time.FixedZone("UTC", 60) },
 		"a function":      func(v *all) { v.Do = func() {} },
 	} {
 		v := filled()
@@ -89,5 +93,20 @@ func TestFewComparisons(t *testing.T) {
 	}
 	if len(p.by) != 4000 {
 		t.Errorf("%d sums of 4000 values that differ, want one each", len(p.by))
+	}
+}
+
+// A time zone is known by its name: what it holds are hundreds of numbers, and thousands of repositories may name one.
+func TestZones(t *testing.T) {
+	var p Pool[all]
+	for i := range 3 {
+		v := filled()
+		v.zone = time.FixedZone("Europe/Berlin", i)
+		if got := p.One(v); got != v {
+			t.Errorf("zone %d is taken for another one", i)
+		}
+	}
+	if len(p.by) != 1 {
+		t.Errorf("%d sums of three zones with one name, want one", len(p.by))
 	}
 }

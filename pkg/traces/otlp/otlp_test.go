@@ -264,3 +264,18 @@ func TestOff(t *testing.T) {
 		t.Errorf("%d runs that wait, want %d", len(s.due), maxDue)
 	}
 }
+
+// TestRunsThatNeverCome: a run that is due and never made takes the place of no later one.
+func TestRunsThatNeverCome(t *testing.T) {
+	d := due{}
+	for i := range maxDue + 10 {
+		d.add(fmt.Sprint("never-", i), at(float64(i)))
+	}
+	d.add("late", at(1e6))
+	if _, known := d["late"]; !known || len(d) != maxDue {
+		t.Errorf("the newest of %d runs that wait is known: %v", len(d), known)
+	}
+	if _, known := d["never-0"]; known {
+		t.Error("the one that waits for the longest is not forgotten")
+	}
+}

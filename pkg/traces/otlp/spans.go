@@ -20,11 +20,26 @@ import (
 // Verdict is the attribute that has the verdict in Sentry's words, of which the conventions know fewer.
 const Verdict = attribute.Key("tekton_sentry.verdict")
 
-// maxDue bounds the runs of which it is remembered that they wait. What is beyond has no span of that.
+// maxDue bounds the runs of which it is remembered that they wait. Some never come, such as that of a head which another one followed
+// meanwhile: beyond the bound, the one that waits for the longest is forgotten, and has no span of that if it comes.
 const maxDue = 4096
 
 // due is when the change of each run was seen first that is still to be made.
 type due map[string]time.Time
+
+// add adds a run.
+func (d due) add(name string, seen time.Time) {
+	if _, known := d[name]; !known && len(d) >= maxDue {
+		oldest, at := "", time.Time{}
+		for other, since := range d {
+			if oldest == "" || since.Before(at) {
+				oldest, at = other, since
+			}
+		}
+		delete(d, oldest)
+	}
+	d[name] = seen
+}
 
 // maker makes spans of events.
 //
@@ -45,9 +60,7 @@ type maker struct {
 func (m *maker) take(e event.Event) {
 	switch e := e.(type) {
 	case event.RunDue:
-		if len(m.due) < maxDue {
-			m.due[e.Run.Name] = e.Run.Trigger.Seen
-		}
+		m.due.add(e.Run.Name, e.Run.Trigger.Seen)
 	case event.RunFound:
 		delete(m.due, e.Run.Name)
 	case event.RunCreated:

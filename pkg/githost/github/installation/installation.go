@@ -114,17 +114,18 @@ func (t *Transport) send(req *http.Request, token string) (*http.Response, error
 }
 
 // judge learns whether a token was taken. One that was not is forgotten, and the next request has another one made. It reports whether
-// that may help at once: the token was taken before, as those are that somebody took back.
+// that may help at once: the token was taken before, as those are that somebody took back, or another request has had it replaced.
 func (t *Transport) judge(token string, taken bool) (again bool) {
 	t.turn <- struct{}{}
 	defer func() { <-t.turn }()
+	replaced := t.token != "" && t.token != token
 	switch {
-	case taken:
+	case taken && !replaced:
 		t.taken = token
 	case t.token == token:
 		t.token, t.notThen = "", time.Time{}
 	}
-	return !taken && t.taken == token
+	return !taken && (t.taken == token || replaced)
 }
 
 // current returns the token to use. All requests that need a new one wait for the same.

@@ -219,3 +219,58 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d tokens were made", s.made)
 	}
 }
+
+// Requests that are under way with a token that is taken back are all sent once more, with the one that the first of them has made.
+func TestTakenBackUnderWay(t *testing.T) {
+	s, next, ask := newServer(t)
+	ask()
+	const under = 5
+	arrived, all := make(chan struct{}, under), make(chan struct{})
+	base := next.Next
+	next.Next = trip(func(req *http.Request) (*http.Response, error) {
+		if req.Header.Get("Authorization") == "Bearer ghs_1" {
+			arrived <- struct{}{}
+			<-all
+		}
+		return base.RoundTrip(req)
+	})
+	var group sync.WaitGroup
+	first := make(chan struct{})
+	for range under {
+		group.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, next.API+"graphql", strings.NewReader("query"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp, err := next.RoundTrip(req)
+			if err != nil || resp.StatusCode != http.StatusOK {
+				t.Errorf("one that was under way: %v, %v, want that it is sent once more", resp, err)
+			}
+			if err == nil {
+				resp.Body.Close()
+			}
+			select {
+			case first <- struct{}{}:
+			default:
+			}
+		})
+	}
+	for range under {
+		<-arrived
+	}
+	s.mu.Lock()
+	s.revoked = 1
+	s.mu.Unlock()
+	all <- struct{}{}
+	<-first // it has another token, and the others still the old one
+	close(all)
+	group.Wait()
+	if s.made != 2 {
+		t.Errorf("%d tokens were made, want 2", s.made)
+	}
+}
+
+type trip func(*http.Request) (*http.Response, error)
+
+func (f trip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
