@@ -191,6 +191,10 @@ func TestSituations(t *testing.T) {
 			in.Runs = nil
 			in.edit(func(r *state.Repository) { r.Floor = 2 })
 		}, []Kind{RunOrRecord, NextLook}, nil},
+		{"a tag with the number of one that was forgotten", repo.Ref{Repository: "solo", Branch: "refs/tags/v1"}, func(in *Input) {
+			in.Config.Repositories[2].Monitor.Branches = repotest.Patterns(t, "main", "refs/tags/v.*")
+			in.branch(repo.Ref{Repository: "solo", Branch: "refs/tags/v1"}, state.Branch{SHA: sha("b"), N: 2, Time: now})
+		}, []Kind{RunOrRecord, NextLook}, []string{"it was recorded when tags of solo were looked for, or by a run"}},
 		{"a copy of the run is younger", solo, func(in *Input) {
 			again := run("solo-2-r-x", "solo.main", in.Runs[0].Trigger.Refs...)
 			again.Created, again.Active, again.Succeeded = now, true, false

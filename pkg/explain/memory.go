@@ -102,6 +102,9 @@ func (x *subject) remembered(entry state.Repository, b state.Branch) {
 	case x.begun(b) != "":
 		s.Kind, s.Run = RunGone, x.begun(b)
 		x.say(s, "%s, by the run %s, which has not ended: it works still, or was cut off when Sentry ended, and is deployed again by the next start then.", at, s.Run)
+	case x.noun() == "tag": // one that is recorded has the number of those that were forgotten
+		s.Kind = RunOrRecord
+		x.say(s, "%s: it was recorded when tags of %s were looked for, or by a run of which nothing is left.", at, x.r.Name)
 	case b.N > entry.Floor:
 		s.Kind = RunGone
 		x.say(s, "%s, by a run that is not there any more, and of which the history has nothing.", at)

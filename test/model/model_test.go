@@ -176,6 +176,7 @@ func TestRegressions(t *testing.T) {
 		"a twin makes a run, does not learn of it and never comes back":              6117,
 		"a name is foreign to one twin, and pruned before the other one uses it":     20892,
 		"a branch is deleted while its run is active, and comes back":                67728,
+		"a tag is recorded at the number of one that was forgotten":                  18054,
 		"a twin forgets a branch while the other one's first run of another is lost": 29493,
 	} {
 		if w := play(t, seed); w.bad != "" {
