@@ -59,6 +59,11 @@ func (c *Cluster) ConfigMapVersion(ctx context.Context, namespace, name string) 
 // PutConfigMap sets one key of a ConfigMap that must still be as it was read, or makes it where was is nil.
 // It returns the ConfigMap as it is then, or ErrConflict.
 func (c *Cluster) PutConfigMap(ctx context.Context, namespace, name string, was *corev1.ConfigMap, key string, text []byte) (*corev1.ConfigMap, error) {
+	return c.EditConfigMap(ctx, namespace, name, was, func(cm *corev1.ConfigMap) { cm.Data[key] = string(text) })
+}
+
+// EditConfigMap is PutConfigMap with any change of the content, whose maps are there. edit gets a copy of was.
+func (c *Cluster) EditConfigMap(ctx context.Context, namespace, name string, was *corev1.ConfigMap, edit func(*corev1.ConfigMap)) (*corev1.ConfigMap, error) {
 	ctx, cancel := context.WithTimeout(ctx, configMapTimeout)
 	defer cancel()
 	next := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
@@ -73,7 +78,10 @@ func (c *Cluster) PutConfigMap(ctx context.Context, namespace, name string, was 
 	if next.Data == nil {
 		next.Data = map[string]string{}
 	}
-	next.Data[key] = string(text)
+	if next.BinaryData == nil {
+		next.BinaryData = map[string][]byte{}
+	}
+	edit(next)
 	saved := &corev1.ConfigMap{}
 	err := request.Namespace(namespace).Resource("configmaps").Body(next).Do(ctx).Into(saved)
 	switch {

@@ -23,7 +23,7 @@ const MaxSize = 64 << 20
 const (
 	Version      = 3 // what is written
 	withProblems = 1 // the problems of units stand for their entries
-	newest       = 4
+	newest       = 5
 )
 
 // MaxNumber bounds the numbers of runs: one a second reaches it in 31 years. An entry with a higher one is damaged.

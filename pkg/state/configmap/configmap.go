@@ -14,6 +14,9 @@
 //
 // The word makes every other writer's copy of the first out of date before a further one is touched. Who
 // was about to name parts that now get replaced is refused.
+//
+// Parts are plain text as long as they fit so. The parts of a larger state are compressed, and its first ConfigMap is of a format
+// that an older Sentry refuses: see decision 107.
 package configmap
 
 import (
@@ -34,7 +37,7 @@ const (
 	// maxBytes leaves room below the API server's limit of 1 MiB for a ConfigMap's data.
 	// A further one takes parts of half of it, as it holds an old and a new one while it changes.
 	maxBytes = 900 << 10
-	// maxFurther is how many further ConfigMaps the Role names: 6.6 MiB, some ten thousand repositories.
+	// maxFurther is how many further ConfigMaps the Role names. Plain they hold 6.6 MiB, some 15,000 repositories.
 	maxFurther = 15
 )
 
@@ -55,6 +58,7 @@ type Store struct {
 	names   []string            // of the parts that it names
 	further []*corev1.ConfigMap // those that hold a part
 	base    map[place]sum       // the entries of the parts
+	packed  int                 // bytes of the parts that are compressed, 0 when they are plain
 
 	snapshot *state.Snapshot // what all of that is; nil when it is not known to be
 }
@@ -109,7 +113,7 @@ func (s *Store) unchanged(ctx context.Context) (bool, error) {
 }
 
 func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
-	s.loaded, s.names, s.further, s.base, s.snapshot = nil, nil, nil, nil, nil
+	s.loaded, s.names, s.further, s.base, s.packed, s.snapshot = nil, nil, nil, nil, 0, nil
 	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, s.name)
 	if err != nil || cm == nil {
 		return state.Snapshot{}, err
@@ -118,6 +122,7 @@ func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
 	var snapshot state.Snapshot
 	base := make(entries)
 	further := []*corev1.ConfigMap(nil)
+	packed := 0
 	if text, ok := cm.Data[key]; ok {
 		if f, err = readFirst([]byte(text)); err != nil {
 			return state.Snapshot{}, s.unreadable(s.name, err)
@@ -126,21 +131,23 @@ func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
 			return state.Snapshot{}, s.unreadable(s.name, fmt.Errorf("it names %d further ConfigMaps, and there are at most %d", len(f.Parts), maxFurther))
 		}
 		for i, name := range f.Parts {
-			held, part, err := s.part(ctx, i, name, f.epoch())
+			cmOf, part, size, err := s.part(ctx, i, name, f.epoch())
 			if err != nil {
 				if again, getErr := s.cluster.GetConfigMap(ctx, s.namespace, s.name); getErr == nil && (again == nil || again.ResourceVersion != cm.ResourceVersion) {
 					return state.Snapshot{}, errMoved
 				}
 				return state.Snapshot{}, err
 			}
-			further = append(further, held)
+			further = append(further, cmOf)
+			packed += size
 			base.add(part)
 		}
 		text := f.state(base)
 		if snapshot, err = state.Decode(text); err != nil {
 			return state.Snapshot{}, s.unreadable(s.name, err)
 		}
-		s.Measure(snapshot, len(text), s.most())
+		s.packed = packed
+		s.Measure(snapshot, len(text), s.most(len(text)))
 	}
 	s.loaded, s.names, s.further, s.base, s.snapshot = bare(cm), f.Parts, further, base.sums(), &snapshot
 	return snapshot, nil
@@ -149,36 +156,39 @@ func (s *Store) load(ctx context.Context) (state.Snapshot, error) {
 // bare takes the content out of a ConfigMap that was read or written: a state of some megabytes is in memory once.
 func bare(cm *corev1.ConfigMap) *corev1.ConfigMap {
 	delete(cm.Data, key)
+	delete(cm.BinaryData, packedKey)
 	return cm
 }
 
-// part reads the part that the first ConfigMap names.
-func (s *Store) part(ctx context.Context, i int, name, epoch string) (*corev1.ConfigMap, entries, error) {
-	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, s.nameOf(i))
+// part reads the part that the first ConfigMap names. size is what it takes compressed, 0 where it is plain.
+func (s *Store) part(ctx context.Context, i int, name, epoch string) (cm *corev1.ConfigMap, part entries, size int, err error) {
+	cm, err = s.cluster.GetConfigMap(ctx, s.namespace, s.nameOf(i))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	if cm == nil {
-		return nil, nil, fmt.Errorf("ConfigMap %s/%s does not exist, and %s says that it holds a part of the state: restore it, or delete %s as well to record all heads anew",
+		return nil, nil, 0, fmt.Errorf("ConfigMap %s/%s does not exist, and %s says that it holds a part of the state: restore it, or delete %s as well to record all heads anew",
 			s.namespace, s.nameOf(i), s.name, s.name)
 	}
-	f, err := readFurther([]byte(cm.Data[key]))
+	documents, err := held(cm)
 	if err != nil {
-		return nil, nil, s.unreadable(s.nameOf(i), err)
+		return nil, nil, 0, s.unreadable(s.nameOf(i), err)
 	}
-	text, ok := f.Parts[name]
-	if !ok || f.Epoch != epoch {
-		return nil, nil, s.unreadable(s.nameOf(i), fmt.Errorf("it has no part %s of epoch %q, which %s names", name, epoch, s.name))
+	for _, d := range documents {
+		text, ok := d.Parts[name]
+		if !ok || d.Epoch != epoch {
+			continue
+		}
+		if part, err = takeApart(text); err != nil {
+			return nil, nil, 0, s.unreadable(s.nameOf(i), err)
+		}
+		return bare(cm), part, len(d.packed), nil
 	}
-	part, err := takeApart(text)
-	if err != nil {
-		return nil, nil, s.unreadable(s.nameOf(i), err)
-	}
-	return bare(cm), part, nil
+	return nil, nil, 0, s.unreadable(s.nameOf(i), fmt.Errorf("it has no part %s of epoch %q, which %s names", name, epoch, s.name))
 }
 
-// reread returns what a ConfigMap holds, which must be as it was read or written.
-func (s *Store) reread(ctx context.Context, name string, was *corev1.ConfigMap) ([]byte, error) {
+// reread returns a ConfigMap, which must be as it was read or written.
+func (s *Store) reread(ctx context.Context, name string, was *corev1.ConfigMap) (*corev1.ConfigMap, error) {
 	cm, err := s.cluster.GetConfigMap(ctx, s.namespace, name)
 	if err != nil {
 		return nil, err
@@ -186,7 +196,7 @@ func (s *Store) reread(ctx context.Context, name string, was *corev1.ConfigMap) 
 	if cm == nil || cm.ResourceVersion != was.ResourceVersion {
 		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", s.namespace, name, state.ErrConflict)
 	}
-	return []byte(cm.Data[key]), nil
+	return cm, nil
 }
 
 func (s *Store) unreadable(name string, err error) error {
@@ -205,13 +215,20 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 	size := len(text)
 	if err = s.save(ctx, snapshot, text); err == nil {
 		s.snapshot = &snapshot
-		s.Measure(snapshot, size, s.most())
+		s.Measure(snapshot, size, s.most(size))
 	}
 	return err
 }
 
-// most is for how many bytes there is room in any case: the first ConfigMap may be full of what changed lately.
-func (s *Store) most() int { return maxFurther * s.half() }
+// most is for how many bytes there is room, the state having that many: the first ConfigMap may be full of what changed lately. What a
+// plain state takes compressed is not known. Half is less than it is with SHAs at random and nothing that stands twice.
+func (s *Store) most(size int) int {
+	room := maxFurther * s.half()
+	if s.packed == 0 {
+		return min(2*room, state.MaxSize)
+	}
+	return min(int(int64(size)*int64(room)/int64(s.packed)), state.MaxSize)
+}
 
 // half is what a further ConfigMap takes of the entries, in bytes. It holds an old and a new part while it changes.
 func (s *Store) half() int { return s.limit/2 - 1024 } // for the document around it
@@ -223,15 +240,15 @@ func (s *Store) save(ctx context.Context, snapshot state.Snapshot, text []byte) 
 	}
 	// A state that shrank to a half goes back into one ConfigMap.
 	if len(s.names) > 0 && len(text) <= s.limit/2 {
-		return s.putFirst(ctx, first{entries: all}, text, nil, nil)
+		return s.putFirst(ctx, first{entries: all}, text, nil, nil, 0)
 	}
-	f := first{Parts: s.names}
+	f := first{Parts: s.names, packed: s.packed > 0}
 	f.entries, f.Gone = all.over(s.base)
 	if text, err = f.text(); err != nil {
 		return err
 	}
 	if len(text) <= s.room(snapshot) {
-		return s.putFirst(ctx, f, text, s.further, s.base)
+		return s.putFirst(ctx, f, text, s.further, s.base, s.packed)
 	}
 	return s.split(ctx, snapshot, all)
 }
@@ -245,18 +262,18 @@ func (s *Store) room(snapshot state.Snapshot) int {
 }
 
 // putFirst writes the first ConfigMap, after which the further ones with those entries are what counts beside it.
-func (s *Store) putFirst(ctx context.Context, f first, text []byte, further []*corev1.ConfigMap, base map[place]sum) error {
-	saved, err := s.put(ctx, s.name, s.loaded, text)
+func (s *Store) putFirst(ctx context.Context, f first, text []byte, further []*corev1.ConfigMap, base map[place]sum, packed int) error {
+	saved, err := s.put(ctx, s.name, s.loaded, content{plain: text})
 	if err != nil {
 		return err
 	}
-	s.loaded, s.names, s.further, s.base = saved, f.Parts, further, base
+	s.loaded, s.names, s.further, s.base, s.packed = saved, f.Parts, further, base, packed
 	return nil
 }
 
 // put writes a ConfigMap that must still be as it was read; nil: that must not exist.
-func (s *Store) put(ctx context.Context, name string, was *corev1.ConfigMap, text []byte) (*corev1.ConfigMap, error) {
-	saved, err := s.cluster.PutConfigMap(ctx, s.namespace, name, was, key, text)
+func (s *Store) put(ctx context.Context, name string, was *corev1.ConfigMap, c content) (*corev1.ConfigMap, error) {
+	saved, err := s.cluster.EditConfigMap(ctx, s.namespace, name, was, c.into)
 	if errors.Is(err, kube.ErrConflict) {
 		return nil, fmt.Errorf("%w: %w", err, state.ErrConflict)
 	}

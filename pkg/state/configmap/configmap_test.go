@@ -115,7 +115,7 @@ func TestStateThatGrowsAndShrinks(t *testing.T) {
 	}
 	server.Writes()
 	s, _ := load(t, c)
-	if err := s.Save(t.Context(), statetest.Many(1200, "a")); !errors.Is(err, state.ErrTooLarge) || len(server.Writes()) > 0 {
+	if err := s.Save(t.Context(), varied(4000, "a")); !errors.Is(err, state.ErrTooLarge) || len(server.Writes()) > 0 {
 		t.Errorf("more than all ConfigMaps hold: %v, want a refusal before anything is written", err)
 	}
 }
@@ -155,7 +155,7 @@ func onCluster(server *kubetest.Server, c *kube.Cluster) statetest.Place {
 			}
 			return func() { server.Fault = nil }
 		},
-		TooLarge: func() state.Snapshot { return statetest.Many(1200, "a") },
+		TooLarge: func() state.Snapshot { return varied(4000, "a") },
 	}
 }
 

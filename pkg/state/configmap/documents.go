@@ -16,6 +16,7 @@ import (
 
 // The formats of the documents here; see state.Version for the others. Every one there ever was is read.
 const (
+	packedParts   = 5 // as several, but parts that the first names are compressed
 	several       = 4 // a first or further document, which hold state documents
 	severalBefore = 2 // the same, but the entries of a first stand in it, null for one that is no more
 )
@@ -33,6 +34,7 @@ type first struct {
 	State  json.RawMessage     `json:"state"`          // what goes before the parts
 
 	entries entries // of State
+	packed  bool    // whether parts that it names are compressed
 }
 
 // further is a further document: the part that counts and one that is to count, by their names. A part is a state
@@ -51,8 +53,8 @@ func readFirst(data []byte) (first, error) {
 	}
 	data = bytes.TrimSpace(data)
 	f := first{State: data}
-	if v == several {
-		f.State = nil
+	if v == several || v == packedParts {
+		f.State, f.packed = nil, v == packedParts
 		err = strictly(data, &f)
 	}
 	if err == nil {
@@ -96,7 +98,9 @@ func (f first) text() ([]byte, error) {
 	if len(f.Parts) == 0 && f.Moving == "" {
 		return f.State, nil
 	}
-	f.Version = several
+	if f.Version = several; f.packed {
+		f.Version = packedParts
+	}
 	return json.Marshal(f)
 }
 
@@ -132,7 +136,7 @@ func readFurther(data []byte) (further, error) {
 	if err != nil {
 		return further{}, err
 	}
-	if v != several && v != severalBefore {
+	if v != packedParts && v != several && v != severalBefore {
 		err = fmt.Errorf("it has format version %d, which does not belong here", v)
 	} else {
 		err = strictly(data, &f)
