@@ -337,18 +337,18 @@ var mutants = []mutant{
 	},
 	{
 		"a part of the state that cannot be decoded counts as empty", inStore,
-		"		return nil, nil, s.unreadable(s.nameOf(i), err)\n	}\n	text, ok", "		return nil, nil, nil\n	}\n	text, ok",
+		"		return nil, nil, 0, s.unreadable(s.nameOf(i), err)\n	}\n	for _, d", "		return nil, nil, 0, nil\n	}\n	for _, d",
 		inStates, "TestLoadRefuses",
 	},
 	{
 		"a part of the state that is gone counts as empty", inStore,
-		"	if cm == nil {\n		return nil, nil, fmt", "	if cm == nil {\n		return nil, nil, nil\n		return nil, nil, fmt",
+		"	if cm == nil {\n		return nil, nil, 0, fmt", "	if cm == nil {\n		return nil, nil, 0, nil\n		return nil, nil, 0, fmt",
 		inStates, "TestLoadRefuses",
 	},
 	{
 		"the parts of the state are named before they are written", inSplit,
-		"	for i, text := range documents {\n",
-		"	if err := s.putFirst(ctx, f, text, s.further, s.base); err != nil {\n		return err\n	}\n	for i, text := range documents {\n",
+		"	for i, c := range contents {\n",
+		"	if err := s.putFirst(ctx, f, text, s.further, s.base, size); err != nil {\n		return err\n	}\n	for i, c := range contents {\n",
 		inStates, "TestPromises",
 	},
 	{
@@ -364,12 +364,12 @@ var mutants = []mutant{
 	},
 	{
 		"a part of an earlier state counts", inStore,
-		"|| f.Epoch != epoch", "",
+		"|| d.Epoch != epoch", "",
 		inStates, "TestLoadRefuses",
 	},
 	{
 		"a part of the state that was edited by hand is written over in place", inSplit,
-		"names[i] += \"-edited\"", "_ = old",
+		"name += \"-edited\"", "_ = old",
 		inStates, "TestDeathAfterAnEditByHand",
 	},
 	{
