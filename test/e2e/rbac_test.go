@@ -346,22 +346,126 @@ func (p *pollerAccount) file(name string) string {
 
 // TestDeployerMayWhatItMust compares the deploy steps' rights with what the documentation promises.
 func TestDeployerMayWhatItMust(t *testing.T) {
+	want := []rbacv1.PolicyRule{
+		{
+			APIGroups: []string{"tekton.dev"}, Resources: []string{"pipelines", "pipelineruns", "tasks", "taskruns"},
+			Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"},
+		},
+		{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets"}, Verbs: []string{"get", "list", "watch"}},
+	}
+	if got := deployerRules(t); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("rules of sentry-deployer\n got %v\nwant %v", got, want)
+	}
+}
+
+// deployerRules reads what the manifests let the commands of deployments do.
+func deployerRules(t *testing.T) []rbacv1.PolicyRule {
+	t.Helper()
 	for doc := range strings.SplitSeq(kubectl(t, "kustomize", "../../manifests"), "\n---\n") {
 		var role rbacv1.ClusterRole
-		if err := yaml.Unmarshal([]byte(doc), &role); err != nil || role.Kind != "ClusterRole" || role.Name != "sentry-deployer" {
-			continue
+		if err := yaml.Unmarshal([]byte(doc), &role); err == nil && role.Kind == "ClusterRole" && role.Name == "sentry-deployer" {
+			return role.Rules
 		}
-		want := []rbacv1.PolicyRule{
-			{
-				APIGroups: []string{"tekton.dev"}, Resources: []string{"pipelines", "pipelineruns", "tasks", "taskruns"},
-				Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"},
-			},
-			{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets"}, Verbs: []string{"get", "list", "watch"}},
-		}
-		if fmt.Sprint(role.Rules) != fmt.Sprint(want) {
-			t.Errorf("rules of sentry-deployer\n got %v\nwant %v", role.Rules, want)
-		}
-		return
 	}
 	t.Fatal("the manifests hold no ClusterRole sentry-deployer")
+	return nil
+}
+
+// deployerUses are what commands do with each verb that sentry-deployer has, %[1]s being the resource, %[2]s the name of an
+// object of it and %[3]s where the API server has the resource.
+var deployerUses = map[string]string{
+	"get":    "get %[1]s %[2]s",
+	"list":   "get %[1]s",
+	"watch":  "get --raw %[3]s?watch=true&timeoutSeconds=1",
+	"create": "create -f -",
+	"update": "replace -f -",
+	"patch":  "annotate %[1]s %[2]s patched=yes",
+	"delete": "delete %[1]s %[2]s --wait=false",
+}
+
+// deployerObjects are one object of each resource, which nothing runs.
+var deployerObjects = map[string]string{
+	"tasks":        "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: %s, namespace: %s}\nspec: {steps: [{name: nothing, image: scratch, command: ['true']}]}\n",
+	"pipelines":    "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: %s, namespace: %s}\nspec: {tasks: [{name: nothing, taskRef: {name: nobody}}]}\n",
+	"taskruns":     "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: %s, namespace: %s}\nspec: {status: TaskRunCancelled, taskRef: {name: nobody}}\n",
+	"pipelineruns": "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: %s, namespace: %s}\nspec: {status: PipelineRunPending, pipelineRef: {name: nobody}}\n",
+	"configmaps":   "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\n",
+	"secrets":      "apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s}\n",
+}
+
+// TestEachRightOfTheDeployerIsNeeded takes one right away at a time, and sees what commands do with it refused. With all of them it
+// is not.
+func TestEachRightOfTheDeployerIsNeeded(t *testing.T) {
+	t.Parallel()
+	const ns = "sentry-rbac-deployer"
+	namespace(t, ns)
+	rules := deployerRules(t)
+	var roles, objects strings.Builder
+	grant := func(user string, rules []rbacv1.PolicyRule) {
+		for _, o := range []any{
+			rbacv1.Role{TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"}, ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: ns}, Rules: rules},
+			rbacv1.RoleBinding{
+				TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
+				ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: ns},
+				RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
+				Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
+			},
+		} {
+			text, err := yaml.Marshal(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&roles, "%s---\n", text)
+		}
+	}
+	grant("with-all", rules)
+	var rights [][2]string
+	for i, rule := range rules {
+		for _, resource := range rule.Resources {
+			for _, verb := range rule.Verbs {
+				less := slices.Clone(rules)
+				others := rule
+				others.Resources = slices.DeleteFunc(slices.Clone(rule.Resources), func(r string) bool { return r == resource })
+				rule.Resources, rule.Verbs = []string{resource}, slices.DeleteFunc(slices.Clone(others.Verbs), func(v string) bool { return v == verb })
+				less[i] = others
+				grant("less-"+resource+"-"+verb, append(less, rule))
+				rule = rules[i]
+				rights = append(rights, [2]string{resource, verb})
+				if verb != "create" {
+					fmt.Fprintf(&objects, deployerObjects[resource]+"---\n", resource+"-"+verb, ns)
+				}
+			}
+		}
+	}
+	apply(t, roles.String())
+	apply(t, objects.String())
+	last := rights[len(rights)-1]
+	await(t, time.Minute, "the last Role to be in force", func() (bool, string) {
+		out, err := command(t.Context(), "", "kubectl", "auth", "can-i", "get", "tasks", "-n", ns, "--as", "less-"+last[0]+"-"+last[1])
+		return err == nil, out
+	})
+	for _, right := range rights {
+		resource, verb := right[0], right[1]
+		base := "/api/v1"
+		if slices.Contains(rules[0].Resources, resource) {
+			base = "/apis/tekton.dev/v1"
+		}
+		name := resource + "-" + verb
+		use := strings.ReplaceAll(deployerUses[verb], "%[1]s", resource)
+		use = strings.ReplaceAll(use, "%[2]s", name)
+		args := strings.Fields(strings.ReplaceAll(use, "%[3]s", base+"/namespaces/"+ns+"/"+resource))
+		stdin := ""
+		if slices.Contains(args, "-f") {
+			stdin = fmt.Sprintf(deployerObjects[resource], name, ns)
+		}
+		as := func(user string) (string, error) {
+			return command(t.Context(), stdin, "kubectl", append([]string{"-n", ns, "--as", user}, args...)...)
+		}
+		if out, err := as("less-" + resource + "-" + verb); err == nil || !strings.Contains(strings.ToLower(out+err.Error()), "forbidden") {
+			t.Errorf("%s %s without the right: %v, %s, want forbidden", verb, resource, err, out)
+		}
+		if out, err := as("with-all"); err != nil {
+			t.Errorf("%s %s with all rights: %v, %s", verb, resource, err, out)
+		}
+	}
 }
