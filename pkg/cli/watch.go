@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -56,6 +57,8 @@ type watchFlags struct {
 	listen   string
 	replica  string
 	health   string
+	page     string
+	names    []string // of the page
 	plain    bool
 }
 
@@ -92,6 +95,9 @@ With --health it answers probes at an address of its own: /livez fails when Sent
 /readyz when it cannot work, with a line that says why. What Git hosts do changes neither. What
 it counts is for Prometheus, at /metrics.
 
+With --page it serves what 'sentry page' does, read-only, to whoever reaches that address: there is
+no password. 'kubectl port-forward' brings it to those whom the cluster lets do that.
+
 A changed configuration file is taken up as it runs, at once with SIGHUP. One that cannot be used
 leaves all as it was, and the log and 'sentry status' say why.
 
@@ -110,12 +116,16 @@ by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its vari
 	cmd.Flags().StringVar(&f.state, "state", "", "with --local: state `file` (default: one for each configuration below ~/.local/state/sentry)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "take webhooks at this `address`, such as :8080, to look at once at what was pushed (default: nothing is listened to)")
 	cmd.Flags().StringVar(&f.health, "health", "", "answer operators, by /livez, /readyz and /metrics, at this `address`, such as :8081 (default: nothing is listened to)")
+	cmd.Flags().StringVar(&f.page, "page", "", "serve a page that shows it all, read-only and without a password, at this `address`, such as 127.0.0.1:8082 (default: nothing is listened to)")
+	cmd.Flags().StringSliceVar(&f.names, "page-host", nil, "serve the page under this host `name`, too, beside localhost and IP addresses")
 	cmd.Flags().StringVar(&f.replica, "replica", "", "be one of several processes that share the work, under this `name` (default: do all of it)")
 	cmd.Flags().BoolVar(&f.plain, "no-progress", false, "with --local: print lines alone, no progress that is redrawn on a terminal")
 	complete.Flag(cmd, "interval", cobra.NoFileCompletions)
 	complete.Flag(cmd, "listen", cobra.NoFileCompletions)
 	complete.Flag(cmd, "replica", cobra.NoFileCompletions)
 	complete.Flag(cmd, "health", cobra.NoFileCompletions)
+	complete.Flag(cmd, "page", cobra.NoFileCompletions)
+	complete.Flag(cmd, "page-host", cobra.NoFileCompletions)
 	return cmd
 }
 
@@ -135,7 +145,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	if f.replica != "" && (f.local || f.once) {
 		return usage.Errorf("--replica goes with neither --local nor --once: it is for processes that go on, on a cluster")
 	}
-	if err := f.checkHealth(); err != nil {
+	if err := errors.Join(f.checkHealth(), f.checkPage()); err != nil {
 		return err
 	}
 	// Watching works for about a second a minute, and keeps what it knows of 10,000 repositories all the time:
@@ -181,6 +191,11 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 		}
 		defer unheard()
 	}
+	unseen, err := w.servePage(ctx)
+	if err != nil {
+		return err
+	}
+	defer unseen()
 	w.measure()
 	w.watcher.Store = w.health.Store(w.watcher.Store)
 	bus := event.NewBus(log, w.sinks())
@@ -298,6 +313,7 @@ type watching struct {
 	board   *live.Board      // nil where nothing is redrawn
 	again   *reload.Reloader // reads the configuration again
 	health  health.Health
+	shown   atomic.Pointer[config.Config] // by the page
 }
 
 // onMachine gets the engine and the state of a trial on this machine. closed ends them.
@@ -489,6 +505,7 @@ func (w *watching) apply(cfg *config.Config) error {
 		return err
 	}
 	w.cfg = cfg
+	w.shown.Store(cfg)
 	w.Hider.Use(cfg)
 	w.health.Use(len(cfg.Repositories), w.interval(cfg))
 	w.reader.SetSweep(cfg.Global.Sweep)

@@ -1,11 +1,13 @@
 package githost
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/giturl"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // Driver is all that Sentry knows of a kind of host. Its package has one, and package hosts lists them.
@@ -18,7 +20,28 @@ type Driver struct {
 	DotGit bool
 	// Budgets are what the host counts. A request draws on the one whose Draws reports so, and else on the one without Draws.
 	Budgets []Budget
+	Pages   Pages
 	About   About
+}
+
+// Pages are what is behind a repository's URL in the host's own web interface, for people: both with a verb for each commit. The zero
+// Pages are those of a host that has none, or of which that is not known.
+type Pages struct {
+	Commit  string // one commit
+	Compare string // what is new from one commit to another
+}
+
+// Page returns the address at which the host shows people what is new from one commit to another, or only the second where there
+// is no first; "" where it has no such page, or the repository is reached in another way than people's browsers do.
+func (d *Driver) Page(repoURL string, from, to repo.SHA) string {
+	if d.Pages == (Pages{}) || to == "" || !strings.HasPrefix(repoURL, "https://") && !strings.HasPrefix(repoURL, "http://") {
+		return ""
+	}
+	repoURL = strings.TrimSuffix(repoURL, ".git")
+	if from == "" || from == to {
+		return repoURL + fmt.Sprintf(d.Pages.Commit, to)
+	}
+	return repoURL + fmt.Sprintf(d.Pages.Compare, from, to)
 }
 
 // About is what the documentation says of a kind, a cell of its tables each.

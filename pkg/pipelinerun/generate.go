@@ -23,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	planorder "github.com/tekton-sentry/sentry/pkg/plan/order"
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 	"github.com/tekton-sentry/sentry/pkg/report/mark"
 	"github.com/tekton-sentry/sentry/pkg/strategy"
@@ -146,20 +147,11 @@ type builder struct {
 
 // orderOf returns the order in which the members run.
 func orderOf(cfg *config.Config, run plan.Run) (strategy.Graph, error) {
-	s := strategy.Settings{MaxParallel: run.Group.MaxParallel, Shares: run.Group.Waves}
-	if run.Group.Strategy == strategy.Needs {
-		s.Needs = make(map[string][]string)
-		for _, r := range cfg.Repositories {
-			if r.Group == run.Group.Name {
-				s.Needs[r.Name] = r.Deploy.Needs
-			}
-		}
-	}
-	members := make([]strategy.Member, len(run.Members))
+	members := make([]*config.Repository, len(run.Members))
 	for i, m := range run.Members {
-		members[i] = strategy.Member{Repository: m.Repository.Name, Wave: m.Repository.Deploy.Wave}
+		members[i] = m.Repository
 	}
-	return strategy.Of(run.Group.Strategy, members, s)
+	return planorder.Of(cfg, run.Group, members)
 }
 
 // add makes a task of a member and appends it to the tasks, and to the run what the pod of that task has of its own.

@@ -1,4 +1,5 @@
-// Package answers has the commands that answer questions about what was deployed and what was not: explain, history and logs.
+// Package answers has the commands that answer questions about what was deployed and what was not: status, explain, history, logs and
+// page.
 // What they say of the state and the runs is worked out elsewhere, by functions that ask nobody.
 package answers
 
@@ -19,7 +20,7 @@ import (
 
 // Commands returns the commands.
 func Commands(o *setup.Options) []*cobra.Command {
-	return []*cobra.Command{newExplain(o), newHistory(o), newStatus(o), newLogs(o)}
+	return []*cobra.Command{newExplain(o), newHistory(o), newStatus(o), newLogs(o), newPage(o)}
 }
 
 // place is whose state and runs are meant.

@@ -33,10 +33,10 @@ type Unit struct {
 	Week *statistics.Measures `json:"week,omitempty"`
 }
 
-// What is said of a run that has no verdict yet.
+// Active and HeldBack are said of a run that has no verdict yet.
 const (
-	active   = "active"
-	heldBack = "held back"
+	Active   = "active"
+	HeldBack = "held back"
 )
 
 // week is the period of the numbers beside a unit.
@@ -109,9 +109,9 @@ func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, 
 		}
 		if r.Active {
 			u := of(r.Unit)
-			u.Run, u.Verdict, u.Why, u.Created, u.Seconds, u.Skipped, u.Rollback = r.Name, active, "", r.Created, 0, nil, ""
+			u.Run, u.Verdict, u.Why, u.Created, u.Seconds, u.Skipped, u.Rollback = r.Name, Active, "", r.Created, 0, nil, ""
 			if r.Pending {
-				u.Verdict = heldBack
+				u.Verdict = HeldBack
 			}
 		}
 	}
@@ -203,7 +203,7 @@ func PaintVerdict(column int, verdict string) term.Colour {
 		return term.None
 	case verdict == string(result.Succeeded):
 		return term.Green
-	case verdict == active || verdict == heldBack:
+	case verdict == Active || verdict == HeldBack:
 		return term.Blue
 	}
 	return term.Red

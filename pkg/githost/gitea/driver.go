@@ -19,6 +19,7 @@ var Driver = githost.Driver{
 		{Unit: "api requests"},
 		swept(gitproto.Budget),
 	},
+	Pages: githost.Pages{Commit: "/commit/%s", Compare: "/compare/%s...%s"},
 	About: githost.About{
 		Servers:    "Gitea and Forgejo",
 		API:        "`https://HOST/api/v1`",

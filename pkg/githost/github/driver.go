@@ -36,6 +36,7 @@ var Driver = githost.Driver{
 		},
 		{Unit: "api requests", Limit: requestLimit, Told: limitTold, Free304: true},
 	},
+	Pages: githost.Pages{Commit: "/commit/%s", Compare: "/compare/%s...%s"},
 	About: githost.About{
 		Servers:    "GitHub and GitHub Enterprise",
 		API:        "`https://api.github.com`, `https://api.NAME.ghe.com`, `https://HOST/api/v3`",

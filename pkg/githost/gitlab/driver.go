@@ -28,6 +28,7 @@ var Driver = githost.Driver{
 		},
 		{Unit: "api requests", Limit: limit, Told: limitTold},
 	},
+	Pages: githost.Pages{Commit: "/-/commit/%s", Compare: "/-/compare/%s...%s"},
 	About: githost.About{
 		Servers:    "GitLab",
 		API:        "`https://HOST/api/v4`",

@@ -1,0 +1,107 @@
+package answers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/pages"
+	"github.com/tekton-sentry/sentry/pkg/cli/setup"
+	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/serve"
+	"github.com/tekton-sentry/sentry/pkg/serve/page"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/reading"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+type pageFlags struct {
+	place
+	address string
+	names   []string
+}
+
+func newPage(o *setup.Options) *cobra.Command {
+	var f pageFlags
+	cmd := &cobra.Command{
+		Use:   "page",
+		Short: "Show it all in a browser, at an address of this machine",
+		Long: `Serve a page that shows how each unit stands, its runs and members, the repositories with what
+'sentry explain' says of each branch, and what failed deployments printed last. It is brought up
+to date as things change, until Ctrl-C.
+
+It reads what 'sentry status', 'explain' and 'history' do, with the rights of your kubeconfig or,
+with --local, on this machine, and it changes nothing. It is served to this machine alone,
+without a password: whoever uses the machine can read it.
+
+A running Sentry serves the same page with 'sentry watch --page', to whoever reaches it.`,
+		Example: `  sentry page -n sentry --run-namespace sentry-runs
+  sentry page --local
+  sentry page --address 127.0.0.1:9000`,
+		Args: usage.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runPage(cmd.Context(), o, f) },
+	}
+	f.register(cmd)
+	cmd.Flags().StringVar(&f.address, "address", "127.0.0.1:8082", "serve it at this `address` of this machine; port 0 is any that is free")
+	cmd.Flags().StringSliceVar(&f.names, "page-host", nil, "serve it under this host `name`, too, beside localhost and IP addresses")
+	complete.Flag(cmd, "address", cobra.NoFileCompletions)
+	complete.Flag(cmd, "page-host", cobra.NoFileCompletions)
+	return cmd
+}
+
+func runPage(ctx context.Context, o *setup.Options, f pageFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if err := pages.OnThisMachine(f.address); err != nil {
+		return usage.Errorf("--address: %w", err)
+	}
+	if err := pages.CheckNames(f.names); err != nil {
+		return usage.Errorf("--page-host: %w", err)
+	}
+	source, where, err := f.source(o)
+	if err != nil {
+		return err
+	}
+	log, err := o.Logger()
+	if err != nil {
+		return usage.Error(err)
+	}
+	l, err := serve.Listen(ctx, f.address)
+	if err != nil {
+		return fmt.Errorf("--address: %w", err)
+	}
+	fmt.Fprintf(o.Out, "http://%s/\n", l.Addr())
+	return pages.Serve(ctx, l, page.Options{Source: source, Log: log, Hide: o.Hider.Hide, Link: pages.Link, Names: f.names, Place: where})
+}
+
+// source returns where the page is read, and what it is called.
+func (f *pageFlags) source(o *setup.Options) (page.Source, string, error) {
+	from := reading.Sources{Config: o.Glance, Now: time.Now}
+	if f.local {
+		from.State = func(ctx context.Context) (state.Snapshot, error) { return o.LocalState(ctx, f.state) }
+		from.History = func(ctx context.Context) ([]result.Result, error) { return o.LocalHistory(ctx, f.state) }
+		from.Runs = func(context.Context) ([]engine.Run, []plan.Existing, error) { return o.LocalRuns(f.state) }
+		from.Key = &naming.Key{}
+		return reading.New(from), o.ConfigName(), nil
+	}
+	cluster, runsIn, of, err := o.Where(o.Glance().Global)
+	if err != nil {
+		return nil, "", err
+	}
+	runs := o.EngineOn(cluster, runsIn, of)
+	from.State, from.Follow = setup.ClusterStore(cluster, of).Load, runs.Follow
+	from.History = func(ctx context.Context) ([]result.Result, error) { return o.History(ctx, runs) }
+	from.Runs = func(ctx context.Context) (list []engine.Run, _ []plan.Existing, err error) {
+		list, err = runs.Runs(ctx, nil)
+		return list, nil, err
+	}
+	return reading.New(from), strings.TrimSpace(cluster.Namespace + " " + of.Name), nil
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPage has a Sentry at work show what it remembers and how its host stands, and a person's page the same state; neither shows a
+// credential.
+func TestPage(t *testing.T) {
+	const theSecret = "a-token-that-nobody-sees"
+	t.Setenv("PAGE_TOKEN", theSecret)
+	host := newGitHub()
+	host.SetToken(theSecret)
+	server := httptest.NewServer(host)
+	defer server.Close()
+	file := hookFile(t, server.URL, "")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, strings.ReplaceAll(string(text), "repo_type: github,", "repo_type: github, auth: {token: \"${PAGE_TOKEN}\"},"))
+	memory := filepath.Join(t.TempDir(), "state.json")
+	// serve runs a command until what is at the path has all words, and returns that.
+	serve := func(path string, words []string, at string, args ...string) string {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		out, code := &lines{}, make(chan int)
+		go func() { code <- Main(ctx, append(args, "--config", file, "--state", memory), Streams{Out: out, Err: out}) }()
+		shown := ""
+		has := func() bool {
+			for _, w := range words {
+				if !strings.Contains(shown, w) {
+					return false
+				}
+			}
+			return true
+		}
+		for end := time.Now().Add(time.Minute); !has() && time.Now().Before(end); {
+			if address := regexp.MustCompile(at).FindStringSubmatch(out.text()); address != nil {
+				resp, err := http.Get("http://" + address[1] + path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				page, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if shown = string(page); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if !has() {
+			t.Errorf("%v show no %q:\n%s\n%s", args, words, shown, out.text())
+		}
+		if strings.Contains(shown, theSecret) {
+			t.Error("the page shows a credential")
+		}
+		stop()
+		if got := <-code; got != exitDone {
+			t.Errorf("exit code %d, want 0:\n%s", got, out.text())
+		}
+		return shown
+	}
+	const served = `serving the page.*address=(\S+)\]`
+	serve("/", []string{`href="/unit/app.main"`, `href="/repository/app"`}, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")
+	serve("/hosts", []string{strings.TrimPrefix(server.URL, "http://"), "$PAGE_TOKEN"}, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")
+	serve("/repository/app", []string{"app@main is watched", "for the first time"}, `http://(\S+)/`, "page", "--local", "--address", "127.0.0.1:0")
+}
+
+// What would show more than is asked for, or to others, is refused.
+func TestPageIsRefused(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"page --address 0.0.0.0:8082", "one of this machine alone"},
+		{"page --address :8082", "one of this machine alone"},
+		{"page --address 8082", "such as 127.0.0.1:8082"},
+		{"page --state x", "--state goes with --local"},
+		{"page --local --page-host a/b", "a host name without a port"},
+		{"watch --page :1 --once", "--page does not go with --once"},
+		{"watch --page :1 --health :1", "an address of its own"},
+		{"watch --page :1 --listen :1", "an address of its own"},
+		{"watch --page-host a", "--page-host goes with --page"},
+		{"watch --page :1 --page-host a:1", "a host name without a port"},
+	} {
+		out := &lines{}
+		if got := Main(t.Context(), strings.Fields(c.args), Streams{Out: out, Err: out}); got != exitUsage || !strings.Contains(out.text(), c.want) {
+			t.Errorf("%s: exit code %d, want 2 and %q:\n%s", c.args, got, c.want, out.text())
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package page_test
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/serve/page"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/pagetest"
+)
+
+var now = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+
+func newPage(t testing.TB, s page.Source) *page.Page {
+	return pagetest.New(t, s, func() time.Time { return now })
+}
+
+// get asks as a person's browser does.
+func get(t testing.TB, p http.Handler, target string) (*http.Response, string) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	r.Host = "localhost:8082"
+	r.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, r)
+	resp := w.Result()
+	body := io.Reader(resp.Body)
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = z
+	}
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(text)
+}
+
+// words is what people read of HTML.
+func words(html string) string {
+	html = regexp.MustCompile(`(?s)<head>.*?</head>|<(/?)[^>]*>`).ReplaceAllString(html, " ")
+	return strings.Join(strings.Fields(html), " ")
+}
+
+// Each view tells what it is for, and has the links to what it tells of.
+func TestViews(t *testing.T) {
+	s := &pagetest.Memory{Is: pagetest.Small(t, now), Out: engine.Outcome{Tasks: []engine.Task{
+		{Name: "check", Result: engine.Succeeded, Start: now, End: now.Add(65 * time.Second)}, {Name: "lib", Result: engine.Running, Start: now, After: []string{"check"}},
+	}}}
+	p := newPage(t, s)
+	for target, want := range map[string]struct{ says, links []string }{
+		"/": {
+			[]string{"4 units", "2 in trouble", "1 active", "✕ failed shop", "api: the command failed", "2m", "● active lib.main"},
+			[]string{"/unit/shop", "/run/shop-2", "/repository/web", "/unit/lib.main"},
+		},
+		"/unit/shop": {
+			[]string{"shop ✕ failed", "waves", "web", "✕ failed · 61s", "The last 2 runs: 1 succeeded, 1 failed", "50 %", "shop-1"},
+			[]string{"/run/shop-1", "https://github.com/a/web/compare/aaa...bbb", "/repository/api"},
+		},
+		"/unit/lib.main": {[]string{"lib.main ● active", "lib-main-7"}, []string{"https://github.com/a/lib/compare/aaa...bbb"}},
+		"/repository/lib": {
+			[]string{"https://github.com/a/lib", "dev.*", "lib@main is watched: it matches &#34;main&#34;", "The run is active since"},
+			[]string{"/unit/lib.main", "/run/lib-main-7"},
+		},
+		"/run/shop-2": {
+			[]string{"shop-2 ✕ failed", "api: the command failed", "2 of 3: make deploy failed with exit code 2.", "no space left on device", "in the history alone"},
+			[]string{"/unit/shop", "https://github.com/a/web/compare/aaa...bbb"},
+		},
+		"/run/lib-main-7": {[]string{"lib-main-7 ● active", "✓ succeeded check", "● Running lib"}, []string{"/unit/lib.main"}},
+		"/runs":           {[]string{"Active", "lib-main-7", "shop-2", "shop-1"}, []string{"/run/shop-2"}},
+		"/repositories":   {[]string{"9 in the configuration", "web shop"}, []string{"/repository/web"}},
+		"/hosts":          {[]string{"github.com", "4188 of 5000 left", "It is not asked before", "no answer within 10 s"}, nil},
+		"/search?q=SHOP":  {[]string{"3 matches", "unit shop failed", "run shop-2 shop"}, []string{"/unit/shop", "/run/shop-1"}},
+		"/search":         {[]string{"Write a part of the name"}, nil},
+	} {
+		resp, text := get(t, p, target)
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: status %d", target, resp.StatusCode)
+		}
+		for _, w := range want.says {
+			if !strings.Contains(words(text), w) {
+				t.Errorf("%s does not say %q:\n%s", target, w, words(text))
+			}
+		}
+		for _, l := range want.links {
+			if !strings.Contains(text, `href="`+l+`"`) {
+				t.Errorf("%s has no link to %s:\n%s", target, l, text)
+			}
+		}
+	}
+	for _, target := range []string{"/unit/none", "/repository/none", "/run/none", "/none", "/assets/page.css"} {
+		if resp, _ := get(t, p, target); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: status %d, want 404", target, resp.StatusCode)
+		}
+	}
+}
+
+// What did not change is not sent again, and is read again at most every few seconds. What cannot be read any more is shown as it was, with
+// the reason.
+func TestWhatIsKnown(t *testing.T) {
+	s := &pagetest.Memory{Is: pagetest.Small(t, now)}
+	clock := now
+	const fresh = 5 * time.Second
+	p := pagetest.New(t, s, func() time.Time { return clock })
+	resp, _ := get(t, p, "/")
+	tag := resp.Header.Get("ETag")
+	again := func() (int, string) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host = "127.0.0.1"
+		r.Header.Set("If-None-Match", tag)
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	if code, text := again(); code != http.StatusNotModified || text != "" || s.Asked != 1 {
+		t.Errorf("status %d, %d bytes, read %d times; want 304, none, once", code, len(text), s.Asked)
+	}
+	clock = clock.Add(fresh)
+	if code, _ := again(); code != http.StatusNotModified || s.Asked != 2 {
+		t.Errorf("later: status %d, read %d times; want 304, twice", code, s.Asked)
+	}
+	clock = clock.Add(fresh)
+	s.Err = errors.New("no route to <host>")
+	if code, text := again(); code != http.StatusOK || !strings.Contains(text, "no route to &lt;host&gt;") || !strings.Contains(text, "shop-2") {
+		t.Errorf("in trouble: status %d\n%s", code, text)
+	}
+	clock = clock.Add(fresh)
+	s.Err, s.Is = nil, &facts.Known{Config: &config.Config{}, At: clock}
+	if code, text := again(); code != http.StatusOK || strings.Contains(text, "shop-2") || !strings.Contains(text, "Nothing is remembered here") {
+		t.Errorf("afterwards: status %d\n%s", code, text)
+	}
+	if resp, text := get(t, newPage(t, &pagetest.Memory{Err: errors.New("refused")}), "/"); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(text, "cannot be read: refused") {
+		t.Errorf("of nothing: status %d\n%s", resp.StatusCode, text)
+	}
+}

@@ -1,0 +1,162 @@
+// Package pagetest has what a page shows in tests: a small Sentry with all kinds of runs, and one of any size.
+package pagetest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/repo/repotest"
+	"github.com/tekton-sentry/sentry/pkg/result"
+	"github.com/tekton-sentry/sentry/pkg/serve/page"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
+	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
+)
+
+// Memory is a page.Source in memory. Its fields may be set between two requests.
+type Memory struct {
+	Is    *facts.Known
+	Err   error
+	Out   engine.Outcome
+	Asked int // for Is
+}
+
+// Known implements page.Source.
+func (m *Memory) Known(context.Context) (*facts.Known, error) { m.Asked++; return m.Is, m.Err }
+
+// Outcome implements page.Source.
+func (m *Memory) Outcome(context.Context, string) (engine.Outcome, error) { return m.Out, m.Err }
+
+// New returns a page of a source, with links to where the host compares.
+func New(t testing.TB, s page.Source, now func() time.Time) *page.Page {
+	t.Helper()
+	p := page.New(page.Options{Source: s, Log: slog.New(slog.DiscardHandler), Now: now, Place: "sentry", Link: func(r *config.Repository, from, to repo.SHA) string {
+		return fmt.Sprintf("%s/compare/%.3s...%.3s", r.Monitor.URL, from, to)
+	}})
+	t.Cleanup(p.Close)
+	return p
+}
+
+// SHA returns a commit that is one digit again and again.
+func SHA(c string) repo.SHA { return repo.SHA(strings.Repeat(c, 40)) }
+
+// At returns a ref at such a commit.
+func At(repository, branch, c string) result.Ref {
+	return result.Ref{Ref: repo.Ref{Repository: repository, Branch: branch}, SHA: SHA(c)}
+}
+
+type builder struct {
+	t testing.TB
+	*facts.Known
+}
+
+func begin(t testing.TB, now time.Time) builder {
+	return builder{t, &facts.Known{
+		Config: &config.Config{Groups: map[string]config.Group{}}, At: now,
+		Snapshot: state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{}, Units: map[string]state.Unit{}},
+	}}
+}
+
+// add has a repository watched, whose main was acted upon an hour ago.
+func (b builder) add(name, group string, wave int, needs ...string) {
+	b.Config.Repositories = append(b.Config.Repositories, config.Repository{
+		Name: name, Group: group, Deploy: &config.Deploy{Commands: []string{"make"}, Wave: wave, Needs: needs},
+		Monitor: config.Monitor{Source: config.Source{URL: "https://github.com/a/" + name, Type: config.GitHub}, Branches: repotest.Patterns(b.t, "main", "dev.*")},
+	})
+	b.Snapshot.Repositories[name] = state.Repository{Branches: map[string]state.Branch{"main": {SHA: SHA("b"), N: 2, Time: b.At.Add(-time.Hour)}}}
+}
+
+// Small returns a group in waves one of whose members failed, a group as a graph that does well, a repository whose run is active, and
+// one that cannot be read.
+func Small(t testing.TB, now time.Time) *facts.Known {
+	b := begin(t, now)
+	b.Config.Groups["shop"] = config.Group{Name: "shop", Strategy: strategy.Waves, Deploy: config.All}
+	b.Config.Groups["platform"] = config.Group{Name: "platform", Strategy: strategy.Needs, Deploy: config.All}
+	b.add("web", "shop", 1)
+	b.add("api", "shop", 2)
+	b.add("lib", "", 0)
+	b.add("docs", "", 0)
+	b.add("database", "platform", 0)
+	b.add("queue", "platform", 0)
+	b.add("identity-and-access", "platform", 0, "database")
+	b.add("orders", "platform", 0, "database", "queue")
+	b.add("gateway-for-everything-else", "platform", 0, "identity-and-access", "orders")
+	docs := b.Snapshot.Repositories["docs"]
+	problem := state.NewProblem("denied", "https://github.com/a/docs: 403 Forbidden: the token may not read it", now.Add(-3*time.Hour))
+	docs.Problem = &problem
+	b.Snapshot.Repositories["docs"] = docs
+	member := func(task, c string, v result.Verdict, seconds int) result.Member {
+		return result.Member{Task: task, Ref: At(task, "main", c), Verdict: v, Seconds: seconds}
+	}
+	api := member("api", "b", result.Failed, 61)
+	api.Why, api.Command, api.Exit = "the command failed", "2 of 3: make deploy", 2
+	api.Output = []string{"building image registry.example.com/api:bbbbbbb", "pushing 12 layers", "write /var/lib/images: no space left on device", "make: *** [deploy] Error 2"}
+	b.Past = append(b.Past,
+		result.Result{Name: "shop-2", Unit: "shop", Created: now.Add(-time.Hour), Seconds: 125, Verdict: result.Failed, Reason: "Failed", Why: "api: the command failed",
+			Seen: now.Add(-time.Hour), Refs: []result.Ref{At("web", "main", "b")}, Members: []result.Member{member("web", "b", result.Succeeded, 61), api}},
+		result.Result{Name: "shop-1", Unit: "shop", Created: now.Add(-2 * time.Hour), Seconds: 60, Verdict: result.Succeeded, Reason: "Succeeded",
+			Refs: []result.Ref{At("web", "main", "a")}, Members: []result.Member{member("web", "a", result.Succeeded, 31)}},
+	)
+	ends := []result.Verdict{result.Succeeded, result.Succeeded, result.Superseded, result.Succeeded, result.Failed, result.Succeeded, result.Cancelled, result.Succeeded}
+	for i := range 70 {
+		verdict := ends[i%len(ends)]
+		b.Past = append(b.Past, result.Result{
+			Name: fmt.Sprintf("platform-%d", 70-i), Unit: "platform", Created: now.Add(-time.Duration(3*i+3) * time.Hour), Seconds: 240 + 37*i%300, Verdict: verdict,
+			Reason: "Completed", Refs: []result.Ref{At("orders", "main", fmt.Sprint(i%10))},
+			Members: []result.Member{
+				member("database", "1", result.Succeeded, 40), member("queue", "2", result.Succeeded, 35), member("identity-and-access", "3", result.Succeeded, 50),
+				member("orders", fmt.Sprint(i%10), verdict, 80), member("gateway-for-everything-else", "4", verdict, 20),
+			},
+		})
+	}
+	b.Runs = []engine.Run{{Existing: plan.Existing{Name: "lib-main-7", Unit: "lib.main", Active: true, Created: now.Add(-time.Minute), Trigger: plan.Trigger{
+		Seen: now.Add(-time.Minute), Refs: []plan.Change{{Ref: repo.Ref{Repository: "lib", Branch: "main"}, N: 2, Old: SHA("a"), New: SHA("b")}},
+	}}}}
+	b.Hosts = func() []facts.Host {
+		return []facts.Host{
+			{Host: "github.com", Credential: "$GITHUB_TOKEN", Requests: 812, Failures: 3, Cached: 5120, Budgets: []facts.Budget{{Limit: 5000, Remaining: 4188, Reset: now.Add(time.Hour)}}},
+			{Host: "git.example.com", Credential: "$GIT_TOKEN", Requests: 9, Failures: 9, Late: 4, Until: now.Add(2 * time.Minute), Why: "no answer within 10 s"},
+		}
+	}
+	return b.Known
+}
+
+// Large returns so many repositories, ten a group, and so many results.
+func Large(t testing.TB, now time.Time, repositories, results int) *facts.Known {
+	b := begin(t, now)
+	for i := range repositories {
+		group := fmt.Sprintf("group-%04d", i/10)
+		if i%3 == 0 {
+			group = "" // alone
+		} else if _, ok := b.Config.Groups[group]; !ok {
+			b.Config.Groups[group] = config.Group{Name: group, Strategy: strategy.Parallel, Deploy: config.All}
+		}
+		b.add(fmt.Sprintf("service-%05d", i), group, 0)
+	}
+	for i := range results {
+		r := &b.Config.Repositories[(i*7)%repositories]
+		unit := r.Group
+		if unit == "" {
+			unit = r.Name + ".main"
+		}
+		x := result.Result{
+			Name: fmt.Sprintf("%s-%010x", unit, i), Unit: unit, Created: now.Add(-time.Duration(i) * time.Minute), Seconds: 60 + i%90, Verdict: result.Succeeded,
+			Reason: "Succeeded", Refs: []result.Ref{At(r.Name, "main", fmt.Sprint(i%10))},
+			Members: []result.Member{{Task: r.Name, Ref: At(r.Name, "main", fmt.Sprint(i%10)), Verdict: result.Succeeded, Seconds: 50}},
+		}
+		if i%13 == 0 {
+			x.Verdict, x.Reason, x.Why = result.Failed, "Failed", r.Name+": the command failed"
+			x.Members[0].Verdict, x.Members[0].Why = result.Failed, "the command failed"
+		}
+		b.Past = append(b.Past, x)
+	}
+	return b.Known
+}
