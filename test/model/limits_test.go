@@ -40,13 +40,13 @@ var windows = func() (all [][]freeze.Window) {
 
 func newLimits(seed uint64) (l limits) {
 	random := rand.New(rand.NewPCG(seed, 9))
-	what := random.IntN(6)
+	what := random.IntN(16)
 	if what == 0 || what == 2 {
 		l.max, l.priority = 1+random.IntN(3), map[string]int{}
 		for _, g := range groups {
 			l.priority[g] = []int{0, 0, 1}[random.IntN(3)]
 		}
-		if random.IntN(2) == 0 {
+		if what == 0 && random.IntN(2) == 0 {
 			l.storm = random
 		}
 	}
