@@ -1,7 +1,9 @@
 # Has git reach a repository over SSH: by the key of this step alone, and at a host that known_hosts vouches for. OpenSSH takes a key
-# from a file that nobody else may read, with lines that end as on Unix. The file is in memory, and gone when the step ends: on a
-# machine without pods the steps of a deployment share a directory.
+# from a file that nobody else may read, with lines that end as on Unix. In a pod the file is in memory. It is gone when the
+# step ends, also by a signal that some shells end by without a word: on a machine without pods the steps of a deployment share a directory.
 trap 'rm -f "$SENTRY_SSH/key" "$SENTRY_SSH/key-cert.pub"' EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
 (
 umask 077
 printf '%s\n' "$SENTRY_GIT_SSH_KEY" | tr -d '\r' >"$SENTRY_SSH/key"

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -112,32 +111,66 @@ func Of(r *config.Repository, s state.Snapshot, first config.OnFirstSeen, heads 
 type Filter struct {
 	Commits Commits
 
-	mu          sync.Mutex
-	known, past map[key]repo.Pass // past is known before it was turned over
-	turned      time.Time
-	open        map[key]attempt
+	mu     sync.Mutex
+	turned time.Time
+	known  aging[key, repo.Pass]
+	told   aging[key, string] // the keys of monitor of which it was told that they are unclear
+	tries  aging[place, attempt]
 }
 
-// attempt is what became of questions about a head that has no answer yet.
+// attempt is how often in a row nothing could be sent about the heads of a branch. Their commits are no part of it: a branch that moves
+// all the time would begin anew each time, and hold up all else of its repository.
 type attempt struct {
-	last   time.Time // when it was made, of those that count
-	unsent int       // that count, in a row, for which nothing was sent
-	told   string    // the keys of monitor that it was told of that they are unclear
+	unsent int       // of those that count
+	last   time.Time // when the last one was that counts
 }
 
-// key is a head, and what the file said of it.
-type key struct {
-	Head
+// place is a branch or tag, and what the file said of it.
+type place struct {
+	repo.Ref
 	ignore, paths string
 }
 
+// key is a head of it.
+type key struct {
+	place
+	sha, base repo.SHA
+}
+
 func keyOf(m *config.Monitor, h Head) key {
-	k := key{Head: h, paths: m.Paths.Key()}
+	k := key{place{Ref: h.Ref, paths: m.Paths.Key()}, h.SHA, h.Base}
 	if m.Ignore != nil {
 		k.ignore = m.Ignore.String()
 	}
 	return k
 }
+
+// aging is a map that forgets what nobody asked for between two turns.
+type aging[K comparable, V any] struct{ now, past map[K]V }
+
+func (a *aging[K, V]) get(k K) (v V, ok bool) {
+	if v, ok = a.now[k]; ok {
+		return v, true
+	}
+	if v, ok = a.past[k]; ok {
+		a.put(k, v)
+	}
+	return v, ok
+}
+
+func (a *aging[K, V]) put(k K, v V) {
+	if a.now == nil {
+		a.now = map[K]V{}
+	}
+	a.now[k] = v
+}
+
+func (a *aging[K, V]) remove(k K) {
+	delete(a.now, k)
+	delete(a.past, k)
+}
+
+func (a *aging[K, V]) turn() { a.past, a.now = a.now, nil }
 
 // Each calls answered for each repository, with the answers to all that was asked about it. The calls come one at a time.
 func (f *Filter) Each(ctx context.Context, questions []Question, answered func([]Answer)) {
@@ -192,8 +225,10 @@ func (f *Filter) turn() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now := time.Now(); now.Sub(f.turned) > rememberFor {
-		f.past, f.known, f.turned = f.known, map[key]repo.Pass{}, now
-		maps.DeleteFunc(f.open, func(_ key, a attempt) bool { return now.Sub(a.last) > rememberFor })
+		f.turned = now
+		f.known.turn()
+		f.told.turn()
+		f.tries.turn()
 	}
 }
 
@@ -201,31 +236,26 @@ func (f *Filter) turn() {
 func (f *Filter) recall(k key) (why repo.Pass, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if why, ok = f.known[k]; ok {
-		return why, true
-	}
-	if why, ok = f.past[k]; ok {
-		f.known[k] = why
-	}
-	return why, ok
+	return f.known.get(k)
 }
 
 func (f *Filter) learn(k key, why repo.Pass) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.known[k] = why
-	delete(f.open, k)
+	f.known.put(k, why)
+	f.told.remove(k)
+	f.tries.remove(k.place)
 }
 
 // postpone counts a look for which nothing could be sent, and reports whether the head waits for the next one.
-func (f *Filter) postpone(k key) bool {
+func (f *Filter) postpone(p place) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a, now := f.open[k], time.Now()
-	if a.unsent == 0 || now.Sub(a.last) >= patience {
-		a.unsent, a.last = min(a.unsent+1, maxTries+1), now
+	a, _ := f.tries.get(p)
+	if now := time.Now(); a.unsent == 0 || now.Sub(a.last) >= patience {
+		a = attempt{min(a.unsent+1, maxTries+1), now}
+		f.tries.put(p, a)
 	}
-	f.keep(k, a)
 	return a.unsent <= maxTries
 }
 
@@ -233,22 +263,13 @@ func (f *Filter) postpone(k key) bool {
 func (f *Filter) news(k key, unclear []Unclear) []Unclear {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a := f.open[k]
-	unclear = slices.DeleteFunc(unclear, func(u Unclear) bool { return strings.Contains(a.told, u.Key) })
+	told, _ := f.told.get(k)
+	unclear = slices.DeleteFunc(unclear, func(u Unclear) bool { return strings.Contains(told, u.Key) })
 	for _, u := range unclear {
-		a.told += " " + u.Key
+		told += " " + u.Key
 	}
-	a.last = time.Now()
-	f.keep(k, a)
+	f.told.put(k, told)
 	return unclear
-}
-
-// keep is called with f.mu held.
-func (f *Filter) keep(k key, a attempt) {
-	if f.open == nil {
-		f.open = map[key]attempt{}
-	}
-	f.open[k] = a
 }
 
 // look is all that is asked of one repository at once.
@@ -291,7 +312,7 @@ func (l *look) ask(ctx context.Context) []Answer {
 					break
 				}
 				if i := slices.IndexFunc(unclear, isUnsent); why == "" && i >= 0 {
-					if l.postpone(k) {
+					if l.postpone(k.place) {
 						a.Late = unclear[i].Err
 						continue
 					}

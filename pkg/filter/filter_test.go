@@ -223,6 +223,25 @@ func TestUnsent(t *testing.T) {
 	})
 }
 
+// TestUnsentInTheEnd has a head wait for five looks and no longer, however rare the looks are and however often its branch moves.
+func TestUnsentInTheEnd(t *testing.T) {
+	for _, between := range []time.Duration{patience, 2 * rememberFor, 7 * 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &Filter{Commits: &hosts{fails: unsent{}}}
+			r := entry("a", "u", "skip")
+			for try := range maxTries {
+				if got := ask(t, f, string(rune('1'+try)), r); got["a"] != "late" {
+					t.Errorf("every %s, try %d: %q, want that it is late", between, try, got["a"])
+				}
+				time.Sleep(between)
+			}
+			if got := ask(t, f, "9", r); !strings.Contains(got["a"], "5 times in a row") {
+				t.Errorf("every %s, after %d tries: %q, want that it counts as a change", between, maxTries, got["a"])
+			}
+		})
+	}
+}
+
 // TestHang ends a call whose host never answers, however many repositories are asked about.
 func TestHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/explain"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -106,16 +107,23 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 			lie("it is not")
 		}
 	case explain.NoHead:
-		if w.remote(url(ref.Repository)).heads[ref.Branch] != "" && w.config().Repositories[0].Monitor.Branches.Match(ref.Branch) {
+		if w.remote(url(ref.Repository)).heads[ref.Branch] != "" && w.watched(ref) {
 			lie("it does")
 		}
 	}
 }
 
+// watched reports whether the file, as it is now, has a ref watched.
+func (w *world) watched(ref repo.Ref) bool {
+	return slices.ContainsFunc(w.config().Repositories, func(r config.Repository) bool {
+		return r.Name == ref.Repository && r.Monitor.Branches.Match(ref.Branch)
+	})
+}
+
 // deployed returns what a ref counts as deployed at. A repository that left the file and is back is seen for the first
 // time again, and yet a run of it that no Sentry had remembered by then is learned as the last word on its ref.
 func (w *world) deployed(ref repo.Ref, said explain.Statement) repo.SHA {
-	if ran := w.truth.ran[ref]; w.truth.now[ref] == "" && said.Kind == explain.NotYetLearned && len(ran) > 0 {
+	if ran, there := w.truth.ran[ref], w.runs[said.Run] != nil; w.truth.now[ref] == "" && said.Kind == explain.NotYetLearned && there && len(ran) > 0 {
 		return ran[len(ran)-1].New
 	}
 	return w.truth.now[ref]

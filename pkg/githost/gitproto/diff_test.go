@@ -130,7 +130,12 @@ func TestSpace(t *testing.T) {
 		fmt.Fprintf(&list, "100644 blob %s\tfile-%015d\n", blob, i)
 	}
 	large := repo.SHA(git(t, dir, "commit-tree", "-m", "large", mktree(t, dir, list.String())))
-	for name, c := range map[string]repo.SHA{"small": small, "large": large} {
+	file := filepath.Join(t.TempDir(), "message")
+	if err := os.WriteFile(file, []byte(strings.Repeat("many words\n", 300_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wordy := repo.SHA(git(t, dir, "commit-tree", "-F", file, string(small)+"^{tree}"))
+	for name, c := range map[string]repo.SHA{"small": small, "large": large, "wordy": wordy} {
 		git(t, dir, "update-ref", "refs/heads/"+name, string(c))
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -161,6 +166,12 @@ func TestSpace(t *testing.T) {
 			if n, err := compare(large); n != 60_000 || err != nil {
 				t.Errorf("a large one: %d paths, %v", n, err)
 			}
+		}
+		if texts, err := h.(githost.Commits).Messages(t.Context(), "http://git.example/app", []repo.SHA{wordy}); err != nil || len(texts[0]) == 0 {
+			t.Errorf("a message of 3 MB: %q, %v", texts, err)
+		}
+		if n, err := compare(large); n != 60_000 || err != nil {
+			t.Errorf("a large one after a large message: %d paths, %v", n, err)
 		}
 		asked := 0
 		err = h.(githost.Commits).Diff(t.Context(), "http://git.example/app", none, large, func(string) bool { asked++; return false })

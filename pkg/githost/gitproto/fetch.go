@@ -42,7 +42,7 @@ func (h *host) Messages(ctx context.Context, repoURL string, commits []repo.SHA)
 	messages := make([]string, len(commits))
 	err := h.fetching(ctx, repoURL, func(ctx context.Context, r route) error {
 		f := h.newFetch(ctx, r, commits[0])
-		defer f.leave()
+		defer func() { f.leave() }() // which is another one by then
 		if err := f.get(ctx, "tree:0", commits); err != nil {
 			return err
 		}
