@@ -11,6 +11,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve"
@@ -111,8 +112,13 @@ func (w *watching) servePage(ctx context.Context) (ended func(), err error) {
 	if w.machine != nil {
 		runs, from.Follow, from.History = w.machine, w.machine.Follow, w.watcher.Past
 	} else {
-		runs, from.Follow = w.cluster, w.cluster.Follow
-		from.History = func(ctx context.Context) ([]result.Result, error) { return w.History(ctx, w.cluster) }
+		api, err := w.ConnectBeside(w.cfg.Global.Namespace)
+		if err != nil {
+			return nil, fmt.Errorf("--page: %w", err)
+		}
+		beside := w.EngineOn(api, w.cfg.Global.RunsIn(), instance.Instance{Name: w.cfg.Global.Instance})
+		runs, from.Follow = beside, beside.Follow
+		from.History = func(ctx context.Context) ([]result.Result, error) { return w.History(ctx, beside) }
 	}
 	from.Runs = func(ctx context.Context) (list []engine.Run, _ []plan.Existing, err error) {
 		list, err = runs.Runs(ctx, nil)

@@ -34,7 +34,9 @@ func TestPage(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		out, code := &lines{}, make(chan int)
-		go func() { code <- Main(ctx, append(args, "--config", file, "--state", memory), Streams{Out: out, Err: out}) }()
+		go func() {
+			code <- Main(ctx, append(args, "--config", file, "--state", memory), Streams{Out: out, Err: out})
+		}()
 		shown := ""
 		has := func() bool {
 			for _, w := range words {

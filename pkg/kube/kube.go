@@ -4,6 +4,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,8 @@ type Options struct {
 	Dial       func(ctx context.Context, network, address string) (net.Conn, error) // nil: the machine's network
 	// Answered is told of each request whether it had an answer, whatever that was, or why it had none; nil = nobody is.
 	Answered func(ctx context.Context, err error)
+	// PerSecond is how many requests a second are sent at most, after a burst of twice as many; 0 = 50.
+	PerSecond float32
 }
 
 // whoTimeout bounds the question who one is, without whose answer all goes on.
@@ -76,6 +79,9 @@ func Connect(o Options) (*Cluster, error) {
 	if o.Answered != nil {
 		cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return observer{next, o.Answered} })
 	}
+	// Enough that a burst of runs is not slowed by the client; the API server has its own fairness.
+	cfg.QPS = cmp.Or(o.PerSecond, 50)
+	cfg.Burst = 2 * int(cfg.QPS)
 	return connect(cfg, namespace, o.UserAgent)
 }
 
@@ -98,8 +104,6 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 			return nil, fmt.Errorf("register the API's types: %w", err)
 		}
 	}
-	// Enough that a burst of runs is not slowed by the client; the API server has its own fairness.
-	cfg.QPS, cfg.Burst = 50, 100
 	cfg.UserAgent = userAgent
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	// Warnings of the server go to klog by default, past our own log and its format.

@@ -14,6 +14,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 )
@@ -159,5 +161,20 @@ func TestAnswered(t *testing.T) {
 	}
 	if len(told) > 0 {
 		t.Errorf("it is told also %q", <-told)
+	}
+}
+
+// What works beside Sentry has few requests a second, and Sentry itself enough.
+func TestRequestsPerSecond(t *testing.T) {
+	for given, want := range map[float32]float32{0: 50, 20: 20} {
+		c, err := kube.Connect(kube.Options{Kubeconfig: kubeconfig(t, "https://example.com", "token: a"), PerSecond: given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, client := range []rest.Interface{c.Core, c.Tekton} {
+			if got := client.GetRateLimiter().QPS(); got != want {
+				t.Errorf("with PerSecond %v there are %v, want %v", given, got, want)
+			}
+		}
 	}
 }

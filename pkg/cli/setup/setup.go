@@ -187,6 +187,14 @@ func (o *Options) Connect(namespace string) (*kube.Cluster, error) {
 	})
 }
 
+// ConnectBeside connects to the same cluster for what must not hold up Sentry itself: it has requests of its own, and few of them. What
+// becomes of them says nothing about Sentry's health.
+func (o *Options) ConnectBeside(namespace string) (*kube.Cluster, error) {
+	return kube.Connect(kube.Options{
+		Kubeconfig: o.Kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: transport.UserAgent(o.Version), PerSecond: 20,
+	})
+}
+
 // Reader returns the reader of all kinds of Git hosts. sweep is global.sweep; 0 for one that reads only once.
 func (o *Options) Reader(log *slog.Logger, sweep time.Duration, network *transport.Network) *poller.Reader {
 	return &poller.Reader{Hosts: hosts.All, Version: o.Version, Log: log, Sweep: sweep, Network: network}

@@ -5,7 +5,9 @@ package reading
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +43,12 @@ const (
 	settling = time.Minute
 	// old is when everything is read again, and worked out: windows of time and statistics go by the time of day.
 	old = 10 * time.Minute
+	// rarely is how many times as long as a list of runs took it is good for at least: it is long where there are many runs.
+	rarely = 10
+	// live is how long it is told of a run how it goes before it is asked anew, for however many it is.
+	live = 5 * time.Second
+	// maxAsking is how many runs are asked about at once.
+	maxAsking = 4
 	// oldConfig is when the configuration is read again.
 	oldConfig = time.Minute
 )
@@ -48,15 +56,31 @@ const (
 // Reading is a page.Source. One goroutine at a time calls Known.
 type Reading struct {
 	Sources
-	last      *facts.Known
-	changed   time.Time // when the runs were found to be others
-	config    *config.Config
-	readAt    time.Time // the configuration was
-	following func(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error)
+	last    *facts.Known
+	runs    []engine.Run
+	begun   []plan.Existing
+	listed  time.Time     // the runs were
+	took    time.Duration // the list of them
+	changed time.Time     // when the runs were found to be others
+	config  *config.Config
+	readAt  time.Time // the configuration was
+
+	turns    chan struct{} // those that are asked about
+	mu       sync.Mutex
+	outcomes map[string]outcome
+}
+
+// outcome is how a run went when it was asked for.
+type outcome struct {
+	engine.Outcome
+	err error
+	at  time.Time
 }
 
 // New returns what reads there.
-func New(s Sources) *Reading { return &Reading{Sources: s, following: s.Follow} }
+func New(s Sources) *Reading {
+	return &Reading{Sources: s, turns: make(chan struct{}, maxAsking), outcomes: map[string]outcome{}}
+}
 
 // Known returns what there is, the same pointer again where nothing of it has changed.
 func (r *Reading) Known(ctx context.Context) (*facts.Known, error) {
@@ -71,10 +95,14 @@ func (r *Reading) Known(ctx context.Context) (*facts.Known, error) {
 	if err != nil {
 		return nil, err
 	}
-	runs, begun, err := r.Runs(ctx)
-	if err != nil {
-		return nil, err
+	if r.listed.IsZero() || now.Sub(r.listed) >= rarely*r.took {
+		runs, begun, err := r.Runs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.runs, r.begun, r.listed, r.took = runs, begun, now, r.Now().Sub(now)
 	}
+	runs, begun := r.runs, r.begun
 	k := &facts.Known{Config: r.config, Snapshot: snapshot, Runs: runs, Begun: begun, Key: r.Key, Hosts: r.Hosts, At: now}
 	last := r.last
 	if last != nil && same(last.Runs, runs) && now.Sub(r.changed) > settling && now.Sub(last.At) < old {
@@ -129,15 +157,49 @@ func isSamePast(a, b []result.Result) bool {
 	return true
 }
 
-// Outcome returns how a run goes now.
+// Outcome returns how a run goes, or went a few seconds ago: whoever looks at it makes no request of his own.
 func (r *Reading) Outcome(ctx context.Context, name string) (engine.Outcome, error) {
-	if r.following == nil {
+	if r.Follow == nil {
 		return engine.Outcome{}, errors.New("another process has it, and no way leads there")
 	}
+	if o, ok := r.outcome(name); ok {
+		return o.Outcome, o.err
+	}
+	select {
+	case r.turns <- struct{}{}:
+		defer func() { <-r.turns }()
+	case <-ctx.Done():
+		return engine.Outcome{}, errors.New("many runs are being asked about; it is their turn first")
+	}
+	if o, ok := r.outcome(name); ok { // somebody else has asked meanwhile
+		return o.Outcome, o.err
+	}
+	out, err := r.ask(ctx, name)
+	if ctx.Err() != nil {
+		return out, err // who asked has left, which says nothing of the run
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.Now()
+	maps.DeleteFunc(r.outcomes, func(_ string, o outcome) bool { return now.Sub(o.at) >= live })
+	r.outcomes[name] = outcome{out, err, now}
+	return out, err
+}
+
+// outcome returns how a run went lately, if it was asked for.
+func (r *Reading) outcome(name string) (o outcome, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o, ok = r.outcomes[name]
+	return o, ok && r.Now().Sub(o.at) < live
+}
+
+// ask asks how a run goes now.
+func (r *Reading) ask(ctx context.Context, name string) (engine.Outcome, error) {
 	ctx, enough := context.WithTimeout(ctx, 10*time.Second)
 	defer enough()
 	var first *engine.Outcome
-	out, err := r.following(ctx, name, func(out engine.Outcome) {
+	out, err := r.Follow(ctx, name, func(out engine.Outcome) {
 		if first == nil {
 			first = &out
 			enough()

@@ -3,7 +3,10 @@ package reading
 import (
 	"context"
 	"errors"
+	"maps"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -98,7 +101,7 @@ func (k *kept) Save(_ context.Context, s state.Snapshot) error {
 
 // A run is looked at once, and not followed.
 func TestOutcome(t *testing.T) {
-	r := New(Sources{Follow: func(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
+	r := New(Sources{Now: time.Now, Follow: func(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
 		progress(engine.Outcome{Name: name})
 		<-ctx.Done()
 		return engine.Outcome{}, ctx.Err()
@@ -109,4 +112,82 @@ func TestOutcome(t *testing.T) {
 	if _, err := New(Sources{}).Outcome(t.Context(), "a"); err == nil {
 		t.Error("a run is known that nobody can follow")
 	}
+}
+
+// However many look at a run, it is asked about once in a few seconds; and at few runs at a time.
+func TestOutcomeIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, now, most := map[string]int{}, 0, 0
+		var mu sync.Mutex
+		r := New(Sources{Now: time.Now, Follow: func(_ context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error) {
+			mu.Lock()
+			asked[name]++
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			now--
+			mu.Unlock()
+			progress(engine.Outcome{Name: name})
+			return engine.Outcome{Name: name}, nil
+		}})
+		look := func() {
+			var visitors sync.WaitGroup
+			for i := range 200 {
+				name := string(rune('a' + i%8))
+				visitors.Go(func() {
+					if out, err := r.Outcome(t.Context(), name); out.Name != name || err != nil {
+						t.Errorf("got %v, %v", out, err)
+					}
+				})
+			}
+			visitors.Wait()
+		}
+		look()
+		for name, n := range asked {
+			if n > maxAsking { // those that came in the same moment
+				t.Errorf("%s was asked about %d times", name, n)
+			}
+		}
+		if most > maxAsking {
+			t.Errorf("%d runs were asked about at once, want %d at most", most, maxAsking)
+		}
+		before := maps.Clone(asked)
+		look()
+		if !maps.Equal(asked, before) {
+			t.Errorf("asked %v times, and a moment later %v", before, asked)
+		}
+		time.Sleep(live)
+		if look(); maps.Equal(asked, before) {
+			t.Errorf("asked %v times, and no more after %s", asked, live)
+		}
+	})
+}
+
+// A list that takes long is made less often.
+func TestLongList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lists := 0
+		r := New(Sources{
+			Now:    time.Now,
+			Config: func() *config.Config { return &config.Config{} },
+			State:  func(context.Context) (state.Snapshot, error) { return state.Snapshot{}, nil },
+			Runs: func(context.Context) ([]engine.Run, []plan.Existing, error) {
+				lists++
+				time.Sleep(6 * time.Second)
+				return nil, nil, nil
+			},
+			History: func(context.Context) ([]result.Result, error) { return nil, nil },
+		})
+		for range 120 { // ten minutes
+			if _, err := r.Known(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		if lists < 9 || lists > 12 {
+			t.Errorf("%d lists in some ten minutes, want one a minute", lists)
+		}
+	})
 }
