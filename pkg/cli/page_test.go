@@ -29,8 +29,8 @@ func TestPage(t *testing.T) {
 	}
 	write(t, file, strings.ReplaceAll(string(text), "repo_type: github,", "repo_type: github, auth: {token: \"${PAGE_TOKEN}\"},"))
 	memory := filepath.Join(t.TempDir(), "state.json")
-	// serve runs a command until what is at the path has all words, and returns that.
-	serve := func(path string, words []string, at string, args ...string) string {
+	// serve runs a command until what is at the path has all words.
+	serve := func(path string, words []string, at string, args ...string) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		out, code := &lines{}, make(chan int)
@@ -69,7 +69,6 @@ func TestPage(t *testing.T) {
 		if got := <-code; got != exitDone {
 			t.Errorf("exit code %d, want 0:\n%s", got, out.text())
 		}
-		return shown
 	}
 	const served = `serving the page.*address=(\S+)\]`
 	serve("/", []string{`href="/unit/app.main"`, `href="/repository/app"`}, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")

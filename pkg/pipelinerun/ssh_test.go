@@ -105,7 +105,7 @@ func TestCloneOverSSHIsRefused(t *testing.T) {
 		known, private, want string
 	}{
 		"the host has another key": {strings.Replace(knownHosts(server), strings.Fields(knownHosts(server))[2], strings.Fields(sshgittest.NewKey(t).Public())[1], 1), key.Private, "Host key verification failed"},
-		"the host is unknown":      {"git.example.com" + knownHosts(server)[strings.Index(knownHosts(server), " "):], key.Private, "Host key verification failed"},
+		"the host is unknown":      {"git.example.com " + strings.Join(strings.Fields(knownHosts(server))[1:], " "), key.Private, "Host key verification failed"},
 		"the key is another one":   {knownHosts(server), sshgittest.NewKey(t).Private, "Permission denied"},
 		"the key is none":          {knownHosts(server), "nonsense", "Permission denied"},
 	} {

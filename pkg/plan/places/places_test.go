@@ -181,8 +181,8 @@ func TestPlacesAreStrict(t *testing.T) {
 }
 
 // replacing is a run that cancels one of its unit first.
-func replacing(name string, priority int) plan.Run {
-	r := run(name, priority)
+func replacing(name string) plan.Run {
+	r := run(name, 0)
 	r.Cancel = []string{name + "-before"}
 	return r
 }
@@ -194,12 +194,12 @@ func TestWhatReplaces(t *testing.T) {
 		free        int
 		want, later string
 	}{
-		"in its own place":        {[]plan.Run{replacing("a@main", 0)}, 0, "a@main", ""},
-		"there are too many":      {[]plan.Run{replacing("a@main", 0)}, -1, "", "a@main"},
-		"others wait longer":      {[]plan.Run{replacing("b@main", 0), run("a@main", 0)}, 0, "", "b@main a@main"},
-		"it waits longer":         {[]plan.Run{replacing("a@main", 0), run("b@main", 0)}, 0, "a@main", "b@main"},
-		"it takes no free place":  {[]plan.Run{replacing("a@main", 0), run("b@main", 0)}, 1, "a@main b@main", ""},
-		"a higher priority waits": {[]plan.Run{replacing("a@main", 0), run("b@main", 1)}, 0, "", "a@main b@main"},
+		"in its own place":        {[]plan.Run{replacing("a@main")}, 0, "a@main", ""},
+		"there are too many":      {[]plan.Run{replacing("a@main")}, -1, "", "a@main"},
+		"others wait longer":      {[]plan.Run{replacing("b@main"), run("a@main", 0)}, 0, "", "b@main a@main"},
+		"it waits longer":         {[]plan.Run{replacing("a@main"), run("b@main", 0)}, 0, "a@main", "b@main"},
+		"it takes no free place":  {[]plan.Run{replacing("a@main"), run("b@main", 0)}, 1, "a@main b@main", ""},
+		"a higher priority waits": {[]plan.Run{replacing("a@main"), run("b@main", 1)}, 0, "", "a@main b@main"},
 	} {
 		var q Queue
 		q.Begin(c.free)
@@ -214,7 +214,7 @@ func TestWhatReplaces(t *testing.T) {
 	var q Queue
 	for range 2 { // the run takes a while to end
 		q.Begin(0)
-		if now := q.Take(s, []plan.Run{replacing("b@main", 0)}, everybody); names(now) != "b@main" {
+		if now := q.Take(s, []plan.Run{replacing("b@main")}, everybody); names(now) != "b@main" {
 			t.Fatalf("%q may cancel, want b@main", names(now))
 		}
 		q.End(s, true)
@@ -230,7 +230,7 @@ func TestWhatReplaces(t *testing.T) {
 
 	// What is promised and not due any more keeps nobody waiting.
 	q.Begin(0)
-	q.Take(s, []plan.Run{replacing("b@main", 0)}, everybody)
+	q.Take(s, []plan.Run{replacing("b@main")}, everybody)
 	q.End(s, true)
 	q.Begin(1)
 	if now := q.Take(s, []plan.Run{run("high@main", 9)}, everybody); names(now) != "high@main" {

@@ -10,9 +10,10 @@ import (
 
 // Sizes in pixels of a page that is not zoomed.
 const (
-	BoxWidth, BoxHeight = 176, 40
-	gapX, gapY          = 56, 12
-	edge                = 2 // around all, for the focus ring
+	BoxWidth   = 176
+	BoxHeight  = 40
+	gapX, gapY = 56, 12
+	edge       = 2 // around all, for the focus ring
 )
 
 // What is drawn at most. Beyond it a drawing is no help any more, and takes more of the wire than a view has.

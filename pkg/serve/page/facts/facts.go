@@ -282,7 +282,7 @@ func (f *Facts) Before(r *result.Result, ref repo.Ref) repo.SHA {
 	return ""
 }
 
-// Groups returns the members of a group that is a unit, in their order; none of a unit that is a branch.
+// Members returns a group that is a unit, and its members in their order; none of a unit that is a branch.
 func (f *Facts) Members(label string) (config.Group, []*config.Repository) {
 	for _, name := range slices.Sorted(maps.Keys(f.Config.Groups)) {
 		if naming.GroupLabel(name) != label {

@@ -218,7 +218,7 @@ type Latest struct {
 }
 
 // ErrNotYet says that the loop has not read its state yet.
-var ErrNotYet = errors.New("Sentry has begun a moment ago, and is about to read its state")
+var ErrNotYet = errors.New("the state was not read yet, as Sentry has begun a moment ago")
 
 // Store has a store tell of what is loaded from it and saved.
 func (l *Latest) Store(s store.Store) store.Store {
