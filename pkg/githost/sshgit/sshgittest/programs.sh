@@ -20,7 +20,8 @@ if [ ! -x "$dir/sshd" ]; then
       apt-get download "$package" >&2
       dpkg-deb -x "$package"_*.deb all
     done
-    # Root's server wants a user of its own, whom it finds in a namespace of mounts. It starts itself anew, and wants to be called by
+    # Root's server wants a user of its own, whom it finds in a namespace of mounts, where root's shell reads no file that a person may
+    # have filled: that would be most of what a session costs. It starts itself anew, and wants to be called by
     # its whole path for that.
     cat >all/sshd <<END
 #!/bin/sh
@@ -29,7 +30,7 @@ export LD_LIBRARY_PATH=$(find all -name '*.so.*' -printf "$dir/%P\n" | xargs -r 
 if [ "\$(id -u)" != 0 ] || getent passwd sshd >/dev/null; then
   exec "$dir/usr/sbin/sshd" "\$@"
 fi
-{ cat /etc/passwd; echo sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin; } >"$dir/passwd.\$\$"
+{ sed 's|^\(root:.*:\)[^:]*\$|\1/bin/sh|' /etc/passwd; echo sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin; } >"$dir/passwd.\$\$"
 mv "$dir/passwd.\$\$" "$dir/passwd"
 exec unshare --mount sh -euc 'mount --bind "\$0" /etc/passwd; exec "\$@"' "$dir/passwd" "$dir/usr/sbin/sshd" "\$@"
 END
