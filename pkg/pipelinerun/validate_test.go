@@ -207,3 +207,12 @@ func TestWordsOfManyChanges(t *testing.T) {
 		}
 	}
 }
+
+// A run may be rendered where the variables have no values: the steps have them from the Secret.
+func TestSSHWithoutValues(t *testing.T) {
+	m := overSSH("git@git.example.com:qa/pipelines.git", "3333333333333333333333333333333333333333", "")
+	m.Repository.Deploy.Auth.SSHKey, m.Repository.Deploy.Auth.KnownHosts = secret.New("${KEY}", ""), secret.New("${HOSTS}", "")
+	if _, err := Generate(testConfig(), testRun(config.Alone(), m)); err != nil {
+		t.Error(err)
+	}
+}

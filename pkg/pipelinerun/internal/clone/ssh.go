@@ -28,18 +28,18 @@ func (s Source) IsSSH() bool { return giturl.IsSSH(s.URL) }
 // overSSH returns the way of a repository with an SSH address. The key is a variable of the step alone, and from there on a file in
 // memory: OpenSSH reads no variable, and refuses a file of a Secret whose group may read it.
 func (s Source) overSSH(start, secretName string) (way, error) {
-	w := way{script: shell.WithoutComments(tekton.SSH)}
-	for _, key := range []struct{ name, variable, value string }{
-		{"ssh_key", "_SSH_KEY", s.Auth.SSHKey.Variable()}, {"known_hosts", "_KNOWN_HOSTS", s.Auth.KnownHosts.Reveal()},
-	} {
-		if key.value == "" && key.name == "ssh_key" && s.Auth.SSHKey.IsSet() {
-			return way{}, s.writtenOut(key.name, secretName)
-		}
-		if key.value == "" {
-			return way{}, fmt.Errorf("%s.auth.%s is missing, and nothing is cloned over SSH without it", s.section, key.name)
-		}
+	missing := func(key string) error {
+		return fmt.Errorf("%s.auth.%s is missing, and nothing is cloned over SSH without it", s.section, key)
 	}
-	w.env = append(w.env, steps.FromSecret(start+"_SSH_KEY", secretName, s.Auth.SSHKey))
+	switch {
+	case !s.Auth.SSHKey.IsSet():
+		return way{}, missing("ssh_key")
+	case s.Auth.SSHKey.Variable() == "":
+		return way{}, s.writtenOut("ssh_key", secretName)
+	case !s.Auth.KnownHosts.IsSet():
+		return way{}, missing("known_hosts")
+	}
+	w := way{script: shell.WithoutComments(tekton.SSH), env: []corev1.EnvVar{steps.FromSecret(start+"_SSH_KEY", secretName, s.Auth.SSHKey)}}
 	if s.Auth.SSHCertificate.IsSet() {
 		w.env = append(w.env, steps.FromSecret(start+"_SSH_CERTIFICATE", secretName, s.Auth.SSHCertificate))
 	}
