@@ -13,20 +13,29 @@ import (
 	"time"
 )
 
-// TestMetrics has a Sentry tell what it asked its host and what it remembers, and no credential.
-func TestMetrics(t *testing.T) {
-	const theSecret = "a-token-that-nobody-sees"
-	t.Setenv("METRICS_TOKEN", theSecret)
-	host := newGitHub()
-	host.SetToken(theSecret)
-	server := httptest.NewServer(host)
-	defer server.Close()
-	file := hookFile(t, server.URL, "")
+// theToken is the token of secretFile.
+const theToken = "a-token-that-nobody-sees"
+
+// secretFile writes a configuration with a host that wants a token, which the variable holds. It returns where the host is, too.
+func secretFile(t *testing.T, variable string) (file, host string) {
+	t.Helper()
+	t.Setenv(variable, theToken)
+	api := newGitHub()
+	api.SetToken(theToken)
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	file = hookFile(t, server.URL, "")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, file, strings.ReplaceAll(string(text), "repo_type: github,", "repo_type: github, auth: {token: \"${METRICS_TOKEN}\"},"))
+	write(t, file, strings.ReplaceAll(string(text), "repo_type: github,", "repo_type: github, auth: {token: \"${"+variable+"}\"},"))
+	return file, server.URL
+}
+
+// TestMetrics has a Sentry tell what it asked its host and what it remembers, and no credential.
+func TestMetrics(t *testing.T) {
+	file, host := secretFile(t, "METRICS_TOKEN")
 	ctx, stop := context.WithCancel(t.Context())
 	out, code := &lines{}, make(chan int)
 	go func() {
@@ -54,7 +63,7 @@ func TestMetrics(t *testing.T) {
 	for end := time.Now().Add(time.Minute); !strings.Contains(told, cycles) && time.Now().Before(end); {
 		told = scrape()
 	}
-	at := `host="` + strings.TrimPrefix(server.URL, "http://") + `"`
+	at := `host="` + strings.TrimPrefix(host, "http://") + `"`
 	for _, want := range []string{
 		cycles,
 		`sentry_build_info{goversion="`, `sentry_host_request_duration_seconds_count{code="2xx",` + at, `sentry_host_asked{credential="$METRICS_TOKEN",` + at + `} 1`,
@@ -64,7 +73,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is missing in\n%s", want, told)
 		}
 	}
-	if strings.Contains(told, theSecret) {
+	if strings.Contains(told, theToken) {
 		t.Error("the metrics show a credential")
 	}
 	stop()

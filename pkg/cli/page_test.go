@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,18 +14,7 @@ import (
 // TestPage has a Sentry at work show what it remembers and how its host stands, and a person's page the same state; neither shows a
 // credential.
 func TestPage(t *testing.T) {
-	const theSecret = "a-token-that-nobody-sees"
-	t.Setenv("PAGE_TOKEN", theSecret)
-	host := newGitHub()
-	host.SetToken(theSecret)
-	server := httptest.NewServer(host)
-	defer server.Close()
-	file := hookFile(t, server.URL, "")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, file, strings.ReplaceAll(string(text), "repo_type: github,", "repo_type: github, auth: {token: \"${PAGE_TOKEN}\"},"))
+	file, host := secretFile(t, "PAGE_TOKEN")
 	memory := filepath.Join(t.TempDir(), "state.json")
 	// serve runs a command until what is at the path has all words.
 	serve := func(path string, words []string, at string, args ...string) {
@@ -62,7 +49,7 @@ func TestPage(t *testing.T) {
 		if !has() {
 			t.Errorf("%v show no %q:\n%s\n%s", args, words, shown, out.text())
 		}
-		if strings.Contains(shown, theSecret) {
+		if strings.Contains(shown, theToken) {
 			t.Error("the page shows a credential")
 		}
 		stop()
@@ -72,7 +59,7 @@ func TestPage(t *testing.T) {
 	}
 	const served = `serving the page.*address=(\S+)\]`
 	serve("/", []string{`href="/unit/app.main"`, `href="/repository/app"`}, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")
-	serve("/hosts", []string{strings.TrimPrefix(server.URL, "http://"), "$PAGE_TOKEN"}, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")
+	serve("/hosts", []string{strings.TrimPrefix(host, "http://"), "$PAGE_TOKEN"}, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")
 	serve("/repository/app", []string{"app@main is watched", "for the first time"}, `http://(\S+)/`, "page", "--local", "--address", "127.0.0.1:0")
 }
 

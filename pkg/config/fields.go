@@ -1,8 +1,9 @@
 package config
 
 import (
-	"gopkg.in/yaml.v3"
 	"slices"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config/commits"
 	"github.com/tekton-sentry/sentry/pkg/config/intern"

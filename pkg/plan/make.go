@@ -332,9 +332,9 @@ func (p *planner) lose(r *config.Repository, was state.Repository, i int, added 
 			}
 			if configured {
 				p.notice(Forgotten, ref, b.SHA, "", "")
-			}
-			if tag && configured {
-				forgotten++
+				if tag {
+					forgotten++
+				}
 			}
 		default:
 			p.edit(r.Name, func(now *state.Repository) {

@@ -53,7 +53,7 @@ var mutants = []mutant{
 		"./pkg/watch", "TestScripts/paths-and-ignore",
 	},
 	{
-		"what cannot be told is no change", "pkg/filter/filter.go",
+		"what cannot be told is no change", "pkg/filter/look.go",
 		"return \"\", append(unclear, Unclear{h, \"paths\", d.err})", "return repo.Untouched, append(unclear, Unclear{h, \"paths\", d.err})",
 		"./pkg/watch", "TestScripts/paths",
 	},

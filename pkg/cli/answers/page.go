@@ -97,11 +97,7 @@ func (f *pageFlags) source(o *setup.Options) (page.Source, string, error) {
 		return nil, "", err
 	}
 	runs := o.EngineOn(cluster, runsIn, of)
-	from.State, from.Follow = setup.ClusterStore(cluster, of).Load, runs.Follow
+	from.State, from.Runs, from.Follow = setup.ClusterStore(cluster, of).Load, reading.RunsOf(runs), runs.Follow
 	from.History = func(ctx context.Context) ([]result.Result, error) { return o.History(ctx, runs) }
-	from.Runs = func(ctx context.Context) (list []engine.Run, _ []plan.Existing, err error) {
-		list, err = runs.Runs(ctx, nil)
-		return list, nil, err
-	}
 	return reading.New(from), strings.TrimSpace(cluster.Namespace + " " + of.Name), nil
 }

@@ -181,18 +181,20 @@ func (o *Options) FromStandardInput() bool { return o.Config.Names[0] == files.S
 
 // Connect connects to the cluster that the flags and the kubeconfig name.
 func (o *Options) Connect(namespace string) (*kube.Cluster, error) {
-	return kube.Connect(kube.Options{
-		Kubeconfig: o.Kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: transport.UserAgent(o.Version),
-		Answered: o.Answered,
-	})
+	return o.connect(namespace, kube.Options{Answered: o.Answered})
 }
 
 // ConnectBeside connects to the same cluster for what must not hold up Sentry itself: it has requests of its own, and few of them. What
 // becomes of them says nothing about Sentry's health.
 func (o *Options) ConnectBeside(namespace string) (*kube.Cluster, error) {
-	return kube.Connect(kube.Options{
-		Kubeconfig: o.Kubeconfig, Context: o.context, Namespace: cmp.Or(o.namespace, namespace), UserAgent: transport.UserAgent(o.Version), PerSecond: 20,
-	})
+	return o.connect(namespace, kube.Options{PerSecond: 20})
+}
+
+// connect fills in what all connections have.
+func (o *Options) connect(namespace string, how kube.Options) (*kube.Cluster, error) {
+	how.Kubeconfig, how.Context, how.Namespace = o.Kubeconfig, o.context, cmp.Or(o.namespace, namespace)
+	how.UserAgent = transport.UserAgent(o.Version)
+	return kube.Connect(how)
 }
 
 // Reader returns the reader of all kinds of Git hosts. sweep is global.sweep; 0 for one that reads only once.

@@ -64,10 +64,8 @@ func (q *Queue) End(s state.Snapshot, whole bool) (now, later []plan.Run) {
 	runs := q.rest
 	q.rest = nil
 	now = q.share(s, runs)
-	waiting, last := q.kept, map[string]time.Time{}
-	if waiting == nil {
-		waiting = map[string]turn{}
-	}
+	waiting, last := map[string]turn{}, map[string]time.Time{}
+	maps.Copy(waiting, q.kept)
 	for _, r := range q.rest {
 		waiting[r.Unit.Label] = q.turnOf(s, r, last)
 	}
@@ -79,14 +77,11 @@ func (q *Queue) End(s state.Snapshot, whole bool) (now, later []plan.Run) {
 
 // turnOver keeps what was given until the next cycle. Who could not use a place and let others go first has its turn as before.
 func (q *Queue) turnOver(whole bool) {
-	given := maps.Clone(q.granted)
+	given := map[string]string{}
 	if !whole {
-		given = maps.Clone(q.given)
-		if given == nil {
-			given = map[string]string{}
-		}
-		maps.Copy(given, q.granted)
+		maps.Copy(given, q.given)
 	}
+	maps.Copy(given, q.granted)
 	for _, r := range q.rest {
 		delete(given, r.Unit.Label)
 		if len(q.granted) == 0 && q.given[r.Unit.Label] == r.Name {

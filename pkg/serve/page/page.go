@@ -88,14 +88,14 @@ func New(o Options) *Page {
 	}
 	p.end = sync.OnceFunc(func() { close(p.done) })
 	mux := http.NewServeMux()
-	mux.HandleFunc("/{$}", p.units)
-	mux.HandleFunc("/unit/{unit}", p.unit)
-	mux.HandleFunc("/repositories", p.repositories)
-	mux.HandleFunc("/repository/{repository}", p.repository)
-	mux.HandleFunc("/runs", p.runs)
-	mux.HandleFunc("/run/{run}", p.run)
-	mux.HandleFunc("/hosts", p.hosts)
-	mux.HandleFunc("/search", p.search)
+	mux.HandleFunc("/{$}", p.knowing(p.units))
+	mux.HandleFunc("/unit/{unit}", p.knowing(p.unit))
+	mux.HandleFunc("/repositories", p.knowing(p.repositories))
+	mux.HandleFunc("/repository/{repository}", p.knowing(p.repository))
+	mux.HandleFunc("/runs", p.knowing(p.runs))
+	mux.HandleFunc("/run/{run}", p.knowing(p.run))
+	mux.HandleFunc("/hosts", p.knowing(p.hosts))
+	mux.HandleFunc("/search", p.knowing(p.search))
 	mux.HandleFunc("/events", p.events)
 	mux.HandleFunc("/assets/{file}", asset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -145,27 +145,23 @@ func (p *Page) look(ctx context.Context) (*shown, error) {
 	if err != nil && s == nil {
 		return nil, err
 	}
-	next := &shown{}
+	next, changed := &shown{number: -1}, true // before the first
+	if s != nil {
+		*next = *s
+	}
 	switch {
 	case err != nil && ctx.Err() != nil: // who asked has left
 		return s, nil
 	case err != nil:
-		*next = *s
-		if next.err == nil || p.hide(next.err.Error()) != p.hide(err.Error()) {
-			next.number++
-			next.rendered = &rendered{views: map[string]view{}}
-		}
-	case s != nil && k == s.known && s.err == nil:
-		*next = *s
+		changed = next.err == nil || p.hide(next.err.Error()) != p.hide(err.Error())
 	case s != nil && k == s.known:
-		*next = *s
+		changed = s.err != nil
+	default:
+		next.Facts, next.known = facts.Of(*k), k
+	}
+	if changed {
 		next.number++
 		next.rendered = &rendered{views: map[string]view{}}
-	default:
-		next.Facts, next.known, next.rendered = facts.Of(*k), k, &rendered{views: map[string]view{}}
-		if s != nil {
-			next.number = s.number + 1
-		}
 	}
 	next.read, next.err = p.now(), err
 	p.current.Store(next)

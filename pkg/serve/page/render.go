@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
@@ -44,14 +45,14 @@ var functions = template.FuncMap{
 		panic("there is no asset " + name)
 	},
 	"at":    func(t time.Time) moment { return moment{t.UTC()} },
-	"took":  took,
+	"took":  func(seconds int) string { return cmp.Or(took(seconds), "–") },
 	"line":  func(text string) string { return oneline.Of(text, maxLine) },
 	"class": class,
 	"glyph": glyph,
-	"words": func(v string) string { return or(v, "no run yet") },
+	"words": func(v string) string { return cmp.Or(v, "no run yet") },
 	"of":    plural,
 	// or is html/template's own for any values; these are texts.
-	"or": or,
+	"or": cmp.Or[string],
 	"any": func(texts ...any) bool {
 		for _, t := range texts {
 			if yes, _ := template.IsTrue(t); yes {
@@ -102,10 +103,10 @@ func clean(text string) string {
 	}, text[:min(len(text), maxOutput)])
 }
 
-// took is a duration in a template.
+// took returns how long something took; "" = that is not known.
 func took(seconds int) string {
 	if seconds == 0 {
-		return "–"
+		return ""
 	}
 	return overview.Took(seconds)
 }
@@ -121,13 +122,6 @@ func (m moment) Person() string { return m.Format("2006-01-02 15:04 UTC") }
 
 // Exact returns it to the second.
 func (m moment) Exact() string { return m.Format("2006-01-02 15:04:05 UTC") }
-
-func or(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
-}
 
 func plural(n int, thing string) string {
 	if n == 1 {

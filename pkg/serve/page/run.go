@@ -33,6 +33,9 @@ type Member struct {
 	Output   []string
 }
 
+// checkTask is what the check of a canary group is called: as the configuration has it.
+const checkTask = "canary_check"
+
 // Graph is the members with who waits for whom: drawn, or in stages where they are too many.
 type Graph struct {
 	Members []Member // in the order of the graph
@@ -57,14 +60,6 @@ func (m Member) Commit() Commit { return Commit{m.Ref, m.SHA, m.Link} }
 
 // At returns the member in a box.
 func (g *Graph) At(b drawing.Box) Member { return g.Members[b.Task] }
-
-// tookOr returns how long something took; "" = that is not known.
-func tookOr(seconds int) string {
-	if seconds == 0 {
-		return ""
-	}
-	return overview.Took(seconds)
-}
 
 func graphOf(members []Member, after strategy.Graph) *Graph {
 	g := &Graph{Members: members}
@@ -103,11 +98,11 @@ func graphOfGroup(f *facts.Facts, u *overview.Unit, group config.Group, reposito
 	members := make([]Member, len(after.After))
 	for i := range members {
 		if i == len(repositories) {
-			members[i] = Member{Task: "canary_check"}
+			members[i] = Member{Task: checkTask}
 			continue
 		}
 		m := last[repositories[i].Name]
-		members[i] = Member{Task: repositories[i].Name, Ref: repo.Ref{Repository: repositories[i].Name}, Verdict: string(m.Verdict), Took: tookOr(m.Seconds)}
+		members[i] = Member{Task: repositories[i].Name, Ref: repo.Ref{Repository: repositories[i].Name}, Verdict: string(m.Verdict), Took: took(m.Seconds)}
 	}
 	return graphOf(members, after)
 }
@@ -133,11 +128,7 @@ type RunView struct {
 	Unread  string
 }
 
-func (p *Page) run(w http.ResponseWriter, r *http.Request) {
-	s, ok := p.known(w, r)
-	if !ok {
-		return
-	}
+func (p *Page) run(s *shown, w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("run")
 	ended, run := s.Run(name)
 	if ended == nil && run == nil {
@@ -150,14 +141,14 @@ func (p *Page) run(w http.ResponseWriter, r *http.Request) {
 			v.RunRow = p.rowOfResult(s, ended)
 			v.Reason, v.Seen, v.By = ended.Reason, ended.Seen, ended.By.Person()
 			for _, ref := range ended.Refs {
-				v.Refs = append(v.Refs, Commit{ref.Ref, ref.SHA, p.link(s.Facts, ref.Repository, s.Before(ended, ref.Ref), ref.SHA)})
+				v.Refs = append(v.Refs, p.commit(s, ref.Ref, s.Before(ended, ref.Ref), ref.SHA))
 			}
 			p.ended(s, ended, &v)
 		} else {
 			v.RunRow = p.rowOfRun(s, run)
 			v.Reason, v.Seen = run.Reason, run.Trigger.Seen
 			for _, c := range run.Trigger.Refs {
-				v.Refs = append(v.Refs, Commit{c.Ref, c.New, p.link(s.Facts, c.Repository, c.Old, c.New)})
+				v.Refs = append(v.Refs, p.commit(s, c.Ref, c.Old, c.New))
 			}
 		}
 		live := run != nil && ended == nil
@@ -180,7 +171,7 @@ func (p *Page) ended(s *shown, x *result.Result, v *RunView) {
 	for _, m := range x.Members {
 		v.Members = append(v.Members, Member{
 			Task: m.Task, Ref: m.Ref.Ref, SHA: m.SHA, Link: p.link(s.Facts, m.Repository, "", m.SHA), Verdict: string(m.Verdict), Rollback: string(m.Rollback),
-			Took: tookOr(m.Seconds), Why: m.Why, Command: m.Command, Exit: m.Exit, Output: m.Output,
+			Took: took(m.Seconds), Why: m.Why, Command: m.Command, Exit: m.Exit, Output: m.Output,
 		})
 	}
 	// The configuration of today has the order in which they ran, unless it changed since.
@@ -200,7 +191,7 @@ func (p *Page) ended(s *shown, x *result.Result, v *RunView) {
 	}
 	members := slices.Clone(v.Members)
 	if after.Check {
-		members = append(members, Member{Task: "canary_check"})
+		members = append(members, Member{Task: checkTask})
 	}
 	v.Graph = graphOf(members, after)
 }
@@ -221,7 +212,7 @@ func (p *Page) active(out engine.Outcome, v *RunView) {
 			Task: t.Name, Verdict: taskVerdicts[t.Result], Why: t.Message, Command: t.Command, Exit: t.Exit, Output: t.Output, Began: t.Start,
 		}
 		if !t.Start.IsZero() && !t.End.IsZero() {
-			m.Took = tookOr(int(t.End.Sub(t.Start).Seconds()))
+			m.Took = took(int(t.End.Sub(t.Start).Seconds()))
 		}
 		v.Members = append(v.Members, m)
 		for _, name := range t.After {

@@ -66,15 +66,17 @@ func pagesOf(r *http.Request, all, each int) Pages {
 // key names a view among those that are kept: what it depends on, and no more, so that nobody fills the room with other spellings.
 func (p Pages) key(path string) string { return path + "?" + strconv.Itoa(p.This) }
 
-// known answers with what is known, or says why nothing is.
-func (p *Page) known(w http.ResponseWriter, r *http.Request) (*shown, bool) {
-	s, err := p.look(r.Context())
-	if err != nil {
-		w.Header().Set("Retry-After", "10")
-		p.trouble(w, r, http.StatusServiceUnavailable, "What Sentry knows cannot be read: "+p.hide(err.Error()))
-		return nil, false
+// knowing has a view answer with what is known, or says why nothing is.
+func (p *Page) knowing(answer func(s *shown, w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s, err := p.look(r.Context())
+		if err != nil {
+			w.Header().Set("Retry-After", "10")
+			p.trouble(w, r, http.StatusServiceUnavailable, "What Sentry knows cannot be read: "+p.hide(err.Error()))
+			return
+		}
+		answer(s, w, r)
 	}
-	return s, true
 }
 
 // UnitRow is a unit in the list.
@@ -91,7 +93,7 @@ func (p *Page) rowOf(s *shown, u *overview.Unit) UnitRow {
 	row := UnitRow{Unit: u, Strip: stripOf(s.OfUnit(u.Unit, 0, shortStrip))}
 	row.Usual, row.Slow = usual(u)
 	for _, h := range u.Heads[:min(fewRefs, len(u.Heads))] {
-		row.Heads = append(row.Heads, Commit{Ref: h.Ref, SHA: h.SHA, Link: p.link(s.Facts, h.Repository, "", h.SHA)})
+		row.Heads = append(row.Heads, p.commit(s, h.Ref, "", h.SHA))
 	}
 	row.More = len(u.Heads) - len(row.Heads)
 	return row
@@ -113,11 +115,12 @@ type Commit struct {
 	Link string // to what is new; "" = nowhere
 }
 
-func (p *Page) units(w http.ResponseWriter, r *http.Request) {
-	s, ok := p.known(w, r)
-	if !ok {
-		return
-	}
+// commit returns a commit with the link to what is new in it since another one; "" = only it.
+func (p *Page) commit(s *shown, ref repo.Ref, since, sha repo.SHA) Commit {
+	return Commit{ref, sha, p.link(s.Facts, ref.Repository, since, sha)}
+}
+
+func (p *Page) units(s *shown, w http.ResponseWriter, r *http.Request) {
 	pages := pagesOf(r, len(s.Status.Units), unitsPerPage)
 	p.write(w, r, s, "units", pages.key("/"), func() (frame, error) {
 		v := struct {
@@ -159,7 +162,7 @@ type RunRow struct {
 func (p *Page) rowOfResult(s *shown, x *result.Result) RunRow {
 	row := RunRow{Name: x.Name, Unit: x.Unit, Verdict: string(x.Verdict), Why: x.Why, Created: x.Created, Seconds: x.Seconds, Manual: x.Manual}
 	for _, ref := range x.Refs[:min(fewRefs, len(x.Refs))] {
-		row.Refs = append(row.Refs, Commit{ref.Ref, ref.SHA, p.link(s.Facts, ref.Repository, s.Before(x, ref.Ref), ref.SHA)})
+		row.Refs = append(row.Refs, p.commit(s, ref.Ref, s.Before(x, ref.Ref), ref.SHA))
 	}
 	row.More = len(x.Refs) - len(row.Refs)
 	for _, m := range x.Members {
@@ -187,7 +190,7 @@ func (p *Page) rowOfRun(s *shown, x *engine.Run) RunRow {
 		row.Verdict = overview.HeldBack
 	}
 	for _, c := range x.Trigger.Refs[:min(fewRefs, len(x.Trigger.Refs))] {
-		row.Refs = append(row.Refs, Commit{c.Ref, c.New, p.link(s.Facts, c.Repository, c.Old, c.New)})
+		row.Refs = append(row.Refs, p.commit(s, c.Ref, c.Old, c.New))
 	}
 	row.More = len(x.Trigger.Refs) - len(row.Refs)
 	return row
@@ -201,11 +204,7 @@ func (p *Page) rows(s *shown, results []*result.Result) []RunRow {
 	return rows
 }
 
-func (p *Page) unit(w http.ResponseWriter, r *http.Request) {
-	s, ok := p.known(w, r)
-	if !ok {
-		return
-	}
+func (p *Page) unit(s *shown, w http.ResponseWriter, r *http.Request) {
 	u, ok := s.Unit(r.PathValue("unit"))
 	if !ok {
 		p.trouble(w, r, http.StatusNotFound, "Nothing is known of such a unit.")
@@ -236,11 +235,7 @@ func (p *Page) unit(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (p *Page) runs(w http.ResponseWriter, r *http.Request) {
-	s, ok := p.known(w, r)
-	if !ok {
-		return
-	}
+func (p *Page) runs(s *shown, w http.ResponseWriter, r *http.Request) {
 	pages := pagesOf(r, len(s.Results), runsPerPage)
 	p.write(w, r, s, "runs", pages.key("/runs"), func() (frame, error) {
 		v := struct {
@@ -257,11 +252,7 @@ func (p *Page) runs(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (p *Page) repositories(w http.ResponseWriter, r *http.Request) {
-	s, ok := p.known(w, r)
-	if !ok {
-		return
-	}
+func (p *Page) repositories(s *shown, w http.ResponseWriter, r *http.Request) {
 	pages := pagesOf(r, len(s.Config.Repositories), namesPerPage)
 	p.write(w, r, s, "repositories", pages.key("/repositories"), func() (frame, error) {
 		type row struct {
@@ -285,11 +276,7 @@ func (p *Page) repositories(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (p *Page) repository(w http.ResponseWriter, r *http.Request) {
-	s, ok := p.known(w, r)
-	if !ok {
-		return
-	}
+func (p *Page) repository(s *shown, w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("repository")
 	c, watched := s.Repository(name)
 	_, remembered := s.Snapshot.Repositories[name]
@@ -353,11 +340,7 @@ func isWeb(address string) bool {
 	return err == nil && u.User == nil && (u.Scheme == "https" || u.Scheme == "http")
 }
 
-func (p *Page) hosts(w http.ResponseWriter, r *http.Request) {
-	s, ok := p.known(w, r)
-	if !ok {
-		return
-	}
+func (p *Page) hosts(s *shown, w http.ResponseWriter, r *http.Request) {
 	v := struct {
 		Hosts []facts.Host
 		Asks  bool
@@ -370,11 +353,7 @@ func (p *Page) hosts(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (p *Page) search(w http.ResponseWriter, r *http.Request) {
-	s, ok := p.known(w, r)
-	if !ok {
-		return
-	}
+func (p *Page) search(s *shown, w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query().Get("q")
 	query = query[:min(len(query), facts.MaxQuery)]
 	found, all := s.Find(query, maxFound)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -121,9 +122,7 @@ func join(old, next document) (c content, err error) {
 		case plain == nil:
 			plain = &d.further
 		default:
-			for name, text := range plain.Parts {
-				d.Parts[name] = text
-			}
+			maps.Copy(d.Parts, plain.Parts)
 			plain = &d.further
 		}
 	}

@@ -127,8 +127,8 @@ func (f *Facts) index() {
 	}
 }
 
-// Trouble reports whether something is wrong with a unit: its newest run did not succeed, or something keeps it from running.
-func Trouble(u *overview.Unit) bool {
+// trouble reports whether something is wrong with a unit: its newest run did not succeed, or something keeps it from running.
+func trouble(u *overview.Unit) bool {
 	switch u.Verdict {
 	case string(result.Failed), string(result.TimedOut):
 		return true
@@ -149,7 +149,7 @@ func (f *Facts) sort() {
 			f.Active++
 			ranks[i] = 1
 		}
-		if Trouble(u) {
+		if trouble(u) {
 			f.Troubled++
 			ranks[i] = 0
 		}
@@ -185,9 +185,6 @@ func (f *Facts) OfRepository(name string, from, most int) []*result.Result {
 
 // Ended returns how many runs of a unit are known to have ended.
 func (f *Facts) Ended(label string) int { return len(f.ofUnit[label]) }
-
-// EndedOf is Ended of a repository, as OfRepository has them.
-func (f *Facts) EndedOf(name string) int { return len(f.ofRepo[name]) }
 
 func at[T any](all []T, which []int, from, most int) []*T {
 	from = min(max(0, from), len(which))

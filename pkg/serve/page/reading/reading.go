@@ -82,6 +82,14 @@ func New(s Sources) *Reading {
 	return &Reading{Sources: s, turns: make(chan struct{}, maxAsking), outcomes: map[string]outcome{}}
 }
 
+// RunsOf returns the Runs of an engine that knows all of its runs.
+func RunsOf(e engine.Lister) func(context.Context) ([]engine.Run, []plan.Existing, error) {
+	return func(ctx context.Context) ([]engine.Run, []plan.Existing, error) {
+		runs, err := e.Runs(ctx, nil)
+		return runs, nil, err
+	}
+}
+
 // Known returns what there is, the same pointer again where nothing of it has changed.
 func (r *Reading) Known(ctx context.Context) (*facts.Known, error) {
 	now := r.Now()
