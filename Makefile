@@ -6,6 +6,7 @@ SHELL       := /bin/sh
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE    ?= ghcr.io/tekton-sentry/sentry:$(VERSION)
 FUZZTIME ?= 1m
+SEEDS    ?= 100000
 KILLS    ?= 200
 # How many tests share the cluster: they wait for pods more than they work, but pods need processors.
 E2E_PARALLEL ?= 3
@@ -40,11 +41,11 @@ race: ## the same with the race detector
 	$(GO) test -race $(PACKAGES)
 
 .PHONY: model
-model: ## 100,000 random histories of pushes, faults and crashes: never lost, never twice
-	$(GO) test ./test/model -run 'TestModel$$' -seeds 100000 -v -timeout 30m
+model: ## SEEDS (100,000) random histories of pushes, faults and crashes: never lost, never twice
+	$(GO) test ./test/model -run 'TestModel$$' -seeds $(SEEDS) -v -timeout 30m
 
 .PHONY: mutants
-mutants: ## build faults in, one at a time: a test must notice each
+mutants: ## build faults in, each by itself: a test must notice each
 	$(GO) run ./test/mutants
 
 .PHONY: fuzz
@@ -73,7 +74,7 @@ bin/helm: hack/chart/go.mod hack/chart/go.sum
 e2e: build bin/helm cluster-up ## make a real cluster, run the end-to-end tests in it, take it down
 	@trap 'test/cluster/down.sh' EXIT; \
 	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
-	$(GO) test -count=1 -timeout 55m -parallel $(E2E_PARALLEL) -v ./test/e2e/...
+	$(GO) test -count=1 -timeout 75m -parallel $(E2E_PARALLEL) -v ./test/e2e/...
 
 .PHONY: soak
 soak: build cluster-up ## kill Sentry KILLS times (default 200) in a real cluster, and account for every commit

@@ -25,6 +25,7 @@ import (
 // TestGiteaPolling moves branches of real repositories at random. After each move the repository that it
 // happened in soon counts as changed, the heads read of it are what git says, and at rest nothing is changed.
 func TestGiteaPolling(t *testing.T) {
+	t.Parallel()
 	const repositories, moves = 5, 20
 	origin, err := url.Parse(env.giteaURL)
 	if err != nil {
@@ -70,7 +71,7 @@ func TestGiteaPolling(t *testing.T) {
 	for move := range moves {
 		i := random.IntN(repositories)
 		what := moveBranch(repos[i], random, move)
-		await(t, 10*time.Second, what+" shown as a change of poll-"+fmt.Sprint(i), func() (bool, string) {
+		await(t, time.Minute, what+" shown as a change of poll-"+fmt.Sprint(i), func() (bool, string) {
 			got, err := host.(githost.Prefilter).Changed(t.Context(), want)
 			if err != nil {
 				t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 // TestInstances has two Sentrys share a namespace, one of them without a name, and then gives that one a name by the
 // commands of docs/configuration.md. Each deploys each commit once.
 func TestInstances(t *testing.T) {
+	t.Parallel()
 	const ns = "sentry-instances"
 	giteaCredentials(t)
 	namespace(t, ns)
