@@ -87,6 +87,7 @@ export SENTRY_E2E_IMAGE=$image
 export SENTRY_E2E_GIT_IMAGE=$git_image
 export SENTRY_E2E_DEPLOY_IMAGE=$deploy_image
 export SENTRY_E2E_KILL_APISERVER="docker exec $cluster-control-plane pkill -KILL kube-apiserver"
+export SENTRY_E2E_AUDIT="docker exec $cluster-control-plane cat /var/log/kubernetes/audit.log"
 export SENTRY_E2E_TAG_IMAGE="docker exec $cluster-control-plane ctr --namespace k8s.io images tag --force"
 export PATH=$dir/bin:\$PATH
 export NO_PROXY=$address\${NO_PROXY:+,\$NO_PROXY}

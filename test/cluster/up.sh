@@ -66,6 +66,7 @@ export SENTRY_E2E_IMAGE=$image_prefix/sentry:dev
 export SENTRY_E2E_GIT_IMAGE=$image_prefix/git:dev
 export SENTRY_E2E_DEPLOY_IMAGE=$image_prefix/deploy:dev
 export SENTRY_E2E_KILL_APISERVER="$dir/bin/in-node pkill -KILL -f ^$bin/kubernetes-kube-apiserver"
+export SENTRY_E2E_AUDIT="cat $dir/log/audit"
 export SENTRY_E2E_TAG_IMAGE="$dir/bin/in-node ctr --namespace k8s.io images tag --force"
 export PATH=$dir/bin:\$PATH
 export NO_PROXY=$node_ip\${NO_PROXY:+,\$NO_PROXY}

@@ -17,7 +17,7 @@ import (
 
 // env is what the tests are told about the cluster; test/cluster/up.sh and kind-up.sh write it.
 var env struct {
-	kubeconfig, giteaURL, giteaUser, giteaToken, image, gitImage, deployImage, killAPIServer, tagImage, sentry string
+	kubeconfig, giteaURL, giteaUser, giteaToken, image, gitImage, deployImage, killAPIServer, audit, tagImage, sentry string
 }
 
 func TestMain(m *testing.M) {
@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 		"SENTRY_E2E_GIT_IMAGE":      &env.gitImage,
 		"SENTRY_E2E_DEPLOY_IMAGE":   &env.deployImage,
 		"SENTRY_E2E_KILL_APISERVER": &env.killAPIServer,
+		"SENTRY_E2E_AUDIT":          &env.audit,
 		"SENTRY_E2E_TAG_IMAGE":      &env.tagImage,
 	} {
 		if *value = os.Getenv(name); *value == "" {
