@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
@@ -79,12 +80,17 @@ func (c *cycle) complete(u naming.Unit) bool {
 	return looked
 }
 
+// unreadable reports whether a host did not tell what is due in a unit.
+func (c *cycle) unreadable(u naming.Unit) bool {
+	return slices.ContainsFunc(c.index.Of(u), func(i int) bool { return c.observed[i].Err != nil })
+}
+
 // fill has the places that are left taken, now that all hosts have answered, and tells of the runs that wait for one.
 func (c *cycle) fill(ctx context.Context) {
 	if c.crowd < 0 || ctx.Err() != nil {
 		return
 	}
-	now, later := c.places.End(c.next, c.whole)
+	now, later := c.places.End(c.next, c.whole, c.unreadable)
 	c.create(ctx, now)
 	c.work()
 	for _, r := range later {

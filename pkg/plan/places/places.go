@@ -56,8 +56,9 @@ func (q *Queue) Take(s state.Snapshot, runs []plan.Run, answered func(naming.Uni
 }
 
 // End returns the runs that have a place now that all hosts have answered, and those that wait for a later cycle. whole is whether
-// everything was looked at: else what waits elsewhere keeps its turn.
-func (q *Queue) End(s state.Snapshot, whole bool) (now, later []plan.Run) {
+// everything was looked at: else what waits elsewhere keeps its turn. unread reports whether a unit could not be read: others have
+// its place meanwhile, and it is where it was in the line once it can be read again.
+func (q *Queue) End(s state.Snapshot, whole bool, unread func(naming.Unit) bool) (now, later []plan.Run) {
 	if whole {
 		clear(q.kept)
 	}
@@ -65,6 +66,11 @@ func (q *Queue) End(s state.Snapshot, whole bool) (now, later []plan.Run) {
 	q.rest = nil
 	now = q.share(s, runs)
 	waiting, last := map[string]turn{}, map[string]time.Time{}
+	for label, t := range q.waiting {
+		if _, has := q.granted[label]; !has && unread(t.unit) {
+			waiting[label] = t
+		}
+	}
 	maps.Copy(waiting, q.kept)
 	for _, r := range q.rest {
 		waiting[r.Unit.Label] = q.turnOf(s, r, last)

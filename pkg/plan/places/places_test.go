@@ -45,6 +45,8 @@ func names(runs []plan.Run) string {
 
 func everybody(naming.Unit) bool { return true }
 
+func nobody(naming.Unit) bool { return false }
+
 func among(answered ...string) func(naming.Unit) bool {
 	return func(u naming.Unit) bool {
 		for _, name := range answered {
@@ -76,7 +78,7 @@ func TestWhoIsFirst(t *testing.T) {
 		var q Queue
 		q.Begin(c.free)
 		now := q.Take(c.s, c.due, everybody)
-		more, later := q.End(c.s, true)
+		more, later := q.End(c.s, true, nobody)
 		if names(now) != c.want || len(more) > 0 || names(later) != c.later {
 			t.Errorf("%s: %q, then %q, and %q wait; want %q, and that %q wait", name, names(now), names(more), names(later), c.want, c.later)
 		}
@@ -90,7 +92,7 @@ func TestAPlaceIsKept(t *testing.T) {
 	var q Queue
 	q.Begin(0)
 	q.Take(s, []plan.Run{run("slow@main", 0), run("fast@main", 0)}, everybody)
-	q.End(s, true)
+	q.End(s, true, nobody)
 
 	q.Begin(1)
 	if now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast")); len(now) > 0 {
@@ -99,7 +101,7 @@ func TestAPlaceIsKept(t *testing.T) {
 	if now := q.Take(s, []plan.Run{run("slow@main", 0)}, among("slow")); names(now) != "slow@main" {
 		t.Errorf("%q has the place, want slow@main", names(now))
 	}
-	if now, later := q.End(s, true); len(now) > 0 || names(later) != "fast@main" {
+	if now, later := q.End(s, true, nobody); len(now) > 0 || names(later) != "fast@main" {
 		t.Errorf("%q runs and %q waits, want that fast@main waits", names(now), names(later))
 	}
 
@@ -108,12 +110,48 @@ func TestAPlaceIsKept(t *testing.T) {
 		var q Queue
 		q.Begin(0)
 		q.Take(s, []plan.Run{run("slow@main", 0)}, everybody)
-		q.End(s, true)
+		q.End(s, true, nobody)
 		q.Begin(1)
 		now := q.Take(s, []plan.Run{run("fast@main", 0)}, answered)
-		more, later := q.End(s, true)
+		more, later := q.End(s, true, nobody)
 		if names(now)+names(more) != "fast@main" || len(later) > 0 {
 			t.Errorf("%q, then %q, and %q waits; want that fast@main runs", names(now), names(more), names(later))
+		}
+	}
+}
+
+// TestWhoCannotBeRead: others have its place while its host does not answer, and then it is first as before.
+func TestWhoCannotBeRead(t *testing.T) {
+	s := acted("slow", "fast", "high")
+	for name, first := range map[string]struct {
+		run  plan.Run
+		free int
+	}{
+		"it waits":               {run("slow@main", 0), 0},
+		"its place was promised": {replacing("slow@main"), 0},
+	} {
+		var q Queue
+		q.Begin(first.free)
+		q.Take(s, []plan.Run{first.run}, everybody)
+		q.End(s, true, nobody)
+		for range 2 {
+			q.Begin(1)
+			now := q.Take(s, []plan.Run{run("fast@main", 0)}, everybody)
+			if more, _ := q.End(s, true, among("slow")); names(now)+names(more) != "fast@main" {
+				t.Errorf("%s: while it cannot be read %q runs, want fast@main", name, names(now)+names(more))
+			}
+		}
+		high := run("high@main", 0)
+		if len(first.run.Cancel) > 0 {
+			high = run("high@main", 9)
+		}
+		s.Repositories["slow"] = state.Repository{Branches: map[string]state.Branch{"main": {Time: start}}}
+		q.Begin(1)
+		if now := q.Take(s, []plan.Run{high}, among("high")); len(now) > 0 {
+			t.Errorf("%s: %s has the place for which slow waits", name, names(now))
+		}
+		if now := q.Take(s, []plan.Run{run("slow@main", 0)}, everybody); names(now) != "slow@main" {
+			t.Errorf("%s: %q has the place, want slow@main", name, names(now))
 		}
 	}
 }
@@ -124,11 +162,11 @@ func TestElsewhere(t *testing.T) {
 	var q Queue
 	q.Begin(0)
 	q.Take(s, []plan.Run{run("slow@main", 0)}, everybody)
-	q.End(s, true)
+	q.End(s, true, nobody)
 	for range 3 {
 		q.Begin(1)
 		now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast"))
-		if more, later := q.End(s, false); len(now)+len(more) > 0 || names(later) != "fast@main" {
+		if more, later := q.End(s, false, nobody); len(now)+len(more) > 0 || names(later) != "fast@main" {
 			t.Fatalf("%s%s runs, %q waits; want that slow@main keeps its turn", names(now), names(more), names(later))
 		}
 	}
@@ -148,7 +186,7 @@ func TestARunThatIsNotMade(t *testing.T) {
 	for range 4 {
 		q.Begin(1)
 		now := q.Take(s, due, everybody)
-		q.End(s, true)
+		q.End(s, true, nobody)
 		got = append(got, names(now))
 		if name := names(now); name != "bad@main" { // it was made
 			for i := range due {
@@ -170,7 +208,7 @@ func TestPlacesAreStrict(t *testing.T) {
 	var q Queue
 	q.Begin(0)
 	q.Take(s, []plan.Run{run("slow@main", 10)}, everybody)
-	q.End(s, true)
+	q.End(s, true, nobody)
 	q.Begin(1)
 	if now := q.Take(s, []plan.Run{run("high@main", 5)}, among("high")); len(now) > 0 {
 		t.Fatalf("%s has the place of slow", names(now))
@@ -204,7 +242,7 @@ func TestWhatReplaces(t *testing.T) {
 		var q Queue
 		q.Begin(c.free)
 		now := q.Take(acted("a", "b"), c.due, everybody)
-		if _, later := q.End(acted("a", "b"), true); names(now) != c.want || names(later) != c.later {
+		if _, later := q.End(acted("a", "b"), true, nobody); names(now) != c.want || names(later) != c.later {
 			t.Errorf("%s: %q, and %q wait; want %q, and that %q wait", name, names(now), names(later), c.want, c.later)
 		}
 	}
@@ -217,7 +255,7 @@ func TestWhatReplaces(t *testing.T) {
 		if now := q.Take(s, []plan.Run{replacing("b@main")}, everybody); names(now) != "b@main" {
 			t.Fatalf("%q may cancel, want b@main", names(now))
 		}
-		q.End(s, true)
+		q.End(s, true, nobody)
 	}
 	q.Begin(1)
 	if now := q.Take(s, []plan.Run{run("high@main", 9)}, among("high")); len(now) > 0 {
@@ -226,12 +264,12 @@ func TestWhatReplaces(t *testing.T) {
 	if now := q.Take(s, []plan.Run{run("b@main", 0)}, everybody); names(now) != "b@main" {
 		t.Errorf("%q has the place, want b@main", names(now))
 	}
-	q.End(s, true)
+	q.End(s, true, nobody)
 
 	// What is promised and not due any more keeps nobody waiting.
 	q.Begin(0)
 	q.Take(s, []plan.Run{replacing("b@main")}, everybody)
-	q.End(s, true)
+	q.End(s, true, nobody)
 	q.Begin(1)
 	if now := q.Take(s, []plan.Run{run("high@main", 9)}, everybody); names(now) != "high@main" {
 		t.Errorf("%q has the place, want high@main", names(now))
@@ -264,7 +302,7 @@ func TestOrderOfMany(t *testing.T) {
 		}
 		q.Begin(free)
 		now := q.Take(s, due, everybody)
-		if _, later := q.End(s, true); names(now) != strings.Join(want, " ") || names(later) != names(left) {
+		if _, later := q.End(s, true, nobody); names(now) != strings.Join(want, " ") || names(later) != names(left) {
 			t.Fatalf("%d places for %s: %q and %q wait, want %v", free, names(due), names(now), names(later), want)
 		}
 	}
@@ -282,7 +320,7 @@ func TestBranchesTakeTurns(t *testing.T) {
 			due = slices.Delete(due, 1, 2)
 		}
 		got = append(got, names(q.Take(acted("a"), due, everybody)))
-		q.End(acted("a"), true)
+		q.End(acted("a"), true, nobody)
 	}
 	if all := strings.Join(got, " "); !strings.HasPrefix(all, "dev#0 a@main ") {
 		t.Errorf("%s have the place, want main second", all)
