@@ -168,8 +168,8 @@ func (r *replicated) push(ctx context.Context) {
 	}
 }
 
-// TestReplicas has three replicas share the work while pushes arrive: one stands still and goes on with what it knew, all are
-// killed at once, and two of three leave. No push is lost, none runs twice, and none waits long.
+// TestReplicas has three replicas share the work while pushes arrive: one stands still and goes on with what it knew, others
+// take their places one after the other, all are killed at once, and two of three leave. No push is lost, none runs twice, and none waits long.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	const ns = "sentry-replicas"
@@ -196,7 +196,7 @@ func TestReplicas(t *testing.T) {
 	write(t, file, groups+repositories+soakGlobal())
 	r.args = []string{"-c", file, "-n", ns, "--kubeconfig", account, "-v"}
 	t.Cleanup(func() {
-		for _, name := range []string{"one", "two", "three"} {
+		for _, name := range []string{"one", "two", "three", "one-next", "two-next", "three-next"} {
 			if text, err := os.ReadFile(r.log(name)); t.Failed() && err == nil {
 				t.Logf("log of %s:\n%s", name, text[max(0, len(text)-20_000):])
 			}
@@ -225,7 +225,19 @@ func TestReplicas(t *testing.T) {
 	two.signal(syscall.SIGCONT)
 	r.enter("it goes on", 15*time.Second)
 
-	for _, o := range []*replica{one, two, three} {
+	all := []*replica{one, two, three}
+	for i, o := range all { // as a Deployment's rolling update does: a new one first, then an old one is told to end
+		all[i] = r.start(o.name + "-next")
+		all[i].sees(4)
+		o.signal(syscall.SIGTERM)
+		if err := <-o.exited; err != nil {
+			t.Errorf("%s after SIGTERM: %v", o.name, err)
+		}
+		all[i].sees(3)
+		r.enter("a rolling update", 3*time.Second)
+	}
+
+	for _, o := range all {
 		o.signal(syscall.SIGKILL)
 		<-o.exited
 	}

@@ -23,16 +23,16 @@ namespace=$(cat /var/run/secrets/kubernetes.io/serviceaccount/namespace)
 watch() {
   kubectl get --raw "$1/namespaces/$namespace/$2?watch=true&timeoutSeconds=1" >watched
 }
-for kind in task pipeline taskrun pipelinerun; do
-  kubectl create -f $kind.yaml
-  kubectl get ${kind}s
-  until kubectl get $kind used -o yaml >used.yaml && kubectl replace -f used.yaml; do sleep 1; done
-  kubectl annotate $kind used used=yes
-  watch /apis/tekton.dev/v1 ${kind}s
-  kubectl delete $kind used --wait=false
-done
+kinds='tasks pipelines taskruns pipelineruns'
+list=$(echo $kinds | tr ' ' ,)
+kubectl create -f objects
+kubectl get "$list,configmaps,secrets"
+until kubectl get "$list" -l used=no -o yaml >used.yaml && kubectl replace -f used.yaml; do sleep 1; done
+kubectl annotate -f used.yaml used=yes
+for kind in $kinds; do watch /apis/tekton.dev/v1 $kind; done
+kubectl get -f objects
+kubectl delete -f objects --wait=false
 for kind in configmaps secrets; do
-  kubectl get $kind
   kubectl get $kind sentry-credentials || true
   watch /api/v1 $kind
 done
@@ -40,11 +40,11 @@ done
 
 // used are the objects that useAll makes: nothing of them runs.
 var used = map[string]string{
-	"qa/task.yaml":        "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: used}\nspec: {steps: [{name: nothing, image: scratch, command: ['true']}]}\n",
-	"qa/pipeline.yaml":    "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: used}\nspec: {tasks: [{name: nothing, taskRef: {name: used}}]}\n",
-	"qa/taskrun.yaml":     "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: used}\nspec: {taskRef: {name: nobody}}\n",
-	"qa/pipelinerun.yaml": "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: used}\nspec: {status: PipelineRunPending, pipelineRef: {name: nobody}}\n",
-	"qa/use-all.sh":       useAll,
+	"qa/objects/task.yaml":        "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: used, labels: {used: 'no'}}\nspec: {steps: [{name: nothing, image: scratch, command: ['true']}]}\n",
+	"qa/objects/pipeline.yaml":    "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: used, labels: {used: 'no'}}\nspec: {tasks: [{name: nothing, taskRef: {name: used}}]}\n",
+	"qa/objects/taskrun.yaml":     "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: used, labels: {used: 'no'}}\nspec: {taskRef: {name: nobody}}\n",
+	"qa/objects/pipelinerun.yaml": "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: used, labels: {used: 'no'}}\nspec: {status: PipelineRunPending, pipelineRef: {name: nobody}}\n",
+	"qa/use-all.sh":               useAll,
 }
 
 // rightsConfig has one unit for each thing that a run may come to.
