@@ -61,7 +61,7 @@ func (e *Explainer) crowded(runs []plan.Run) []plan.Run {
 	var queue places.Queue
 	queue.Begin(most - e.activeRuns())
 	queue.Take(e.known, runs, func(naming.Unit) bool { return true })
-	_, waiting := queue.End(e.known, true)
+	_, waiting := queue.End(e.known, true, func(naming.Unit) bool { return false })
 	return waiting
 }
 
