@@ -24,7 +24,7 @@ import (
 )
 
 // slack is what a loaded machine may need to clone a repository, in seconds.
-const slack = 4
+const slack = 9
 
 // TestScenarios takes each case from its configuration through the plan to a PipelineRun, and runs that
 // with a QA repository that a Git server on this machine has. All cases run at the same time.
