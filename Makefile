@@ -164,5 +164,5 @@ fmt: bin/golangci-lint ## format the code
 	bin/golangci-lint fmt ./...
 
 .PHONY: generate
-generate: chart ## write what is generated: goldens, docs/cli.md and the Helm chart
-	$(GO) test ./pkg/pipelinerun ./pkg/cli ./pkg/watch -update
+generate: chart ## write what is generated: goldens, docs/cli.md, the OpenAPI document and the Helm chart
+	$(GO) test ./pkg/pipelinerun ./pkg/cli ./pkg/watch ./pkg/serve/page/api -update

@@ -113,6 +113,11 @@ type Subject struct {
 	Statements []Statement `json:"statements"`
 }
 
+// Explanations are the shape of what `sentry explain` prints as JSON and YAML.
+type Explanations struct {
+	Branches []Subject `json:"branches"`
+}
+
 // Explainer answers questions about one Input.
 type Explainer struct {
 	Input

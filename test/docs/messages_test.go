@@ -59,6 +59,7 @@ var areas = []struct{ folder, section string }{
 	{"pkg/instance", "A cycle fails"},
 	{"pkg/notify", "A webhook is not told"},
 	{"pkg/traces", "Traces do not come"},
+	{"pkg/shape", ""}, // of what is generated
 	{"pkg/serve/page", "The page shows nothing"},
 	{"pkg/serve", "A webhook does nothing"},
 	{"pkg/share", "A cycle fails"},

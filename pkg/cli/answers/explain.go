@@ -60,11 +60,6 @@ next cycle would do with that. Nothing is changed in either case.`,
 	return cmd
 }
 
-// Explanations are the shape of the command's JSON and YAML.
-type Explanations struct {
-	Branches []explain.Subject `json:"branches"`
-}
-
 // maxBranches bounds what is printed of one name: a pattern may match thousands.
 const maxBranches = 50
 
@@ -97,7 +92,7 @@ func runExplain(ctx context.Context, o *setup.Options, f explainFlags, names []s
 		})
 	}
 	e := explain.New(in)
-	all := Explanations{[]explain.Subject{}}
+	all := explain.Explanations{Branches: []explain.Subject{}}
 	for _, name := range names {
 		refs, err := e.Named(name)
 		if err != nil {
@@ -118,7 +113,7 @@ func runExplain(ctx context.Context, o *setup.Options, f explainFlags, names []s
 }
 
 // printExplanations writes a paragraph for each branch, a line for each statement.
-func printExplanations(w io.Writer, all Explanations) error {
+func printExplanations(w io.Writer, all explain.Explanations) error {
 	var text strings.Builder
 	for i, s := range all.Branches {
 		if i > 0 {

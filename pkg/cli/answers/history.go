@@ -76,11 +76,6 @@ A unit is counted by its runs, a repository by its deployments, of which a run m
 	return cmd
 }
 
-// Runs are the shape of the history's JSON and YAML.
-type Runs struct {
-	Runs []result.Result `json:"runs"` // newest first
-}
-
 // history prints how the runs ended, of all units or of those that are named.
 func history(ctx context.Context, o *setup.Options, f historyFlags, names []string) error {
 	if err := f.check(); err != nil {
@@ -100,7 +95,7 @@ func history(ctx context.Context, o *setup.Options, f historyFlags, names []stri
 		return err
 	}
 	choice := overview.Choose(names, overview.Members(cfg))
-	past := Runs{[]result.Result{}}
+	past := overview.History{Runs: []result.Result{}}
 	var all []overview.Run
 	for _, p := range overview.Results(k.past, k.runs) {
 		refs := overview.RefsIn(p)

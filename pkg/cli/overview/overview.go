@@ -28,6 +28,11 @@ type Status struct {
 	Runs     []Run     `json:"runs"` // newest first
 }
 
+// History is the shape of what `sentry history` prints as JSON and YAML.
+type History struct {
+	Runs []result.Result `json:"runs"` // newest first
+}
+
 // Branch is a remembered branch.
 type Branch struct {
 	repo.Ref
@@ -209,9 +214,11 @@ func (c Choice) isUnitOf(repository string) bool {
 // new, any name with a dot may be a unit.
 func (c Choice) Of(s Status) (Status, error) {
 	var known []string
+	branches := map[string][]string{} // by repository, what else each is called
 	chosen := Status{Units: []Unit{}, Branches: []Branch{}, Problems: []Problem{}, Runs: []Run{}}
 	for _, b := range s.Branches {
 		known = append(known, b.Repository, naming.RefLabel(b.Ref))
+		branches[b.Repository] = append(branches[b.Repository], naming.RefLabel(b.Ref), b.Ref.String())
 		if c.Has(b.Repository, naming.RefLabel(b.Ref), b.Ref.String()) {
 			chosen.Branches = append(chosen.Branches, b)
 		}
@@ -219,12 +226,7 @@ func (c Choice) Of(s Status) (Status, error) {
 	for _, p := range s.Problems {
 		before, rest, _ := strings.Cut(p.On, ".")
 		known = append(known, p.On)
-		things := []string{p.On, before}
-		for _, b := range s.Branches { // of a repository it is on its branches, too
-			if p.On == b.Repository {
-				things = append(things, naming.RefLabel(b.Ref), b.Ref.String())
-			}
-		}
+		things := append([]string{p.On, before}, branches[p.On]...) // of a repository it is on its branches, too
 		// The pause of a repository as a whole holds each of its branches, however that is named.
 		if c.Has(things...) || rest == "*" && c.isUnitOf(before) || p.On == everything && p.Kind == "frozen" {
 			chosen.Problems = append(chosen.Problems, p)

@@ -68,7 +68,10 @@ func Results(past []result.Result, runs []engine.Run) []result.Result {
 			all[i].Verdict = result.OfReason(all[i].Reason)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b result.Result) int { return b.Created.Compare(a.Created) })
+	// Of the same second in the order of the history, so that who reads a part at a time knows where the next one begins.
+	slices.SortStableFunc(all, func(a, b result.Result) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.Name, a.Name))
+	})
 	return all
 }
 

@@ -46,7 +46,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	}
 	if !p.streams.enter() {
 		w.Header().Set("Retry-After", "60")
-		refuse(w, http.StatusServiceUnavailable, "Too many tabs are open. What is shown is brought up to date when it is loaded again.")
+		refuse(w, r, http.StatusServiceUnavailable, "Too many tabs are open. What is shown is brought up to date when it is loaded again.")
 		return
 	}
 	defer p.streams.leave()

@@ -6,10 +6,15 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/tekton-sentry/sentry/pkg/serve/page/api"
 )
 
 // policy is what a browser may do with what is served: nothing but to show it, with our own script and style.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// apiPath is where what programs ask begins.
+const apiPath = "/api/"
 
 // maxURL bounds the path and the query, in bytes.
 const maxURL = 2 << 10
@@ -36,25 +41,30 @@ func (p *Page) guard(next http.Handler) http.Handler {
 		switch {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
-			refuse(w, http.StatusMethodNotAllowed, "This page is only read: GET and HEAD.")
+			refuse(w, r, http.StatusMethodNotAllowed, "This page is only read: GET and HEAD.")
 		case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
-			refuse(w, http.StatusBadRequest, "Nothing is taken here: ask without a body.")
+			refuse(w, r, http.StatusBadRequest, "Nothing is taken here: ask without a body.")
 		case len(r.RequestURI) > maxURL:
-			refuse(w, http.StatusRequestURITooLong, "That address is too long.")
+			refuse(w, r, http.StatusRequestURITooLong, "That address is too long.")
 		case !p.isOurs(r.Host):
 			// A name that somebody points at this address would make their page ours: DNS rebinding.
-			refuse(w, http.StatusMisdirectedRequest, "This page is not served under that name; sentry's --page-host gives it one.")
+			refuse(w, r, http.StatusMisdirectedRequest, "This page is not served under that name; sentry's --page-host gives it one.")
 		case isForeign(r.Header):
-			refuse(w, http.StatusForbidden, "Another site asks for this, and may only link to it.")
+			refuse(w, r, http.StatusForbidden, "Another site asks for this, and may only link to it.")
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-func refuse(w http.ResponseWriter, status int, text string) {
+// refuse says why nothing is answered, to programs as the API does.
+func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	w.Header().Set("Connection", "close") // what else comes on it is not read
 	w.Header().Set("Cache-Control", "no-store")
+	if strings.HasPrefix(r.URL.Path, apiPath) {
+		api.Refuse(w, status, text)
+		return
+	}
 	http.Error(w, text, status)
 }
 

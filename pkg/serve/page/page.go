@@ -14,7 +14,9 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/api"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/wire"
 )
 
 // Source is where a Page reads.
@@ -47,8 +49,6 @@ const (
 	fresh = 5 * time.Second
 	// readTimeout bounds one reading.
 	readTimeout = 20 * time.Second
-	// maxRendered bounds the views that are kept ready of one state of things. Each takes what it does on the wire.
-	maxRendered = 128
 )
 
 // Page is an http.Handler for all of it, from / on.
@@ -71,13 +71,8 @@ type shown struct {
 	read   time.Time // when it was found to be so last
 	err    error     // why it could not be read again since
 
-	*rendered
-}
-
-// rendered are views that are ready.
-type rendered struct {
-	sync.Mutex
-	views map[string]view
+	views   *wire.Kept // that are ready
+	answers *wire.Kept // of the API
 }
 
 // New makes a page. Close ends its streams.
@@ -98,6 +93,7 @@ func New(o Options) *Page {
 	mux.HandleFunc("/search", p.knowing(p.search))
 	mux.HandleFunc("/events", p.events)
 	mux.HandleFunc("/assets/{file}", asset)
+	mux.Handle(apiPath, api.New(api.Options{Look: p.known, Outcome: p.Source.Outcome, Hide: p.hide, Log: p.Log}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.trouble(w, r, http.StatusNotFound, "There is no such page.")
 	})
@@ -161,11 +157,20 @@ func (p *Page) look(ctx context.Context) (*shown, error) {
 	}
 	if changed {
 		next.number++
-		next.rendered = &rendered{views: map[string]view{}}
+		next.views, next.answers = &wire.Kept{}, &wire.Kept{}
 	}
 	next.read, next.err = p.now(), err
 	p.current.Store(next)
 	return next, nil
+}
+
+// known is what the API answers with.
+func (p *Page) known(ctx context.Context) (api.Known, error) {
+	s, err := p.look(ctx)
+	if err != nil {
+		return api.Known{}, err
+	}
+	return api.Known{Facts: s.Facts, Answers: s.answers, Trouble: s.err}, nil
 }
 
 func (p *Page) hide(text string) string {

@@ -3,13 +3,9 @@ package page
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"html/template"
-	"io"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -20,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/result/statistics"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/drawing"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/wire"
 )
 
 var (
@@ -163,34 +160,23 @@ func readAssets() map[string]file {
 			panic(err)
 		}
 		before, after, _ := strings.Cut(name, ".")
-		all[before+"-"+digest(text)[:12]+"."+after] = file{name, kind, text}
+		all[before+"-"+wire.Digest(text)[:12]+"."+after] = file{name, kind, text}
 	}
 	return all
-}
-
-func digest(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }
 
 func asset(w http.ResponseWriter, r *http.Request) {
 	a, ok := assets[r.PathValue("file")]
 	if !ok {
-		refuse(w, http.StatusNotFound, "There is no such file.")
+		refuse(w, r, http.StatusNotFound, "There is no such file.")
 		return
 	}
 	w.Header().Set("Content-Type", a.kind)
 	w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
-	w.Header().Set("ETag", `"`+digest(a.bytes)[:16]+`"`)
+	w.Header().Set("ETag", `"`+wire.Digest(a.bytes)[:16]+`"`)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(a.bytes) // who has left misses nothing
 	}
-}
-
-// view is a view as it goes over the wire, compressed.
-type view struct {
-	gzip []byte
-	etag string
 }
 
 // frame is what a template is given.
@@ -208,9 +194,7 @@ type frame struct {
 
 // write answers with a view of what is known, which fill makes where it is not ready. One that is live is never kept.
 func (p *Page) write(w http.ResponseWriter, r *http.Request, s *shown, name, key string, fill func() (frame, error)) {
-	s.Lock()
-	v, ready := s.views[key]
-	s.Unlock()
+	v, ready := s.views.Get(key)
 	if !ready {
 		f, err := fill()
 		if err != nil {
@@ -226,69 +210,28 @@ func (p *Page) write(w http.ResponseWriter, r *http.Request, s *shown, name, key
 			p.trouble(w, r, http.StatusInternalServerError, "This view cannot be made; the log says why.")
 			return
 		}
-		if s.Lock(); !f.Live && len(s.views) < maxRendered {
-			s.views[key] = v
+		if !f.Live {
+			s.views.Put(key, v)
 		}
-		s.Unlock()
 	}
-	send(w, r, http.StatusOK, v)
+	wire.Send(w, r, http.StatusOK, v)
 }
 
-func render(name string, f frame) (view, error) {
+func render(name string, f frame) (wire.Answer, error) {
 	var text bytes.Buffer
 	if err := templates[name].Execute(&text, f); err != nil {
-		return view{}, err
+		return wire.Answer{}, err
 	}
-	return pack(text.Bytes())
-}
-
-func pack(text []byte) (view, error) {
-	var packed bytes.Buffer
-	z, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
-	if err != nil {
-		return view{}, err
-	}
-	if _, err := z.Write(text); err != nil {
-		return view{}, err
-	}
-	if err := z.Close(); err != nil {
-		return view{}, err
-	}
-	return view{packed.Bytes(), `W/"` + digest(text)[:16] + `"`}, nil
-}
-
-func send(w http.ResponseWriter, r *http.Request, status int, v view) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("ETag", v.etag)
-	if status == http.StatusOK && strings.Contains(r.Header.Get("If-None-Match"), v.etag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	packed := strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
-	if packed {
-		h.Set("Content-Encoding", "gzip")
-	}
-	w.WriteHeader(status)
-	if r.Method == http.MethodHead {
-		return
-	}
-	if packed {
-		_, _ = w.Write(v.gzip) // who has left misses nothing
-		return
-	}
-	if z, err := gzip.NewReader(bytes.NewReader(v.gzip)); err == nil {
-		_, _ = io.Copy(w, z) //nolint:gosec // it is what was packed a moment ago
-	}
+	return wire.Pack(text.Bytes(), "text/html; charset=utf-8")
 }
 
 // trouble says why there is no view.
 func (p *Page) trouble(w http.ResponseWriter, r *http.Request, status int, text string) {
 	v, err := render("trouble", frame{Title: http.StatusText(status), Place: p.Place, View: text})
 	if err != nil {
-		refuse(w, http.StatusInternalServerError, text)
+		refuse(w, r, http.StatusInternalServerError, text)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	send(w, r, status, v)
+	wire.Send(w, r, status, v)
 }

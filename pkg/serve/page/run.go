@@ -107,12 +107,6 @@ func graphOfGroup(f *facts.Facts, u *overview.Unit, group config.Group, reposito
 	return graphOf(members, after)
 }
 
-// taskVerdicts are the engine's words for how tasks end in ours.
-var taskVerdicts = map[engine.Result]string{
-	engine.Running: "Running", engine.Succeeded: string(result.Succeeded), engine.Failed: string(result.Failed), engine.Ignored: string(result.Failed),
-	engine.TimedOut: string(result.TimedOut), engine.Cancelled: string(result.Cancelled), engine.Skipped: string(result.Skipped),
-}
-
 // RunView is a run with all that is known of it.
 type RunView struct {
 	RunRow
@@ -209,7 +203,7 @@ func (p *Page) active(out engine.Outcome, v *RunView) {
 	after := strategy.Graph{After: make([][]int, len(tasks))}
 	for at, t := range tasks {
 		m := Member{
-			Task: t.Name, Verdict: taskVerdicts[t.Result], Why: t.Message, Command: t.Command, Exit: t.Exit, Output: t.Output, Began: t.Start,
+			Task: t.Name, Verdict: facts.TaskVerdicts[t.Result], Why: t.Message, Command: t.Command, Exit: t.Exit, Output: t.Output, Began: t.Start,
 		}
 		if !t.Start.IsZero() && !t.End.IsZero() {
 			m.Took = took(int(t.End.Sub(t.Start).Seconds()))

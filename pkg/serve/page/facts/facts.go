@@ -75,6 +75,13 @@ type Facts struct {
 	repos   map[string]int // of Config.Repositories
 	explain func() *explain.Explainer
 	numbers func() statistics.Statistics
+	names   func() []string
+}
+
+// TaskVerdicts are the engine's words for how tasks go in ours.
+var TaskVerdicts = map[engine.Result]string{
+	engine.Running: "Running", engine.Succeeded: string(result.Succeeded), engine.Failed: string(result.Failed), engine.Ignored: string(result.Failed),
+	engine.TimedOut: string(result.TimedOut), engine.Cancelled: string(result.Cancelled), engine.Skipped: string(result.Skipped),
 }
 
 // Of works out what Known tells.
@@ -98,9 +105,15 @@ func Of(k Known) *Facts {
 	f.Status.Units = overview.Units(k.Snapshot, k.Runs, f.Results, groups, k.At)
 	f.Status.Problems = append(f.Status.Problems, overview.Frozen(k.Config, k.At)...)
 	f.index()
+	f.ends()
 	f.sort()
 	f.explain = sync.OnceValue(func() *explain.Explainer {
 		return explain.New(explain.Input{Config: k.Config, Snapshot: k.Snapshot, Runs: k.Runs, Past: k.Past, Begun: k.Begun, Key: k.Key, Now: k.At})
+	})
+	f.names = sync.OnceValue(func() []string {
+		names := append(slices.Collect(maps.Keys(f.repos)), slices.Collect(maps.Keys(k.Snapshot.Repositories))...)
+		slices.Sort(names)
+		return slices.Compact(names)
 	})
 	f.numbers = sync.OnceValue(func() statistics.Statistics { return statistics.Of(f.Results, k.At) })
 	return f
@@ -123,6 +136,17 @@ func (f *Facts) index() {
 		}
 		for _, m := range r.Members {
 			add(m.Repository)
+		}
+	}
+}
+
+// ends fills in when the runs ended, which the list of them does not tell, and the history does.
+func (f *Facts) ends() {
+	for i := range f.Status.Runs {
+		r := &f.Status.Runs[i]
+		if at, ok := f.result[r.Name]; ok && f.Results[at].Seconds > 0 {
+			ended := r.Created.UTC().Add(time.Duration(f.Results[at].Seconds) * time.Second)
+			r.Ended = &ended
 		}
 	}
 }
@@ -216,6 +240,9 @@ func (f *Facts) Repository(name string) (*config.Repository, bool) {
 	}
 	return &f.Config.Repositories[i], true
 }
+
+// Names returns the repositories that are watched or remembered, in order.
+func (f *Facts) Names() []string { return f.names() }
 
 // Branches returns the branches of a repository that are remembered, in the order of their names.
 func (f *Facts) Branches(name string) []overview.Branch {
