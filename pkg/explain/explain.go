@@ -214,7 +214,7 @@ func (e *Explainer) isRepository(name string) bool {
 // one that has none an example stands for those that would match.
 func (e *Explainer) branches(r *config.Repository) []string {
 	known := map[string]bool{}
-	for b := range e.known.Repositories[r.Name].Branches {
+	for b := range e.known.Repositories[r.Name].Branches.All() {
 		known[b] = true
 	}
 	for _, p := range r.Monitor.Branches {

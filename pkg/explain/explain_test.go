@@ -42,7 +42,7 @@ func world(t *testing.T) *Input {
 	}
 	c.Global.OnFirstSeen = config.Record
 	branch := func(n int) state.Repository {
-		return state.Repository{Branches: map[string]state.Branch{"main": {SHA: sha("a"), N: n, Time: now.Add(-time.Hour)}}}
+		return state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha("a"), N: n, Time: now.Add(-time.Hour)}})}
 	}
 	in := &Input{Config: c, Now: now, Snapshot: state.Snapshot{
 		Epoch:        "e",
@@ -67,7 +67,7 @@ func (in *Input) edit(change func(*state.Repository)) {
 
 // branch sets what is remembered of a branch.
 func (in *Input) branch(ref repo.Ref, b state.Branch) {
-	in.Snapshot.Repositories[ref.Repository].Branches[ref.Branch] = b
+	in.Snapshot.Repositories[ref.Repository].Branches.Set(ref.Branch, b)
 }
 
 // ends gives the run of solo an end in the history.

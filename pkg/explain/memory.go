@@ -28,7 +28,7 @@ func (x *subject) memory() {
 		x.say(Statement{Kind: NeverSeen}, "No look at %s has succeeded yet, so nothing is remembered of it and nothing ran.", x.r.Name)
 		return
 	}
-	b, ok := entry.Branches[x.ref.Branch]
+	b, ok := entry.Branches.Lookup(x.ref.Branch)
 	switch {
 	case !ok && x.has(NotWatched):
 		return
@@ -83,7 +83,7 @@ func (x *subject) remembered(entry state.Repository, b state.Branch) {
 	at := fmt.Sprintf("%s was acted upon at %s, %s", x.ref, b.SHA.Short(), x.ago(b.Time))
 	run := x.runOf(b)
 	switch {
-	case run.name != "" && x.news[x.r.Name] && x.Snapshot.Repositories[x.r.Name].Branches[x.ref.Branch].N < b.N:
+	case run.name != "" && x.news[x.r.Name] && x.Snapshot.Repositories[x.r.Name].Branches.Get(x.ref.Branch).N < b.N:
 		s.Kind, s.Run = NotYetLearned, run.name
 		x.say(s, "The run %s deploys %s at %s, and the state does not know that yet: Sentry learns it when it starts, before it makes another run, or within an hour.", run.name, x.ref, b.SHA.Short())
 	case run.name != "":

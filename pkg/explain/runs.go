@@ -128,7 +128,7 @@ func (x *subject) later(run found, since time.Time) {
 	case i >= 0 && known:
 		s.Kind, s.SHA = DeployedAlong, p.Members[i].SHA
 		x.say(s, "The run %s of its group deployed it at %s as well, %s: another member had changed. That deployment %s.", p.Name, s.SHA.Short(), x.ago(p.Created), said(p.Members[i].Verdict))
-	case slices.ContainsFunc(p.Members, mine), since.IsZero() && x.known.Repositories[x.r.Name].Branches != nil:
+	case slices.ContainsFunc(p.Members, mine), since.IsZero() && x.known.Repositories[x.r.Name].Branches.Len() > 0:
 	case x.group.Deploy == config.Changed && known:
 		s.Kind = NotAlong
 		x.say(s, "The run %s of its group was without %s, which had not changed (deploy: changed).", p.Name, x.r.Name)

@@ -97,13 +97,13 @@ func TestOf(t *testing.T) {
 		was    *state.Repository
 		want   string
 	}{
-		"moved":                       {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": known}}, want: "main"},
-		"without ignore":              {was: &state.Repository{Branches: map[string]state.Branch{"main": known}}},
-		"not moved":                   {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": {SHA: sha("b")}}}},
-		"passed over":                 {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": known.PassedOver(sha("b"), repo.Ignored, time.Time{})}}},
-		"another was passed over":     {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": known.PassedOver(sha("c"), repo.Ignored, time.Time{})}}, want: "main"},
+		"moved":                       {ignore: "skip", was: &state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": known})}, want: "main"},
+		"without ignore":              {was: &state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": known})}},
+		"not moved":                   {ignore: "skip", was: &state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha("b")}})}},
+		"passed over":                 {ignore: "skip", was: &state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": known.PassedOver(sha("b"), repo.Ignored, time.Time{})})}},
+		"another was passed over":     {ignore: "skip", was: &state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": known.PassedOver(sha("c"), repo.Ignored, time.Time{})})}, want: "main"},
 		"a new branch":                {ignore: "skip", was: &state.Repository{}, want: "main"},
-		"cut off":                     {ignore: "skip", was: &state.Repository{Branches: map[string]state.Branch{"main": redo}}},
+		"cut off":                     {ignore: "skip", was: &state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": redo})}},
 		"damaged":                     {ignore: "skip", was: &state.Repository{Damaged: []byte("x")}},
 		"first sight is recorded":     {ignore: "skip", first: config.Record},
 		"first sight is deployed":     {ignore: "skip", first: config.DeployFirst, want: "main"},

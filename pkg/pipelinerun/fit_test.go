@@ -36,7 +36,7 @@ func groupRun(t *testing.T, options string, news map[string]int, commands map[st
 	}
 	in := plan.Input{Config: cfg, Snapshot: state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{}}}
 	for _, name := range names {
-		in.Snapshot.Repositories[name] = state.Repository{Branches: map[string]state.Branch{"main": {SHA: sha0}}}
+		in.Snapshot.Repositories[name] = state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha0}})}
 		heads := map[string]repo.SHA{"main": sha0}
 		for i := range news[name] {
 			heads[fmt.Sprintf("new-%04d", i)] = sha1
@@ -162,7 +162,7 @@ func TestFitOfWhatWasAskedFor(t *testing.T) {
 func TestFitOfHostileNames(t *testing.T) {
 	cfg, _ := groupRun(t, "deploy: changed", map[string]int{"a": 1}, map[string]string{"a": `"true"`})
 	hostile := strings.Repeat("<&>'", 60)
-	in := plan.Input{Config: cfg, Snapshot: state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{"a": {Branches: map[string]state.Branch{"main": {SHA: sha0}}}}}}
+	in := plan.Input{Config: cfg, Snapshot: state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{"a": {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha0}})}}}}
 	heads := map[string]repo.SHA{}
 	for i := range 300 {
 		heads[fmt.Sprintf("%03d%s", i, hostile)] = sha1

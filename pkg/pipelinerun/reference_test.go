@@ -54,7 +54,7 @@ repositories:
 	}
 	in := plan.Input{Config: cfg, Now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Snapshot: state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{}}}
 	for _, r := range cfg.Repositories {
-		in.Snapshot.Repositories[r.Name] = state.Repository{Branches: map[string]state.Branch{"main": {SHA: sha0}}}
+		in.Snapshot.Repositories[r.Name] = state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha0}})}
 		heads := map[string]repo.SHA{"main": sha0}
 		for _, b := range branches[r.Name] {
 			heads[b] = sha1

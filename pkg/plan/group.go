@@ -73,7 +73,7 @@ func (p *planner) group(indices []int) (Run, bool) {
 		trigger.Refs[i].N = last + 1
 	}
 	run := newRun(p.Input, naming.UnitOf(first, ""), trigger, members, leftOut)
-	run.turns = turns(members, served, func(ref repo.Ref) int { return p.Snapshot.Repositories[ref.Repository].Branches[ref.Branch].N })
+	run.turns = turns(members, served, func(ref repo.Ref) int { return p.Snapshot.Repositories[ref.Repository].Branches.Get(ref.Branch).N })
 	return run, true
 }
 
@@ -87,8 +87,8 @@ func (p *planner) unchanged(i int) (Member, bool) {
 	heads := p.Observed[i].Heads
 	known := p.Snapshot.Repositories[r.Name]
 	if p.failure(i) != nil {
-		heads = make(map[string]repo.SHA, len(known.Branches))
-		for branch := range known.Branches {
+		heads = make(map[string]repo.SHA, known.Branches.Len())
+		for branch := range known.Branches.All() {
 			if b, ok := known.Branch(branch); ok {
 				heads[branch] = b.SHA
 				if p := b.PassedSince(); p != nil { // which was deployed along, perhaps

@@ -142,7 +142,7 @@ func TestFirstSightInAGroupIsRecorded(t *testing.T) {
 	if again := Make(in); len(again.Runs) > 0 || !again.Snapshot.Equal(p.Snapshot) {
 		t.Errorf("the next plan has runs %v and changes the snapshot to %+v", describeAll(again.Runs), again.Snapshot)
 	}
-	if got := p.Snapshot.Repositories["web"].Branches["main"]; got.SHA != sha("a") || got.N != 0 {
+	if got := p.Snapshot.Repositories["web"].Branches.Get("main"); got.SHA != sha("a") || got.N != 0 {
 		t.Errorf("web@main is remembered as %+v, want %s with n 0", got, sha("a"))
 	}
 }
@@ -151,7 +151,7 @@ func TestFirstSightInAGroupIsRecorded(t *testing.T) {
 func TestUnchangedMemberDoesNotGoBack(t *testing.T) {
 	c := file(watched(t, "web", "site", "main"), watched(t, "db", "site", "main"))
 	web := known(t, "main", "a", "1")
-	web.Branches["main"] = web.Branches["main"].PassedOver(sha("c"), repo.Ignored, noon)
+	web.Branches.Set("main", web.Branches.Get("main").PassedOver(sha("c"), repo.Ignored, noon))
 	for name, o := range map[string]repo.Observation{"skipped": {Status: repo.Skipped}, "failed": failed("temporary", "down"), "read": heads("main", "c")} {
 		in := Input{Config: c, Snapshot: remembered(map[string]state.Repository{"web": web, "db": known(t, "main", "1", "1")}), Observed: []repo.Observation{o, heads("main", "2")}, Now: noon}
 		p := Make(in)

@@ -225,7 +225,7 @@ func (w *world) sameInOtherOrder(in Input, p Plan) {
 func (w *world) checkAdvance(in Input, next state.Snapshot) {
 	for name, entry := range next.Repositories {
 		was, known := in.Snapshot.Repositories[name]
-		for branch, b := range entry.Branches {
+		for branch, b := range entry.Branches.All() {
 			old, _ := was.Branch(branch)
 			if b.Forgotten() || b.SHA == old.SHA || !known || was.Unseen {
 				continue
@@ -251,7 +251,7 @@ func (w *world) checkQuiet() {
 	for i, r := range w.in {
 		entry := w.stored.Repositories[r.Name]
 		got := map[string]repo.SHA{}
-		for branch, b := range entry.Branches {
+		for branch, b := range entry.Branches.All() {
 			got[branch] = b.SHA
 		}
 		if !maps.Equal(got, in.Observed[i].Heads) || entry.Problem != nil || entry.Unseen {

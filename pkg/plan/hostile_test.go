@@ -82,7 +82,7 @@ func TestHonestEntriesSurvive(t *testing.T) {
 				t.Fatalf("seed %d, cycle %d: Decode of what was written: %v", seed, cycle, err)
 			}
 			for _, name := range []string{"honest", "friend"} {
-				if got := s.Repositories[name].Branches["main"]; got.SHA != sha(digit) || got.N != 4+cycle {
+				if got := s.Repositories[name].Branches.Get("main"); got.SHA != sha(digit) || got.N != 4+cycle {
 					t.Fatalf("seed %d, cycle %d: %s is remembered as %+v, want run %d at %s\nfrom %s", seed, cycle, name, got, 4+cycle, digit, document)
 				}
 			}

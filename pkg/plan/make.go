@@ -3,7 +3,6 @@ package plan
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -109,14 +108,11 @@ func (p *planner) edit(name string, change func(*state.Repository)) {
 	p.own()
 	r := p.next.Repositories[name]
 	if !p.edited[name] {
-		r.Branches = maps.Clone(r.Branches)
+		r.Branches = r.Branches.Clone()
 		if p.edited == nil {
 			p.edited = make(map[string]bool)
 		}
 		p.edited[name] = true
-	}
-	if r.Branches == nil {
-		r.Branches = make(map[string]state.Branch)
 	}
 	change(&r)
 	p.next.Repositories[name] = r
@@ -194,7 +190,7 @@ func (p *planner) look(i int) {
 		}
 		p.due[r.Name] = changes
 	}
-	if found < len(was.Branches) && p.Observed[i].Status == repo.Fresh {
+	if found < was.Branches.Len() && p.Observed[i].Status == repo.Fresh {
 		p.lose(r, was, i, added)
 	}
 }
@@ -204,7 +200,7 @@ func (p *planner) look(i int) {
 func (p *planner) changes(r *config.Repository, was state.Repository, heads map[string]repo.SHA) (changes []Change, found int) {
 	fresh := was.LastForgotten()
 	for branch, sha := range heads {
-		if _, ok := was.Branches[branch]; ok {
+		if _, ok := was.Branches.Lookup(branch); ok {
 			found++
 		}
 		n := fresh
@@ -213,9 +209,9 @@ func (p *planner) changes(r *config.Repository, was state.Repository, heads map[
 			n = b.N
 			if b.Missing > 0 {
 				p.edit(r.Name, func(now *state.Repository) {
-					b := now.Branches[branch]
+					b := now.Branches.Get(branch)
 					b.Missing = 0
-					now.Branches[branch] = b
+					now.Branches.Set(branch, b)
 				})
 			}
 		}
@@ -242,7 +238,7 @@ func (p *planner) pass(name string, was state.Repository, o repo.Observation, ch
 				now.Remember(c.Branch, c.New, c.N-1, p.Now)
 				return
 			}
-			now.Branches[c.Branch] = now.Branches[c.Branch].PassedOver(c.New, why, p.Now)
+			now.Branches.Set(c.Branch, now.Branches.Get(c.Branch).PassedOver(c.New, why, p.Now))
 		})
 		p.notice(EventKind(why), c.Ref, c.Old, c.New, "")
 		return true
@@ -281,6 +277,7 @@ func (p *planner) firstSight(r *config.Repository, was state.Repository, heads [
 // record remembers heads that nothing runs for.
 func (p *planner) record(name string, heads []Change) {
 	p.edit(name, func(now *state.Repository) {
+		now.Branches.Grow(len(heads))
 		for _, c := range heads {
 			now.Remember(c.Branch, c.New, c.N-1, p.Now)
 		}
@@ -310,22 +307,21 @@ func someOf(heads []Change) string {
 // branch has yet to run.
 func (p *planner) lose(r *config.Repository, was state.Repository, i int, added bool) {
 	tags, forgotten := 0, 0 // which the answer forgets; those of them that are watched
-	for _, branch := range slices.Sorted(maps.Keys(was.Branches)) {
+	for branch, b := range was.Branches.All() {
 		if _, ok := p.Observed[i].Heads[branch]; ok {
 			continue
 		}
-		b := was.Branches[branch]
 		ref := repo.Ref{Repository: r.Name, Branch: branch}
 		configured := r.Monitor.Branches.Match(branch)
 		switch {
 		case configured && b.Missing == 0:
 			b.Missing = 1
-			p.edit(r.Name, func(now *state.Repository) { now.Branches[branch] = b })
+			p.edit(r.Name, func(now *state.Repository) { now.Branches.Set(branch, b) })
 			p.notice(Missing, ref, b.SHA, "", "")
 		case added:
 		case !b.Forgotten():
 			b.Missing = 2
-			p.edit(r.Name, func(now *state.Repository) { now.Branches[branch] = b })
+			p.edit(r.Name, func(now *state.Repository) { now.Branches.Set(branch, b) })
 			_, tag := repo.Tag(branch)
 			if tag {
 				tags++
@@ -338,7 +334,7 @@ func (p *planner) lose(r *config.Repository, was state.Repository, i int, added 
 			}
 		default:
 			p.edit(r.Name, func(now *state.Repository) {
-				delete(now.Branches, branch)
+				now.Branches.Delete(branch)
 				now.Floor = max(now.Floor, b.N)
 			})
 		}
@@ -394,7 +390,7 @@ func (p *planner) dropUnconfigured() {
 			delete(p.next.Repositories, name)
 		case !was.Unseen || was.Problem != nil:
 			p.own()
-			was.Unseen, was.Branches, was.Floor, was.Problem, was.Tags, was.Tagged = true, nil, floor, nil, "", false
+			was.Unseen, was.Branches, was.Floor, was.Problem, was.Tags, was.Tagged = true, state.Branches{}, floor, nil, "", false
 			p.next.Repositories[name] = was
 		}
 	}

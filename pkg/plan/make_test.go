@@ -19,9 +19,9 @@ import (
 // own, with the branches main and dev.*.
 func TestMake(t *testing.T) {
 	recorded := func(r state.Repository) state.Repository {
-		for name, b := range r.Branches {
+		for name, b := range r.Branches.All() {
 			b.Time = noon
-			r.Branches[name] = b
+			r.Branches.Set(name, b)
 		}
 		return r
 	}
@@ -65,9 +65,9 @@ func TestMake(t *testing.T) {
 		"a run was cut off, and the head is the one before it": {
 			was: func() *state.Repository {
 				r := known(t, "main", "a", "3")
-				b := r.Branches["main"]
+				b := r.Branches.Get("main")
 				b.Redo = true
-				r.Branches["main"] = b
+				r.Branches.Set("main", b)
 				return &r
 			}(),
 			observed: heads("main", "a"),
@@ -141,9 +141,9 @@ func TestMake(t *testing.T) {
 			events:   []string{"rag@main ignored >c"},
 			next: func() *state.Repository {
 				r := known(t, "dev-x", "b", "2", "main", "c", "0")
-				b := r.Branches["main"]
+				b := r.Branches.Get("main")
 				b.Time = noon
-				r.Branches["main"] = b
+				r.Branches.Set("main", b)
 				return &r
 			}(),
 		},
@@ -311,7 +311,7 @@ func TestMakeSharesNothingWhenRunsAreDue(t *testing.T) {
 	if !in.Snapshot.Equal(before) {
 		t.Errorf("Remember changed the input of Make: %+v", in.Snapshot)
 	}
-	if got := p.Snapshot.Repositories["rag"].Branches["main"].SHA; got != sha("b") {
+	if got := p.Snapshot.Repositories["rag"].Branches.Get("main").SHA; got != sha("b") {
 		t.Errorf("Remember left main at %s", got)
 	}
 }
@@ -393,7 +393,7 @@ func idle(t testing.TB, repositories, branches int) Input {
 		for j := 1; j < branches; j++ {
 			name := fmt.Sprintf("dev-%d", j)
 			o.Heads[name] = sha("b")
-			entry.Branches[name] = state.Branch{SHA: sha("b"), Time: morning}
+			entry.Branches.Set(name, state.Branch{SHA: sha("b"), Time: morning})
 		}
 		in.Observed = append(in.Observed, o)
 		in.Snapshot.Repositories[r.Name] = entry
@@ -440,7 +440,7 @@ func TestFirstSightNamesAFew(t *testing.T) {
 			refs = append(refs, fmt.Sprintf("b-%d", i), "a")
 		}
 		p := Make(Input{Config: file(watched(t, "rag", "", "b.*")), Observed: []repo.Observation{heads(refs...)}, Now: noon})
-		if len(p.Events) != 1 || p.Events[0].Kind != FirstSeen || p.Events[0].Detail != want || len(p.Snapshot.Repositories["rag"].Branches) != n {
+		if len(p.Events) != 1 || p.Events[0].Kind != FirstSeen || p.Events[0].Detail != want || p.Snapshot.Repositories["rag"].Branches.Len() != n {
 			t.Errorf("%d branches: %+v, want all recorded, and one event that says %q", n, p.Events, want)
 		}
 	}
@@ -457,6 +457,6 @@ func passed(o repo.Observation, branches ...string) repo.Observation {
 
 // passedOver has main's head passed over at noon.
 func passedOver(r state.Repository) state.Repository {
-	r.Branches["main"] = r.Branches["main"].PassedOver(repo.SHA(strings.Repeat("c", 40)), repo.Ignored, noon)
+	r.Branches.Set("main", r.Branches.Get("main").PassedOver(repo.SHA(strings.Repeat("c", 40)), repo.Ignored, noon))
 	return r
 }

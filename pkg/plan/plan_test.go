@@ -84,21 +84,21 @@ func cached(o repo.Observation) repo.Observation {
 // known returns the entry of a repository: branch, digit and n in turn.
 func known(t testing.TB, triples ...string) state.Repository {
 	t.Helper()
-	r := state.Repository{Branches: map[string]state.Branch{}}
+	r := state.Repository{Branches: state.NewBranches(nil)}
 	for i := 0; i < len(triples); i += 3 {
 		b := state.Branch{SHA: sha(triples[i+1]), Time: morning}
 		if _, err := fmt.Sscan(triples[i+2], &b.N); err != nil {
 			t.Fatal(err)
 		}
-		r.Branches[triples[i]] = b
+		r.Branches.Set(triples[i], b)
 	}
 	return r
 }
 
 func missing(r state.Repository, branch string) state.Repository {
-	b := r.Branches[branch]
+	b := r.Branches.Get(branch)
 	b.Missing++
-	r.Branches[branch] = b
+	r.Branches.Set(branch, b)
 	return r
 }
 

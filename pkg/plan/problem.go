@@ -78,7 +78,7 @@ func share(was state.Repository, heads map[string]repo.SHA) error {
 		return tooMany{heads: len(heads)}
 	}
 	gone := 0
-	for branch := range was.Branches {
+	for branch := range was.Branches.All() {
 		if _, ok := heads[branch]; !ok {
 			gone++
 		}

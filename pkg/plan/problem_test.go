@@ -63,8 +63,8 @@ func TestShare(t *testing.T) {
 		}
 		return r
 	}
-	few := state.Repository{Branches: rememberedAs(3, 0, "main", "dev"), Floor: 1}
-	full := state.Repository{Branches: rememberedAs(3, 0, branches(0, 240)...)}
+	few := state.Repository{Branches: state.NewBranches(rememberedAs(3, 0, "main", "dev")), Floor: 1}
+	full := state.Repository{Branches: state.NewBranches(rememberedAs(3, 0, branches(0, 240)...))}
 	gone, kept := branches(0, 120), branches(120, 240)
 	tests := map[string]struct {
 		was    *state.Repository
@@ -95,29 +95,29 @@ func TestShare(t *testing.T) {
 		},
 		"others in place of many": {
 			&full, merged(headsOf("a", kept...), headsOf("a", branches(240, 360)...)),
-			failing(state.Repository{Branches: merged(rememberedAs(3, 0, kept...), rememberedAs(3, 1, gone...))}, beside, noon),
+			failing(state.Repository{Branches: state.NewBranches(merged(rememberedAs(3, 0, kept...), rememberedAs(3, 1, gone...)))}, beside, noon),
 			[]string{"failing", "missing"}, 0,
 		},
 		"others in place of many, and known ones moved": {
 			new(failing(full, "of then", morning)), merged(headsOf("b", kept...), headsOf("a", branches(240, 360)...)),
-			failing(state.Repository{Branches: merged(rememberedAs(3, 0, kept...), rememberedAs(3, 1, gone...))}, beside, noon),
+			failing(state.Repository{Branches: state.NewBranches(merged(rememberedAs(3, 0, kept...), rememberedAs(3, 1, gone...)))}, beside, noon),
 			[]string{"failing", "moved", "missing"}, 120,
 		},
 		"forgotten ones still take their room": {
-			&state.Repository{Branches: merged(rememberedAs(3, 0, kept...), rememberedAs(7, 2, gone...))},
+			&state.Repository{Branches: state.NewBranches(merged(rememberedAs(3, 0, kept...), rememberedAs(7, 2, gone...)))},
 			merged(headsOf("a", kept...), headsOf("a", branches(240, 360)...)),
-			failing(state.Repository{Branches: rememberedAs(3, 0, kept...), Floor: 7}, beside, noon),
+			failing(state.Repository{Branches: state.NewBranches(rememberedAs(3, 0, kept...)), Floor: 7}, beside, noon),
 			[]string{"failing"}, 0,
 		},
 		"there is room again": {
-			new(failing(state.Repository{Branches: rememberedAs(3, 0, kept...), Floor: 7}, beside, morning)),
+			new(failing(state.Repository{Branches: state.NewBranches(rememberedAs(3, 0, kept...)), Floor: 7}, beside, morning)),
 			merged(headsOf("a", kept...), headsOf("a", branches(240, 360)...)),
-			state.Repository{Branches: rememberedAs(3, 0, kept...), Floor: 7},
+			state.Repository{Branches: state.NewBranches(rememberedAs(3, 0, kept...)), Floor: 7},
 			[]string{"recovered", "new branch"}, 120,
 		},
 		"more than the share from before there was one": {
-			&state.Repository{Branches: rememberedAs(3, 0, branches(0, 800)...)}, headsOf("a", branches(0, 500)...),
-			failing(state.Repository{Branches: rememberedAs(3, 0, branches(0, 800)...)}, many, noon), []string{"failing"}, 0,
+			&state.Repository{Branches: state.NewBranches(rememberedAs(3, 0, branches(0, 800)...))}, headsOf("a", branches(0, 500)...),
+			failing(state.Repository{Branches: state.NewBranches(rememberedAs(3, 0, branches(0, 800)...))}, many, noon), []string{"failing"}, 0,
 		},
 	}
 	for name, tt := range tests {
@@ -138,7 +138,7 @@ func TestShare(t *testing.T) {
 		}
 		if want := remembered(map[string]state.Repository{"rag": tt.next}); !got.Snapshot.Equal(want) {
 			next := got.Snapshot.Repositories["rag"]
-			t.Errorf("%s: %d branches, floor %d, problem %+v, want %d, %d, %+v", name, len(next.Branches), next.Floor, next.Problem, len(tt.next.Branches), tt.next.Floor, tt.next.Problem)
+			t.Errorf("%s: %d branches, floor %d, problem %+v, want %d, %d, %+v", name, next.Branches.Len(), next.Floor, next.Problem, tt.next.Branches.Len(), tt.next.Floor, tt.next.Problem)
 		}
 		if !in.Snapshot.Equal(before) {
 			t.Errorf("%s: Make changed its input", name)
@@ -195,8 +195,8 @@ func TestShareUnderChurn(t *testing.T) {
 		for i := range 6 {
 			cycle(31 + i)
 		}
-		if p := cycle(40); len(p.Runs)+len(p.Events) > 0 || s.Repositories["rag"].Problem != nil || len(s.Repositories["rag"].Branches) != len(live) {
-			t.Errorf("seed %d: calm, and yet %d runs, events %v, %d of %d branches are remembered", seed, len(p.Runs), describeEvents(p.Events), len(s.Repositories["rag"].Branches), len(live))
+		if p := cycle(40); len(p.Runs)+len(p.Events) > 0 || s.Repositories["rag"].Problem != nil || s.Repositories["rag"].Branches.Len() != len(live) {
+			t.Errorf("seed %d: calm, and yet %d runs, events %v, %d of %d branches are remembered", seed, len(p.Runs), describeEvents(p.Events), s.Repositories["rag"].Branches.Len(), len(live))
 		}
 	}
 }

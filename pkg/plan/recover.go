@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
@@ -43,7 +42,7 @@ func Recover(s state.Snapshot, k naming.Key, runs []Existing) (state.Snapshot, m
 // counted returns the N of the ref's last run that s knows of.
 func counted(s state.Snapshot, ref repo.Ref) int {
 	r := s.Repositories[ref.Repository]
-	if b, ok := r.Branches[ref.Branch]; ok {
+	if b, ok := r.Branches.Lookup(ref.Branch); ok {
 		return b.N
 	}
 	return r.Floor
@@ -91,8 +90,8 @@ func Reopen(s state.Snapshot, runs []Existing) (next state.Snapshot, changed boo
 				next, changed = s.Fork(), true
 			}
 			entry := next.Repositories[c.Repository]
-			entry.Branches = maps.Clone(entry.Branches)
-			entry.Branches[c.Branch] = b
+			entry.Branches = entry.Branches.Clone()
+			entry.Branches.Set(c.Branch, b)
 			entry.Tagged = entry.Tagged && entry.HasTags()
 			next.Repositories[c.Repository] = entry
 		}

@@ -25,8 +25,8 @@ func TestRecover(t *testing.T) {
 		edit(&r)
 		return r
 	}
-	branch := func(n int, digit string) map[string]state.Branch {
-		return map[string]state.Branch{"main": {SHA: sha(digit), N: n, Time: noon}}
+	branch := func(n int, digit string) state.Branches {
+		return state.NewBranches(map[string]state.Branch{"main": {SHA: sha(digit), N: n, Time: noon}})
 	}
 	was := state.Repository{Branches: branch(1, "a")}
 	tests := map[string]struct {
@@ -70,7 +70,7 @@ func TestRecover(t *testing.T) {
 // What is remembered of a repository and cannot be read is left as it is.
 func TestRecoverOfADamagedEntry(t *testing.T) {
 	s := remembered(map[string]state.Repository{"rag": {Damaged: []byte(`"?"`)}})
-	if got, news := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")}); len(news) > 0 || len(got.Repositories["rag"].Branches) > 0 {
+	if got, news := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")}); len(news) > 0 || got.Repositories["rag"].Branches.Len() > 0 {
 		t.Errorf("Recover gives a damaged entry branches: %+v, news of %v", got, news)
 	}
 }
@@ -126,7 +126,7 @@ func TestActiveOf(t *testing.T) {
 func TestReopenOfWhatIsRecovered(t *testing.T) {
 	r := ran("e1", 2, "b")
 	r.Trigger.Refs[0].Old = sha("a")
-	s := remembered(map[string]state.Repository{"rag": {Branches: map[string]state.Branch{"main": {SHA: sha("a"), N: 1, Time: noon}}}})
+	s := remembered(map[string]state.Repository{"rag": {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha("a"), N: 1, Time: noon}})}})
 	s, news := Recover(s, naming.Key{}, []Existing{r})
 	s, changed := Reopen(s, []Existing{r})
 	p := Make(Input{Config: file(watched(t, "rag", "", "main")), Snapshot: s, Observed: []repo.Observation{heads("main", "a")}, Now: noon})
@@ -145,7 +145,7 @@ func TestReopen(t *testing.T) {
 	}
 	main := func(b state.Branch) state.Repository {
 		b.Time = noon
-		return state.Repository{Branches: map[string]state.Branch{"main": b}}
+		return state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": b})}
 	}
 	at := func(n int, digit string) state.Repository { return main(state.Branch{SHA: sha(digit), N: n}) }
 	redo := func(n int, digit string) state.Repository {
@@ -197,7 +197,7 @@ func TestReopenOfAGroup(t *testing.T) {
 	}}}
 	got, _ := Reopen(s, []Existing{run})
 	for name, want := range map[string]state.Branch{"rag": {SHA: sha("a"), Redo: true}, "web": {SHA: sha("c"), Redo: true}, "other": {SHA: sha("e")}} {
-		if b := got.Repositories[name].Branches["main"]; b.SHA != want.SHA || b.Redo != want.Redo || b.N != 4 {
+		if b := got.Repositories[name].Branches.Get("main"); b.SHA != want.SHA || b.Redo != want.Redo || b.N != 4 {
 			t.Errorf("%s: %+v, want %+v", name, b, want)
 		}
 	}

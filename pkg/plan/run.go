@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -21,7 +20,7 @@ func newRun(in Input, unit naming.Unit, trigger Trigger, members []Member, leftO
 	slices.SortFunc(trigger.Refs, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
 	nameTasks(members)
 	for i, m := range members {
-		members[i].Succeeded = in.Snapshot.Repositories[m.Repository.Name].Branches[m.Branch].Succeeded
+		members[i].Succeeded = in.Snapshot.Repositories[m.Repository.Name].Branches.Get(m.Branch).Succeeded
 	}
 	r := Run{Unit: unit, Group: group, Trigger: trigger, Members: members, LeftOut: leftOut, epoch: in.Snapshot.Epoch, key: hide(in.Key)}
 	r.Name = r.name()
@@ -157,10 +156,7 @@ func (r Run) Remember(s *state.Snapshot, now time.Time) {
 	}
 	for _, c := range r.Trigger.Refs {
 		entry := s.Repositories[c.Repository]
-		if entry.Branches = maps.Clone(entry.Branches); entry.Branches == nil {
-			entry.Branches = make(map[string]state.Branch)
-		}
-		entry.Unseen = false
+		entry.Branches, entry.Unseen = entry.Branches.Clone(), false
 		entry.Remember(c.Branch, c.New, c.N, now)
 		s.Repositories[c.Repository] = entry
 	}

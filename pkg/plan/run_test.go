@@ -95,7 +95,7 @@ func TestNext(t *testing.T) {
 	}
 	s := remembered(nil)
 	next.Remember(&s, noon)
-	if got := s.Repositories["rag"].Branches["main"].N; got != 3 {
+	if got := s.Repositories["rag"].Branches.Get("main").N; got != 3 {
 		t.Errorf("remembered n = %d, want 3", got)
 	}
 }
@@ -112,7 +112,7 @@ func TestRemember(t *testing.T) {
 	later := noon.Add(time.Hour).In(time.FixedZone("CET", 3600))
 	p.Runs[0].Remember(&s, later)
 	want := was.Clone()
-	want.Repositories["web"].Branches["main"] = state.Branch{SHA: sha("c"), N: 4, Time: later}
+	want.Repositories["web"].Branches.Set("main", state.Branch{SHA: sha("c"), N: 4, Time: later})
 	delete(want.Units, "site")
 	if !s.Equal(want) {
 		t.Errorf("Remember made %+v, want %+v", s, want)
@@ -120,7 +120,7 @@ func TestRemember(t *testing.T) {
 	if !was.Equal(before) {
 		t.Errorf("Remember changed the snapshot that it was given a fork of: %+v, want %+v", was, before)
 	}
-	if loc := s.Repositories["web"].Branches["main"].Time.Location(); loc != time.UTC {
+	if loc := s.Repositories["web"].Branches.Get("main").Time.Location(); loc != time.UTC {
 		t.Errorf("the time is remembered in %v, want UTC", loc)
 	}
 }
@@ -132,7 +132,7 @@ func TestRememberNewBranchAndEmptySnapshot(t *testing.T) {
 	s := state.Snapshot{Repositories: map[string]state.Repository{"rag": {Unseen: true}}}
 	for _, s := range []state.Snapshot{{}, s} {
 		r.Remember(&s, noon)
-		want := state.Snapshot{Repositories: map[string]state.Repository{"rag": {Branches: map[string]state.Branch{"main": {SHA: sha("a"), N: 1, Time: noon}}}}}
+		want := state.Snapshot{Repositories: map[string]state.Repository{"rag": {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha("a"), N: 1, Time: noon}})}}}
 		if !s.Equal(want) {
 			t.Errorf("Remember made %+v, want %+v", s, want)
 		}

@@ -130,7 +130,7 @@ func TestPartsServeBranchesInTurn(t *testing.T) {
 		part.Remember(&p.Snapshot, noon)
 		in.Snapshot = p.Snapshot
 	}
-	if got := in.Snapshot.Repositories["web"].Branches["main"]; got.SHA != sha("1") {
+	if got := in.Snapshot.Repositories["web"].Branches.Get("main"); got.SHA != sha("1") {
 		t.Errorf("after four runs main is at %s, and waits behind branches that move in each of them", got.SHA.Short())
 	}
 }

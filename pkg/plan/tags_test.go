@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,9 +23,9 @@ func TestTags(t *testing.T) {
 	alone := watched(t, "rag", "", "refs/tags/v.*")
 	other := watched(t, "rag", "", "main", "refs/tags/v1", "refs/tags/v2")
 	forgotten := known(t, "main", "a", "3", v1, "b", "7")
-	b := forgotten.Branches[v1]
+	b := forgotten.Branches.Get(v1)
 	b.Missing = 2
-	forgotten.Branches[v1] = b
+	forgotten.Branches.Set(v1, b)
 	none := failed("no branch", "none")
 	for name, tt := range map[string]struct {
 		repository config.Repository
@@ -155,16 +154,16 @@ func TestAfterAnOlderSentry(t *testing.T) {
 	// The older one has a file without tags, and does with its answers what this one does, but for Tags and Tagged.
 	older := func(was state.Repository, all ...repo.Observation) ([]string, state.Repository) {
 		known := was
-		known.Branches = maps.Clone(was.Branches)
-		for name, b := range known.Branches {
+		known.Branches = was.Branches.Clone()
+		for name, b := range known.Branches.All() {
 			b.Passed = nil
-			known.Branches[name] = b
+			known.Branches.Set(name, b)
 		}
 		runs, now := answers(t, untagged, known, all...)
 		now.Tags, now.Tagged = was.Tags, was.Tagged
-		for name, b := range now.Branches {
-			b.Passed = was.Branches[name].Passed
-			now.Branches[name] = b
+		for name, b := range now.Branches.All() {
+			b.Passed = was.Branches.Get(name).Passed
+			now.Branches.Set(name, b)
 		}
 		return runs, now
 	}
@@ -193,7 +192,7 @@ func TestAfterAnOlderSentry(t *testing.T) {
 
 	// b was passed over since a ran. The older Sentry runs it, and what comes after it.
 	passed := known(t, "main", "a", "3")
-	passed.Branches["main"] = passed.Branches["main"].PassedOver(sha("b"), repo.Ignored, noon)
+	passed.Branches.Set("main", passed.Branches.Get("main").PassedOver(sha("b"), repo.Ignored, noon))
 	for name, pushed := range map[string][]string{"b": {"b"}, "c": {"b", "c"}, "a": {"b", "a"}} { // and to b again
 		var all []repo.Observation
 		for _, p := range pushed {
@@ -208,7 +207,7 @@ func TestAfterAnOlderSentry(t *testing.T) {
 		if len(ran) != len(pushed) || len(runs) != want {
 			t.Errorf("at %s the older one ran %v and this one %v, want %d", name, ran, runs, want)
 		}
-		if b := was.Branches["main"]; b.Base() != b.SHA {
+		if b := was.Branches.Get("main"); b.Base() != b.SHA {
 			t.Errorf("at %s what changed is compared with %s, want what ran last", name, b.Base().Short())
 		}
 	}

@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -55,7 +53,7 @@ func (s Snapshot) size() int {
 	const entry, branch = 64, 128
 	size := entry*(1+len(s.Repositories)) + (entry+maxMessage)*len(s.Units)
 	for _, r := range s.Repositories {
-		size += branch*len(r.Branches) + len(r.Damaged)
+		size += branch*r.Branches.Len() + len(r.Damaged)
 	}
 	return size
 }
@@ -121,14 +119,14 @@ func (r Repository) check() error {
 	if err := checkCount("floor", r.Floor); err != nil {
 		return err
 	}
-	if r.Unseen && len(r.Branches) > 0 {
+	if r.Unseen && r.Branches.Len() > 0 {
 		return errors.New("it is unseen and has branches")
 	}
-	for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
+	for branch, b := range r.Branches.All() {
 		if err := repo.CheckBranch(branch); err != nil {
 			return fmt.Errorf("branch %w", err)
 		}
-		if err := r.Branches[branch].check(); err != nil {
+		if err := b.check(); err != nil {
 			return fmt.Errorf("branch %.80q: %w", branch, err)
 		}
 	}

@@ -9,15 +9,15 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state/internal/object"
 )
 
-// Entries are entries by their names. Every map of a stored type is one: the codec asks it for what it does not need to
-// know of the entries' type.
+// Entries are entries by their names. Every map of a stored type is one, but for Branches, which are too many for maps: the codec
+// asks both for what it does not need to know of the entries' type.
 type Entries[T any] map[string]T
 
 type entries interface {
 	appendTo(data []byte) []byte
 	decode(text []byte) error
+	empty() bool
 	equal(other any) bool
-	fork()
 	unshare()
 }
 
@@ -77,6 +77,8 @@ func (e *Entries[T]) equal(other any) bool {
 	}
 	return true
 }
+
+func (e *Entries[T]) empty() bool { return len(*e) == 0 }
 
 // fork makes a map of its own for the same entries.
 func (e *Entries[T]) fork() {

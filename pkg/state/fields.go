@@ -71,19 +71,20 @@ func appendValue(data []byte, v reflect.Value) []byte {
 		return strconv.AppendBool(data, v.Bool())
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		return strconv.AppendInt(data, v.Int(), 10)
-	case reflect.Map:
-		if e, ok := v.Addr().Interface().(entries); ok {
-			return e.appendTo(data)
-		}
 	case reflect.Pointer:
 		if !v.IsNil() {
 			return appendValue(data, v.Elem())
 		}
-	case reflect.Struct:
-		if t, ok := v.Addr().Interface().(*time.Time); ok {
-			return appendTime(data, *t)
+	case reflect.Map, reflect.Struct:
+		switch p := v.Addr().Interface().(type) {
+		case entries:
+			return p.appendTo(data)
+		case *time.Time:
+			return appendTime(data, *p)
 		}
-		return appendObject(data, v)
+		if v.Kind() == reflect.Struct {
+			return appendObject(data, v)
+		}
 	}
 	text, err := json.Marshal(v.Interface())
 	if err != nil { // unreachable with the fields that there are
@@ -144,6 +145,10 @@ func empty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Map, reflect.Slice:
 		return v.Len() == 0
+	case reflect.Struct:
+		if e, ok := v.Addr().Interface().(entries); ok {
+			return e.empty()
+		}
 	}
 	return v.IsZero()
 }
@@ -162,21 +167,25 @@ func decodeValue(text []byte, v reflect.Value) error {
 			v.SetInt(n)
 			return nil
 		}
-	case reflect.Map:
-		if e, ok := v.Addr().Interface().(entries); ok && !null {
-			return e.decode(text)
-		}
 	case reflect.Pointer:
 		if null {
 			return nil
 		}
 		v.Set(reflect.New(v.Type().Elem()))
 		return decodeValue(text, v.Elem())
-	case reflect.Struct:
-		if t, ok := v.Addr().Interface().(*time.Time); ok {
-			return t.UnmarshalJSON(text)
+	case reflect.Map, reflect.Struct:
+		switch p := v.Addr().Interface().(type) {
+		case entries:
+			if null {
+				return nil
+			}
+			return p.decode(text)
+		case *time.Time:
+			return p.UnmarshalJSON(text)
 		}
-		return decodeObject(text, v)
+		if v.Kind() == reflect.Struct {
+			return decodeObject(text, v)
+		}
 	}
 	return oneline.WrongJSON(json.Unmarshal(text, v.Addr().Interface()))
 }
@@ -290,8 +299,11 @@ func equal(a, b reflect.Value) bool {
 		return same
 	case reflect.Struct:
 		if a.CanInterface() {
-			if t, ok := a.Addr().Interface().(*time.Time); ok {
-				return t.Equal(*b.Addr().Interface().(*time.Time))
+			switch p := a.Addr().Interface().(type) {
+			case entries:
+				return p.equal(b.Addr().Interface())
+			case *time.Time:
+				return p.Equal(*b.Addr().Interface().(*time.Time))
 			}
 		}
 		for i := range a.NumField() {
@@ -323,6 +335,10 @@ func unshare(v reflect.Value) {
 			v.Set(c)
 		}
 	case reflect.Struct:
+		if e, ok := v.Addr().Interface().(entries); ok {
+			e.unshare()
+			return
+		}
 		for i := range v.NumField() {
 			if f := v.Field(i); f.CanSet() { // not within a time, or what is unknown, which never change
 				unshare(f)

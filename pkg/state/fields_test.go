@@ -23,6 +23,16 @@ func fields(path string, v reflect.Value, f func(path string, v reflect.Value)) 
 				v.SetMapIndex(key, entry)
 			})
 		}
+	case v.Type() == reflect.TypeFor[state.Branches]():
+		all := v.Addr().Interface().(*state.Branches)
+		for name, b := range all.All() {
+			entry := reflect.New(reflect.TypeFor[state.Branch]()).Elem()
+			entry.Set(reflect.ValueOf(b))
+			fields(path+"["+name+"]", entry, func(path string, field reflect.Value) {
+				f(path, field)
+				all.Set(name, entry.Interface().(state.Branch))
+			})
+		}
 	case v.Kind() == reflect.Struct && v.Type().PkgPath() == reflect.TypeFor[state.Snapshot]().PkgPath():
 		for i := range v.NumField() {
 			if field := v.Field(i); field.CanSet() {

@@ -32,16 +32,16 @@ func (r Repository) Fits(heads map[string]repo.SHA) bool { return r.FitsPassed(h
 
 // FitsPassed is Fits with so many of the heads passed over beside.
 func (r Repository) FitsPassed(heads map[string]repo.SHA, passed int) bool {
-	if entryRoom+2*maxUnknown+maxBranchSize*(len(heads)+len(r.Branches)) <= MaxRepository {
+	if entryRoom+2*maxUnknown+maxBranchSize*(len(heads)+r.Branches.Len()) <= MaxRepository {
 		return true // nearly every repository: nothing needs to be counted
 	}
 	size := entryRoom + r.beside() + passedRoom*passed
 	for branch, sha := range heads {
-		if size += branchSize(branch, sha) + r.Branches[branch].beside(); size > MaxRepository {
+		if size += branchSize(branch, sha) + r.Branches.Get(branch).beside(); size > MaxRepository {
 			return false
 		}
 	}
-	for branch, b := range r.Branches {
+	for branch, b := range r.Branches.All() {
 		if _, ok := heads[branch]; ok {
 			continue
 		}
@@ -60,7 +60,7 @@ func (r Repository) beside() int {
 		p.Kind, p.Message, p.Since = "", "", time.Time{}
 		size = len(encoded(&p)) - len(encoded(&Problem{}))
 	}
-	r.Unseen, r.Branches, r.Floor, r.Problem, r.Damaged = false, nil, 0, nil, nil
+	r.Unseen, r.Branches, r.Floor, r.Problem, r.Damaged = false, Branches{}, 0, nil, nil
 	return size + len(encoded(&r)) - len(encoded(&Repository{}))
 }
 

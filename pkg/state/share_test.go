@@ -39,24 +39,24 @@ func TestWhatFitsIsWithinTheShare(t *testing.T) {
 		}
 		// The first n branches, of which every other one is a head, the rest is only remembered.
 		first := sort.Search(len(names), func(n int) bool {
-			was, heads := Repository{Branches: map[string]Branch{}}, map[string]repo.SHA{}
+			was, heads := Repository{Branches: NewBranches(nil)}, map[string]repo.SHA{}
 			for i, name := range names[:n] {
 				if i%2 == 0 {
 					heads[name] = sha
 				}
 				if i%2 == 1 || i%4 == 0 {
-					was.Branches[name] = Branch{SHA: sha}
+					was.Branches.Set(name, Branch{SHA: sha})
 				}
 			}
 			return !was.Fits(heads)
 		})
 		size := func(n int) int {
 			entry := Repository{
-				Branches: map[string]Branch{}, Floor: MaxNumber,
+				Branches: NewBranches(nil), Floor: MaxNumber,
 				Problem: &Problem{Kind: "too many branches", Message: strings.Repeat("<", 300), Since: noon.Add(1)},
 			}
 			for _, name := range names[:n] {
-				entry.Branches[name] = Branch{SHA: sha, Succeeded: sha, N: MaxNumber, Time: noon.Add(123_456_789), Missing: 2}
+				entry.Branches.Set(name, Branch{SHA: sha, Succeeded: sha, N: MaxNumber, Time: noon.Add(123_456_789), Missing: 2})
 			}
 			return len(strings.Repeat("n", 63)+`"":,`) + len(encoded(&entry))
 		}
@@ -114,14 +114,14 @@ func TestProblemsOfManyUnits(t *testing.T) {
 
 // What heads that were passed over take is counted without being encoded, in each cycle, and is never more than was counted.
 func TestPassedIsCounted(t *testing.T) {
-	was, heads := Repository{Branches: map[string]Branch{}}, map[string]repo.SHA{}
+	was, heads := Repository{Branches: NewBranches(nil)}, map[string]repo.SHA{}
 	for i := range 500 {
 		name := fmt.Sprint("branch-", i)
 		heads[name] = shaA
-		was.Branches[name] = Branch{SHA: shaA, N: MaxNumber, Time: noon.Add(1)}.PassedOver(shaA, repo.Untouched, noon.Add(1))
+		was.Branches.Set(name, Branch{SHA: shaA, N: MaxNumber, Time: noon.Add(1)}.PassedOver(shaA, repo.Untouched, noon.Add(1)))
 	}
-	for name, b := range was.Branches {
-		one := Repository{Branches: map[string]Branch{name: b}}
+	for name, b := range was.Branches.All() {
+		one := Repository{Branches: NewBranches(map[string]Branch{name: b})}
 		if got, most := len(encoded(&one)), entryRoom+branchSize(name, b.SHA)+b.beside(); got > most {
 			t.Errorf("a branch takes %d bytes, and %d are counted", got, most)
 		}

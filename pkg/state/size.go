@@ -16,7 +16,7 @@ type Meter struct{ size atomic.Pointer[Size] }
 func (m *Meter) Measure(s Snapshot, bytes, most int) {
 	size := Size{Bytes: bytes, Most: most, Repositories: len(s.Repositories), Units: len(s.Units)}
 	for _, r := range s.Repositories {
-		size.Branches += len(r.Branches)
+		size.Branches += r.Branches.Len()
 	}
 	m.size.Store(&size)
 }

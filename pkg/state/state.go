@@ -39,8 +39,8 @@ type Snapshot struct {
 type Repository struct {
 	// Unseen is true while no look at the repository succeeded yet: the entry is only there for its
 	// Problem, or for the Floor that outlives a repository which was taken out of the configuration.
-	Unseen   bool            `json:"unseen,omitempty"`
-	Branches Entries[Branch] `json:"branches,omitempty"`
+	Unseen   bool     `json:"unseen,omitempty"`
+	Branches Branches `json:"branches,omitempty"`
 	// Floor is the highest N of the branches that were forgotten: a branch that comes back gets a higher one,
 	// so that it never plans the name of an earlier run.
 	Floor   int      `json:"floor,omitempty"`
@@ -187,7 +187,7 @@ func (b Branch) Forgotten() bool { return b.Missing > 1 }
 
 // Branch returns what is remembered of a branch, if it is not forgotten.
 func (r Repository) Branch(name string) (Branch, bool) {
-	if b, ok := r.Branches[name]; ok && !b.Forgotten() {
+	if b, ok := r.Branches.Lookup(name); ok && !b.Forgotten() {
 		return b, true
 	}
 	return Branch{}, false
@@ -196,7 +196,7 @@ func (r Repository) Branch(name string) (Branch, bool) {
 // LastForgotten returns the highest N of the repository's forgotten branches.
 func (r Repository) LastForgotten() int {
 	n := r.Floor
-	for _, b := range r.Branches {
+	for _, b := range r.Branches.All() {
 		if b.Forgotten() {
 			n = max(n, b.N)
 		}
@@ -207,7 +207,7 @@ func (r Repository) LastForgotten() int {
 // Highest returns the highest N of a repository's branches, also of those that were forgotten.
 func (r Repository) Highest() int {
 	n := r.Floor
-	for _, b := range r.Branches {
+	for _, b := range r.Branches.All() {
 		n = max(n, b.N)
 	}
 	return n
@@ -321,7 +321,7 @@ func (s Snapshot) Equal(o Snapshot) bool {
 func (s Snapshot) Fork() Snapshot {
 	for v, i := reflect.ValueOf(&s).Elem(), 0; i < v.NumField(); i++ {
 		if f := v.Field(i); f.Kind() == reflect.Map {
-			f.Addr().Interface().(entries).fork()
+			f.Addr().Interface().(interface{ fork() }).fork()
 		}
 	}
 	return s

@@ -23,10 +23,10 @@ func full() Snapshot {
 		Epoch: "e1",
 		Repositories: map[string]Repository{
 			"rag": {
-				Branches: map[string]Branch{
+				Branches: NewBranches(map[string]Branch{
 					"main":         {SHA: shaA, N: 3, Time: noon, Missing: 1},
 					"feat/$(HOME)": {SHA: shaB, Time: noon},
-				},
+				}),
 				Floor:   7,
 				Problem: &Problem{Kind: "denied", Message: "no", Since: noon},
 			},
@@ -39,7 +39,7 @@ func full() Snapshot {
 func TestCloneSharesNothing(t *testing.T) {
 	s := full()
 	c := s.Clone()
-	c.Repositories["rag"].Branches["main"] = Branch{SHA: shaB}
+	c.Repositories["rag"].Branches.Set("main", Branch{SHA: shaB})
 	c.Repositories["rag"].Problem.Kind = "other"
 	c.Repositories["new"] = Repository{}
 	c.Units["rag.main"].Problem.Kind = "other"
@@ -73,7 +73,7 @@ func TestEqual(t *testing.T) {
 		}
 	}
 	branch := func(b Branch) func(*Snapshot) {
-		return edit(func(r *Repository) { r.Branches["main"] = b })
+		return edit(func(r *Repository) { r.Branches.Set("main", b) })
 	}
 	tests := map[string]struct {
 		edit func(*Snapshot)
@@ -87,7 +87,7 @@ func TestEqual(t *testing.T) {
 		"time":                 {branch(Branch{SHA: shaA, N: 3, Time: noon.Add(1), Missing: 1}), false},
 		"missing":              {branch(Branch{SHA: shaA, N: 3, Time: noon}), false},
 		"redo":                 {branch(Branch{SHA: shaA, N: 3, Time: noon, Missing: 1, Redo: true}), false},
-		"branch gone":          {edit(func(r *Repository) { delete(r.Branches, "main") }), false},
+		"branch gone":          {edit(func(r *Repository) { r.Branches.Delete("main") }), false},
 		"floor":                {edit(func(r *Repository) { r.Floor++ }), false},
 		"unseen":               {edit(func(r *Repository) { r.Unseen = true }), false},
 		"problem gone":         {edit(func(r *Repository) { r.Problem = nil }), false},

@@ -19,7 +19,7 @@ func (r Repository) NewTags(watched repo.Patterns) func(name string) bool {
 
 // Remember notes in r.Branches that sha was acted upon by the run n of its unit, or recorded.
 func (r *Repository) Remember(branch string, sha repo.SHA, n int, now time.Time) {
-	r.Branches[branch] = r.Branches[branch].Deployed(sha, n, now)
+	r.Branches.Set(branch, r.Branches.Get(branch).Deployed(sha, n, now))
 	if _, tag := repo.Tag(branch); tag {
 		r.Tagged = true
 	}
@@ -27,7 +27,7 @@ func (r *Repository) Remember(branch string, sha repo.SHA, n int, now time.Time)
 
 // HasTags reports whether a tag is remembered.
 func (r Repository) HasTags() bool {
-	for name, b := range r.Branches {
+	for name, b := range r.Branches.All() {
 		if _, tag := repo.Tag(name); tag && !b.Forgotten() {
 			return true
 		}

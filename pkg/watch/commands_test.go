@@ -290,8 +290,7 @@ func (s *story) showState() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
 		r := snapshot.Repositories[name]
-		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
-			b := r.Branches[branch]
+		for branch, b := range r.Branches.All() {
 			line := fmt.Sprintf("%s %s #%d", repo.Ref{Repository: name, Branch: branch}, b.SHA.Short(), b.N)
 			if p := b.Passed; p != nil {
 				line += fmt.Sprintf(", passed over: %s (%s)", p.SHA.Short(), p.Why)

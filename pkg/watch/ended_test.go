@@ -28,7 +28,7 @@ func (w *world) remembered() string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	b := s.Repositories["a"].Branches["main"]
+	b := s.Repositories["a"].Branches.Get("main")
 	return fmt.Sprintf("%.1s %.1s", b.SHA, b.Succeeded)
 }
 

@@ -34,7 +34,7 @@ func (s *story) forge(group, repository string, n int, commit string) {
 		s.t.Fatal(err)
 	}
 	old := state.Branch{SHA: repo.SHA(strings.Repeat("e", 40)), N: n - 1}
-	snapshot.Repositories = map[string]state.Repository{repository: {Branches: map[string]state.Branch{"main": old}}}
+	snapshot.Repositories = map[string]state.Repository{repository: {Branches: state.NewBranches(map[string]state.Branch{"main": old})}}
 	heads := map[string]repo.SHA{"main": repo.SHA(strings.Repeat(commit, 40))}
 	run := plan.Make(plan.Input{Config: cfg, Snapshot: snapshot, Observed: []repo.Observation{{Heads: heads}}, Now: time.Now()}).Runs[0]
 	pr, err := pipelinerun.Generate(cfg, run)

@@ -75,7 +75,7 @@ func (c *cycle) forgetOthers(loaded state.Snapshot) {
 	}
 	c.forgetHeads(func(name string) bool {
 		now, before := loaded.Repositories[name].Branches, c.known.Repositories[name].Branches
-		return !maps.EqualFunc(now, before, func(a, b state.Branch) bool { return a.SHA == b.SHA })
+		return !now.EqualFunc(before, func(a, b state.Branch) bool { return a.SHA == b.SHA })
 	})
 }
 
@@ -258,7 +258,7 @@ func (c *cycle) succeeded(runs []plan.Run) []plan.Run {
 	for i := range runs {
 		runs[i].Members = slices.Clone(runs[i].Members)
 		for j, m := range runs[i].Members {
-			runs[i].Members[j].Succeeded = c.next.Repositories[m.Repository.Name].Branches[m.Branch].Succeeded
+			runs[i].Members[j].Succeeded = c.next.Repositories[m.Repository.Name].Branches.Get(m.Branch).Succeeded
 		}
 	}
 	return runs

@@ -57,7 +57,7 @@ func TestTooManyBranchesCostTheirRepository(t *testing.T) {
 			w.cycle()
 			w.check("a push beside too many branches", "honest@main=2")
 			s := stored()
-			if got := s.Repositories["honest"].Branches["main"].SHA.Short(); got != "2222222" {
+			if got := s.Repositories["honest"].Branches.Get("main").SHA.Short(); got != "2222222" {
 				t.Errorf("the state remembers honest@main at %s, want what ran", got)
 			}
 			many := s.Repositories["many"]
@@ -65,8 +65,8 @@ func TestTooManyBranchesCostTheirRepository(t *testing.T) {
 				!strings.Contains(p.Message, fmt.Sprint(tt.branches+1)) || !strings.Contains(p.Message, "narrow monitor.branches") {
 				t.Errorf("the problem is %+v, want one that says how many, and what to do", p)
 			}
-			if !many.Unseen || len(many.Branches) > 0 {
-				t.Errorf("the repository counts as seen, with %d branches", len(many.Branches))
+			if !many.Unseen || many.Branches.Len() > 0 {
+				t.Errorf("the repository counts as seen, with %d branches", many.Branches.Len())
 			}
 			w.start("repositories:" + entry("honest", "") + entry("many", "")) // forgets the store of before
 			if n := strings.Count(w.log.String(), "monitor.branches"); n != 1 {
@@ -98,7 +98,7 @@ func TestKnownRepositoryGrowsAndShrinks(t *testing.T) {
 	if writes := server.Writes(); len(writes) > 0 {
 		t.Errorf("a problem that lasts was written again: %v", writes)
 	}
-	if r := stored().Repositories["many"]; len(r.Branches) != 2 || r.Branches["dev"].Missing != 0 || r.Branches["main"].SHA.Short() != "1111111" {
+	if r := stored().Repositories["many"]; r.Branches.Len() != 2 || r.Branches.Get("dev").Missing != 0 || r.Branches.Get("main").SHA.Short() != "1111111" {
 		t.Errorf("remembered: %+v, want what was there before", r.Branches)
 	}
 	w.heads["https://many.example/x"] = before
@@ -107,7 +107,7 @@ func TestKnownRepositoryGrowsAndShrinks(t *testing.T) {
 		t.Errorf("narrowed: %+v, want no failing repository", report)
 	}
 	w.check("narrowed", "many@main=3")
-	if r := stored().Repositories["many"]; r.Problem != nil || len(r.Branches) != 2 {
+	if r := stored().Repositories["many"]; r.Problem != nil || r.Branches.Len() != 2 {
 		t.Errorf("narrowed: %+v, want no problem", r)
 	}
 }
@@ -119,9 +119,9 @@ func TestStateFromBeforeTheShare(t *testing.T) {
 	server, stored := w.inCluster()
 	w.set("many", "main", "1")
 	w.flood("many", n, 100, "1")
-	old := state.Snapshot{Epoch: "e1", Repositories: map[string]state.Repository{"many": {Branches: map[string]state.Branch{}}}}
+	old := state.Snapshot{Epoch: "e1", Repositories: map[string]state.Repository{"many": {Branches: state.NewBranches(nil)}}}
 	for branch, sha := range w.heads["https://many.example/x"] {
-		old.Repositories["many"].Branches[branch] = state.Branch{SHA: sha, N: 1, Time: w.watcher.Now()}
+		old.Repositories["many"].Branches.Set(branch, state.Branch{SHA: sha, N: 1, Time: w.watcher.Now()})
 	}
 	text, err := state.Encode(old)
 	if err != nil {
@@ -132,8 +132,8 @@ func TestStateFromBeforeTheShare(t *testing.T) {
 	})
 	w.set("many", "main", "2")
 	w.cycle()
-	if r := stored().Repositories["many"]; len(r.Branches) != n+1 || r.Problem == nil {
-		t.Fatalf("%d branches are remembered, problem %+v, want all, and one", len(r.Branches), r.Problem)
+	if r := stored().Repositories["many"]; r.Branches.Len() != n+1 || r.Problem == nil {
+		t.Fatalf("%d branches are remembered, problem %+v, want all, and one", r.Branches.Len(), r.Problem)
 	}
 	w.heads["https://many.example/x"] = map[string]repo.SHA{}
 	w.set("many", "main", "2")
@@ -145,8 +145,8 @@ func TestStateFromBeforeTheShare(t *testing.T) {
 		w.cycle()
 	}
 	w.check("narrowed: what is new once there is room", "many@dev=1 many@main=2")
-	if r := stored().Repositories["many"]; r.Problem != nil || len(r.Branches) != 2 || r.Floor != 1 {
-		t.Errorf("remembered: %d branches, floor %d, problem %+v, want two", len(r.Branches), r.Floor, r.Problem)
+	if r := stored().Repositories["many"]; r.Problem != nil || r.Branches.Len() != 2 || r.Floor != 1 {
+		t.Errorf("remembered: %d branches, floor %d, problem %+v, want two", r.Branches.Len(), r.Floor, r.Problem)
 	}
 }
 
@@ -218,7 +218,7 @@ func TestStateThatIsTooLarge(t *testing.T) {
 		if p := s.Problems()[state.Whole]; p.Kind != "too large" || !strings.Contains(p.Message, "watch fewer branches") || !strings.Contains(p.Message, "repositories are full-1") {
 			t.Errorf("the stored problem is %+v, want one that says why nothing is saved", p)
 		}
-		if got := s.Repositories["a"].Branches["main"].SHA.Short(); got != "2222222" || len(s.Repositories) != 2 {
+		if got := s.Repositories["a"].Branches.Get("main").SHA.Short(); got != "2222222" || len(s.Repositories) != 2 {
 			t.Errorf("a@main is remembered at %s among %d repositories, want what ran, and no more", got, len(s.Repositories))
 		}
 	}
@@ -231,7 +231,7 @@ func TestStateThatIsTooLarge(t *testing.T) {
 	w.watcher.Store = store
 	w.cycle()
 	w.check("fewer branches", "a@main=2 b@main=2")
-	if s := stored(); len(s.Problems()) != 0 || len(s.Repositories["full-1"].Branches) != 1_000 {
+	if s := stored(); len(s.Problems()) != 0 || s.Repositories["full-1"].Branches.Len() != 1_000 {
 		t.Errorf("problems %v, %d repositories, want none, and all that is configured", s.Problems(), len(s.Repositories))
 	}
 }

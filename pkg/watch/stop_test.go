@@ -72,7 +72,7 @@ func stopBetween(t *testing.T, hosts func(*world) Heads) {
 		s, _ := w.store.Load(t.Context())
 		remembered := 0
 		for _, r := range s.Repositories {
-			remembered += r.Branches["main"].N
+			remembered += r.Branches.Get("main").N
 		}
 		if remembered != until || len(s.Problems()) > 0 {
 			t.Errorf("%d runs are remembered, and problems %v, want %d and none", remembered, s.Problems(), until)
@@ -208,7 +208,7 @@ func TestStopRemembersBesideACallThatHangs(t *testing.T) {
 		cancel()
 		<-ended
 		s, _ := w.store.Load(t.Context())
-		if a, b := s.Repositories["a"].Branches["main"].N, s.Repositories["b"].Branches["main"].N; a != 1 || b != 0 {
+		if a, b := s.Repositories["a"].Branches.Get("main").N, s.Repositories["b"].Branches.Get("main").N; a != 1 || b != 0 {
 			t.Errorf("runs %d of a and %d of b are remembered, want a's, and b's is not known to be there", a, b)
 		}
 	})

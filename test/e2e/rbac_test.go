@@ -137,7 +137,7 @@ func plannedRun(n int) (*config.Config, plan.Run) {
 	in := plan.Input{
 		Config: cfg,
 		Snapshot: state.Snapshot{Epoch: "0", Repositories: map[string]state.Repository{
-			"app": {Branches: map[string]state.Branch{"main": {SHA: sha(n - 1), N: n - 1}}},
+			"app": {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha(n - 1), N: n - 1}})},
 		}},
 		Observed: []repo.Observation{{Heads: map[string]repo.SHA{"main": sha(n)}}},
 	}

@@ -183,7 +183,7 @@ func (f forger) forge(group string, n int, sha string, edit func(*v1.PipelineRun
 	}
 	cfg.Repositories = cfg.Repositories[1:]
 	s := state.Snapshot{Epoch: f.state().Epoch, Repositories: map[string]state.Repository{
-		"quick": {Branches: map[string]state.Branch{"main": {SHA: repo.SHA(strings.Repeat("e", 40)), N: n - 1}}},
+		"quick": {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: repo.SHA(strings.Repeat("e", 40)), N: n - 1}})},
 	}}
 	p := plan.Make(plan.Input{Config: cfg, Snapshot: s, Observed: []repo.Observation{{Heads: map[string]repo.SHA{"main": repo.SHA(sha)}}}, Now: time.Now()})
 	pr, err := pipelinerun.Generate(cfg, p.Runs[0])
@@ -238,7 +238,7 @@ func (f forger) checkRefsOfOthers(quick *gitRepo) {
 	awaitGenuine(t, sha)
 	var before state.Branch
 	await(t, time.Minute, "the commit to be remembered", func() (bool, string) {
-		before = f.state().Repositories["quick"].Branches["main"]
+		before = f.state().Repositories["quick"].Branches.Get("main")
 		return string(before.SHA) == sha, string(before.SHA)
 	})
 	for _, group := range []string{"", "made-up"} {
@@ -250,7 +250,7 @@ func (f forger) checkRefsOfOthers(quick *gitRepo) {
 	sha = quick.push("main", map[string]string{"n": "after the forgery"})
 	awaitGenuine(t, sha)
 	await(t, time.Minute, "the commit to be remembered", func() (bool, string) {
-		now := f.state().Repositories["quick"].Branches["main"]
+		now := f.state().Repositories["quick"].Branches.Get("main")
 		text, _ := json.Marshal(now)
 		return string(now.SHA) == sha && now.N == before.N+1, string(text)
 	})
@@ -262,13 +262,13 @@ func (f forger) checkNextRun(quick *gitRepo) {
 	kubectl(t, "-n", home, "scale", "deployment/sentry", "--replicas=0")
 	kubectl(t, "-n", home, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=sentry", "--timeout=90s")
 	sha := quick.push("main", map[string]string{"n": "named by a forged run"})
-	f.forge("", f.state().Repositories["quick"].Branches["main"].N+1, sha, heldBack)
+	f.forge("", f.state().Repositories["quick"].Branches.Get("main").N+1, sha, heldBack)
 	kubectl(t, "-n", home, "scale", "deployment/sentry", "--replicas=1")
 	awaitGenuine(t, sha)
 }
 
 func (f forger) checkHeldBack(quick *gitRepo) {
-	n := f.state().Repositories["quick"].Branches["main"].N
+	n := f.state().Repositories["quick"].Branches.Get("main").N
 	f.forge("", n+20, strings.Repeat("b", 40), heldBack)
 	awaitGenuine(f.t, quick.push("main", map[string]string{"n": "beside one that is held back"}))
 }
@@ -276,7 +276,7 @@ func (f forger) checkHeldBack(quick *gitRepo) {
 // checkEndless keeps the unit busy, which must not go untold.
 func (f forger) checkEndless(quick *gitRepo) {
 	t := f.t
-	n := f.state().Repositories["quick"].Branches["main"].N
+	n := f.state().Repositories["quick"].Branches.Get("main").N
 	name := f.forge("", n+30, strings.Repeat("c", 40), func(pr *v1.PipelineRun) {
 		pr.Spec.TaskRunTemplate.ServiceAccountName = "default"
 		pr.Spec.PipelineSpec.Tasks[0].TaskSpec.Steps = []v1.Step{{Name: "s", Image: env.deployImage, Script: "#!/bin/sh\nsleep 600\n"}}

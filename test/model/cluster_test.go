@@ -45,7 +45,7 @@ func (w *world) deleteRun() {
 	r := w.runs[names[w.rand.IntN(len(names))]]
 	known := w.stored
 	for _, c := range r.trigger.Refs {
-		if b, ok := known.Repositories[c.Repository].Branches[c.Branch]; !r.byHand && (!ok || b.N < c.N) {
+		if b, ok := known.Repositories[c.Repository].Branches.Lookup(c.Branch); !r.byHand && (!ok || b.N < c.N) {
 			return
 		}
 	}

@@ -79,11 +79,11 @@ func (w *world) judge(ref repo.Ref, stored state.Snapshot, said explain.Statemen
 		if last := w.truth.ran[ref]; there && len(last) > 0 && run.trigger.Refs[0].N != last[len(last)-1].N {
 			lie("that is an earlier run of the same commit")
 		}
-		if b := entry.Branches[ref.Branch]; there && (said.Kind == explain.ActedUpon) != (b.N == run.trigger.Refs[0].N) {
+		if b := entry.Branches.Get(ref.Branch); there && (said.Kind == explain.ActedUpon) != (b.N == run.trigger.Refs[0].N) {
 			lie("the state has " + b.SHA.Short())
 		}
 	case explain.Recorded:
-		if len(w.truth.ran[ref]) > 0 && !w.truth.gone[ref] || entry.Branches[ref.Branch].SHA != said.SHA {
+		if len(w.truth.ran[ref]) > 0 && !w.truth.gone[ref] || entry.Branches.Get(ref.Branch).SHA != said.SHA {
 			lie("it ran")
 		}
 	case explain.RunGone:

@@ -260,13 +260,13 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 		entry := next.Repositories[name]
 		before, seen := was.Repositories[name]
 		first := !seen || before.Unseen
-		for _, branch := range slices.Sorted(maps.Keys(entry.Branches)) {
-			b, ref := entry.Branches[branch], repo.Ref{Repository: name, Branch: branch}
+		for branch, b := range entry.Branches.All() {
+			ref := repo.Ref{Repository: name, Branch: branch}
 			if !w.remote(url(name)).pushed[b.SHA] {
 				w.wrong("the state has %s of %s, which nobody pushed", b.SHA, ref)
 			}
 			ran := slices.ContainsFunc(t.ran[ref], func(c change) bool { return c.N == b.N && c.New == b.SHA })
-			old, was := before.Branches[branch]
+			old, was := before.Branches.Lookup(branch)
 			switch {
 			case repo.Noun(branch) == "tag" && !had(before, branch) && had(entry, branch) && !looked(before, branch):
 				t.now[ref] = b.SHA // recorded

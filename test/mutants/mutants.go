@@ -106,7 +106,7 @@ var mutants = []mutant{
 	},
 	{
 		"an answer that was cached counts as one more without the branch", "pkg/plan/make.go",
-		"if found < len(was.Branches) && p.Observed[i].Status == repo.Fresh {", "if found < len(was.Branches) {",
+		"if found < was.Branches.Len() && p.Observed[i].Status == repo.Fresh {", "if found < was.Branches.Len() {",
 		"./pkg/watch", "TestScripts/cached-answers",
 	},
 	{
@@ -142,7 +142,7 @@ var mutants = []mutant{
 	},
 	{
 		"tags that a narrower file forgot are new", "pkg/plan/make.go",
-		"		_, known := was.Branch(c.Branch)", "		_, known := was.Branches[c.Branch]",
+		"		_, known := was.Branch(c.Branch)", "		_, known := was.Branches.Lookup(c.Branch)",
 		"./pkg/plan", "TestTags",
 	},
 	{
@@ -277,7 +277,7 @@ var mutants = []mutant{
 	},
 	{
 		"a run that is remembered changes the state that was loaded", "pkg/plan/run.go",
-		"entry.Branches = maps.Clone(entry.Branches); entry.Branches == nil", "_ = maps.Clone(entry.Branches); entry.Branches == nil",
+		"entry.Branches, entry.Unseen = entry.Branches.Clone(), false", "entry.Unseen = false",
 		"./pkg/plan", "TestRemember",
 	},
 	{
@@ -292,7 +292,7 @@ var mutants = []mutant{
 	},
 	{
 		"what a newer Sentry added to a branch ends with its next run", "pkg/state/tags.go",
-		"r.Branches[branch].Deployed(", "Branch{}.Deployed(",
+		"r.Branches.Get(branch).Deployed(", "Branch{}.Deployed(",
 		"./pkg/plan", "TestWhatIsNotKnownIsKept",
 	},
 	{

@@ -63,7 +63,7 @@ func unitOf(cfg *config.Config, s state.Snapshot, name string) (meant, error) {
 		if r.Group != "" || !isOf(label, state.AllOf(r.Name)) {
 			continue
 		}
-		for b := range s.Repositories[r.Name].Branches {
+		for b := range s.Repositories[r.Name].Branches.All() {
 			near = append(near, naming.UnitOf(r, b).Label)
 		}
 		if slices.Contains(near, label) {

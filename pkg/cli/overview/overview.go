@@ -106,7 +106,7 @@ func Of(snapshot state.Snapshot, runs []Run) Status {
 	s := Status{Units: []Unit{}, Branches: []Branch{}, Problems: []Problem{}, Runs: append([]Run{}, runs...)}
 	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
 		r := snapshot.Repositories[name]
-		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
+		for branch := range r.Branches.All() {
 			if b, ok := r.Branch(branch); ok {
 				at := Branch{Ref: repo.Ref{Repository: name, Branch: branch}, SHA: b.SHA, Runs: b.N, Time: b.Time, Succeeded: b.Succeeded}
 				if p := b.PassedSince(); p != nil {

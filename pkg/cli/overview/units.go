@@ -121,7 +121,7 @@ func Units(snapshot state.Snapshot, runs []engine.Run, results []result.Result, 
 	for _, name := range slices.Sorted(maps.Keys(snapshot.Repositories)) {
 		r := snapshot.Repositories[name]
 		at := map[string]bool{}
-		for _, branch := range slices.Sorted(maps.Keys(r.Branches)) {
+		for branch := range r.Branches.All() {
 			b, ok := r.Branch(branch)
 			if !ok {
 				continue

@@ -21,7 +21,7 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // repository is that of the configuration, or else of its runs.
 func TestUnits(t *testing.T) {
 	branch := func(sha repo.SHA) state.Repository {
-		return state.Repository{Branches: map[string]state.Branch{"main": {SHA: sha, Time: now}, "gone": {SHA: "g", Missing: 2}}}
+		return state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha, Time: now}, "gone": {SHA: "g", Missing: 2}})}
 	}
 	api := branch("a")
 	api.Problem = &state.Problem{Kind: "denied"}

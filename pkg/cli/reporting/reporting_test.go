@@ -215,7 +215,7 @@ func (w *world) byHand(sha repo.SHA) (name string) {
 func (w *world) seen(n int, sha repo.SHA) plan.Input {
 	return plan.Input{
 		Config: w.cfg, Key: key, Now: time.Now(),
-		Snapshot: state.Snapshot{Epoch: "k1", Repositories: map[string]state.Repository{"web": {Branches: map[string]state.Branch{"main": {SHA: digits("0"), N: n - 1}}}}},
+		Snapshot: state.Snapshot{Epoch: "k1", Repositories: map[string]state.Repository{"web": {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: digits("0"), N: n - 1}})}}},
 		Observed: []repo.Observation{{Heads: map[string]repo.SHA{"main": sha}}},
 	}
 }

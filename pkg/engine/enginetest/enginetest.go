@@ -78,7 +78,7 @@ func (t *trial) planned(repository string, n, commit int) (*config.Config, plan.
 	in := plan.Input{
 		Config: cfg,
 		Snapshot: state.Snapshot{Epoch: "0", Repositories: map[string]state.Repository{
-			repository: {Branches: map[string]state.Branch{"main": {SHA: sha(0), N: n - 1}}},
+			repository: {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha(0), N: n - 1}})},
 		}},
 		Observed: []repo.Observation{{Heads: map[string]repo.SHA{"main": sha(commit)}}},
 		Now:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),

@@ -102,7 +102,7 @@ func planned(t *testing.T, text []byte, qaHead repo.SHA) *v1.PipelineRun {
 		Now:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 	for i, r := range cfg.Repositories {
-		in.Snapshot.Repositories[r.Name] = state.Repository{Branches: map[string]state.Branch{"main": {SHA: sha(2 * i)}}}
+		in.Snapshot.Repositories[r.Name] = state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha(2 * i)}})}
 		in.Observed = append(in.Observed, repo.Observation{Heads: map[string]repo.SHA{"main": sha(2*i + 1)}})
 	}
 	p := plan.Make(in)

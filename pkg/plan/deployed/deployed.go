@@ -4,7 +4,6 @@ package deployed
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -29,7 +28,7 @@ func (l *Ledger) Learn(s state.Snapshot, results []result.Result) state.Snapshot
 				continue
 			}
 			entry := next.Repositories[m.Repository]
-			b, known := entry.Branches[m.Branch] // also one that is forgotten: what is deployed stays so, and it may come back
+			b, known := entry.Branches.Lookup(m.Branch) // also one that is forgotten: what is deployed stays so, and it may come back
 			if _, err := repo.ParseSHA(string(m.SHA)); err != nil || !known {
 				continue
 			}
@@ -44,8 +43,8 @@ func (l *Ledger) Learn(s state.Snapshot, results []result.Result) state.Snapshot
 				next, forked = s.Fork(), true
 			}
 			b.Succeeded = m.SHA
-			entry.Branches = maps.Clone(entry.Branches)
-			entry.Branches[m.Branch] = b
+			entry.Branches = entry.Branches.Clone()
+			entry.Branches.Set(m.Branch, b)
 			next.Repositories[m.Repository] = entry
 		}
 	}

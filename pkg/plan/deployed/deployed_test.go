@@ -24,8 +24,8 @@ func run(minute int, v result.Verdict, name, branch, digit string) result.Result
 func TestLearn(t *testing.T) {
 	known := func() state.Snapshot {
 		return state.Snapshot{Repositories: map[string]state.Repository{
-			"web":  {Branches: map[string]state.Branch{"main": {SHA: sha("9"), N: 7}}},
-			"mail": {Branches: map[string]state.Branch{"main": {SHA: sha("9"), Succeeded: sha("8")}}},
+			"web":  {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha("9"), N: 7}})},
+			"mail": {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha("9"), Succeeded: sha("8")}})},
 		}}
 	}
 	for name, tt := range map[string]struct {
@@ -55,9 +55,9 @@ func TestLearn(t *testing.T) {
 			want = sha(tt.want)
 		}
 		expected := known()
-		main := expected.Repositories["web"].Branches["main"]
+		main := expected.Repositories["web"].Branches.Get("main")
 		main.Succeeded = want
-		expected.Repositories["web"].Branches["main"] = main
+		expected.Repositories["web"].Branches.Set("main", main)
 		if !s.Equal(expected) {
 			t.Errorf("%s: %+v, want %s at web's main and nothing else", name, s.Repositories, want)
 		}
@@ -71,11 +71,11 @@ func TestLearn(t *testing.T) {
 // compares with that.
 func TestLearnOfABranchThatIsForgotten(t *testing.T) {
 	s := state.Snapshot{Repositories: map[string]state.Repository{
-		"web": {Branches: map[string]state.Branch{"gone": {SHA: sha("2"), Succeeded: sha("1"), N: 2, Missing: 2}}},
+		"web": {Branches: state.NewBranches(map[string]state.Branch{"gone": {SHA: sha("2"), Succeeded: sha("1"), N: 2, Missing: 2}})},
 	}}
 	var ledger deployed.Ledger
 	s = ledger.Learn(s, []result.Result{run(2, result.Succeeded, "web", "gone", "2")})
-	if b := s.Repositories["web"].Branches["gone"]; b.Succeeded != sha("2") || !b.Forgotten() {
+	if b := s.Repositories["web"].Branches.Get("gone"); b.Succeeded != sha("2") || !b.Forgotten() {
 		t.Errorf("the branch is %+v, want it forgotten, and deployed at %s", b, sha("2"))
 	}
 }

@@ -23,7 +23,7 @@ func planned(t *testing.T, key naming.Key, qa repo.SHA) plan.Run {
 	repository := config.Repository{Name: "web", Deploy: &config.Deploy{Source: config.Source{URL: "https://host.example/qa"}, Branch: "main"}}
 	run, err := plan.Make(plan.Input{
 		Config: &config.Config{Repositories: []config.Repository{repository}}, Key: key,
-		Snapshot: state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{"web": {Branches: map[string]state.Branch{"a<b": {SHA: b}}}}},
+		Snapshot: state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{"web": {Branches: state.NewBranches(map[string]state.Branch{"a<b": {SHA: b}})}}},
 		Observed: []repo.Observation{{Heads: map[string]repo.SHA{"a<b": a}}},
 	}).Runs[0].Pin([]repo.Observation{{Heads: map[string]repo.SHA{"main": qa}}})
 	if err != nil {

@@ -158,7 +158,7 @@ func (q *Queue) turnOf(s state.Snapshot, r plan.Run, last map[string]time.Time) 
 	for _, m := range r.Members {
 		at, known := last[m.Repository.Name]
 		if !known {
-			for _, b := range s.Repositories[m.Repository.Name].Branches {
+			for _, b := range s.Repositories[m.Repository.Name].Branches.All() {
 				if b.Time.After(at) {
 					at = b.Time
 				}

@@ -30,7 +30,7 @@ func run(name string, priority int) plan.Run {
 func acted(repositories ...string) state.Snapshot {
 	s := state.Snapshot{Repositories: map[string]state.Repository{}}
 	for i, name := range repositories {
-		s.Repositories[name] = state.Repository{Branches: map[string]state.Branch{"main": {Time: start.Add(time.Duration(i) * time.Minute)}}}
+		s.Repositories[name] = state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {Time: start.Add(time.Duration(i) * time.Minute)}})}
 	}
 	return s
 }
@@ -145,7 +145,7 @@ func TestWhoCannotBeRead(t *testing.T) {
 		if len(first.run.Cancel) > 0 {
 			high = run("high@main", 9)
 		}
-		s.Repositories["slow"] = state.Repository{Branches: map[string]state.Branch{"main": {Time: start}}}
+		s.Repositories["slow"] = state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {Time: start}})}
 		q.Begin(1)
 		if now := q.Take(s, []plan.Run{high}, among("high")); len(now) > 0 {
 			t.Errorf("%s: %s has the place for which slow waits", name, names(now))
@@ -194,7 +194,7 @@ func TestARunThatIsNotMade(t *testing.T) {
 					due[i] = run(name+"2", 0)
 				}
 			}
-			s.Repositories[strings.TrimSuffix(name, "@main")] = state.Repository{Branches: map[string]state.Branch{"main": {Time: start.Add(time.Hour)}}}
+			s.Repositories[strings.TrimSuffix(name, "@main")] = state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {Time: start.Add(time.Hour)}})}
 		}
 	}
 	if all := strings.Join(got, ", "); all != "bad@main, a@main, bad@main, b@main" {

@@ -284,10 +284,10 @@ func branches(units ...string) state.Snapshot {
 	s := state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{}}
 	for _, u := range units {
 		name, branch, _ := strings.Cut(u, ".")
-		if s.Repositories[name].Branches == nil {
-			s.Repositories[name] = state.Repository{Branches: map[string]state.Branch{}}
+		if s.Repositories[name].Branches == (state.Branches{}) {
+			s.Repositories[name] = state.Repository{Branches: state.NewBranches(nil)}
 		}
-		s.Repositories[name].Branches[branch] = state.Branch{}
+		s.Repositories[name].Branches.Set(branch, state.Branch{})
 	}
 	return s
 }
@@ -397,11 +397,11 @@ func TestWhatLeftIsGone(t *testing.T) {
 	}
 	s := branches("a.new", "b.main", "web.main")
 	for i := range maxBranches {
-		s.Repositories["a"].Branches[fmt.Sprintf("x%d", i)] = state.Branch{}
+		s.Repositories["a"].Branches.Set(fmt.Sprintf("x%d", i), state.Branch{})
 	}
 	m.see(s.Clone())
 	s = s.Clone()
-	delete(s.Repositories["a"].Branches, "x3")
+	s.Repositories["a"].Branches.Delete("x3")
 	m.see(s)
 	m.send(t, event.RunEnded{Result: run("a.new", result.Failed, 0, result.Failed)})
 	m.Called("a.example", 200, time.Second)

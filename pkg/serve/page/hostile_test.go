@@ -37,7 +37,7 @@ func hostile(t *testing.T) *facts.Known {
 	web := k.Snapshot.Repositories["web"]
 	problem := state.Problem{Kind: script, Message: script, Since: now}
 	web.Problem = &problem
-	web.Branches[ref.Branch] = state.Branch{SHA: ref.SHA, N: 3, Time: now}
+	web.Branches.Set(ref.Branch, state.Branch{SHA: ref.SHA, N: 3, Time: now})
 	k.Snapshot.Repositories["web"] = web
 	k.Snapshot.Units[script] = state.Unit{Problem: &problem}
 	k.Past = append([]result.Result{{

@@ -16,11 +16,11 @@ import (
 func with(n int, sha string, sizes ...int) state.Snapshot {
 	s := statetest.Many(n, sha)
 	for i, size := range sizes {
-		r := state.Repository{Branches: map[string]state.Branch{}}
+		r := state.Repository{Branches: state.NewBranches(nil)}
 		for size -= 40; size > 100; {
-			name := fmt.Sprintf("branch-%d", len(r.Branches))
+			name := fmt.Sprintf("branch-%d", r.Branches.Len())
 			size -= len(name) + len(`"":{"sha":"","n":1,"time":"2026-03-01T12:00:00Z"},`) + 40
-			r.Branches[name] = state.Branch{SHA: statetest.SHA(sha), N: 1, Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+			r.Branches.Set(name, state.Branch{SHA: statetest.SHA(sha), N: 1, Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)})
 		}
 		s.Repositories[fmt.Sprintf("large-%d", i)] = r
 	}

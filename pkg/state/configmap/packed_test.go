@@ -24,9 +24,9 @@ import (
 func varied(n int, word string) state.Snapshot {
 	s := statetest.Many(n, "a")
 	for name, r := range s.Repositories {
-		for branch, b := range r.Branches {
+		for branch, b := range r.Branches.All() {
 			b.SHA = repo.SHA(fmt.Sprintf("%x", sha256.Sum256([]byte(word+name+branch)))[:40])
-			r.Branches[branch] = b
+			r.Branches.Set(branch, b)
 		}
 	}
 	return s
@@ -150,7 +150,7 @@ func TestEditOverCompressedParts(t *testing.T) {
 	text := plainOf(server, firstName)
 	set(server, firstName, strings.Replace(text, `"state":{"version":3,"epoch":"e1"`, `"state":{"version":3,"epoch":"e1","repositories":{"repository-7":{"floor":9}}`, 1))
 	_, got := load(t, c)
-	if r := got.Repositories["repository-7"]; r.Floor != 9 || len(r.Branches) != 0 || len(got.Repositories) != 1000 {
+	if r := got.Repositories["repository-7"]; r.Floor != 9 || r.Branches.Len() != 0 || len(got.Repositories) != 1000 {
 		t.Errorf("%d repositories, the edited one is %+v, want 1000 and the edit; the first was %.200s", len(got.Repositories), r, text)
 	}
 }
@@ -242,12 +242,12 @@ func ran(n int) state.Snapshot {
 	s := state.Snapshot{Epoch: "e1", Repositories: make(state.Entries[state.Repository], n)}
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for i := range n {
-		r := state.Repository{Branches: make(state.Entries[state.Branch], 3)}
+		r := state.Repository{Branches: state.NewBranches(nil)}
 		for b, branch := range []string{"main", "develop", "release"} {
 			sum := sha256.Sum256(fmt.Append(nil, i, b))
 			sha := repo.SHA(fmt.Sprintf("%x", sum[:20]))
 			at := start.Add(time.Duration(sum[20])*time.Hour + time.Duration(sum[21])*time.Minute + time.Duration(sum[22])*1234567*time.Nanosecond)
-			r.Branches[branch] = state.Branch{SHA: sha, N: 1 + int(sum[23]), Time: at, Succeeded: sha}
+			r.Branches.Set(branch, state.Branch{SHA: sha, N: 1 + int(sum[23]), Time: at, Succeeded: sha})
 		}
 		s.Repositories[fmt.Sprintf("app-%05d", i)] = r
 	}

@@ -21,9 +21,9 @@ import (
 
 func snapshot(epoch string) state.Snapshot {
 	return state.Snapshot{Epoch: epoch, Repositories: map[string]state.Repository{
-		"rag": {Branches: map[string]state.Branch{
+		"rag": {Branches: state.NewBranches(map[string]state.Branch{
 			"main": {SHA: statetest.SHA("a"), N: 1, Time: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)},
-		}},
+		})},
 	}}
 }
 

@@ -21,9 +21,9 @@ func SHA(digit string) repo.SHA { return repo.SHA(strings.Repeat(digit, 40)) }
 func Many(n int, digit string) state.Snapshot {
 	s := state.Snapshot{Epoch: "e1", Repositories: map[string]state.Repository{}}
 	for i := range n {
-		r := state.Repository{Branches: map[string]state.Branch{}}
+		r := state.Repository{Branches: state.NewBranches(nil)}
 		for b := range 2 {
-			r.Branches[fmt.Sprintf("branch-%d", b)] = state.Branch{SHA: SHA(digit), N: 1, Time: noon.Truncate(time.Second)}
+			r.Branches.Set(fmt.Sprintf("branch-%d", b), state.Branch{SHA: SHA(digit), N: 1, Time: noon.Truncate(time.Second)})
 		}
 		s.Repositories[fmt.Sprintf("repository-%d", i)] = r
 	}
@@ -38,7 +38,7 @@ func Filled(n int) state.Snapshot {
 	for i, name := range slices.Sorted(maps.Keys(s.Repositories)) {
 		r := s.Repositories[name]
 		if r.Damaged = nil; i%2 == 0 {
-			r.Branches = nil
+			r.Branches = state.Branches{}
 		} else {
 			r.Unseen = false
 		}
@@ -47,6 +47,8 @@ func Filled(n int) state.Snapshot {
 	return s
 }
 
+func nameOf(i int) string { return fmt.Sprintf("name-%d.x", i) }
+
 func fill(v reflect.Value, n int) {
 	switch p := v.Addr().Interface().(type) {
 	case *time.Time:
@@ -54,6 +56,14 @@ func fill(v reflect.Value, n int) {
 		return
 	case *repo.SHA:
 		*p = SHA("a")
+		return
+	case *state.Branches:
+		*p = state.NewBranches(nil)
+		for i := range n {
+			var b state.Branch
+			fill(reflect.ValueOf(&b).Elem(), 2)
+			p.Set(nameOf(i), b)
+		}
 		return
 	}
 	switch v.Kind() {
@@ -76,7 +86,7 @@ func fill(v reflect.Value, n int) {
 		for i := range n {
 			entry := reflect.New(v.Type().Elem()).Elem()
 			fill(entry, 2)
-			v.SetMapIndex(reflect.ValueOf(fmt.Sprintf("name-%d.x", i)).Convert(v.Type().Key()), entry)
+			v.SetMapIndex(reflect.ValueOf(nameOf(i)).Convert(v.Type().Key()), entry)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {

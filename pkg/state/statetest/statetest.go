@@ -298,7 +298,7 @@ func damage(t *testing.T, p Place) {
 		s := p.Open()
 		load(t, s)
 		bad := Many(n, "a")
-		bad.Repositories["bad"] = state.Repository{Branches: map[string]state.Branch{"main": {SHA: "x"}}}
+		bad.Repositories["bad"] = state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: "x"}})}
 		save(t, s, bad)
 		for who, s := range map[string]Store{"the store that saved": s, "a new process": p.Open()} {
 			got := load(t, s).Fork()

@@ -71,7 +71,7 @@ func (b builder) add(name, group string, wave int, needs ...string) {
 		Name: name, Group: group, Deploy: &config.Deploy{Commands: []string{"make"}, Wave: wave, Needs: needs},
 		Monitor: config.Monitor{Source: config.Source{URL: "https://github.com/a/" + name, Type: config.GitHub}, Branches: repotest.Patterns(b.t, "main", "dev.*")},
 	})
-	b.Snapshot.Repositories[name] = state.Repository{Branches: map[string]state.Branch{"main": {SHA: SHA("b"), N: 2, Time: b.At.Add(-time.Hour)}}}
+	b.Snapshot.Repositories[name] = state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: SHA("b"), N: 2, Time: b.At.Add(-time.Hour)}})}
 }
 
 // Small returns a group in waves one of whose members failed, a group as a graph that does well, a repository whose run is active, and

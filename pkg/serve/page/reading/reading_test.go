@@ -58,7 +58,7 @@ func TestKnown(t *testing.T) {
 	look(2*time.Minute, false, 4, "nothing else")
 	snapshot = state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{"a": {}}}
 	look(5*time.Second, false, 4, "the state was written as it was")
-	snapshot = state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{"a": {Branches: map[string]state.Branch{"main": {SHA: repo.SHA("b")}}}}}
+	snapshot = state.Snapshot{Epoch: "e", Repositories: map[string]state.Repository{"a": {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: repo.SHA("b")}})}}}
 	look(5*time.Second, true, 4, "the state has changed")
 	look(old, true, 5, "it is old")
 	if configs > 6 {
