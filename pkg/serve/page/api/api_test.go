@@ -293,8 +293,8 @@ func TestProtections(t *testing.T) {
 // A part begins where the one before ended, though runs come and go meanwhile, and those of one second are in one order.
 func TestParts(t *testing.T) {
 	m := source(t)
-	for i := range m.Is.Past { // three of each second
-		m.Is.Past[i].Created = now.Add(-time.Duration(i/3) * time.Second)
+	for i := range m.Is.Past { // four of each second, and their names are in no order
+		m.Is.Past[i].Created = now.Add(-time.Duration(i/4) * time.Second)
 	}
 	now := now
 	p := pagetest.New(t, m, func() time.Time { return now })
