@@ -35,7 +35,7 @@ func source(t *testing.T) *pagetest.Memory {
 	k := pagetest.Small(t, now)
 	k.Snapshot.Units["shop"] = state.Unit{Paused: &state.Pause{Since: now, Reason: "an audit", By: "ada"}}
 	gone := k.Snapshot.Repositories["web"]
-	k.Snapshot.Repositories["gone"] = state.Repository{Branches: map[string]state.Branch{"main": gone.Branches["main"]}}
+	k.Snapshot.Repositories["gone"] = state.Repository{Branches: gone.Branches.Clone()}
 	k.Runs = append(k.Runs, engine.Run{Existing: plan.Existing{Name: "shop-2", Unit: "shop", Created: now.Add(-time.Hour)}, Reason: "Failed"})
 	return &pagetest.Memory{Is: k, Out: engine.Outcome{Tasks: []engine.Task{
 		{Name: "check", Result: engine.Succeeded, Start: now, End: now.Add(65 * time.Second)},
