@@ -2,7 +2,10 @@ package githost
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -52,21 +55,60 @@ func Cost(branch string) int { return headCost + len(branch) }
 // SmallSpace is how many bytes each reading of commits may keep by itself: a thousand folders. It is next to every one.
 const SmallSpace = 2 << 20
 
+// maxTurn is how long one reading keeps the others waiting that want more than SmallSpace: large commits come within seconds.
+const maxTurn = 20 * time.Second
+
+var errSlowCommits = fmt.Errorf("a large commit did not come within %s, while others waited", maxTurn)
+
 // Space bounds what readings of commits keep at once, of all endpoints. Each may keep SmallSpace, and one at a time more.
 type Space struct {
 	turn chan struct{} // of capacity one
+
+	mu    sync.Mutex
+	since time.Time   // when whoever has the turn got it
+	end   func(error) // ends its reading; nil where nobody has it
 }
 
 // NewSpace returns a Space that nobody has.
 func NewSpace() *Space { return &Space{turn: make(chan struct{}, 1)} }
 
 // Enter waits until nobody else keeps more than SmallSpace, and has the others wait until leave is called. Who may not wait that long
-// has asked for nothing: the error is an *Error that is Unsent.
-func (s *Space) Enter(ctx context.Context, host string) (leave func(), err error) {
-	select {
-	case s.turn <- struct{}{}:
-		return func() { <-s.turn }, nil
-	case <-ctx.Done():
-		return nil, NotAsked(NewError(Temporary, host, "other large commits take the memory that there is for them"))
+// has asked for nothing: the error is an *Error that is Unsent. end is called with an *Error when others have waited for too long: no
+// server may keep the turn by sending slowly.
+func (s *Space) Enter(ctx context.Context, host string, end func(error)) (leave func(), err error) {
+	overdue := time.NewTimer(s.overdue())
+	defer overdue.Stop()
+	for {
+		select {
+		case s.turn <- struct{}{}:
+			s.take(func(why error) { end(NewError(Temporary, host, "%w", why)) })
+			return func() { s.take(nil); <-s.turn }, nil
+		case <-overdue.C:
+			overdue.Reset(s.overdue())
+		case <-ctx.Done():
+			return nil, NotAsked(NewError(Temporary, host, "other large commits take the memory that there is for them"))
+		}
 	}
+}
+
+func (s *Space) take(end func(error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since, s.end = time.Now(), end
+}
+
+// overdue ends the reading that has had the turn for too long, and returns after what time to look again.
+func (s *Space) overdue() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := maxTurn - time.Since(s.since)
+	switch {
+	case s.end == nil: // somebody is about to take it, or to leave
+		return maxTurn
+	case left > 0:
+		return left
+	}
+	s.end(errSlowCommits)
+	s.end = nil
+	return maxTurn
 }

@@ -27,7 +27,8 @@ const (
 // each level, of the folders on the way to what changed. So it takes as much as changed, however large the repository is.
 func (h *host) Diff(ctx context.Context, repoURL string, before, after repo.SHA, differs func(path string) bool) error {
 	return h.fetching(ctx, repoURL, func(ctx context.Context, r route) error {
-		d := &diff{fetch: h.newFetch(ctx, r, before), differs: differs}
+		fetch, ctx := h.newFetch(ctx, r, before)
+		d := &diff{fetch: fetch, differs: differs}
 		defer func() { d.leave() }()
 		d.deep = true
 		if err := d.get(ctx, "tree:1", []repo.SHA{before, after}); err != nil {

@@ -1,9 +1,11 @@
 package gitproto_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -116,7 +118,35 @@ func paths(ctx context.Context, commits githost.Commits, url string, before, aft
 	return all, err
 }
 
-// TestSpace has one comparison at a time that keeps much, of all hosts, and others that keep little beside it.
+// stalling never sends the end of a large answer.
+type stalling struct{ *inside }
+
+// RoundTrip implements http.RoundTripper.
+func (s stalling) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.inside.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	if len(body) > 64<<10 {
+		body = body[:len(body)*9/10]
+		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), untilDone{req.Context()}))
+		return resp, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, err
+}
+
+// untilDone has nothing to read until its context ends.
+type untilDone struct{ ctx context.Context }
+
+func (u untilDone) Read([]byte) (int, error) {
+	<-u.ctx.Done()
+	return 0, context.Cause(u.ctx)
+}
+
+// TestSpace has one comparison at a time that keeps much, of all hosts, and others that keep little beside it. A server that
+// does not go on keeps nobody else from it.
 func TestSpace(t *testing.T) {
 	root := t.TempDir()
 	git(t, root, "init", "-q", "-b", "main", "app")
@@ -151,7 +181,7 @@ func TestSpace(t *testing.T) {
 			differ, err := paths(ctx, h.(githost.Commits), "http://git.example/app", none, with)
 			return len(differ), err
 		}
-		leave, err := space.Enter(t.Context(), "other.example")
+		leave, err := space.Enter(t.Context(), "other.example", func(error) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,6 +202,29 @@ func TestSpace(t *testing.T) {
 		}
 		if n, err := compare(large); n != 60_000 || err != nil {
 			t.Errorf("a large one after a large message: %d paths, %v", n, err)
+		}
+		slow, err := gitproto.Open(githost.Endpoint{Account: githost.Account{Type: config.Git, Origin: "http://slow.example"}, Space: space},
+			&http.Client{Transport: stalling{&inside{handler: githosttest.GitHandler(root)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		stalled := make(chan error)
+		go func() {
+			_, err := paths(t.Context(), slow.(githost.Commits), "http://slow.example/app", none, large)
+			stalled <- err
+		}()
+		synctest.Wait()
+		time.Sleep(time.Hour) // as long as nobody waits
+		if n, err := compare(large); n != 60_000 || err != nil {
+			t.Errorf("a large one while another server stalls: %d paths, %v", n, err)
+		}
+		err = <-stalled
+		if e := githost.WrapError("", err); e.Kind != githost.Temporary || e.Unsent || e.Host != "slow.example" || !strings.Contains(err.Error(), "while others waited") {
+			t.Errorf("the one that stalls: %v, %+v", err, e)
+		}
+		if took := time.Since(began); took > time.Hour+time.Second {
+			t.Errorf("it took %s", took)
 		}
 		asked := 0
 		err = h.(githost.Commits).Diff(t.Context(), "http://git.example/app", none, large, func(string) bool { asked++; return false })

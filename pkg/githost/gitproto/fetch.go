@@ -41,7 +41,7 @@ const errOld = protocolError("it speaks no version 2 of the Git protocol, by whi
 func (h *host) Messages(ctx context.Context, repoURL string, commits []repo.SHA) ([]string, error) {
 	messages := make([]string, len(commits))
 	err := h.fetching(ctx, repoURL, func(ctx context.Context, r route) error {
-		f := h.newFetch(ctx, r, commits[0])
+		f, ctx := h.newFetch(ctx, r, commits[0])
 		defer func() { f.leave() }() // which is another one by then
 		if err := f.get(ctx, "tree:0", commits); err != nil {
 			return err
@@ -97,18 +97,20 @@ type fetch struct {
 	session advert // what the server said of itself in the last session, over SSH
 }
 
-// newFetch returns a fetch that keeps little by itself, and as much as is ever kept once no other one does.
-func (h *host) newFetch(ctx context.Context, r route, like repo.SHA) *fetch {
-	f := &fetch{host: h, route: r, wide: len(like) == 64, objects: pack.Objects{}, leave: func() {}}
+// newFetch returns a fetch that keeps little by itself, and as much as is ever kept once no other one does. The context is that of
+// its requests.
+func (h *host) newFetch(ctx context.Context, r route, like repo.SHA) (*fetch, context.Context) {
+	ctx, end := context.WithCancelCause(ctx)
+	f := &fetch{host: h, route: r, wide: len(like) == 64, objects: pack.Objects{}, leave: func() { end(nil) }}
 	f.limits = pack.Limits{Objects: maxObjects, Bytes: githost.SmallSpace, Skipped: maxSkipped, More: func() (int, error) {
-		leave, err := h.space.Enter(ctx, h.name)
+		leave, err := h.space.Enter(ctx, h.name, end)
 		if err != nil {
 			return 0, err
 		}
-		f.leave = leave
+		f.leave = func() { leave(); end(nil) }
 		return maxUnpacked - githost.SmallSpace, nil
 	}}
-	return f
+	return f, ctx
 }
 
 // get asks for objects that are not there yet, and fails unless all of them come. What is asked for beside is what the filter
