@@ -100,6 +100,9 @@ func (b Branches) EqualFunc(o Branches, equal func(mine, theirs Branch) bool) bo
 	return slices.EqualFunc(b.all(), o.all(), func(m, t named) bool { return m.name == t.name && equal(m.branch, t.branch) })
 }
 
+// MarshalJSON implements json.Marshaler: package json sees no branches, and would write none.
+func (b Branches) MarshalJSON() ([]byte, error) { return b.appendTo(nil), nil }
+
 func (b *Branches) empty() bool { return b.Len() == 0 }
 
 func (b *Branches) appendTo(data []byte) []byte {
