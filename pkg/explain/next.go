@@ -59,7 +59,7 @@ func (e *Explainer) crowded(runs []plan.Run) []plan.Run {
 		return nil
 	}
 	var queue places.Queue
-	queue.Begin(most - e.activeRuns())
+	queue.Begin(most-e.activeRuns(), true)
 	queue.Take(e.known, runs, func(naming.Unit) bool { return true })
 	_, waiting := queue.End(e.known, true, func(naming.Unit) bool { return false })
 	return waiting

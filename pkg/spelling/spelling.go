@@ -14,10 +14,13 @@ func Nearest(key string, known []string) string {
 	key = fold(key)
 	best, bestDistance := "", 4
 	for _, k := range known {
-		d := distance(key, fold(k))
+		folded, d := fold(k), 3
+		if max(len(key), len(folded)) <= min(len(key), len(folded))+2 { // else it is farther
+			d = distance(key, folded)
+		}
 		switch {
 		case d <= 2 && d*5 <= len(k)*2: // two of five letters: "name" is not a slip of "gate"
-		case len(key) >= 3 && strings.Contains(fold(k), key): // "user", "url"
+		case len(key) >= 3 && strings.Contains(folded, key): // "user", "url"
 			d = 3
 		default:
 			continue

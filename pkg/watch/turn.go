@@ -60,7 +60,7 @@ func (c *cycle) placed(ctx context.Context, runs []plan.Run) []plan.Run {
 			return nil
 		}
 		c.crowd = active
-		c.places.Begin(most - active)
+		c.places.Begin(most-active, c.whole)
 	}
 	return c.places.Take(c.next, runs, c.complete)
 }

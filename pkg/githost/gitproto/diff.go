@@ -32,7 +32,7 @@ func (h *host) Diff(ctx context.Context, repoURL string, before, after repo.SHA,
 		defer func() { d.leave() }()
 		d.deep = true
 		if err := d.get(ctx, "tree:1", []repo.SHA{before, after}); err != nil {
-			return err
+			return ended(ctx, err)
 		}
 		_, from, err := d.objects[before].Message()
 		if err != nil {
@@ -48,7 +48,7 @@ func (h *host) Diff(ctx context.Context, repoURL string, before, after repo.SHA,
 		if errors.Is(err, errEnough) {
 			return nil
 		}
-		return err
+		return ended(ctx, err)
 	})
 }
 
@@ -106,7 +106,7 @@ func (d *diff) level(ctx context.Context) error {
 	d.open = nil
 	for _, f := range level {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 		if err := d.folder(f); err != nil {
 			return err

@@ -142,7 +142,7 @@ type untilDone struct{ ctx context.Context }
 
 func (u untilDone) Read([]byte) (int, error) {
 	<-u.ctx.Done()
-	return 0, context.Cause(u.ctx)
+	return 0, u.ctx.Err() // as HTTP/2 has it
 }
 
 // TestSpace has one comparison at a time that keeps much, of all hosts, and others that keep little beside it. A server that

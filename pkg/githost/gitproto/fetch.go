@@ -44,7 +44,7 @@ func (h *host) Messages(ctx context.Context, repoURL string, commits []repo.SHA)
 		f, ctx := h.newFetch(ctx, r, commits[0])
 		defer func() { f.leave() }() // which is another one by then
 		if err := f.get(ctx, "tree:0", commits); err != nil {
-			return err
+			return ended(ctx, err)
 		}
 		for i, c := range commits {
 			message, _, err := f.objects[c].Message()
@@ -111,6 +111,14 @@ func (h *host) newFetch(ctx context.Context, r route, like repo.SHA) (*fetch, co
 		return maxUnpacked - githost.SmallSpace, nil
 	}}
 	return f, ctx
+}
+
+// ended returns why a context ended, where that is what failed: HTTP/2 only says that it did.
+func ended(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.As(err, new(*githost.Error)) {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
 // get asks for objects that are not there yet, and fails unless all of them come. What is asked for beside is what the filter

@@ -34,15 +34,20 @@ type turn struct {
 	unit     naming.Unit
 	priority int
 	promised bool      // the run that it replaces was cancelled
+	unread   bool      // it could not be read when everything was looked at last
 	again    bool      // it had a place, and its run was not made
 	last     time.Time // when its repository, or one of its group, was acted upon last
 	since    int       // the cycle since which it waits
 }
 
-// Begin begins a cycle with so many free places, which may be less than none.
-func (q *Queue) Begin(free int) {
+// Begin begins a cycle with so many free places, which may be less than none. whole is whether everything is looked at: else what could
+// not be read has no place kept, as it is not known whether it can be by now.
+func (q *Queue) Begin(free int, whole bool) {
 	q.free, q.rest, q.taken, q.kept = free, nil, map[string]int{}, maps.Clone(q.waiting)
 	q.granted, q.promised = map[string]string{}, map[string]turn{}
+	if !whole {
+		maps.DeleteFunc(q.kept, func(_ string, t turn) bool { return t.unread })
+	}
 	q.cycle++
 }
 
@@ -67,7 +72,8 @@ func (q *Queue) End(s state.Snapshot, whole bool, unread func(naming.Unit) bool)
 	now = q.share(s, runs)
 	waiting, last := map[string]turn{}, map[string]time.Time{}
 	for label, t := range q.waiting {
-		if _, has := q.granted[label]; !has && unread(t.unit) {
+		t.unread = unread(t.unit) || t.unread && !whole
+		if _, has := q.granted[label]; !has && t.unread {
 			waiting[label] = t
 		}
 	}

@@ -76,7 +76,7 @@ func TestWhoIsFirst(t *testing.T) {
 		"the same: by a name": {acted(), []plan.Run{run("b@main", 0), run("a@main", 0)}, 1, "a@main", "b@main"},
 	} {
 		var q Queue
-		q.Begin(c.free)
+		q.Begin(c.free, true)
 		now := q.Take(c.s, c.due, everybody)
 		more, later := q.End(c.s, true, nobody)
 		if names(now) != c.want || len(more) > 0 || names(later) != c.later {
@@ -90,11 +90,11 @@ func TestWhoIsFirst(t *testing.T) {
 func TestAPlaceIsKept(t *testing.T) {
 	s := acted("slow", "fast")
 	var q Queue
-	q.Begin(0)
+	q.Begin(0, true)
 	q.Take(s, []plan.Run{run("slow@main", 0), run("fast@main", 0)}, everybody)
 	q.End(s, true, nobody)
 
-	q.Begin(1)
+	q.Begin(1, true)
 	if now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast")); len(now) > 0 {
 		t.Errorf("%s has the place for which slow waits", names(now))
 	}
@@ -108,10 +108,10 @@ func TestAPlaceIsKept(t *testing.T) {
 	// It answers, and nothing is due there; or it does not answer, and everything was looked at.
 	for _, answered := range []func(naming.Unit) bool{among("fast", "slow"), among("fast")} {
 		var q Queue
-		q.Begin(0)
+		q.Begin(0, true)
 		q.Take(s, []plan.Run{run("slow@main", 0)}, everybody)
 		q.End(s, true, nobody)
-		q.Begin(1)
+		q.Begin(1, true)
 		now := q.Take(s, []plan.Run{run("fast@main", 0)}, answered)
 		more, later := q.End(s, true, nobody)
 		if names(now)+names(more) != "fast@main" || len(later) > 0 {
@@ -131,11 +131,11 @@ func TestWhoCannotBeRead(t *testing.T) {
 		"its place was promised": {replacing("slow@main"), 0},
 	} {
 		var q Queue
-		q.Begin(first.free)
+		q.Begin(first.free, true)
 		q.Take(s, []plan.Run{first.run}, everybody)
 		q.End(s, true, nobody)
 		for range 2 {
-			q.Begin(1)
+			q.Begin(1, true)
 			now := q.Take(s, []plan.Run{run("fast@main", 0)}, everybody)
 			if more, _ := q.End(s, true, among("slow")); names(now)+names(more) != "fast@main" {
 				t.Errorf("%s: while it cannot be read %q runs, want fast@main", name, names(now)+names(more))
@@ -146,7 +146,7 @@ func TestWhoCannotBeRead(t *testing.T) {
 			high = run("high@main", 9)
 		}
 		s.Repositories["slow"] = state.Repository{Branches: state.NewBranches(map[string]state.Branch{"main": {Time: start}})}
-		q.Begin(1)
+		q.Begin(1, true)
 		if now := q.Take(s, []plan.Run{high}, among("high")); len(now) > 0 {
 			t.Errorf("%s: %s has the place for which slow waits", name, names(now))
 		}
@@ -156,21 +156,47 @@ func TestWhoCannotBeRead(t *testing.T) {
 	}
 }
 
+// TestWhoCannotBeReadElsewhere: looks at some repositories keep it no place, and leave it its turn.
+func TestWhoCannotBeReadElsewhere(t *testing.T) {
+	s := acted("slow", "fast")
+	var q Queue
+	q.Begin(0, true)
+	q.Take(s, []plan.Run{run("slow@main", 0)}, everybody)
+	q.End(s, true, nobody)
+	q.Begin(0, true)
+	q.Take(s, nil, everybody)
+	q.End(s, true, among("slow"))
+	for range 2 {
+		q.Begin(1, false)
+		now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast"))
+		if more, _ := q.End(s, false, nobody); names(now)+names(more) != "fast@main" {
+			t.Errorf("%q runs, want fast@main", names(now)+names(more))
+		}
+	}
+	q.Begin(1, true)
+	if now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast")); len(now) > 0 {
+		t.Errorf("%s has the place for which slow waits", names(now))
+	}
+	if now := q.Take(s, []plan.Run{run("slow@main", 0)}, everybody); names(now) != "slow@main" {
+		t.Errorf("%q has the place, want slow@main", names(now))
+	}
+}
+
 // TestElsewhere: a look at some repositories leaves those their turn that wait and are not looked at.
 func TestElsewhere(t *testing.T) {
 	s := acted("slow", "fast")
 	var q Queue
-	q.Begin(0)
+	q.Begin(0, true)
 	q.Take(s, []plan.Run{run("slow@main", 0)}, everybody)
 	q.End(s, true, nobody)
 	for range 3 {
-		q.Begin(1)
+		q.Begin(1, true)
 		now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast"))
 		if more, later := q.End(s, false, nobody); len(now)+len(more) > 0 || names(later) != "fast@main" {
 			t.Fatalf("%s%s runs, %q waits; want that slow@main keeps its turn", names(now), names(more), names(later))
 		}
 	}
-	q.Begin(2)
+	q.Begin(2, true)
 	if now := q.Take(s, []plan.Run{run("fast@main", 0)}, among("fast")); names(now) != "fast@main" {
 		t.Errorf("%q has the second place, want fast@main", names(now))
 	}
@@ -184,7 +210,7 @@ func TestARunThatIsNotMade(t *testing.T) {
 	var got []string
 	due := []plan.Run{run("bad@main", 9), run("a@main", 0), run("b@main", 0)}
 	for range 4 {
-		q.Begin(1)
+		q.Begin(1, true)
 		now := q.Take(s, due, everybody)
 		q.End(s, true, nobody)
 		got = append(got, names(now))
@@ -206,10 +232,10 @@ func TestARunThatIsNotMade(t *testing.T) {
 func TestPlacesAreStrict(t *testing.T) {
 	s := acted("slow", "high", "low")
 	var q Queue
-	q.Begin(0)
+	q.Begin(0, true)
 	q.Take(s, []plan.Run{run("slow@main", 10)}, everybody)
 	q.End(s, true, nobody)
-	q.Begin(1)
+	q.Begin(1, true)
 	if now := q.Take(s, []plan.Run{run("high@main", 5)}, among("high")); len(now) > 0 {
 		t.Fatalf("%s has the place of slow", names(now))
 	}
@@ -240,7 +266,7 @@ func TestWhatReplaces(t *testing.T) {
 		"a higher priority waits": {[]plan.Run{replacing("a@main"), run("b@main", 1)}, 0, "", "a@main b@main"},
 	} {
 		var q Queue
-		q.Begin(c.free)
+		q.Begin(c.free, true)
 		now := q.Take(acted("a", "b"), c.due, everybody)
 		if _, later := q.End(acted("a", "b"), true, nobody); names(now) != c.want || names(later) != c.later {
 			t.Errorf("%s: %q, and %q wait; want %q, and that %q wait", name, names(now), names(later), c.want, c.later)
@@ -251,13 +277,13 @@ func TestWhatReplaces(t *testing.T) {
 	s := acted("high", "b")
 	var q Queue
 	for range 2 { // the run takes a while to end
-		q.Begin(0)
+		q.Begin(0, true)
 		if now := q.Take(s, []plan.Run{replacing("b@main")}, everybody); names(now) != "b@main" {
 			t.Fatalf("%q may cancel, want b@main", names(now))
 		}
 		q.End(s, true, nobody)
 	}
-	q.Begin(1)
+	q.Begin(1, true)
 	if now := q.Take(s, []plan.Run{run("high@main", 9)}, among("high")); len(now) > 0 {
 		t.Errorf("%s has the place that was made for b", names(now))
 	}
@@ -267,10 +293,10 @@ func TestWhatReplaces(t *testing.T) {
 	q.End(s, true, nobody)
 
 	// What is promised and not due any more keeps nobody waiting.
-	q.Begin(0)
+	q.Begin(0, true)
 	q.Take(s, []plan.Run{replacing("b@main")}, everybody)
 	q.End(s, true, nobody)
-	q.Begin(1)
+	q.Begin(1, true)
 	if now := q.Take(s, []plan.Run{run("high@main", 9)}, everybody); names(now) != "high@main" {
 		t.Errorf("%q has the place, want high@main", names(now))
 	}
@@ -300,7 +326,7 @@ func TestOrderOfMany(t *testing.T) {
 			want = append(want, first.Name)
 			left = slices.DeleteFunc(left, func(r plan.Run) bool { return r.Name == first.Name })
 		}
-		q.Begin(free)
+		q.Begin(free, true)
 		now := q.Take(s, due, everybody)
 		if _, later := q.End(s, true, nobody); names(now) != strings.Join(want, " ") || names(later) != names(left) {
 			t.Fatalf("%d places for %s: %q and %q wait, want %v", free, names(due), names(now), names(later), want)
@@ -313,7 +339,7 @@ func TestBranchesTakeTurns(t *testing.T) {
 	var q Queue
 	var got []string
 	for i := range 4 {
-		q.Begin(1)
+		q.Begin(1, true)
 		due := []plan.Run{run("a@dev", 0), run("a@main", 0), run(fmt.Sprint("a@new-", i), 0)}
 		due[0].Name = fmt.Sprint("dev#", i)
 		if slices.Contains(got, "a@main") {

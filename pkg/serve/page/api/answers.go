@@ -115,8 +115,9 @@ func (a *asked) repository() (any, error) {
 	v.Problems = a.Problems(a.name) // also windows and pauses
 	known := map[repo.Ref]*overview.Branch{}
 	var refs []repo.Ref
-	for i, b := range a.Branches(a.name) {
-		known[b.Ref] = &a.Branches(a.name)[i]
+	all := a.Branches(a.name)
+	for i, b := range all {
+		known[b.Ref] = &all[i]
 		refs = append(refs, b.Ref)
 	}
 	if watched {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -33,6 +34,8 @@ type Options struct {
 	// Hide takes credentials out of an error.
 	Hide func(string) string
 	Log  *slog.Logger
+
+	making chan struct{} // has who makes an answer
 }
 
 // Known is what is known until something else is.
@@ -53,6 +56,9 @@ const (
 	maxAnswer = 2 << 20 // bytes: a list that is larger is cut, and goes on where `next` leads
 	// maxEntries bounds what is answered at once of what is no list.
 	maxEntries = 5000
+	// maxMaking is how many answers are made at once: each may go through all that is known, and Sentry polls beside it.
+	maxMaking = 4
+	maxWait   = 10 * time.Second // of a request whose answer is to be made
 
 	jsonType    = "application/json"
 	problemType = "application/problem+json"
@@ -82,6 +88,9 @@ func write(w http.ResponseWriter, p *Problem) {
 	}
 	w.Header().Set("Content-Type", problemType)
 	w.Header().Set("Cache-Control", "no-store")
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "10")
+	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(text.Bytes()) // who has left misses nothing
 }
@@ -94,6 +103,7 @@ var packed = sync.OnceValues(func() (wire.Answer, error) { return wire.Pack(docu
 // New returns what answers below Root, and says of all else that it is not there.
 func New(o Options) http.Handler {
 	mux := http.NewServeMux()
+	o.making = make(chan struct{}, maxMaking)
 	for i := range endpoints {
 		e := &endpoints[i]
 		mux.HandleFunc(Root+e.path, func(w http.ResponseWriter, r *http.Request) { o.answer(e, w, r) })
@@ -121,7 +131,6 @@ func (o *Options) answer(e *endpoint, w http.ResponseWriter, r *http.Request) {
 	}
 	known, err := o.Look(r.Context())
 	if err != nil {
-		w.Header().Set("Retry-After", "10")
 		Refuse(w, http.StatusServiceUnavailable, "What Sentry knows cannot be read: "+o.Hide(err.Error()))
 		return
 	}
@@ -135,20 +144,24 @@ func (o *Options) answer(e *endpoint, w http.ResponseWriter, r *http.Request) {
 	ready, ok := known.Answers.Get(key)
 	if !ok {
 		a.Known, a.options, a.ctx = known, o, r.Context()
-		if ready, err = a.make(e); err != nil {
-			if p, ok := errors.AsType[*Problem](err); ok {
-				write(w, p)
-				return
-			}
-			o.Log.Error("an answer of the API cannot be made", "path", e.path, "err", err)
-			Refuse(w, http.StatusInternalServerError, "This cannot be answered; the log says why.")
+		if ready, problem = a.prepare(e, key); problem != nil {
+			write(w, problem)
 			return
-		}
-		if !a.live {
-			known.Answers.Put(key, ready)
 		}
 	}
 	wire.Send(w, r, http.StatusOK, ready)
+}
+
+// turn waits until an answer may be made. The error is that this took too long, or that who asked has left.
+func (o *Options) turn(ctx context.Context) (leave func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	select {
+	case o.making <- struct{}{}:
+		return func() { <-o.making }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // header returns a text as a header may have it.
@@ -168,6 +181,30 @@ type asked struct {
 	limit int
 	from  string // behind which a part of a list begins
 	live  bool   // the answer changes while what is known does not
+}
+
+// prepare makes an answer and keeps it, once it is its turn.
+func (a *asked) prepare(e *endpoint, key string) (wire.Answer, *Problem) {
+	leave, err := a.options.turn(a.ctx)
+	if err != nil {
+		return wire.Answer{}, refusal(http.StatusServiceUnavailable, "Too much is asked for at once.")
+	}
+	defer leave()
+	if ready, ok := a.Answers.Get(key); ok { // another one asked for the same
+		return ready, nil
+	}
+	ready, err := a.make(e)
+	if err != nil {
+		if p, ok := errors.AsType[*Problem](err); ok {
+			return wire.Answer{}, p
+		}
+		a.options.Log.Error("an answer of the API cannot be made", "path", e.path, "err", err)
+		return wire.Answer{}, refusal(http.StatusInternalServerError, "This cannot be answered; the log says why.")
+	}
+	if !a.live {
+		a.Answers.Put(key, ready)
+	}
+	return ready, nil
 }
 
 // make makes an answer. A list that is too large has fewer entries.

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -394,6 +397,47 @@ func TestBounds(t *testing.T) {
 	if w.Body.Len() > 2<<20 || len(part.Runs) < 10 || part.Next == "" {
 		t.Errorf("%d bytes, %d runs, next %q", w.Body.Len(), len(part.Runs), part.Next)
 	}
+}
+
+// crowded is a source that answers how runs go when it is told to, and counts who waits for that.
+type crowded struct {
+	*pagetest.Memory
+	waiting atomic.Int32
+	goOn    chan struct{}
+}
+
+func (c *crowded) Outcome(ctx context.Context, run string) (engine.Outcome, error) {
+	c.waiting.Add(1)
+	<-c.goOn
+	return c.Memory.Outcome(ctx, run)
+}
+
+// However many ask at once, few answers are made at a time: each may be of all that is known. Who waits for too long is told.
+func TestManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, more = 4, 3
+		c := &crowded{Memory: source(t), goOn: make(chan struct{})}
+		p := pagetest.New(t, c, clock)
+		statuses := make(chan int, most+more)
+		for range most + more {
+			go func() { statuses <- ask(p, http.MethodGet, "/api/v1/runs/lib-main-7").Code }()
+		}
+		synctest.Wait()
+		if n := c.waiting.Load(); n != most {
+			t.Errorf("%d answers are made at once, want %d", n, most)
+		}
+		for range more {
+			if status := <-statuses; status != http.StatusServiceUnavailable {
+				t.Errorf("who waited too long has the status %d", status)
+			}
+		}
+		close(c.goOn)
+		for range most {
+			if status := <-statuses; status != http.StatusOK {
+				t.Errorf("status %d", status)
+			}
+		}
+	})
 }
 
 // What an answer lacks is said beside it, and what cannot be answered is said to be so, without a credential.
