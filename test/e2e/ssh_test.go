@@ -29,12 +29,12 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
-// TestSSH reads over the SSH of a real Gitea: three hundred entries a cycle over one connection, each as git pushed it, and by a deploy
+// TestSSH reads over the SSH of a real Gitea: sixty entries a cycle over one connection, or as many as SENTRY_SSH_ENTRIES says, each as git pushed it, and by a deploy
 // key nothing but its repository.
 func TestSSH(t *testing.T) {
 	address := giteaSSH(t)
 	t.Parallel()
-	const entries = 300
+	entries := soakNumber(t, "SENTRY_SSH_ENTRIES", 60) // for each of which Gitea starts two programs, in each cycle
 	app, other := newRepo(t, "ssh-app", map[string]string{"a": "a"}), newRepo(t, "ssh-other", map[string]string{"a": "a"})
 	key := deployKey(t, app)
 	monitor := func(r *gitRepo, known string, branches ...string) config.Monitor {
