@@ -45,8 +45,8 @@ model: ## SEEDS (100,000) random histories of pushes, faults and crashes: never 
 	$(GO) test ./test/model -run 'TestModel$$' -seeds $(SEEDS) -v -timeout 30m
 
 .PHONY: mutants
-mutants: ## build faults in, each by itself: a test must notice each
-	$(GO) run ./test/mutants
+mutants: ## build faults in, each by itself: a test must notice each. PART=2/3 is every third, from the second on
+	$(GO) run ./test/mutants $(if $(PART),-part $(PART))
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 1m), one on each processor

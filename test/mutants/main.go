@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,15 +25,21 @@ import (
 const limit = 6 * time.Minute
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	part := flag.String("part", "1/1", "which part of the mutants to try, such as 2/3 for every third, from the second one on")
+	flag.Parse()
+	if err := run(*part, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-// run tries all mutants, or those whose name contains one of the words, one on each processor: much of the time is that of linkers,
-// which use one.
-func run(words []string) error {
+// run tries a part of the mutants, or of those whose name contains one of the words, one on each processor: much of the time is that of
+// linkers, which use one.
+func run(part string, words []string) error {
+	var first, of int
+	if n, err := fmt.Sscanf(part, "%d/%d", &first, &of); n != 2 || err != nil || first < 1 || first > of {
+		return fmt.Errorf("-part %s: want one such as 2/3", part)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	dir, err := os.MkdirTemp("", "mutants")
@@ -56,8 +63,8 @@ func run(words []string) error {
 			}
 		})
 	}
-	for _, m := range mutants {
-		if m.wanted(words) && ctx.Err() == nil {
+	for i, m := range mutants {
+		if i%of == first-1 && m.wanted(words) && ctx.Err() == nil {
 			waiting <- m
 		}
 	}
