@@ -61,7 +61,7 @@ func TestGiteaPolling(t *testing.T) {
 	}
 	rest := func() {
 		t.Helper()
-		await(t, time.Minute, "all repositories unchanged", func() (bool, string) {
+		await(t, 3*time.Minute, "all repositories unchanged", func() (bool, string) {
 			got := changed()
 			return !slices.Contains(got, true), fmt.Sprint(got)
 		})
@@ -71,7 +71,7 @@ func TestGiteaPolling(t *testing.T) {
 	for move := range moves {
 		i := random.IntN(repositories)
 		what := moveBranch(repos[i], random, move)
-		await(t, time.Minute, what+" shown as a change of poll-"+fmt.Sprint(i), func() (bool, string) {
+		await(t, 3*time.Minute, what+" shown as a change of poll-"+fmt.Sprint(i), func() (bool, string) {
 			got, err := host.(githost.Prefilter).Changed(t.Context(), want)
 			if err != nil {
 				t.Fatal(err)
