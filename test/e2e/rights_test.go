@@ -96,7 +96,7 @@ func TestRightsAreUsed(t *testing.T) {
 	want := granted(t)
 	seen := func() map[string][]string { return audited(t, began) }
 	for range 20 {
-		if slices.Contains(slices.Sorted(maps.Keys(seen())), "sentry "+runsIn+" get pipelineruns") {
+		if seen()["sentry "+runsIn+" get pipelineruns"] != nil {
 			break
 		}
 		quick.push("main", map[string]string{"n": time.Now().String()})

@@ -29,8 +29,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
-// TestSSH reads over the SSH of a real Gitea: sixty entries a cycle over one connection, or as many as SENTRY_SSH_ENTRIES says, each as git pushed it, and by a deploy
-// key nothing but its repository.
+// TestSSH reads over the SSH of a real Gitea: sixty entries a cycle over one connection, or as many as SENTRY_SSH_ENTRIES says, each as
+// git pushed it, and by a deploy key nothing but its repository.
 func TestSSH(t *testing.T) {
 	address := giteaSSH(t)
 	t.Parallel()

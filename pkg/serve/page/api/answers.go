@@ -28,11 +28,11 @@ func part[T any](a *asked, all []T, key func(T) string) ([]T, string) {
 	if a.from != "" {
 		at = sort.Search(len(all), func(i int) bool { return key(all[i]) > a.from })
 	}
-	some := all[at:min(len(all), at+a.limit)]
+	some := append([]T{}, all[at:min(len(all), at+a.limit)]...) // [] of none, and not null
 	if at+len(some) == len(all) {
-		return append([]T{}, some...), ""
+		return some, ""
 	}
-	return append([]T{}, some...), next(key(some[len(some)-1]))
+	return some, next(key(some[len(some)-1]))
 }
 
 func (a *asked) units() (any, error) {
@@ -251,9 +251,9 @@ func (a *asked) statistics() (any, error) {
 
 func (a *asked) active() (any, error) {
 	var all []overview.Run
-	for i, r := range slices.Backward(a.Known.Runs) {
+	for _, r := range slices.Backward(a.Known.Runs) {
 		if r.Active {
-			all = append(all, a.listed(i))
+			all = append(all, *a.Listed(r.Name))
 		}
 	}
 	slices.SortStableFunc(all, func(a, b overview.Run) int {
@@ -267,9 +267,6 @@ func (a *asked) active() (any, error) {
 	}
 	return v, nil
 }
-
-// listed returns a run of the list of runs, as the status has it, newest first.
-func (a *asked) listed(i int) overview.Run { return a.Status.Runs[len(a.Status.Runs)-1-i] }
 
 func (a *asked) hosts() (any, error) {
 	a.live = true

@@ -37,14 +37,7 @@ func (a *asked) run() (any, error) {
 	if ended == nil && run == nil {
 		return nil, refusal(http.StatusNotFound, "Nothing is known of such a run. The history keeps the newest ones.")
 	}
-	v := RunAnswer{Result: ended}
-	if run != nil {
-		for i := range a.Status.Runs {
-			if a.Status.Runs[i].Name == a.name {
-				v.Run = &a.Status.Runs[i]
-			}
-		}
-	}
+	v := RunAnswer{Run: a.Listed(a.name), Result: ended}
 	if ended != nil {
 		return v, nil
 	}

@@ -232,6 +232,15 @@ func (f *Facts) Run(name string) (ended *result.Result, run *engine.Run) {
 	return ended, run
 }
 
+// Listed returns a run that the engine has, as the status has it, where the newest is first; nil of any other.
+func (f *Facts) Listed(name string) *overview.Run {
+	i, ok := f.run[name]
+	if !ok {
+		return nil
+	}
+	return &f.Status.Runs[len(f.Status.Runs)-1-i]
+}
+
 // Repository returns a repository of the configuration.
 func (f *Facts) Repository(name string) (*config.Repository, bool) {
 	i, ok := f.repos[name]
