@@ -93,6 +93,39 @@ type Commits interface {
 	Diff(ctx context.Context, repoURL string, before, after repo.SHA, differs func(path string) bool) error
 }
 
+// Owners is what a Host may offer beside: which repositories an owner has.
+type Owners interface {
+	// Owned lists the repositories of an organisation, a user, or a group with its subgroups. With the last answer to the same
+	// question it asks only for what may have changed since, where the host tells, and may return that answer itself. A list is
+	// whole or none: one that was cut short, or that holds more than is read, is an error.
+	Owned(ctx context.Context, q OwnedBy, last *Owned) (*Owned, error)
+}
+
+// OwnedBy is what is asked of Owners.
+type OwnedBy struct {
+	Owner string // as the host's addresses name it, such as "company" or "company/platform"
+	File  string // path of the file in each repository's default branch that is wanted, such as ".sentry.yaml"; "" = none
+}
+
+// Owned is a whole list. Nobody changes one.
+type Owned struct {
+	Repositories []OwnedRepository // sorted by ID
+	Mark         string            // what the host needs for the next question; means nothing to others
+}
+
+// OwnedRepository is one repository of a list. Its texts are the host's, and hostile but for their size.
+type OwnedRepository struct {
+	ID            string // stays when it is renamed or moved
+	Path          string // such as "company/platform/web"
+	URL, SSH      string // by which it is cloned; SSH may be empty
+	DefaultBranch string // "" while it is empty
+	Topics        []string
+	Archived      bool
+	Fork          bool
+	Empty         bool   // has no commit
+	File          []byte // what the wanted file holds, 64 KiB at most; nil = there is none
+}
+
 // Status is what a commit is told to have come to.
 type Status struct {
 	Context     string      // which of a commit's statuses it is, such as "sentry/shop"
