@@ -42,6 +42,10 @@ var ErrAddress = errors.New("not the address of a repository")
 // ErrNoStatuses is in the chain of an *Error about a kind of host that is no Statuses.
 var ErrNoStatuses = errors.New("hosts of this type have no statuses of commits that Sentry can set")
 
+// ErrNoOwners is in the chain of an *Error about a kind of host that is no Owners.
+var ErrNoOwners = errors.New("hosts of this type do not tell which repositories an owner has: name each, or discover them " +
+	"on a host of the type github, gitlab or gitea")
+
 // NotAsked returns err for a request that was not sent because of it. Its repository comes first in the next cycle.
 func NotAsked(err *Error) *Error {
 	unsent := *err

@@ -97,7 +97,8 @@ type Commits interface {
 type Owners interface {
 	// Owned lists the repositories of an organisation, a user, or a group with its subgroups. With the last answer to the same
 	// question it asks only for what may have changed since, where the host tells, and may return that answer itself. A list is
-	// whole or none: one that was cut short, or that holds more than is read, is an error.
+	// whole or none: one that was cut short, or that holds more than is read, is an error. An owner that is not there, or that the
+	// credential may not see, is an error of kind NotFound, and never an empty list.
 	Owned(ctx context.Context, q OwnedBy, last *Owned) (*Owned, error)
 }
 
@@ -123,8 +124,11 @@ type OwnedRepository struct {
 	Archived      bool
 	Fork          bool
 	Empty         bool   // has no commit
-	File          []byte // what the wanted file holds, 64 KiB at most; nil = there is none
+	File          []byte // what the wanted file holds, MaxOwnedFile at most; nil = there is none; empty for what is no text
 }
+
+// MaxOwnedFile is how many bytes of a file Owners read: of a larger one as many as this.
+const MaxOwnedFile = 64 << 10
 
 // Status is what a commit is told to have come to.
 type Status struct {

@@ -65,6 +65,7 @@ type endpoint struct {
 	gate    *transport.Gate
 	turn    chan struct{}   // of capacity one, full while the host is asked
 	aside   chan struct{}   // of capacity maxAside, holds those who ask beside that
+	listing chan struct{}   // of capacity one, full while an owner's repositories are listed
 	hints   breaker.Breaker // of who has the turn
 	glances glances         // of who has the turn
 	memory  map[key]*memory // its values are of who has the turn
@@ -290,6 +291,7 @@ func (r *Reader) endpoint(s config.Source) (*endpoint, *githost.Error) {
 		base:     base,
 		turn:     make(chan struct{}, 1),
 		aside:    make(chan struct{}, maxAside),
+		listing:  make(chan struct{}, 1),
 		memory:   make(map[key]*memory),
 	}
 	e.gate = transport.NewGate(base, e.Endpoint, r.timeout()/10)

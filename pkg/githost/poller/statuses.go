@@ -78,13 +78,18 @@ func (s statuses) ask(ctx context.Context, f func(context.Context, githost.Statu
 
 // askAside calls f, which asks an endpoint, beside the rounds, when it has its turn.
 func (r *Reader) askAside(ctx context.Context, e *endpoint, f func(context.Context) error) error {
+	return r.askWithin(ctx, e, e.aside, r.timeout(), f)
+}
+
+// askWithin calls f, which asks an endpoint for so long at most, when there is a place for it.
+func (r *Reader) askWithin(ctx context.Context, e *endpoint, places chan struct{}, timeout time.Duration, f func(context.Context) error) error {
 	select {
-	case e.aside <- struct{}{}:
-		defer func() { <-e.aside }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	case <-ctx.Done():
 		return githost.NotAsked(githost.WrapError(e.Host(), context.Cause(ctx)))
 	}
-	ctx, cancel := githost.WithTimeout(ctx, e.Host(), r.timeout())
+	ctx, cancel := githost.WithTimeout(ctx, e.Host(), timeout)
 	defer cancel()
 	err := r.survive(e, func() error { return f(ctx) })
 	if err == nil {

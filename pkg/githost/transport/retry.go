@@ -48,6 +48,13 @@ func ReadOnly(ctx context.Context) context.Context {
 	return Mark(ctx, m)
 }
 
+// ForMany returns a context for requests that are for many repositories, counted as a resource, with all other marks that ctx has.
+func ForMany(ctx context.Context, resource string) context.Context {
+	m := marksIn(ctx)
+	m.Resource, m.ForMany = resource, true
+	return Mark(ctx, m)
+}
+
 func marksOf(req *http.Request) Marks { return marksIn(req.Context()) }
 
 func marksIn(ctx context.Context) Marks {

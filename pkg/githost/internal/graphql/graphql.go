@@ -111,7 +111,7 @@ func (c Client) Ask(ctx context.Context, query string, variables map[string]any,
 	if err != nil {
 		return Answer{}, githost.WrapError(c.Host, err)
 	}
-	req, err := http.NewRequestWithContext(transport.Mark(ctx, transport.Marks{Resource: c.Resource, ForMany: true}), http.MethodPost, c.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(transport.ForMany(ctx, c.Resource), http.MethodPost, c.URL, bytes.NewReader(body))
 	if err != nil {
 		return Answer{}, githost.WrapError(c.Host, err)
 	}
