@@ -101,11 +101,11 @@ func (b Branches) EqualFunc(o Branches, equal func(mine, theirs Branch) bool) bo
 }
 
 // MarshalJSON implements json.Marshaler: package json sees no branches, and would write none.
-func (b Branches) MarshalJSON() ([]byte, error) { return b.appendTo(nil), nil }
+func (b Branches) MarshalJSON() ([]byte, error) { return b.appendTo(nil, nil), nil }
 
 func (b *Branches) empty() bool { return b.Len() == 0 }
 
-func (b *Branches) appendTo(data []byte) []byte {
+func (b *Branches) appendTo(data []byte, _ spill) []byte {
 	branch, v := slot[Branch]()
 	data = append(data, '{')
 	for i, n := range b.all() {
@@ -113,7 +113,7 @@ func (b *Branches) appendTo(data []byte) []byte {
 			data = append(data, ',')
 		}
 		*branch = n.branch
-		data = appendValue(append(appendString(data, n.name), ':'), v)
+		data = appendValue(append(appendString(data, n.name), ':'), v, nil)
 	}
 	return append(data, '}')
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 
 	"github.com/tekton-sentry/sentry/pkg/oneline"
@@ -40,15 +41,42 @@ type document struct {
 // Encode returns s as JSON with sorted keys: equal snapshots give equal bytes. It fails with ErrTooLarge on what
 // Decode would refuse. An entry that Decode sets aside is written as it is, and costs no other one its place.
 func Encode(s Snapshot) ([]byte, error) {
-	data := appendValue(make([]byte, 0, s.size()), reflect.ValueOf(&document{Version: Version, Snapshot: s}).Elem())
-	if len(data) > MaxSize {
-		return nil, fmt.Errorf("%w: it takes %d bytes, want at most %d: watch fewer branches, or split the configuration between two Sentries; the largest repositories are %s",
-			ErrTooLarge, len(data), MaxSize, Largest(s, 3))
+	data := bytes.NewBuffer(make([]byte, 0, s.size())) // a buffer that grows is in memory twice
+	err := Write(data, s)
+	if err != nil {
+		return nil, err
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
-// size is about what the encoded snapshot takes, in bytes: a buffer that grows is in memory twice.
+// written is how much of a snapshot Write gives away at once, in bytes.
+const written = 64 << 10
+
+// Write writes what Encode returns, and has a small part of it in memory at a time. After an error a part of it is written.
+func Write(w io.Writer, s Snapshot) error {
+	size := 0
+	var err error
+	out := func(data []byte) []byte {
+		size += len(data)
+		if err == nil && size <= MaxSize {
+			_, err = w.Write(data)
+		}
+		return data[:0]
+	}
+	out(appendValue(nil, reflect.ValueOf(&document{Version: Version, Snapshot: s}).Elem(), func(data []byte) []byte {
+		if len(data) < written {
+			return data
+		}
+		return out(data)
+	}))
+	if size > MaxSize {
+		return fmt.Errorf("%w: it takes %d bytes, want at most %d: watch fewer branches, or split the configuration between two Sentries; the largest repositories are %s",
+			ErrTooLarge, size, MaxSize, Largest(s, 3))
+	}
+	return err
+}
+
+// size is about what the encoded snapshot takes, in bytes.
 func (s Snapshot) size() int {
 	const entry, branch = 64, 128
 	size := entry*(1+len(s.Repositories)) + (entry+maxMessage)*len(s.Units)

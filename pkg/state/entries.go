@@ -14,7 +14,7 @@ import (
 type Entries[T any] map[string]T
 
 type entries interface {
-	appendTo(data []byte) []byte
+	appendTo(data []byte, out spill) []byte
 	decode(text []byte) error
 	empty() bool
 	equal(other any) bool
@@ -27,7 +27,7 @@ func slot[T any]() (*T, reflect.Value) {
 	return p, reflect.ValueOf(p).Elem()
 }
 
-func (e *Entries[T]) appendTo(data []byte) []byte {
+func (e *Entries[T]) appendTo(data []byte, out spill) []byte {
 	entry, v := slot[T]()
 	data = append(data, '{')
 	for i, name := range slices.Sorted(maps.Keys(*e)) {
@@ -35,7 +35,10 @@ func (e *Entries[T]) appendTo(data []byte) []byte {
 			data = append(data, ',')
 		}
 		*entry = (*e)[name]
-		data = appendValue(append(appendString(data, name), ':'), v)
+		data = appendValue(append(appendString(data, name), ':'), v, nil)
+		if out != nil {
+			data = out(data)
+		}
 	}
 	return append(data, '}')
 }

@@ -61,9 +61,13 @@ func fieldsOf(t reflect.Type) []field {
 }
 
 // encoded returns the text of what a pointer points to.
-func encoded(p any) []byte { return appendValue(nil, reflect.ValueOf(p).Elem()) }
+func encoded(p any) []byte { return appendValue(nil, reflect.ValueOf(p).Elem(), nil) }
 
-func appendValue(data []byte, v reflect.Value) []byte {
+// spill takes what is encoded so far somewhere else, where that is much, and returns what the text goes on from. nil keeps all
+// of it.
+type spill func(data []byte) []byte
+
+func appendValue(data []byte, v reflect.Value, out spill) []byte {
 	switch v.Kind() {
 	case reflect.String:
 		return appendString(data, v.String())
@@ -73,17 +77,17 @@ func appendValue(data []byte, v reflect.Value) []byte {
 		return strconv.AppendInt(data, v.Int(), 10)
 	case reflect.Pointer:
 		if !v.IsNil() {
-			return appendValue(data, v.Elem())
+			return appendValue(data, v.Elem(), out)
 		}
 	case reflect.Map, reflect.Struct:
 		switch p := v.Addr().Interface().(type) {
 		case entries:
-			return p.appendTo(data)
+			return p.appendTo(data, out)
 		case *time.Time:
 			return appendTime(data, *p)
 		}
 		if v.Kind() == reflect.Struct {
-			return appendObject(data, v)
+			return appendObject(data, v, out)
 		}
 	}
 	text, err := json.Marshal(v.Interface())
@@ -117,26 +121,31 @@ func writable(t time.Time) time.Time {
 	return t
 }
 
-func appendObject(data []byte, v reflect.Value) []byte {
+func appendObject(data []byte, v reflect.Value, out spill) []byte {
 	p := v.Addr().Interface()
 	if r, ok := p.(*Repository); ok && r.Damaged != nil {
 		return append(data, r.Damaged...)
 	}
 	data = append(data, '{')
-	start := len(data)
+	first := true
 	for _, f := range fieldsOf(v.Type()) {
 		value := v.FieldByIndex(f.index)
 		if f.omitEmpty && empty(value) {
 			continue
 		}
-		data = append(append(append(data, ',', '"'), f.name...), '"', ':')
-		data = appendValue(data, value)
+		if !first {
+			data = append(data, ',')
+		}
+		first = false
+		data = append(append(append(data, '"'), f.name...), '"', ':')
+		data = appendValue(data, value, out)
 	}
 	if k, ok := p.(keeper); ok && k.kept().members != nil {
-		data = append(data, *k.kept().members...)
-	}
-	if len(data) > start { // without the first comma
-		data = slices.Delete(data, start, start+1)
+		members := *k.kept().members
+		if first {
+			members = members[1:] // without the comma
+		}
+		data = append(data, members...)
 	}
 	return append(data, '}')
 }

@@ -48,7 +48,7 @@ func (s *Store) Add(_ context.Context, runs []result.Result) error {
 	if err != nil {
 		return err
 	}
-	if err := state.Replace(s.path, text); err != nil {
+	if err := state.Replace(s.path, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
 		return fmt.Errorf("write the history: %w", err)
 	}
 	return nil

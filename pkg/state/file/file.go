@@ -78,10 +78,6 @@ func (s *Store) Load(ctx context.Context) (state.Snapshot, error) {
 // the lock, and says so on the log after the first one.
 func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 	snapshot = snapshot.Sound()
-	data, err := state.Encode(snapshot)
-	if err != nil {
-		return err
-	}
 	if err := s.makeDir(); err != nil {
 		return err
 	}
@@ -97,12 +93,23 @@ func (s *Store) Save(ctx context.Context, snapshot state.Snapshot) error {
 	if current != s.loaded {
 		return fmt.Errorf("state file %s: %w", s.path, state.ErrConflict)
 	}
-	if err := Replace(s.path, data); err != nil {
+	hash, size := sha256.New(), counter(0)
+	err = Replace(s.path, func(w io.Writer) error { return state.Write(io.MultiWriter(w, hash, &size), snapshot) })
+	if err != nil {
 		return fmt.Errorf("write the state file: %w", err)
 	}
-	s.loaded, s.snapshot = sha256.Sum256(data), snapshot
-	s.Measure(snapshot, len(data), state.MaxSize)
+	s.loaded, s.snapshot = content(hash.Sum(nil)), snapshot
+	s.Measure(snapshot, int(size), state.MaxSize)
 	return nil
+}
+
+// counter counts the bytes that are written to it.
+type counter int
+
+// Write implements io.Writer.
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 // Own keeps every other process from owning the file, until the lock is given back or this process ends. It
@@ -175,9 +182,9 @@ func (s *Store) lock(ctx context.Context) (*filelock.Lock, error) {
 	}
 }
 
-// Replace puts data at path in one step, by way of path.tmp. Only one at a time may, so that the name is free or a
+// Replace puts what is written at path in one step, by way of path.tmp. Only one at a time may, so that the name is free or a
 // leftover of a crash.
-func Replace(path string, data []byte) (err error) {
+func Replace(path string, write func(io.Writer) error) (err error) {
 	tmp := path + ".tmp"
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -191,8 +198,7 @@ func Replace(path string, data []byte) (err error) {
 			_ = os.Remove(tmp) // the error that led here is the one to tell
 		}
 	}()
-	_, err = f.Write(data)
-	if err == nil {
+	if err = write(f); err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
