@@ -24,6 +24,7 @@ type API struct {
 	mu       sync.Mutex
 	repos    map[string]*Repository // by path: owner/name, or groups and name
 	moved    map[string]string      // old path -> new path
+	owners   map[string]Owner       // by path, in lower case
 	token    string
 	limit    Limit
 	latency  time.Duration
@@ -45,8 +46,15 @@ type Repository struct {
 	Tags     map[string]Tag // by short name
 	Pushed   time.Time      // in whole seconds; zero when nothing was
 	Hooks    []Hook
+	Topics   []string
+	Files    map[string]string // of the default branch, by path
+	Created  time.Time
+	Updated  time.Time // when what it is called, or its topics, or whether it is archived, was set
+	Archived bool
+	Fork     bool
 	statuses []*Status
 	private  bool
+	hidden   bool
 	denied   bool
 	readOnly bool
 }
@@ -79,7 +87,7 @@ const (
 
 // NewAPI returns a host without repositories.
 func NewAPI(d Dialect) *API {
-	return &API{dialect: d, repos: make(map[string]*Repository), moved: make(map[string]string),
+	return &API{dialect: d, repos: make(map[string]*Repository), moved: make(map[string]string), owners: make(map[string]Owner),
 		clock: time.Now, graphQL: true, lastID: 1000, reset: time.Now().Add(time.Hour).Truncate(time.Second)}
 }
 
@@ -125,7 +133,7 @@ func (a *API) Rename(from, to string) {
 	a.Set(func() {
 		r := a.repos[from]
 		delete(a.repos, from)
-		r.Path = to
+		r.Path, r.Updated = to, a.now()
 		a.repos[to], a.moved[from] = r, to
 	})
 }
@@ -140,7 +148,7 @@ func (a *API) Change(path string, f func(*Repository)) {
 	r := a.repos[path]
 	if r == nil {
 		a.lastID++
-		r = &Repository{ID: a.lastID, Path: path, Branches: make(map[string]string), Tags: make(map[string]Tag)}
+		r = &Repository{ID: a.lastID, Path: path, Branches: make(map[string]string), Tags: make(map[string]Tag), Created: a.now(), Updated: a.now()}
 		a.repos[path] = r
 	}
 	f(r)

@@ -66,7 +66,7 @@ func (a *Asked) Find(path string) (*Repository, int) {
 }
 
 // Sees reports whether a repository is there for a request.
-func (a *Asked) Sees(r *Repository) bool { return !r.private || a.HasToken() }
+func (a *Asked) Sees(r *Repository) bool { return !r.hidden && (!r.private || a.HasToken()) }
 
 // Private reports whether a repository is hidden from requests without the token.
 func (r *Repository) Private() bool { return r.private }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,18 +44,29 @@ func query(a *githosttest.Asked) githosttest.Reply {
 	return reply(http.StatusOK, body, "X-RateLimit-Resource", "graphql")
 }
 
-// cost is the number of requests that the connections are, in hundreds, and at least one:
+// cost is the number of requests that the connections are, in hundreds, and at least one: one for the connection, and one more of a
+// connection within it for each of its nodes:
 // https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api.
 func cost(q *graphqltest.Question) int {
 	connections := 0
 	for _, f := range q.Fields {
-		for _, inner := range graphqltest.Flatten(f.SelectionSet) {
-			if inner.Arguments.ForName("first") != nil {
-				connections++
-			}
-		}
+		connections += requests(f.SelectionSet, 1)
 	}
 	return max(1, (connections+50)/100)
+}
+
+func requests(set ast.SelectionSet, times int) int {
+	total := 0
+	for _, f := range graphqltest.Flatten(set) {
+		within := times
+		if first := f.Arguments.ForName("first"); first != nil {
+			total += times
+			n, _ := strconv.Atoi(first.Value.Raw)
+			within *= max(n, 1)
+		}
+		total += requests(f.SelectionSet, within)
+	}
+	return total
 }
 
 func repository(a *githosttest.Asked, path string) (any, *graphqltest.Problem) {
@@ -117,25 +129,49 @@ func node(r *githosttest.Repository) graphqltest.Object {
 	return o
 }
 
-// owner lists an owner's repositories, the one pushed to last first.
+// owner lists an owner's repositories. In the order of pushes those that were never pushed to come last.
 func owner(a *githosttest.Asked, login string) (any, *graphqltest.Problem) {
-	var owned []*githosttest.Repository
-	for _, path := range slices.Sorted(maps.Keys(a.Repos)) {
-		if owner, _, _ := strings.Cut(path, "/"); strings.EqualFold(owner, login) {
-			owned = append(owned, a.Repos[path])
-		}
-	}
-	if owned == nil {
+	if _, ok := a.Owner(login); !ok || strings.Contains(login, "/") {
 		return nil, nil // no such owner is no error
 	}
-	slices.SortStableFunc(owned, func(x, y *githosttest.Repository) int { return y.Pushed.Compare(x.Pushed) })
-	return graphqltest.Object{"repositories": func(args map[string]any) any {
-		all := make([]graphqltest.Object, len(owned))
-		for i, r := range owned {
-			all[i] = node(r)
+	return graphqltest.Object{"login": login, "repositories": func(args map[string]any) any {
+		owned := a.Owned(login)
+		by, _ := args["orderBy"].(map[string]any)
+		switch by["field"] {
+		case "PUSHED_AT":
+			githosttest.NewestFirst(owned, func(r *githosttest.Repository) time.Time { return r.Pushed })
+		case "UPDATED_AT":
+			githosttest.NewestFirst(owned, func(r *githosttest.Repository) time.Time { return r.Updated.Truncate(time.Second) })
 		}
-		return graphqltest.PageOf(all, args)
+		return graphqltest.PageOfMany(len(owned), args, func(i int) graphqltest.Object { return listed(a, owned[i]) })
 	}}, nil
+}
+
+// listed is a repository with what only a list shows.
+func listed(a *githosttest.Asked, r *githosttest.Repository) graphqltest.Object {
+	o := node(r)
+	topics := make([]graphqltest.Object, len(r.Topics))
+	for i, topic := range r.Topics {
+		topics[i] = graphqltest.Object{"topic": graphqltest.Object{"name": topic}}
+	}
+	maps.Copy(o, graphqltest.Object{"databaseId": r.ID, "url": a.Here() + "/" + r.Path, "sshUrl": "git@" + a.Host + ":" + r.Path + ".git",
+		"isArchived": r.Archived, "isFork": r.Fork, "isEmpty": len(r.Branches) == 0, "updatedAt": r.Updated.UTC().Format(time.RFC3339),
+		"repositoryTopics": func(args map[string]any) any { return graphqltest.PageOf(topics, args) },
+		"object": func(args map[string]any) any {
+			path, _ := strings.CutPrefix(graphqltest.Text(args, "expression"), "HEAD:")
+			text, ok := r.Files[path]
+			switch {
+			case !ok:
+				return nil
+			case strings.Contains(text, "\x00"):
+				return graphqltest.Object{"__typename": "Blob", "isBinary": true}
+			}
+			return graphqltest.Object{"__typename": "Blob", "isBinary": false, "text": text}
+		}})
+	if len(r.Branches) > 0 {
+		o["defaultBranchRef"] = graphqltest.Object{"name": "main"}
+	}
+	return o
 }
 
 // queryLimited is how the primary limit of GraphQL shows.

@@ -38,6 +38,7 @@ type Reader struct {
 	misshapen bool
 	taken     int // values that were read
 	depth     int
+	most      int // of a text in bytes, where that is more than maxText
 	text      []byte
 }
 
@@ -167,6 +168,15 @@ func (r *Reader) Text() string {
 	return r.string(true)
 }
 
+// Long is Text for one that may be longer than a name: it keeps so many bytes of it, and more is cut away.
+func (r *Reader) Long(most int) string {
+	const escaped = 6 // bytes of \u0000
+	r.most = escaped * most
+	defer func() { r.most = 0 }()
+	text := r.Text()
+	return text[:min(len(text), most)]
+}
+
 // Scalar returns a number, true, false or null as it is written, "" for any other kind.
 func (r *Reader) Scalar() string {
 	if c := r.peek(); c == '"' || c == '{' || c == '[' {
@@ -232,7 +242,7 @@ func (r *Reader) string(keep bool) string {
 			r.fail(err)
 			return ""
 		}
-		keep = keep && len(r.text) < maxText // an escape is kept as a whole
+		keep = keep && len(r.text) < max(maxText, r.most) // an escape is kept as a whole
 		switch {
 		case c == '"':
 			return r.unquote(escaped)

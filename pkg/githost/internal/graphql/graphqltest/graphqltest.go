@@ -152,13 +152,22 @@ func (q *Question) project(value any, set ast.SelectionSet) any {
 
 // PageOf returns a page of a connection. Cursors are "c" and the number of the items before.
 func PageOf(all []Object, args map[string]any) Object {
+	return PageOfMany(len(all), args, func(i int) Object { return all[i] })
+}
+
+// PageOfMany is PageOf for so many objects, each of which is made when it is shown.
+func PageOfMany(n int, args map[string]any, object func(int) Object) Object {
 	from := 0
 	if after, ok := args["after"].(string); ok {
 		_, _ = fmt.Sscanf(after, "c%d", &from)
 	}
-	from = min(max(from, 0), len(all))
-	to := min(from+Integer(args["first"], 100), len(all))
-	return Object{"nodes": all[from:to], "pageInfo": Object{"hasNextPage": to < len(all), "endCursor": fmt.Sprintf("c%d", to)}}
+	from = min(max(from, 0), n)
+	to := min(from+Integer(args["first"], 100), n)
+	nodes := make([]Object, to-from)
+	for i := range nodes {
+		nodes[i] = object(from + i)
+	}
+	return Object{"totalCount": n, "nodes": nodes, "pageInfo": Object{"hasNextPage": to < n, "endCursor": fmt.Sprintf("c%d", to)}}
 }
 
 // Integer returns an argument that is a number, or fallback.
