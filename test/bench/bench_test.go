@@ -42,6 +42,8 @@ func TestEveryHostAndWay(t *testing.T) {
 		`\n\| git \| 30 \| sentry \| 30 \| 0 \| [0-9.]+ kB \| [0-9.]+ms \|`,
 		`\n\| git \| 30 \| advertisement a repository \| 30 \| 0 \|`,
 		`\n\| gitea \| 30 \| sentry \| [0-9]+ \| 0 \|`,
+		`\n\| git \| 30 \| sentry, several replicas \| 30 \| 0 \|`,
+		`\n\| git \| 30 \| sentry, several replicas \| 1.0 \|`,
 		`\n\| github \| 30 \| conditional GET a branch \| 90 \| 0 \|`,
 		`\n\| gitlab \| 30 \| conditional GET a branch \| 90 \| 0 \|`,
 		`\n\| gitea \| 30 \| [0-9.]+ \| [0-9]+ \| [0-9]+µs \| [0-9.]+ kB \|\n`,

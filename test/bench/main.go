@@ -30,6 +30,9 @@ type settings struct {
 	write   string
 	profile string
 
+	replicas int // processes that share the repositories
+	replica  int // which of them this one is, from 0
+
 	role  string
 	host  config.HostType
 	n     int
@@ -58,6 +61,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	f.IntVar(&s.peers, "peers", 10_000, "up to how many repositories the other ways are measured")
 	f.StringVar(&s.write, "write", "", "replace the tables in this `file`, between its marks, instead of printing them")
 	f.StringVar(&s.profile, "profile", "", "write profiles of Sentry's idle cycles to this `directory`")
+	f.IntVar(&s.replicas, "replicas", 5, "how many replicas share the repositories, where several are measured; 1 measures none")
+	f.IntVar(&s.replica, "replica", 0, "internal")
 	f.StringVar(&s.role, "role", "", "serve: be a host, and print its URL, until the input ends; config: print the sentry.yaml for a host; else internal")
 	f.StringVar(&host, "host", "", "with -role: which host")
 	f.IntVar(&s.n, "n", 0, "with -role: how many repositories")
@@ -112,7 +117,7 @@ func compare(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 // compareAt measures all ways of polling n repositories on one host.
 func compareAt(ctx context.Context, s settings, host config.HostType, n int, stderr io.Writer) (all []measurement, err error) {
 	for _, way := range ways(host) {
-		if n > s.peers && way != sentryWay {
+		if n > s.peers && way != sentryWay && way != replicasWay || way == replicasWay && s.replicas < 2 {
 			continue // it would take minutes to show what grows with the number of branches
 		}
 		m, err := one(ctx, s, host, n, way, stderr)
@@ -161,16 +166,40 @@ func one(ctx context.Context, s settings, host config.HostType, n int, way strin
 		return m, err
 	}
 	defer os.RemoveAll(dir)
-	client := exec.CommandContext(ctx, program, append(common, "-role", way, "-url", strings.TrimSpace(url),
-		"-state", filepath.Join(dir, "state.json"))...)
-	client.Stderr = stderr
-	text, err := client.Output()
+	common = append(common, "-url", strings.TrimSpace(url), "-state", filepath.Join(dir, "state.json"))
+	if way != replicasWay {
+		m, err = client(ctx, program, append(common, "-role", way, "-replicas", "1"), stderr)
+	} else {
+		m, err = shared(ctx, program, append(common, "-role", sentryWay, "-replicas", strconv.Itoa(s.replicas)), s.replicas, stderr)
+	}
+	m.Way, m.Duration = way, time.Since(start)
+	return m, err
+}
+
+// shared measures one replica after the other, all with one state, and returns what they cost together. The largest of them is
+// the last one, since the state it has in memory is that of all.
+func shared(ctx context.Context, program string, args []string, replicas int, stderr io.Writer) (all measurement, err error) {
+	for i := range replicas {
+		m, err := client(ctx, program, append(args, "-replica", strconv.Itoa(i)), stderr)
+		if err != nil {
+			return m, fmt.Errorf("replica %d: %w", i, err)
+		}
+		m.First.add(all.First)
+		m.Idle.add(all.Idle)
+		m.Changed.add(all.Changed)
+		m.Peak = max(m.Peak, all.Peak)
+		all = m
+	}
+	return all, nil
+}
+
+// client runs this program as one that polls.
+func client(ctx context.Context, program string, args []string, stderr io.Writer) (m measurement, err error) {
+	c := exec.CommandContext(ctx, program, args...)
+	c.Stderr = stderr
+	text, err := c.Output()
 	if err != nil {
-		return m, fmt.Errorf("%s: %w", way, err)
+		return m, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, err
-	}
-	m.Duration = time.Since(start)
-	return m, nil
+	return m, json.Unmarshal(text, &m)
 }

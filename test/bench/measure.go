@@ -42,6 +42,11 @@ type cost struct {
 	Wall     time.Duration
 }
 
+// add adds what another process paid for the same cycle at the same time.
+func (c *cost) add(o cost) {
+	c.Requests, c.Points, c.Bytes, c.CPU, c.Wall = c.Requests+o.Requests, c.Points+o.Points, c.Bytes+o.Bytes, c.CPU+o.CPU, max(c.Wall, o.Wall)
+}
+
 // way is a way to poll: it does cycles. Each returns how many repositories it found changed.
 type way interface {
 	cycle(ctx context.Context) (changed int, err error)
@@ -49,6 +54,7 @@ type way interface {
 
 const (
 	sentryWay   = "sentry"
+	replicasWay = "sentry, several replicas"
 	getWay      = "conditional GET a branch"
 	advertWay   = "advertisement a repository"
 	parallelism = 16 // of the other ways: as many connections as transport.NewTransport makes
@@ -58,11 +64,11 @@ const (
 func ways(host config.HostType) []string {
 	switch host {
 	case config.Git:
-		return []string{sentryWay, advertWay}
+		return []string{sentryWay, replicasWay, advertWay}
 	case config.Gitea: // has no ETags
-		return []string{sentryWay, advertWay}
+		return []string{sentryWay, replicasWay, advertWay}
 	}
-	return []string{sentryWay, getWay}
+	return []string{sentryWay, replicasWay, getWay}
 }
 
 // measure does a first cycle, an idle one, and one in which a hundredth has changed, and checks that each
@@ -80,7 +86,12 @@ func measure(ctx context.Context, s settings) (measurement, error) {
 	if err != nil {
 		return m, err
 	}
-	hundredth := (s.n + 99) / 100
+	owned, pushed := s.owned(), 0
+	for i := 0; i < s.n; i += 100 { // as the server does
+		if owned(name(i)) {
+			pushed++
+		}
+	}
 	type step struct {
 		cost    *cost
 		changed int
@@ -88,7 +99,7 @@ func measure(ctx context.Context, s settings) (measurement, error) {
 	var began time.Time
 	var distance time.Duration
 	before := 0 // requests of the last cycle
-	steps := []step{{&m.First, 0}, {&m.Idle, 0}, {&m.Changed, hundredth}}
+	steps := []step{{&m.First, 0}, {&m.Idle, 0}, {&m.Changed, pushed}}
 	for len(steps) > 0 {
 		step := steps[0]
 		if distance == 0 && !began.IsZero() {
@@ -101,7 +112,7 @@ func measure(ctx context.Context, s settings) (measurement, error) {
 		if _, err := control(ctx, s.url, "minute"); err != nil {
 			return m, err
 		}
-		if step.changed > 0 {
+		if step.cost == &m.Changed {
 			if _, err := control(ctx, s.url, "change"); err != nil {
 				return m, err
 			}
@@ -138,7 +149,7 @@ func measure(ctx context.Context, s settings) (measurement, error) {
 // know yet: more than the fifteenth that has its turn in the sweep, and the list. How many such cycles there are depends on
 // how fast the server is; each costs fewer requests than the one before.
 func warming(s settings, requests, before int) bool {
-	return s.host == config.Gitea && s.role == sentryWay && requests > s.n/10+20 && requests < before
+	return s.host == config.Gitea && s.role == sentryWay && requests > s.n/max(1, s.replicas)/10+20 && requests < before
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -154,7 +165,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // profiled calls cycle and writes, where that was asked for, what it spent time on and what it allocated.
 func profiled(s settings, idle bool, cycle func() (int, error)) (int, error) {
-	if s.profile == "" || s.role != sentryWay || !idle {
+	if s.profile == "" || s.role != sentryWay || s.replicas > 1 || !idle {
 		return cycle()
 	}
 	base := filepath.Join(s.profile, fmt.Sprintf("%s-%d", s.host, s.n))

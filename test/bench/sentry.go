@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/share"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -47,7 +48,7 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 		Base:    transport,
 		Timeout: 5 * time.Minute, // simulated latency is not what is measured
 	}
-	return &sentry{reader: reader, watcher: &watch.Watcher{
+	w := &watch.Watcher{
 		Config: c,
 		Heads:  reader,
 		Store:  file.New(s.state, slog.New(slog.DiscardHandler)),
@@ -55,7 +56,15 @@ func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
 		Tell:   func(event.Event) {},
 		Now:    time.Now,
 		Word:   func() string { return "0123abcd" },
-	}}, nil
+	}
+	if s.replicas > 1 {
+		owned := s.owned()
+		reader.SetReplicas(s.replicas)
+		w.Share = func() func(config.Repository) bool {
+			return func(r config.Repository) bool { return owned(r.Name) }
+		}
+	}
+	return &sentry{reader: reader, watcher: w}, nil
 }
 
 // cycle implements way: every repository is a unit of its own, so a run is a repository that changed.
@@ -73,6 +82,19 @@ func (s *sentry) cycle(ctx context.Context) (int, error) {
 		err = fmt.Errorf("%d repositories could not be read, %d runs not made, %d wait", report.Failing, report.Problems, report.Waiting)
 	}
 	return len(report.Created), err
+}
+
+// name is that of the i-th repository.
+func name(i int) string { return fmt.Sprintf("app-%05d", i) }
+
+// owned returns whether this replica looks at the repository of a name.
+func (s settings) owned() func(name string) bool {
+	members := make([]string, max(1, s.replicas))
+	for i := range members {
+		members[i] = fmt.Sprintf("sentry-%d", i)
+	}
+	all := share.Of(members)
+	return func(name string) bool { return all.Owner("", name) == members[s.replica] }
 }
 
 // configuration is that of s.n repositories on one server with one credential, read from a file as Sentry does.
@@ -102,7 +124,7 @@ func printConfiguration(s settings, out io.Writer) error {
 	w := bufio.NewWriter(out)
 	fmt.Fprintln(w, "polling_interval: 60\nrepositories:")
 	for i := range s.n {
-		fmt.Fprintf(w, `  - name: app-%05d
+		fmt.Fprintf(w, `  - name: %s
     monitor:
       repo_url: %[2]s/%[3]s
       branches: [%[4]s]
@@ -113,11 +135,11 @@ func printConfiguration(s settings, out io.Writer) error {
       qa_repo_branch: %[7]s
       repo_type: %[5]s
       auth: {token: "${TOKEN}"}
-      project_name: app-%05[1]d
+      project_name: %[1]s
       commands:
         - cd ci
         - ./deploy.sh
-`, i, s.url, path(i), strings.Join(branches, ", "), s.host, qa, qaBranch)
+`, name(i), s.url, path(i), strings.Join(branches, ", "), s.host, qa, qaBranch)
 	}
 	return w.Flush()
 }
