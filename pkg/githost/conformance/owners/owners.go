@@ -30,6 +30,8 @@ type Kind struct {
 	Deep bool
 	// Quiet are the changes of a large list that no order of the host's shows: they are seen within an hour.
 	Quiet []string
+	// Counted are those that no order shows, and a number does, so that the list is read whole.
+	Counted []string
 	// Pages is how many pages 250 repositories have.
 	Pages int
 	// Requests are what 5,000 repositories take at most.

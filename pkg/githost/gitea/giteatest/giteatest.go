@@ -21,11 +21,12 @@ type API struct {
 	listed map[*githosttest.Repository]*listed
 	lag    time.Duration // after which the list shows a change
 	ties   bool          // the list orders changes of the same second on each page anew
+	most   int           // repositories on a page: MAX_RESPONSE_ITEMS
 }
 
 // New returns a Gitea without repositories.
 func New() *API {
-	g := &API{listed: make(map[*githosttest.Repository]*listed)}
+	g := &API{listed: make(map[*githosttest.Repository]*listed), most: 50}
 	g.API = githosttest.NewAPI(githosttest.Dialect{Answer: g.answer, Refuse: refuse, Limited: limited, Header: header, Changed: g.touch})
 	return g
 }
@@ -56,6 +57,9 @@ func (g *API) SetArchived(path string) {
 
 // SetTies has the list order repositories of the same second on each page anew: Gitea leaves that to its database.
 func (g *API) SetTies(anew bool) { g.Set(func() { g.ties = anew }) }
+
+// SetMaxResponseItems is how many repositories a page has at most, 50 at first.
+func (g *API) SetMaxResponseItems(n int) { g.Set(func() { g.most = n }) }
 
 func (g *API) of(r *githosttest.Repository) *listed {
 	if g.listed[r] == nil {
@@ -97,6 +101,12 @@ func (g *API) answer(a *githosttest.Asked) githosttest.Reply {
 	if asksStatuses(a) {
 		return statuses(a)
 	}
+	if len(a.Parts) == 4 && strings.Join(a.Parts[:3], "/") == "api/v1/users" {
+		return user(a)
+	}
+	if len(a.Parts) > 6 && strings.Join(a.Parts[:3], "/") == "api/v1/repos" && a.Parts[5] == "raw" {
+		return raw(a)
+	}
 	if a.Parts[0] == "api" {
 		return refuse(a, http.StatusNotFound)
 	}
@@ -112,41 +122,54 @@ type listing struct {
 	Private       bool      `json:"private"`
 	Mirror        bool      `json:"mirror"`
 	Archived      bool      `json:"archived"`
+	Fork          bool      `json:"fork"`
+	Topics        []string  `json:"topics"`
 	DefaultBranch string    `json:"default_branch"`
 	CloneURL      string    `json:"clone_url"`
+	SSHURL        string    `json:"ssh_url"`
 	Updated       time.Time `json:"updated_at"`
 }
 
-// search answers with the repositories that a request may see, newest change first: that is the only
-// order it knows, whatever is asked.
+// search answers with the repositories that a request may see, of one owner where it asks for these: newest change first, or by their
+// numbers.
 func (g *API) search(a *githosttest.Asked) githosttest.Reply {
 	type updated struct {
 		*githosttest.Repository
 		at time.Time
 	}
 	var all []updated
+	values := a.URL.Query()
+	archived := func(r *githosttest.Repository) bool { return r.Archived || g.of(r).archived }
 	for _, r := range a.Repos {
-		if r.Denied() || !a.Sees(r) {
+		owner, _, _ := strings.Cut(r.Path, "/")
+		if r.Denied() || !a.Sees(r) || values.Get("archived") == "true" && !archived(r) {
+			continue
+		}
+		if uid := values.Get("uid"); uid != "" && uid != "0" && uid != ownerOf(a, owner) {
 			continue
 		}
 		all = append(all, updated{r, g.of(r).time()})
 	}
-	values := a.URL.Query()
 	limit, _ := strconv.Atoi(values.Get("limit"))
 	page, _ := strconv.Atoi(values.Get("page"))
-	limit, page = min(cmp.Or(limit, 30), 50), max(page, 1)
+	limit, page = min(cmp.Or(limit, 30), g.most), max(page, 1)
 	tie := 1
 	if g.ties && page%2 == 0 {
 		tie = -1
 	}
-	slices.SortFunc(all, func(x, y updated) int { return cmp.Or(y.at.Compare(x.at), tie*cmp.Compare(y.ID, x.ID)) })
+	slices.SortFunc(all, func(x, y updated) int {
+		if values.Get("sort") == "id" {
+			return cmp.Compare(x.ID, y.ID)
+		}
+		return cmp.Or(y.at.Compare(x.at), tie*cmp.Compare(y.ID, x.ID))
+	})
 	total := len(all)
 	from, to := min((page-1)*limit, total), min(page*limit, total)
 	listed := []listing{}
 	for _, r := range all[from:to] {
 		_, name, _ := strings.Cut(r.Path, "/")
-		listed = append(listed, listing{r.ID, name, r.Path, len(r.Branches) == 0, r.Private(), g.of(r.Repository).mirror, g.of(r.Repository).archived,
-			"main", a.Here() + "/" + r.Path + ".git", r.at})
+		listed = append(listed, listing{r.ID, name, r.Path, len(r.Branches) == 0, r.Private(), g.of(r.Repository).mirror, archived(r.Repository),
+			r.Fork, append([]string{}, r.Topics...), "main", a.Here() + "/" + r.Path + ".git", "git@" + a.Host + ":" + r.Path + ".git", r.at})
 	}
 	header := asJSON()
 	header["X-Total-Count"] = strconv.Itoa(total)

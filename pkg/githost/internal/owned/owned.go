@@ -170,7 +170,7 @@ func (l Lister) changes(ctx context.Context, c *collection, order string, floor 
 			}
 			read += len(p.Entries)
 			oldest := oldest(p)
-			done = p.Next == "" || !oldest.IsZero() && oldest.Before(floor)
+			done = p.Next == "" && read >= c.total || !oldest.IsZero() && oldest.Before(floor)
 			return !done && size > few && read < c.total/2, nil
 		})
 		if done || err != nil {

@@ -3,8 +3,12 @@ package owned
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
 )
 
 // Numbered returns which page the cursor of a list with numbered pages means, and how many repositories the pages before it have.
@@ -39,4 +43,21 @@ func Date(h http.Header) time.Time {
 		return time.Time{}
 	}
 	return t
+}
+
+// ReadTopics reads a list of topics, of which it keeps MaxTopics, and sorts them. A topic that is longer than MaxText is none.
+func ReadTopics(v *jsonstream.Reader) (all []string) {
+	for range v.Items() {
+		all = AddTopic(all, v.Text())
+	}
+	slices.Sort(all)
+	return all
+}
+
+// AddTopic adds a topic, if there is room for it.
+func AddTopic(all []string, topic string) []string {
+	if len(all) == MaxTopics || topic == "" || len(topic) > MaxText {
+		return all
+	}
+	return append(all, strings.Clone(topic))
 }

@@ -198,17 +198,14 @@ func readTopics(v *jsonstream.Reader) (all []string) {
 		if field != "nodes" {
 			continue
 		}
-		for i := range v.Items() {
-			if i >= topics {
-				continue
-			}
+		for range v.Items() {
 			for field := range v.Fields() {
 				if field != "topic" {
 					continue
 				}
 				for field := range v.Fields() {
 					if field == "name" {
-						all = append(all, strings.Clone(v.Text()))
+						all = owned.AddTopic(all, v.Text())
 					}
 				}
 			}
