@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -33,7 +34,7 @@ type group struct {
 	size    int
 	back    bool // one has rollback commands
 	status  bool // the host of one takes statuses of commits
-	ordered []section.Ordered
+	ordered []order.Ordered
 }
 
 // inheritGlobal fills in what follows from the global section.
@@ -53,7 +54,8 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 	for name, g := range c.Groups {
 		m := cmp.Or(t.members.groups[name], &group{})
 		checkGroup(d, schema.JoinKey("groups", name), g, m)
-		section.CheckOrder(d, schema.JoinKey("groups", name), g.Strategy, m.ordered)
+		g.Needs = order.Check(d, schema.JoinKey("groups", name), g.order(), m.ordered, t.expression)
+		c.Groups[name] = g
 	}
 	if c.Report.WritesStatus() && !t.members.status {
 		d.Warn("report.commit_status", noStatuses)
@@ -108,15 +110,25 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 	all.status = all.status || status
 	switch {
 	case r.Group == "":
-		section.OrderOf(d, "", strategy.Parallel, at, r.Name, r.Deploy.Needs)
+		order.Of(d, "", order.Settings{By: strategy.Parallel}, at, about(r))
 	case grouped:
 		r.Group = g.Name // one text for all members
 		m := cmp.Or(all.groups[g.Name], &group{})
 		all.groups[g.Name] = m
 		m.size++
 		m.back, m.status = m.back || len(r.Deploy.Rollback) > 0, m.status || status
-		m.ordered = append(m.ordered, section.OrderOf(d, schema.JoinKey("groups", g.Name), g.Strategy, at, r.Name, r.Deploy.Needs)...)
+		m.ordered = append(m.ordered, order.Of(d, schema.JoinKey("groups", g.Name), g.order(), at, about(r))...)
 	}
+}
+
+// order is what the group says of the order of its members.
+func (g *Group) order() order.Settings {
+	return order.Settings{By: g.Strategy, Expression: g.Expression}
+}
+
+// about is what the order of a group goes by.
+func about(r *Repository) strategy.About {
+	return strategy.About{Name: r.Name, Project: r.Project, Wave: r.Deploy.Wave, Needs: r.Deploy.Needs, Labels: r.Deploy.Pod.Labels()}
 }
 
 // inherit fills in what the repository does not say itself.

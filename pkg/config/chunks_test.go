@@ -18,7 +18,7 @@ import (
 func sameInChunks(t *testing.T, data []byte, whole *Config, wholeErr error) bool {
 	t.Helper()
 	var c *Config
-	warnings, err, ok := schema.DecodeChunks(Files{{Text: data}}, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, Known) })
+	warnings, err, ok := schema.DecodeChunks(Files{{Text: data}}, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, options()) })
 	if !ok {
 		return false
 	}

@@ -64,9 +64,11 @@ type Config struct {
 type Group struct {
 	Name            string
 	Strategy        strategy.Name
-	MaxParallel     int      // members running at once; 0 = all that may
-	Waves           []int    // of waves: how many percent of the members are in those up to each; nil = Deploy.Wave says it
-	CanaryCheck     []string // of canary: commands that check the first member
+	MaxParallel     int                 // members running at once; 0 = all that may
+	Waves           []int               // of waves: how many percent of the members are in those up to each; nil = Deploy.Wave says it
+	Expression      string              // of graph: by which one member needs another; "" = Deploy.Needs says it
+	Needs           map[string][]string // of graph: the members that each needs, by Expression; nil = Deploy.Needs
+	CanaryCheck     []string            // of canary: commands that check the first member
 	ContinueOnError bool
 	GlobalTimeout   time.Duration // of the whole run; 0 = none
 	OnBusy          OnBusy

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config/commits"
 	"github.com/tekton-sentry/sentry/pkg/config/intern"
+	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -40,8 +41,9 @@ const (
 
 // tables makes the tables of fields of one file.
 type tables struct {
-	hosts   hosts
-	members members
+	hosts      hosts
+	expression order.Expression
+	members    members
 	// What follows is what many repositories have in common.
 	refs    refs.Reader
 	deploys intern.Pool[Deploy]
@@ -70,7 +72,8 @@ func groupFields(g *Group) []schema.Field {
 	return []schema.Field{
 		schema.Choice("execution_strategy", &g.Strategy, strategy.Names()).Or(strategy.Names()[0]),
 		schema.Integer("max_parallel", &g.MaxParallel, 1, maxMembers),
-		section.SharesField("waves", &g.Waves),
+		order.SharesField("waves", &g.Waves),
+		order.ExpressionField("needs", &g.Expression),
 		section.CommandsField("canary_check", &g.CanaryCheck),
 		schema.Boolean("continue_on_error", &g.ContinueOnError).Or("false"),
 		schema.Seconds("global_timeout", &g.GlobalTimeout, 0).Or("0"),
@@ -106,7 +109,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Boolean("git_credential", &r.Deploy.GitCredential).Or("false"),
 			schema.Text("project_name", &r.Project, wantLabel, rule.IsLabel),
 			schema.Integer("wave", &r.Deploy.Wave, 1, maxMembers).Or("1"),
-			section.NeedsField("needs", &r.Deploy.Needs),
+			order.NeedsField("needs", &r.Deploy.Needs),
 			section.CommandsField("commands", &r.Deploy.Commands),
 			section.CommandsField("rollback_commands", &r.Deploy.Rollback),
 			section.ReferenceField("task", &r.Deploy.Task),

@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"github.com/tekton-sentry/sentry/pkg/config/commits"
+	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -77,6 +78,9 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 	}
 	if !ok {
 		shape, ok = commits.Shapes[f.Want]
+	}
+	if !ok {
+		shape, ok = order.Shapes[f.Want]
 	}
 	if !ok {
 		return nil

@@ -18,6 +18,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/strategy/cel"
 )
 
 // compile returns a JSON Schema ready to validate with.
@@ -95,7 +96,7 @@ var beyond = map[string][]string{
 	"what one key means for another": {
 		"global/traces-headers-alone",
 		"groups/too-many-members", "needs/secrets-overlap-tmp-dir", "needs/secrets-variables", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "several/teams/web.yml", "repositories/name-twice",
-		"deploy/pipeline-in-a-group", "order/waves-not-rising", "order/waves-not-all", "order/canary-without-check", "order/needs-unknown", "order/needs-itself", "order/needs-in-a-circle", "order/canary-without-repository", "deploy/task-qa-sha-of-nothing", "auth/checkout-token-mixture", "auth/checkout-token-text", "auth/checkout-username-mixture",
+		"deploy/pipeline-in-a-group", "order/waves-not-rising", "order/waves-not-all", "order/canary-without-check", "order/needs-unknown", "order/needs-itself", "order/needs-in-a-circle", "order/canary-without-repository", "order/expression-in-a-circle", "deploy/task-qa-sha-of-nothing", "auth/checkout-token-mixture", "auth/checkout-token-text", "auth/checkout-username-mixture",
 		"apps/app-and-checkout", "apps/app-beside-token", "apps/app-on-gitlab", "apps/app-over-ssh", "apps/app-without-installation", "ssh/checkout", "ssh/deploy", "ssh/key-beside-https", "ssh/no-key", "ssh/no-known-hosts", "ssh/nothing", "ssh/token-too", "ssh/type-of-an-api",
 	},
 	"what the name of a host tells": {
@@ -105,6 +106,7 @@ var beyond = map[string][]string{
 		"top/interval-hexadecimal", "yaml/broken-second-document", "yaml/merge-of-a-list", "yaml/tag",
 	},
 	"the grammar of regular expressions": {"monitor/branch-glob", "monitor/branch-unclosed", "monitor/ignore-unclosed", "monitor/ignore-of-everything", "monitor/paths-unclosed", "monitor/paths-that-only-leave-out"},
+	"the language of expressions":        {"order/expression-misspelled", "order/expression-on-lines", "order/expression-of-names", "order/expression-empty", "order/expression-variable", "order/expression-of-labels", "order/expression-that-costs"},
 	"what a text stands for": {"deploy/commands-too-long", "needs/env-large", "deploy/task-placeholder-in-a-variable", "deploy/task-placeholder-in-workspace", "deploy/task-unknown-placeholder", "global/ca-no-certificate", "monitor/url-with-bad-port", "monitor/url-with-encoded-newline",
 		"ssh/known-hosts-a-file", "ssh/known-hosts-comment", "ssh/url-blank", "ssh/url-port", "ssh/url-up",
 		"report/target-placeholder", "report/target-user"},
@@ -125,7 +127,7 @@ func TestSchemaAgreesWithValidate(t *testing.T) {
 	}
 	good, bad := 0, 0
 	for name, data := range corpus(t) {
-		_, err := Parse(data, Options{Hosts: Known, LookupEnv: func(name string) (string, bool) {
+		_, err := Parse(data, Options{Hosts: Known, Expression: cel.Needs, LookupEnv: func(name string) (string, bool) {
 			if v, ok := lookup(name); ok {
 				return v, ok
 			}

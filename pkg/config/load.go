@@ -6,6 +6,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config/files"
+	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
@@ -18,6 +19,8 @@ type Options struct {
 	AllowUnsetAuth bool
 	// Hosts are the kinds of hosts that there are. Package hosts lists them.
 	Hosts []Host
+	// Expression reads those by which a group orders its members. Package strategy/cel has it.
+	Expression order.Expression
 }
 
 // File is one of the texts that are a configuration.
@@ -42,7 +45,7 @@ func Parse(data []byte, opts Options) (*Config, error) { return ParseFiles(Files
 // ParseFiles reads files as one configuration. Its error is that of Parse.
 func ParseFiles(texts Files, opts Options) (*Config, error) {
 	var c *Config
-	warnings, err := schema.Decode(texts, opts.schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, opts.Hosts) })
+	warnings, err := schema.Decode(texts, opts.schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, opts) })
 	return finish(c, texts, warnings, err)
 }
 
@@ -55,9 +58,10 @@ func (o Options) schema() schema.Options {
 }
 
 // read reads the tree of a file.
-func read(d *schema.Decoder, root *yaml.Node, known []Host) *Config {
+func read(d *schema.Decoder, root *yaml.Node, opts Options) *Config {
 	var c Config
-	t := newTables(known)
+	t := newTables(opts.Hosts)
+	t.expression = opts.Expression
 	d.Section("", root, t.file(&c))
 	t.check(d, &c)
 	return &c

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/strategy/cel"
 )
 
 var update = flag.Bool("update", false, "rewrite the messages in testdata/bad")
@@ -43,7 +44,7 @@ func lookup(name string) (string, bool) { v, ok := environment[name]; return v, 
 
 func nothingSet(string) (string, bool) { return "", false }
 
-func options() Options { return Options{Hosts: Known, LookupEnv: lookup} }
+func options() Options { return Options{Hosts: Known, LookupEnv: lookup, Expression: cel.Needs} }
 
 // TestBad reads each NAME.yaml of the archives and compares all that is said of it with NAME.want.
 func TestBad(t *testing.T) {
@@ -141,10 +142,10 @@ func TestReferenceExampleListsMissingVariables(t *testing.T) {
 	_, err := Load(Options{Hosts: Known, LookupEnv: nothingSet}, "../../examples/sentry.yaml")
 	const hint = "is not set; want a value in the environment of Sentry; on a cluster, add the key to the Secret that is mounted into its pod"
 	want := strings.Join([]string{
-		"../../examples/sentry.yaml:26: repositories[0].monitor.auth.token: the variable GITHUB_TOKEN " + hint,
-		"../../examples/sentry.yaml:26: repositories[0].monitor.auth.username: the variable GITHUB_USERNAME " + hint,
-		"../../examples/sentry.yaml:37: repositories[0].deploy.auth.token: the variable GITLAB_TOKEN " + hint,
-		"../../examples/sentry.yaml:37: repositories[0].deploy.auth.username: the variable GITLAB_USERNAME " + hint,
+		"../../examples/sentry.yaml:27: repositories[0].monitor.auth.token: the variable GITHUB_TOKEN " + hint,
+		"../../examples/sentry.yaml:27: repositories[0].monitor.auth.username: the variable GITHUB_USERNAME " + hint,
+		"../../examples/sentry.yaml:38: repositories[0].deploy.auth.token: the variable GITLAB_TOKEN " + hint,
+		"../../examples/sentry.yaml:38: repositories[0].deploy.auth.username: the variable GITLAB_USERNAME " + hint,
 	}, "\n")
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

@@ -225,15 +225,21 @@ func TestLookupEnvIsTheEnvironment(t *testing.T) {
 func TestWarningsOfTheOrder(t *testing.T) {
 	const end = ", monitor: {repo_url: https://github.com/company/x, branches: [main]}, deploy: {qa_repo_url: https://gitlab.com/qa/pipelines, commands: [./run]"
 	data := `groups:
-  plain: {waves: [100%], canary_check: [./smoke.sh]}
+  plain: {waves: [100%], canary_check: [./smoke.sh], needs: 'true'}
   shares: {execution_strategy: waves, waves: [50%, 100%]}
   right: {execution_strategy: graph, max_parallel: 1}
+  said: {execution_strategy: graph, needs: other.name < member.name}
+  asks: {execution_strategy: graph, needs: other.wave < member.wave || other.name in member.needs}
 repositories:
   - {name: a, group: plain` + end + `, wave: 2, needs: [b]}}
   - {name: b` + end + `, needs: [a]}}
   - {name: c, group: shares` + end + `, wave: 1}}
   - {name: d, group: right` + end + `}}
   - {name: e, group: right` + end + `, needs: [d]}}
+  - {name: f, group: said` + end + `, wave: 1}}
+  - {name: g, group: said` + end + `, needs: [f]}}
+  - {name: h, group: asks` + end + `}}
+  - {name: i, group: asks` + end + `, wave: 2, needs: [h]}}
 `
 	path := filepath.Join(t.TempDir(), "sentry.yaml")
 	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
@@ -246,11 +252,14 @@ repositories:
 	const want = ": means nothing but in a group with execution_strategy: %s; want that, or it left out"
 	if diff := cmp.Diff([]string{
 		":2: groups.plain.canary_check" + fmt.Sprintf(want, "canary"),
+		":2: groups.plain.needs" + fmt.Sprintf(want, "graph"),
 		":2: groups.plain.waves" + fmt.Sprintf(want, "waves"),
-		":6: repositories[0].deploy.needs" + fmt.Sprintf(want, "graph"),
-		":6: repositories[0].deploy.wave" + fmt.Sprintf(want, "waves"),
-		":7: repositories[1].deploy.needs" + fmt.Sprintf(want, "graph"),
-		":8: repositories[2].deploy.wave: means nothing, as the group's waves are shares of its members; want one of the two",
+		":8: repositories[0].deploy.needs" + fmt.Sprintf(want, "graph"),
+		":8: repositories[0].deploy.wave" + fmt.Sprintf(want, "waves"),
+		":9: repositories[1].deploy.needs" + fmt.Sprintf(want, "graph"),
+		":10: repositories[2].deploy.wave: means nothing, as the group's waves are shares of its members; want one of the two",
+		":13: repositories[5].deploy.wave" + fmt.Sprintf(want, "waves"),
+		":14: repositories[6].deploy.needs: means nothing, as the group's needs is an expression that does not ask for it; want one of the two, or other.name in member.needs in the expression",
 	}, got); diff != "" {
 		t.Errorf("the warnings of\n%s(-want +got):\n%s", data, diff)
 	}

@@ -44,7 +44,7 @@ func TestSeveral(t *testing.T) {
 		}
 		rewritten.Files = append(rewritten.Files, txtar.File{Name: name + "want", Data: []byte(got)})
 		var chunked *Config
-		warnings, chunkedErr, ok := schema.DecodeChunks(cases[name], 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { chunked = read(d, root, Known) })
+		warnings, chunkedErr, ok := schema.DecodeChunks(cases[name], 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { chunked = read(d, root, options()) })
 		if !ok {
 			continue
 		}
@@ -85,7 +85,7 @@ func TestSeveralInChunks(t *testing.T) {
 	for _, files := range []Files{{block, flow, block}, {flow, block}, {block, {Name: "none", Text: []byte("groups: {}\n")}, block}, {block, quoted, flow}} {
 		_, whole := ParseFiles(files, options())
 		var c *Config
-		warnings, err, ok := schema.DecodeChunks(files, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, Known) })
+		warnings, err, ok := schema.DecodeChunks(files, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, options()) })
 		_, err = finish(c, files, warnings, err)
 		if broken := slices.ContainsFunc(files, func(f File) bool { return f.Name == "quoted" }); ok == broken {
 			t.Errorf("%v: in chunks is %t", files, ok)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/strategy/cel"
 )
 
 const root = "../.."
@@ -93,7 +94,7 @@ func checkYAML(t *testing.T, where, text string) {
 	if _, ok := value["repositories"]; !ok || value["kind"] != nil {
 		return
 	}
-	if _, err := config.Parse([]byte(text), config.Options{Hosts: hosts.All.Config(), LookupEnv: everySet}); err != nil {
+	if _, err := config.Parse([]byte(text), config.Options{Hosts: hosts.All.Config(), Expression: cel.Needs, LookupEnv: everySet}); err != nil {
 		t.Errorf("%s: as sentry.yaml: %v", where, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
+	"github.com/tekton-sentry/sentry/pkg/strategy/cel"
 )
 
 // at returns a task that ran between two numbers of milliseconds.
@@ -99,7 +100,7 @@ func TestConfig(t *testing.T) {
 			Slack:    30,
 			Global:   map[string]any{"namespace": "somewhere"},
 		})
-		cfg, err := config.Parse(text, config.Options{Hosts: hosts.All.Config(), LookupEnv: func(name string) (string, bool) { return "of " + name, true }})
+		cfg, err := config.Parse(text, config.Options{Hosts: hosts.All.Config(), Expression: cel.Needs, LookupEnv: func(name string) (string, bool) { return "of " + name, true }})
 		if err != nil {
 			t.Errorf("case %s: %v\n%s", c.Name, err, text)
 			continue

@@ -91,6 +91,22 @@ func ordered() []Case {
 			},
 		},
 		{
+			Name:    "graph-by-an-expression",
+			Group:   Group{Strategy: "graph", Needs: `other.name == "alpha" && member.name != "alpha" || other.wave < member.wave`},
+			Members: []Member{{"delta", quick, 0}, {"bravo", lasts, 0}, {"charlie", lasts, 0}, {"alpha", quick, 0}},
+			Wave:    map[string]int{"delta": 2},
+			Want: Want{
+				Succeeded: true, Reasons: []string{"Completed"}, Results: []engine.Result{ok, ok, ok, ok},
+				Overlap: []string{"bravo", "charlie"}, Order: []string{"alpha", "bravo", "delta"},
+			},
+		},
+		{
+			Name:    "expression-stops-at-a-failure",
+			Group:   Group{Strategy: "graph", Needs: "member.index == other.index + 1"},
+			Members: []Member{{"alpha", quick, 0}, {"bravo", fails, 0}, {"charlie", quick, 0}},
+			Want:    Want{Reasons: []string{"Failed"}, Results: []engine.Result{ok, failed, skipped}, Order: []string{"alpha", "bravo"}},
+		},
+		{
 			Name:    "canary",
 			Group:   Group{Strategy: "canary", CanaryCheck: []string{`test "$SENTRY_REPO" = alpha`, `test "$(cat .git/HEAD)" = "$SENTRY_QA_SHA"`}},
 			Members: []Member{{"alpha", quick, 0}, {"bravo", lasts, 0}, {"charlie", lasts, 0}},

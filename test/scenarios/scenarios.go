@@ -23,6 +23,7 @@ type Group struct {
 	Strategy        string   `yaml:"execution_strategy,omitempty"`
 	MaxParallel     int      `yaml:"max_parallel,omitempty"`
 	Waves           []string `yaml:"waves,omitempty"`
+	Needs           string   `yaml:"needs,omitempty"`
 	CanaryCheck     []string `yaml:"canary_check,omitempty"`
 	ContinueOnError bool     `yaml:"continue_on_error,omitempty"`
 	GlobalTimeout   int      `yaml:"global_timeout,omitempty"` // seconds

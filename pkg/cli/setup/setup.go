@@ -41,6 +41,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
+	"github.com/tekton-sentry/sentry/pkg/strategy/cel"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -120,7 +121,7 @@ func (o *Options) place(cfg *config.Config) error {
 
 // Parse reads other texts of the files as Load did, with the variables as they were read last.
 func (o *Options) Parse(texts config.Files) (*config.Config, error) {
-	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config()})
+	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs})
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (o *Options) SetLevel(cfg *config.Config) error {
 // Reading completes how configurations are read: variables are those of the flags.
 func (o *Options) Reading(opts config.Options) (config.Options, error) {
 	_, err := o.Variables.Read()
-	opts.LookupEnv, opts.Hosts = o.Variables.Lookup, hosts.All.Config()
+	opts.LookupEnv, opts.Hosts, opts.Expression = o.Variables.Lookup, hosts.All.Config(), cel.Needs
 	return opts, err
 }
 

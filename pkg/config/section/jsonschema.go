@@ -31,8 +31,6 @@ var Shapes = map[string]schema.Shape{
 	wantTarget:         schema.OrVariable(schema.Shape{"type": "string", "maxLength": maxTarget, "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# {]+([/?#]|$)`}),
 	wantEndpoint:       schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+(/[^?#]*)?$`}),
 	wantHeaders:        {"type": "string", "pattern": `\$\{[A-Za-z_]`},
-	wantShares:         {"type": "array", "minItems": 1, "items": schema.OrVariable(schema.Pattern(share, 5))},
-	wantNeeds:          {"type": "array", "minItems": 1, "maxItems": maxOrdered, "uniqueItems": true, "items": schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName))},
 	wantCA:             {"type": "string", "pattern": `-----BEGIN CERTIFICATE-----\r?\n[^-]*-----END CERTIFICATE-----`},
 	wantProxy:          {"type": "string", "pattern": `^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:0*[1-9][0-9]{0,4})?/?)$`},
 	wantNoProxy:        schema.OrVariable(schema.Shape{"type": schema.Scalar()["type"], "maxLength": maxNoProxy, "pattern": `^\s*[A-Za-z0-9._:/*-]+(\s*,\s*[A-Za-z0-9._:/*-]+)*\s*$`}),

@@ -17,6 +17,18 @@ import (
 // rules, since this package links none.
 type Pod map[string]any
 
+// Labels returns the labels that are texts.
+func (p Pod) Labels() map[string]string {
+	section, _ := p["labels"].(map[string]any)
+	labels := make(map[string]string, len(section))
+	for key, value := range section {
+		if text, ok := value.(string); ok {
+			labels[key] = text
+		}
+	}
+	return labels
+}
+
 // maxID is the greatest user or group ID that Kubernetes takes.
 const maxID = 1<<31 - 1
 

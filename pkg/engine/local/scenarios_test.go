@@ -20,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/strategy/cel"
 	"github.com/tekton-sentry/sentry/test/scenarios"
 )
 
@@ -92,7 +93,9 @@ func qaRoot(t *testing.T) (root string, head repo.SHA) {
 // planned returns the PipelineRun that follows when every watched repository's main has moved.
 func planned(t *testing.T, text []byte, qaHead repo.SHA) *v1.PipelineRun {
 	t.Helper()
-	cfg, err := config.Parse(text, hosts.Options(nil))
+	opts := hosts.Options(nil)
+	opts.Expression = cel.Needs
+	cfg, err := config.Parse(text, opts)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

@@ -9,7 +9,11 @@ import (
 // Of returns the order in which members of a group run together, each by its index.
 func Of(cfg *config.Config, g config.Group, members []*config.Repository) (strategy.Graph, error) {
 	s := strategy.Settings{MaxParallel: g.MaxParallel, Shares: g.Waves}
-	if g.Strategy == strategy.Needs {
+	switch {
+	case g.Strategy != strategy.Needs:
+	case g.Needs != nil:
+		s.Needs = g.Needs
+	default:
 		s.Needs = make(map[string][]string)
 		for _, r := range cfg.Repositories {
 			if r.Group == g.Name {
