@@ -106,7 +106,7 @@ var beyond = map[string][]string{
 		"top/interval-hexadecimal", "yaml/broken-second-document", "yaml/merge-of-a-list", "yaml/tag",
 	},
 	"the grammar of regular expressions": {"monitor/branch-glob", "monitor/branch-unclosed", "monitor/ignore-unclosed", "monitor/ignore-of-everything", "monitor/paths-unclosed", "monitor/paths-that-only-leave-out"},
-	"the language of expressions":        {"order/expression-misspelled", "order/expression-on-lines", "order/expression-of-names", "order/expression-empty", "order/expression-variable", "order/expression-of-labels", "order/expression-that-costs"},
+	"the language of expressions":        {"order/expression-misspelled", "order/expression-on-lines", "order/expression-of-names", "order/expression-empty", "order/expression-variable", "order/expression-of-labels", "order/expression-that-costs", "strategies/misspelled"},
 	"what a text stands for": {"deploy/commands-too-long", "needs/env-large", "deploy/task-placeholder-in-a-variable", "deploy/task-placeholder-in-workspace", "deploy/task-unknown-placeholder", "global/ca-no-certificate", "monitor/url-with-bad-port", "monitor/url-with-encoded-newline",
 		"ssh/known-hosts-a-file", "ssh/known-hosts-comment", "ssh/url-blank", "ssh/url-port", "ssh/url-up",
 		"report/target-placeholder", "report/target-user"},
