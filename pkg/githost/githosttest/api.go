@@ -49,7 +49,8 @@ type Repository struct {
 	Topics   []string
 	Files    map[string]string // of the default branch, by path
 	Created  time.Time
-	Updated  time.Time // when what it is called, or its topics, or whether it is archived, was set
+	Updated  time.Time // when what it is called, or whether it is archived, was set
+	Labelled time.Time // when its topics were
 	Archived bool
 	Fork     bool
 	statuses []*Status

@@ -24,7 +24,7 @@ func (a *API) AddOwner(path string, user bool) {
 
 // SetTopics sets the topics of a repository.
 func (a *API) SetTopics(path string, topics ...string) {
-	a.Change(path, func(r *Repository) { r.Topics, r.Updated = topics, a.now() })
+	a.Change(path, func(r *Repository) { r.Topics, r.Labelled = topics, a.now() })
 }
 
 // SetFile pushes a file to the default branch, or takes it away there with an empty text.

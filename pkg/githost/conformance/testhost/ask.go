@@ -48,15 +48,26 @@ func OpenOver(t testing.TB, open githost.Open, base http.RoundTripper, origin, a
 // OpenStatuses opens the statuses of commits of a host at a server.
 func OpenStatuses(t testing.TB, d githost.Driver, origin, apiURL string) githost.Statuses {
 	t.Helper()
+	return openAs[githost.Statuses](t, d, origin, apiURL)
+}
+
+// OpenOwners opens the lists of repositories of a host at a server.
+func OpenOwners(t testing.TB, d githost.Driver, origin, apiURL string) githost.Owners {
+	t.Helper()
+	return openAs[githost.Owners](t, d, origin, apiURL)
+}
+
+func openAs[T any](t testing.TB, d githost.Driver, origin, apiURL string) T {
+	t.Helper()
 	base := transport.NewTransport()
 	t.Cleanup(base.CloseIdleConnections)
 	source := config.Source{URL: origin, Type: d.Type, APIURL: apiURL, Auth: config.Auth{Token: secret.New(Token, Token)}}
 	h, err := d.Open(githost.Endpoint{Account: d.AccountOf(source), Auth: source.Auth}, transport.NewClient(base, "test", time.Minute))
-	statuses, ok := h.(githost.Statuses)
+	as, ok := h.(T)
 	if err != nil || !ok {
 		t.Fatalf("Open(%s, %q) = %T, %v", origin, apiURL, h, err)
 	}
-	return statuses
+	return as
 }
 
 // Serve returns the origin of a server.

@@ -141,10 +141,18 @@ func owner(a *githosttest.Asked, login string) (any, *graphqltest.Problem) {
 		case "PUSHED_AT":
 			githosttest.NewestFirst(owned, func(r *githosttest.Repository) time.Time { return r.Pushed })
 		case "UPDATED_AT":
-			githosttest.NewestFirst(owned, func(r *githosttest.Repository) time.Time { return r.Updated.Truncate(time.Second) })
+			githosttest.NewestFirst(owned, updated)
 		}
 		return graphqltest.PageOfMany(len(owned), args, func(i int) graphqltest.Object { return listed(a, owned[i]) })
 	}}, nil
+}
+
+// updated returns when a repository was last set.
+func updated(r *githosttest.Repository) time.Time {
+	if r.Labelled.After(r.Updated) {
+		return r.Labelled.UTC().Truncate(time.Second)
+	}
+	return r.Updated.UTC().Truncate(time.Second)
 }
 
 // listed is a repository with what only a list shows.
@@ -155,7 +163,7 @@ func listed(a *githosttest.Asked, r *githosttest.Repository) graphqltest.Object 
 		topics[i] = graphqltest.Object{"topic": graphqltest.Object{"name": topic}}
 	}
 	maps.Copy(o, graphqltest.Object{"databaseId": r.ID, "url": a.Here() + "/" + r.Path, "sshUrl": "git@" + a.Host + ":" + r.Path + ".git",
-		"isArchived": r.Archived, "isFork": r.Fork, "isEmpty": len(r.Branches) == 0, "updatedAt": r.Updated.UTC().Format(time.RFC3339),
+		"isArchived": r.Archived, "isFork": r.Fork, "isEmpty": len(r.Branches) == 0, "updatedAt": updated(r).Format(time.RFC3339),
 		"repositoryTopics": func(args map[string]any) any { return graphqltest.PageOf(topics, args) },
 		"object": func(args map[string]any) any {
 			path, _ := strings.CutPrefix(graphqltest.Text(args, "expression"), "HEAD:")

@@ -29,12 +29,13 @@ type API struct {
 	*githosttest.API
 	gitalyDown bool
 	pipelines  map[string]int // how many a commit has
+	activity   map[*githosttest.Repository]activity
 }
 
 // New returns a GitLab without repositories.
 func New() *API {
-	a := &API{pipelines: make(map[string]int)}
-	a.API = githosttest.NewAPI(githosttest.Dialect{Answer: a.answer, Refuse: refuse, Limited: limited, Header: header, ETag: `W/"%x"`})
+	a := &API{pipelines: make(map[string]int), activity: make(map[*githosttest.Repository]activity)}
+	a.API = githosttest.NewAPI(githosttest.Dialect{Answer: a.answer, Refuse: refuse, Limited: limited, Header: header, ETag: `W/"%x"`, Changed: a.touch})
 	return a
 }
 
@@ -49,8 +50,13 @@ func (l *API) answer(a *githosttest.Asked) githosttest.Reply {
 	if len(a.Parts) >= 5 && strings.Join(a.Parts[:3], "/") == "api/v4/projects" && a.Parts[4] == "hooks" {
 		return hooks(a)
 	}
-	if asksStatuses(a) {
+	switch {
+	case asksStatuses(a):
 		return l.statuses(a)
+	case asksOwned(a):
+		return l.owned(a)
+	case asksRaw(a):
+		return l.raw(a)
 	}
 	if len(a.Parts) != 6 || strings.Join(a.Parts[:3], "/") != "api/v4/projects" || a.Parts[4] != "repository" || a.Parts[5] != "branches" && a.Parts[5] != "tags" {
 		return githosttest.NewReply(http.StatusNotFound, asJSON(), map[string]string{"error": "404 Not Found"})

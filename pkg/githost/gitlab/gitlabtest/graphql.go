@@ -41,6 +41,9 @@ func (l *API) query(a *githosttest.Asked) githosttest.Reply {
 			if len(paths) > maxPaths {
 				return nil, &graphqltest.Problem{Message: "You cannot provide more than 50 full_paths"}
 			}
+			if ids, ok := args["ids"].([]any); ok {
+				return graphqltest.PageOf(l.projectsByID(a, ids), args), nil
+			}
 			return graphqltest.PageOf(l.projects(a, paths), args), nil
 		}
 		return nil, nil
@@ -99,7 +102,7 @@ func (l *API) projects(a *githosttest.Asked, paths []any) []graphqltest.Object {
 }
 
 func repository(r *githosttest.Repository, down bool) graphqltest.Object {
-	return graphqltest.Object{"exists": true, "empty": len(r.Branches) == 0, "commit": func(args map[string]any) any {
+	return graphqltest.Object{"exists": true, "empty": len(r.Branches) == 0, "blobs": blobs(r, down), "commit": func(args map[string]any) any {
 		ref := graphqltest.Text(args, "ref")
 		branch, ok := strings.CutPrefix(ref, "refs/heads/")
 		sha := r.Branches[branch]

@@ -66,6 +66,7 @@ func (c *collection) files(ctx context.Context, last *githost.Owned, floor time.
 	for _, id := range slices.Sorted(maps.Keys(c.entries)) {
 		e := c.entries[id]
 		old, known := before[id]
+		e.Had = old.File != nil
 		switch {
 		case e.Empty:
 		case known && !old.Empty && old.DefaultBranch == e.DefaultBranch && !e.Pushed.IsZero() && e.Pushed.Before(floor):

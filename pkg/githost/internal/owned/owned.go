@@ -40,6 +40,7 @@ type Entry struct {
 	githost.OwnedRepository
 	Key    time.Time // by which the page is ordered; zero where it has none
 	Pushed time.Time // when its file may have changed last; zero where that is not told
+	Had    bool      // a file in the last list, which Files may have a second look for
 }
 
 // Page is one page of a list.
@@ -102,7 +103,7 @@ func within(at time.Time, d time.Duration) bool {
 func (l Lister) Owned(ctx context.Context, last *githost.Owned) (*githost.Owned, error) {
 	m, ok := markOf(last)
 	if !ok {
-		return l.whole(ctx, nil, mark{anew: time.Now()})
+		return l.whole(ctx, last, mark{anew: time.Now()})
 	}
 	if len(last.Repositories) > MaxPage && within(m.whole, wholeEvery) {
 		if list, err := l.since(ctx, last, m); err != nil || list != nil {
@@ -115,8 +116,8 @@ func (l Lister) Owned(ctx context.Context, last *githost.Owned) (*githost.Owned,
 // floor returns the time before which nothing changed that is not in the last list.
 func (l Lister) floor(m mark) time.Time { return m.asked.Add(-l.Slack) }
 
-// whole reads all of a list, and once again where it changed meanwhile. Files are taken over from the last one, where there is one and
-// nothing was pushed since.
+// whole reads all of a list, and once again where it changed meanwhile. Files are taken over from the last one where nothing was pushed
+// since.
 func (l Lister) whole(ctx context.Context, last *githost.Owned, m mark) (*githost.Owned, error) {
 	var c *collection
 	for range 2 {
