@@ -56,6 +56,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 1m), one on each processor
 monitoring: build ## the alert rules and the dashboard, in a real Prometheus that scrapes a real Sentry
 	$(GO) test -count=1 ./test/monitoring
 
+.PHONY: browser
+browser: ## the page in Chromium, with axe-core; SENTRY_SCREENSHOTS=DIR keeps pictures of all views
+	cd test/browser && $(GO) vet ./... && $(GO) test -count=1 ./...
+
 .PHONY: bench
 bench: ## what cycles cost, beside other ways of polling: the tables of docs/performance.md
 	@mkdir -p bin

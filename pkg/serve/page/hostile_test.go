@@ -17,49 +17,17 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
-	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
-	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve"
 	"github.com/tekton-sentry/sentry/pkg/serve/page"
-	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/pagetest"
-	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
-// script is what somebody stores to have it run in others' browsers.
-const script = `"'><script>alert(1)</script><img src=x onerror=alert(1)><svg onload=alert(1)>{{.}}`
-
-// hostile is a Known in which each text that others choose is script.
-func hostile(t *testing.T) *facts.Known {
-	k := pagetest.Small(t, now)
-	ref := result.Ref{Ref: repo.Ref{Repository: "web", Branch: "dev" + script}, SHA: pagetest.SHA("c")}
-	web := k.Snapshot.Repositories["web"]
-	problem := state.Problem{Kind: script, Message: script, Since: now}
-	web.Problem = &problem
-	web.Branches.Set(ref.Branch, state.Branch{SHA: ref.SHA, N: 3, Time: now})
-	k.Snapshot.Repositories["web"] = web
-	k.Snapshot.Units[script] = state.Unit{Problem: &problem}
-	k.Past = append([]result.Result{{
-		Name: script, Unit: script, Created: now, Seconds: 3, Verdict: script, Reason: script, Why: script, Refs: []result.Ref{ref},
-		Members: []result.Member{
-			{Task: script, Ref: ref, Verdict: result.Failed, Why: script, Command: script, Exit: 1, Output: []string{script, "\x1b[31m" + script + "\u202e"}},
-			{Task: "web", Ref: ref, Verdict: script, Rollback: script},
-		},
-	}}, k.Past...)
-	k.Runs = append(k.Runs, engine.Run{Existing: plan.Existing{Name: "a-" + script, Unit: script, Active: true, Created: now, Trigger: plan.Trigger{
-		Refs: []plan.Change{{Ref: ref.Ref, New: ref.SHA}},
-	}}, Reason: script})
-	k.Gap = script
-	k.Hosts = func() []facts.Host {
-		return []facts.Host{{Host: script, Credential: script, Why: script, Resource: script, Budgets: []facts.Budget{{Resource: script}}}}
-	}
-	return k
-}
+const script = pagetest.Script
 
 // What others write is text, wherever it is shown.
 func TestStoredScript(t *testing.T) {
-	s := &pagetest.Memory{Is: hostile(t), Out: engine.Outcome{Tasks: []engine.Task{{Name: script, Result: script, Message: script, Command: script, Output: []string{script}}}}}
+	s := &pagetest.Memory{Is: pagetest.Hostile(t, now), Out: engine.Outcome{Tasks: []engine.Task{{Name: script, Result: script, Message: script, Command: script, Output: []string{script}}}}}
 	p := newPage(t, s)
 	at := url.PathEscape(script)
 	seen := 0

@@ -95,11 +95,14 @@
       const address = "/search?" + new URLSearchParams({ q: query.value });
       if (location.pathname === "/search") history.replaceState(null, "", address);
       else history.pushState(null, "", address);
+      shown = address;
       for (const a of document.querySelectorAll("[aria-current]")) a.removeAttribute("aria-current");
       load(address);
     }, 120);
   });
-  window.addEventListener("popstate", () => location.reload());
+  // A link within the view, such as the one that skips to the content, comes here too.
+  let shown = location.pathname + location.search;
+  window.addEventListener("popstate", () => { if (location.pathname + location.search !== shown) location.reload(); });
 
   times(document);
   listen();

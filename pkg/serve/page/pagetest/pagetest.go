@@ -129,6 +129,36 @@ func Small(t testing.TB, now time.Time) *facts.Known {
 	return b.Known
 }
 
+// Script is what somebody stores to have it run in others' browsers.
+const Script = `"'><script>alert(1)</script><img src=x onerror=alert(1)><svg onload=alert(1)>{{.}}`
+
+// Hostile is Small with texts that are Script wherever others choose them.
+func Hostile(t testing.TB, now time.Time) *facts.Known {
+	k := Small(t, now)
+	ref := result.Ref{Ref: repo.Ref{Repository: "web", Branch: "dev" + Script}, SHA: SHA("c")}
+	web := k.Snapshot.Repositories["web"]
+	problem := state.Problem{Kind: Script, Message: Script, Since: now}
+	web.Problem = &problem
+	web.Branches.Set(ref.Branch, state.Branch{SHA: ref.SHA, N: 3, Time: now})
+	k.Snapshot.Repositories["web"] = web
+	k.Snapshot.Units[Script] = state.Unit{Problem: &problem}
+	k.Past = append([]result.Result{{
+		Name: Script, Unit: Script, Created: now, Seconds: 3, Verdict: Script, Reason: Script, Why: Script, Refs: []result.Ref{ref},
+		Members: []result.Member{
+			{Task: Script, Ref: ref, Verdict: result.Failed, Why: Script, Command: Script, Exit: 1, Output: []string{Script, "\x1b[31m" + Script + "\u202e"}},
+			{Task: "web", Ref: ref, Verdict: Script, Rollback: Script},
+		},
+	}}, k.Past...)
+	k.Runs = append(k.Runs, engine.Run{Existing: plan.Existing{Name: "a-" + Script, Unit: Script, Active: true, Created: now, Trigger: plan.Trigger{
+		Refs: []plan.Change{{Ref: ref.Ref, New: ref.SHA}},
+	}}, Reason: Script})
+	k.Gap = Script
+	k.Hosts = func() []facts.Host {
+		return []facts.Host{{Host: Script, Credential: Script, Why: Script, Resource: Script, Budgets: []facts.Budget{{Resource: Script}}}}
+	}
+	return k
+}
+
 // Large returns so many repositories, ten a group, and so many results.
 func Large(t testing.TB, now time.Time, repositories, results int) *facts.Known {
 	b := begin(t, now)
