@@ -208,6 +208,8 @@ func (c *conn) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sessions--; c.sessions == 0 {
+		// What a server refused once, such as while it was busy, it may take later: one more is tried in each cycle.
+		c.most = min(usualSessions, c.most+1)
 		c.wire.left.Store(maxIdle)
 		c.idle.Reset(idleTimeout)
 		if c.retired {
