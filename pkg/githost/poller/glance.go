@@ -190,12 +190,12 @@ func (e *endpoint) affords(requests int) (wait time.Duration) {
 // nameable reports whether a glance may name a repository, and notes that it does. One without a validator is read once more after
 // it changed, to get one: where there is no room for it that does not help a second time.
 func (m *memory) nameable(now time.Time) bool {
-	if m.err != nil || m.read.IsZero() || now.Sub(m.named) < m.rest || m.validator == nil && !m.changed {
+	if m.err != nil || m.read == 0 || time.Duration(at(now)-m.named) < m.rest || m.validator == nil && !m.changed {
 		return false
 	}
 	if m.validator == nil {
 		m.changed = false
 	}
-	m.named, m.rest = now, min(max(2*m.rest, leastRest), mostRest)
+	m.named, m.rest = at(now), min(max(2*m.rest, leastRest), mostRest)
 	return true
 }

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -25,23 +26,31 @@ const fewNames = 1000
 type memory struct {
 	heads         []head           // of the last look; nil when it failed, and when nobody asks for them or there is no room for them
 	err           *githost.Error   // of the last look
-	read          time.Time        // when the look that gave heads began; zero when it is due again
-	tried         time.Time        // when the last look began
+	read          instant          // when the look that gave heads began; zero when it is due again
+	tried         instant          // when the last look began
 	breaker       *breaker.Breaker // of a repository that fails while others answer; nil for one that does not
 	validator     repo.Validator   // for the next question; nil when the host gave none, and when there is no room for it
 	cost          int32            // of heads, in bytes
 	validatorCost int32            // in bytes
 	phase         uint64           // when in a sweep it has its turn
 
-	named   time.Time     // when a glance named it last
+	named   instant       // when a glance named it last
 	rest    time.Duration // how long no glance names it again
 	changed bool          // that its heads did since a glance named it
 
 	// Of who holds Reader.mu:
-	wanted time.Time // when a caller last asked for it
-	call   uint32    // the one that last asked for it
-	at     int32     // its index in the batch of that call
+	wanted instant // when a caller last asked for it
+	call   uint32  // the one that last asked for it
+	at     int32   // its index in the batch of that call
 }
+
+// instant is a time in a third of the memory: nanoseconds after one that is before all others, by the monotonic clock. Zero is no time.
+type instant int64
+
+// before is a hundred years before the process began: the clocks of tests stand in the past.
+var before = time.Now().Add(-100 * 365 * 24 * time.Hour)
+
+func at(t time.Time) instant { return instant(t.Sub(before)) }
 
 // key tells what is wanted of an endpoint apart.
 type key struct {
@@ -59,7 +68,7 @@ type head struct {
 // replaced: some live for an hour. It is called with r.mu held.
 func (r *Reader) forget(since time.Time) {
 	maps.DeleteFunc(r.endpoints, func(_ githost.Account, e *endpoint) bool {
-		maps.DeleteFunc(e.memory, func(_ key, m *memory) bool { return m.wanted.Before(since) })
+		maps.DeleteFunc(e.memory, func(_ key, m *memory) bool { return m.wanted < at(since) })
 		if !e.wanted.Before(since) {
 			return false
 		}
@@ -101,7 +110,7 @@ func (r *Reader) Forget(repositories []config.Monitor) {
 // repository whose heads are not kept is read again the next time. Their texts may be parts of a long one, so they are copied. The
 // copies take their places in the answer, so that the state has the same.
 func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) {
-	m.err, m.read = nil, began
+	m.err, m.read = nil, at(began)
 	m.breaker = nil
 	if m.knows(heads) {
 		return
@@ -113,7 +122,7 @@ func (m *memory) remember(heads map[string]repo.SHA, began time.Time, room int) 
 		cost += githost.Cost(branch)
 	}
 	if cost > room {
-		m.read = time.Time{}
+		m.read = 0
 		return
 	}
 	m.heads, m.cost = make([]head, 0, len(heads)), int32(cost)
@@ -169,7 +178,7 @@ func (m *memory) fail(err *githost.Error, began time.Time, alone bool) {
 // length has come to it since. Each has its turn at another moment of the sweep, once within every sweep.
 func (m *memory) due(now time.Time, sweep time.Duration) bool {
 	since := time.Duration((uint64(now.UnixNano()) - m.phase%uint64(sweep)) % uint64(sweep))
-	return m.err != nil || m.read.Before(now.Add(-since))
+	return m.err != nil || m.read < at(now.Add(-since))
 }
 
 // recall returns the heads that are remembered.
@@ -191,5 +200,5 @@ func (m *memory) order(other *memory) int {
 		}
 		return -1
 	}
-	return m.tried.Compare(other.tried)
+	return cmp.Compare(m.tried, other.tried)
 }

@@ -90,9 +90,9 @@ func TestForgetsSpellings(t *testing.T) {
 
 // With one repository at a time, each has its turn: a broken one does not keep the others from being found well.
 func TestOrder(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	now := at(time.Now())
 	wrong := githost.NewError(githost.Temporary, "h", "x")
-	sorted := []*memory{{tried: now}, {tried: now.Add(1)}, {err: wrong}, {err: wrong, tried: now}, {err: wrong, tried: now.Add(1)}}
+	sorted := []*memory{{tried: now}, {tried: now + 1}, {err: wrong}, {err: wrong, tried: now}, {err: wrong, tried: now + 1}}
 	for i, a := range sorted {
 		for j, b := range sorted {
 			if got := a.order(b); (got < 0) != (i < j) || (got > 0) != (i > j) {

@@ -213,7 +213,7 @@ func (r *Reader) add(b *batch, index int, w githost.Wanted, now time.Time) {
 		b.endpoint.memory[k] = m
 	}
 	if m.call != r.calls {
-		m.call, m.at, m.wanted = r.calls, int32(len(b.want)), now
+		m.call, m.at, m.wanted = r.calls, int32(len(b.want)), at(now)
 		b.want, b.memory = append(b.want, w), append(b.memory, m)
 	}
 	b.asked = append(b.asked, asked{index, int(m.at)})

@@ -203,7 +203,7 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 			late++
 		}
 		if o.Status == repo.Fresh {
-			m.tried = began.Add(time.Duration(turn)) // the order in which they have their next turn
+			m.tried = at(began) + instant(turn) // the order in which they have their next turn
 		}
 		validators += int(m.validatorCost)
 		m.validate(*o, validators)
@@ -211,7 +211,7 @@ func (r *Reader) learn(b *batch, indexes []int, began time.Time, answers []repo.
 		o.Validator = nil
 		switch {
 		case o.Status != repo.Fresh:
-			m.read = time.Time{} // it is due
+			m.read = 0 // it is due
 		case err != nil:
 			if err.Kind == githost.RateLimited {
 				e.gate.Exhaust(err)
