@@ -1,6 +1,7 @@
 package gitea_test
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
@@ -35,5 +36,17 @@ func FuzzList(f *testing.F) {
 			}
 			testhost.CheckSane(t, want, h.Heads(t.Context(), want))
 		}
+	})
+}
+
+func FuzzOwned(f *testing.F) {
+	const one = `{"id":1,"full_name":"o/r","clone_url":"https://h.example/o/r.git","topics":["web"],"updated_at":"2026-01-02T03:04:05Z","mirror":true}`
+	for _, data := range []string{one, one + "," + one, "null", `{"id":-1}`, ""} {
+		f.Add(`{"id":7,"data":[`+data+`]}`, "1")
+	}
+	f.Add(`{"id":0,"data":[]}`, "0")
+	f.Add(`{"id":7,"data":[`+one+`],"data":null}`, "-1")
+	f.Fuzz(func(t *testing.T, text, total string) {
+		testhost.CheckOwned(t, testhost.FuzzedWith(t, gitea.Open, text, http.Header{"X-Total-Count": {total}}))
 	})
 }

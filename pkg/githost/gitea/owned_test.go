@@ -41,6 +41,9 @@ func TestOwners(t *testing.T) {
 				Counted:  []string{"archive"},
 				Pages:    tt.pages,
 				Requests: tt.requests,
+				FileFaults: []githosttest.FaultKind{githosttest.ShortBody, githosttest.ServerError, githosttest.Unauthorized, githosttest.TooManyRequests,
+					githosttest.RedirectTo("http://elsewhere.example")},
+				AsksFiles: func(req *http.Request, _ string) bool { return strings.Contains(req.URL.Path, "/raw/") },
 				Asks: func(req *http.Request, _ string) bool {
 					return strings.Contains(req.URL.Path, "/search") && !req.URL.Query().Has("archived")
 				},

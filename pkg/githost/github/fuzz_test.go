@@ -27,3 +27,17 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func FuzzOwned(f *testing.F) {
+	const one = `{"databaseId":1,"nameWithOwner":"o/r","url":"https://h.example/o/r","sshUrl":"","isArchived":false,"isFork":false,"isEmpty":false,` +
+		`"updatedAt":"2026-01-02T03:04:05Z","defaultBranchRef":{"name":"main"},"repositoryTopics":{"nodes":[{"topic":{"name":"web"}}]},` +
+		`"file":{"__typename":"Blob","isBinary":false,"text":"a"}}`
+	for _, nodes := range []string{one, one + "," + one, "null", one + `,null`, `{"databaseId":-1}`, ""} {
+		f.Add(`{"data":{"repositoryOwner":{"repositories":{"totalCount":1,"nodes":[` + nodes + `],"pageInfo":{"hasNextPage":false,"endCursor":"c"}}}}}`)
+	}
+	f.Add(`{"data":{"repositoryOwner":null}}`)
+	f.Add(`{"data":{"repositoryOwner":{"repositories":{"totalCount":2,"nodes":[` + one + `],"pageInfo":{"hasNextPage":true,"endCursor":"c"}}}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		testhost.CheckOwned(t, testhost.Fuzzed(t, github.Open, testhost.Token, text, nil))
+	})
+}

@@ -1,13 +1,21 @@
 package github_test
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/conformance/owners"
+	"github.com/tekton-sentry/sentry/pkg/githost/conformance/testhost"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 )
 
 func TestOwners(t *testing.T) {
@@ -53,4 +61,59 @@ func TestOwners(t *testing.T) {
 			"no data":  func(http.Header, string) string { return `{"data":null}` },
 		},
 	})
+}
+
+var first = regexp.MustCompile(`repositories\(first:(\d+)`)
+
+// TestOwnedAsksForLess has a GitHub that runs out of time for more than thirty repositories at once.
+func TestOwnedAsksForLess(t *testing.T) {
+	api := githubtest.New()
+	api.SetToken(testhost.Token)
+	for i := range 250 {
+		api.SetFile(fmt.Sprintf("company/r%d", i), ".sentry.yaml", "a")
+	}
+	most, asked := 30, 0
+	origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		asked++
+		body := testhost.BodyOf(req)
+		if m := first.FindStringSubmatch(body); m != nil {
+			if n, _ := strconv.Atoi(m[1]); n > most {
+				http.Error(w, `{"message":"Something went wrong"}`, http.StatusBadGateway)
+				return
+			}
+		}
+		api.ServeHTTP(w, req)
+	}))
+	h := testhost.OpenOwners(t, github.Driver, origin, origin)
+	q := githost.OwnedBy{Owner: "company", File: ".sentry.yaml"}
+	list, err := h.Owned(t.Context(), q, nil)
+	if err != nil || len(list.Repositories) != 250 || asked > 2+11 {
+		t.Errorf("%d requests, %v", asked, err)
+	}
+	most, asked = 0, 0
+	if list, err := h.Owned(t.Context(), q, nil); err == nil || list != nil || asked > 5 {
+		t.Errorf("a server that answers nothing: %v after %d requests", err, asked)
+	}
+}
+
+func TestOwnedWithout(t *testing.T) {
+	api := githubtest.New()
+	api.SetToken(testhost.Token)
+	api.Push("company/app", "main", testhost.SHA1)
+	origin := testhost.Serve(t, api)
+	api.SetGraphQL(false)
+	list, err := testhost.OpenOwners(t, github.Driver, origin, origin).Owned(t.Context(), githost.OwnedBy{Owner: "company"}, nil)
+	if e, ok := errors.AsType[*githost.Error](err); !ok || list != nil {
+		t.Errorf("without GraphQL: %+v, %v", list, e)
+	}
+	api.Requests()
+	h, err := github.Open(githost.Endpoint{Account: githost.Account{Origin: origin, APIURL: origin}, Auth: config.Auth{}},
+		transport.NewClient(http.DefaultTransport, "test", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.(githost.Owners).Owned(t.Context(), githost.OwnedBy{Owner: "company"}, nil)
+	if e, ok := errors.AsType[*githost.Error](err); !ok || e.Kind != githost.Denied || len(api.Requests()) > 0 {
+		t.Errorf("without a token: %v, want it denied without a request", err)
+	}
 }

@@ -1,6 +1,7 @@
 package gitlab_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -29,5 +30,18 @@ func FuzzAnswer(f *testing.F) {
 		for range 2 {
 			testhost.CheckSane(t, want, h.Heads(t.Context(), want))
 		}
+	})
+}
+
+func FuzzOwned(f *testing.F) {
+	const one = `{"id":1,"path_with_namespace":"o/r","http_url_to_repo":"https://h.example/o/r.git","topics":["web"],"empty_repo":true,` +
+		`"updated_at":"2026-01-02T03:04:05Z","last_activity_at":"2026-01-02T03:04:05Z"}`
+	for _, items := range []string{one, one + "," + one, "null", `{"id":-1}`, ""} {
+		f.Add(`[`+items+`]`, "1")
+	}
+	f.Add(`{"data":{"p0":{"nodes":[{"id":"gid://gitlab/Project/1","repository":{"blobs":{"nodes":[{"rawTextBlob":"a"}]}}}]}}}`, "0")
+	f.Add(`[`+one+`]`, "")
+	f.Fuzz(func(t *testing.T, text, total string) {
+		testhost.CheckOwned(t, testhost.FuzzedWith(t, gitlab.Open, text, http.Header{"X-Total": {total}}))
 	})
 }

@@ -30,6 +30,9 @@ func TestOwners(t *testing.T) {
 		Quiet:    []string{"topics"},
 		Pages:    3,
 		Requests: owners.Requests{Whole: 50, WithFiles: 101, Again: 2, Changes: 12},
+		FileFaults: []githosttest.FaultKind{githosttest.ShortBody, githosttest.Truncated, githosttest.Garbage, githosttest.WrongJSON,
+			githosttest.ServerError, githosttest.Unauthorized, githosttest.TooManyRequests, githosttest.EndlessBody},
+		AsksFiles: func(req *http.Request, _ string) bool { return strings.HasSuffix(req.URL.Path, "/graphql") },
 		Asks: func(req *http.Request, _ string) bool {
 			return strings.HasSuffix(req.URL.Path, "/projects")
 		},

@@ -81,6 +81,38 @@ func (k Kind) faults(t *testing.T) {
 	}
 }
 
+// A file that cannot be read is not one that is gone.
+func (k Kind) fileFaults(t *testing.T) {
+	for _, fault := range k.FileFaults {
+		t.Run(string(fault), func(t *testing.T) {
+			api := k.api()
+			fill(api, 150)
+			asked, on := 0, false
+			front := githosttest.Fault(fault, api)
+			s := k.serve(t, api, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if k.AsksFiles(req, bodyOf(req)) && on {
+					asked++
+					front.ServeHTTP(w, req)
+					return
+				}
+				api.ServeHTTP(w, req)
+			}))
+			list := s.list(t, wanted, nil)
+			on = true
+			api.SetFile(owner+"/r7", wanted, "another")
+			for _, last := range []*githost.Owned{nil, list} {
+				got, err := s.host.Owned(t.Context(), githost.OwnedBy{Owner: owner, File: wanted}, last)
+				errorOf(t, string(fault), got, err)
+			}
+			if asked == 0 {
+				t.Error("no file was asked for")
+			}
+			on = false
+			s.list(t, wanted, list)
+		})
+	}
+}
+
 func (k Kind) lies(t *testing.T) {
 	for name, lie := range k.Lies {
 		t.Run(name, func(t *testing.T) {

@@ -38,6 +38,9 @@ type Kind struct {
 	Requests Requests
 	// Lies are what can be wrong with an answer that is a page of a list. Each is an error.
 	Lies map[string]func(header http.Header, body string) string
+	// FileFaults are those that show in an answer to a request for files alone, of which AsksFiles tells; none where pages have them.
+	FileFaults []githosttest.FaultKind
+	AsksFiles  func(req *http.Request, body string) bool
 	// Asks reports whether a request is for a page of a list.
 	Asks func(req *http.Request, body string) bool
 }
@@ -69,6 +72,7 @@ func Test(t *testing.T, k Kind) {
 		"a token that sees fewer":            Kind.fewer,
 		"a page that is broken":              Kind.faults,
 		"a page that lies":                   Kind.lies,
+		"a file that cannot be read":         Kind.fileFaults,
 		"a list that is larger than is read": Kind.endless,
 		"limits":                             Kind.limits,
 		"what cannot be asked":               Kind.refusals,

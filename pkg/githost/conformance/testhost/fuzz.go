@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,19 @@ func Fuzzed(t *testing.T, open githost.Open, token, text string, answer func(bod
 			Body: io.NopCloser(strings.NewReader(said)), Request: req}, nil
 	}), "test", 0)
 	h, err := open(githost.Endpoint{Account: githost.Account{Origin: "http://h.example"}, Auth: config.Auth{Token: secret.New("${T}", token)}}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// FuzzedWith opens a host whose answers are text, with a header.
+func FuzzedWith(t *testing.T, open githost.Open, text string, header http.Header) githost.Host {
+	t.Helper()
+	client := transport.NewClient(RoundTrip(func(req *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Header: header.Clone(), Body: io.NopCloser(strings.NewReader(text)), Request: req}, nil
+	}), "test", 0)
+	h, err := open(githost.Endpoint{Account: githost.Account{Origin: "http://h.example"}, Auth: config.Auth{Token: secret.New("${T}", Token)}}, client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,5 +80,31 @@ func FuzzWanted(t *testing.T) []githost.Wanted {
 		{URL: "http://h.example/o/r0", Patterns: repotest.Patterns(t, "main")},
 		{URL: "http://h.example/o/r1", Patterns: repotest.Patterns(t, "main", "dev")},
 		{URL: "http://h.example/o/r2", Patterns: repotest.Patterns(t, "dev.*")},
+	}
+}
+
+// CheckOwned asks a fuzzed host for the repositories of o, and fails the test unless that is a list of what belongs there, or an error
+// that is fit to be shown.
+func CheckOwned(t *testing.T, h githost.Host) {
+	t.Helper()
+	var last *githost.Owned
+	for range 2 {
+		list, err := h.(githost.Owners).Owned(t.Context(), githost.OwnedBy{Owner: "o", File: ".sentry.yaml"}, last)
+		var e *githost.Error
+		switch {
+		case (err == nil) == (list == nil), err != nil && !errors.As(err, &e):
+			t.Fatalf("list %+v and error %v", list, err)
+		case e != nil && (strings.ContainsAny(e.Error(), "\n\r\x1b") || len(e.Error()) > 500):
+			t.Fatalf("error %q", e)
+		case e != nil:
+			return
+		}
+		for i, r := range list.Repositories {
+			if !strings.HasPrefix(strings.ToLower(r.Path), "o/") || r.ID == "" || r.URL == "" || len(r.File) > githost.MaxOwnedFile ||
+				i > 0 && list.Repositories[i-1].ID >= r.ID || !slices.IsSorted(r.Topics) {
+				t.Fatalf("repository %d: %+v", i, r)
+			}
+		}
+		last = list
 	}
 }
