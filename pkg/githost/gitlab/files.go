@@ -94,11 +94,11 @@ func (o *owner) ask(ctx context.Context, of []*owned.Entry) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range answer.Problems {
-		if transport.LimitText(p.Message) {
-			return o.graphQL.Limited(answer, p)
+	if len(answer.Problems) > 0 {
+		if p := answer.Problems[0]; !transport.LimitText(p.Message) {
+			return o.problem(p)
 		}
-		return o.problem(p)
+		return o.graphQL.Limited(answer, answer.Problems[0])
 	}
 	if wrong != nil {
 		return o.unreadable(wrong)

@@ -102,7 +102,7 @@ func (k Kind) fileFaults(t *testing.T) {
 			api.SetFile(owner+"/r7", wanted, "another")
 			for _, last := range []*githost.Owned{nil, list} {
 				got, err := s.host.Owned(t.Context(), githost.OwnedBy{Owner: owner, File: wanted}, last)
-				errorOf(t, string(fault), got, err)
+				_ = errorOf(t, string(fault), got, err)
 			}
 			if asked == 0 {
 				t.Error("no file was asked for")

@@ -115,7 +115,7 @@ func (k Kind) shifting(t *testing.T) {
 		if want := len(s.truth("")); len(list.Repositories) != want {
 			t.Errorf("%s after the first page: %d repositories, want %d", name, len(list.Repositories), want)
 		}
-		list, s, err = shift(name+" after each page", 1_000, change)
+		list, _, err = shift(name+" after each page", 1_000, change)
 		if name == "pushed" {
 			if err != nil || len(list.Repositories) != 250 {
 				t.Errorf("pushed after each page: %v", err)

@@ -17,9 +17,10 @@ import (
 const (
 	// MaxPage is how many repositories are asked for on a page, the most that the hosts have on one.
 	MaxPage = 100
-	// MaxTopics and MaxText bound what is kept of one repository: its topics, and each of its texts in bytes.
+	// MaxTopics bounds the topics that are kept of one repository.
 	MaxTopics = 100
-	MaxText   = 1 << 10
+	// MaxText bounds each of its texts in bytes.
+	MaxText = 1 << 10
 
 	// few is how many are asked for on the first page of what changed: mostly nothing did.
 	few = 20
