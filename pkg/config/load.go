@@ -10,7 +10,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
-	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 // Options say where variables come from, and what kinds of hosts there are.
@@ -28,8 +27,6 @@ type Options struct {
 	Found *discover.Found
 	// Examples has each entry of `discover` give a repository that is made up, for whoever wants to see what would come of it.
 	Examples bool
-	// Modules asks the modules by which a group orders its members, when that is needed. Package strategy/wasm has it.
-	Modules strategy.Modules
 }
 
 // File is one of the texts that are a configuration.
@@ -70,7 +67,7 @@ func (o Options) schema() schema.Options {
 func read(d *schema.Decoder, root *yaml.Node, opts Options) *Config {
 	var c Config
 	t := newTables(opts.Hosts)
-	t.expression, t.modules = opts.Expression, opts.Modules
+	t.expression = opts.Expression
 	t.known, t.examples = opts.Found, opts.Examples
 	d.Section("", root, t.file(&c))
 	t.check(d, &c)

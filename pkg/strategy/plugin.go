@@ -57,15 +57,3 @@ func CheckNeeds(group []About, needs map[string][]string) error {
 	}
 	return nil
 }
-
-// Module is a WebAssembly module that says who waits for whom.
-type Module struct {
-	File   string // where it is; "" = there is none
-	SHA256 string // of the file, as hexadecimal digits
-}
-
-// Modules asks modules.
-type Modules interface {
-	// Needs returns for each member of a group those that it needs. The same question always has the same answer.
-	Needs(m Module, group string, members []About) (map[string][]string, error)
-}

@@ -43,7 +43,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/strategy/cel"
-	"github.com/tekton-sentry/sentry/pkg/strategy/wasm"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -67,7 +66,6 @@ type Options struct {
 	namespace  string
 	runs       string // namespace of the PipelineRuns
 	instance   string
-	modules    wasm.Modules // of groups; they remember what they answered
 	verbose    bool
 	Level      slog.LevelVar // of the log
 	Settable   usage.Flags   // by a variable
@@ -136,7 +134,7 @@ func (o *Options) place(cfg *config.Config) error {
 
 // Parse reads other texts of the files as Load did, with the variables as they were read last and what was found by now.
 func (o *Options) Parse(texts config.Files, found *discover.Found) (*config.Config, error) {
-	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs, Modules: &o.modules, Found: found})
+	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs, Found: found})
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +156,7 @@ func (o *Options) SetLevel(cfg *config.Config) error {
 // Reading completes how configurations are read: variables are those of the flags.
 func (o *Options) Reading(opts config.Options) (config.Options, error) {
 	_, err := o.Variables.Read()
-	opts.LookupEnv, opts.Hosts = o.Variables.Lookup, hosts.All.Config()
-	opts.Expression, opts.Modules = cel.Needs, &o.modules
+	opts.LookupEnv, opts.Hosts, opts.Expression = o.Variables.Lookup, hosts.All.Config(), cel.Needs
 	return opts, err
 }
 

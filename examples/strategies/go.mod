@@ -1,3 +1,0 @@
-module github.com/tekton-sentry/sentry/examples/strategies
-
-go 1.24
