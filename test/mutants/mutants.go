@@ -684,7 +684,7 @@ var mutants = []mutant{
 	},
 	{
 		"a list that lacks most repositories is believed at once", "pkg/discover/take.go",
-		"2*len(missing) > watched && !again", "2*len(missing) > watched && !again && false",
+		"2*len(missing) > watched && !again", "false",
 		"./pkg/discover", "TestTake",
 	},
 	{
