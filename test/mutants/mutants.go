@@ -674,33 +674,8 @@ var mutants = []mutant{
 	},
 	{
 		"an invalid configuration replaces the one that runs", "pkg/cli/reload/reload.go",
-		"	next, err := r.Parse(texts, found)\n	if err != nil {\n		return err\n	}", "	next, err := r.Parse(texts, found)\n	if err != nil {\n		next = &config.Config{}\n	}",
+		"	next, err := r.Parse(texts)\n	if err != nil {\n		return err\n	}", "	next, err := r.Parse(texts)\n	if err != nil {\n		next = &config.Config{}\n	}",
 		"./pkg/cli/reload", "TestFile",
-	},
-	{
-		"an empty list of repositories takes all away", "pkg/discover/take.go",
-		"	case len(now) == 0 && len(known.Repositories) > 0:", "	case false:",
-		"./pkg/discover", "TestTake",
-	},
-	{
-		"a list that lacks most repositories is believed at once", "pkg/discover/take.go",
-		"2*len(missing) > watched && !again", "false",
-		"./pkg/discover", "TestTake",
-	},
-	{
-		"a renamed repository has another name", "pkg/discover/take.go",
-		"		r.Name = was.Name\n", "",
-		"./pkg/discover", "TestTake",
-	},
-	{
-		"a repository that is made anew is the one that went", "pkg/discover/take.go",
-		" || gone[r.Name]", "",
-		"./pkg/discover", "TestTake",
-	},
-	{
-		"what was found makes the file invalid", "pkg/config/schema/decode.go",
-		"d.errors, d.warnings, d.unset, d.bytes, d.ofItem = errs,", "d.errors, d.warnings, d.unset, d.bytes, d.ofItem = append(errs, wrong...),",
-		"./pkg/config", "TestFoundThatIsLeftOut",
 	},
 	{
 		"half of a configuration file is used", "pkg/cli/reload/reload.go",
