@@ -25,12 +25,9 @@ func (f watchFlags) checkHealth() error {
 }
 
 // before is done before each cycle, and between two as often as the loop looks whether there is another configuration.
-func (w *watching) before(ctx context.Context, cycle bool) {
+func (w *watching) before(cycle bool) {
 	if w.health.Alive(); cycle {
 		w.health.Begin()
-	}
-	if w.replica != nil && cycle {
-		w.finder.Follow(ctx)
 	}
 	w.again.Look()
 }

@@ -53,7 +53,7 @@ func runValidate(ctx context.Context, o *setup.Options, askHosts, quick bool) er
 	if askHosts && quick {
 		return usage.Errorf("--quick does not go with --online, which reads every repository")
 	}
-	cfg, log, err := o.Load(config.Options{Examples: !askHosts})
+	cfg, log, err := o.Load(config.Options{})
 	if err != nil {
 		return err
 	}
@@ -63,15 +63,8 @@ func runValidate(ctx context.Context, o *setup.Options, askHosts, quick bool) er
 			return err
 		}
 	}
-	watched := 0
-	for _, f := range cfg.Discover {
-		watched += f.Watched
-	}
 	_, err = fmt.Fprintf(o.Out, "%s: valid: repositories: %d, groups: %d, polled every %.0f s\n",
-		o.ConfigName(), len(cfg.Repositories)-watched, len(cfg.Groups), cfg.PollingInterval.Seconds())
-	if len(cfg.Discover) > 0 && err == nil {
-		_, err = fmt.Fprintf(o.Out, "discover: owners: %d, whose repositories Sentry knows where it runs\n", len(cfg.Discover))
-	}
+		o.ConfigName(), len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval.Seconds())
 	if err != nil || !askHosts {
 		return err
 	}

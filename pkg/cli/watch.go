@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +28,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/config/discover"
-	found "github.com/tekton-sentry/sentry/pkg/discover"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton/keys"
@@ -160,7 +157,6 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	board := live.New(o.Out, f.plain || !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
 	defer board.Start(ctx)()
-	o.MustFind = true // or all that was found would be forgotten
 	cfg, log, err := o.Load(config.Options{})
 	if err != nil {
 		return err
@@ -169,12 +165,8 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	network := transport.NewNetwork(cfg.Global)
 	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board}
 	w.watcher = &watch.Watcher{Config: cfg, Every: f.interval, Heads: w.reader, Filter: &filter.Filter{Commits: w.reader}, Now: time.Now, Word: setup.Word}
-	w.finder = &found.Finder{Ask: w.reader.Owned, Log: log, Used: func() {
-		w.watcher.Ask(watch.Request{Repositories: []string{""}, Reason: "what was found"})
-	}}
-	w.finder.Begin(o.Found)
 	w.again = w.reloader()
-	w.watcher.Before = func(cycle bool) { w.before(ctx, cycle) }
+	w.watcher.Before = w.before
 	if !terminal {
 		defer w.hurry(w.again)()
 	}
@@ -212,36 +204,11 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 		bus.Send(e)
 	}
 	defer w.tellTheRest(ctx, bus)()
-	defer w.discover(ctx)()
 	w.report()
 	defer w.join(ctx)()
 	defer w.tellEnds(ctx, bus)()
 	defer w.glance(ctx)()
 	return w.run(ctx)
-}
-
-// discover looks for repositories that nobody wrote down, and returns what waits for the end of that. Of several replicas one does.
-func (w *watching) discover(ctx context.Context) (wait func()) {
-	w.finder.Apply(w.cfg, w.findEvery(w.cfg))
-	var finding sync.WaitGroup
-	switch {
-	case w.flags.once && len(w.cfg.Discover) == 0:
-	case w.flags.once:
-		w.finder.Once(ctx)
-		w.again.Hurry()
-		w.again.Look()
-		w.watcher.Config = w.cfg
-	case w.replica != nil:
-		finding.Go(func() { w.replica.Lead(ctx, w.finder.Run) })
-	default:
-		finding.Go(func() { w.finder.Run(ctx) })
-	}
-	return finding.Wait
-}
-
-// findEvery is how often hosts are asked what there is: in a trial with --interval, every ten cycles.
-func (w *watching) findEvery(cfg *config.Config) time.Duration {
-	return cmp.Or(10*w.flags.interval, cfg.Global.Discover)
 }
 
 // hear takes webhooks, and returns what waits for the end of that.
@@ -342,7 +309,6 @@ type watching struct {
 	replica *replicas.Replica   // nil without --replica
 	reports *reporting.Reporter // nil where nothing is reported
 	glances *glance.Glances     // nil with --once
-	finder  *found.Finder
 	traces  *otlp.Sink
 	board   *live.Board      // nil where nothing is redrawn
 	again   *reload.Reloader // reads the configuration again
@@ -368,9 +334,6 @@ func (w *watching) onMachine(ctx context.Context) (closed func() error, err erro
 		return nil, errors.Join(err, closed())
 	}
 	w.machine, w.watcher.Engine, w.watcher.Store = machine, machine, store
-	if w.finder.Store, err = w.FoundBeside(w.flags.state); err != nil {
-		return nil, errors.Join(err, closed())
-	}
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return w.LocalHistory(ctx, w.flags.state) }
 	return closed, nil
 }
@@ -385,7 +348,6 @@ func (w *watching) onCluster() error {
 	w.watcher.Result = eng.Result
 	of := instance.Instance{Name: w.cfg.Global.Instance}
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, keys.Of(cluster, of)
-	w.finder.Store = setup.FoundIn(cluster, of)
 	if w.flags.replica != "" {
 		w.replica = replicas.New(cluster, of, w.flags.replica, w.log)
 		w.watcher.Share = w.mine
@@ -566,9 +528,6 @@ func (w *watching) apply(cfg *config.Config) error {
 	if w.glances != nil {
 		w.glances.Apply(cfg, w.interval(cfg))
 	}
-	if w.finder != nil {
-		w.finder.Apply(cfg, w.findEvery(cfg))
-	}
 	w.watcher.Apply(cfg)
 	return nil
 }
@@ -580,9 +539,9 @@ func (w *watching) reloader() *reload.Reloader {
 		paths = nil
 	}
 	return &reload.Reloader{
-		Paths: paths, Texts: w.Texts, Found: w.known, Variables: &w.Variables, Config: w.cfg, Start: w.cfg.Global, Log: w.log, Now: time.Now,
-		Parse: func(texts config.Files, known *discover.Found) (*config.Config, error) {
-			cfg, err := w.Parse(texts, known)
+		Paths: paths, Variables: &w.Variables, Config: w.cfg, Start: w.cfg.Global, Log: w.log, Now: time.Now,
+		Parse: func(texts config.Files) (*config.Config, error) {
+			cfg, err := w.Parse(texts)
 			if err == nil {
 				setup.LogWarnings(w.log, cfg)
 			}
@@ -593,14 +552,6 @@ func (w *watching) reloader() *reload.Reloader {
 		Refuse: w.watcher.Refuse,
 		Tell:   func(e event.Event) { w.watcher.Tell(e) },
 	}
-}
-
-// known is what was found by now.
-func (w *watching) known() *discover.Found {
-	if w.finder == nil {
-		return nil
-	}
-	return w.finder.Found()
 }
 
 // hurry has the configuration looked at, and then all repositories, at each SIGHUP, and returns what ends that. On a terminal it means that

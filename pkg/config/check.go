@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 
-	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
@@ -28,46 +27,18 @@ type members struct {
 }
 
 // place is where a repository stands.
-type place struct {
-	index, line int
-	found       string // its path on its host, where it stands nowhere
-}
-
-// mark returns what takes back all that checkRepository notes here of a repository.
-func (m *members) mark(r *Repository) (undo func()) {
-	named, twice := m.names[r.Name]
-	g, known := m.groups[r.Group]
-	var was group
-	if known {
-		was = *g
-	}
-	status := m.status
-	return func() {
-		m.status = status
-		if delete(m.names, r.Name); twice {
-			m.names[r.Name] = named
-		}
-		if delete(m.groups, r.Group); known {
-			m.groups[r.Group] = &was
-		}
-	}
-}
+type place struct{ index, line int }
 
 // group is what is known of a group's members.
 type group struct {
 	size    int
 	back    bool // one has rollback commands
 	status  bool // the host of one takes statuses of commits
-	awaited bool // what is found is in it
 	ordered []order.Ordered
 }
 
-// inheritGlobal fills in what follows from the global section, once.
-func (t *tables) inheritGlobal(c *Config) {
-	if t.inherited {
-		return
-	}
-	t.inherited = true
+// inheritGlobal fills in what follows from the global section.
+func inheritGlobal(c *Config) {
 	g := &c.Global
 	g.TmpDir = path.Clean(g.TmpDir)
 	g.Image, g.GitImage = rule.OnRegistry(g.ImageRegistry, g.Image), rule.OnRegistry(g.ImageRegistry, g.GitImage)
@@ -80,9 +51,6 @@ func (t *tables) inheritGlobal(c *Config) {
 
 // check sees to what concerns all repositories of a group, or of the file, once they were read.
 func (t *tables) check(d *schema.Decoder, c *Config) {
-	if !d.Failed("") && !d.Given("repositories") && !d.Given("discover") {
-		d.Fail("repositories", "is missing; want %s", wantRepositories)
-	}
 	for name, g := range c.Groups {
 		m := cmp.Or(t.members.groups[name], &group{})
 		checkGroup(d, schema.JoinKey("groups", name), g, m)
@@ -99,20 +67,16 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at string) {
 	all := &t.members
 	if first, twice := all.names[r.Name]; twice && r.Name != "" {
-		where := first.found
-		if where == "" {
-			where = d.Place(fmt.Sprintf("repositories[%d]", first.index), first.line, at)
-		}
-		d.Fail(at+".name", "is the name of %s too; want another for each", where)
+		d.Fail(at+".name", "is the name of %s too; want another for each", d.Place(fmt.Sprintf("repositories[%d]", first.index), first.line, at))
 	} else {
-		all.names[r.Name] = place{index: len(c.Repositories), line: d.Line(at)}
+		all.names[r.Name] = place{len(c.Repositories), d.Line(at)}
 	}
 	g, grouped := c.Groups[r.Group]
 	if r.Group != "" {
 		checkMember(d, c, r, at)
 	}
 	t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
-	if r.Monitor.Branches == nil && d.Given(at+".monitor") && !d.Given(at+".monitor.branches") && !d.Given(at+".monitor.tags") && !d.Failed(at+".monitor") {
+	if d.Given(at+".monitor") && !d.Given(at+".monitor.branches") && !d.Given(at+".monitor.tags") && !d.Failed(at+".monitor") {
 		d.Fail(at+".monitor.branches", "is missing, and so is tags; want %s", refs.Want)
 	}
 	t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
@@ -136,7 +100,7 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 		d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 	}
 	r.inherit(&c.Global)
-	section.CheckObjects(d, at+".deploy", r.Deploy.Secrets, r.Deploy.ConfigMaps, c.Global.TmpDir, c.Global.CredentialsSecret)
+	checkObjects(d, at+".deploy", r.Deploy, &c.Global)
 	pod := c.Global.Pod
 	if grouped {
 		pod = g.Pod
@@ -210,7 +174,7 @@ func checkGroup(d *schema.Decoder, path string, g Group, m *group) {
 	if m.size > maxMembers {
 		d.Fail(path, "has %d members; want at most %d, as a PipelineRun holds no more: split the group", m.size, maxMembers)
 	}
-	if m.size == 0 && !m.awaited {
+	if m.size == 0 {
 		d.Warn(path, "no repository is in this group; want a repository with group: %s, or no such group", g.Name)
 	}
 	if d.Given(path+".rollback") && m.size > 0 && !m.back {
@@ -234,9 +198,9 @@ func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) 
 	if !d.Failed(path + "." + urlKey) {
 		section.CheckAuth(d, path, urlKey, s.URL, s.Auth)
 		if !giturl.IsSSH(s.URL) {
-			kind.CheckApp(d, path)
+			checkApp(d, path)
 		}
-		if s.Auth.App.IsSet() && s.Type != "" && !giturl.IsSSH(s.URL) && !t.hosts.Of(s.Type).Apps {
+		if s.Auth.App.IsSet() && s.Type != "" && !giturl.IsSSH(s.URL) && !t.hosts.of(s.Type).Apps {
 			d.Fail(path+".auth.github_app", "means nothing on a host of the type %s; want username and token", s.Type)
 		}
 	}
@@ -258,7 +222,7 @@ func checkStepAuth(d *schema.Decoder, path string, a Auth, step string) {
 // checkReport gives a repository what its group and the file say of reports, and reports whether its host takes statuses of
 // commits. at is the path of the key that asks for them.
 func (t *tables) checkReport(d *schema.Decoder, c *Config, r *Repository, at string) (takes bool) {
-	takes = r.Monitor.Type == "" || t.hosts.Of(r.Monitor.Type).Statuses
+	takes = r.Monitor.Type == "" || t.hosts.of(r.Monitor.Type).Statuses
 	if r.Report.WritesStatus() && !takes {
 		d.Warn(at, "means nothing on a host of the type %s, which takes no statuses of commits; want it left out", r.Monitor.Type)
 	}

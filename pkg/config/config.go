@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/freeze"
@@ -53,12 +52,11 @@ type (
 type Config struct {
 	PollingInterval time.Duration
 	Groups          map[string]Group // by name
-	Repositories    []Repository     // in the order of the file, which is the order of a sequential group; then those that were found
-	Discover        []Discovery      // in the order of the file
+	Repositories    []Repository     // in the order of the file, which is the order of a sequential group
 	Global          Global
 	Webhooks        Webhooks
 	Report          Report    // of what no group and repository says itself
-	Hash            string    // 12 hexadecimal digits of the SHA-256 of the file's bytes, and of what was found
+	Hash            string    // 12 hexadecimal digits of the SHA-256 of the file's bytes
 	Warnings        []Warning // what is hardly meant so, sorted by line
 }
 
@@ -91,18 +89,6 @@ type Repository struct {
 	Deploy     *Deploy      // never nil; that of all repositories that are deployed alike, so that nobody may change it
 	WebhookURL secret.Value // "" = nobody is told
 	Report     *Report      // with what its group and the file say beside it; nil = nothing. Others share it, too
-}
-
-// Discovery is one entry of `discover`: repositories that nobody wrote down.
-type Discovery struct {
-	Source // of the server, without an owner
-	discover.Wanted
-	Watched int // how many of the configuration's repositories it gave
-}
-
-// Question returns what its host is asked.
-func (f *Discovery) Question() discover.Question {
-	return discover.Question{Host: f.URL, Owner: f.Owner, File: f.File}
 }
 
 // Source is a repository on a Git host, and how to reach it.
@@ -173,7 +159,6 @@ type Global struct {
 	Traces            Traces
 	NotOn             freeze.Windows
 	Glance            time.Duration // how often a host that has a list of recent changes is asked for that alone; 0 = never
-	Discover          time.Duration // how often hosts are asked for repositories that nobody wrote down
 }
 
 // GlanceEvery returns how often it is glanced at hosts when a cycle begins every interval; 0 = never. Two in one

@@ -1,6 +1,12 @@
 package config
 
 import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
@@ -65,4 +71,48 @@ func checkWhatRuns(d *schema.Decoder, path string, r *Repository, checked bool) 
 			d.Warn(path+"."+key, "means nothing without commands; want it left out")
 		}
 	}
+}
+
+// checkObjects sees to what the Secrets and ConfigMaps of a deployment mean for each other.
+func checkObjects(d *schema.Decoder, at string, p *Deploy, g *Global) {
+	mounts := map[string]string{g.TmpDir: "global.tmp_dir"}
+	for _, list := range []struct {
+		key     string
+		objects []Object
+	}{{"secrets", p.Secrets}, {"config_maps", p.ConfigMaps}} {
+		seen := map[string]bool{}
+		for i := range list.objects {
+			o, sub := &list.objects[i], fmt.Sprintf("%s.%s[%d]", at, list.key, i)
+			if o.Mount != "" {
+				o.Mount = path.Clean(o.Mount)
+				checkMount(d, sub+".mount", o.Mount, mounts)
+			} else {
+				for k, key := range o.Keys {
+					section.CheckVariable(d, fmt.Sprintf("%s.keys[%d]", sub, k), key)
+				}
+			}
+			if list.key == "secrets" && o.Name == g.CredentialsSecret && o.Name != "" {
+				d.Fail(sub, "is the Secret of global.credentials_secret, of which the commands see nothing; want a Secret of its own for them")
+			}
+			if o.Mount != "" || o.Name == "" || d.Failed(sub+".mount") {
+				continue
+			}
+			if seen[o.Name] {
+				d.Fail(sub, "names what an entry before it names; want one entry, with all the keys")
+			}
+			seen[o.Name] = true
+		}
+	}
+}
+
+// checkMount sees to it that no mount hides another. It adds this one.
+func checkMount(d *schema.Decoder, at, mount string, mounts map[string]string) {
+	for _, other := range slices.Sorted(maps.Keys(mounts)) {
+		where := mounts[other]
+		if mount == other || strings.HasPrefix(mount, other+"/") || strings.HasPrefix(other, mount+"/") {
+			d.Fail(at, "overlaps the directory of %s; want a directory for each, none within another", where)
+			return
+		}
+	}
+	mounts[mount] = at
 }

@@ -2,11 +2,9 @@ package config
 
 import (
 	"os"
-	"slices"
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -23,10 +21,6 @@ type Options struct {
 	Hosts []Host
 	// Expression reads those by which a group orders its members. Package strategy/cel has it.
 	Expression order.Expression
-	// Found is what was found of `discover`; nil = nothing is known.
-	Found *discover.Found
-	// Examples has each entry of `discover` give a repository that is made up, for whoever wants to see what would come of it.
-	Examples bool
 }
 
 // File is one of the texts that are a configuration.
@@ -52,7 +46,7 @@ func Parse(data []byte, opts Options) (*Config, error) { return ParseFiles(Files
 func ParseFiles(texts Files, opts Options) (*Config, error) {
 	var c *Config
 	warnings, err := schema.Decode(texts, opts.schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, opts) })
-	return finish(c, texts, opts.Found, warnings, err)
+	return finish(c, texts, warnings, err)
 }
 
 // schema says how files are read. Teams that have a file each add groups and repositories; all else stands in one of the files.
@@ -68,24 +62,15 @@ func read(d *schema.Decoder, root *yaml.Node, opts Options) *Config {
 	var c Config
 	t := newTables(opts.Hosts)
 	t.expression = opts.Expression
-	t.known, t.examples = opts.Found, opts.Examples
 	d.Section("", root, t.file(&c))
 	t.check(d, &c)
 	return &c
 }
 
-// Hash returns what tells a configuration apart: Config.Hash of the files with what was found.
-func Hash(texts Files, found *discover.Found) string {
-	if found == nil || found.Hash == "" {
-		return texts.Hash()
-	}
-	return append(slices.Clone(texts), File{Text: []byte(found.Hash)}).Hash()
-}
-
-func finish(c *Config, texts Files, found *discover.Found, warnings []Warning, err error) (*Config, error) {
+func finish(c *Config, texts Files, warnings []Warning, err error) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Warnings, c.Hash = warnings, Hash(texts, found)
+	c.Warnings, c.Hash = warnings, texts.Hash()
 	return c, nil
 }

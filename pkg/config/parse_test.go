@@ -47,7 +47,7 @@ repositories:
 var defaultGlobal = Global{
 	TmpDir: "/tmp/sentry", Cleanup: true, KeepRuns: 20, LogLevel: "info", Timeout: 5 * time.Minute,
 	ServiceAccount: "sentry-deployer", Image: "docker.io/alpine/k8s:1.34.1", GitImage: "docker.io/alpine/git:2.49.1",
-	CredentialsSecret: "sentry-credentials", OnFirstSeen: Record, Sweep: 15 * time.Minute, Glance: 5 * time.Second, Discover: 10 * time.Minute,
+	CredentialsSecret: "sentry-credentials", OnFirstSeen: Record, Sweep: 15 * time.Minute, Glance: 5 * time.Second,
 }
 
 func TestDefaults(t *testing.T) {

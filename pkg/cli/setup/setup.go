@@ -23,7 +23,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
@@ -70,11 +69,6 @@ type Options struct {
 	Level      slog.LevelVar // of the log
 	Settable   usage.Flags   // by a variable
 	Hider      Hider         // of the credentials of the configuration that was read
-	Running    *cobra.Command
-	// MustFind has Load fail where what was found cannot be read, in place of a warning.
-	MustFind bool
-	Found    *discover.Found // as Load read it; nil = nothing was to be read, or nothing could be
-	Texts    config.Files    // of a configuration with discover that can be read once; nil for others
 
 	// Answered is told of requests to the API server; see kube.Options. It is set before the first connection.
 	Answered func(ctx context.Context, err error)
@@ -110,13 +104,6 @@ func (o *Options) Load(opts config.Options) (*config.Config, *slog.Logger, error
 	if err != nil {
 		return nil, nil, usage.Error(err)
 	}
-	cfg, err = o.found(cfg, opts)
-	if err != nil && o.MustFind {
-		return nil, nil, err
-	}
-	if err != nil {
-		log.Warn("what was found of discover is not known here", "err", err)
-	}
 	return cfg, log, nil
 }
 
@@ -132,9 +119,9 @@ func (o *Options) place(cfg *config.Config) error {
 	return nil
 }
 
-// Parse reads other texts of the files as Load did, with the variables as they were read last and what was found by now.
-func (o *Options) Parse(texts config.Files, found *discover.Found) (*config.Config, error) {
-	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs, Found: found})
+// Parse reads other texts of the files as Load did, with the variables as they were read last.
+func (o *Options) Parse(texts config.Files) (*config.Config, error) {
+	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs})
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +153,7 @@ func (o *Options) loadConfig(opts config.Options) (*config.Config, error) {
 		return nil, err
 	}
 	var cfg *config.Config
-	texts, err := o.Texts, error(nil)
-	if texts == nil {
-		texts, err = files.Read(o.In, o.Config.Names)
-	}
+	texts, err := files.Read(o.In, o.Config.Names)
 	if err == nil {
 		cfg, err = config.ParseFiles(texts, opts)
 	}
@@ -178,9 +162,6 @@ func (o *Options) loadConfig(opts config.Options) (*config.Config, error) {
 	}
 	if err == nil {
 		o.Hider.Use(cfg)
-	}
-	if err == nil && len(cfg.Discover) > 0 {
-		o.Texts = texts
 	}
 	return cfg, err
 }
@@ -342,11 +323,6 @@ func credentials(cfg *config.Config) []string {
 		}
 		seen[v] = true
 	}
-	for i := range cfg.Discover {
-		for _, v := range cfg.Discover[i].Auth.Values() {
-			add(*v)
-		}
-	}
 	for i := range cfg.Repositories {
 		r := &cfg.Repositories[i]
 		add(r.WebhookURL)
@@ -427,15 +403,10 @@ func (o *Options) LocalStore(path string) (watch.Store, error) {
 // Glance returns the configuration where there is one that can be read, and an empty one otherwise: what only shows
 // something can do without.
 func (o *Options) Glance() *config.Config {
-	opts := config.Options{AllowUnsetAuth: true}
-	cfg, err := o.loadConfig(opts)
-	if err != nil {
-		return &config.Config{}
+	if cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true}); err == nil {
+		return cfg
 	}
-	if cfg, err = o.found(cfg, opts); err != nil {
-		fmt.Fprintf(o.Err, "What was found of discover is not known here: %v\n", err)
-	}
-	return cfg
+	return &config.Config{}
 }
 
 // Where connects to where Sentry runs, and returns where its runs are and which Sentry is meant: by the flags,

@@ -2,7 +2,6 @@ package gitea
 
 import (
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 )
@@ -12,9 +11,8 @@ var Driver = githost.Driver{
 	Host: config.Host{
 		Type:      config.Gitea,
 		Domains:   []string{"codeberg.org", "gitea.com"},
-		CheckPath: kind.OwnerAndRepository,
+		CheckPath: config.OwnerAndRepository,
 		Statuses:  true,
-		Owners:    true,
 	},
 	Open: Open,
 	Budgets: []githost.Budget{

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
@@ -15,9 +14,8 @@ var Driver = githost.Driver{
 	Host: config.Host{
 		Type:      config.GitLab,
 		Domains:   []string{"gitlab.com"},
-		CheckPath: kind.OwnerAndRepository,
+		CheckPath: config.OwnerAndRepository,
 		Statuses:  true,
-		Owners:    true,
 	},
 	Open:       Open,
 	TokenAlone: true,

@@ -1,27 +1,22 @@
-// Package plain makes texts, maps and lists of a YAML tree.
-package plain
+package schema
 
-import (
-	"gopkg.in/yaml.v3"
+import "gopkg.in/yaml.v3"
 
-	"github.com/tekton-sentry/sentry/pkg/config/schema"
-)
-
-// Of returns what stands at a node of a valid file: texts, in maps and lists, with aliases and merges in their place.
-func Of(n *yaml.Node) any {
+// Plain returns what stands at a node of a valid file: texts, in maps and lists, with aliases and merges in their place.
+func Plain(n *yaml.Node) any {
 	switch n.Kind {
 	case yaml.AliasNode:
-		return Of(n.Alias)
+		return Plain(n.Alias)
 	case yaml.MappingNode:
 		return sectionOf(n)
 	case yaml.SequenceNode:
 		list := []any{}
 		for _, item := range n.Content {
-			list = append(list, Of(item))
+			list = append(list, Plain(item))
 		}
 		return list
 	}
-	if schema.IsNull(n) {
+	if IsNull(n) {
 		return nil
 	}
 	return n.Value
@@ -38,7 +33,7 @@ func sectionOf(n *yaml.Node) map[string]any {
 			merged = append(merged, value)
 			continue
 		}
-		section[key.Value] = Of(value)
+		section[key.Value] = Plain(value)
 	}
 	for _, m := range merged {
 		if m.Kind == yaml.AliasNode {
@@ -46,7 +41,7 @@ func sectionOf(n *yaml.Node) map[string]any {
 		}
 		for i := 0; i+1 < len(m.Content); i += 2 {
 			if key := m.Content[i].Value; !has(section, key) {
-				section[key] = Of(m.Content[i+1])
+				section[key] = Plain(m.Content[i+1])
 			}
 		}
 	}
