@@ -519,7 +519,7 @@ var mutants = []mutant{
 	},
 	{
 		"a text of an answer is kept as long as it is", "pkg/githost/internal/jsonstream/jsonstream.go",
-		"keep = keep && len(r.text) < maxText", "keep = keep && true",
+		"keep = keep && len(r.text) < max(maxText, r.most)", "keep = keep && true",
 		"./pkg/githost/internal/jsonstream", "TestEndlessIsBounded",
 	},
 	{
