@@ -178,3 +178,81 @@ func TestManyFound(t *testing.T) {
 		t.Error("each has its own copy of how it is deployed")
 	}
 }
+
+// twoOwners has an entry for each of two owners, with what stands before, and in the templates.
+func twoOwners(before, first, second string) string {
+	entry := func(owner, more string) string {
+		return fmt.Sprintf(`
+  - host: https://git.example
+    repo_type: gitea
+    owner: %s
+    template:
+      %s
+      deploy: {qa_repo_url: https://git.example/team/qa, repo_type: gitea, commands: [./run]}`, owner, more)
+	}
+	return before + "\ndiscover:" + entry("alpha", first) + entry("beta", second) + "\n"
+}
+
+func listOf(owner, file string, repositories ...discover.Repository) discover.List {
+	return discover.List{Question: discover.Question{Host: "https://git.example", Owner: owner, File: file}, Repositories: repositories}
+}
+
+// Whatever an owner has, the file is as right or wrong as it was without.
+func TestFoundMakesNoMistakeOfTheFile(t *testing.T) {
+	var many []discover.Repository
+	for i := range 150 {
+		many = append(many, one(fmt.Sprint(i), fmt.Sprint("svc-", i), fmt.Sprint("alpha/svc-", i)))
+	}
+	needs := strings.Replace(twoOwners("groups: {shop: {execution_strategy: graph}}", "group: shop", "group: shop"), "deploy: {qa", "deploy: {needs: [base], qa", 2)
+	needs = strings.Replace(needs, "deploy: {needs: [base], qa", "deploy: {qa", 1) // of the first one
+	for name, c := range map[string]struct {
+		text  string
+		found []discover.Repository
+		want  string // the error, in part; "" = none
+	}{
+		"the name of an example":      {twoOwners("", "", ""), []discover.Repository{one("1", "example-2", "alpha/example-2")}, ""},
+		"as many as a group may have": {twoOwners("groups: {shop: {}}", "group: shop", "group: shop"), many, ""},
+		"one that another needs":      {needs, []discover.Repository{one("1", "base", "alpha/base")}, "needs[0]: names no repository of the group"},
+		"none that another needs":     {needs, nil, "needs[0]: names no repository of the group"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := options()
+			opts.Found = &discover.Found{Hash: "x", Lists: []discover.List{listOf("alpha", "", c.found...)}}
+			_, err := Parse([]byte(c.text), opts)
+			if got := fmt.Sprint(err); (err != nil) != (c.want != "") || !strings.Contains(got, c.want) {
+				t.Errorf("the error is %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// What one entry's file was looked for says nothing of another's. An entry whose file is another one now goes on meanwhile.
+func TestFoundOfAnotherFile(t *testing.T) {
+	web := one("1", "web", "alpha/web")
+	web.File = true
+	opts := options()
+	opts.Found = &discover.Found{Hash: "x", Lists: []discover.List{listOf("alpha", ".sentry.yaml", web)}}
+	text := strings.Replace(twoOwners("", "", "name: prod-${repo}"), "owner: beta", "owner: alpha\n    file: .prod.yaml", 1)
+	for file, want := range map[string]string{".sentry.yaml": "web", ".other.yaml": "web"} {
+		c, err := Parse([]byte(strings.Replace(text, "owner: alpha", "owner: alpha\n    file: "+file, 1)), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, r := range c.Repositories {
+			names = append(names, r.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("with the file %s watched is %q, want %q", file, got, want)
+		}
+	}
+}
+
+// A host is asked once for an owner, by one credential.
+func TestOneOwnerHasOneCredential(t *testing.T) {
+	text := strings.Replace(twoOwners("", "", ""), "owner: beta", "owner: alpha\n    auth: {token: \"${HUSH}\"}", 1)
+	_, err := Parse([]byte(text), hushed())
+	if err == nil || !strings.Contains(err.Error(), "discover[1].auth: or repo_type or api_url is not that of the entry before") {
+		t.Errorf("the error is %v", err)
+	}
+}

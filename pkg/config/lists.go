@@ -12,7 +12,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
-	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -59,14 +58,16 @@ func (t *tables) shared(r *Repository) Repository {
 	return s
 }
 
-// discoveries reads each entry of discover, and adds what was found of it.
+// discoveries reads each entry of discover, and adds what was found. All are checked before: nothing that a host says makes a mistake of
+// the file.
 func (t *tables) discoveries(d *schema.Decoder, c *Config, path string, n *yaml.Node) {
 	t.inheritGlobal(c)
+	var entries []entry
 	d.Items(path, n, wantDiscover, func(path string, n *yaml.Node) {
-		var f Discovery
-		var template *yaml.Node
-		d.Section(path, n, t.discovery(&f, &template))
-		if f.URL == "" || f.Owner == "" || template == nil {
+		e := entry{path: path}
+		f := &e.Discovery
+		d.Section(path, n, t.discovery(f, &e.template))
+		if f.URL == "" || f.Owner == "" || e.template == nil {
 			return // which is told
 		}
 		// A host's rules are for the addresses of repositories.
@@ -80,59 +81,88 @@ func (t *tables) discoveries(d *schema.Decoder, c *Config, path string, n *yaml.
 		if !t.hosts.Of(f.Type).Owners {
 			d.Fail(path+".repo_type", "is %s, and such a server does not say which repositories an owner has; want one that does", d.Shown(path+".repo_type", f.Type))
 		}
-		example := discover.Repository{Name: fmt.Sprintf("example-%d", len(c.Discover)+1), Branch: "main"}
+		if slices.ContainsFunc(entries, func(o entry) bool { return o.Question() == f.Question() && o.Source != f.Source }) {
+			d.Fail(path+".auth", "or repo_type or api_url is not that of the entry before with this owner, of which the host is asked once; want the same")
+		}
+		example := discover.Repository{Name: fmt.Sprintf("example-%d", len(entries)+1), Branch: "main"}
 		example.Path = f.Owner + "/" + example.Name
 		read := func() {
-			r, undo := t.fill(d, c, &f, path+".template", template, example)
+			r, undo := t.fill(d, c, &e, example)
 			undo()
 			g := cmp.Or(t.members.groups[r.Group], &group{})
 			t.members.groups[r.Group], g.awaited = g, true
 		}
-		wrong := d.Try(example.Variables(f.URL), read)
+		e.wrong = len(d.Try(example.Variables(f.URL), read)) > 0
 		d.With(example.Variables(f.URL), read) // tells what is wrong with each, and what is hardly meant so
-		if len(wrong) == 0 {
-			list, _ := t.known.Of(f.Question())
-			if t.examples {
-				list.Repositories = []discover.Repository{example}
-			}
-			t.found(d, c, &f, path, template, list.Repositories)
+		if t.examples {
+			e.list = []discover.Repository{example}
 		}
-		c.Discover = append(c.Discover, f)
+		entries = append(entries, e)
 	})
+	t.found(d, c, entries)
 }
 
-// found adds the repositories of a list that are wanted. One that cannot be watched is left out, whatever its host says of it.
-func (t *tables) found(d *schema.Decoder, c *Config, f *Discovery, path string, template *yaml.Node, list []discover.Repository) {
-	var why []string
-	left := 0
-	for _, one := range list {
-		if !f.Wants(one) {
-			continue
+// found adds the repositories that are wanted, in the order in which they were found. One that cannot be watched is left out, whatever its
+// host says of it.
+func (t *tables) found(d *schema.Decoder, c *Config, entries []entry) {
+	var asked []discover.Question
+	for i := range entries {
+		asked = append(asked, entries[i].Question())
+	}
+	var all []candidate
+	for i := range entries {
+		e := &entries[i]
+		if list, _ := t.known.Of(asked[i], asked); !t.examples {
+			e.list = list.Repositories
 		}
+		for _, one := range e.list {
+			if !e.wrong && e.Wants(one) {
+				all = append(all, candidate{e, one})
+			}
+		}
+	}
+	for _, a := range all {
 		var r *Repository
 		var undo func()
-		wrong := d.Try(one.Variables(f.URL), func() { r, undo = t.fill(d, c, f, path+".template", template, one) })
-		if len(wrong) == 0 {
-			t.members.names[r.Name] = place{found: one.Path}
-			c.Repositories = append(c.Repositories, t.shared(r))
-			f.Watched++
+		wrong := d.Try(a.Variables(a.of.URL), func() { r, undo = t.fill(d, c, a.of, a.Repository) })
+		if len(wrong) > 0 {
+			undo()
+			a.of.left.Add(a.Path, strings.TrimPrefix(strings.TrimPrefix(wrong[0].Key, a.of.path+".template"), "."), wrong[0].Message)
 			continue
 		}
-		undo()
-		if left++; left <= 3 {
-			key := strings.TrimPrefix(strings.TrimPrefix(wrong[0].Key, path+".template"), ".")
-			why = append(why, oneline.Of(fmt.Sprintf("%s, as %s %s", one.Path, key, wrong[0].Message), 200))
+		t.members.names[r.Name] = place{found: a.Path}
+		c.Repositories = append(c.Repositories, t.shared(r))
+		a.of.Watched++
+	}
+	for _, e := range entries {
+		if e.left.Any() {
+			d.Warn(e.path, "leaves out %s", &e.left)
 		}
+		c.Discover = append(c.Discover, e.Discovery)
 	}
-	if left > 0 {
-		d.Warn(path, "leaves out %d of what was found: %s", left, strings.Join(why, "; "))
-	}
+}
+
+// entry is one of discover while a file is read.
+type entry struct {
+	Discovery
+	path     string
+	template *yaml.Node
+	wrong    bool // the template is
+	list     []discover.Repository
+	left     discover.LeftOut
+}
+
+// candidate is a repository that an entry wants.
+type candidate struct {
+	of *entry
+	discover.Repository
 }
 
 // fill reads the template for one repository. undo takes back what the group and the file know of it.
-func (t *tables) fill(d *schema.Decoder, c *Config, f *Discovery, at string, template *yaml.Node, one discover.Repository) (r *Repository, undo func()) {
+func (t *tables) fill(d *schema.Decoder, c *Config, f *entry, one discover.Repository) (r *Repository, undo func()) {
 	r = newRepository()
-	d.Section(at, template, t.template(r))
+	at := f.path + ".template"
+	d.Section(at, f.template, t.template(r))
 	m := &r.Monitor
 	if !d.Given(at + ".monitor.repo_url") {
 		m.Type, m.APIURL = cmp.Or(m.Type, f.Type), cmp.Or(m.APIURL, f.APIURL)
@@ -158,7 +188,7 @@ func (t *tables) fill(d *schema.Decoder, c *Config, f *Discovery, at string, tem
 		// So no repository that goes or stays away makes others a mistake of the file.
 		before := g.ordered[:max(0, len(g.ordered)-1)]
 		for i, need := range r.Deploy.Needs {
-			if len(g.ordered) > 0 && !slices.ContainsFunc(before, func(o order.Ordered) bool { return o.About.Name == need }) {
+			if len(g.ordered) > 0 && (t.members.names[need].found != "" || !slices.ContainsFunc(before, func(o order.Ordered) bool { return o.About.Name == need })) {
 				d.Fail(fmt.Sprintf("%s.deploy.needs[%d]", at, i), "names no repository of the group that stands below repositories; want one of these")
 			}
 		}

@@ -36,6 +36,13 @@ type document struct {
 
 // Encode returns what is kept of lists.
 func Encode(lists []discover.List) ([]byte, error) {
+	all := 0
+	for _, l := range lists {
+		all += len(l.Repositories)
+	}
+	if all > discover.Most {
+		return nil, ErrTooLarge
+	}
 	text, err := json.Marshal(document{version, lists})
 	if err != nil {
 		return nil, fmt.Errorf("write what was found: %w", err)

@@ -231,11 +231,11 @@ func (f *Finder) merge(known *discover.Found, s *settings, answered map[discover
 	news := map[discover.Question]News{}
 	room := discover.Most
 	for _, q := range s.asked {
-		list, _ := known.Of(q)
+		list, _ := known.Of(q, s.asked)
 		room -= len(list.Repositories)
 	}
 	for _, q := range s.asked {
-		list, there := known.Of(q)
+		list, there := known.Of(q, s.asked)
 		got := answered[q]
 		if got == nil {
 			if there {

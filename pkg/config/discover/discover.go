@@ -5,11 +5,13 @@ package discover
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 )
 
 // Most is how many repositories are known at most, over all owners.
@@ -65,20 +67,49 @@ type Found struct {
 	Hash  string // of all that; "" where nothing is known
 }
 
-// Of returns what is known of a question. While there is no answer to it, that is an answer about the same owner which asked for another
-// file, as if that were the same one.
-func (f *Found) Of(q Question) (List, bool) {
+// Of returns what is known of one of the questions that are asked. The first about an owner to which there is no answer takes the place of
+// one that is asked no more, such as that for another file, and has its answer meanwhile. A list is that of one question at most.
+func (f *Found) Of(q Question, asked []Question) (List, bool) {
 	if f == nil {
 		return List{}, false
 	}
+	known := func(q Question) bool {
+		return slices.ContainsFunc(f.Lists, func(l List) bool { return l.Question == q })
+	}
 	i := slices.IndexFunc(f.Lists, func(l List) bool { return l.Question == q })
 	if i < 0 {
-		i = slices.IndexFunc(f.Lists, func(l List) bool { return l.Host == q.Host && l.Owner == q.Owner })
+		first := slices.IndexFunc(asked, func(o Question) bool { return o.Host == q.Host && o.Owner == q.Owner && !known(o) })
+		if first < 0 || asked[first] != q {
+			return List{}, false
+		}
+		i = slices.IndexFunc(f.Lists, func(l List) bool {
+			return l.Host == q.Host && l.Owner == q.Owner && !slices.Contains(asked, l.Question)
+		})
 	}
 	if i < 0 {
 		return List{}, false
 	}
 	return f.Lists[i], true
+}
+
+// LeftOut tells which repositories are not watched, and why, of the first few.
+type LeftOut struct {
+	n   int
+	why []string
+}
+
+// Add adds the one at a path, because of a key of the template.
+func (l *LeftOut) Add(path, key, message string) {
+	if l.n++; l.n <= 3 {
+		l.why = append(l.why, oneline.Of(fmt.Sprintf("%s, as %s %s", path, key, message), 200))
+	}
+}
+
+// Any reports whether there is one.
+func (l *LeftOut) Any() bool { return l.n > 0 }
+
+func (l *LeftOut) String() string {
+	return fmt.Sprintf("%d of what was found: %s", l.n, strings.Join(l.why, "; "))
 }
 
 // Named reports whether a repository is wanted by its name, whatever else it is.
