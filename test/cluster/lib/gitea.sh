@@ -53,7 +53,7 @@ ALLOWED_HOST_LIST = *
 DEFAULT_BRANCH = main
 EOF
   gitea migrate >"$dir/log/gitea-setup" 2>&1 || fail gitea-setup "Gitea's database could not be made"
-  start gitea env HOME="$dir/gitea" GITEA_WORK_DIR="$dir/gitea" "$bin/gitea-gitea" --config "$dir/gitea/app.ini" web
+  # The server comes last: it writes app.ini anew when it starts, and a command that reads half of it refuses.
   gitea admin user create --admin --username "$gitea_user" --random-password --must-change-password=false \
     --email "$gitea_user@localhost.localdomain" >>"$dir/log/gitea-setup" 2>&1 ||
     fail gitea-setup "Gitea's user could not be made"
@@ -61,5 +61,6 @@ EOF
   gitea admin user generate-access-token --username "$gitea_user" --token-name e2e --scopes all --raw 2>&1 |
     tee -a "$dir/log/gitea-setup" | grep -xE '[0-9a-f]{40}' >"$dir/gitea/token" ||
     fail gitea-setup "Gitea's token could not be made"
+  start gitea env HOME="$dir/gitea" GITEA_WORK_DIR="$dir/gitea" "$bin/gitea-gitea" --config "$dir/gitea/app.ini" web
   await gitea 30 "Gitea to answer" curl --noproxy '*' -fsS "$gitea_url/api/healthz"
 }
