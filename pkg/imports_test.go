@@ -87,6 +87,7 @@ var mustNotLink = map[string][]string{
 	"pkg/githost/gitproto":             {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea"},
 	"pkg/githost/hosts":                {kubernetes, tekton, githost + "/poller"},
 	"pkg/cli/term":                     {module, kubernetes, tekton, "net/http"},
+	"pkg/cli/garbage":                  {module, kubernetes, tekton, "net/http"},
 	"pkg/cli/change":                   {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/cli/reload":                   {kubernetes, tekton, module + "pkg/watch", module + "pkg/engine/", module + "pkg/cli/setup", githost + "/poller"},
 	"pkg/event/kubesink":               {module + "pkg/watch", module + "pkg/cli", module + "pkg/engine/", module + "pkg/githost", module + "pkg/pipelinerun"},

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/garbage"
 	"github.com/tekton-sentry/sentry/pkg/cli/glance"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/reload"
@@ -148,11 +148,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	if err := errors.Join(f.checkHealth(), f.checkPage()); err != nil {
 		return err
 	}
-	// Watching works for about a second a minute, and keeps what it knows of 10,000 repositories all the time:
-	// memory is worth more than the tenth of that second that this costs. GOGC has the last word.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
+	garbage.Tolerate(garbage.Large + 1) // until it is known how many they are
 	terminal := term.IsTerminal(o.In) || term.IsTerminal(o.Err)
 	board := live.New(o.Out, f.plain || !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
@@ -161,6 +157,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	garbage.Tolerate(len(cfg.Repositories))
 	setup.LogWarnings(log, cfg)
 	network := transport.NewNetwork(cfg.Global)
 	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board}
@@ -505,6 +502,7 @@ func (w *watching) apply(cfg *config.Config) error {
 		return err
 	}
 	w.cfg = cfg
+	garbage.Tolerate(len(cfg.Repositories))
 	w.shown.Store(cfg)
 	w.Hider.Use(cfg)
 	w.health.Use(len(cfg.Repositories), w.interval(cfg))

@@ -9,10 +9,10 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/garbage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
@@ -38,11 +38,12 @@ type sentry struct {
 const sweep = 15
 
 func newSentry(s settings, transport http.RoundTripper) (*sentry, error) {
-	debug.SetGCPercent(50) // as the program does
+	garbage.Tolerate(garbage.Large + 1) // as the program does
 	c, err := configuration(s)
 	if err != nil {
 		return nil, err
 	}
+	garbage.Tolerate(s.n)
 	reader := &poller.Reader{
 		Hosts:   hosts.All,
 		Base:    transport,
