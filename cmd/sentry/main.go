@@ -9,9 +9,11 @@ import (
 	"syscall"
 
 	"github.com/tekton-sentry/sentry/pkg/cli"
+	"github.com/tekton-sentry/sentry/pkg/strategy/wasm"
 )
 
 func main() {
+	wasm.BeChild()
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup makes it
 		signals = append(signals, syscall.SIGHUP)

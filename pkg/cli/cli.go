@@ -19,6 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/first"
 	"github.com/tekton-sentry/sentry/pkg/cli/operate"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
+	"github.com/tekton-sentry/sentry/pkg/cli/strategies"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/cli/webhooks"
@@ -120,7 +121,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.AddCommand(first.Commands(&first.Sentry{
 		In: s.In, Out: s.Out, Err: s.Err, Load: o.Load, Options: o.Reading, Connect: o.Connect, Named: func() []string { return o.Config.Names },
 	})...)
-	root.AddCommand(webhooks.Command(o))
+	root.AddCommand(webhooks.Command(o), strategies.Command(s.Out))
 	complete.Common(root, func() []string { return kube.Contexts(o.Kubeconfig) })
 	root.InitDefaultCompletionCmd()
 	return root

@@ -26,11 +26,14 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/strategy/wasm"
+	"github.com/tekton-sentry/sentry/pkg/strategy/wasm/wasmtest"
 )
 
 var update = flag.Bool("update", false, "write docs/cli.md")
 
 func TestMain(m *testing.M) {
+	wasm.BeChild()
 	sentry := func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		code := Main(ctx, os.Args[1:], Streams{Program: os.Args[0], In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
@@ -72,6 +75,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(env.WorkDir, "gitconfig"))
 			gitconfig := "[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n"
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "gitconfig"), []byte(gitconfig), 0o600); err != nil {
+				return err
+			}
+			module := wasmtest.Answering(`{"needs": {"web": ["orders-db", "users-db"]}}`)
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "order.wasm"), module, 0o600); err != nil {
 				return err
 			}
 			return os.WriteFile(filepath.Join(env.WorkDir, "reference.yaml"), reference, 0o600)

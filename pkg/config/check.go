@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/tekton-sentry/sentry/pkg/config/order"
@@ -54,6 +55,12 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 	for name, g := range c.Groups {
 		m := cmp.Or(t.members.groups[name], &group{})
 		checkGroup(d, schema.JoinKey("groups", name), g, m)
+		if g.Module.File != "" && !filepath.IsAbs(g.Module.File) {
+			g.Module.File = filepath.Join(filepath.Dir(d.File(schema.JoinKey("groups", name)+".wasm")), g.Module.File)
+		}
+		if g.Module.File != "" {
+			c.Modules = t.modules
+		}
 		g.Needs = order.Check(d, schema.JoinKey("groups", name), g.order(), m.ordered, t.expression)
 		c.Groups[name] = g
 	}
@@ -110,24 +117,24 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 	all.status = all.status || status
 	switch {
 	case r.Group == "":
-		order.Of(d, "", order.Settings{By: strategy.Parallel}, at, about(r))
+		order.Of(d, "", order.Settings{By: strategy.Parallel}, at, r.About())
 	case grouped:
 		r.Group = g.Name // one text for all members
 		m := cmp.Or(all.groups[g.Name], &group{})
 		all.groups[g.Name] = m
 		m.size++
 		m.back, m.status = m.back || len(r.Deploy.Rollback) > 0, m.status || status
-		m.ordered = append(m.ordered, order.Of(d, schema.JoinKey("groups", g.Name), g.order(), at, about(r))...)
+		m.ordered = append(m.ordered, order.Of(d, schema.JoinKey("groups", g.Name), g.order(), at, r.About())...)
 	}
 }
 
 // order is what the group says of the order of its members.
 func (g *Group) order() order.Settings {
-	return order.Settings{By: g.Strategy, Expression: g.Expression}
+	return order.Settings{By: g.Strategy, Expression: g.Expression, Module: g.Module}
 }
 
-// about is what the order of a group goes by.
-func about(r *Repository) strategy.About {
+// About is what the order of a group goes by.
+func (r *Repository) About() strategy.About {
 	return strategy.About{Name: r.Name, Project: r.Project, Wave: r.Deploy.Wave, Needs: r.Deploy.Needs, Labels: r.Deploy.Pod.Labels()}
 }
 

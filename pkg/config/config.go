@@ -55,9 +55,10 @@ type Config struct {
 	Repositories    []Repository     // in the order of the file, which is the order of a sequential group
 	Global          Global
 	Webhooks        Webhooks
-	Report          Report    // of what no group and repository says itself
-	Hash            string    // 12 hexadecimal digits of the SHA-256 of the file's bytes
-	Warnings        []Warning // what is hardly meant so, sorted by line
+	Report          Report           // of what no group and repository says itself
+	Modules         strategy.Modules // asks those of groups; nil where none has one
+	Hash            string           // 12 hexadecimal digits of the SHA-256 of the file's bytes
+	Warnings        []Warning        // what is hardly meant so, sorted by line
 }
 
 // Group is what its members have in common when they run together.
@@ -68,6 +69,7 @@ type Group struct {
 	Waves           []int               // of waves: how many percent of the members are in those up to each; nil = Deploy.Wave says it
 	Expression      string              // of graph: by which one member needs another; "" = Deploy.Needs says it
 	Needs           map[string][]string // of graph: the members that each needs, by Expression; nil = Deploy.Needs
+	Module          strategy.Module     // of graph: which says it in their place; without a File, none does
 	CanaryCheck     []string            // of canary: commands that check the first member
 	ContinueOnError bool
 	GlobalTimeout   time.Duration // of the whole run; 0 = none

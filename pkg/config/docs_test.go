@@ -66,7 +66,7 @@ var derived = map[string]string{
 
 var (
 	heading = regexp.MustCompile("^## (?:`(.*)`|The file)$")
-	row     = regexp.MustCompile("^\\| `([a-z_]+)` \\| ([a-z]+) \\| (.*?) \\| (.*?) ?\\| (.*?) ?\\| (.+) \\|$")
+	row     = regexp.MustCompile("^\\| `([a-z0-9_]+)` \\| ([a-z]+) \\| (.*?) \\| (.*?) ?\\| (.*?) ?\\| (.+) \\|$")
 )
 
 // TestManualHasEveryKey compares the manual's tables with the fields, key by key, and tries its examples.

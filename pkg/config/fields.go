@@ -43,6 +43,7 @@ const (
 type tables struct {
 	hosts      hosts
 	expression order.Expression
+	modules    strategy.Modules
 	members    members
 	// What follows is what many repositories have in common.
 	refs    refs.Reader
@@ -74,6 +75,7 @@ func groupFields(g *Group) []schema.Field {
 		schema.Integer("max_parallel", &g.MaxParallel, 1, maxMembers),
 		order.SharesField("waves", &g.Waves),
 		order.ExpressionField("needs", &g.Expression),
+		schema.Section("wasm", order.ModuleFields(&g.Module)...),
 		section.CommandsField("canary_check", &g.CanaryCheck),
 		schema.Boolean("continue_on_error", &g.ContinueOnError).Or("false"),
 		schema.Seconds("global_timeout", &g.GlobalTimeout, 0).Or("0"),

@@ -8,6 +8,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 // Options say where variables come from, and what kinds of hosts there are.
@@ -21,6 +22,8 @@ type Options struct {
 	Hosts []Host
 	// Expression reads those by which a group orders its members. Package strategy/cel has it.
 	Expression order.Expression
+	// Modules asks the modules by which a group orders its members, when that is needed. Package strategy/wasm has it.
+	Modules strategy.Modules
 }
 
 // File is one of the texts that are a configuration.
@@ -61,7 +64,7 @@ func (o Options) schema() schema.Options {
 func read(d *schema.Decoder, root *yaml.Node, opts Options) *Config {
 	var c Config
 	t := newTables(opts.Hosts)
-	t.expression = opts.Expression
+	t.expression, t.modules = opts.Expression, opts.Modules
 	d.Section("", root, t.file(&c))
 	t.check(d, &c)
 	return &c

@@ -42,6 +42,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 	"github.com/tekton-sentry/sentry/pkg/strategy/cel"
+	"github.com/tekton-sentry/sentry/pkg/strategy/wasm"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -65,6 +66,7 @@ type Options struct {
 	namespace  string
 	runs       string // namespace of the PipelineRuns
 	instance   string
+	modules    wasm.Modules // of groups; they remember what they answered
 	verbose    bool
 	Level      slog.LevelVar // of the log
 	Settable   usage.Flags   // by a variable
@@ -121,7 +123,7 @@ func (o *Options) place(cfg *config.Config) error {
 
 // Parse reads other texts of the files as Load did, with the variables as they were read last.
 func (o *Options) Parse(texts config.Files) (*config.Config, error) {
-	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs})
+	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs, Modules: &o.modules})
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +145,8 @@ func (o *Options) SetLevel(cfg *config.Config) error {
 // Reading completes how configurations are read: variables are those of the flags.
 func (o *Options) Reading(opts config.Options) (config.Options, error) {
 	_, err := o.Variables.Read()
-	opts.LookupEnv, opts.Hosts, opts.Expression = o.Variables.Lookup, hosts.All.Config(), cel.Needs
+	opts.LookupEnv, opts.Hosts = o.Variables.Lookup, hosts.All.Config()
+	opts.Expression, opts.Modules = cel.Needs, &o.modules
 	return opts, err
 }
 

@@ -29,7 +29,14 @@ const (
 	wantNeed   = "the name of a repository of the same group"
 
 	wantExpression = "an expression of CEL that is true where member needs other"
+	wantModule     = "the path of a WebAssembly module, from the folder of this file"
+	wantDigest     = "the SHA-256 of that file, as 64 hexadecimal digits"
 )
+
+// maxPath bounds the path of a module, in bytes.
+const maxPath = 1000
+
+var digest = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
 
 var share = regexp.MustCompile(`^([1-9][0-9]?|100) ?%$`)
 
@@ -76,33 +83,52 @@ func NeedsField(key string, p *[]string) schema.Field {
 
 // ExpressionField is the expression that says who waits for whom. No variable is expanded in it.
 func ExpressionField(key string, p *string) schema.Field {
-	return schema.Field{Key: key, Kind: "string", Want: wantExpression,
+	return plain(key, wantExpression, p, func(string) bool { return true })
+}
+
+// ModuleFields are those of the section of the module that says who waits for whom. No variable is expanded in them.
+func ModuleFields(m *strategy.Module) []schema.Field {
+	return []schema.Field{
+		plain("file", wantModule, &m.File, func(text string) bool { return len(text) <= maxPath && !strings.Contains(text, "\x00") }),
+		plain("sha256", wantDigest, &m.SHA256, digest.MatchString),
+	}
+}
+
+// plain is a text in which no variable is expanded.
+func plain(key, want string, p *string, right func(string) bool) schema.Field {
+	return schema.Field{Key: key, Kind: "string", Want: want,
 		Read: func(d *schema.Decoder, path string, n *yaml.Node) {
-			text, ok := d.Text(path, n, wantExpression)
+			text, ok := d.Text(path, n, want)
 			switch {
-			case ok && strings.TrimSpace(text) == "":
-				d.Fail(path, "is empty; want %s", wantExpression)
-			case ok && secret.HasReference(text):
-				d.Fail(path, "refers to a variable; want the expression itself, as who waits for whom stands in this file")
+			case !ok:
+			case strings.TrimSpace(text) == "":
+				d.Fail(path, "is empty; want %s", want)
+			case secret.HasReference(text):
+				d.Fail(path, "refers to a variable; want the text itself, as who waits for whom stands in this file")
+			case !right(text):
+				d.Mismatch(path, text, want)
+			default:
+				*p = text
 			}
-			*p = text
 		}}
 }
 
 // Settings are what a group says of the order of its members.
 type Settings struct {
 	By         strategy.Name
-	Expression string // by which one needs another; "" where the members say it themselves
+	Expression string // by which one needs another; "" where none says it
+	Module     strategy.Module
 }
 
-// asks reports whether the expression looks at what members say of themselves at a key.
+// asks reports whether the expression or the module looks at what members say of themselves at a key.
 func (o Settings) asks(key string) bool {
-	return o.By == strategy.Needs && strings.Contains(o.Expression, key)
+	return o.By == strategy.Needs && (strings.Contains(o.Expression, key) || o.Module.File != "")
 }
 
 // Shapes are what JSON Schema can say of these keys.
 var Shapes = map[string]schema.Shape{
 	wantShares: {"type": "array", "minItems": 1, "items": schema.OrVariable(schema.Pattern(share, 5))},
+	wantDigest: {"type": schema.Scalar()["type"], "pattern": digest.String()},
 	wantNeeds:  {"type": "array", "minItems": 1, "maxItems": maxOrdered, "uniqueItems": true, "items": schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName))},
 }
 
@@ -148,6 +174,7 @@ type Expression func(text string, group []strategy.About) (map[string][]string, 
 func Check(d *schema.Decoder, path string, o Settings, members []Ordered, expression Expression) map[string][]string {
 	idle(d, path+".waves", o.By, strategy.Waves)
 	idle(d, path+".needs", o.By, strategy.Needs)
+	checkModule(d, path, o)
 	idle(d, path+".canary_check", o.By, strategy.Canary)
 	if o.By == strategy.Sequential && d.Given(path+".max_parallel") {
 		d.Warn(path+".max_parallel", "means nothing in a sequential group; want it left out, or execution_strategy: parallel")
@@ -184,11 +211,25 @@ func Check(d *schema.Decoder, path string, o Settings, members []Ordered, expres
 	if o.By == strategy.Needs && o.Expression != "" {
 		return byExpression(d, path+".needs", o.Expression, members, expression, circle)
 	}
-	if way := circle(needs); way != nil {
+	if way := circle(needs); way != nil && o.Module.File == "" {
 		at := members[slices.IndexFunc(members, func(m Ordered) bool { return m.Shown == way[0] })].Path
 		d.Fail(at+".deploy.needs", "never begins, as it waits for itself: %s; want no such circle", strings.Join(way, " needs "))
 	}
 	return nil
+}
+
+// checkModule sees to what the keys of a group's module mean for each other and for the rest.
+func checkModule(d *schema.Decoder, path string, o Settings) {
+	module := path + ".wasm"
+	for _, key := range []string{module + ".file", module + ".sha256"} {
+		idle(d, key, o.By, strategy.Needs)
+		if d.Given(module) && !d.Given(key) && !d.Failed(key) && !d.Failed(module) {
+			d.Fail(key, "is missing; want both file and sha256, so that no other module than yours says who waits for whom")
+		}
+	}
+	if d.Given(module) && d.Given(path+".needs") {
+		d.Fail(module, "stands beside needs; want one of the two, as both say who waits for whom")
+	}
 }
 
 // byExpression returns who needs whom by the expression at a path. circle finds those that wait for themselves.

@@ -139,6 +139,9 @@ func (d *Decoder) Keep(path string) {
 	}
 }
 
+// File returns the name of the file in which path is.
+func (d *Decoder) File(path string) string { return d.all.starts[d.all.of(d.line(path))].name }
+
 // Line returns the line of path, for Place.
 func (d *Decoder) Line(path string) int { return d.line(path) }
 

@@ -1,29 +1,55 @@
-// Package order says in which order the members of a group run, by what the configuration says of it. It is pure.
+// Package order says in which order the members of a group run, by what the configuration says of it. It is pure: a module that
+// is asked has one answer to each question.
 package order
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
-// Of returns the order in which members of a group run together, each by its index.
+// Of returns the order in which members of a group run together, each by its index. It fails where the group's module cannot be
+// asked, or is refused.
 func Of(cfg *config.Config, g config.Group, members []*config.Repository) (strategy.Graph, error) {
 	s := strategy.Settings{MaxParallel: g.MaxParallel, Shares: g.Waves}
-	switch {
-	case g.Strategy != strategy.Needs:
-	case g.Needs != nil:
-		s.Needs = g.Needs
-	default:
-		s.Needs = make(map[string][]string)
-		for _, r := range cfg.Repositories {
-			if r.Group == g.Name {
-				s.Needs[r.Name] = r.Deploy.Needs
-			}
+	if g.Strategy == strategy.Needs {
+		needs, err := needsOf(cfg, g)
+		if err != nil {
+			return strategy.Graph{}, err
 		}
+		s.Needs = needs
 	}
 	ordered := make([]strategy.Member, len(members))
 	for i, r := range members {
 		ordered[i] = strategy.Member{Repository: r.Name, Wave: r.Deploy.Wave}
 	}
 	return strategy.Of(g.Strategy, ordered, s)
+}
+
+// needsOf returns which repositories of a group each of them needs, by who says it.
+func needsOf(cfg *config.Config, g config.Group) (map[string][]string, error) {
+	if g.Needs != nil {
+		return g.Needs, nil
+	}
+	var all []strategy.About
+	needs := make(map[string][]string)
+	for _, r := range cfg.Repositories {
+		if r.Group == g.Name {
+			all = append(all, r.About())
+			needs[r.Name] = r.Deploy.Needs
+		}
+	}
+	if g.Module.File == "" {
+		return needs, nil
+	}
+	if cfg.Modules == nil {
+		return nil, errors.New("groups." + g.Name + ".wasm is a module, and this program runs none; want a sentry that does")
+	}
+	needs, err := cfg.Modules.Needs(g.Module, g.Name, all)
+	if err != nil {
+		return nil, fmt.Errorf("groups.%s.wasm: %w", g.Name, err)
+	}
+	return needs, nil
 }

@@ -1,0 +1,3 @@
+module github.com/tekton-sentry/sentry/examples/strategies
+
+go 1.24

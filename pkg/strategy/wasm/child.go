@@ -1,0 +1,183 @@
+package wasm
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/tekton-sentry/sentry/pkg/oneline"
+)
+
+const (
+	// childName is how a program is called that is to run a module, and nothing else.
+	childName = "sentry-strategy-module"
+	// refused is the exit code of a child that says why on its standard error.
+	refused = 3
+
+	// memory is what a module may have, in pages of 64 KiB: 32 MiB. One that Go made begins with 4 MiB.
+	memory = 512
+	// maxData is what the whole process may have, in bytes: wazero itself is made to allocate GiBs by a module of 15 bytes.
+	maxData = 384 << 20
+	// work and workPerMiB are the time of a processor that a module may take. What Go made has 3 MiB, and takes half a second, most
+	// of which is to read it.
+	work, workPerMiB = 100 * time.Millisecond, 400 * time.Millisecond
+	// look is how often the child looks whether that is over.
+	look = 5 * time.Millisecond
+)
+
+// tooMuch is what is said of a module whose process ended without a word: whatever it did, the kernel or Go's runtime stopped it.
+var tooMuch = fmt.Sprintf("it takes more memory than the %d MiB that there are for it, or more time", maxData>>20)
+
+// inChild returns what a module writes that is asked, by a process of its own: wazero has no bounds of work, and those of memory that it has
+// are for what a module does, not for what it says of itself.
+func inChild(ctx context.Context, code, asked []byte) ([]byte, error) {
+	program := "/proc/self/exe" // also where the file was replaced since
+	if runtime.GOOS != "linux" {
+		var err error
+		if program, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("find this program, to run the module by: %w", err)
+		}
+	}
+	cmd := exec.CommandContext(ctx, program)
+	cmd.Args, cmd.Env = []string{childName}, []string{}
+	size := binary.BigEndian.AppendUint32(nil, uint32(len(code))) // at most MaxModule
+	cmd.Stdin = io.MultiReader(bytes.NewReader(size), bytes.NewReader(code), bytes.NewReader(asked))
+	out, said := &capped{most: MaxAnswer + 1}, &capped{most: maxSaid}
+	cmd.Stdout, cmd.Stderr = out, said
+	err := cmd.Run()
+	var ended *exec.ExitError
+	switch {
+	case err == nil:
+		return out.Bytes(), nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("it has not answered for %v, as this machine had no time for it", patience)
+	case errors.As(err, &ended) && ended.ExitCode() == refused:
+		return nil, errors.New(oneline.Of(said.String(), maxSaid))
+	case errors.As(err, &ended):
+		return nil, errors.New(tooMuch)
+	}
+	return nil, fmt.Errorf("start the process that runs it: %w", err)
+}
+
+// capped keeps the first bytes that are written.
+type capped struct {
+	bytes.Buffer
+	most int
+}
+
+func (c *capped) Write(b []byte) (int, error) {
+	c.Buffer.Write(b[:min(len(b), c.most-c.Len())])
+	return len(b), nil
+}
+
+// BeChild ends the program if it was started to run a module. A program that uses Modules calls it first.
+func BeChild() {
+	if len(os.Args) != 1 || os.Args[0] != childName {
+		return
+	}
+	if err := child(os.Stdin, os.Stdout); err != nil {
+		refuse(err)
+	}
+	os.Exit(0)
+}
+
+func refuse(err error) {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	fmt.Fprintln(os.Stderr, line)
+	os.Exit(refused)
+}
+
+// child runs the module that it reads, within the bounds. What is over them ends the process.
+func child(in io.Reader, out io.Writer) error {
+	began := cpu()
+	var size uint32
+	if err := binary.Read(in, binary.BigEndian, &size); err != nil || size > MaxModule {
+		return fmt.Errorf("read the module: %d bytes, %w", size, err)
+	}
+	allowed := work + workPerMiB*time.Duration(size)/(1<<20)
+	if err := limit(maxData, began+allowed); err != nil {
+		return fmt.Errorf("bound the process: %w", err)
+	}
+	// To collect garbage, Go stops all of itself: while the module copies memory that takes long, and nobody looks on. So it is put off.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(maxData / 3)
+	go func() {
+		for range time.Tick(look) {
+			if cpu()-began > allowed {
+				refuse(fmt.Errorf("it takes more than %v of a processor", allowed.Round(time.Millisecond)))
+			}
+		}
+	}()
+	code := make([]byte, size)
+	if _, err := io.ReadFull(in, code); err != nil {
+		return fmt.Errorf("read the module: %w", err)
+	}
+	asked, err := io.ReadAll(in)
+	if err != nil {
+		return fmt.Errorf("read the question: %w", err)
+	}
+	return run(context.Background(), code, asked, out)
+}
+
+// allowedImports are the functions that a module may import: those that a program of Go needs to start, to read and to write. Clocks stand still
+// but for a step each time, and chance is the same each time, as wazero has them without other words.
+var allowedImports = strings.Fields(`args_get args_sizes_get clock_time_get environ_get environ_sizes_get fd_close fd_fdstat_get
+	fd_fdstat_set_flags fd_prestat_dir_name fd_prestat_get fd_read fd_write poll_oneoff proc_exit random_get sched_yield`)
+
+// run runs a module with what it is asked as its input.
+func run(ctx context.Context, code, asked []byte, out io.Writer) error {
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(memory))
+	compiled, err := r.CompileModule(ctx, code)
+	if err != nil {
+		return fmt.Errorf("it is no WebAssembly module that can be run: %w", err)
+	}
+	for _, f := range compiled.ImportedFunctions() {
+		if module, name, _ := f.Import(); module != wasi_snapshot_preview1.ModuleName || !slices.Contains(allowedImports, name) {
+			return fmt.Errorf("it imports %.50q of %.50q, which it may not have", name, module)
+		}
+	}
+	if _, ok := compiled.ExportedFunctions()["_start"]; !ok {
+		return errors.New("it exports no function _start; want one that was built with GOOS=wasip1 GOARCH=wasm")
+	}
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
+		return fmt.Errorf("make what it may import: %w", err)
+	}
+	said := &capped{most: maxSaid}
+	config := wazero.NewModuleConfig().WithStdin(bytes.NewReader(asked)).WithStdout(&bounded{w: out, left: MaxAnswer}).WithStderr(said)
+	_, err = r.InstantiateModule(ctx, compiled, config)
+	var exit *sys.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() == 0:
+		return nil
+	case errors.As(err, &exit):
+		return fmt.Errorf("it ended with code %d: %s", exit.ExitCode(), oneline.Of(said.String(), maxSaid/2))
+	}
+	return err
+}
+
+// bounded ends the process when too much is written.
+type bounded struct {
+	w    io.Writer
+	left int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		refuse(fmt.Errorf("it answers more than %d MiB", MaxAnswer>>20))
+	}
+	return b.w.Write(p)
+}
