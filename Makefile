@@ -19,9 +19,13 @@ PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# What keeps the program small: it has no page of gRPC's traces, and wazero's compiler, which is linked and never runs, is compiled without
+# inlining. hack/release has the same.
+SMALL := -tags grpcnotrace -gcflags 'github.com/tetratelabs/wazero/internal/engine/wazevo/...=-l'
+
 .PHONY: build
 build: ## bin/sentry, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sentry ./cmd/sentry
+	CGO_ENABLED=0 $(GO) build -trimpath $(SMALL) -ldflags '$(LDFLAGS)' -o bin/sentry ./cmd/sentry
 
 PREFIX ?= $(HOME)/.local
 .PHONY: install

@@ -13,7 +13,9 @@ import (
 )
 
 func main() {
-	wasm.BeChild()
+	if code, is := wasm.Child(); is {
+		os.Exit(code)
+	}
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup makes it
 		signals = append(signals, syscall.SIGHUP)

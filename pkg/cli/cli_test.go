@@ -33,7 +33,9 @@ import (
 var update = flag.Bool("update", false, "write docs/cli.md")
 
 func TestMain(m *testing.M) {
-	wasm.BeChild()
+	if code, is := wasm.Child(); is {
+		os.Exit(code)
+	}
 	sentry := func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		code := Main(ctx, os.Args[1:], Streams{Program: os.Args[0], In: os.Stdin, Out: os.Stdout, Err: os.Stderr})

@@ -34,7 +34,7 @@ func TestScenarios(t *testing.T) {
 	place := scenarios.Place{
 		RepoURL: func(string) string { return app.url }, QAURL: qa.url, Type: "gitea",
 		Username: "${GITEA_USERNAME}", Token: "${GITEA_TOKEN}", Slack: 30,
-		Global: map[string]any{"image": env.deployImage, "git_image": env.gitImage},
+		Global: map[string]any{"image": env.deployImage, "git_image": env.gitImage}, Modules: t.TempDir(),
 	}
 	limit := make(chan struct{}, 3) // runs at a time: more would make a small machine's pods overlap too little
 	t.Run("group", func(t *testing.T) {

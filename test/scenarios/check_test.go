@@ -85,7 +85,7 @@ func TestCheck(t *testing.T) {
 
 // TestConfig reads each case's configuration back.
 func TestConfig(t *testing.T) {
-	names := map[string]bool{}
+	names, modules := map[string]bool{}, t.TempDir()
 	for _, c := range Cases() {
 		if names[c.Name] || len(c.Members) != len(c.Want.Results) {
 			t.Errorf("case %s: the name is taken, or there are not as many results as members", c.Name)
@@ -98,6 +98,7 @@ func TestConfig(t *testing.T) {
 			Username: "${USERNAME}",
 			Token:    "${TOKEN}",
 			Slack:    30,
+			Modules:  modules,
 			Global:   map[string]any{"namespace": "somewhere"},
 		})
 		cfg, err := config.Parse(text, config.Options{Hosts: hosts.All.Config(), Expression: cel.Needs, LookupEnv: func(name string) (string, bool) { return "of " + name, true }})

@@ -1,11 +1,16 @@
 package scenarios
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/tekton-sentry/sentry/pkg/strategy/wasm/wasmtest"
 )
 
 // Place says where a case runs.
@@ -17,6 +22,7 @@ type Place struct {
 	Token    string
 	Slack    int            // seconds added to every timeout, for pods that have to start; also to what outlasts others, a third
 	Global   map[string]any // the section global, such as namespace and image
+	Modules  string         // the folder in which modules of groups are put
 }
 
 type file struct {
@@ -53,10 +59,13 @@ type auth struct {
 	Token    string `yaml:"token"`
 }
 
-// Config returns the sentry.yaml of the case at that place.
+// Config returns the sentry.yaml of the case at that place, and writes the module that it names.
 func (c Case) Config(p Place) []byte {
 	if c.Group.GlobalTimeout > 0 {
 		c.Group.GlobalTimeout += p.Slack
+	}
+	if c.Answer != "" {
+		c.Group.Wasm = c.module(p)
 	}
 	f := file{Groups: map[string]Group{c.Name: c.Group}, Global: p.Global}
 	for _, m := range c.Members {
@@ -67,6 +76,16 @@ func (c Case) Config(p Place) []byte {
 		panic(fmt.Sprintf("case %s: %v", c.Name, err)) // Global holds what YAML has no word for
 	}
 	return text
+}
+
+// module writes the module of the group.
+func (c Case) module(p Place) *Module {
+	code := wasmtest.Answering(c.Answer)
+	m := &Module{File: filepath.Join(p.Modules, c.Name+".wasm"), SHA256: fmt.Sprintf("%x", sha256.Sum256(code))}
+	if err := os.WriteFile(m.File, code, 0o600); err != nil {
+		panic(fmt.Sprintf("case %s: %v", c.Name, err)) // Modules is no folder of the test's
+	}
+	return m
 }
 
 func (c Case) repository(m Member, p Place) repository {

@@ -107,6 +107,23 @@ func ordered() []Case {
 			Want:    Want{Reasons: []string{"Failed"}, Results: []engine.Result{ok, failed, skipped}, Order: []string{"alpha", "bravo"}},
 		},
 		{
+			Name:    "graph-by-a-module",
+			Group:   Group{Strategy: "graph"},
+			Answer:  `{"needs": {"delta": ["bravo", "charlie"], "bravo": ["alpha"], "charlie": ["alpha"]}}`,
+			Members: []Member{{"delta", quick, 0}, {"bravo", lasts, 0}, {"charlie", lasts, 0}, {"alpha", quick, 0}},
+			Want: Want{
+				Succeeded: true, Reasons: []string{"Completed"}, Results: []engine.Result{ok, ok, ok, ok},
+				Overlap: []string{"bravo", "charlie"}, Order: []string{"alpha", "bravo", "delta"},
+			},
+		},
+		{
+			Name:    "module-stops-at-a-failure",
+			Group:   Group{Strategy: "graph"},
+			Answer:  `{"needs": {"bravo": ["alpha"], "charlie": ["bravo"]}}`,
+			Members: []Member{{"charlie", quick, 0}, {"bravo", fails, 0}, {"alpha", quick, 0}},
+			Want:    Want{Reasons: []string{"Failed"}, Results: []engine.Result{skipped, failed, ok}, Order: []string{"alpha", "bravo"}},
+		},
+		{
 			Name:    "canary",
 			Group:   Group{Strategy: "canary", CanaryCheck: []string{`test "$SENTRY_REPO" = alpha`, `test "$(cat .git/HEAD)" = "$SENTRY_QA_SHA"`}},
 			Members: []Member{{"alpha", quick, 0}, {"bravo", lasts, 0}, {"charlie", lasts, 0}},

@@ -13,6 +13,8 @@ type Case struct {
 	// Wave and Needs are those of the members, by name.
 	Wave  map[string]int
 	Needs map[string][]string
+	// Answer is what the group's WebAssembly module answers to the question who waits for whom; without one it has no module.
+	Answer string
 	// Rollback are the rollback_commands of each member; none where it is nil.
 	Rollback []string
 	Want     Want
@@ -24,10 +26,17 @@ type Group struct {
 	MaxParallel     int      `yaml:"max_parallel,omitempty"`
 	Waves           []string `yaml:"waves,omitempty"`
 	Needs           string   `yaml:"needs,omitempty"`
+	Wasm            *Module  `yaml:"wasm,omitempty"`
 	CanaryCheck     []string `yaml:"canary_check,omitempty"`
 	ContinueOnError bool     `yaml:"continue_on_error,omitempty"`
 	GlobalTimeout   int      `yaml:"global_timeout,omitempty"` // seconds
 	Rollback        string   `yaml:"rollback,omitempty"`
+}
+
+// Module is the module of a group.
+type Module struct {
+	File   string `yaml:"file"`
+	SHA256 string `yaml:"sha256"`
 }
 
 // Member is one repository of the group.

@@ -15,7 +15,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	wasm.BeChild()
+	if code, is := wasm.Child(); is {
+		os.Exit(code)
+	}
 	os.Exit(m.Run())
 }
 

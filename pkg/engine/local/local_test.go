@@ -22,9 +22,13 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/strategy/wasm"
 )
 
 func TestMain(m *testing.M) {
+	if code, is := wasm.Child(); is {
+		os.Exit(code)
+	}
 	if os.Getenv(engineVariable) != "" {
 		becomeEngine()
 	}

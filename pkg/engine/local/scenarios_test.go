@@ -21,6 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/strategy/cel"
+	"github.com/tekton-sentry/sentry/pkg/strategy/wasm"
 	"github.com/tekton-sentry/sentry/test/scenarios"
 )
 
@@ -32,7 +33,7 @@ const slack = 9
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	server, head := qaServer(t)
-	cases := scenarios.Cases()
+	cases, modules := scenarios.Cases(), t.TempDir()
 	trials := make([]*trial, len(cases))
 	runs := make([]*v1.PipelineRun, len(cases))
 	for i, c := range cases {
@@ -41,6 +42,7 @@ func TestScenarios(t *testing.T) {
 			RepoURL: func(member string) string { return server + "/apps/" + member },
 			QAURL:   server + "/team/qa",
 			Slack:   slack,
+			Modules: modules,
 		}), head)
 		trials[i].create(runs[i])
 	}
@@ -94,7 +96,7 @@ func qaRoot(t *testing.T) (root string, head repo.SHA) {
 func planned(t *testing.T, text []byte, qaHead repo.SHA) *v1.PipelineRun {
 	t.Helper()
 	opts := hosts.Options(nil)
-	opts.Expression = cel.Needs
+	opts.Expression, opts.Modules = cel.Needs, &wasm.Modules{}
 	cfg, err := config.Parse(text, opts)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)

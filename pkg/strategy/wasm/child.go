@@ -11,8 +11,10 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -30,8 +32,11 @@ const (
 
 	// memory is what a module may have, in pages of 64 KiB: 32 MiB. One that Go made begins with 4 MiB.
 	memory = 512
-	// maxData is what the whole process may have, in bytes: wazero itself is made to allocate GiBs by a module of 15 bytes.
-	maxData = 384 << 20
+	// maxHeld is what the whole process may hold, in bytes: wazero itself is made to allocate GiBs by a module of 15 bytes. The kernel ends
+	// the container of Sentry as a whole when both together have more than it may. What Go made has 100 MiB.
+	maxHeld = 160 << 20
+	// maxData is what the kernel gives it, of which a third is room that Go's runtime has not used.
+	maxData = 288 << 20
 	// work and workPerMiB are the time of a processor that a module may take. What Go made has 3 MiB, and takes half a second, most
 	// of which is to read it.
 	work, workPerMiB = 100 * time.Millisecond, 400 * time.Millisecond
@@ -39,12 +44,15 @@ const (
 	look = 5 * time.Millisecond
 )
 
-// tooMuch is what is said of a module whose process ended without a word: whatever it did, the kernel or Go's runtime stopped it.
-var tooMuch = fmt.Sprintf("it takes more memory than the %d MiB that there are for it, or more time", maxData>>20)
+// able says that this program has asked whether it is a child: one that does not would start itself for ever.
+var able atomic.Bool
 
 // inChild returns what a module writes that is asked, by a process of its own: wazero has no bounds of work, and those of memory that it has
 // are for what a module does, not for what it says of itself.
 func inChild(ctx context.Context, code, asked []byte) ([]byte, error) {
+	if !able.Load() {
+		return nil, errors.New("this program runs no modules, as it has not called wasm.Child")
+	}
 	program := "/proc/self/exe" // also where the file was replaced since
 	if runtime.GOOS != "linux" {
 		var err error
@@ -53,7 +61,7 @@ func inChild(ctx context.Context, code, asked []byte) ([]byte, error) {
 		}
 	}
 	cmd := exec.CommandContext(ctx, program)
-	cmd.Args, cmd.Env = []string{childName}, []string{}
+	cmd.Args, cmd.Env, cmd.SysProcAttr = []string{childName}, []string{}, apart()
 	size := binary.BigEndian.AppendUint32(nil, uint32(len(code))) // at most MaxModule
 	cmd.Stdin = io.MultiReader(bytes.NewReader(size), bytes.NewReader(code), bytes.NewReader(asked))
 	out, said := &capped{most: MaxAnswer + 1}, &capped{most: maxSaid}
@@ -67,8 +75,8 @@ func inChild(ctx context.Context, code, asked []byte) ([]byte, error) {
 		return nil, fmt.Errorf("it has not answered for %v, as this machine had no time for it", patience)
 	case errors.As(err, &ended) && ended.ExitCode() == refused:
 		return nil, errors.New(oneline.Of(said.String(), maxSaid))
-	case errors.As(err, &ended):
-		return nil, errors.New(tooMuch)
+	case errors.As(err, &ended): // without a word: whatever it did, the kernel or Go's runtime stopped it
+		return nil, fmt.Errorf("it takes more memory than there is for it, or more time: the process that ran it ended with %v", ended)
 	}
 	return nil, fmt.Errorf("start the process that runs it: %w", err)
 }
@@ -84,24 +92,22 @@ func (c *capped) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// BeChild ends the program if it was started to run a module. A program that uses Modules calls it first.
-func BeChild() {
+// Child runs a module if this process was started for that, and returns with which code it has to exit then. A program that uses Modules calls
+// it before it does anything else.
+func Child() (code int, is bool) {
 	if len(os.Args) != 1 || os.Args[0] != childName {
-		return
+		able.Store(true)
+		return 0, false
 	}
 	if err := child(os.Stdin, os.Stdout); err != nil {
-		refuse(err)
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		fmt.Fprintln(os.Stderr, line)
+		return refused, true
 	}
-	os.Exit(0)
+	return 0, true
 }
 
-func refuse(err error) {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	fmt.Fprintln(os.Stderr, line)
-	os.Exit(refused)
-}
-
-// child runs the module that it reads, within the bounds. What is over them ends the process.
+// child runs the module that it reads. It returns as soon as a bound is passed, while the module still runs: the process has to exit then.
 func child(in io.Reader, out io.Writer) error {
 	began := cpu()
 	var size uint32
@@ -114,14 +120,42 @@ func child(in io.Reader, out io.Writer) error {
 	}
 	// To collect garbage, Go stops all of itself: while the module copies memory that takes long, and nobody looks on. So it is put off.
 	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(maxData / 3)
+	debug.SetMemoryLimit(maxHeld * 3 / 4)
+	ended := make(chan error, 1)
 	go func() {
-		for range time.Tick(look) {
+		defer func() {
+			if r := recover(); r != nil {
+				ended <- fmt.Errorf("wazero fails at it: %v", r)
+			}
+		}()
+		ended <- answers(in, out, size)
+	}()
+	ticks := time.NewTicker(look)
+	defer ticks.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-ticks.C:
 			if cpu()-began > allowed {
-				refuse(fmt.Errorf("it takes more than %v of a processor", allowed.Round(time.Millisecond)))
+				return fmt.Errorf("it takes more than %v of a processor", allowed.Round(time.Millisecond))
+			}
+			if held() > maxHeld {
+				return fmt.Errorf("it takes more memory than the %d MiB that there are for it", maxHeld>>20)
 			}
 		}
-	}()
+	}
+}
+
+// held returns how many bytes Go's runtime has of the system.
+func held() uint64 {
+	all := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(all)
+	return all[0].Value.Uint64() - all[1].Value.Uint64()
+}
+
+// answers reads a module of so many bytes and what it is asked, and runs it.
+func answers(in io.Reader, out io.Writer, size uint32) error {
 	code := make([]byte, size)
 	if _, err := io.ReadFull(in, code); err != nil {
 		return fmt.Errorf("read the module: %w", err)
@@ -156,11 +190,13 @@ func run(ctx context.Context, code, asked []byte, out io.Writer) error {
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
 		return fmt.Errorf("make what it may import: %w", err)
 	}
-	said := &capped{most: maxSaid}
-	config := wazero.NewModuleConfig().WithStdin(bytes.NewReader(asked)).WithStdout(&bounded{w: out, left: MaxAnswer}).WithStderr(said)
+	answer, said := &bounded{w: out, left: MaxAnswer}, &capped{most: maxSaid}
+	config := wazero.NewModuleConfig().WithStdin(bytes.NewReader(asked)).WithStdout(answer).WithStderr(said)
 	_, err = r.InstantiateModule(ctx, compiled, config)
 	var exit *sys.ExitError
 	switch {
+	case answer.left < 0:
+		return errMuch
 	case errors.As(err, &exit) && exit.ExitCode() == 0:
 		return nil
 	case errors.As(err, &exit):
@@ -169,7 +205,9 @@ func run(ctx context.Context, code, asked []byte, out io.Writer) error {
 	return err
 }
 
-// bounded ends the process when too much is written.
+var errMuch = fmt.Errorf("it answers more than %d MiB", MaxAnswer>>20)
+
+// bounded refuses what is written when it is too much.
 type bounded struct {
 	w    io.Writer
 	left int
@@ -177,7 +215,7 @@ type bounded struct {
 
 func (b *bounded) Write(p []byte) (int, error) {
 	if b.left -= len(p); b.left < 0 {
-		refuse(fmt.Errorf("it answers more than %d MiB", MaxAnswer>>20))
+		return 0, errMuch
 	}
 	return b.w.Write(p)
 }

@@ -16,12 +16,25 @@ func cpu() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// limit has the kernel end this process when it wants more memory than that, in bytes, or works some seconds longer than it may. Only Linux
-// counts all memory of Go's runtime.
+// nonblock has nobody wait for the other end of what is opened, such as a pipe.
+const nonblock = syscall.O_NONBLOCK
+
+// apart keeps what a terminal sends from a child: on Ctrl-C Sentry ends what it is about, and that may need the answer.
+func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// limit has the kernel end this process when it wants more memory than that, in bytes, or works some seconds longer than it may, and keep
+// nothing of it on a disk. Only Linux counts all memory of Go's runtime.
 func limit(data uint64, work time.Duration) error {
-	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: data, Max: data}); err != nil {
-		return err
-	}
 	seconds := uint64(work/time.Second) + 2
-	return syscall.Setrlimit(syscall.RLIMIT_CPU, &syscall.Rlimit{Cur: seconds, Max: seconds})
+	for resource, most := range map[int]uint64{syscall.RLIMIT_CORE: 0, syscall.RLIMIT_DATA: data, syscall.RLIMIT_CPU: seconds} {
+		var now syscall.Rlimit
+		if err := syscall.Getrlimit(resource, &now); err != nil {
+			return err
+		}
+		most = min(most, now.Max) // what is bounded already stays so
+		if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

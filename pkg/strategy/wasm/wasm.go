@@ -31,8 +31,12 @@ const (
 	maxSaid  = 500         // bytes that are kept of what one says of its failure
 	patience = time.Minute // for the process that runs one, on a machine that has little time for it
 	retry    = time.Minute // after which a module that was refused is asked again: the machine may have had too little time
-	maxKnown = 1000        // answers that are remembered
+	maxKnown = 1000        // answers that are remembered, and
+	maxNames = 1 << 20     // names in them
 )
+
+// magic is with what each module begins.
+var magic = []byte("\x00asm")
 
 // question is what a module is asked, as JSON on its standard input.
 type question struct {
@@ -49,8 +53,9 @@ type answer struct {
 // question, so that its answer is always the same. The zero value is ready for use, also by several goroutines.
 type Modules struct {
 	turn  sync.Mutex
-	known map[string]known
-	now   func() time.Time // nil = time.Now
+	known map[[sha256.Size]byte]known // by the digest of the module and of the question
+	names int                         // in all that is known
+	now   func() time.Time            // nil = time.Now
 }
 
 type known struct {
@@ -88,7 +93,7 @@ func (m *Modules) ask(digest, group string, members []strategy.About, read func(
 	if m.now != nil {
 		now = m.now
 	}
-	key := digest + string(asked)
+	key := sha256.Sum256(append([]byte(digest+" "), asked...))
 	if k, ok := m.known[key]; ok && (k.err == nil || now().Before(k.at.Add(retry))) {
 		return k.needs, k.err
 	}
@@ -98,11 +103,21 @@ func (m *Modules) ask(digest, group string, members []strategy.About, read func(
 		k.needs, err = answerOf(code, asked, members)
 	}
 	k.err, k.at = err, now()
-	if m.known == nil || len(m.known) >= maxKnown {
-		m.known = make(map[string]known)
-	}
-	m.known[key] = k
+	m.keep(key, k)
 	return k.needs, k.err
+}
+
+// keep remembers what became of a question. What is too much to remember makes room by all that was known.
+func (m *Modules) keep(key [sha256.Size]byte, k known) {
+	names := 0
+	for _, needed := range k.needs {
+		names += 1 + len(needed)
+	}
+	if m.known == nil || len(m.known) >= maxKnown || m.names+names > maxNames {
+		m.known, m.names = make(map[[sha256.Size]byte]known), 0
+	}
+	m.names += names
+	m.known[key] = k
 }
 
 // answerOf runs a module and checks what it answers.
@@ -136,18 +151,18 @@ func answerOf(code, asked []byte, members []strategy.About) (map[string][]string
 
 // Read returns the module of a file, which may be compressed by gzip, and the SHA-256 of the file in hexadecimal digits.
 func Read(file string) (code []byte, digest string, err error) {
-	info, err := os.Stat(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, "", fmt.Errorf("read the module: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return nil, "", fmt.Errorf("read the module: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, "", fmt.Errorf("read the module: %s is no file", file)
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, "", fmt.Errorf("read the module: %w", err)
-	}
-	defer f.Close()
 	code, err = io.ReadAll(io.LimitReader(f, MaxModule+1))
 	if err != nil {
 		return nil, "", fmt.Errorf("read the module: %w", err)
@@ -164,6 +179,9 @@ func Read(file string) (code []byte, digest string, err error) {
 	}
 	if len(code) > MaxModule {
 		return nil, "", fmt.Errorf("the module %s is larger than %d MiB; want a smaller one", file, MaxModule>>20)
+	}
+	if !bytes.HasPrefix(code, magic) { // of which nothing is told, not even a digest: it may be a file with a secret
+		return nil, "", fmt.Errorf("%s is no WebAssembly module", file)
 	}
 	return code, hex.EncodeToString(sum[:]), nil
 }

@@ -17,7 +17,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	BeChild()
+	if code, is := Child(); is {
+		os.Exit(code)
+	}
 	os.Exit(m.Run())
 }
 
@@ -64,7 +66,7 @@ var hostile = []struct {
 	{"works without a loop or a call", wasmtest.Module{Functions: [][]byte{bytes.Repeat(fillAll, 5000)}, Pages: memory}.Bytes(), "of a processor"},
 	{"begins with too much memory", wasmtest.Module{Functions: [][]byte{nil}, Pages: memory + 1}.Bytes(), "it is no WebAssembly module that can be run: section memory"},
 	{"says that it has 4 billion exports", append(wasmtest.Header[:8:8], wasmtest.Section(7, []byte{0xff, 0xff, 0xff, 0xff, 0x0f})...), "it takes more"},
-	{"has a table of 1 GiB", wasmtest.Module{Functions: [][]byte{nil}, Table: 1 << 27}.Bytes(), "it takes more memory than the 384 MiB"},
+	{"has a table of 1 GiB", wasmtest.Module{Functions: [][]byte{nil}, Table: 1 << 27}.Bytes(), "it takes more memory than there is for it"},
 	{"answers a circle", wasmtest.Answering(`{"needs": {"api": ["web"], "web": ["database"], "database": ["api"]}}`), "it has members wait for each other: database needs api needs web needs database"},
 	{"answers itself", wasmtest.Answering(`{"needs": {"api": ["api"]}}`), "it has api wait for itself"},
 	{"answers an unknown name", wasmtest.Answering(`{"needs": {"api": ["databse\u001b"]}}`), `it has api wait for "databse\x1b", which is no member of the group`},
@@ -154,10 +156,15 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := write("other.wasm", wasmtest.Answering(`{"needs": {}}`))
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for want, module := range map[string]strategy.Module{
 		"want that of the file that you trust in sha256": {File: other.File, SHA256: plain.SHA256[:63] + "0"},
 		"absent: no such file":                           {File: filepath.Join(dir, "absent"), SHA256: "a"},
 		"is no file":                                     {File: dir, SHA256: "d"},
+		"pipe is no file":                                {File: pipe, SHA256: "e"},
 		"is larger than 16 MiB":                          write("large.wasm", make([]byte, MaxModule+1)),
 		"bomb.gz is larger than":                         write("bomb.gz", bomb.Bytes()),
 		"decompress the module":                          write("cut.gz", packed.Bytes()[:20]),
@@ -165,6 +172,73 @@ func TestFiles(t *testing.T) {
 		if needs, err := m.Needs(module, "shop", shop); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, %v, want %s", module.File, needs, err, want)
 		}
+	}
+	token := write("token", []byte("hunter2"))
+	if _, err := m.Needs(strategy.Module{File: token.File, SHA256: other.SHA256}, "shop", shop); err == nil || strings.Contains(err.Error(), strings.ToLower(token.SHA256)) ||
+		!strings.HasSuffix(err.Error(), "token is no WebAssembly module") {
+		t.Errorf("a file with a secret: %v, want no word of what is in it", err)
+	}
+}
+
+// A ConfigMap that is mounted is replaced as a whole, by one link. A module is another one when sentry.yaml has another digest, and not before.
+func TestReplaced(t *testing.T) {
+	dir := t.TempDir()
+	replace := func(version, answer string) strategy.Module {
+		t.Helper()
+		code := wasmtest.Answering(answer)
+		link := filepath.Join(dir, "..data_tmp")
+		for _, err := range []error{
+			os.Mkdir(filepath.Join(dir, version), 0o700), os.WriteFile(filepath.Join(dir, version, "order.wasm"), code, 0o600),
+			os.Symlink(version, link), os.Rename(link, filepath.Join(dir, "..data")),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return strategy.Module{File: filepath.Join(dir, "order.wasm"), SHA256: fmt.Sprintf("%x", sha256.Sum256(code))}
+	}
+	if err := os.Symlink("..data/order.wasm", filepath.Join(dir, "order.wasm")); err != nil {
+		t.Fatal(err)
+	}
+	var m Modules
+	ask := func(what string, module strategy.Module, want string) {
+		t.Helper()
+		if needs, err := m.Needs(module, "shop", shop); err != nil || fmt.Sprint(needs) != want {
+			t.Errorf("%s: got %v, %v, want %s", what, needs, err, want)
+		}
+	}
+	first := replace("..1", `{"needs": {"web": ["api"]}}`)
+	ask("the first", first, "map[web:[api]]")
+	second := replace("..2", `{"needs": {"api": ["web"]}}`)
+	ask("another file with the digest of the first", first, "map[web:[api]]")
+	ask("another file with its digest", second, "map[api:[web]]")
+}
+
+// A program that never asks whether it is a child would start itself for ever.
+func TestNoChild(t *testing.T) {
+	able.Store(false)
+	defer able.Store(true)
+	var m Modules
+	if _, err := m.Run(wasmtest.Answering(`{"needs": {}}`), "shop", shop); err == nil || !strings.Contains(err.Error(), "this program runs no modules") {
+		t.Errorf("got %v, want it refused", err)
+	}
+}
+
+// Little is remembered of many questions, and of one that is large.
+func TestKnownIsBounded(t *testing.T) {
+	var m Modules
+	large := make([]string, maxNames/3)
+	for i := range byte(4) {
+		m.keep([sha256.Size]byte{i}, known{needs: map[string][]string{"web": large}})
+	}
+	if len(m.known) != 2 {
+		t.Errorf("of four answers with %d names each, %d are known; want two", len(large), len(m.known))
+	}
+	for i := range 2*maxKnown + 1 {
+		m.keep(sha256.Sum256(fmt.Append(nil, i)), known{})
+	}
+	if len(m.known) > maxKnown {
+		t.Errorf("%d answers are known; want at most %d", len(m.known), maxKnown)
 	}
 }
 
