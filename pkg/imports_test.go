@@ -65,6 +65,7 @@ var mustNotLink = map[string][]string{
 	"pkg/config/timing":                {kubernetes, tekton, "net/http"},
 	"pkg/config/schema":                {module + "pkg/repo", kubernetes, tekton, "net/http"},
 	"pkg/config/files":                 {module + "pkg/config/section", kubernetes, tekton, "net/http"},
+	"pkg/config/listing":               {module + "pkg/strategy/", module + "pkg/serve", module + "pkg/cli", kubernetes, tekton, "net/http"},
 	"pkg/config":                       {module + "pkg/strategy/", kubernetes, tekton, "net/http"},
 	"pkg/state":                        {kubernetes, tekton, "net/http", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/state/file":                   {kubernetes, tekton, "net/http", module + "pkg/state/configmap"},

@@ -46,7 +46,7 @@ func (w *watching) servePage(ctx context.Context) (ended func(), err error) {
 	latest := &reading.Latest{}
 	w.watcher.Store = latest.Store(w.watcher.Store)
 	from := reading.Sources{
-		Config: w.shown.Load, State: latest.State, Hosts: pages.Hosts(w.reader, w.Hider.Hide), Now: time.Now,
+		Config: w.shown.Load, Text: w.text.Text, State: latest.State, Hosts: pages.Hosts(w.reader, w.Hider.Hide), Now: time.Now,
 	}
 	if w.machine != nil {
 		from.Runs, from.Follow, from.History = reading.RunsOf(w.machine), w.machine.Follow, w.watcher.Past

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,6 +17,7 @@ import (
 func TestPage(t *testing.T) {
 	file, host := secretFile(t, "PAGE_TOKEN")
 	memory := filepath.Join(t.TempDir(), "state.json")
+	change := func() {} // is done once the page is served
 	// serve runs a command until what is at the path has all words.
 	serve := func(path string, words []string, at string, args ...string) {
 		ctx, stop := context.WithCancel(t.Context())
@@ -35,6 +37,8 @@ func TestPage(t *testing.T) {
 		}
 		for end := time.Now().Add(time.Minute); !has() && time.Now().Before(end); {
 			if address := regexp.MustCompile(at).FindStringSubmatch(out.text()); address != nil {
+				change()
+				change = func() {}
 				resp, err := http.Get("http://" + address[1] + path)
 				if err != nil {
 					t.Fatal(err)
@@ -60,7 +64,22 @@ func TestPage(t *testing.T) {
 	const served = `serving the page.*address=(\S+)\]`
 	serve("/", []string{`href="/unit/app.main"`, `href="/repository/app"`}, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")
 	serve("/hosts", []string{strings.TrimPrefix(host, "http://"), "$PAGE_TOKEN"}, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")
+	serve("/configuration", []string{"- name: app", "line 3"}, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")
 	serve("/repository/app", []string{"app@main is watched", "for the first time"}, `http://(\S+)/`, "page", "--local", "--address", "127.0.0.1:0")
+
+	was, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change = func() {
+		wrong := strings.Replace(string(was), "repositories:", "polling_interval: soon\nrepositories:", 1)
+		if err := os.WriteFile(file, []byte(strings.Replace(wrong, "${PAGE_TOKEN}", theToken, 1)), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	refused := []string{"This is not used", "polling_interval: soon</code>", "seconds as a whole number"}
+	serve("/configuration/refused", refused, served, "watch", "--local", "--interval", "1s", "--page", "127.0.0.1:0")
+	serve("/configuration/refused", refused, `http://(\S+)/`, "page", "--local", "--address", "127.0.0.1:0")
 }
 
 // What would show more than is asked for, or to others, is refused.

@@ -21,6 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/garbage"
 	"github.com/tekton-sentry/sentry/pkg/cli/glance"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
+	"github.com/tekton-sentry/sentry/pkg/cli/pages"
 	"github.com/tekton-sentry/sentry/pkg/cli/reload"
 	"github.com/tekton-sentry/sentry/pkg/cli/replicas"
 	"github.com/tekton-sentry/sentry/pkg/cli/reporting"
@@ -153,6 +154,11 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	board := live.New(o.Out, f.plain || !f.local)
 	o.Out, o.Err = board.Above(o.Out), board.Above(o.Err)
 	defer board.Start(ctx)()
+	var text *pages.Text // as whoever shows nothing needs none, which may be large
+	if f.page != "" {
+		text = &pages.Text{}
+		o.Texts = text
+	}
 	cfg, log, err := o.Load(config.Options{})
 	if err != nil {
 		return err
@@ -160,7 +166,7 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	garbage.Tolerate(len(cfg.Repositories))
 	setup.LogWarnings(log, cfg)
 	network := transport.NewNetwork(cfg.Global)
-	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board}
+	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board, text: text}
 	w.watcher = &watch.Watcher{Config: cfg, Every: f.interval, Heads: w.reader, Filter: &filter.Filter{Commits: w.reader}, Now: time.Now, Word: setup.Word}
 	w.again = w.reloader()
 	w.watcher.Before = w.before
@@ -311,6 +317,7 @@ type watching struct {
 	again   *reload.Reloader // reads the configuration again
 	health  health.Health
 	shown   atomic.Pointer[config.Config] // by the page
+	text    *pages.Text                   // nil without --page
 }
 
 // onMachine gets the engine and the state of a trial on this machine. closed ends them.
@@ -536,7 +543,7 @@ func (w *watching) reloader() *reload.Reloader {
 	if w.FromStandardInput() {
 		paths = nil
 	}
-	return &reload.Reloader{
+	again := &reload.Reloader{
 		Paths: paths, Variables: &w.Variables, Config: w.cfg, Start: w.cfg.Global, Log: w.log, Now: time.Now,
 		Parse: func(texts config.Files) (*config.Config, error) {
 			cfg, err := w.Parse(texts)
@@ -550,6 +557,10 @@ func (w *watching) reloader() *reload.Reloader {
 		Refuse: w.watcher.Refuse,
 		Tell:   func(e event.Event) { w.watcher.Tell(e) },
 	}
+	if w.text != nil {
+		again.Taken, again.Refused = w.text.Use, w.text.Refuse
+	}
+	return again
 }
 
 // hurry has the configuration looked at, and then all repositories, at each SIGHUP, and returns what ends that. On a terminal it means that

@@ -83,3 +83,48 @@ func setting(f schema.Field, value any) Setting {
 	}
 	return s
 }
+
+// Keys are the keys of a file by their names, wherever they stand.
+type Keys struct {
+	Known  map[string]bool
+	Hidden map[string]bool // the values of some that are called so are shown to nobody, but for whole references
+	// Addresses are URLs, which no message repeats.
+	Addresses map[string]bool
+	Sections  map[string]bool // all that are called so are sections
+	Lists     map[string]bool // or lists
+}
+
+// AllKeys returns the keys that files have.
+func AllKeys() Keys {
+	k := Keys{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	kinds := map[string]string{}
+	var add func(fields []schema.Field)
+	add = func(fields []schema.Field) {
+		for _, f := range fields {
+			k.Known[f.Key] = true
+			if f.Hidden {
+				k.Hidden[f.Key] = true
+			}
+			if f.Address {
+				k.Addresses[f.Key] = true
+			}
+			if kind, ok := kinds[f.Key]; ok && kind != f.Kind {
+				kinds[f.Key] = "any"
+			} else {
+				kinds[f.Key] = f.Kind
+			}
+			add(f.Fields)
+		}
+	}
+	t := newTables(nil)
+	for _, fields := range [][]schema.Field{
+		t.file(&Config{}), groupFields(&Group{}), t.repository(newRepository()), section.PodFields(Pod{}),
+		section.ReferenceFields(&Reference{}), section.ObjectFields(&section.Object{}),
+	} {
+		add(fields)
+	}
+	for key, kind := range kinds {
+		k.Sections[key], k.Lists[key] = kind == "section", kind == "list"
+	}
+	return k
+}

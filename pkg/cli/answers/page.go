@@ -84,7 +84,9 @@ func runPage(ctx context.Context, o *setup.Options, f pageFlags) error {
 
 // source returns where the page is read, and what it is called.
 func (f *pageFlags) source(o *setup.Options) (page.Source, string, error) {
-	from := reading.Sources{Config: o.Glance, Now: time.Now}
+	text := &pages.Text{}
+	o.Texts = text
+	from := reading.Sources{Config: o.Glance, Text: text.Text, Now: time.Now}
 	if f.local {
 		from.State = func(ctx context.Context) (state.Snapshot, error) { return o.LocalState(ctx, f.state) }
 		from.History = func(ctx context.Context) ([]result.Result, error) { return o.LocalHistory(ctx, f.state) }

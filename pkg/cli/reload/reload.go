@@ -45,9 +45,12 @@ type Reloader struct {
 	Ask   func()                     // wants a look at every repository
 	// Refuse is told why what there is cannot be used; "" once it can.
 	Refuse func(why string)
-	Tell   func(event.Event)
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Taken is told of texts that are used, and Refused of those that cannot be, which are nil where they cannot be read.
+	Taken   func(texts config.Files, cfg *config.Config)
+	Refused func(texts config.Files, err error)
+	Tell    func(event.Event)
+	Log     *slog.Logger
+	Now     func() time.Time
 
 	hurry atomic.Bool
 
@@ -110,13 +113,18 @@ func (r *Reloader) read(now time.Time, variables, hurry bool) (taken bool) {
 	r.settled = hurry || now.Sub(r.since) >= settle
 	switch {
 	case hash == r.Config.Hash:
-		r.wrong = nil
+		if r.wrong = nil; r.Taken != nil {
+			r.Taken(texts, r.Config)
+		}
 		r.keep(texts)
 	case !r.settled:
-	case err != nil:
-		r.wrong = err
 	default:
-		r.wrong = r.take(texts)
+		if r.wrong = err; err == nil {
+			r.wrong = r.take(texts)
+		}
+		if r.wrong != nil && r.Refused != nil {
+			r.Refused(texts, r.wrong)
+		}
 		return r.wrong == nil
 	}
 	return false
@@ -144,6 +152,9 @@ func (r *Reloader) take(texts config.Files) error {
 	}
 	r.Config, r.stale = next, false
 	r.keep(texts)
+	if r.Taken != nil {
+		r.Taken(texts, next)
+	}
 	if len(changes) > 0 || !known {
 		r.Ask()
 	}

@@ -356,6 +356,43 @@ func TestVariables(t *testing.T) {
 	}
 }
 
+// Whoever shows the text of the configuration is told of each that is used, and of each that is refused.
+func TestTexts(t *testing.T) {
+	s := newSentry(t, base)
+	var told []string
+	s.Taken = func(texts config.Files, cfg *config.Config) {
+		told = append(told, fmt.Sprintf("taken: %d bytes, as %t", texts.Size(), texts.Hash() == cfg.Hash))
+	}
+	s.Refused = func(texts config.Files, err error) {
+		told = append(told, fmt.Sprintf("refused: %d bytes: %.40s", texts.Size(), strings.ReplaceAll(err.Error(), s.file, "FILE")))
+	}
+	wrong := strings.Replace(base, "60", "soon", 1)
+	taken := fmt.Sprintf("taken: %d bytes, as true", len(base))
+	for _, step := range []struct {
+		what string
+		do   func()
+		want []string
+	}{
+		{"nothing", func() {}, []string{taken}},
+		{"a mistake", func() { s.write(wrong) }, []string{fmt.Sprintf("refused: %d bytes: line 1: polling_interval: is \"soon\"; wan", len(wrong))}},
+		{"what it was", func() { s.write(base) }, []string{taken, taken}},
+		{"another text", func() { s.write(base + "\n#") }, []string{fmt.Sprintf("taken: %d bytes, as true", len(base)+2)}},
+		{"no file", func() {
+			if err := os.Remove(s.file); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"refused: 0 bytes: read the configuration: open FILE: no su"}},
+	} {
+		told = nil
+		step.do()
+		s.look()
+		s.look()
+		if !slices.Equal(told, step.want) {
+			t.Errorf("%s: told %q, want %q", step.what, told, step.want)
+		}
+	}
+}
+
 // What was started may not work by every valid configuration.
 func TestUseFails(t *testing.T) {
 	s := newSentry(t, base)

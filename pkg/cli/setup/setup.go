@@ -72,8 +72,17 @@ type Options struct {
 	Settable   usage.Flags   // by a variable
 	Hider      Hider         // of the credentials of the configuration that was read
 
+	// Texts is told of each text that is read as a configuration; nil = nobody wants to know.
+	Texts Texts
 	// Answered is told of requests to the API server; see kube.Options. It is set before the first connection.
 	Answered func(ctx context.Context, err error)
+}
+
+// Texts is told of the texts that were read as a configuration: of those from which one was made, and of those from which none could be made.
+// They are nil where they could not be read.
+type Texts interface {
+	Use(texts config.Files, cfg *config.Config)
+	Refuse(texts config.Files, err error)
 }
 
 // Register adds the flags.
@@ -165,6 +174,13 @@ func (o *Options) loadConfig(opts config.Options) (*config.Config, error) {
 	}
 	if err == nil {
 		o.Hider.Use(cfg)
+	}
+	switch {
+	case o.Texts == nil:
+	case err == nil:
+		o.Texts.Use(texts, cfg)
+	default:
+		o.Texts.Refuse(texts, err)
 	}
 	return cfg, err
 }

@@ -33,6 +33,7 @@ type Field struct {
 	High     int      // greatest value of a number; 0 where it has no bounds
 	OrZero   bool     // 0 is right, too
 	Hidden   bool     // its values are shown to nobody, but for whole references
+	Address  bool     // it is a URL, which no message repeats
 	Fields   []Field  // of a section
 	Read     func(d *Decoder, path string, n *yaml.Node)
 }

@@ -42,7 +42,7 @@ func Text[T ~string](key string, p *T, want string, ok func(string) bool) Field 
 
 // Address is a URL, which is never repeated in an error: it may hold a password.
 func Address(key string, p *string, want string, parse func(string) (string, error)) Field {
-	return Field{Key: key, Kind: "string", Want: want,
+	return Field{Key: key, Kind: "string", Want: want, Address: true,
 		Read: func(d *Decoder, path string, n *yaml.Node) {
 			v, ok := d.Value(path, n, want)
 			if !ok {

@@ -100,7 +100,7 @@ func readCertificates(text string) (string, error) {
 // proxyURL is the URL of a proxy, which no error repeats. A pod takes one with a password from a Secret, where it can
 // only be a whole value.
 func proxyURL(key string, p *secret.Value) schema.Field {
-	return schema.Field{Key: key, Kind: "string", Want: wantProxy,
+	return schema.Field{Key: key, Kind: "string", Want: wantProxy, Address: true,
 		Read: func(d *schema.Decoder, path string, n *yaml.Node) {
 			v, ok := d.Secret(path, n, wantProxy)
 			if !ok {

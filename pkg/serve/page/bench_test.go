@@ -26,13 +26,14 @@ func BenchmarkView(b *testing.B) {
 	k := pagetest.Large(b, now, manyRepositories, manyResults)
 	p := newPage(b, &pagetest.Memory{Is: k})
 	for name, target := range map[string]func(i int) string{
-		"units":        func(i int) string { return fmt.Sprintf("/?page=%d", 1+i%80) },
-		"unit":         func(i int) string { return fmt.Sprintf("/unit/group-%04d", i%1000) },
-		"repository":   func(i int) string { return fmt.Sprintf("/repository/service-%05d", i%manyRepositories) },
-		"runs":         func(i int) string { return fmt.Sprintf("/runs?page=%d", 1+i%1000) },
-		"run":          func(i int) string { return "/run/" + k.Past[i%manyResults].Name },
-		"repositories": func(i int) string { return fmt.Sprintf("/repositories?page=%d", 1+i%50) },
-		"search":       func(i int) string { return fmt.Sprintf("/search?q=service-0%03d", i%1000) },
+		"units":         func(i int) string { return fmt.Sprintf("/?page=%d", 1+i%80) },
+		"unit":          func(i int) string { return fmt.Sprintf("/unit/group-%04d", i%1000) },
+		"repository":    func(i int) string { return fmt.Sprintf("/repository/service-%05d", i%manyRepositories) },
+		"runs":          func(i int) string { return fmt.Sprintf("/runs?page=%d", 1+i%1000) },
+		"run":           func(i int) string { return "/run/" + k.Past[i%manyResults].Name },
+		"repositories":  func(i int) string { return fmt.Sprintf("/repositories?page=%d", 1+i%50) },
+		"configuration": func(i int) string { return fmt.Sprintf("/configuration?page=%d", 1+i%100) },
+		"search":        func(i int) string { return fmt.Sprintf("/search?q=service-0%03d", i%1000) },
 	} {
 		size := 0
 		view := func(b *testing.B, target string) {
@@ -68,7 +69,7 @@ func BenchmarkView(b *testing.B) {
 func TestWeight(t *testing.T) {
 	k := pagetest.Large(t, now, 2000, 5000)
 	p := newPage(t, &pagetest.Memory{Is: k})
-	for _, target := range []string{"/", "/unit/group-0007", "/repository/service-00071", "/runs", "/repositories", "/search?q=service", "/hosts"} {
+	for _, target := range []string{"/", "/unit/group-0007", "/repository/service-00071", "/runs", "/repositories", "/search?q=service", "/hosts", "/configuration", "/configuration?page=7"} {
 		r := httptest.NewRequest(http.MethodGet, target, nil)
 		r.Host = "localhost"
 		r.Header.Set("Accept-Encoding", "gzip")

@@ -67,12 +67,12 @@ func TestViews(t *testing.T) {
 		},
 		"/unit/shop": {
 			[]string{"shop ✕ failed", "waves", "web", "✕ failed · 61s", "The last 2 runs: 1 succeeded, 1 failed", "50 %", "shop-1"},
-			[]string{"/run/shop-1", "https://github.com/a/web/compare/aaa...bbb", "/repository/api"},
+			[]string{"/run/shop-1", "https://github.com/a/web/compare/aaa...bbb", "/repository/api", "/configuration?file=1&amp;page=1#L6"},
 		},
 		"/unit/lib.main": {[]string{"lib.main ● active", "lib-main-7"}, []string{"https://github.com/a/lib/compare/aaa...bbb"}},
 		"/repository/lib": {
 			[]string{"https://github.com/a/lib", "dev.*", "lib@main is watched: it matches &#34;main&#34;", "The run is active since"},
-			[]string{"/unit/lib.main", "/run/lib-main-7"},
+			[]string{"/unit/lib.main", "/run/lib-main-7", "/configuration?file=1&amp;page=1#L23"},
 		},
 		"/run/shop-2": {
 			[]string{"shop-2 ✕ failed", "api: the command failed", "2 of 3: make deploy failed with exit code 2.", "no space left on device", "in the history alone"},
@@ -83,7 +83,11 @@ func TestViews(t *testing.T) {
 		"/repositories":   {[]string{"9 in the configuration", "web shop"}, []string{"/repository/web"}},
 		"/hosts":          {[]string{"github.com", "4188 of 5000 left", "It is not asked before", "no answer within 10 s"}, nil},
 		"/search?q=SHOP":  {[]string{"3 matches", "unit shop failed", "run shop-2 shop"}, []string{"/unit/shop", "/run/shop-1"}},
-		"/search":         {[]string{"Write a part of the name"}, nil},
+		"/configuration": {
+			[]string{"warning", "sentry.yaml, line 2", "polling_interval: is hardly meant so", "1 # All of the company&#39;s 2 polling_interval: 604800 ! warning", "auth: {token: &#34;${GITHUB_TOKEN}&#34;}"},
+			[]string{"/configuration?file=1&amp;page=1#L2"},
+		},
+		"/search": {[]string{"Write a part of the name"}, nil},
 	} {
 		resp, text := get(t, p, target)
 		if resp.StatusCode != http.StatusOK {
@@ -100,7 +104,7 @@ func TestViews(t *testing.T) {
 			}
 		}
 	}
-	for _, target := range []string{"/unit/none", "/repository/none", "/run/none", "/none", "/assets/page.css"} {
+	for _, target := range []string{"/unit/none", "/repository/none", "/run/none", "/none", "/assets/page.css", "/configuration/refused"} {
 		if resp, _ := get(t, p, target); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: status %d, want 404", target, resp.StatusCode)
 		}
@@ -143,5 +147,49 @@ func TestWhatIsKnown(t *testing.T) {
 	}
 	if resp, text := get(t, newPage(t, &pagetest.Memory{Err: errors.New("refused")}), "/"); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(text, "cannot be read: refused") {
 		t.Errorf("of nothing: status %d\n%s", resp.StatusCode, text)
+	}
+}
+
+// A configuration that is refused is shown beside the one that is used, with each error at its line and no token.
+func TestRefusedConfiguration(t *testing.T) {
+	p := newPage(t, &pagetest.Memory{Is: pagetest.Refused(t, now)})
+	_, used := get(t, p, "/configuration")
+	for _, want := range []string{"What stands there now cannot be used: 2 of its lines are wrong. Sentry goes on with this. What is refused, and why", "polling_interval: 604800"} {
+		if !strings.Contains(words(used), want) {
+			t.Errorf("it does not say %q:\n%s", want, words(used))
+		}
+	}
+	_, refused := get(t, p, "/configuration/refused")
+	for _, want := range []string{
+		"This is not used: 2 of its lines are wrong", "1 polling_interval: soon ✕ error polling_interval: is &#34;soon&#34;",
+		"5 tokne: hidden ✕ error repositories[0].monitor.tokne: is not a known key", "✕ error sentry.yaml, line 5",
+	} {
+		if !strings.Contains(words(refused), want) {
+			t.Errorf("it does not say %q:\n%s", want, words(refused))
+		}
+	}
+	if strings.Contains(refused, pagetest.Secret) {
+		t.Errorf("a token is shown:\n%s", refused)
+	}
+	s := &pagetest.Memory{Is: pagetest.Small(t, now)}
+	s.Is.Text = facts.Text{Why: "open sentry.yaml: no such file"}
+	if resp, text := get(t, newPage(t, s), "/configuration"); resp.StatusCode != http.StatusOK || !strings.Contains(words(text), "cannot be used: open sentry.yaml: no such file.") {
+		t.Errorf("of none: status %d\n%s", resp.StatusCode, words(text))
+	}
+}
+
+// Each part of a text has its address, which leads on.
+func TestPartsOfText(t *testing.T) {
+	p := newPage(t, &pagetest.Memory{Is: pagetest.Large(t, now, 1000, 0)})
+	_, text := get(t, p, "/repository/service-00700")
+	link := regexp.MustCompile(`/configuration\?file=1&amp;page=(\d+)#(L\d+)`).FindStringSubmatch(text)
+	if link == nil {
+		t.Fatalf("no link to its lines:\n%s", text)
+	}
+	_, text = get(t, p, "/configuration?file=1&page="+link[1])
+	for _, want := range []string{`<tr id="` + link[2] + `"><th scope="row">` + link[2][1:] + `</th><td><code>  - name: service-00700</code>`, `rel="next" href="?file=1&amp;page=`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the part has no %s:\n%s", want, text)
+		}
 	}
 }

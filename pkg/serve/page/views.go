@@ -48,8 +48,10 @@ func pagesOf(r *http.Request, all, each int) Pages {
 	p.From, p.To = (p.This-1)*each, min(all, p.This*each)
 	to := func(n int) string {
 		q := url.Values{}
-		if query := r.URL.Query().Get("q"); query != "" {
-			q.Set("q", query)
+		for _, name := range []string{"q", "file"} {
+			if value := r.URL.Query().Get(name); value != "" {
+				q.Set(name, value)
+			}
 		}
 		q.Set("page", strconv.Itoa(n))
 		return "?" + q.Encode()
@@ -217,6 +219,7 @@ func (p *Page) unit(s *shown, w http.ResponseWriter, r *http.Request) {
 			Problems []overview.Problem
 			Graph    *Graph
 			Strategy string
+			Text     *Reference
 			Strip    *Strip
 			Measures []statistics.Measures
 			Active   []RunRow
@@ -224,6 +227,7 @@ func (p *Page) unit(s *shown, w http.ResponseWriter, r *http.Request) {
 			Pages    Pages
 		}{UnitRow: p.rowOf(s, u), Problems: s.Problems(u.Unit), Strip: stripOf(s.OfUnit(u.Unit, 0, longStrip)), Pages: pages}
 		group, members := s.Members(u.Unit)
+		v.Text = textOf(s.Facts, group.Name, u)
 		if len(members) > 0 {
 			v.Strategy = string(group.Strategy)
 			v.Graph = graphOfGroup(s.Facts, u, group, members)
@@ -303,6 +307,7 @@ func (p *Page) repository(s *shown, w http.ResponseWriter, r *http.Request) {
 			Name     string
 			Config   *config.Repository
 			URL      string
+			Text     *Reference
 			Problems []overview.Problem
 			Branches []branch
 			Pages    Pages
@@ -316,6 +321,7 @@ func (p *Page) repository(s *shown, w http.ResponseWriter, r *http.Request) {
 		if watched && isWeb(c.Monitor.URL) {
 			v.URL = c.Monitor.URL
 		}
+		v.Text = textOf(s.Facts, "", nil, name)
 		known := map[repo.Ref]overview.Branch{}
 		for _, b := range s.Branches(name) {
 			known[b.Ref] = b

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/listing"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/explain"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -34,6 +35,16 @@ type Known struct {
 	// Hosts returns how the hosts stand that this process asks; nil where it asks none. It is asked for each view.
 	Hosts func() []Host
 	At    time.Time // when it was read
+	// Text is that of the configuration, as far as it is known.
+	Text Text
+}
+
+// Text is what people have written of the configuration.
+type Text struct {
+	Used *listing.Listing // what the configuration was made of; nil where that is not known
+	// Refused is what stands there now, where it cannot be used and could be read.
+	Refused *listing.Listing
+	Why     string // what stands there cannot be used; "" = it is used
 }
 
 // Host is how a Git host stands that this process asks, with one credential.

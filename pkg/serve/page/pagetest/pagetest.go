@@ -5,11 +5,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/listing"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -126,7 +129,45 @@ func Small(t testing.TB, now time.Time) *facts.Known {
 			{Host: "git.example.com", Credential: "$GIT_TOKEN", Requests: 9, Failures: 9, Late: 4, Until: now.Add(2 * time.Minute), Why: "no answer within 10 s"},
 		}
 	}
+	b.Text = facts.Text{Used: listing.Of(textOf(b.Config, ""), []config.Warning{{File: fileName, Line: 2, Key: "polling_interval", Message: "is hardly meant so"}})}
 	return b.Known
+}
+
+const fileName = "/etc/sentry/sentry.yaml"
+
+// textOf is a text of the configuration as people write it, with a comment for each repository.
+func textOf(cfg *config.Config, comment string) config.Files {
+	var b strings.Builder
+	b.WriteString("# All of the company's\npolling_interval: 604800\ngroups:\n")
+	for _, name := range slices.Sorted(maps.Keys(cfg.Groups)) {
+		fmt.Fprintf(&b, "  %s:\n    execution_strategy: %s\n", name, cfg.Groups[name].Strategy)
+	}
+	b.WriteString("repositories:\n")
+	for i := range cfg.Repositories {
+		r := &cfg.Repositories[i]
+		fmt.Fprintf(&b, "  - name: %s\n", r.Name)
+		if r.Group != "" {
+			fmt.Fprintf(&b, "    group: %s\n", r.Group)
+		}
+		fmt.Fprintf(&b, "    monitor:   # %s\n      repo_url: %s\n      branches: [main, 'dev.*']\n      auth: {token: \"${GITHUB_TOKEN}\"}\n    deploy: {qa_repo_url: https://github.com/a/qa, commands: [make]}\n",
+			comment, r.Monitor.URL)
+	}
+	return config.Files{{Name: fileName, Text: []byte(b.String())}}
+}
+
+// Secret is a token that somebody wrote into the configuration.
+const Secret = "hunter2hunter2"
+
+// Refused is Small with a configuration that was changed and cannot be used.
+func Refused(t testing.TB, now time.Time) *facts.Known {
+	k := Small(t, now)
+	text := []byte("polling_interval: soon\nrepositories:\n  - name: web\n    monitor:\n      tokne: " + Secret + "\n")
+	k.Text.Why = "2 of its lines are wrong"
+	k.Text.Refused = listing.Refused(config.Files{{Name: fileName, Text: text}}, config.Errors{
+		{File: fileName, Line: 1, Key: "polling_interval", Message: "is \"soon\"; want seconds as a whole number, 60 to 604800"},
+		{File: fileName, Line: 5, Key: "repositories[0].monitor.tokne", Message: "is not a known key"},
+	})
+	return k
 }
 
 // Script is what somebody stores to have it run in others' browsers.
@@ -153,6 +194,11 @@ func Hostile(t testing.TB, now time.Time) *facts.Known {
 		Refs: []plan.Change{{Ref: ref.Ref, New: ref.SHA}},
 	}}, Reason: Script})
 	k.Gap = Script
+	texts := append(textOf(k.Config, Script+"\u202e"), config.File{Name: Script, Text: []byte(Script + "\n# \x1b[31m" + Script)})
+	k.Text = facts.Text{
+		Used: listing.Of(texts, []config.Warning{{File: fileName, Line: 1, Key: Script, Message: Script}, {File: Script, Line: 2, Message: Script}}), Why: Script,
+		Refused: listing.Refused(texts, config.Errors{{File: fileName, Line: 1, Key: Script, Message: Script}}),
+	}
 	k.Hosts = func() []facts.Host {
 		return []facts.Host{{Host: Script, Credential: Script, Why: Script, Resource: Script, Budgets: []facts.Budget{{Resource: Script}}}}
 	}
@@ -188,5 +234,6 @@ func Large(t testing.TB, now time.Time, repositories, results int) *facts.Known 
 		}
 		b.Past = append(b.Past, x)
 	}
+	b.Text.Used = listing.Of(textOf(b.Config, "as everywhere"), nil)
 	return b.Known
 }

@@ -34,8 +34,11 @@ type Sources struct {
 	Follow func(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error)
 	// Hosts returns how the hosts stand that this process asks; nil where it asks none.
 	Hosts func() []facts.Host
-	Key   *naming.Key // as in explain.Input
-	Now   func() time.Time
+	// Text returns the text of the configuration, the same Listings again as long as they are the same; nil where none is read. It is
+	// asked after Config.
+	Text func() facts.Text
+	Key  *naming.Key // as in explain.Input
+	Now  func() time.Time
 }
 
 const (
@@ -112,6 +115,9 @@ func (r *Reading) Known(ctx context.Context) (*facts.Known, error) {
 	}
 	runs, begun := r.runs, r.begun
 	k := &facts.Known{Config: r.config, Snapshot: snapshot, Runs: runs, Begun: begun, Key: r.Key, Hosts: r.Hosts, At: now}
+	if r.Text != nil {
+		k.Text = r.Text()
+	}
 	last := r.last
 	if last != nil && same(last.Runs, runs) && now.Sub(r.changed) > settling && now.Sub(last.At) < old {
 		k.Past, k.Gap, k.Runs = last.Past, last.Gap, last.Runs
@@ -124,7 +130,7 @@ func (r *Reading) Known(ctx context.Context) (*facts.Known, error) {
 			k.Gap = err.Error()
 		}
 	}
-	if last != nil && now.Sub(last.At) < old && last.Config == k.Config && isSame(last.Snapshot, snapshot) && same(last.Runs, runs) &&
+	if last != nil && now.Sub(last.At) < old && last.Config == k.Config && last.Text == k.Text && isSame(last.Snapshot, snapshot) && same(last.Runs, runs) &&
 		reflect.DeepEqual(last.Begun, begun) && last.Gap == k.Gap && isSamePast(last.Past, k.Past) {
 		return last, nil
 	}

@@ -1,0 +1,370 @@
+package listing
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/secret"
+)
+
+// allKeys are those of config.AllKeys, which are always the same.
+var allKeys = sync.OnceValue(config.AllKeys)
+
+// hiding finds what may be a secret in the text of a file, one line after the other. It does not parse YAML: it also reads what is not YAML,
+// comments, and a megabyte in some milliseconds. Where it is in doubt it hides. A value stands at a key, and is hidden from there to the end of
+// its line, with the lines after it that can belong to it.
+type hiding struct {
+	config.Keys
+	// strict hides what stands at no known key, too: in a text that cannot be used a token may stand anywhere.
+	strict bool
+	// wrong are the lines that have errors.
+	wrong   map[int]bool
+	aliased names // anchors by which a hidden key has its value
+	anchors names // that there are
+	states
+}
+
+// states are what is known behind a line: of the text, and of what is commented out in it.
+type states struct {
+	lines         int
+	text, comment state
+}
+
+// state is what becomes of the next lines.
+type state struct {
+	hides  bool // until a key that is no further in than this column
+	column int
+	loose  bool // any key ends that
+	quote  byte // with which a hidden value ends that goes over lines; 0 = none does
+	pem    bool // they are of a private key
+}
+
+// names are some that a text has. Where they are too many to be kept, it has any.
+type names map[string]bool
+
+const maxNames = 10_000
+
+func (n names) add(name string) {
+	if len(n) < maxNames {
+		n[name] = true
+	}
+}
+
+func (n names) has(name string) bool { return n[name] || len(n) == maxNames }
+
+const shown = -1
+
+func newHiding(text string, strict bool, wrong map[int]bool) *hiding {
+	h := &hiding{Keys: allKeys(), strict: strict, wrong: wrong, aliased: names{}, anchors: names{}}
+	for at := strings.IndexByte(text, '*'); at >= 0; at = next(text, '*', at) {
+		colon := len(strings.TrimRight(text[:at], " \t")) - 1
+		if colon < 0 || text[colon] != ':' {
+			continue
+		}
+		if name, _ := before(text, strings.LastIndexByte(text[:colon], '\n')+1, colon); h.isHidden(name) {
+			h.aliased.add(anchor(text[at+1:]))
+		}
+	}
+	if strict {
+		for at := strings.IndexByte(text, '&'); at >= 0; at = next(text, '&', at) {
+			h.anchors.add(anchor(text[at+1:]))
+		}
+	}
+	return h
+}
+
+// next returns where a byte is after at; -1 = nowhere.
+func next(text string, c byte, at int) int {
+	if more := strings.IndexByte(text[at+1:], c); more >= 0 {
+		return at + 1 + more
+	}
+	return -1
+}
+
+// line returns the byte of the next line from which on it is hidden; shown = all is shown.
+func (h *hiding) line(text string) int {
+	h.lines++
+	first := len(text) - len(strings.TrimLeft(text, " \t"))
+	if first < len(text) && text[first] == '#' && !h.text.goesOn(first) {
+		body := strings.TrimLeft(text[first:], "# \t")
+		from := h.in(&h.comment, body, false)
+		if from != shown {
+			from += len(text) - len(body)
+		}
+		return from
+	}
+	if first < len(text) {
+		h.comment = state{}
+	}
+	return h.in(&h.text, text, h.strict)
+}
+
+// goesOn reports whether what is hidden goes on with a comment that begins at a column.
+func (s *state) goesOn(column int) bool { return s.pem || s.quote != 0 || s.hides && column > s.column }
+
+// in returns that for a line of the text, or of what is commented out in it.
+func (h *hiding) in(s *state, text string, strict bool) int {
+	first := len(text) - len(strings.TrimLeft(text, " \t"))
+	switch {
+	case first == len(text):
+		return shown
+	case s.pem:
+		s.pem = !strings.Contains(text, "-----END ")
+		return first
+	case s.quote != 0:
+		if closes(text, s.quote) {
+			s.quote = 0
+		}
+		return first
+	}
+	if at := strings.Index(text, "-----BEGIN "); at >= 0 && strings.Contains(text[at:], "PRIVATE KEY") {
+		s.pem = !strings.Contains(text[at:], "-----END ")
+		return at
+	}
+	at, dash := afterDashes(text, first)
+	shape := shapeOf(text[at:])
+	if dash && shape == other {
+		shape = item
+	}
+	if s.hides {
+		ends := first < s.column || first == s.column && !dash || s.loose && shape != item
+		if shape == other || !ends {
+			return first
+		}
+		s.hides = false
+	}
+	switch {
+	case shape == explicit:
+		s.hide(at)
+		return at
+	case shape == other && strict:
+		return at
+	}
+	return h.values(s, line{text, at, first}, shape, strict)
+}
+
+// hide has the next lines hidden that may belong to a key.
+func (s *state) hide(column int) { s.hides, s.column, s.loose = true, column, false }
+
+// line is one that has keys, perhaps.
+type line struct {
+	string
+	at    int // of the first of them
+	first int // that is no blank
+}
+
+// values returns from where on a line is hidden for what stands at its keys.
+func (h *hiding) values(s *state, l line, shape shape, strict bool) int {
+	text, at := l.string, l.at
+	if shape != key { // a colon was forgotten, perhaps
+		if end := at + len(word(text[at:])); h.Hidden[text[at:end]] && end < len(text) && text[end] != ':' && text[end] != '=' {
+			s.hide(at)
+			return end
+		}
+	}
+	for i := at; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '&' && h.aliased.has(anchor(text[i+1:])),
+			c == '*' && strict && i > at && strings.ContainsRune(" [,", rune(text[i-1])) && i+1 < len(text) && isWord(text[i+1]) && !h.anchors[anchor(text[i+1:])]:
+			s.hide(l.first)
+			return i
+		case c != ':' && c != '=':
+			continue
+		}
+		name, from := before(text, at, i)
+		column := l.first
+		if strings.Trim(text[at:from], ` "'`) == "" { // the first of the line
+			column = at
+		}
+		value := strings.TrimLeft(text[i+1:], " \t")
+		start := len(text) - len(value)
+		nothing := value == "" || value[0] == '#' && start > i+1
+		switch {
+		case name != "" && h.isHidden(name), strict && h.wrong[h.lines] && h.Addresses[name]:
+			s.hide(column)
+			if n, ok := reference(value); ok {
+				i = start + n - 1
+				continue
+			}
+			if nothing {
+				return shown
+			}
+			s.open(value)
+			return start
+		case !strict || text[i] != ':' || start == i+1 && value != "" && text[i-1] != '"' && text[i-1] != '\'' || !opens(text[at:from]):
+			continue // no key, or one at which anything may be seen
+		case nothing && !h.Known[name]:
+			s.hide(column)
+			s.loose = true
+			return shown
+		case nothing, h.Known[name] && !h.Sections[name] && !h.Lists[name],
+			h.Sections[name] && strings.ContainsRune("{&*", rune(value[0])), h.Lists[name] && strings.ContainsRune("[&*", rune(value[0])):
+			continue
+		}
+		s.hide(column)
+		s.open(value)
+		return start
+	}
+	return shown
+}
+
+// open notes that a hidden value goes on behind its line.
+func (s *state) open(value string) {
+	for strings.HasPrefix(value, "&") || strings.HasPrefix(value, "!") { // an anchor, a tag
+		_, value, _ = strings.Cut(value, " ")
+		value = strings.TrimLeft(value, " ")
+	}
+	if value != "" && (value[0] == '"' || value[0] == '\'') && !closes(value[1:], value[0]) {
+		s.quote = value[0]
+	}
+}
+
+// opens reports whether a key begins behind a text: at the begin of a line, or in braces.
+func opens(text string) bool {
+	text = strings.TrimRight(text, ` "'`)
+	return !strings.ContainsAny(text, "[{:,") || strings.HasSuffix(text, "{") || strings.HasSuffix(text, ",")
+}
+
+// isHidden reports whether the values at a key are hidden.
+func (h *hiding) isHidden(key string) bool {
+	return h.Hidden[key] || !h.Known[key] && (strings.Contains(key, `\`) || sounds(key))
+}
+
+// words are those by which a key sounds like that of a credential.
+var words = []string{
+	"token", "tokens", "secret", "password", "passwd", "passphrase", "pass", "pwd", "pat", "apikey", "credential", "credentials", "bearer", "authorization",
+}
+
+// sounds reports whether a key that files do not have, such as a variable's name, sounds like that of a credential.
+func sounds(key string) bool {
+	key = strings.ToLower(key)
+	if strings.HasSuffix(key, "_key") || strings.HasSuffix(key, "-key") {
+		return true
+	}
+	for part := range strings.FieldsFuncSeq(key, func(r rune) bool { return r == '_' || r == '-' || r == '.' }) {
+		if slices.Contains(words, part) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	quoted   = regexp.MustCompile(`^(?:"([^"\\]*)"|'([^']*)')[ \t]*(?:$|[,}\]]|[ \t]#)`)
+	unquoted = regexp.MustCompile(`^(\$\{[^}\s]*\})[ \t]*(?:$|[,}\]]|[ \t]#)`)
+)
+
+// reference returns how long the value is with which a text begins, where that is one whole reference to a variable, or empty quotes.
+func reference(text string) (int, bool) {
+	quotes := len(`""`)
+	m := quoted.FindStringSubmatch(text)
+	if m == nil {
+		quotes, m = 0, unquoted.FindStringSubmatch(text)
+	}
+	if m == nil {
+		return 0, false
+	}
+	value := strings.Join(m[1:], "")
+	return len(value) + quotes, value == "" || secret.New(value, value).Variable() != ""
+}
+
+// shape is what the first of a line is that is neither blank nor a dash.
+type shape int
+
+const (
+	other    shape = iota
+	key            // with a colon
+	item           // of a list
+	comment        // of a whole line
+	bracket        // of a list or a section
+	explicit       // a key or its value that is marked as one
+)
+
+func shapeOf(text string) shape {
+	switch {
+	case text == "":
+		return item
+	case text[0] == '#':
+		return comment
+	case strings.ContainsRune("{}[]%", rune(text[0])) || text == "---" || text == "...":
+		return bracket
+	case (text[0] == '?' || text[0] == ':') && (len(text) == 1 || text[1] == ' '):
+		return explicit
+	case text[0] == '"' || text[0] == '\'':
+		if end := strings.IndexByte(text[1:], text[0]); end >= 0 && strings.HasPrefix(strings.TrimLeft(text[end+2:], " \t"), ":") {
+			return key
+		}
+		return other
+	case strings.Contains(text, ": ") || strings.Contains(text, ":\t") || strings.HasSuffix(strings.TrimRight(text, " \t"), ":"):
+		return key
+	}
+	return other
+}
+
+// afterDashes returns what follows the dashes of the items that begin on a line.
+func afterDashes(text string, at int) (int, bool) {
+	dash := false
+	for at < len(text) && text[at] == '-' && (at+1 == len(text) || text[at+1] == ' ' || text[at+1] == '\t') {
+		dash = true
+		for at++; at < len(text) && (text[at] == ' ' || text[at] == '\t'); at++ {
+		}
+	}
+	return at, dash
+}
+
+func isWord(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.' || c == '\\' || c >= 0x80
+}
+
+func word(text string) string {
+	n := 0
+	for n < len(text) && isWord(text[n]) {
+		n++
+	}
+	return text[:n]
+}
+
+// before returns the word that ends before a byte, perhaps in quotes, and where it begins.
+func before(text string, least, end int) (string, int) {
+	for end > least && (text[end-1] == ' ' || text[end-1] == '\t') {
+		end--
+	}
+	if end > least && (text[end-1] == '"' || text[end-1] == '\'') {
+		if from := strings.LastIndexByte(text[least:end-1], text[end-1]); from >= 0 {
+			return text[least+from+1 : end-1], least + from + 1
+		}
+		end--
+	}
+	from := end
+	for from > least && isWord(text[from-1]) {
+		from--
+	}
+	return text[from:end], from
+}
+
+func anchor(text string) string {
+	end := strings.IndexAny(text, " \t,]}")
+	if end < 0 {
+		end = len(text)
+	}
+	return text[:end]
+}
+
+// closes reports whether a quoted text ends on a line.
+func closes(text string, quote byte) bool {
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && quote == '"':
+			i++
+		case text[i] != quote:
+		case quote == '\'' && i+1 < len(text) && text[i+1] == quote:
+			i++
+		default:
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,144 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"path"
+	"strconv"
+
+	"github.com/tekton-sentry/sentry/pkg/cli/overview"
+	"github.com/tekton-sentry/sentry/pkg/config/listing"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
+	"github.com/tekton-sentry/sentry/pkg/state"
+)
+
+// maxNotes bounds what is told above a text of what is wrong in it.
+const maxNotes = 50
+
+// Reference leads to a place in the configuration.
+type Reference struct {
+	Link string
+	File string // its name without the folder
+	Line int
+}
+
+const (
+	configurationPath = "/configuration"
+	refusedPath       = "/configuration/refused"
+)
+
+// reference returns what leads to a place of a text that is shown at a path.
+func reference(path string, l *listing.Listing, at listing.Place) Reference {
+	return Reference{fmt.Sprintf("%s?file=%d&page=%d#L%d", path, at.File+1, at.Part, at.Line), nameOf(l, at.File), at.Line}
+}
+
+// nameOf returns the name of a file that people know it by.
+func nameOf(l *listing.Listing, file int) string { return path.Base(l.Files()[file].Name) }
+
+// textOf returns where a group stands in the configuration, or the first of some repositories that is found; nil where none is. Of a unit
+// the repositories of its heads count.
+func textOf(f *facts.Facts, group string, unit *overview.Unit, repositories ...string) *Reference {
+	l := f.Text.Used
+	if l == nil {
+		return nil
+	}
+	at, ok := l.Group(group)
+	if unit != nil {
+		for _, h := range unit.Heads {
+			repositories = append(repositories, h.Repository)
+		}
+	}
+	for i := 0; !ok && i < len(repositories); i++ {
+		at, ok = l.Repository(repositories[i])
+	}
+	if !ok {
+		return nil
+	}
+	r := reference(configurationPath, l, at)
+	return &r
+}
+
+// NoteView is what is wrong at a line, and what leads there.
+type NoteView struct {
+	listing.Note
+	At Reference
+}
+
+// FileView is a file in the list of those that there are.
+type FileView struct {
+	Name, Link string
+	This       bool
+}
+
+// TextView is a part of the text of the configuration.
+type TextView struct {
+	Refused  bool // it cannot be used
+	Why      string
+	Behind   bool // Why has a text of its own
+	Problems []overview.Problem
+	Files    []FileView
+	Name     string
+	All      int // lines
+	Notes    []NoteView
+	More     int // notes
+	Lines    []listing.Line
+	Pages    Pages
+}
+
+func (p *Page) configuration(s *shown, w http.ResponseWriter, r *http.Request) {
+	p.text(s, w, r, configurationPath, s.Text.Used)
+}
+
+func (p *Page) refused(s *shown, w http.ResponseWriter, r *http.Request) {
+	if s.Text.Refused == nil {
+		p.trouble(w, r, http.StatusNotFound, "There is no text that is refused.")
+		return
+	}
+	p.text(s, w, r, refusedPath, s.Text.Refused)
+}
+
+// text shows a text at a path; nil is one that is not known.
+func (p *Page) text(s *shown, w http.ResponseWriter, r *http.Request, path string, l *listing.Listing) {
+	file, parts := 0, 1
+	if l != nil {
+		n, err := strconv.Atoi(r.URL.Query().Get("file"))
+		if err == nil {
+			file = min(max(1, n), len(l.Files())) - 1
+		}
+		parts = l.Files()[file].Parts
+	}
+	pages := pagesOf(r, parts, 1)
+	p.write(w, r, s, "configuration", pages.key(path+" "+strconv.Itoa(file)), func() (frame, error) {
+		v := TextView{Refused: path == refusedPath, Why: p.hide(s.Text.Why), Behind: s.Text.Refused != nil, Pages: pages}
+		if v.Why == "" {
+			v.Problems = s.Problems(state.Configuration)
+		}
+		if l != nil {
+			p.fill(&v, path, l, file)
+		}
+		return frame{Title: "Configuration", Section: "configuration", View: v}, nil
+	})
+}
+
+// fill fills in a part of a text.
+func (p *Page) fill(v *TextView, path string, l *listing.Listing, file int) {
+	const maxFiles = 200
+	for i := range l.Files()[:min(len(l.Files()), maxFiles)] {
+		v.Files = append(v.Files, FileView{nameOf(l, i), fmt.Sprintf("%s?file=%d", path, i+1), i == file})
+	}
+	v.Name, v.All = l.Files()[file].Name, l.Files()[file].Lines
+	for _, n := range l.Notes[:min(len(l.Notes), maxNotes)] {
+		n.Text = p.hide(n.Text)
+		v.Notes = append(v.Notes, NoteView{n, reference(path, l, l.PlaceOf(n))})
+	}
+	v.More = len(l.Notes) - len(v.Notes)
+	v.Lines = l.Part(file, v.Pages.This, p.hide)
+	for i := range v.Lines {
+		notes := make([]listing.Note, len(v.Lines[i].Notes))
+		for k, n := range v.Lines[i].Notes {
+			n.Text = p.hide(n.Text)
+			notes[k] = n
+		}
+		v.Lines[i].Notes = notes
+	}
+}
