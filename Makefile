@@ -12,6 +12,8 @@ KILLS    ?= 200
 E2E_PARALLEL ?= 3
 LDFLAGS  := -s -w -X github.com/tekton-sentry/sentry/pkg/cli.version=$(VERSION)
 GO       ?= go
+# The traces that gRPC has for its own pages are not in: see docs/decisions/143-html-without-reflection.md.
+TAGS     := grpcnotrace
 # All but test/e2e, which needs a cluster.
 PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./test/docs/... ./test/gitserver/... ./test/model/... ./test/mutants/... ./test/scenarios/... ./test/tutorial/...
 
@@ -19,13 +21,9 @@ PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What keeps the program small: it has no page of gRPC's traces, and wazero's compiler, which is linked and never runs, is compiled without
-# inlining. hack/release has the same.
-SMALL := -tags grpcnotrace -gcflags 'github.com/tetratelabs/wazero/internal/engine/wazevo/...=-l'
-
 .PHONY: build
 build: ## bin/sentry, static
-	CGO_ENABLED=0 $(GO) build -trimpath $(SMALL) -ldflags '$(LDFLAGS)' -o bin/sentry ./cmd/sentry
+	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o bin/sentry ./cmd/sentry
 
 PREFIX ?= $(HOME)/.local
 .PHONY: install
@@ -161,7 +159,7 @@ bin/actionlint: hack/actionlint/go.mod hack/actionlint/go.sum
 
 .PHONY: lint
 # The linter's own cache is shared by all checkouts of a machine and reports the paths of another one.
-lint: bin/golangci-lint workflows ## vet, format and lint
+lint: bin/golangci-lint workflows templates-check ## vet, format and lint
 	GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint-cache bin/golangci-lint run ./...
 
 bin/golangci-lint: hack/lint/go.mod hack/lint/go.sum
@@ -171,6 +169,20 @@ bin/golangci-lint: hack/lint/go.mod hack/lint/go.sum
 fmt: bin/golangci-lint ## format the code
 	bin/golangci-lint fmt ./...
 
+bin/templ: hack/templ/go.mod hack/templ/go.sum
+	cd hack/templ && $(GO) build -o ../../bin/templ github.com/a-h/templ/cmd/templ
+
+VIEWS := pkg/serve/page/view
+.PHONY: templates
+templates: bin/templ ## the Go code of the page's templates
+	bin/templ fmt $(VIEWS)
+	bin/templ generate -path $(VIEWS)
+
+.PHONY: templates-check
+templates-check: bin/templ # the code is that of the templates
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cp $(VIEWS)/*.templ "$$dir"; bin/templ generate -path "$$dir" >"$$dir/log" 2>&1 || { cat "$$dir/log"; exit 1; }; \
+	for file in "$$dir"/*_templ.go; do diff -u "$(VIEWS)/$${file##*/}" "$$file" || { echo "run: make templates"; exit 1; }; done
+
 .PHONY: generate
-generate: chart ## write what is generated: goldens, docs/cli.md, the OpenAPI document and the Helm chart
+generate: chart templates ## write what is generated: goldens, docs/cli.md, the OpenAPI document, the page's templates and the Helm chart
 	$(GO) test ./pkg/pipelinerun ./pkg/cli ./pkg/watch ./pkg/serve/page/api -update

@@ -174,7 +174,7 @@ func (r *release) binaries(ctx context.Context, work string) error {
 		}
 		fmt.Fprintln(os.Stderr, "release: sentry for", p)
 		_, err := output(ctx, []string{"CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOOS=" + p.os, "GOARCH=" + p.arch},
-			"go", "build", "-trimpath", "-tags", "grpcnotrace", "-gcflags", "github.com/tetratelabs/wazero/internal/engine/wazevo/...=-l", "-buildvcs=false", "-ldflags", r.ldflags(), "-o", file, "./cmd/sentry")
+			"go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false", "-ldflags", r.ldflags(), "-o", file, "./cmd/sentry")
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ import (
 // TestFootprint says how large the program is, and how much memory it takes when it watches a hundred
 // repositories and keeps its state in the cluster.
 func TestFootprint(t *testing.T) {
-	const repositories, maxBinary, maxResident = 100, 50_000_000, 60_000_000
+	const repositories, maxBinary, maxResident = 100, 40_000_000, 60_000_000
 	info, err := os.Stat(env.sentry)
 	if err != nil {
 		t.Fatal(err)

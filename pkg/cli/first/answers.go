@@ -2,6 +2,7 @@ package first
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"text/template"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
@@ -70,11 +70,8 @@ func (a answers) check() (text []byte, wrongs []wrong) {
 	if len(wrongs) > 0 {
 		return nil, wrongs
 	}
-	var b bytes.Buffer
-	if err := file.Execute(&b, a.view()); err != nil {
-		return nil, []wrong{{"", err.Error()}}
-	}
-	_, err := config.Parse(b.Bytes(), config.Options{Hosts: hosts.All.Config(), LookupEnv: func(string) (string, bool) { return "x", true }})
+	text = a.text()
+	_, err := config.Parse(text, config.Options{Hosts: hosts.All.Config(), LookupEnv: func(string) (string, bool) { return "x", true }})
 	overSSH := giturl.IsSSH(a.monitor.url)
 	if overSSH {
 		wrongs = append(wrongs, wrong{"repo-url", "is an SSH address, and init asks for tokens; want the https:// one, or a file by hand: docs/configuration.md, SSH"})
@@ -97,7 +94,7 @@ func (a answers) check() (text []byte, wrongs []wrong) {
 		}
 	}
 	slices.SortStableFunc(wrongs, func(a, b wrong) int { return strings.Compare(a.flag, b.flag) })
-	return b.Bytes(), wrongs
+	return text, wrongs
 }
 
 // nameOf makes the name of a repository from its URL.
@@ -120,35 +117,6 @@ func suggestion(url string) string {
 	return "GIT_TOKEN"
 }
 
-// view is what the template shows, each text as YAML.
-func (a answers) view() map[string]any {
-	name := a.name
-	if name == "" {
-		name = nameOf(a.monitor.url)
-	}
-	branches := make([]string, len(a.branches))
-	for i, b := range a.branches {
-		branches[i] = quote(b)
-	}
-	commands := make([]string, len(a.commands))
-	for i, c := range a.commands {
-		commands[i] = quote(c)
-	}
-	return map[string]any{
-		"Name": quote(name), "URL": quote(a.monitor.url), "Type": given(a.monitor.kind), "Token": a.monitor.token, "Branches": strings.Join(branches, ", "),
-		"QAURL": quote(a.deploy.url), "QAType": given(a.deploy.kind), "QAToken": a.deploy.token, "QABranch": quote(a.deploy.branch), "Commands": commands,
-		"Namespace": given(a.namespace), "Runs": given(a.runs),
-	}
-}
-
-// given is quote for a text that may be left out.
-func given(s string) string {
-	if s == "" {
-		return ""
-	}
-	return quote(s)
-}
-
 var plainText = regexp.MustCompile(`^([A-Za-z]|\.?/)[A-Za-z0-9_./ -]*$`)
 
 // quote returns a text as a value of YAML: as it is where YAML takes it for that text, and else in quotes, as JSON has it.
@@ -164,49 +132,56 @@ func quote(s string) string {
 	return strings.TrimSpace(b.String())
 }
 
-var file = template.Must(template.New("").Parse(fmt.Sprintf(`# The configuration of Sentry. 'sentry validate' checks it, 'sentry render --offline' shows what would run.
+// text returns the configuration.
+func (a answers) text() []byte {
+	var b bytes.Buffer
+	write := func(format string, values ...any) { fmt.Fprintf(&b, format+"\n", values...) }
+	given := func(key, value string) {
+		if value != "" {
+			write("%s: %s", key, quote(value))
+		}
+	}
+	auth := func(token, comment, instead string) {
+		if token != "" {
+			write(`      auth: {token: "${%s}"}%s`, token, comment)
+		} else {
+			write(`      # auth: {token: "${GIT_TOKEN}"}%s`, instead)
+		}
+	}
+	branches := make([]string, len(a.branches))
+	for i, name := range a.branches {
+		branches[i] = quote(name)
+	}
+
+	write(`# The configuration of Sentry. 'sentry validate' checks it, 'sentry render --offline' shows what would run.
 # For an editor: sentry schema > %[1]s, and put this line at the top:
 #   # yaml-language-server: $schema=%[1]s
 
 polling_interval: 60               # seconds from one look at all repositories to the next
 
 repositories:
-  - name: {{.Name}}    # what is remembered belongs to this name
+  - name: %[2]s    # what is remembered belongs to this name
     monitor:                       # a push here …
-      repo_url: {{.URL}}
-      {{- if .Type}}
-      repo_type: {{.Type}}
-      {{- end}}
-      branches: [{{.Branches}}]    # exact names, or regular expressions that match the whole name, such as "dev.*"
-      {{- if .Token}}
-      auth: {token: "${ {{- .Token -}} }"}    # the variable, which needs read access; on a cluster, a key of a Secret
-      {{- else}}
-      # auth: {token: "${GIT_TOKEN}"}    # for a private repository: the variable with a token that may read it
-      {{- end}}
-    deploy:                        # … runs these commands in a clone of this repository
-      qa_repo_url: {{.QAURL}}
-      {{- if .QAType}}
-      repo_type: {{.QAType}}
-      {{- end}}
-      qa_repo_branch: {{.QABranch}}
-      {{- if .QAToken}}
-      auth: {token: "${ {{- .QAToken -}} }"}
-      {{- else}}
-      # auth: {token: "${GIT_TOKEN}"}
-      {{- end}}
-      commands:                    # one shell: cd lasts; it stops at the first command that fails
-      {{- range .Commands}}
-        - {{.}}
-      {{- end}}
-      # image: docker.io/alpine/k8s:1.34.1    # where the commands run: has kubectl, helm, git
+      repo_url: %[3]s`, "sentry.schema.json", quote(cmp.Or(a.name, nameOf(a.monitor.url))), quote(a.monitor.url))
+	given("      repo_type", a.monitor.kind)
+	write(`      branches: [%s]    # exact names, or regular expressions that match the whole name, such as "dev.*"`, strings.Join(branches, ", "))
+	auth(a.monitor.token, "    # the variable, which needs read access; on a cluster, a key of a Secret",
+		"    # for a private repository: the variable with a token that may read it")
+	write(`    deploy:                        # … runs these commands in a clone of this repository
+      qa_repo_url: %s`, quote(a.deploy.url))
+	given("      repo_type", a.deploy.kind)
+	write("      qa_repo_branch: %s", quote(a.deploy.branch))
+	auth(a.deploy.token, "", "")
+	write("      commands:                    # one shell: cd lasts; it stops at the first command that fails")
+	for _, c := range a.commands {
+		write("        - %s", quote(c))
+	}
+	write(`      # image: docker.io/alpine/k8s:1.34.1    # where the commands run: has kubectl, helm, git
       # timeout: 300                          # seconds
 
 global:
-  on_first_seen: record            # the first look at a repository remembers its heads and runs nothing
-  {{- if .Namespace}}
-  namespace: {{.Namespace}}
-  {{- end}}
-  {{- if .Runs}}
-  run_namespace: {{.Runs}}
-  {{- end}}
-`, "sentry.schema.json")))
+  on_first_seen: record            # the first look at a repository remembers its heads and runs nothing`)
+	given("  namespace", a.namespace)
+	given("  run_namespace", a.runs)
+	return b.Bytes()
+}

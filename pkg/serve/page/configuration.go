@@ -9,18 +9,12 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/config/listing"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/view"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 // maxNotes bounds what is told above a text of what is wrong in it.
 const maxNotes = 50
-
-// Reference leads to a place in the configuration.
-type Reference struct {
-	Link string
-	File string // its name without the folder
-	Line int
-}
 
 const (
 	configurationPath = "/configuration"
@@ -28,8 +22,8 @@ const (
 )
 
 // reference returns what leads to a place of a text that is shown at a path.
-func reference(path string, l *listing.Listing, at listing.Place) Reference {
-	return Reference{fmt.Sprintf("%s?file=%d&page=%d#L%d", path, at.File+1, at.Part, at.Line), nameOf(l, at.File), at.Line}
+func reference(path string, l *listing.Listing, at listing.Place) view.Reference {
+	return view.Reference{Link: fmt.Sprintf("%s?file=%d&page=%d#L%d", path, at.File+1, at.Part, at.Line), File: nameOf(l, at.File), Line: at.Line}
 }
 
 // nameOf returns the name of a file that people know it by.
@@ -37,7 +31,7 @@ func nameOf(l *listing.Listing, file int) string { return path.Base(l.Files()[fi
 
 // textOf returns where a group stands in the configuration, or the first of some repositories that is found; nil where none is. Of a unit
 // the repositories of its heads count.
-func textOf(f *facts.Facts, group string, unit *overview.Unit, repositories ...string) *Reference {
+func textOf(f *facts.Facts, group string, unit *overview.Unit, repositories ...string) *view.Reference {
 	l := f.Text.Used
 	if l == nil {
 		return nil
@@ -56,33 +50,6 @@ func textOf(f *facts.Facts, group string, unit *overview.Unit, repositories ...s
 	}
 	r := reference(configurationPath, l, at)
 	return &r
-}
-
-// NoteView is what is wrong at a line, and what leads there.
-type NoteView struct {
-	listing.Note
-	At Reference
-}
-
-// FileView is a file in the list of those that there are.
-type FileView struct {
-	Name, Link string
-	This       bool
-}
-
-// TextView is a part of the text of the configuration.
-type TextView struct {
-	Refused  bool // it cannot be used
-	Why      string
-	Behind   bool // Why has a text of its own
-	Problems []overview.Problem
-	Files    []FileView
-	Name     string
-	All      int // lines
-	Notes    []NoteView
-	More     int // notes
-	Lines    []listing.Line
-	Pages    Pages
 }
 
 func (p *Page) configuration(s *shown, w http.ResponseWriter, r *http.Request) {
@@ -108,28 +75,28 @@ func (p *Page) text(s *shown, w http.ResponseWriter, r *http.Request, path strin
 		parts = l.Files()[file].Parts
 	}
 	pages := pagesOf(r, parts, 1)
-	p.write(w, r, s, "configuration", pages.key(path+" "+strconv.Itoa(file)), func() (frame, error) {
-		v := TextView{Refused: path == refusedPath, Why: p.hide(s.Text.Why), Behind: s.Text.Refused != nil, Pages: pages}
+	p.write(w, r, s, key(path+" "+strconv.Itoa(file), pages), func() view.Frame {
+		v := view.Text{Refused: path == refusedPath, Why: p.hide(s.Text.Why), Behind: s.Text.Refused != nil, Pages: pages}
 		if v.Why == "" {
 			v.Problems = s.Problems(state.Configuration)
 		}
 		if l != nil {
 			p.fill(&v, path, l, file)
 		}
-		return frame{Title: "Configuration", Section: "configuration", View: v}, nil
+		return view.Frame{Title: "Configuration", Section: "configuration", View: view.Configuration(v)}
 	})
 }
 
 // fill fills in a part of a text.
-func (p *Page) fill(v *TextView, path string, l *listing.Listing, file int) {
+func (p *Page) fill(v *view.Text, path string, l *listing.Listing, file int) {
 	const maxFiles = 200
 	for i := range l.Files()[:min(len(l.Files()), maxFiles)] {
-		v.Files = append(v.Files, FileView{nameOf(l, i), fmt.Sprintf("%s?file=%d", path, i+1), i == file})
+		v.Files = append(v.Files, view.File{Name: nameOf(l, i), Link: fmt.Sprintf("%s?file=%d", path, i+1), This: i == file})
 	}
 	v.Name, v.All = l.Files()[file].Name, l.Files()[file].Lines
 	for _, n := range l.Notes[:min(len(l.Notes), maxNotes)] {
 		n.Text = p.hide(n.Text)
-		v.Notes = append(v.Notes, NoteView{n, reference(path, l, l.PlaceOf(n))})
+		v.Notes = append(v.Notes, view.Note{Note: n, At: reference(path, l, l.PlaceOf(n))})
 	}
 	v.More = len(l.Notes) - len(v.Notes)
 	v.Lines = l.Part(file, v.Pages.This, p.hide)

@@ -1,4 +1,4 @@
-package page
+package view
 
 import (
 	"fmt"
@@ -63,8 +63,8 @@ const (
 	barBottom = 9  // the longest that hangs
 )
 
-// stripOf draws results, newest first.
-func stripOf(results []*result.Result) *Strip {
+// StripOf draws results, newest first; nil where there are none.
+func StripOf(results []*result.Result) *Strip {
 	if len(results) == 0 {
 		return nil
 	}
@@ -96,6 +96,6 @@ func stripOf(results []*result.Result) *Strip {
 		}
 	}
 	s.Good, s.Bad, s.Still = good.String(), bad.String(), still.String()
-	s.Words = "The last " + plural(len(results), "run") + ": " + strings.Join(words, ", ")
+	s.Words = "The last " + Plural(len(results), "run") + ": " + strings.Join(words, ", ")
 	return s
 }
