@@ -108,7 +108,7 @@ var mustNotLink = map[string][]string{
 	"pkg/serve/page/facts":             {kubernetes, tekton, "os/exec", module + "pkg/watch", module + "pkg/serve/page/reading"},
 	"pkg/serve/page/api":               append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/kube", "os/exec", module + "pkg/shape", githost + "/transport", githost + "/poller"}, hosts...),
 	"pkg/serve/page/assets":            {kubernetes, tekton, "os/exec", module + "pkg/watch", module + "pkg/kube"},
-	"pkg/serve/page/view":              append([]string{kubernetes, tekton, "net/http", "os/exec", module + "pkg/watch", module + "pkg/kube", "html/template", "text/template"}, hosts...),
+	"pkg/serve/page/view":              append([]string{kubernetes, tekton, "os/exec", module + "pkg/watch", module + "pkg/kube"}, hosts...),
 	"pkg/serve/page/wire":              {module, kubernetes, tekton, "os/exec"},
 	"pkg/shape":                        {module, kubernetes, tekton, "net/http"},
 	"pkg/serve/page/drawing":           {kubernetes, tekton, "net/http", module + "pkg/config"},
