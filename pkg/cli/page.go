@@ -48,6 +48,9 @@ func (w *watching) servePage(ctx context.Context) (ended func(), err error) {
 	from := reading.Sources{
 		Config: w.shown.Load, Text: w.text.Text, State: latest.State, Hosts: pages.Hosts(w.reader, w.Hider.Hide), Now: time.Now,
 	}
+	if w.replica != nil {
+		from.Peers = pages.Replicas(w.replica.Seen, w.flags.replica)
+	}
 	if w.machine != nil {
 		from.Runs, from.Follow, from.History = reading.RunsOf(w.machine), w.machine.Follow, w.watcher.Past
 	} else {

@@ -197,7 +197,7 @@ var views = map[string]string{
 	"units": "/", "runs": "/runs", "repositories": "/repositories", "hosts": "/hosts", "unit-in-waves": "/unit/shop", "unit-as-graph": "/unit/platform",
 	"unit-alone": "/unit/lib.main", "repository": "/repository/lib", "repository-in-trouble": "/repository/docs", "run-that-failed": "/run/shop-2",
 	"run-that-works": "/run/lib-main-7", "search": "/search?q=o", "nothing": "/none",
-	"configuration": "/configuration", "configuration-refused": "/configuration/refused",
+	"replicas": "/replicas", "problems": "/problems", "configuration": "/configuration", "configuration-refused": "/configuration/refused",
 }
 
 // Every view can be used by all, in light and dark, on a telephone and on a desk: axe-core finds nothing, the console is empty, nothing is
@@ -374,7 +374,7 @@ func TestStoredScript(t *testing.T) {
 	at := url.PathEscape(pagetest.Script)
 	for _, path := range []string{
 		"/", "/runs", "/hosts", "/repositories", "/unit/" + at, "/run/" + at, "/run/a-" + at, "/repository/web", "/search?q=" + url.QueryEscape(pagetest.Script),
-		"/configuration", "/configuration?file=2", "/configuration/refused", "/configuration/refused?file=2",
+		"/replicas", "/problems", "/configuration", "/configuration?file=2", "/configuration/refused", "/configuration/refused?file=2",
 	} {
 		b.visit(server.URL + path)
 		if !eval[bool](b, `document.body.innerText.includes("<script>alert(1)</script>")`) {

@@ -90,6 +90,9 @@ func (r *Replica) Mine() (mine func(config.Repository) bool, moved bool) {
 	return func(c config.Repository) bool { return now.Owner(c.Group, c.Name) == r.keeper.Name }, moved
 }
 
+// Seen returns the replicas that there are, this one among them, as lease.Keeper has them.
+func (r *Replica) Seen() []lease.Member { return r.keeper.Seen() }
+
 // Lead calls lead whenever this replica is the one among all that does what one alone does, and has its context end when it is
 // no more. It returns once ctx has ended. That one is the replica which is there for the longest, so that others come and go without it.
 func (r *Replica) Lead(ctx context.Context, lead func(context.Context)) {

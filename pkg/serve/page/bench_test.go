@@ -69,7 +69,7 @@ func BenchmarkView(b *testing.B) {
 func TestWeight(t *testing.T) {
 	k := pagetest.Large(t, now, 2000, 5000)
 	p := newPage(t, &pagetest.Memory{Is: k})
-	for _, target := range []string{"/", "/unit/group-0007", "/repository/service-00071", "/runs", "/repositories", "/search?q=service", "/hosts", "/configuration", "/configuration?page=7"} {
+	for _, target := range []string{"/", "/unit/group-0007", "/repository/service-00071", "/runs", "/repositories", "/search?q=service", "/hosts", "/replicas", "/problems", "/configuration", "/configuration?page=7"} {
 		r := httptest.NewRequest(http.MethodGet, target, nil)
 		r.Host = "localhost"
 		r.Header.Set("Accept-Encoding", "gzip")

@@ -33,7 +33,7 @@ func TestStoredScript(t *testing.T) {
 	seen := 0
 	for _, target := range []string{
 		"/", "/runs", "/hosts", "/repositories", "/unit/" + at, "/run/" + at, "/run/a-" + at, "/repository/web", "/search?q=" + url.QueryEscape(script), "/search?q=a-",
-		"/configuration", "/configuration?file=2", "/configuration?file=-1&page=" + at, "/configuration/refused",
+		"/replicas", "/problems", "/configuration", "/configuration?file=2", "/configuration?file=-1&page=" + at, "/configuration/refused",
 		"/none" + at, "/unit/none" + at, "/run/none" + at, "/repository/none" + at,
 	} {
 		resp, text := get(t, p, target)

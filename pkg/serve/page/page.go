@@ -90,6 +90,8 @@ func New(o Options) *Page {
 	mux.HandleFunc("/runs", p.knowing(p.runs))
 	mux.HandleFunc("/run/{run}", p.knowing(p.run))
 	mux.HandleFunc("/hosts", p.knowing(p.hosts))
+	mux.HandleFunc("/replicas", p.knowing(p.replicas))
+	mux.HandleFunc("/problems", p.knowing(p.problems))
 	mux.HandleFunc("/configuration", p.knowing(p.configuration))
 	mux.HandleFunc("/configuration/refused", p.knowing(p.refused))
 	mux.HandleFunc("/search", p.knowing(p.search))

@@ -3,10 +3,12 @@ package page_test
 import (
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/serve/page"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/pagetest"
+	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
 var now = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -83,6 +86,10 @@ func TestViews(t *testing.T) {
 		"/repositories":   {[]string{"9 in the configuration", "web shop"}, []string{"/repository/web"}},
 		"/hosts":          {[]string{"github.com", "4188 of 5000 left", "It is not asked before", "no answer within 10 s"}, nil},
 		"/search?q=SHOP":  {[]string{"3 matches", "unit shop failed", "run shop-2 shop"}, []string{"/unit/shop", "/run/shop-1"}},
+		"/replicas": {
+			[]string{"✓ alive sentry-7d4b9-x2x4q leads", "✓ alive sentry-7d4b9-p9k2m shows this", "✕ not seen sentry-5c8f6-zzzzz – –"}, nil,
+		},
+		"/problems": {[]string{"1 that keep", "denied docs https://github.com/a/docs: 403 Forbidden"}, []string{"/"}},
 		"/configuration": {
 			[]string{"warning", "sentry.yaml, line 2", "polling_interval: is hardly meant so", "1 # All of the company&#39;s 2 polling_interval: 604800 ! warning", "auth: {token: &#34;${GITHUB_TOKEN}&#34;}"},
 			[]string{"/configuration?file=1&amp;page=1#L2"},
@@ -191,5 +198,79 @@ func TestPartsOfText(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the part has no %s:\n%s", want, text)
 		}
+	}
+}
+
+// The repositories are divided among the replicas that are alive, and the shares follow as one goes; a process that is none says so.
+func TestShares(t *testing.T) {
+	k := pagetest.Large(t, now, 1000, 0)
+	alive := []bool{true, true, false}
+	k.Peers = func() []facts.Replica {
+		all := []facts.Replica{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+		for i := range all {
+			all[i].Alive = alive[i]
+		}
+		return all
+	}
+	p := newPage(t, &pagetest.Memory{Is: k})
+	shares := regexp.MustCompile(`(\d+) <span class="quiet">(\d+) %</span>`)
+	sum := func(want int) (first string) {
+		t.Helper()
+		_, text := get(t, p, "/replicas")
+		all := 0
+		found := shares.FindAllStringSubmatch(text, -1)
+		for _, m := range found {
+			n, _ := strconv.Atoi(m[1])
+			all += n
+		}
+		if len(found) != want || all != 1000 {
+			t.Fatalf("%d replicas have %d repositories, want %d and 1000:\n%s", len(found), all, want, text)
+		}
+		return found[0][1]
+	}
+	two := sum(2)
+	if alive[2] = true; sum(3) == two {
+		t.Errorf("the first has %s of two and of three", two)
+	}
+	for want, change := range map[string]func(){
+		"It is not known yet":        func() { k.Peers = func() []facts.Replica { return nil } },
+		"This process is no replica": func() { k.Peers = nil },
+		"One process does all of it": func() { k.Peers, k.Hosts = nil, func() []facts.Host { return nil } },
+	} {
+		k.Hosts = nil
+		change()
+		if _, text := get(t, newPage(t, &pagetest.Memory{Is: k}), "/replicas"); !strings.Contains(words(text), want) {
+			t.Errorf("it does not say %q:\n%s", want, words(text))
+		}
+	}
+}
+
+// What keeps things from running is all in one list, newest first, and the units lead there.
+func TestProblems(t *testing.T) {
+	k := pagetest.Large(t, now, 1000, 0)
+	for i := range 150 {
+		name := fmt.Sprintf("service-%05d", i)
+		r := k.Snapshot.Repositories[name]
+		problem := state.NewProblem("denied", "no", now.Add(-time.Duration((i*7)%150)*time.Minute))
+		r.Problem = &problem
+		k.Snapshot.Repositories[name] = r
+	}
+	p := newPage(t, &pagetest.Memory{Is: k})
+	if _, text := get(t, p, "/"); !strings.Contains(text, `and 130 more: <a href="/problems">`) {
+		t.Errorf("the units do not lead to all problems:\n%s", words(text))
+	}
+	since := ""
+	seen := 0
+	for _, page := range []string{"1", "2"} {
+		_, text := get(t, p, "/problems?page="+page)
+		for _, m := range regexp.MustCompile(`<time datetime="([^"]+)"[^>]*>[^<]*</time></span></li>`).FindAllStringSubmatch(text, -1) {
+			if seen++; since != "" && m[1] > since {
+				t.Errorf("%s comes behind %s", m[1], since)
+			}
+			since = m[1]
+		}
+	}
+	if seen != 150 {
+		t.Errorf("%d problems are listed, want 150", seen)
 	}
 }

@@ -21,6 +21,7 @@ const (
 	runsPerPage     = 50
 	branchesPerPage = 25
 	namesPerPage    = 200
+	problemsPerPage = 100
 	maxProblems     = 20
 	maxFound        = 50
 	shortStrip      = 14 // runs
@@ -103,8 +104,7 @@ func (p *Page) units(s *shown, w http.ResponseWriter, r *http.Request) {
 		for _, u := range s.Units(pages.From, pages.To-pages.From) {
 			v.Rows = append(v.Rows, p.rowOf(s, u))
 		}
-		problems := slices.Clone(s.Status.Problems)
-		slices.SortStableFunc(problems, func(a, b overview.Problem) int { return b.Since.Compare(a.Since) })
+		problems := newestFirst(s)
 		v.Problems = problems[:min(maxProblems, len(problems))]
 		v.More = len(problems) - len(v.Problems)
 		return view.Frame{Title: counted(s.Troubled, "Units"), Section: "units", View: view.Units(v)}
@@ -267,6 +267,35 @@ func (p *Page) hosts(s *shown, w http.ResponseWriter, r *http.Request) {
 	}
 	p.write(w, r, s, "", func() view.Frame {
 		return view.Frame{Title: "Hosts", Section: "hosts", Live: true, View: view.Hosts(v)}
+	})
+}
+
+func (p *Page) replicas(s *shown, w http.ResponseWriter, r *http.Request) {
+	v := view.ReplicaList{Shared: s.Peers != nil, Asks: s.Hosts != nil}
+	for _, x := range s.Replicas() {
+		one := view.ReplicaRow{Replica: x}
+		if all := len(s.Config.Repositories); all > 0 {
+			one.Percent = (100*x.Repositories + all/2) / all
+		}
+		v.Rows = append(v.Rows, one)
+	}
+	p.write(w, r, s, "", func() view.Frame {
+		return view.Frame{Title: "Replicas", Section: "replicas", Live: true, View: view.Replicas(v)}
+	})
+}
+
+// newestFirst returns what keeps things from running.
+func newestFirst(s *shown) []overview.Problem {
+	problems := slices.Clone(s.Status.Problems)
+	slices.SortStableFunc(problems, func(a, b overview.Problem) int { return b.Since.Compare(a.Since) })
+	return problems
+}
+
+func (p *Page) problems(s *shown, w http.ResponseWriter, r *http.Request) {
+	pages := pagesOf(r, len(s.Status.Problems), problemsPerPage)
+	p.write(w, r, s, key("/problems", pages), func() view.Frame {
+		v := view.ProblemList{Problems: newestFirst(s)[pages.From:pages.To], Pages: pages}
+		return view.Frame{Title: counted(pages.All, "Problems"), Section: "units", View: view.Problems(v)}
 	})
 }
 

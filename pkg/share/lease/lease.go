@@ -47,6 +47,7 @@ type Keeper struct {
 	mu      sync.Mutex
 	renewed time.Time // when the last renewal that was answered began
 	members []string
+	others  []Member // and this one
 
 	since time.Time
 	seen  map[string]sighting // by the name of the Lease
@@ -68,6 +69,27 @@ func (k *Keeper) Members() []string {
 		return nil
 	}
 	return k.members
+}
+
+// Member is a replica as this one sees it.
+type Member struct {
+	Name  string
+	Since time.Time // it is a replica, by its own clock
+	Seen  time.Time // its Lease was found to be another one, by this one's clock
+	Alive bool      // it counts as alive
+}
+
+// Seen returns the replicas whose Leases are there: those first that are alive, as Members has them, and then those that are not, the one first
+// that was seen last. None is alive while Members has none.
+func (k *Keeper) Seen() []Member {
+	knows := len(k.Members()) > 0
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := slices.Clone(k.others)
+	for i := range all {
+		all[i].Alive = all[i].Alive && knows
+	}
+	return all
 }
 
 // Keep keeps the Lease until ctx ends, and deletes it then. It calls changed whenever Members is another one. Trouble is
@@ -115,18 +137,35 @@ func (k *Keeper) look(ctx context.Context) error {
 	maps.DeleteFunc(k.seen, func(name string, _ sighting) bool {
 		return !slices.ContainsFunc(leases, func(l coordinationv1.Lease) bool { return l.Name == name })
 	})
-	alive := slices.DeleteFunc(leases, func(l coordinationv1.Lease) bool { return l.Name == mine.Name || !k.alive(ctx, l, now) })
+	var alive []coordinationv1.Lease
+	var dead []Member
+	for _, l := range leases {
+		switch {
+		case l.Name == mine.Name:
+		case k.alive(ctx, l, now):
+			alive = append(alive, l)
+		case l.Spec.HolderIdentity != nil:
+			dead = append(dead, Member{Name: *l.Spec.HolderIdentity, Since: acquired(l), Seen: k.seen[l.Name].changed})
+		}
+	}
 	alive = append(alive, mine)
 	slices.SortFunc(alive, func(a, b coordinationv1.Lease) int {
 		return cmp.Or(acquired(a).Compare(acquired(b)), cmp.Compare(a.Name, b.Name))
 	})
 	members := make([]string, len(alive))
+	var seen []Member
 	for i, l := range alive {
 		members[i] = *l.Spec.HolderIdentity
+		at := began
+		if l.Name != mine.Name {
+			at = k.seen[l.Name].changed
+		}
+		seen = append(seen, Member{Name: members[i], Since: acquired(l), Seen: at, Alive: true})
 	}
+	slices.SortFunc(dead, func(a, b Member) int { return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.Name, b.Name)) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.renewed, k.members = began, slices.Compact(members)
+	k.renewed, k.members, k.others = began, slices.Compact(members), append(seen, dead...)
 	return nil
 }
 

@@ -195,3 +195,29 @@ func TestLeave(t *testing.T) {
 		t.Errorf("the Leases %q are left, want that of b", names)
 	}
 }
+
+// What each replica is known by is told of all, also of one that is gone, whose Lease is there still.
+func TestSeen(t *testing.T) {
+	r, _ := newReplicas(t)
+	began := r.now
+	a := r.keeper("", "a")
+	r.look(renewEvery, a)
+	b := r.keeper("", "b")
+	r.look(2*renewEvery, a, b)
+	gone := r.now
+	r.look(duration+renewEvery, a)
+	want := []Member{{"a", began, r.now.Add(-renewEvery), true}, {"b", began.Add(renewEvery), gone, false}}
+	got := a.Seen()
+	for i := range got {
+		got[i].Since, got[i].Seen = got[i].Since.UTC(), got[i].Seen.UTC()
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("a sees\n%v\nwant\n%v", got, want)
+	}
+	r.now = r.now.Add(duration)
+	for _, m := range a.Seen() {
+		if m.Alive {
+			t.Errorf("%s is alive for one that stood still", m.Name)
+		}
+	}
+}

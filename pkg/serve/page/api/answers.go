@@ -277,6 +277,11 @@ func (a *asked) hosts() (any, error) {
 	return v, nil
 }
 
+func (a *asked) replicas() (any, error) {
+	a.live = true
+	return Replicas{a.Peers != nil, append([]facts.Replica{}, a.Facts.Replicas()...)}, nil
+}
+
 func (a *asked) search() (any, error) {
 	found, all := a.Find(a.query, a.limit)
 	return Search{append([]facts.Found{}, found...), all}, nil

@@ -108,6 +108,10 @@ var endpoints = []endpoint{
 		about: "How the Git hosts stand that a running Sentry asks.",
 	},
 	{
+		path: "/replicas", id: "listReplicas", value: Replicas{}, answer: (*asked).replicas,
+		about: "The replicas that share the work, and how much each has, as a running Sentry that is one of them sees them.",
+	},
+	{
 		path: "/search", id: "search", value: Search{}, answer: (*asked).search,
 		params: []param{{name: "q", place: "query", required: true, about: fmt.Sprintf("Words that are all in the name, of %d bytes at most.", facts.MaxQuery)}, limitParam},
 		about:  "Repositories, units and runs by words of their names: those first that begin with them.",
@@ -180,6 +184,12 @@ type Active struct {
 type Hosts struct {
 	Asks  bool         `json:"asks"` // whether this process asks hosts, which that of sentry page does not
 	Hosts []facts.Host `json:"hosts"`
+}
+
+// Replicas are those that share the work.
+type Replicas struct {
+	Shares   bool            `json:"shares"`   // whether this process is one of several
+	Replicas []facts.Replica `json:"replicas"` // those first that are alive, the oldest of them before the others
 }
 
 // Search is what was found.

@@ -34,6 +34,8 @@ type Known struct {
 	Gap      string          // why Past is empty, where it cannot be read
 	// Hosts returns how the hosts stand that this process asks; nil where it asks none. It is asked for each view.
 	Hosts func() []Host
+	// Peers returns the replicas without their shares; nil where one process does all of it. It is asked for each view.
+	Peers func() []Replica
 	At    time.Time // when it was read
 	// Text is that of the configuration, as far as it is known.
 	Text Text
@@ -87,6 +89,7 @@ type Facts struct {
 	explain func() *explain.Explainer
 	numbers func() statistics.Statistics
 	names   func() []string
+	shares  shares
 }
 
 // TaskVerdicts are the engine's words for how tasks go in ours.

@@ -129,7 +129,14 @@ func Small(t testing.TB, now time.Time) *facts.Known {
 			{Host: "git.example.com", Credential: "$GIT_TOKEN", Requests: 9, Failures: 9, Late: 4, Until: now.Add(2 * time.Minute), Why: "no answer within 10 s"},
 		}
 	}
-	b.Text = facts.Text{Used: listing.Of(textOf(b.Config, ""), []config.Warning{{File: fileName, Line: 2, Key: "polling_interval", Message: "is hardly meant so"}})}
+	b.Peers = func() []facts.Replica {
+		return []facts.Replica{
+			{Name: "sentry-7d4b9-x2x4q", Since: now.Add(-48 * time.Hour), Seen: now.Add(-2 * time.Second), Alive: true, Leads: true},
+			{Name: "sentry-7d4b9-p9k2m", Since: now.Add(-time.Hour), Seen: now.Add(-time.Second), Alive: true, This: true},
+			{Name: "sentry-5c8f6-zzzzz", Since: now.Add(-72 * time.Hour), Seen: now.Add(-time.Minute)},
+		}
+	}
+	b.Text = facts.Text{Used: listing.Of(textOf(b.Config, "as everywhere"), []config.Warning{{File: fileName, Line: 2, Key: "polling_interval", Message: "is hardly meant so"}})}
 	return b.Known
 }
 
@@ -194,6 +201,7 @@ func Hostile(t testing.TB, now time.Time) *facts.Known {
 		Refs: []plan.Change{{Ref: ref.Ref, New: ref.SHA}},
 	}}, Reason: Script})
 	k.Gap = Script
+	k.Peers = func() []facts.Replica { return []facts.Replica{{Name: Script, Since: now, Seen: now, Alive: true}} }
 	texts := append(textOf(k.Config, Script+"\u202e"), config.File{Name: Script, Text: []byte(Script + "\n# \x1b[31m" + Script)})
 	k.Text = facts.Text{
 		Used: listing.Of(texts, []config.Warning{{File: fileName, Line: 1, Key: Script, Message: Script}, {File: Script, Line: 2, Message: Script}}), Why: Script,

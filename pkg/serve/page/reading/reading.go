@@ -34,6 +34,8 @@ type Sources struct {
 	Follow func(ctx context.Context, name string, progress func(engine.Outcome)) (engine.Outcome, error)
 	// Hosts returns how the hosts stand that this process asks; nil where it asks none.
 	Hosts func() []facts.Host
+	// Peers returns the replicas, as facts.Known has them; nil where one process does all of it.
+	Peers func() []facts.Replica
 	// Text returns the text of the configuration, the same Listings again as long as they are the same; nil where none is read. It is
 	// asked after Config.
 	Text func() facts.Text
@@ -114,7 +116,7 @@ func (r *Reading) Known(ctx context.Context) (*facts.Known, error) {
 		r.runs, r.begun, r.listed, r.took = runs, begun, now, r.Now().Sub(now)
 	}
 	runs, begun := r.runs, r.begun
-	k := &facts.Known{Config: r.config, Snapshot: snapshot, Runs: runs, Begun: begun, Key: r.Key, Hosts: r.Hosts, At: now}
+	k := &facts.Known{Config: r.config, Snapshot: snapshot, Runs: runs, Begun: begun, Key: r.Key, Hosts: r.Hosts, Peers: r.Peers, At: now}
 	if r.Text != nil {
 		k.Text = r.Text()
 	}

@@ -154,6 +154,25 @@ type HostList struct {
 	Asks  bool // this process asks hosts
 }
 
+// ReplicaRow is a replica in the list.
+type ReplicaRow struct {
+	facts.Replica
+	Percent int // of the repositories
+}
+
+// ReplicaList is who shares the work.
+type ReplicaList struct {
+	Rows   []ReplicaRow
+	Shared bool // among several
+	Asks   bool // this process asks hosts
+}
+
+// ProblemList is a part of what keeps things from running.
+type ProblemList struct {
+	Problems []overview.Problem
+	Pages    Pages
+}
+
 // Matches are what was found.
 type Matches struct {
 	Query string
