@@ -188,10 +188,12 @@ func (e *Explainer) Named(name string) ([]repo.Ref, error) {
 	var refs []repo.Ref
 	for i := range e.Config.Repositories {
 		r := &e.Config.Repositories[i]
-		branches := e.branches(r)
-		if theirs, asked := named.Asked(r, []string{name}); !asked || name == r.Group && e.isRepository(name) {
+		theirs, asked := named.Asked(r, []string{name})
+		if !asked || name == r.Group && e.isRepository(name) {
 			continue
-		} else if name != r.Name && name != r.Group {
+		}
+		branches := e.branches(r) // which goes through its patterns
+		if name != r.Name && name != r.Group {
 			branches = slices.DeleteFunc(append(branches, theirs...), func(b string) bool { return naming.UnitOf(r, b).Label != name })
 		}
 		slices.Sort(branches)

@@ -90,6 +90,10 @@ type Facts struct {
 	numbers func() statistics.Statistics
 	names   func() []string
 	shares  shares
+	named   struct {
+		sync.Mutex
+		refs map[string][]repo.Ref
+	}
 }
 
 // TaskVerdicts are the engine's words for how tasks go in ours.
@@ -292,8 +296,27 @@ func (f *Facts) Problems(on ...string) []overview.Problem {
 // Explain returns what there is to say of a branch of a repository that is in the configuration.
 func (f *Facts) Explain(ref repo.Ref) explain.Subject { return f.explain().Of(ref) }
 
-// Named returns the branches that a name stands for, as explain.Named does.
-func (f *Facts) Named(name string) ([]repo.Ref, error) { return f.explain().Named(name) }
+// Named returns the branches that a name stands for, as explain.Named does. Those of the names that are asked for again and again are
+// kept, as each takes a look at all repositories.
+func (f *Facts) Named(name string) ([]repo.Ref, error) {
+	const maxKept = 200
+	f.named.Lock()
+	known, ok := f.named.refs[name]
+	f.named.Unlock()
+	if ok {
+		return slices.Clone(known), nil
+	}
+	refs, err := f.explain().Named(name)
+	f.named.Lock()
+	defer f.named.Unlock()
+	if err == nil && len(f.named.refs) < maxKept {
+		if f.named.refs == nil {
+			f.named.refs = map[string][]repo.Ref{}
+		}
+		f.named.refs[name] = slices.Clone(refs)
+	}
+	return refs, err
+}
 
 // Statistics returns what the results are in numbers.
 func (f *Facts) Statistics() statistics.Statistics { return f.numbers() }
