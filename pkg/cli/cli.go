@@ -113,6 +113,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	watch := newWatch(o)
 	o.Settable = usage.FlagsOf(root.PersistentFlags(), watch.Flags())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		o.Running = cmd
 		return errors.Join(usage.NoEmptyFlags(cmd.Flags()), o.Settable.Set(cmd.Flags(), os.LookupEnv))
 	}
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newVersion(o))

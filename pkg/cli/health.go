@@ -25,9 +25,12 @@ func (f watchFlags) checkHealth() error {
 }
 
 // before is done before each cycle, and between two as often as the loop looks whether there is another configuration.
-func (w *watching) before(cycle bool) {
+func (w *watching) before(ctx context.Context, cycle bool) {
 	if w.health.Alive(); cycle {
 		w.health.Begin()
+	}
+	if w.replica != nil {
+		w.finder.Follow(ctx)
 	}
 	w.again.Look()
 }

@@ -23,7 +23,7 @@ func (w *watching) measure() {
 	if w.metrics == nil {
 		return
 	}
-	from := metrics.Sources{Hosts: w.reader.Stats}
+	from := metrics.Sources{Hosts: w.reader.Stats, Found: w.finder.Found}
 	if store, ok := w.watcher.Store.(interface{ Size() (state.Size, bool) }); ok {
 		from.State = store.Size
 	}

@@ -56,7 +56,7 @@ func runRender(ctx context.Context, o *setup.Options, f renderFlags, names []str
 	if f.output != "yaml" && f.output != "json" {
 		return usage.Errorf("--output %q: want yaml or json", f.output)
 	}
-	cfg, log, err := o.Load(config.Options{AllowUnsetAuth: f.offline})
+	cfg, log, err := o.Load(config.Options{AllowUnsetAuth: f.offline, Examples: f.offline})
 	if err != nil {
 		return err
 	}

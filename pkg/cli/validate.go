@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -53,7 +52,7 @@ func runValidate(ctx context.Context, o *setup.Options, askHosts, quick bool) er
 	if askHosts && quick {
 		return usage.Errorf("--quick does not go with --online, which reads every repository")
 	}
-	cfg, log, err := o.Load(config.Options{})
+	cfg, log, err := o.Load(config.Options{Examples: true})
 	if err != nil {
 		return err
 	}
@@ -63,16 +62,21 @@ func runValidate(ctx context.Context, o *setup.Options, askHosts, quick bool) er
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(o.Out, "%s: valid: repositories: %d, groups: %d, polled every %.0f s\n",
-		o.ConfigName(), len(cfg.Repositories), len(cfg.Groups), cfg.PollingInterval.Seconds())
-	if err != nil || !askHosts {
+	if err := forecast.PrintValid(o.Out, o.ConfigName(), cfg, askHosts); err != nil || !askHosts {
 		return err
+	}
+	var unfound error
+	if len(cfg.Discover) > 0 {
+		if cfg, err = o.FindNow(ctx, cfg, log); err != nil {
+			return err
+		}
+		unfound = forecast.PrintFound(o.Out, o.Found, cfg.Discover)
 	}
 	accounts := (&online.Survey{Config: cfg, Hosts: hosts.All, Version: version, Log: log, Network: transport.NewNetwork(cfg.Global)}).Read(ctx)
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was read")
 	}
-	return forecast.Print(o.Out, accounts, cfg, log)
+	return errors.Join(forecast.Print(o.Out, accounts, cfg, log), unfound)
 }
 
 // checkRuns checks what follows from the configuration.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
+	found "github.com/tekton-sentry/sentry/pkg/discover"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton/keys"
@@ -168,8 +171,13 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 	network := transport.NewNetwork(cfg.Global)
 	w := &watching{Options: o, flags: f, log: log, cfg: cfg, network: network, reader: o.Reader(log, cfg.Global.Sweep, network), board: board, text: text}
 	w.watcher = &watch.Watcher{Config: cfg, Every: f.interval, Heads: w.reader, Filter: &filter.Filter{Commits: w.reader}, Now: time.Now, Word: setup.Word}
+	w.finder = &found.Finder{Ask: w.reader.Owned, Log: log, Used: func() {
+		w.watcher.Ask(watch.Request{Repositories: []string{""}, Reason: "what was found"})
+	}}
+	w.finder.Begin(o.Found)
+	w.watcher.Behind = w.finder.Behind
 	w.again = w.reloader()
-	w.watcher.Before = w.before
+	w.watcher.Before = func(cycle bool) { w.before(ctx, cycle) }
 	if !terminal {
 		defer w.hurry(w.again)()
 	}
@@ -207,11 +215,41 @@ func runWatch(ctx context.Context, o *setup.Options, f watchFlags) (err error) {
 		bus.Send(e)
 	}
 	defer w.tellTheRest(ctx, bus)()
+	defer w.discover(ctx)()
 	w.report()
 	defer w.join(ctx)()
 	defer w.tellEnds(ctx, bus)()
 	defer w.glance(ctx)()
 	return w.run(ctx)
+}
+
+// discover looks for repositories that nobody wrote down, and returns what waits for the end of that. Of several replicas one does.
+func (w *watching) discover(ctx context.Context) (wait func()) {
+	w.finder.Apply(w.cfg, w.findEvery(w.cfg))
+	var finding sync.WaitGroup
+	switch {
+	case w.flags.once && len(w.cfg.Discover) == 0:
+	case w.flags.once:
+		w.findOnce(ctx)
+	case w.replica != nil:
+		finding.Go(func() { w.replica.Lead(ctx, w.finder.Run) })
+	default:
+		finding.Go(func() { w.finder.Run(ctx) })
+	}
+	return finding.Wait
+}
+
+// findOnce asks once, and uses what is said.
+func (w *watching) findOnce(ctx context.Context) {
+	w.finder.Once(ctx)
+	w.again.Hurry()
+	w.again.Look()
+	w.watcher.Config = w.cfg
+}
+
+// findEvery is how often hosts are asked what there is: in a trial with --interval, every ten cycles.
+func (w *watching) findEvery(cfg *config.Config) time.Duration {
+	return cmp.Or(10*w.flags.interval, cfg.Global.Discover)
 }
 
 // hear takes webhooks, and returns what waits for the end of that.
@@ -312,6 +350,7 @@ type watching struct {
 	replica *replicas.Replica   // nil without --replica
 	reports *reporting.Reporter // nil where nothing is reported
 	glances *glance.Glances     // nil with --once
+	finder  *found.Finder
 	traces  *otlp.Sink
 	board   *live.Board      // nil where nothing is redrawn
 	again   *reload.Reloader // reads the configuration again
@@ -338,6 +377,9 @@ func (w *watching) onMachine(ctx context.Context) (closed func() error, err erro
 		return nil, errors.Join(err, closed())
 	}
 	w.machine, w.watcher.Engine, w.watcher.Store = machine, machine, store
+	if w.finder.Store, err = w.FoundBeside(w.flags.state); err != nil {
+		return nil, errors.Join(err, closed())
+	}
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return w.LocalHistory(ctx, w.flags.state) }
 	return closed, nil
 }
@@ -352,8 +394,10 @@ func (w *watching) onCluster() error {
 	w.watcher.Result = eng.Result
 	of := instance.Instance{Name: w.cfg.Global.Instance}
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, keys.Of(cluster, of)
+	w.finder.Store = setup.FoundIn(cluster, of)
 	if w.flags.replica != "" {
 		w.replica = replicas.New(cluster, of, w.flags.replica, w.log)
+		w.finder.Shared = true
 		w.watcher.Share = w.mine
 	}
 	return nil
@@ -461,6 +505,10 @@ func (w *watching) run(ctx context.Context) error {
 // runOnce does one cycle, and waits for the runs that it started on this machine.
 func (w *watching) runOnce(ctx context.Context) error {
 	report, err := w.watcher.RunOnce(ctx, watch.Request{Reason: "--once"})
+	if err == nil && w.finder.Late() && len(w.cfg.Discover) == 0 { // which was taken out of the file: what was found is forgotten
+		w.findOnce(ctx)
+		_, err = w.watcher.RunOnce(ctx, watch.Request{Repositories: []string{""}, Reason: "what was found"})
+	}
 	if w.machine != nil {
 		_ = w.machine.Wait(ctx) // what goes on when ctx ends is cut off, and named then
 	}
@@ -533,6 +581,9 @@ func (w *watching) apply(cfg *config.Config) error {
 	if w.glances != nil {
 		w.glances.Apply(cfg, w.interval(cfg))
 	}
+	if w.finder != nil {
+		w.finder.Apply(cfg, w.findEvery(cfg))
+	}
 	w.watcher.Apply(cfg)
 	return nil
 }
@@ -544,9 +595,9 @@ func (w *watching) reloader() *reload.Reloader {
 		paths = nil
 	}
 	again := &reload.Reloader{
-		Paths: paths, Variables: &w.Variables, Config: w.cfg, Start: w.cfg.Global, Log: w.log, Now: time.Now,
-		Parse: func(texts config.Files) (*config.Config, error) {
-			cfg, err := w.Parse(texts)
+		Paths: paths, Texts: w.Kept, Variables: &w.Variables, Config: w.cfg, Start: w.cfg.Global, Log: w.log, Now: time.Now,
+		Parse: func(texts config.Files, known *discover.Found) (*config.Config, error) {
+			cfg, err := w.Parse(texts, known)
 			if err == nil {
 				setup.LogWarnings(w.log, cfg)
 			}
@@ -556,6 +607,9 @@ func (w *watching) reloader() *reload.Reloader {
 		Ask:    func() { w.watcher.Ask(watch.Request{Reason: "the configuration"}) },
 		Refuse: w.watcher.Refuse,
 		Tell:   func(e event.Event) { w.watcher.Tell(e) },
+	}
+	if w.finder != nil {
+		again.Found = w.finder.Found
 	}
 	if w.text != nil {
 		again.Taken, again.Refused = w.text.Use, w.text.Refuse

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
@@ -28,18 +29,46 @@ type members struct {
 }
 
 // place is where a repository stands.
-type place struct{ index, line int }
+type place struct {
+	index, line int
+	found       string // its path on its host, where it stands nowhere
+}
+
+// mark returns what takes back all that checkRepository notes here of a repository.
+func (m *members) mark(r *Repository) (undo func()) {
+	named, twice := m.names[r.Name]
+	g, known := m.groups[r.Group]
+	var was group
+	if known {
+		was = *g
+	}
+	status := m.status
+	return func() {
+		m.status = status
+		if delete(m.names, r.Name); twice {
+			m.names[r.Name] = named
+		}
+		if delete(m.groups, r.Group); known {
+			m.groups[r.Group] = &was
+		}
+	}
+}
 
 // group is what is known of a group's members.
 type group struct {
 	size    int
 	back    bool // one has rollback commands
 	status  bool // the host of one takes statuses of commits
+	awaited bool // what is found is in it
 	ordered []order.Ordered
 }
 
-// inheritGlobal fills in what follows from the global section.
-func inheritGlobal(c *Config) {
+// inheritGlobal fills in what follows from the global section, once.
+func (t *tables) inheritGlobal(c *Config) {
+	if t.inherited {
+		return
+	}
+	t.inherited = true
 	g := &c.Global
 	g.TmpDir = path.Clean(g.TmpDir)
 	g.Image, g.GitImage = rule.OnRegistry(g.ImageRegistry, g.Image), rule.OnRegistry(g.ImageRegistry, g.GitImage)
@@ -52,6 +81,9 @@ func inheritGlobal(c *Config) {
 
 // check sees to what concerns all repositories of a group, or of the file, once they were read.
 func (t *tables) check(d *schema.Decoder, c *Config) {
+	if !d.Failed("") && !d.Given("repositories") && !d.Given("discover") {
+		d.Fail("repositories", "is missing; want %s", wantRepositories)
+	}
 	for name, g := range c.Groups {
 		m := cmp.Or(t.members.groups[name], &group{})
 		checkGroup(d, schema.JoinKey("groups", name), g, m)
@@ -74,16 +106,20 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at string) {
 	all := &t.members
 	if first, twice := all.names[r.Name]; twice && r.Name != "" {
-		d.Fail(at+".name", "is the name of %s too; want another for each", d.Place(fmt.Sprintf("repositories[%d]", first.index), first.line, at))
+		where := first.found
+		if where == "" {
+			where = d.Place(fmt.Sprintf("repositories[%d]", first.index), first.line, at)
+		}
+		d.Fail(at+".name", "is the name of %s too; want another for each", where)
 	} else {
-		all.names[r.Name] = place{len(c.Repositories), d.Line(at)}
+		all.names[r.Name] = place{index: len(c.Repositories), line: d.Line(at)}
 	}
 	g, grouped := c.Groups[r.Group]
 	if r.Group != "" {
 		checkMember(d, c, r, at)
 	}
 	t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
-	if d.Given(at+".monitor") && !d.Given(at+".monitor.branches") && !d.Given(at+".monitor.tags") && !d.Failed(at+".monitor") {
+	if r.Monitor.Branches == nil && d.Given(at+".monitor") && !d.Given(at+".monitor.branches") && !d.Given(at+".monitor.tags") && !d.Failed(at+".monitor") {
 		d.Fail(at+".monitor.branches", "is missing, and so is tags; want %s", refs.Want)
 	}
 	t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
@@ -96,18 +132,18 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 	if r.Deploy.Checkout && r.Monitor.Auth.App.IsSet() {
 		d.Fail(at+".deploy.checkout", "is true, and monitor.auth has a GitHub App, whose tokens no step gets; want monitor.auth.token in its place, or deploy.qa_repo_url with the repository that is cloned")
 	}
-	checkStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
-	checkWhatRuns(d, at+".deploy", r, g.Strategy == strategy.Canary)
+	section.CheckStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
+	section.CheckWhatRuns(d, at+".deploy", section.WhatRuns{URL: r.Deploy.URL, Task: r.Deploy.Task, Pipeline: r.Deploy.Pipeline, Grouped: r.Group != "", Checked: g.Strategy == strategy.Canary})
 	if r.Deploy.GitCredential && r.Deploy.Reference() == nil && !d.Failed(at+".deploy.git_credential") && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
 		d.Warn(at+".deploy.git_credential", "means nothing without a credential of what is cloned; want deploy.auth, or it left out")
 	}
 	if r.Deploy.Checkout {
-		checkStepAuth(d, at+".monitor.auth", r.Monitor.Auth, "the step of deploy.checkout")
+		section.CheckStepAuth(d, at+".monitor.auth", r.Monitor.Auth, "the step of deploy.checkout")
 	} else if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
 		d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 	}
 	r.inherit(&c.Global)
-	checkObjects(d, at+".deploy", r.Deploy, &c.Global)
+	section.CheckObjects(d, at+".deploy", r.Deploy.Secrets, r.Deploy.ConfigMaps, c.Global.TmpDir, c.Global.CredentialsSecret)
 	pod := c.Global.Pod
 	if grouped {
 		pod = g.Pod
@@ -181,7 +217,7 @@ func checkGroup(d *schema.Decoder, path string, g Group, m *group) {
 	if m.size > maxMembers {
 		d.Fail(path, "has %d members; want at most %d, as a PipelineRun holds no more: split the group", m.size, maxMembers)
 	}
-	if m.size == 0 {
+	if m.size == 0 && !m.awaited {
 		d.Warn(path, "no repository is in this group; want a repository with group: %s, or no such group", g.Name)
 	}
 	if d.Given(path+".rollback") && m.size > 0 && !m.back {
@@ -194,7 +230,7 @@ func checkGroup(d *schema.Decoder, path string, g Group, m *group) {
 
 func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) {
 	if s.URL != "" && !d.Failed(path+"."+urlKey) && !d.Failed(path+".repo_type") {
-		key, err := t.host(d, path, urlKey, s)
+		key, err := t.hosts.Settle(d, path, urlKey, &s.URL, &s.Type)
 		if key == "" {
 			key = urlKey
 		}
@@ -205,31 +241,18 @@ func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) 
 	if !d.Failed(path + "." + urlKey) {
 		section.CheckAuth(d, path, urlKey, s.URL, s.Auth)
 		if !giturl.IsSSH(s.URL) {
-			checkApp(d, path)
+			kind.CheckApp(d, path)
 		}
-		if s.Auth.App.IsSet() && s.Type != "" && !giturl.IsSSH(s.URL) && !t.hosts.of(s.Type).Apps {
+		if s.Auth.App.IsSet() && s.Type != "" && !giturl.IsSSH(s.URL) && !t.hosts.Of(s.Type).Apps {
 			d.Fail(path+".auth.github_app", "means nothing on a host of the type %s; want username and token", s.Type)
 		}
-	}
-}
-
-// checkStepAuth holds the credential of a step to what a pod can take from a Secret: whole values, by name.
-func checkStepAuth(d *schema.Decoder, path string, a Auth, step string) {
-	if !a.Token.IsSet() {
-		return
-	}
-	if a.Token.Variable() == "" {
-		d.Fail(path+".token", "is not one ${NAME}; want ${NAME} with NAME as a key of the Secret that global.credentials_secret names, as %s takes the token from there and a PipelineRun never holds it", step)
-	}
-	if u := a.Username; secret.HasReference(u.Text()) && u.Variable() == "" {
-		d.Fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which %s takes from the Secret that global.credentials_secret names", step)
 	}
 }
 
 // checkReport gives a repository what its group and the file say of reports, and reports whether its host takes statuses of
 // commits. at is the path of the key that asks for them.
 func (t *tables) checkReport(d *schema.Decoder, c *Config, r *Repository, at string) (takes bool) {
-	takes = r.Monitor.Type == "" || t.hosts.of(r.Monitor.Type).Statuses
+	takes = r.Monitor.Type == "" || t.hosts.Of(r.Monitor.Type).Statuses
 	if r.Report.WritesStatus() && !takes {
 		d.Warn(at, "means nothing on a host of the type %s, which takes no statuses of commits; want it left out", r.Monitor.Type)
 	}

@@ -22,7 +22,7 @@ func sameInChunks(t *testing.T, data []byte, whole *Config, wholeErr error) bool
 	if !ok {
 		return false
 	}
-	c, err = finish(c, Files{{Text: data}}, warnings, err)
+	c, err = finish(c, Files{{Text: data}}, nil, warnings, err)
 	if !reflect.DeepEqual(c, whole) || !reflect.DeepEqual(err, wholeErr) {
 		t.Errorf("in chunks it is %+v, error %v\nwant %+v, error %v\n%s", c, err, whole, wholeErr, data)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/freeze"
@@ -52,12 +53,15 @@ type (
 type Config struct {
 	PollingInterval time.Duration
 	Groups          map[string]Group // by name
-	Repositories    []Repository     // in the order of the file, which is the order of a sequential group
+	Repositories    []Repository     // in the order of the file, which is the order of a sequential group; then those that were found
+	Discover        []Discovery      // in the order of the file
 	Global          Global
 	Webhooks        Webhooks
 	Report          Report           // of what no group and repository says itself
 	Modules         strategy.Modules // asks those of groups; nil where none has one
-	Hash            string           // 12 hexadecimal digits of the SHA-256 of the file's bytes
+	Hash            string           // 12 hexadecimal digits of the SHA-256 of the file's bytes, and of what was found
+	Files           string           // 12 hexadecimal digits that tell apart what is asked for, whatever was found
+	Found           *discover.Found  // what was known; nil = nothing
 	Warnings        []Warning        // what is hardly meant so, sorted by line
 }
 
@@ -85,12 +89,34 @@ type Group struct {
 // Repository is one entry of `repositories`.
 type Repository struct {
 	Name       string
+	ID         string // of one that was found: 12 hexadecimal digits that no other one has, also one that is made anew at its address; else ""
 	Group      string // "" = runs on its own
 	Project    string // DNS label
 	Monitor    Monitor
 	Deploy     *Deploy      // never nil; that of all repositories that are deployed alike, so that nobody may change it
 	WebhookURL secret.Value // "" = nobody is told
 	Report     *Report      // with what its group and the file say beside it; nil = nothing. Others share it, too
+}
+
+// Discovery is one entry of `discover`: repositories that nobody wrote down.
+type Discovery struct {
+	Source // of the server, without an owner
+	discover.Wanted
+	Watched int // how many of the configuration's repositories it gave
+}
+
+// Question returns what its host is asked.
+func (f *Discovery) Question() discover.Question {
+	return discover.Question{Host: f.URL, Owner: f.Owner, File: f.File}
+}
+
+// Decides reports whether what was found may be taken up by this configuration, and what it does not have be forgotten, where a list of
+// that number did so last: by no older list, and only where whoever wrote the list had the same files.
+func (c *Config) Decides(last int64) bool {
+	if c.Found == nil {
+		return last <= 0
+	}
+	return c.Found.Number >= last && (c.Found.Number == 0 || c.Found.For == c.Files)
 }
 
 // Source is a repository on a Git host, and how to reach it.
@@ -161,6 +187,7 @@ type Global struct {
 	Traces            Traces
 	NotOn             freeze.Windows
 	Glance            time.Duration // how often a host that has a list of recent changes is asked for that alone; 0 = never
+	Discover          time.Duration // how often hosts are asked for repositories that nobody wrote down
 }
 
 // GlanceEvery returns how often it is glanced at hosts when a cycle begins every interval; 0 = never. Two in one

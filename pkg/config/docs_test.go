@@ -35,6 +35,7 @@ func sections() map[string][]schema.Field {
 	add("", newTables(Known).file(&Config{}))
 	r := newTables(Known).repository(newRepository())
 	all["repositories[]"] = r
+	all["discover[]"] = newTables(Known).discovery(&Discovery{}, nil)
 	all["pod"] = section.PodFields(Pod{})
 	all["task"] = section.ReferenceFields(&Reference{})
 	all["repositories[].deploy.secrets[]"] = section.ObjectFields(&Object{})
@@ -51,6 +52,8 @@ var derived = map[string]string{
 	"repositories[].monitor.repo_type":      "from the host",
 	"repositories[].monitor.api_url":        "from `repo_url`",
 	"repositories[].deploy.repo_type":       "from the host",
+	"discover[].repo_type":                  "from the host",
+	"discover[].api_url":                    "from `host`",
 	"repositories[].deploy.api_url":         "from `qa_repo_url`",
 	"repositories[].deploy.auth.username":   "`git`",
 	"repositories[].deploy.project_name":    "`name`",
@@ -118,7 +121,7 @@ func checkRow(t *testing.T, key string, f schema.Field, got []string) {
 		def = "`" + f.Default + "`"
 	}
 	want := f.Want
-	if f.Kind == "section" || f.Key == "repositories" {
+	if f.Kind == "section" || f.Key == "repositories" || f.Key == "discover" {
 		want = ""
 	}
 	if got[0] != f.Kind || got[1] != def || got[2] != want {

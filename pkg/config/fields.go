@@ -6,7 +6,9 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/tekton-sentry/sentry/pkg/config/commits"
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/intern"
+	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
@@ -31,6 +33,12 @@ const (
 )
 
 const (
+	wantRepositories = "a list of repositories"
+	wantDiscover     = "a list of owners whose repositories are watched that nobody wrote down"
+	wantTemplate     = "a repository, in which name, monitor and its repo_url and branches may be left out"
+)
+
+const (
 	wantName     = "a DNS label of at most 40 characters: a-z, 0-9 and - inside"
 	wantInstance = "a DNS label of at most 30 characters: a-z, 0-9 and - inside"
 	wantLabel    = "a DNS label of at most 63 characters: a-z, 0-9 and - inside"
@@ -41,10 +49,14 @@ const (
 
 // tables makes the tables of fields of one file.
 type tables struct {
-	hosts      hosts
+	hosts      kind.Hosts
 	expression order.Expression
 	modules    strategy.Modules
 	members    members
+	// Of discover:
+	known     *discover.Found
+	examples  bool
+	inherited bool // see inheritGlobal
 	// What follows is what many repositories have in common.
 	refs    refs.Reader
 	deploys intern.Pool[Deploy]
@@ -64,8 +76,11 @@ func (t *tables) file(c *Config) []schema.Field {
 		schema.Section("webhooks", section.HookSecretField("secret", &c.Webhooks.Secret)),
 		section.ReportField(&c.Report),
 		// Each repository is checked as it is read, for which all else has to be known.
-		schema.Field{Key: "repositories", Kind: "list", Want: "a list of repositories",
-			Read: func(d *schema.Decoder, path string, n *yaml.Node) { t.repositories(d, c, path, n) }}.Must(),
+		{Key: "repositories", Kind: "list", Want: wantRepositories,
+			Read: func(d *schema.Decoder, path string, n *yaml.Node) { t.repositories(d, c, path, n) }},
+		// What is written goes before what was found.
+		{Key: "discover", Kind: "list", Want: wantDiscover,
+			Read: func(d *schema.Decoder, path string, n *yaml.Node) { t.discoveries(d, c, path, n) }},
 	}
 }
 
@@ -132,8 +147,36 @@ func (t *tables) repository(r *Repository) []schema.Field {
 	}
 }
 
+// discovery is the table of an entry of discover. Its template is read once for each repository that was
+// found; where template is nil it is read here, for what is wrong with it.
+func (t *tables) discovery(f *Discovery, template **yaml.Node) []schema.Field {
+	fields := t.source(&f.Source, "host")
+	fields[0] = schema.Address("host", &f.URL, discover.WantHost, func(s string) (string, error) { return rule.PlainURL(s, discover.WantHost) }).Must()
+	return append(append(fields, discover.Fields(&f.Wanted)...), schema.Field{Key: "template", Kind: "section", Want: wantTemplate,
+		Read: func(d *schema.Decoder, path string, n *yaml.Node) {
+			if template != nil {
+				*template = n
+				return
+			}
+			one := discover.Repository{Name: "repo", Path: "owner/repo", Branch: "main"}
+			d.With(one.Variables("https://host.example"), func() { d.Section(path, n, t.template(newRepository())) })
+		}}.Must())
+}
+
+// template is the table of a repository that was found.
+func (t *tables) template(r *Repository) []schema.Field {
+	fields := t.repository(r)
+	fields[0] = fields[0].Or("${repo}")
+	monitor := slices.IndexFunc(fields, func(f schema.Field) bool { return f.Key == "monitor" })
+	fields[monitor].Fields[0] = fields[monitor].Fields[0].Or("${repo_url}")
+	for _, f := range []*schema.Field{&fields[0], &fields[monitor], &fields[monitor].Fields[0]} {
+		f.Required = false
+	}
+	return fields
+}
+
 func (t *tables) source(s *Source, urlKey string) []schema.Field {
-	types, auth := t.hosts.names(), section.AuthFields(&s.Auth)
+	types, auth := t.hosts.Names(), section.AuthFields(&s.Auth)
 	if urlKey == "qa_repo_url" {
 		auth = slices.DeleteFunc(auth, func(f schema.Field) bool { return f.Key == "github_app" }) // steps get no token of an App
 	}
@@ -172,6 +215,7 @@ func globalFields(g *Global) []schema.Field {
 		timing.Field("not_on", &g.NotOn),
 		schema.Enum("on_first_seen", &g.OnFirstSeen, Record, DeployFirst),
 		schema.SecondsOrZero("sweep", &g.Sweep, 60, maxSweep).Or("900"),
+		schema.Seconds("discover_interval", &g.Discover, 60).Or("600"),
 		schema.SecondsOrZero("glance", &g.Glance, 2, maxGlance).Or("5"),
 		section.CA("ca", &g.CA),
 		schema.Section("proxy", section.ProxyFields(&g.Proxy)...),

@@ -3,8 +3,11 @@ package config
 import (
 	"maps"
 	"regexp"
+	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config/commits"
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
+	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
@@ -20,6 +23,7 @@ import (
 func JSONSchema(known []Host) schema.Shape {
 	t := newTables(known)
 	root := schema.JSONSchema("", t.file(&Config{}), t.inner)
+	root["anyOf"] = []schema.Shape{schema.Given("repositories"), schema.Given("discover")}
 	root["$schema"] = "http://json-schema.org/draft-07/schema#"
 	root["title"] = "sentry.yaml"
 	root["definitions"] = schema.Shape{
@@ -41,6 +45,15 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 			"additionalProperties": schema.Shape{"anyOf": []schema.Shape{group, {"type": "null"}}}}
 	case path == "repositories":
 		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(newRepository()), t.inner)}
+	case path == "discover":
+		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("discover[]", t.discovery(&Discovery{}, nil), t.inner)}
+	case path == "discover[].template":
+		return schema.JSONSchema("template", t.template(newRepository()), func(path string, f schema.Field) schema.Shape {
+			if path == "template.monitor" {
+				return nil
+			}
+			return t.inner(strings.Replace(path, "template.", "repositories[].", 1), f)
+		})
 	case path == "repositories[].monitor":
 		monitor := schema.JSONSchema(path, f.Fields, t.inner)
 		monitor["anyOf"] = []schema.Shape{schema.Given("branches"), schema.Given("tags")}
@@ -83,6 +96,9 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		shape, ok = order.Shapes[f.Want]
 	}
 	if !ok {
+		shape, ok = discover.Shapes[f.Want]
+	}
+	if !ok {
 		return nil
 	}
 	return maps.Clone(shape) // the description goes into it
@@ -98,14 +114,14 @@ var shapes = map[string]schema.Shape{
 	wantImage:             schema.OrVariable(schema.Pattern(rule.Image, 512)),
 	wantRegistry:          schema.OrVariable(schema.Item(schema.Pattern(rule.Registry, 200))),
 	wantShell:             schema.OrVariable(schema.Pattern(regexp.MustCompile(`^(/[A-Za-z0-9._-]+)*/(sh|ash|bash|dash)/?$`), 100)),
-	rule.WantRepo:         schema.OrVariable(address(`/[^?#]*[^/?#]/*$`), schema.Shape{"type": "string", "pattern": overSSH}),
-	rule.WantAPI:          schema.OrVariable(address(`(/[^?#]*)?$`)),
+	rule.WantRepo:         schema.OrVariable(kind.AddressShape(`/[^?#]*[^/?#]/*$`), schema.Shape{"type": "string", "pattern": kind.OverSSH}),
+	rule.WantAPI:          schema.OrVariable(kind.AddressShape(`(/[^?#]*)?$`)),
 	section.WantWebhook:   schema.OrVariable(schema.Shape{"enum": []string{""}}, schema.Shape{"type": "string", "pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^/?# ]`}),
 	timing.WantWindows:    timing.Shape(),
-	"a branch name":       schema.OrVariable(schema.Item(branchName())),
+	"a branch name":       schema.OrVariable(schema.Item(refs.NameShape())),
 	section.WantCommands:  {"type": "array", "minItems": 1, "items": schema.Item(schema.Shape{"pattern": `^[^\x00]*[^\s\x00][^\x00]*$`})},
 	refs.Want: {"type": "array", "minItems": 1, "maxItems": refs.Max,
-		"items": schema.Item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": branchName()})},
+		"items": schema.Item(schema.Shape{"if": schema.Shape{"pattern": `[\\+*?()|\[\]{}^$]`}, "else": refs.NameShape()})},
 }
 
 // oneRuns says of a `deploy` section that one thing runs, and that commands need a QA repository and no Pipeline beside them.
@@ -114,25 +130,4 @@ func oneRuns(deploy schema.Shape) schema.Shape {
 	deploy["if"], deploy["then"] = schema.Shape{"anyOf": []schema.Shape{schema.Given("commands"), schema.Given("rollback_commands")}}, schema.Given("qa_repo_url")
 	deploy["not"] = schema.Shape{"allOf": []schema.Shape{schema.Given("pipeline"), schema.Given("rollback_commands")}}
 	return deploy
-}
-
-// branchName says what Git forbids, as far as one regular expression can.
-func branchName() schema.Shape {
-	const forbidden = `[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^-|^@$|^HEAD$|\.$|(^|/)(\.|/|$)|\.lock(/|$)`
-	return schema.Shape{"minLength": 1, "maxLength": 255, "not": schema.Shape{"type": "string", "pattern": forbidden}}
-}
-
-// server is the start of a URL.
-const server = `^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:0*[1-9][0-9]{0,4})?(/|$)`
-
-// overSSH is an address over SSH.
-const overSSH = `^([Ss][Ss][Hh]://([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9\[][^/?#@]*/|[A-Za-z0-9_][A-Za-z0-9._-]*@([A-Za-z0-9][A-Za-z0-9._-]*|\[[^\]/]*\]):)[^?#-][^?#]*$`
-
-// address is a URL whose path matches the regular expression.
-func address(path string) schema.Shape {
-	return schema.Shape{"type": "string", "allOf": []schema.Shape{
-		{"pattern": server},
-		{"pattern": `^[^:]*://[^/]*` + path},
-		{"pattern": `^[^:]*://[^/]*[A-Za-z0-9._~/%+@:,=&;!-]*$`},
-	}, "not": schema.Shape{"pattern": `://[^/]*/.*//+[^/]|/\.\.?(/|$)`}}
 }

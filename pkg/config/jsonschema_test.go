@@ -53,25 +53,25 @@ func asEditor(data []byte) (any, error) {
 	if dec.Decode(&more) == nil {
 		return nil, fmt.Errorf("a second document")
 	}
-	return plain(value), nil
+	return asJSON(value), nil
 }
 
-// plain returns a value with nothing in it that JSON lacks.
-func plain(value any) any {
+// asJSON returns a value with nothing in it that JSON lacks.
+func asJSON(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
 		for k := range v {
-			v[k] = plain(v[k])
+			v[k] = asJSON(v[k])
 		}
 	case map[any]any:
 		m := map[string]any{}
 		for k := range v {
-			m[fmt.Sprint(k)] = plain(v[k])
+			m[fmt.Sprint(k)] = asJSON(v[k])
 		}
 		return m
 	case []any:
 		for i := range v {
-			v[i] = plain(v[i])
+			v[i] = asJSON(v[i])
 		}
 	case time.Time:
 		return v.Format(time.DateOnly) // YAML 1.2 has no dates: they are texts
@@ -96,11 +96,11 @@ var beyond = map[string][]string{
 	"what one key means for another": {
 		"global/traces-headers-alone",
 		"groups/too-many-members", "needs/secrets-overlap-tmp-dir", "needs/secrets-variables", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "several/teams/web.yml", "repositories/name-twice",
-		"deploy/pipeline-in-a-group", "order/waves-not-rising", "order/waves-not-all", "order/canary-without-check", "order/needs-unknown", "order/needs-itself", "order/needs-in-a-circle", "order/canary-without-repository", "order/expression-in-a-circle", "order/module-without-digest", "order/module-beside-needs", "deploy/task-qa-sha-of-nothing", "auth/checkout-token-mixture", "auth/checkout-token-text", "auth/checkout-username-mixture",
+		"deploy/pipeline-in-a-group", "order/waves-not-rising", "order/waves-not-all", "order/canary-without-check", "discover/expression", "discover/needs-found", "order/needs-unknown", "order/needs-itself", "order/needs-in-a-circle", "order/canary-without-repository", "order/expression-in-a-circle", "order/module-without-digest", "order/module-beside-needs", "deploy/task-qa-sha-of-nothing", "auth/checkout-token-mixture", "auth/checkout-token-text", "auth/checkout-username-mixture",
 		"apps/app-and-checkout", "apps/app-beside-token", "apps/app-on-gitlab", "apps/app-over-ssh", "apps/app-without-installation", "ssh/checkout", "ssh/deploy", "ssh/key-beside-https", "ssh/no-key", "ssh/no-known-hosts", "ssh/nothing", "ssh/token-too", "ssh/type-of-an-api",
 	},
 	"what the name of a host tells": {
-		"deploy/type-missing", "monitor/type-missing", "monitor/type-of-another-host", "monitor/url-of-a-gitlab-tree", "monitor/url-of-a-tree", "monitor/url-of-an-owner",
+		"deploy/type-missing", "discover/type", "monitor/type-missing", "monitor/type-of-another-host", "monitor/url-of-a-gitlab-tree", "monitor/url-of-a-tree", "monitor/url-of-an-owner",
 	},
 	"how YAML is written": {
 		"top/interval-hexadecimal", "yaml/broken-second-document", "yaml/merge-of-a-list", "yaml/tag",

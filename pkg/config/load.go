@@ -1,10 +1,13 @@
 package config
 
 import (
+	"fmt"
 	"os"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -22,6 +25,10 @@ type Options struct {
 	Hosts []Host
 	// Expression reads those by which a group orders its members. Package strategy/cel has it.
 	Expression order.Expression
+	// Found is what was found of `discover`; nil = nothing is known.
+	Found *discover.Found
+	// Examples has each entry of `discover` give a repository that is made up, for whoever wants to see what would come of it.
+	Examples bool
 	// Modules asks the modules by which a group orders its members, when that is needed. Package strategy/wasm has it.
 	Modules strategy.Modules
 }
@@ -49,7 +56,7 @@ func Parse(data []byte, opts Options) (*Config, error) { return ParseFiles(Files
 func ParseFiles(texts Files, opts Options) (*Config, error) {
 	var c *Config
 	warnings, err := schema.Decode(texts, opts.schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, opts) })
-	return finish(c, texts, warnings, err)
+	return finish(c, texts, opts.Found, warnings, err)
 }
 
 // schema says how files are read. Teams that have a file each add groups and repositories; all else stands in one of the files.
@@ -65,15 +72,32 @@ func read(d *schema.Decoder, root *yaml.Node, opts Options) *Config {
 	var c Config
 	t := newTables(opts.Hosts)
 	t.expression, t.modules = opts.Expression, opts.Modules
+	t.known, t.examples = opts.Found, opts.Examples
 	d.Section("", root, t.file(&c))
 	t.check(d, &c)
 	return &c
 }
 
-func finish(c *Config, texts Files, warnings []Warning, err error) (*Config, error) {
+// Hash returns what tells a configuration apart: Config.Hash of the files with what was found.
+func Hash(texts Files, found *discover.Found) string {
+	if found == nil || found.Hash == "" {
+		return texts.Hash()
+	}
+	return append(slices.Clone(texts), File{Text: []byte(found.Hash)}).Hash()
+}
+
+func finish(c *Config, texts Files, found *discover.Found, warnings []Warning, err error) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Warnings, c.Hash = warnings, texts.Hash()
+	c.Warnings, c.Hash, c.Found = warnings, Hash(texts, found), found
+	c.Files = texts.Hash()
+	if len(c.Discover) > 0 { // variables may stand there, and have another value for another replica
+		asked := slices.Clone(texts)
+		for _, d := range c.Discover {
+			asked = append(asked, File{Text: fmt.Appendf(nil, "%s %+v", d.URL, d.Wanted)})
+		}
+		c.Files = asked.Hash()
+	}
 	return c, nil
 }

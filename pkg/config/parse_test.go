@@ -47,7 +47,7 @@ repositories:
 var defaultGlobal = Global{
 	TmpDir: "/tmp/sentry", Cleanup: true, KeepRuns: 20, LogLevel: "info", Timeout: 5 * time.Minute,
 	ServiceAccount: "sentry-deployer", Image: "docker.io/alpine/k8s:1.34.1", GitImage: "docker.io/alpine/git:2.49.1",
-	CredentialsSecret: "sentry-credentials", OnFirstSeen: Record, Sweep: 15 * time.Minute, Glance: 5 * time.Second,
+	CredentialsSecret: "sentry-credentials", OnFirstSeen: Record, Sweep: 15 * time.Minute, Glance: 5 * time.Second, Discover: 10 * time.Minute,
 }
 
 func TestDefaults(t *testing.T) {
@@ -66,6 +66,7 @@ func TestDefaults(t *testing.T) {
 		}},
 		Global: defaultGlobal,
 		Hash:   "951e4122810e",
+		Files:  "951e4122810e",
 	}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Errorf("Parse(%s) (-want +got):\n%s", data, diff)
@@ -109,6 +110,7 @@ func TestReferenceExample(t *testing.T) {
 		}},
 		Global: global,
 		Hash:   got.Hash,
+		Files:  got.Hash,
 	}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -143,6 +145,7 @@ func TestUnusualButRight(t *testing.T) {
 		}},
 		Global:   global,
 		Hash:     got.Hash,
+		Files:    got.Hash,
 		Warnings: got.Warnings,
 	}
 	if diff := cmp.Diff(want, got, compare); diff != "" {

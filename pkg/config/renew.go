@@ -45,6 +45,10 @@ func (c *Config) Renew(lookup func(string) (string, bool)) (*Config, error) {
 			renew(v, a.CheckRenewed(v))
 		}
 	}
+	renewed.Discover = slices.Clone(c.Discover)
+	for i := range renewed.Discover {
+		credential(&renewed.Discover[i].Auth)
+	}
 	deploys, reports := map[*Deploy]*Deploy{}, map[*Report]*Report{} // what repositories share, they go on sharing
 	for i := range renewed.Repositories {
 		r := &renewed.Repositories[i]

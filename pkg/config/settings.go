@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/schema/plain"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -28,7 +29,7 @@ func Settings(texts Files, known []Host) (map[string]Setting, error) {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
 	w := settings{newTables(known), map[string]Setting{}}
-	w.section("", w.file(&Config{}), schema.Plain(root))
+	w.section("", w.file(&Config{}), plain.Of(root))
 	return w.found, nil
 }
 
@@ -54,6 +55,15 @@ func (w settings) section(path string, fields []schema.Field, value any) {
 				repository, _ := r.(map[string]any)
 				w.section(schema.JoinKey(sub, fmt.Sprint(repository["name"])), w.repository(newRepository()), r)
 			}
+		case sub == "discover":
+			list, _ := v.([]any)
+			for i, entry := range list {
+				discovery, _ := entry.(map[string]any)
+				at := fmt.Sprintf("%s[%d]", sub, i)
+				w.section(at, w.discovery(&Discovery{}, nil), entry)
+				w.section(at+".template", w.template(newRepository()), discovery["template"])
+			}
+		case f.Key == "template":
 		case f.Key == "pod" && v != nil:
 			w.section(sub, section.PodFields(Pod{}), v)
 		case (f.Key == "task" || f.Key == "pipeline") && v != nil:

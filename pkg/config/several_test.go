@@ -48,7 +48,7 @@ func TestSeveral(t *testing.T) {
 		if !ok {
 			continue
 		}
-		if chunked, chunkedErr = finish(chunked, cases[name], warnings, chunkedErr); !reflect.DeepEqual(chunked, c) || !reflect.DeepEqual(chunkedErr, err) {
+		if chunked, chunkedErr = finish(chunked, cases[name], nil, warnings, chunkedErr); !reflect.DeepEqual(chunked, c) || !reflect.DeepEqual(chunkedErr, err) {
 			t.Errorf("%s: in chunks it is\n%s\nwant\n%s", name, told(chunked, chunkedErr), got)
 		}
 	}
@@ -86,7 +86,7 @@ func TestSeveralInChunks(t *testing.T) {
 		_, whole := ParseFiles(files, options())
 		var c *Config
 		warnings, err, ok := schema.DecodeChunks(files, 1, options().schema(), func(d *schema.Decoder, root *yaml.Node) { c = read(d, root, options()) })
-		_, err = finish(c, files, warnings, err)
+		_, err = finish(c, files, nil, warnings, err)
 		if broken := slices.ContainsFunc(files, func(f File) bool { return f.Name == "quoted" }); ok == broken {
 			t.Errorf("%v: in chunks is %t", files, ok)
 		} else if ok && !reflect.DeepEqual(err, whole) {

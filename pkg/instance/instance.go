@@ -23,6 +23,9 @@ func (i Instance) State() string { return i.object("state") }
 // History is the name of the ConfigMap that holds what is known of deleted runs.
 func (i Instance) History() string { return i.object("history") }
 
+// Found is the name of the ConfigMap that holds what was found of repositories that nobody wrote down.
+func (i Instance) Found() string { return i.object("found") }
+
 // Key is the name of the Secret that holds the key behind the names and signatures of runs.
 func (i Instance) Key() string { return i.object("key") }
 

@@ -67,7 +67,11 @@ func (r Run) Sign(thing string, parts ...string) string {
 func signedParts(epoch, name, label string, t Trigger) []string {
 	parts := []string{"run", epoch, name, label, t.Manual}
 	for _, c := range t.Refs {
-		parts = append(parts, c.Repository, c.Branch, strconv.Itoa(c.N), string(c.Old), string(c.New))
+		sha := string(c.New)
+		if c.Of != "" {
+			sha += " of " + c.Of
+		}
+		parts = append(parts, c.Repository, c.Branch, strconv.Itoa(c.N), string(c.Old), sha)
 	}
 	return parts
 }
@@ -91,7 +95,7 @@ func (r Existing) Ours(k naming.Key, epoch string) bool {
 func (r Existing) sound() bool {
 	for _, c := range r.Trigger.Refs {
 		_, err := repo.ParseSHA(string(c.New))
-		if c.N != r.number() || c.N < 0 || c.N > maxNumber || c.Repository == "" || err != nil || repo.CheckBranch(c.Branch) != nil {
+		if c.N != r.number() || len(c.Of) > maxOf || c.N < 0 || c.N > maxNumber || c.Repository == "" || err != nil || repo.CheckBranch(c.Branch) != nil {
 			return false
 		}
 	}
@@ -102,8 +106,12 @@ func (r Existing) sound() bool {
 	return !naming.IsRefLabel(r.Unit) || len(r.Trigger.Refs) == 1 && naming.RefLabel(r.Trigger.Refs[0].Ref) == r.Unit
 }
 
-// maxNumber bounds what an annotation may raise N to.
-const maxNumber = state.MaxNumber
+const (
+	// maxNumber bounds what an annotation may raise N to.
+	maxNumber = state.MaxNumber
+	// maxOf bounds what an annotation may say of whose run it is, in bytes: a config.Repository.ID.
+	maxOf = 12
+)
 
 func (r Existing) number() int {
 	if len(r.Trigger.Refs) == 0 {

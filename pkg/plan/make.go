@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,6 +41,8 @@ import (
 //	problem           | error of another   | failing    | the problem is remembered
 //	problem           | heads              | recovered  | no problem; the heads as above
 //	SHA               | not configured     |            | only the highest N stays, as the floor
+//	SHA of another    | any head           | first seen | the same, and as of a repository that was never seen
+//	that was found    |                    |            |
 //	anything          | more heads than    | failing    | as an error
 //	                  | its share holds    |            |
 //	as much as its    | other heads that   | failing    | as heads, without new branches until those that are
@@ -57,6 +60,11 @@ import (
 // to the floor one good answer later, and why neither happens while the repository has a new branch waiting
 // to run.
 //
+// What was found comes and goes with a list that replicas read one after the other, and they share one snapshot. Config.Decides says
+// whose word counts: by an older list than that of the snapshot, or by files that the one who asks the hosts does not have, nothing is
+// taken up that was found and nothing at all is dropped. Two that decide by the same list know the same repositories. So what
+// one takes up another drops only by a newer list.
+//
 // The changes of one unit are one run. In a group they all get the N after the highest of all members. In a
 // group:
 //
@@ -73,11 +81,14 @@ import (
 // The first configured branch is the first one, sorted by name, that matches the first entry of `branches`
 // which matches any. Everything comes in the order of the file, refs of one repository sorted by branch.
 func Make(in Input) Plan {
-	p := planner{Input: in, next: in.Snapshot}
+	p := planner{Input: in, next: in.Snapshot, decides: in.Config.Decides(in.Snapshot.Found)}
+	p.dropOthers()
 	for i := range in.Config.Repositories {
 		p.look(i)
 	}
-	p.dropUnconfigured()
+	if p.decides {
+		p.dropUnconfigured()
+	}
 	runs := p.runs()
 	if len(runs) > 0 {
 		p.own() // for Remember
@@ -89,17 +100,18 @@ func Make(in Input) Plan {
 // planner is a Make at work.
 type planner struct {
 	Input
-	next   state.Snapshot
-	owned  bool                // next is a fork of Snapshot
-	edited map[string]bool     // repositories whose branches in next are its own
-	due    map[string][]Change // by repository, sorted by branch; only of repositories with changes
-	events []Event
+	next    state.Snapshot
+	decides bool                // what was found may be taken up, and what is not configured be dropped
+	owned   bool                // next is a fork of Snapshot
+	edited  map[string]bool     // repositories whose branches in next are its own
+	due     map[string][]Change // by repository, sorted by branch; only of repositories with changes
+	events  []Event
 }
 
 // own makes next writable. An idle cycle, which is nearly all of them, never copies the snapshot.
 func (p *planner) own() {
 	if !p.owned {
-		p.next, p.owned = p.Snapshot.Fork(), true
+		p.next, p.owned = p.next.Fork(), true
 	}
 }
 
@@ -144,12 +156,20 @@ func (p *planner) failure(i int) error {
 		return errDamaged{}
 	case o.Status == repo.Pending, o.Status == repo.Skipped, o.Status == repo.Late && p.Snapshot.Seen(p.Config.Repositories[i].Name):
 		return errNoAnswer
+	case p.early(i):
+		return errNoAnswer
 	case o.Err != nil:
 		return o.Err
 	case len(o.Heads) == 0 && len(p.Config.Repositories[i].Monitor.Branches.Branches()) > 0:
 		return errNoHeads
 	}
 	return share(p.Snapshot.Repositories[p.Config.Repositories[i].Name], p.Observed[i].Heads)
+}
+
+// early reports whether the repository was found, is not known yet, and must not become so by this configuration.
+func (p *planner) early(i int) bool {
+	r := &p.Config.Repositories[i]
+	return r.ID != "" && !p.decides && !p.Snapshot.Seen(r.Name)
 }
 
 // look plans one repository.
@@ -167,6 +187,9 @@ func (p *planner) look(i int) {
 	if err == nil && was.Problem != nil {
 		p.edit(r.Name, func(now *state.Repository) { now.Problem = nil })
 		p.notice(Recovered, repo.Ref{Repository: r.Name}, "", "", was.Problem.Kind)
+	}
+	if err == nil && r.ID != "" && was.Of != r.ID && p.decides {
+		p.edit(r.Name, func(now *state.Repository) { now.Of = r.ID })
 	}
 	changes, found := p.changes(r, was, p.Observed[i].Heads)
 	if err != nil {
@@ -216,7 +239,7 @@ func (p *planner) changes(r *config.Repository, was state.Repository, heads map[
 			}
 		}
 		if b.Due(sha) {
-			changes = append(changes, Change{Ref: repo.Ref{Repository: r.Name, Branch: branch}, N: n + 1, Old: b.SHA, New: sha})
+			changes = append(changes, Change{Ref: repo.Ref{Repository: r.Name, Branch: branch}, N: n + 1, Old: b.SHA, New: sha, Of: r.ID})
 		}
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
@@ -379,20 +402,41 @@ func (p *planner) dropUnconfigured() {
 		names[p.Config.Repositories[i].Name] = true
 	}
 	for name, was := range p.Snapshot.Repositories {
-		if names[name] {
-			continue
-		}
-		floor := was.Highest()
 		switch {
+		case names[name]:
 		case was.Damaged != nil: // stays until a person looks at it
-		case floor == 0:
+		case was.Highest() == 0:
 			p.own()
 			delete(p.next.Repositories, name)
 		case !was.Unseen || was.Problem != nil:
 			p.own()
-			was.Unseen, was.Branches, was.Floor, was.Problem, was.Tags, was.Tagged = true, state.Branches{}, floor, nil, "", false
-			p.next.Repositories[name] = was
+			p.next.Repositories[name] = was.Forget()
 		}
+	}
+}
+
+// dropOthers has nothing planned with what is remembered of another repository that was found and had the name of one that is
+// configured, and drops it as dropUnconfigured does.
+func (p *planner) dropOthers() {
+	var others map[string]state.Repository
+	for i := range p.Config.Repositories {
+		r := &p.Config.Repositories[i]
+		was := p.Snapshot.Repositories[r.Name]
+		if r.ID != "" && was.Of != "" && was.Of != r.ID && was.Damaged == nil {
+			if others == nil {
+				others = map[string]state.Repository{}
+			}
+			others[r.Name] = was.Forget()
+		}
+	}
+	if len(others) == 0 {
+		return
+	}
+	p.Snapshot = p.Snapshot.Fork()
+	maps.Copy(p.Snapshot.Repositories, others)
+	if p.decides {
+		p.own()
+		maps.Copy(p.next.Repositories, others)
 	}
 }
 

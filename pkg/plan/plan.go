@@ -95,6 +95,7 @@ type Change struct {
 	N   int      `json:"n"`             // the how-manieth run of its unit, the same in all Refs; 0 when asked for by hand
 	Old repo.SHA `json:"old,omitempty"` // "" for a new branch
 	New repo.SHA `json:"new"`
+	Of  string   `json:"of,omitempty"` // config.Repository.ID, of a repository that was found; "" when asked for by hand
 }
 
 // Member is one deployment of a run: what one task does.

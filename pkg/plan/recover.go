@@ -16,6 +16,8 @@ import (
 // Without it a change back to the SHA that s remembers would look like no change at all, while the cluster
 // deploys another commit.
 //
+// A run of a repository that was found, and whose name another one has by now, counts for the floor alone.
+//
 // Only a run that is Ours counts: neither one that somebody else made, nor a copy under another name, nor a run
 // from before the state was deleted says anything about s.
 func Recover(s state.Snapshot, k naming.Key, runs []Existing) (state.Snapshot, map[string]bool) {
@@ -26,11 +28,18 @@ func Recover(s state.Snapshot, k naming.Key, runs []Existing) (state.Snapshot, m
 	var news map[string]bool
 	for _, r := range runs {
 		for _, c := range r.Trigger.Refs {
-			if c.N <= counted(s, c.Ref) || s.Repositories[c.Repository].Damaged != nil {
+			was := s.Repositories[c.Repository]
+			another := c.Of != "" && was.Of != "" && c.Of != was.Of
+			if c.N <= counted(s, c.Ref) || another && c.N <= was.Floor || was.Damaged != nil {
 				continue
 			}
 			if news == nil {
 				s, news = s.Fork(), make(map[string]bool)
+			}
+			if another {
+				was.Floor = c.N
+				s.Repositories[c.Repository] = was
+				continue
 			}
 			Run{Unit: naming.Unit{Label: r.Unit}, Trigger: Trigger{Refs: []Change{c}}}.Remember(&s, r.Trigger.Seen)
 			news[c.Repository] = true

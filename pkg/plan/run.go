@@ -158,6 +158,9 @@ func (r Run) Remember(s *state.Snapshot, now time.Time) {
 		entry := s.Repositories[c.Repository]
 		entry.Branches, entry.Unseen = entry.Branches.Clone(), false
 		entry.Remember(c.Branch, c.New, c.N, now)
+		if c.Of != "" {
+			entry.Of = c.Of
+		}
 		s.Repositories[c.Repository] = entry
 	}
 	s.DropProblem(r.Unit.Label)

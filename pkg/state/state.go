@@ -28,7 +28,10 @@ var ErrTooLarge = errors.New("the state is too large to be saved")
 type Snapshot struct {
 	// Epoch is a random word made when the state is first written. Run names are derived from it too, so
 	// that a state that was deleted by hand never plans the name of a run from before.
-	Epoch        string              `json:"epoch,omitempty"`
+	Epoch string `json:"epoch,omitempty"`
+	// Found is the number of the newest list of what was found by which anything was taken up or forgotten; 0 where nothing ever
+	// was found. A configuration by an older list does neither.
+	Found        int64               `json:"found,omitempty"`
 	Repositories Entries[Repository] `json:"repositories,omitempty"` // by name
 	Units        Entries[Unit]       `json:"units,omitempty"`        // by label, by More, by Whole or by Configuration
 	unknown
@@ -50,6 +53,9 @@ type Repository struct {
 	// Tagged is true while Branches has a tag that is not forgotten. It stays so when all were lost at once, by an answer
 	// without any or by an older Sentry that knows no tags: they are no news when they are back.
 	Tagged bool `json:"tagged,omitempty"`
+	// Of is the config.Repository.ID of the repository that was looked at, where it was found; "" where it stands in a file, or an
+	// older Sentry looked. What is remembered of one repository says nothing of another one that has its name now.
+	Of string `json:"of,omitempty"`
 	// Damaged is the stored entry as JSON where it is none that Sentry wrote; all else but Problem is unset
 	// then. It is written back as it stands until a person mends or deletes it, and nothing may be
 	// planned for the repository: what was acted upon is not known.
@@ -211,6 +217,14 @@ func (r Repository) Highest() int {
 		n = max(n, b.N)
 	}
 	return n
+}
+
+// Forget returns the entry without all but its highest N: the repository is seen for the first time again, and never gets the
+// name of an earlier run.
+func (r Repository) Forget() Repository {
+	r.Floor, r.Unseen = r.Highest(), true
+	r.Branches, r.Problem, r.Tags, r.Tagged, r.Of = Branches{}, nil, "", false, ""
+	return r
 }
 
 // Problem is an error that lasts. It is written when it comes, changes its kind and goes, never in between.

@@ -327,7 +327,8 @@ func (c *cycle) loadKey(ctx context.Context) (err error) {
 }
 
 // load reads the state. A state without an epoch is new: the epoch is written before anything is planned,
-// because the names of runs follow from it and must be the same after a crash.
+// because the names of runs follow from it and must be the same after a crash. So is the number of a newer list of what was found: from
+// then on no replica with an older one forgets what follows from it, not even what is only in a run yet.
 func (c *cycle) load(ctx context.Context) error {
 	for try := range saveTries {
 		s, err := c.Store.Load(ctx)
@@ -337,8 +338,12 @@ func (c *cycle) load(ctx context.Context) error {
 		if err := c.loadKey(ctx); err != nil {
 			return err
 		}
-		if s.Epoch == "" {
-			s.Epoch = c.key.Epoch(c.Word())
+		found := c.decided(s.Found)
+		if s.Epoch == "" || found != s.Found {
+			if s.Epoch == "" {
+				s.Epoch = c.key.Epoch(c.Word())
+			}
+			s.Found = found
 			err := c.Store.Save(ctx, s)
 			if errors.Is(err, state.ErrConflict) {
 				c.giveWay(ctx, try)
@@ -355,6 +360,19 @@ func (c *cycle) load(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("load the state: %w, %d times in a row", state.ErrConflict, saveTries)
+}
+
+// decided returns the number of the newest list of what was found, where the state has that of the last one. It tells of one that is newer than
+// the configuration's.
+func (c *cycle) decided(last int64) int64 {
+	known := c.Config.Found
+	switch {
+	case known != nil && known.Number > last && c.Config.Decides(last):
+		return known.Number
+	case c.Behind != nil && last > 0 && (known == nil || known.Number < last):
+		c.Behind(last)
+	}
+	return last
 }
 
 // plan plans with what was observed so far, of which some was answered just now, and starts what is due.

@@ -71,10 +71,11 @@ type Filter interface {
 	Each(ctx context.Context, questions []filter.Question, answered func([]filter.Answer))
 }
 
-// Watcher is what the loop needs. All fields but Before, Every, Filter, Key, Past, Result and Share must be set.
+// Watcher is what the loop needs. All fields but Before, Behind, Every, Filter, Key, Past, Result and Share must be set.
 type Watcher struct {
 	Config *config.Config // at the start; Apply replaces it
 	Before func(bool)     // is called before each cycle of Run, with true, and every ten seconds between them; it may call Apply
+	Behind func(int64)    // is called where the state goes by a newer list of what was found than Config, with its number; must not wait
 	Every  time.Duration  // between the looks at everything, instead of the configuration's polling_interval; 0 = as it says
 	Heads  Heads
 	Filter Filter // nil = whatever moved runs

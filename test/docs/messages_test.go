@@ -39,6 +39,7 @@ var areas = []struct{ folder, section string }{
 	{"pkg/online", "A repository cannot be read"},
 	{"pkg/githost", "A repository cannot be read"},
 	{"pkg/filter", "A repository cannot be read"},
+	{"pkg/discover", "A repository cannot be read"},
 	{"pkg/plan", "No run is made"},
 	{"pkg/pipelinerun", "No run is made"},
 	{"pkg/strategy", "No run is made"},

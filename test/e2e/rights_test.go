@@ -61,8 +61,16 @@ repositories:
     group: slow
     monitor: {repo_url: %[3]s, branches: [main], repo_type: git, auth: {username: "${GITEA_USERNAME}", token: "${GITEA_TOKEN}"}}
     deploy: {qa_repo_url: %[1]s, repo_type: git, auth: {username: "${GITEA_USERNAME}", token: "${GITEA_TOKEN}"}, commands: [sleep 200]}
+discover:
+  - host: %[5]s
+    repo_type: gitea
+    owner: %[6]s
+    match: rights-found
+    auth: {username: "${GITEA_USERNAME}", token: "${GITEA_TOKEN}"}
+    template: {deploy: {qa_repo_url: %[1]s, repo_type: git, auth: {username: "${GITEA_USERNAME}", token: "${GITEA_TOKEN}"}, commands: ['true']}}
 global:
   keep_runs: 1
+  discover_interval: 60
 %[4]s`
 
 // TestRightsAreUsed compares what the Roles give to Sentry and to the commands of deployments with what the API server saw them use, as
@@ -74,12 +82,13 @@ func TestRightsAreUsed(t *testing.T) {
 	slow := newRepo(t, "rights-slow", map[string]string{"README": "an application"})
 	clearInstallation(t)
 	began := time.Now()
-	config := fmt.Sprintf(rightsConfig, quick.url, fails.url, slow.url, testImages())
+	newRepo(t, "rights-found", map[string]string{"README": "an application"})
+	config := fmt.Sprintf(rightsConfig, quick.url, fails.url, slow.url, testImages(), strings.TrimSuffix(env.giteaURL, "/"), env.giteaUser)
 	kubectl(t, "apply", "-k", kustomized(t, config, "replicas"))
 	createCredentials(t)
 	kubectl(t, "-n", home, "rollout", "restart", "deployment/sentry")
 	rolledOut(t)
-	awaitRemembered(t, "quick", "fails", "slow")
+	awaitRemembered(t, "quick", "fails", "slow", "rights-found")
 
 	slow.push("main", map[string]string{"n": "1"})
 	await(t, time.Minute, "a run to cancel", func() (bool, string) {
@@ -87,6 +96,7 @@ func TestRightsAreUsed(t *testing.T) {
 		return strings.Contains(out, "slow"), out
 	})
 	slow.push("main", map[string]string{"n": "2"})
+	newRepo(t, "rights-found-too", map[string]string{"README": "an application"}) // with which what was found is written again
 	for range 3 {
 		awaitRun(t, "fails", fails.push("main", map[string]string{"n": time.Now().String()}))
 	}

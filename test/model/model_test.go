@@ -36,6 +36,12 @@ func history(seed uint64) *world {
 	for range 8 {
 		edited := w.between()
 		for i, p := range sentrys {
+			if w.lists != nil && !p.dead {
+				if w.lists.rand.IntN(3) == 0 {
+					p.reload()
+				}
+				continue // else it knows the list of before
+			}
 			switch {
 			case p.dead, edited && w.reloads.IntN(2) == 0:
 				sentrys[i] = w.start(p.name)
@@ -87,6 +93,9 @@ func (w *world) recovery(sentrys []*process) {
 	p := sentrys[0]
 	if p.dead || w.one(2) {
 		p = w.start("sentry")
+	}
+	if w.lists != nil {
+		p.reload()
 	}
 	w.tell("from here on nothing fails and nobody does anything")
 	cycles := 6

@@ -50,7 +50,7 @@ func (w *world) start(name string) *process {
 	defer w.mu.Unlock()
 	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64())), late: rand.New(rand.NewPCG(w.seed, w.late.Uint64())), shares: rand.New(rand.NewPCG(w.seed, w.shares.Uint64()))}
 	p.watcher = &watch.Watcher{
-		Config: w.config(), Heads: p, Store: p, Engine: p, Key: key, Now: time.Now,
+		Config: w.found(p.known(true)), Heads: p, Store: p, Engine: p, Key: key, Now: time.Now,
 		Past: func(context.Context) ([]result.Result, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -70,7 +70,7 @@ func (w *world) start(name string) *process {
 func (p *process) reload() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.watcher.Apply(p.config())
+	p.watcher.Apply(p.found(p.known(false)))
 	p.tell("%s takes the file up", p.name)
 }
 
@@ -285,6 +285,7 @@ func (p *process) Save(_ context.Context, s state.Snapshot) error {
 			return err
 		}
 		p.truth.saving(p.world, p.stored, s)
+		p.checkLists(p, p.stored, s)
 		p.stored, p.world.rev, p.writes = s, p.world.rev+1, p.writes+1
 		p.rev = p.world.rev
 		return nil

@@ -40,6 +40,10 @@ type truth struct {
 	// Sentry may have forgotten since.
 	good  map[repo.Ref]success
 	known map[repo.Ref]bool
+	// dropped are the states that forgot a repository, by its name, and was is what its refs counted as deployed at: whoever read a state
+	// before goes by that.
+	dropped map[string]int
+	was     map[repo.Ref]repo.SHA
 }
 
 type success struct {
@@ -53,7 +57,7 @@ type change struct {
 }
 
 func newTruth() truth {
-	return truth{names: map[string]bool{}, ran: map[repo.Ref][]change{}, now: map[repo.Ref]repo.SHA{}, gone: map[repo.Ref]bool{}, good: map[repo.Ref]success{}, known: map[repo.Ref]bool{}}
+	return truth{names: map[string]bool{}, ran: map[repo.Ref][]change{}, now: map[repo.Ref]repo.SHA{}, gone: map[repo.Ref]bool{}, good: map[repo.Ref]success{}, known: map[repo.Ref]bool{}, dropped: map[string]int{}, was: map[repo.Ref]repo.SHA{}}
 }
 
 // wiped says that the state was deleted: all is seen for the first time again.
@@ -138,7 +142,7 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 		if !hasTask(pr, c) {
 			w.wrong("%s has no task for %s at %s, which triggers it", r.name, c.Ref, c.New.Short())
 		}
-		w.checkChange(r, c)
+		w.checkChange(p, r, c)
 		w.checkGood(pr, c)
 		w.truth.ran[c.Ref] = append(w.truth.ran[c.Ref], change{c, r.unit})
 		w.truth.now[c.Ref] = c.New
@@ -148,11 +152,15 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 }
 
 // checkChange checks that the change happened, and that no run was made for it before.
-func (w *world) checkChange(r *run, c plan.Change) {
+func (w *world) checkChange(p *process, r *run, c plan.Change) {
 	if !w.remote(url(c.Repository)).pushed[c.New] {
 		w.wrong("%s deploys %s, which nobody pushed to %s", r.name, c.New, c.Ref)
 	}
 	was, known := w.truth.now[c.Ref]
+	late := w.lists != nil && !known && p.rev < w.truth.dropped[c.Repository] // it read a state that had it
+	if late {
+		was = w.truth.was[c.Ref]
+	}
 	back := !known || w.truth.gone[c.Ref]
 	switch {
 	case was == c.New && !back:
@@ -161,7 +169,7 @@ func (w *world) checkChange(r *run, c plan.Change) {
 		w.wrong("%s says that %s was at %q, and it is deployed at %q", r.name, c.Ref, c.Old.Short(), was.Short())
 	}
 	_, tag := repo.Tag(c.Branch)
-	if w.file.first == config.Record || tag {
+	if !late && (w.file.first == config.Record || tag) {
 		if entry, seen := w.stored.Repositories[c.Repository]; !seen || entry.Unseen || tag && !looked(entry, c.Branch) && !had(entry, c.Branch) {
 			w.wrong("%s deploys %s, which was never seen before", r.name, c.Ref)
 		}
@@ -280,9 +288,16 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 			}
 		}
 	}
+	for name := range was.Repositories {
+		if was.Seen(name) && !next.Seen(name) {
+			t.dropped[name] = w.rev + 1
+			maps.DeleteFunc(t.was, func(ref repo.Ref, _ repo.SHA) bool { return ref.Repository == name })
+		}
+	}
 	for ref := range t.now {
 		before, had := was.Repositories[ref.Repository]
 		if entry, has := next.Repositories[ref.Repository]; had && !before.Unseen && (!has || entry.Unseen) {
+			t.was[ref] = t.now[ref]
 			delete(t.now, ref)
 		}
 	}

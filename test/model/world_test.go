@@ -49,6 +49,7 @@ type world struct {
 	urls   map[string]*remote
 	file   file
 	limits limits
+	lists  *lists         // nil where nothing is found
 	most   int            // deployments in one run; 0 is as many as in life
 	stored state.Snapshot // the state; without an epoch when there is none
 	rev    int            // rises with each write of it
@@ -113,6 +114,7 @@ func newWorld(seed uint64) *world {
 		w.tags = tags
 	}
 	w.limits = newLimits(seed)
+	w.lists = newLists(seed, w.odds)
 	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
 	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
 	if w.tags != nil {
@@ -131,6 +133,9 @@ func newWorld(seed uint64) *world {
 	for i, name := range []string{"web", "api", "db", "rag"} {
 		w.file.entries = append(w.file.entries, entry{name, groups[[]int{1, 1, w.rand.IntN(3), 0}[i]]})
 		w.push(name, "main")
+	}
+	if w.lists != nil {
+		w.lists.all = []file{w.file}
 	}
 	return w
 }
@@ -267,6 +272,9 @@ func (w *world) between() bool {
 		w.deleteRun()
 	}
 	w.pause()
+	if w.lists != nil {
+		return w.change()
+	}
 	f := &w.file
 	if w.tags != nil && w.odds.edit > 0 && w.tags.IntN(20) == 0 {
 		f.tags = []string{"", "v.*", ".*"}[w.tags.IntN(3)]

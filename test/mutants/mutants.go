@@ -674,8 +674,73 @@ var mutants = []mutant{
 	},
 	{
 		"an invalid configuration replaces the one that runs", "pkg/cli/reload/reload.go",
-		"	next, err := r.Parse(texts)\n	if err != nil {\n		return err\n	}", "	next, err := r.Parse(texts)\n	if err != nil {\n		next = &config.Config{}\n	}",
+		"	next, err := r.Parse(texts, found)\n	if err != nil {\n		return err\n	}", "	next, err := r.Parse(texts, found)\n	if err != nil {\n		next = &config.Config{}\n	}",
 		"./pkg/cli/reload", "TestFile",
+	},
+	{
+		"an empty list of repositories takes all away", "pkg/discover/take.go",
+		"delete(now, \"\"); len(now) == 0 && len(known.Repositories) > 0 {", "delete(now, \"\"); false {",
+		"./pkg/discover", "TestTake",
+	},
+	{
+		"one list that lacks a repository takes it away", "pkg/discover/take.go",
+		"	return r.Missing < at && ", "	return r.Missing <= at || ",
+		"./pkg/discover", "TestTake",
+	},
+	{
+		"a list that lacks most repositories is believed as any other", "pkg/discover/take.go",
+		"	if r.Many {\n", "	if false {\n",
+		"./pkg/discover", "TestTake",
+	},
+	{
+		"what lists lack is forgotten between two processes", "pkg/config/discover/discover.go",
+		"json:\"missing,omitempty\"", "json:\"-\"",
+		"./pkg/discover", "TestOnceAndAgain",
+	},
+	{
+		"a renamed repository has another name", "pkg/discover/take.go",
+		"r.Name, r.Since = was.Name, was.Since", "r.Since = was.Since",
+		"./pkg/discover", "TestTake",
+	},
+	{
+		"a host's topics take all room", "pkg/discover/take.go",
+		"bytes > maxTopicBytes || ", "",
+		"./pkg/discover", "TestWhatIsKept",
+	},
+	{
+		"one server that hangs holds up all", "pkg/discover/finder.go",
+		"return o.Source == d.Source })", "return true || o.Source == d.Source })",
+		"./pkg/discover", "TestAHostThatHangs",
+	},
+	{
+		"a mended credential waits for the next interval", "pkg/discover/finder.go",
+		"s.Source == other.Source && slices", "slices",
+		"./pkg/discover", "TestMendedToken",
+	},
+	{
+		"a list that cannot be read is written over", "pkg/discover/finder.go",
+		"		return min(again, every)\n", "",
+		"./pkg/discover", "TestStoreThatCannotBeRead",
+	},
+	{
+		"a list that somebody deleted is forgotten", "pkg/discover/keep.go",
+		"	if len(found.Lists)+len(found.Failing) == 0 {\n		return nil", "	if false {\n		return nil",
+		"./pkg/discover", "TestStoreThatIsDeleted",
+	},
+	{
+		"what was found is written again and again", "pkg/discover/keep.go",
+		" && !bytes.Equal(text, f.stored) {", " {",
+		"./pkg/discover", "TestIdle",
+	},
+	{
+		"what is in files is kept", "pkg/discover/keep.go",
+		"return len(r.File) > 0 })", "return false })",
+		"./pkg/discover", "TestFilesAreNotKept",
+	},
+	{
+		"what was found makes the file invalid", "pkg/config/schema/decode.go",
+		"d.errors, d.warnings, d.unset, d.bytes, d.ofItem = errs,", "d.errors, d.warnings, d.unset, d.bytes, d.ofItem = append(errs, wrong...),",
+		"./pkg/config", "TestFoundThatIsLeftOut",
 	},
 	{
 		"half of a configuration file is used", "pkg/cli/reload/reload.go",
@@ -706,5 +771,25 @@ var mutants = []mutant{
 		"a look at the repositories that was missed counts for nothing", "pkg/serve/metrics/sink.go",
 		"e.Repositories * m.missing(e.Every)", "0 * m.missing(e.Every)",
 		"./pkg/serve/metrics", "TestCycles",
+	},
+	{
+		"a replica with an older list forgets what it does not know", "pkg/plan/make.go",
+		"decides: in.Config.Decides(in.Snapshot.Found)}", "decides: true}",
+		"./pkg/watch", "TestReplicasWithListsOfTwoAges",
+	},
+	{
+		"a list counts before the state says so", inCycle,
+		"		return known.Number\n", "		return last\n",
+		"./pkg/watch", "TestRunOfOneThatAnotherReplicaDoesNotKnow",
+	},
+	{
+		"a repository has the memory of the one that had its name", "pkg/plan/make.go",
+		"was.Of != r.ID && was.Damaged == nil", "false",
+		"./pkg/watch", "TestNameGoesToAnotherOne",
+	},
+	{
+		"a run counts for another repository that has the name", "pkg/plan/recover.go",
+		"another := c.Of != \"\"", "another := false && c.Of != \"\"",
+		"./pkg/watch", "TestRunOfOneThatHadTheName",
 	},
 }

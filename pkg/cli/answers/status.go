@@ -139,6 +139,7 @@ func status(ctx context.Context, o *setup.Options, f statusFlags, names []string
 	}
 	all := overview.Of(k.snapshot, runs)
 	all.Units = overview.Units(k.snapshot, k.runs, overview.Results(k.past, k.runs), groups, time.Now())
+	all.Problems = append(all.Problems, overview.NotFound(o.Found)...)
 	all.Problems = append(all.Problems, overview.Frozen(cfg, time.Now())...)
 	s, err := choice.Of(all)
 	if err != nil {

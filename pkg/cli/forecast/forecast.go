@@ -12,8 +12,22 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/online"
 )
+
+// PrintValid prints what a valid configuration has, and, unless hosts are asked, that its owners' repositories are not counted.
+func PrintValid(out io.Writer, name string, cfg *config.Config, asked bool) error {
+	written := len(cfg.Repositories)
+	for i := range cfg.Discover {
+		written -= cfg.Discover[i].Watched
+	}
+	_, err := fmt.Fprintf(out, "%s: valid: repositories: %d, groups: %d, polled every %.0f s\n", name, written, len(cfg.Groups), cfg.PollingInterval.Seconds())
+	if err == nil && !asked && len(cfg.Discover) > 0 {
+		_, err = fmt.Fprintf(out, "discover: owners: %d, whose repositories Sentry knows where it runs\n", len(cfg.Discover))
+	}
+	return err
+}
 
 // Print prints what was read, what watching costs, and what is wrong. Its error says that some repositories cannot be
 // read.
@@ -146,6 +160,33 @@ func report(out io.Writer, log *slog.Logger, looks []online.Look) error {
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d repositories cannot be read", failed, len(looks))
+	}
+	return nil
+}
+
+// PrintFound prints of each entry of discover what its owner has. Its error says that some hosts do not tell.
+func PrintFound(out io.Writer, known *discover.Found, entries []config.Discovery) error {
+	out = term.Screen{Writer: out}
+	asked := make([]discover.Question, len(entries))
+	for i := range entries {
+		asked[i] = entries[i].Question()
+	}
+	failed := 0
+	for i := range entries {
+		q := asked[i]
+		text := ""
+		if at := slices.IndexFunc(known.Failing, func(f discover.Failure) bool { return f.Question == q }); at >= 0 {
+			failed++
+			text = known.Failing[at].Why
+		} else {
+			list, _ := known.Of(q, asked)
+			text = fmt.Sprintf("repositories: %d, of which are watched: %d", len(list.Repositories), entries[i].Watched)
+		}
+		fmt.Fprintf(out, "discover[%d]: %s at %s: %s\n", i, q.Owner, q.Host, text)
+	}
+	fmt.Fprintln(out)
+	if failed > 0 {
+		return fmt.Errorf("the repositories of %d of %d owners cannot be listed", failed, len(entries))
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package reload notices that the configuration changed under a Sentry that runs: its file, or the variables that it names. What
-// can be used is used, and of what cannot it is told why.
+// Package reload notices that the configuration changed under a Sentry that runs: its file, the variables that it names, or what was found
+// of repositories that nobody wrote down. What can be used is used, and of what cannot it is told why.
 package reload
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/change"
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
@@ -34,13 +35,15 @@ const (
 
 // Reloader reads the configuration again as it changes. Set its exported fields before the first Look.
 type Reloader struct {
-	Paths     []string // files and folders; nil = they cannot be read again
+	Paths     []string     // files and folders; nil = they cannot be read again
+	Texts     config.Files // that stand for them then; may be nil
 	Variables *environ.Variables
 	Config    *config.Config // that is used
 	// Start is what the flags and the file said of the keys that are read at the start alone.
 	Start config.Global
 	// Parse reads texts as the start did, with the variables as they are.
-	Parse func(config.Files) (*config.Config, error)
+	Parse func(config.Files, *discover.Found) (*config.Config, error)
+	Found func() *discover.Found     // what is known of discover; may be nil
 	Use   func(*config.Config) error // makes it the one that is used
 	Ask   func()                     // wants a look at every repository
 	// Refuse is told why what there is cannot be used; "" once it can.
@@ -60,6 +63,7 @@ type Reloader struct {
 	since   time.Time    // when that was read first
 	settled bool         // that it has stayed so
 	wrong   error        // why it cannot be used
+	found   string       // the Hash of what was found as it was looked at last
 
 	stale    bool   // that the variables changed since they were used
 	failed   string // why they cannot be used
@@ -93,16 +97,21 @@ func (r *Reloader) Look() {
 
 // read reads the files where they may have changed, and uses them once they have settled. It keeps in wrong why that cannot be.
 func (r *Reloader) read(now time.Time, variables, hurry bool) (taken bool) {
-	if r.Paths == nil {
-		return false
-	}
+	found := r.known()
+	anew := found.Hash != r.found
 	there, err := files.Look(r.Paths)
 	waits := variables && r.wrong != nil // for a variable, perhaps
-	if err == nil && (!there.Regular() || r.settled && there.Same(r.looked) && !waits) {
+	again := r.Paths != nil && there.Regular()
+	if err == nil && !anew && (!again || r.settled && there.Same(r.looked) && !waits) {
 		return false
 	}
-	r.looked = there
-	texts, err := files.Read(nil, r.Paths)
+	texts := r.Texts
+	if again || err != nil {
+		r.looked = there
+		texts, err = files.Read(nil, r.Paths)
+	} else if texts == nil {
+		return false
+	}
 	hash := texts.Hash()
 	if err != nil {
 		hash = err.Error()
@@ -110,17 +119,20 @@ func (r *Reloader) read(now time.Time, variables, hurry bool) (taken bool) {
 	if hash != r.seen {
 		r.seen, r.since = hash, now
 	}
-	r.settled = hurry || now.Sub(r.since) >= settle
+	r.settled = hurry || now.Sub(r.since) >= settle || err == nil && !again
+	if err == nil && r.settled {
+		r.found = found.Hash
+	}
 	switch {
-	case hash == r.Config.Hash:
-		if r.wrong = nil; r.Taken != nil {
+	case err == nil && config.Hash(texts, found) == r.Config.Hash:
+		if r.wrong, r.found = nil, found.Hash; r.Taken != nil {
 			r.Taken(texts, r.Config)
 		}
 		r.keep(texts)
 	case !r.settled:
 	default:
 		if r.wrong = err; err == nil {
-			r.wrong = r.take(texts)
+			r.wrong = r.take(texts, found)
 		}
 		if r.wrong != nil && r.Refused != nil {
 			r.Refused(texts, r.wrong)
@@ -130,6 +142,16 @@ func (r *Reloader) read(now time.Time, variables, hurry bool) (taken bool) {
 	return false
 }
 
+// known returns what was found.
+func (r *Reloader) known() *discover.Found {
+	if r.Found != nil {
+		if found := r.Found(); found != nil {
+			return found
+		}
+	}
+	return &discover.Found{}
+}
+
 func (r *Reloader) keep(texts config.Files) {
 	if r.texts = texts; texts.Size() > maxCompared {
 		r.texts = nil
@@ -137,8 +159,8 @@ func (r *Reloader) keep(texts config.Files) {
 }
 
 // take uses texts, and tells what that changes.
-func (r *Reloader) take(texts config.Files) error {
-	next, err := r.Parse(texts)
+func (r *Reloader) take(texts config.Files, found *discover.Found) error {
+	next, err := r.Parse(texts, found)
 	if err != nil {
 		return err
 	}
@@ -150,13 +172,18 @@ func (r *Reloader) take(texts config.Files) error {
 	if err := r.Use(next); err != nil {
 		return fmt.Errorf("%s: %w", files.Name(r.Paths), err)
 	}
+	onlyNow := next.Decides(0) && !r.Config.Decides(0) // it may take up what was found, which is looked at in vain before
+	alike := next.Files == r.Config.Files && known && len(changes) == 0
 	r.Config, r.stale = next, false
 	r.keep(texts)
 	if r.Taken != nil {
 		r.Taken(texts, next)
 	}
-	if len(changes) > 0 || !known {
+	if len(changes) > 0 || !known || onlyNow {
 		r.Ask()
+	}
+	if alike && r.told == "" {
+		return nil // nobody sees anything of it
 	}
 	if more := len(changes) - maxChanges; more > 0 {
 		changes = append(changes[:maxChanges:maxChanges], fmt.Sprintf("%d more, which 'sentry diff' shows", more))
@@ -188,7 +215,9 @@ func (r *Reloader) keepStart(next *config.Config) []string {
 
 // changes tells what texts change, and whether that is all.
 func (r *Reloader) changes(next *config.Config, texts config.Files) (changes []string, all bool) {
-	if r.texts != nil && texts.Size() <= maxCompared {
+	if r.texts != nil && r.texts.Hash() == texts.Hash() {
+		all = true // and only what was found is something else
+	} else if r.texts != nil && texts.Size() <= maxCompared {
 		before, err := config.Settings(r.texts, hosts.All.Config())
 		if err == nil {
 			var after map[string]config.Setting

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 )
@@ -67,20 +68,20 @@ func newSentry(t *testing.T, text string) *sentry {
 		},
 		Log: slog.New(slog.NewTextHandler(noted{s}, nil)), Now: func() time.Time { return s.clock },
 	}
-	s.Parse = func(texts config.Files) (*config.Config, error) {
+	s.Parse = func(texts config.Files, known *discover.Found) (*config.Config, error) {
 		for i := range texts {
 			if texts[i].Name = filepath.Base(texts[i].Name); len(texts) == 1 {
 				texts[i].Name = ""
 			}
 		}
-		return config.ParseFiles(texts, config.Options{LookupEnv: s.Variables.Lookup, Hosts: hosts.All.Config()})
+		return config.ParseFiles(texts, config.Options{LookupEnv: s.Variables.Lookup, Hosts: hosts.All.Config(), Found: known})
 	}
 	s.variable("TOKEN", "hush-1")
 	s.write(text)
 	if _, err := s.Variables.Read(); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := s.Parse(config.Files{{Text: []byte(text)}})
+	cfg, err := s.Parse(config.Files{{Text: []byte(text)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -428,7 +429,7 @@ func TestNothingChanges(t *testing.T) {
 	s := newSentry(t, base)
 	s.look()
 	s.look()
-	s.Parse = func(config.Files) (*config.Config, error) { t.Error("it is parsed"); return nil, nil }
+	s.Parse = func(config.Files, *discover.Found) (*config.Config, error) { t.Error("it is parsed"); return nil, nil }
 	for _, s.Paths = range [][]string{{s.file}, nil, {os.DevNull}} {
 		for range 3 {
 			s.look()

@@ -38,14 +38,20 @@ func (h *Hider) Use(cfg *config.Config) {
 		}
 	}
 	seen := map[config.Auth]bool{}
-	for i := range cfg.Repositories {
-		r := &cfg.Repositories[i]
-		for _, auth := range []config.Auth{r.Monitor.Auth, r.Deploy.Auth} {
+	hide := func(auths ...config.Auth) {
+		for _, auth := range auths {
 			if !seen[auth] {
 				secrets = append(secrets, githost.Endpoint{Auth: auth}.Secrets()...)
 			}
 			seen[auth] = true
 		}
+	}
+	for i := range cfg.Discover {
+		hide(cfg.Discover[i].Auth)
+	}
+	for i := range cfg.Repositories {
+		r := &cfg.Repositories[i]
+		hide(r.Monitor.Auth, r.Deploy.Auth)
 		if r.WebhookURL.IsSet() {
 			secrets = append(secrets, r.WebhookURL.Reveal())
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/environ"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
@@ -71,6 +72,9 @@ type Options struct {
 	Level      slog.LevelVar // of the log
 	Settable   usage.Flags   // by a variable
 	Hider      Hider         // of the credentials of the configuration that was read
+	Running    *cobra.Command
+	Found      *discover.Found // as Load read it; nil = nothing was to be read, or nothing could be
+	Kept       config.Files    // the texts of a configuration with discover that can be read once; nil for others
 
 	// Texts is told of each text that is read as a configuration; nil = nobody wants to know.
 	Texts Texts
@@ -115,6 +119,10 @@ func (o *Options) Load(opts config.Options) (*config.Config, *slog.Logger, error
 	if err != nil {
 		return nil, nil, usage.Error(err)
 	}
+	cfg, err = o.found(cfg, opts)
+	if err != nil {
+		log.Warn("what was found of discover is not known here", "err", err)
+	}
 	return cfg, log, nil
 }
 
@@ -130,9 +138,9 @@ func (o *Options) place(cfg *config.Config) error {
 	return nil
 }
 
-// Parse reads other texts of the files as Load did, with the variables as they were read last.
-func (o *Options) Parse(texts config.Files) (*config.Config, error) {
-	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs, Modules: &o.modules})
+// Parse reads other texts of the files as Load did, with the variables as they were read last and what was found by now.
+func (o *Options) Parse(texts config.Files, found *discover.Found) (*config.Config, error) {
+	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs, Modules: &o.modules, Found: found})
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +173,10 @@ func (o *Options) loadConfig(opts config.Options) (*config.Config, error) {
 		return nil, err
 	}
 	var cfg *config.Config
-	texts, err := files.Read(o.In, o.Config.Names)
+	texts, err := o.Kept, error(nil)
+	if texts == nil {
+		texts, err = files.Read(o.In, o.Config.Names)
+	}
 	if err == nil {
 		cfg, err = config.ParseFiles(texts, opts)
 	}
@@ -174,6 +185,9 @@ func (o *Options) loadConfig(opts config.Options) (*config.Config, error) {
 	}
 	if err == nil {
 		o.Hider.Use(cfg)
+	}
+	if err == nil && len(cfg.Discover) > 0 {
+		o.Kept = texts
 	}
 	switch {
 	case o.Texts == nil:
@@ -342,6 +356,11 @@ func credentials(cfg *config.Config) []string {
 		}
 		seen[v] = true
 	}
+	for i := range cfg.Discover {
+		for _, v := range cfg.Discover[i].Auth.Values() {
+			add(*v)
+		}
+	}
 	for i := range cfg.Repositories {
 		r := &cfg.Repositories[i]
 		add(r.WebhookURL)
@@ -422,10 +441,15 @@ func (o *Options) LocalStore(path string) (watch.Store, error) {
 // Glance returns the configuration where there is one that can be read, and an empty one otherwise: what only shows
 // something can do without.
 func (o *Options) Glance() *config.Config {
-	if cfg, err := o.loadConfig(config.Options{AllowUnsetAuth: true}); err == nil {
-		return cfg
+	opts := config.Options{AllowUnsetAuth: true}
+	cfg, err := o.loadConfig(opts)
+	if err != nil {
+		return &config.Config{}
 	}
-	return &config.Config{}
+	if cfg, err = o.found(cfg, opts); err != nil {
+		fmt.Fprintf(o.Err, "What was found of discover is not known here: %v\n", err)
+	}
+	return cfg
 }
 
 // Where connects to where Sentry runs, and returns where its runs are and which Sentry is meant: by the flags,

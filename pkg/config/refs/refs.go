@@ -139,3 +139,9 @@ func warn(d *schema.Decoder, path string, v secret.Value, k kind) {
 		d.Warn(path, "%s: %.80s", said, name)
 	}
 }
+
+// NameShape says what Git forbids, as far as one regular expression can.
+func NameShape() schema.Shape {
+	const forbidden = `[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^-|^@$|^HEAD$|\.$|(^|/)(\.|/|$)|\.lock(/|$)`
+	return schema.Shape{"minLength": 1, "maxLength": 255, "not": schema.Shape{"type": "string", "pattern": forbidden}}
+}

@@ -58,6 +58,7 @@ type Decoder struct {
 	values   int                                            // that it has so far
 	text     func(path string, n *yaml.Node) (string, bool) // reads one of its texts
 	all      *tree                                          // files
+	further  map[string]string                              // variables of what With reads
 }
 
 // NewDecoder returns the decoder of a file of that size.
@@ -167,6 +168,32 @@ func (d *Decoder) spend(n int) bool {
 	return d.bytes <= d.most
 }
 
+// With reads something with further variables, which go before those of the environment, but in what no message repeats.
+func (d *Decoder) With(variables map[string]string, read func()) {
+	d.further = variables
+	read()
+	d.further = nil
+}
+
+func (d *Decoder) lookup(name string) (string, bool) {
+	if value, ok := d.further[name]; ok {
+		return value, true
+	}
+	return d.opts.LookupEnv(name)
+}
+
+// Try has read read what was read before without an error, with other variables, and returns what is wrong then. It is no error of the
+// file, no warning, and nothing that counts for how much is read.
+func (d *Decoder) Try(variables map[string]string, read func()) Errors {
+	errs, warnings, unset, bytes := d.errors, d.warnings, d.unset, d.bytes
+	d.errors, d.unset, d.ofItem = nil, nil, make(map[string]note)
+	d.With(variables, read)
+	d.reportUnset()
+	wrong := d.errors
+	d.errors, d.warnings, d.unset, d.bytes, d.ofItem = errs, warnings, unset, bytes, nil
+	return wrong
+}
+
 // Section reads a mapping by its fields. A nil n is an absent section: each key has its default.
 func (d *Decoder) Section(path string, n *yaml.Node, fields []Field) {
 	keys := make([]string, len(fields))
@@ -247,7 +274,11 @@ func (d *Decoder) value(path string, n *yaml.Node, want string, hidden, lines bo
 	if !ok {
 		return secret.Value{}, false
 	}
-	value, unset, err := secret.Expand(text, d.opts.LookupEnv)
+	lookup := d.opts.LookupEnv
+	if !hidden && d.further != nil {
+		lookup = d.lookup
+	}
+	value, unset, err := secret.Expand(text, lookup)
 	if !hidden && secret.HasReference(text) {
 		d.note(path, func(n *note) { n.expanded = text })
 	}

@@ -213,3 +213,16 @@ func (a Auth) Label() string {
 	}
 	return "as written"
 }
+
+// CheckStepAuth holds the credential of a step to what a pod can take from a Secret: whole values, by name.
+func CheckStepAuth(d *schema.Decoder, path string, a Auth, step string) {
+	if !a.Token.IsSet() {
+		return
+	}
+	if a.Token.Variable() == "" {
+		d.Fail(path+".token", "is not one ${NAME}; want ${NAME} with NAME as a key of the Secret that global.credentials_secret names, as %s takes the token from there and a PipelineRun never holds it", step)
+	}
+	if u := a.Username; secret.HasReference(u.Text()) && u.Variable() == "" {
+		d.Fail(path+".username", "mixes text and variables or has a default; want either a plain user name or one ${NAME}, which %s takes from the Secret that global.credentials_secret names", step)
+	}
+}

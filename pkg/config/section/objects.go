@@ -1,6 +1,8 @@
 package section
 
 import (
+	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -89,4 +91,49 @@ func keys(d *schema.Decoder, path string, n *yaml.Node) []string {
 		keys = append(keys, key)
 	})
 	return keys
+}
+
+// CheckObjects sees to what the Secrets and ConfigMaps of a deployment mean for each other, for the directory of the clone, and for the Secret
+// with the credentials of steps.
+func CheckObjects(d *schema.Decoder, at string, secrets, configMaps []Object, tmpDir, credentials string) {
+	mounts := map[string]string{tmpDir: "global.tmp_dir"}
+	for _, list := range []struct {
+		key     string
+		objects []Object
+	}{{"secrets", secrets}, {"config_maps", configMaps}} {
+		seen := map[string]bool{}
+		for i := range list.objects {
+			o, sub := &list.objects[i], fmt.Sprintf("%s.%s[%d]", at, list.key, i)
+			if o.Mount != "" {
+				o.Mount = path.Clean(o.Mount)
+				checkMount(d, sub+".mount", o.Mount, mounts)
+			} else {
+				for k, key := range o.Keys {
+					CheckVariable(d, fmt.Sprintf("%s.keys[%d]", sub, k), key)
+				}
+			}
+			if list.key == "secrets" && o.Name == credentials && o.Name != "" {
+				d.Fail(sub, "is the Secret of global.credentials_secret, of which the commands see nothing; want a Secret of its own for them")
+			}
+			if o.Mount != "" || o.Name == "" || d.Failed(sub+".mount") {
+				continue
+			}
+			if seen[o.Name] {
+				d.Fail(sub, "names what an entry before it names; want one entry, with all the keys")
+			}
+			seen[o.Name] = true
+		}
+	}
+}
+
+// checkMount sees to it that no mount hides another. It adds this one.
+func checkMount(d *schema.Decoder, at, mount string, mounts map[string]string) {
+	for _, other := range slices.Sorted(maps.Keys(mounts)) {
+		where := mounts[other]
+		if mount == other || strings.HasPrefix(mount, other+"/") || strings.HasPrefix(other, mount+"/") {
+			d.Fail(at, "overlaps the directory of %s; want a directory for each, none within another", where)
+			return
+		}
+	}
+	mounts[mount] = at
 }

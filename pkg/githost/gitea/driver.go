@@ -2,6 +2,7 @@ package gitea
 
 import (
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitproto"
 )
@@ -11,8 +12,9 @@ var Driver = githost.Driver{
 	Host: config.Host{
 		Type:      config.Gitea,
 		Domains:   []string{"codeberg.org", "gitea.com"},
-		CheckPath: config.OwnerAndRepository,
+		CheckPath: kind.OwnerAndRepository,
 		Statuses:  true,
+		Owners:    true,
 	},
 	Open: Open,
 	Budgets: []githost.Budget{

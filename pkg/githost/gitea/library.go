@@ -2,6 +2,7 @@ package gitea
 
 import (
 	"context"
+	"net/http"
 	"strings"
 
 	sdk "code.gitea.io/sdk/gitea"
@@ -9,6 +10,12 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 )
+
+// library returns the library for one request, as it keeps its context in the client.
+func (h *host) library(ctx context.Context, by *http.Client) (*sdk.Client, error) {
+	return sdk.NewClient(strings.TrimSuffix(h.api.Base.String(), "/api/v1"), sdk.SetHTTPClient(by), sdk.SetBasicAuth(h.user, h.password),
+		sdk.SetContext(ctx), sdk.SetGiteaVersion("")) // or it asks the server for it first
+}
 
 // manage calls f with what the library wants to know of a repository, for requests that need more than the right to read.
 func (h *host) manage(ctx context.Context, repoURL string, need rest.Need, f func(client *sdk.Client, owner, name string) error) error {
@@ -19,8 +26,7 @@ func (h *host) manage(ctx context.Context, repoURL string, need rest.Need, f fun
 	if err != nil {
 		return githost.NewError(githost.Invalid, h.api.Host(), "%w", err)
 	}
-	client, err := sdk.NewClient(strings.TrimSuffix(h.api.Base.String(), "/api/v1"), sdk.SetHTTPClient(rest.ForLibrary(h.plain)),
-		sdk.SetBasicAuth(h.user, h.password), sdk.SetContext(ctx), sdk.SetGiteaVersion(""))
+	client, err := h.library(ctx, rest.ForLibrary(h.plain))
 	if err != nil {
 		return rest.Failed(ctx, h.api.Host(), err)
 	}

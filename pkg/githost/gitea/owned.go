@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	sdk "code.gitea.io/sdk/gitea"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
@@ -40,7 +41,11 @@ func (h *host) Owned(ctx context.Context, q githost.OwnedBy, last *githost.Owned
 	o := owner{h, q, rest.Need{Of: fmt.Sprintf("organisation or user as %.60q", q.Owner), May: "list its repositories",
 		Right: "a token with the scopes read:user and read:repository"}, 0}
 	ctx = transport.Mark(ctx, transport.Marks{Aside: true})
-	err := o.get(ctx, "/users/"+url.PathEscape(q.Owner), func(_ http.Header, v *jsonstream.Reader) error {
+	who := func(client *sdk.Client) error {
+		_, _, err := client.GetUserInfo(q.Owner)
+		return err
+	}
+	err := o.get(ctx, who, func(_ http.Header, v *jsonstream.Reader) error {
 		for field := range v.Fields() {
 			if field == "id" {
 				o.id = owned.Number(v.Scalar())
@@ -103,7 +108,11 @@ func (o *owner) agrees(ctx context.Context, all []githost.OwnedRepository) (ok b
 // search asks for repositories of the owner, and has read read them.
 func (o *owner) search(ctx context.Context, query string, read func(http.Header, *jsonstream.Reader)) error {
 	told := false
-	return o.get(ctx, "/repos/search?uid="+strconv.Itoa(o.id)+"&exclusive=true&"+query, func(header http.Header, v *jsonstream.Reader) error {
+	ask := func(client *sdk.Client) error {
+		_, _, err := client.SearchRepos(sdk.SearchRepoOptions{RawQuery: "uid=" + strconv.Itoa(o.id) + "&exclusive=true&" + query})
+		return err
+	}
+	return o.get(ctx, ask, func(header http.Header, v *jsonstream.Reader) error {
 		for field := range v.Fields() {
 			if field == "data" && !told && !v.IsNull() {
 				told = true
@@ -182,65 +191,79 @@ func (o *owner) files(ctx context.Context, of []*owned.Entry) error {
 
 // file reads the file of a repository's default branch. One that is no text is empty.
 func (o *owner) file(ctx context.Context, e *owned.Entry) error {
-	parts := strings.Split(e.Path+"/raw/"+o.File, "/")
-	for i := range parts {
-		parts[i] = url.PathEscape(parts[i])
-	}
-	resp, err := o.send(ctx, "/repos/"+strings.Join(parts, "/"))
-	if err != nil {
+	user, name, _ := strings.Cut(e.Path, "/")
+	ask := func(client *sdk.Client) error {
+		_, _, err := client.GetFile(user, name, "", o.File)
 		return err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	switch resp.StatusCode {
-	case http.StatusNotFound:
+	return o.ask(ctx, ask, func(resp *http.Response) error {
+		switch resp.StatusCode {
+		case http.StatusNotFound:
+			return nil
+		case http.StatusOK:
+		default:
+			return o.refused(ctx, resp)
+		}
+		text, err := io.ReadAll(io.LimitReader(resp.Body, githost.MaxOwnedFile))
+		if err != nil {
+			return rest.Failed(ctx, o.api.Host(), err)
+		}
+		if e.File = text; slices.Contains(text, 0) {
+			e.File = []byte{}
+		}
 		return nil
-	case http.StatusOK:
-	default:
-		return o.refused(ctx, resp)
-	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, githost.MaxOwnedFile))
-	if err != nil {
-		return rest.Failed(ctx, o.api.Host(), err)
-	}
-	if e.File = text; slices.Contains(text, 0) {
-		e.File = []byte{}
-	}
-	return nil
+	})
 }
 
-// get sends a request to the API, and has read read a good answer.
-func (o *owner) get(ctx context.Context, path string, read func(http.Header, *jsonstream.Reader) error) error {
-	resp, err := o.send(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return o.refused(ctx, resp)
-	}
-	body := &io.LimitedReader{R: resp.Body, N: maxOwned + 1}
-	err = read(resp.Header, jsonstream.New(body))
-	if body.N == 0 {
-		return o.invalid("its list of repositories is larger than a page can be")
-	}
-	if err != nil {
-		return rest.Failed(ctx, o.api.Host(), err)
-	}
-	return nil
+// get asks by the library, and has read read a good answer.
+func (o *owner) get(ctx context.Context, ask func(*sdk.Client) error, read func(http.Header, *jsonstream.Reader) error) error {
+	return o.ask(ctx, ask, func(resp *http.Response) error {
+		if resp.StatusCode != http.StatusOK {
+			return o.refused(ctx, resp)
+		}
+		body := &io.LimitedReader{R: resp.Body, N: maxOwned + 1}
+		err := read(resp.Header, jsonstream.New(body))
+		if body.N == 0 {
+			return o.invalid("its list of repositories is larger than a page can be")
+		}
+		if err != nil {
+			return rest.Failed(ctx, o.api.Host(), err)
+		}
+		return nil
+	})
 }
 
-func (o *owner) send(ctx context.Context, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.api.Base.String()+path, http.NoBody)
-	if err != nil {
-		return nil, rest.Failed(ctx, o.api.Host(), err)
+// ask asks by the library, and has read read the answer before the library does, which would hold all of it.
+func (o *owner) ask(ctx context.Context, ask func(*sdk.Client) error, read func(*http.Response) error) error {
+	var answer error
+	answered := false
+	reading := *o.plain
+	reading.Transport = taken{o.plain.Transport, func(resp *http.Response) { answered, answer = true, read(resp) }}
+	client, err := o.library(ctx, &reading)
+	if err == nil {
+		err = ask(client)
 	}
-	if o.password != "" || o.user != "" {
-		req.SetBasicAuth(o.user, o.password)
+	if answered {
+		return answer
 	}
-	resp, err := o.plain.Do(req)
-	if err != nil {
-		return nil, rest.Failed(ctx, o.api.Host(), err)
+	return rest.Failed(ctx, o.api.Host(), err)
+}
+
+// taken hands over answers that are no redirects to read, and leaves nothing of them to others.
+type taken struct {
+	next http.RoundTripper
+	read func(*http.Response)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t taken) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	if err != nil || resp.StatusCode/100 == 3 {
+		return resp, err
 	}
+	t.read(resp)
+	_ = resp.Body.Close()
+	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader("{}")), -1
 	return resp, nil
 }
 

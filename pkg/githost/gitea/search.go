@@ -30,10 +30,7 @@ func (l list) oldest() time.Time { return l.repositories[len(l.repositories)-1].
 
 // search asks for a page, numbered from 1, of limit repositories.
 func (h *host) search(ctx context.Context, page, limit int) (list, error) {
-	// The library keeps its context in the client, so each request has a client.
-	client, err := sdk.NewClient(strings.TrimSuffix(h.api.Base.String(), "/api/v1"),
-		sdk.SetHTTPClient(h.client), sdk.SetBasicAuth(h.user, h.password), sdk.SetContext(ctx),
-		sdk.SetGiteaVersion("")) // or it asks the server for it first
+	client, err := h.library(ctx, h.client)
 	if err != nil {
 		return list{}, rest.Failed(ctx, h.api.Host(), err)
 	}

@@ -19,6 +19,7 @@ var Driver = githost.Driver{
 		Aliases:   map[string]string{"www.github.com": "github.com"},
 		CheckPath: checkPath,
 		Statuses:  true,
+		Owners:    true,
 		Apps:      true,
 	},
 	Open:       Open,

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
@@ -14,8 +15,9 @@ var Driver = githost.Driver{
 	Host: config.Host{
 		Type:      config.GitLab,
 		Domains:   []string{"gitlab.com"},
-		CheckPath: config.OwnerAndRepository,
+		CheckPath: kind.OwnerAndRepository,
 		Statuses:  true,
+		Owners:    true,
 	},
 	Open:       Open,
 	TokenAlone: true,

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
@@ -29,6 +30,7 @@ const atOnce = 4
 // Sources are asked at each scrape, from any goroutine. Each may be nil, and is not told of then.
 type Sources struct {
 	Hosts    func() []poller.EndpointStats
+	Found    func() *discover.Found
 	State    func() (state.Size, bool)
 	Webhooks func() map[hook.Outcome]int
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
@@ -428,6 +429,12 @@ func full(t *testing.T) *Metrics {
 		Webhooks: func() map[hook.Outcome]int {
 			return map[hook.Outcome]int{hook.Accepted: 3, hook.TooLarge: 1}
 		},
+		Found: func() *discover.Found {
+			failure := func(owner, file string, since int64) discover.Failure {
+				return discover.Failure{Question: discover.Question{Host: "https://a.example", Owner: owner, File: file}, Since: since}
+			}
+			return &discover.Found{Failing: []discover.Failure{failure("team", "", 2_000), failure("team", ".sentry.yaml", 1_000), failure("company/web", "", 3_000)}}
+		},
 		Hosts: func() []poller.EndpointStats {
 			grants := transport.Grants{Resource: "core", Limit: 5000, Remaining: 4000, Reset: time.Unix(2_000_000_000, 0)}
 			less := grants
@@ -458,6 +465,7 @@ func TestLookedUp(t *testing.T) {
 	has(t, m, "host_budget_limit", `host_budget_limit{credential="$TOKEN",host="a.example",resource="core"} 5000`, `host_budget_limit{credential="none",host="b.example",resource="all"} 60`)
 	has(t, m, "host_budget_reset", `host_budget_reset_timestamp_seconds{credential="$TOKEN",host="a.example",resource="core"} 2e+09`)
 	has(t, m, "state_", "state_bytes 1000", "state_limit_bytes 5000", `state_entries{kind="repository"} 3`, `state_entries{kind="branch"} 4`, `state_entries{kind="unit"} 5`)
+	has(t, m, "owner_", `owner_failing_since_timestamp_seconds{host="a.example",owner="company/web"} 3000`, `owner_failing_since_timestamp_seconds{host="a.example",owner="team"} 1000`)
 	has(t, m, "webhooks_total", `webhooks_total{result="accepted"} 3`, `webhooks_total{result="too_large"} 1`)
 	has(t, m, "host_request_duration_seconds_count", `host_request_duration_seconds_count{code="2xx",host="a.example"} 1`, `host_request_duration_seconds_count{code="3xx",host="a.example"} 1`,
 		`host_request_duration_seconds_count{code="4xx",host="a.example"} 1`, `host_request_duration_seconds_count{code="5xx",host="a.example"} 1`, `host_request_duration_seconds_count{code="error",host="a.example"} 2`)

@@ -3,10 +3,12 @@ package metrics
 import (
 	"cmp"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 )
@@ -17,7 +19,7 @@ type lookup struct {
 
 	asked, remaining, limit, reset *prometheus.Desc
 	stateBytes, stateMost, entries *prometheus.Desc
-	webhooks, failing              *prometheus.Desc
+	webhooks, failing, unfound     *prometheus.Desc
 }
 
 func (m *Metrics) lookedUp() *lookup {
@@ -35,12 +37,13 @@ func (m *Metrics) lookedUp() *lookup {
 		entries:    describe("gauge", "state_entries", "Entries of the state, by their kind.", "kind"),
 		webhooks:   describe("counter", "webhooks_total", "Webhooks that came, by what became of them.", "result"),
 		failing:    describe("gauge", "unit_failing_since_timestamp_seconds", "When the first of the failures of a unit ended that no success has followed.", "unit"),
+		unfound:    describe("gauge", "owner_failing_since_timestamp_seconds", "When a Git host began not to say which repositories an owner of discover has.", "host", "owner"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (l *lookup) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.asked, l.remaining, l.limit, l.reset, l.stateBytes, l.stateMost, l.entries, l.webhooks, l.failing} {
+	for _, d := range []*prometheus.Desc{l.asked, l.remaining, l.limit, l.reset, l.stateBytes, l.stateMost, l.entries, l.webhooks, l.failing, l.unfound} {
 		to <- d
 	}
 }
@@ -61,6 +64,9 @@ func (l *lookup) Collect(to chan<- prometheus.Metric) {
 	if from.Hosts != nil {
 		l.hosts(from.Hosts(), gauge)
 	}
+	if from.Found != nil {
+		l.owners(from.Found().Failing, gauge)
+	}
 	if from.State != nil {
 		if size, known := from.State(); known {
 			gauge(l.stateBytes, float64(size.Bytes))
@@ -74,6 +80,21 @@ func (l *lookup) Collect(to chan<- prometheus.Metric) {
 		for outcome, n := range from.Webhooks() {
 			to <- prometheus.MustNewConstMetric(l.webhooks, prometheus.CounterValue, float64(n), word(string(outcome)))
 		}
+	}
+}
+
+// owners tells since when the lists of owners fail. Several questions about one have the oldest time.
+func (l *lookup) owners(failing []discover.Failure, gauge func(*prometheus.Desc, float64, ...string)) {
+	since := map[[2]string]int64{}
+	for _, f := range failing {
+		_, host, _ := strings.Cut(f.Host, "://")
+		at := [2]string{host, f.Owner}
+		if was, ok := since[at]; !ok || f.Since < was {
+			since[at] = f.Since
+		}
+	}
+	for at, seconds := range since {
+		gauge(l.unfound, float64(seconds), at[0], at[1])
 	}
 }
 

@@ -69,8 +69,8 @@ func TestPartsAndFirstAreTheSnapshot(t *testing.T) {
 		if smallest < 200/(n+1)/2 {
 			t.Errorf("%d parts: one has %d of 200 entries, want some %d", n+1, smallest, 200/(n+1))
 		}
-		if f, gone := all.over(base.sums()); len(gone) > 0 || len(f) != 1 || string(f[epochPlace]) != string(all[epochPlace]) {
-			t.Errorf("%d parts: the first holds %v, %v, want the epoch alone", n+1, f, gone)
+		if f, gone := all.over(base.sums()); len(gone) > 0 || len(f) != 2 || string(f[epochPlace]) != string(all[epochPlace]) || string(f[place{"found", "", true}]) != string(all[place{"found", "", true}]) {
+			t.Errorf("%d parts: the first holds %v, %v, want what has no entries alone", n+1, f, gone)
 		}
 		next := old.Fork()
 		delete(next.Repositories, "name-1.x")
@@ -80,8 +80,8 @@ func TestPartsAndFirstAreTheSnapshot(t *testing.T) {
 		next.Units["new.main"] = state.Unit{Problem: &state.Problem{Kind: "create", Message: "x"}}
 		var f first
 		f.entries, f.Gone = apart(t, next).over(base.sums())
-		if len(f.entries) != 4 || len(f.Gone["repositories"]) != 1 || len(f.Gone["units"]) != 1 {
-			t.Errorf("%d parts: the first holds %v, without %v, want the five entries that differ", n+1, f.entries, f.Gone)
+		if len(f.entries) != 5 || len(f.Gone["repositories"]) != 1 || len(f.Gone["units"]) != 1 {
+			t.Errorf("%d parts: the first holds %v, without %v, want what has no entries, and the five entries that differ", n+1, f.entries, f.Gone)
 		}
 		if got := joined(t, f, parts); !got.Equal(next) {
 			t.Errorf("%d parts: read back is not what was written", n+1)

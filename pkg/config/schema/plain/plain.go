@@ -1,22 +1,27 @@
-package schema
+// Package plain makes texts, maps and lists of a YAML tree.
+package plain
 
-import "gopkg.in/yaml.v3"
+import (
+	"gopkg.in/yaml.v3"
 
-// Plain returns what stands at a node of a valid file: texts, in maps and lists, with aliases and merges in their place.
-func Plain(n *yaml.Node) any {
+	"github.com/tekton-sentry/sentry/pkg/config/schema"
+)
+
+// Of returns what stands at a node of a valid file: texts, in maps and lists, with aliases and merges in their place.
+func Of(n *yaml.Node) any {
 	switch n.Kind {
 	case yaml.AliasNode:
-		return Plain(n.Alias)
+		return Of(n.Alias)
 	case yaml.MappingNode:
 		return sectionOf(n)
 	case yaml.SequenceNode:
 		list := []any{}
 		for _, item := range n.Content {
-			list = append(list, Plain(item))
+			list = append(list, Of(item))
 		}
 		return list
 	}
-	if IsNull(n) {
+	if schema.IsNull(n) {
 		return nil
 	}
 	return n.Value
@@ -33,7 +38,7 @@ func sectionOf(n *yaml.Node) map[string]any {
 			merged = append(merged, value)
 			continue
 		}
-		section[key.Value] = Plain(value)
+		section[key.Value] = Of(value)
 	}
 	for _, m := range merged {
 		if m.Kind == yaml.AliasNode {
@@ -41,7 +46,7 @@ func sectionOf(n *yaml.Node) map[string]any {
 		}
 		for i := 0; i+1 < len(m.Content); i += 2 {
 			if key := m.Content[i].Value; !has(section, key) {
-				section[key] = Plain(m.Content[i+1])
+				section[key] = Of(m.Content[i+1])
 			}
 		}
 	}
