@@ -724,7 +724,7 @@ var mutants = []mutant{
 	},
 	{
 		"a list that somebody deleted is forgotten", "pkg/discover/keep.go",
-		"	if len(found.Lists)+len(found.Failing) == 0 {\n		return nil", "	if false {\n		return nil",
+		"	if len(found.Lists)+len(found.Failing) == 0 && found.Number == 0 {\n		return nil", "	if false {\n		return nil",
 		"./pkg/discover", "TestStoreThatIsDeleted",
 	},
 	{
