@@ -65,13 +65,10 @@ func runValidate(ctx context.Context, o *setup.Options, askHosts, quick bool) er
 	if err := forecast.PrintValid(o.Out, o.ConfigName(), cfg, askHosts); err != nil || !askHosts {
 		return err
 	}
-	var unfound error
-	if len(cfg.Discover) > 0 {
-		if cfg, err = o.FindNow(ctx, cfg, log); err != nil {
-			return err
-		}
-		unfound = forecast.PrintFound(o.Out, o.Found, cfg.Discover)
+	if cfg, err = o.FindNow(ctx, cfg, log); err != nil {
+		return err
 	}
+	unfound := forecast.PrintFound(o.Out, o.Found, cfg.Discover)
 	accounts := (&online.Survey{Config: cfg, Hosts: hosts.All, Version: version, Log: log, Network: transport.NewNetwork(cfg.Global)}).Read(ctx)
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was read")

@@ -166,6 +166,9 @@ func report(out io.Writer, log *slog.Logger, looks []online.Look) error {
 
 // PrintFound prints of each entry of discover what its owner has. Its error says that some hosts do not tell.
 func PrintFound(out io.Writer, known *discover.Found, entries []config.Discovery) error {
+	if len(entries) == 0 {
+		return nil
+	}
 	out = term.Screen{Writer: out}
 	asked := make([]discover.Question, len(entries))
 	for i := range entries {
