@@ -292,6 +292,7 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 		if was.Seen(name) && !next.Seen(name) {
 			t.dropped[name] = w.rev + 1
 			maps.DeleteFunc(t.was, func(ref repo.Ref, _ repo.SHA) bool { return ref.Repository == name })
+			maps.DeleteFunc(t.known, func(ref repo.Ref, _ bool) bool { return ref.Repository == name })
 		}
 	}
 	for ref := range t.now {
