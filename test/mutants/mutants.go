@@ -729,7 +729,7 @@ var mutants = []mutant{
 	},
 	{
 		"what was found is written again and again", "pkg/discover/keep.go",
-		" && !bytes.Equal(text, f.stored) {", " {",
+		" && !bytes.Equal(text, f.stored) {", " && !bytes.Equal(text, nil) {",
 		"./pkg/discover", "TestIdle",
 	},
 	{
