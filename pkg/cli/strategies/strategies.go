@@ -23,8 +23,9 @@ func Command(out io.Writer) *cobra.Command {
 		Short: "Try strategies of your own: expressions and modules",
 		Long: `A group with execution_strategy: graph may say by an expression or by a WebAssembly module which
 of its members waits for which others. 'sentry strategy test' tries one on groups that you make up.`,
-		Args: usage.UnknownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  sentry strategy test cases.yaml`,
+		Args:    usage.UnknownCommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newTest(out))
 	return cmd
