@@ -177,7 +177,7 @@ func PrintFound(out io.Writer, known *discover.Found, entries []config.Discovery
 	failed := 0
 	for i := range entries {
 		q := asked[i]
-		text := ""
+		var text string
 		if at := slices.IndexFunc(known.Failing, func(f discover.Failure) bool { return f.Question == q }); at >= 0 {
 			failed++
 			text = known.Failing[at].Why

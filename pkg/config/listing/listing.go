@@ -170,9 +170,8 @@ func (l *Listing) read() {
 func (f *File) read(seen places) {
 	h := *f.hiding
 	lines, bytes := maxLines, 0
-	for at, next := 0, 0; at < len(f.text) || f.Lines == 0; at += next {
-		var line string
-		line, next = cutLine(f.text[at:])
+	for at := 0; at < len(f.text) || f.Lines == 0; {
+		line, next := cutLine(f.text[at:])
 		f.Lines++
 		if lines++; lines > maxLines || bytes > maxBytes {
 			f.starts = append(f.starts, start{f.Lines, at, h.states})
@@ -181,6 +180,7 @@ func (f *File) read(seen places) {
 		bytes += min(len(line), maxLine)
 		h.line(line)
 		seen.line(line, len(f.starts), f.Lines)
+		at += next
 	}
 	f.Parts = len(f.starts)
 }

@@ -165,7 +165,7 @@ func (k *Keeper) look(ctx context.Context) error {
 	slices.SortFunc(dead, func(a, b Member) int { return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.Name, b.Name)) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.renewed, k.members, k.others = began, slices.Compact(members), append(seen, dead...)
+	k.renewed, k.members, k.others = began, slices.Compact(members), slices.Concat(seen, dead)
 	return nil
 }
 

@@ -76,7 +76,7 @@ func inChild(ctx context.Context, code, asked []byte) ([]byte, error) {
 	case errors.As(err, &ended) && ended.ExitCode() == refused:
 		return nil, errors.New(oneline.Of(said.String(), maxSaid))
 	case errors.As(err, &ended): // without a word: whatever it did, the kernel or Go's runtime stopped it
-		return nil, fmt.Errorf("it takes more memory than there is for it, or more time: the process that ran it ended with %v", ended)
+		return nil, fmt.Errorf("it takes more memory than there is for it, or more time: the process that ran it ended with %w", ended)
 	}
 	return nil, fmt.Errorf("start the process that runs it: %w", err)
 }
