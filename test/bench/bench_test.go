@@ -27,7 +27,7 @@ func TestEveryHostAndWay(t *testing.T) {
 	}
 	var none bytes.Buffer
 	// A file, since two processes at a time write to it.
-	err := run(t.Context(), []string{"-sizes", "30", "-latency", "0s", "-write", page}, nil, &none, os.Stderr)
+	err := run(t.Context(), []string{"-sizes", "30", "-latency", "0s", "-replicas", "5", "-write", page}, nil, &none, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

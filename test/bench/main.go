@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	f.IntVar(&s.peers, "peers", 10_000, "up to how many repositories the other ways are measured")
 	f.StringVar(&s.write, "write", "", "replace the tables in this `file`, between its marks, instead of printing them")
 	f.StringVar(&s.profile, "profile", "", "write profiles of Sentry's idle cycles to this `directory`")
-	f.IntVar(&s.replicas, "replicas", 5, "how many replicas share the repositories, where several are measured; 1 measures none")
+	f.IntVar(&s.replicas, "replicas", 1, "how many replicas share the repositories; above 1, they are measured beside one that has all")
 	f.IntVar(&s.replica, "replica", 0, "internal")
 	f.StringVar(&s.role, "role", "", "serve: be a host, and print its URL, until the input ends; config: print the sentry.yaml for a host; else internal")
 	f.StringVar(&host, "host", "", "with -role: which host")
