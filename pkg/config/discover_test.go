@@ -249,6 +249,20 @@ func TestFoundOfAnotherFile(t *testing.T) {
 	}
 }
 
+// A repository that two entries want is the first one's, also where their templates have other names. That is meant so, and no warning.
+func TestFoundByTwoEntries(t *testing.T) {
+	opts := options()
+	opts.Found = &discover.Found{Hash: "x", Lists: []discover.List{listOf("alpha", "", one("1", "web", "alpha/web"), one("2", "api", "alpha/api"))}}
+	text := strings.Replace(twoOwners("", "name: a-${repo}", "name: b-${repo}"), "owner: beta", "owner: alpha", 1)
+	c, err := Parse([]byte(strings.Replace(text, "owner: alpha", "owner: alpha\n    match: web", 1)), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.Repositories; len(r) != 2 || r[0].Name != "a-web" || r[1].Name != "b-api" || c.Discover[1].Watched != 1 || len(c.Warnings) > 0 {
+		t.Errorf("there are %+v, with the warnings %v", r, c.Warnings)
+	}
+}
+
 // A host is asked once for an owner, by one credential.
 func TestOneOwnerHasOneCredential(t *testing.T) {
 	text := strings.Replace(twoOwners("", "", ""), "owner: beta", "owner: alpha\n    auth: {token: \"${HUSH}\"}", 1)

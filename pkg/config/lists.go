@@ -110,6 +110,7 @@ func (t *tables) found(d *schema.Decoder, c *Config, entries []entry) {
 		asked = append(asked, entries[i].Question())
 	}
 	var all []candidate
+	watched := map[string]bool{} // by their identities
 	for i := range entries {
 		e := &entries[i]
 		if list, _ := t.known.Of(asked[i], asked); !t.examples {
@@ -123,6 +124,10 @@ func (t *tables) found(d *schema.Decoder, c *Config, entries []entry) {
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(a.Since, b.Since) })
 	for _, a := range all {
+		id := a.Identity(a.of.URL)
+		if watched[id] {
+			continue // by the other entry, also where the names differ
+		}
 		var r *Repository
 		var undo func()
 		wrong := d.Try(a.Variables(a.of.URL), func() { r, undo = t.fill(d, c, a.of, a.Repository) })
@@ -132,7 +137,7 @@ func (t *tables) found(d *schema.Decoder, c *Config, entries []entry) {
 			continue
 		}
 		t.members.names[r.Name] = place{found: a.Path}
-		r.ID = a.Identity(a.of.URL)
+		r.ID, watched[id] = id, id != ""
 		c.Repositories = append(c.Repositories, t.shared(r))
 		a.of.Watched++
 	}
