@@ -119,6 +119,16 @@ func (c *Config) Decides(last int64) bool {
 	return c.Found.Number >= last && (c.Found.Number == 0 || c.Found.For == c.Files)
 }
 
+// Forgets reports whether what this configuration does not have may be forgotten, where Decides says so: once something was found of each
+// owner. Before that it may be what is not found yet.
+func (c *Config) Forgets() bool {
+	var asked []discover.Question
+	for i := range c.Discover {
+		asked = append(asked, c.Discover[i].Question())
+	}
+	return c.Found.OfEach(asked)
+}
+
 // Source is a repository on a Git host, and how to reach it.
 type Source struct {
 	URL    string // http(s) without credentials, or as giturl.SSH writes it; no trailing slash, and ".git" is kept where it was written

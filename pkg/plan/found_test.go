@@ -129,6 +129,26 @@ func TestFileAloneDecides(t *testing.T) {
 	}
 }
 
+// Until something was found of each owner nothing is forgotten: it may be what is to be found, as one that stood in the file before.
+func TestNothingFoundYet(t *testing.T) {
+	owner := func(name string) config.Discovery {
+		return config.Discovery{Source: config.Source{URL: "https://git.example"}, Wanted: discover.Wanted{Owner: name}}
+	}
+	in := Input{Config: by(file(watched(t, "rag", "", "main")), 5, "files"), Observed: []repo.Observation{heads("main", "a")}, Now: noon, Snapshot: remembered(map[string]state.Repository{
+		"rag": known(t, "main", "a", "0"), "moved": known(t, "main", "a", "0"),
+	})}
+	in.Config.Discover = []config.Discovery{owner("team"), owner("other")}
+	for _, o := range in.Config.Discover {
+		if got := Make(in); len(got.Snapshot.Repositories) != 2 {
+			t.Errorf("before anything of %s was found %d repositories are remembered, want both", o.Owner, len(got.Snapshot.Repositories))
+		}
+		in.Config.Found.Lists = append(in.Config.Found.Lists, discover.List{Question: o.Question(), Repositories: []discover.Repository{{ID: "1"}}})
+	}
+	if got := Make(in); len(got.Snapshot.Repositories) != 1 {
+		t.Errorf("then %d are remembered, want one", len(got.Snapshot.Repositories))
+	}
+}
+
 // In a group nothing is deployed by what is remembered of another repository, nor without one that is to be taken up soon.
 func TestMemberThatIsNotTakenUpYet(t *testing.T) {
 	for name, entry := range map[string]*state.Repository{"new": nil, "another one": new(of(known(t, "main", "a", "3"), theOther))} {

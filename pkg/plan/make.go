@@ -86,7 +86,7 @@ func Make(in Input) Plan {
 	for i := range in.Config.Repositories {
 		p.look(i)
 	}
-	if p.decides {
+	if p.decides && in.Config.Forgets() {
 		p.dropUnconfigured()
 	}
 	runs := p.runs()

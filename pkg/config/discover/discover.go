@@ -37,7 +37,7 @@ type Repository struct {
 	Archived bool     `json:"archived,omitempty"`
 	Fork     bool     `json:"fork,omitempty"`
 	File     bool     `json:"file,omitempty"`    // the file that was asked for is there
-	Since    int64    `json:"since,omitempty"`   // when it was found first, in seconds of Unix time
+	Since    int64    `json:"since,omitempty"`   // when it was found first, in seconds of Unix time, and after those that were there
 	Missing  int64    `json:"missing,omitempty"` // since when its host's lists lack it, or what it is watched for; 0 = they do not
 	Many     bool     `json:"many,omitempty"`    // and lacked more than half of what is watched
 }
@@ -91,7 +91,7 @@ type Found struct {
 	Number int64
 	// For is the config.Config.Files of who wrote it: the files by which that one chooses among Lists.
 	For  string
-	Hash string // of all that, but for what fails and what is missing for now; "" where nothing is known
+	Hash string // of all that, but for what fails and what is missing for now; "" where nothing was ever known
 }
 
 // Of returns what is known of one of the questions that are asked. The first about an owner to which there is no answer takes the place of
@@ -117,6 +117,14 @@ func (f *Found) Of(q Question, asked []Question) (List, bool) {
 		return List{}, false
 	}
 	return f.Lists[i], true
+}
+
+// OfEach reports whether something was found of each question that is asked.
+func (f *Found) OfEach(asked []Question) bool {
+	return !slices.ContainsFunc(asked, func(q Question) bool {
+		list, _ := f.Of(q, asked)
+		return len(list.Repositories) == 0
+	})
 }
 
 // LeftOut tells which repositories are not watched, and why, of the first few.
