@@ -13,6 +13,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	found "github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/files"
 	"github.com/tekton-sentry/sentry/pkg/discover"
 	foundbeside "github.com/tekton-sentry/sentry/pkg/discover/file"
@@ -34,12 +35,13 @@ const discovered = `discover:
       deploy: {qa_repo_url: https://host.example/team/qa, repo_type: gitea, commands: [./deploy]}
 `
 
-// organisation is `sentry watch --local` of a host in memory that has an owner's repositories. It is used in a bubble of time.
+// organisation is `sentry watch --local` of a host in memory that has owners' repositories. It is used in a bubble of time.
 type organisation struct {
 	*testing.T
+	text   string // of the file
 	api    *giteatest.API
-	owned  []githost.OwnedRepository // what the host says that the owner has
-	down   error                     // what it answers in place of that
+	owned  map[string][]githost.OwnedRepository // what the host says that an owner has
+	down   map[string]bool                      // it does not say it
 	dir    string
 	log    bytes.Buffer
 	runs   []string // "REPOSITORY BRANCH SHA", as they were made
@@ -48,14 +50,23 @@ type organisation struct {
 	sentry *watching
 }
 
+func newOrganisation(t *testing.T, text string) *organisation {
+	o := &organisation{T: t, text: text, api: giteatest.New(), owned: map[string][]githost.OwnedRepository{}, down: map[string]bool{}, dir: t.TempDir()}
+	o.push("team/qa", "f")
+	return o
+}
+
 // start begins to watch, as a Sentry that was not there before but for what it keeps.
 func (o *organisation) start() {
 	o.Helper()
-	w := watchingFile(o.T, discovered, &o.log)
+	w := watchingFile(o.T, o.text, &o.log)
 	store := foundbeside.New(filepath.Join(o.dir, "state.json"))
-	known, err := store.Load(o.Context())
-	if err != nil {
-		o.Fatal(err)
+	var known *found.Found
+	if len(w.cfg.Discover) > 0 { // else it is not read
+		var err error
+		if known, err = store.Load(o.Context()); err != nil {
+			o.Fatal(err)
+		}
 	}
 	texts, err := files.Read(nil, w.Config.Names)
 	if err != nil {
@@ -78,14 +89,15 @@ func (o *organisation) start() {
 	}
 	w.finder = &discover.Finder{
 		Ask: func(_ context.Context, _ config.Source, q githost.OwnedBy, _ *githost.Owned) (*githost.Owned, error) {
-			if o.down != nil || q.Owner != "team" {
-				return nil, o.down
+			if o.down[q.Owner] {
+				return nil, errors.New("down for now")
 			}
-			return &githost.Owned{Repositories: slices.Clone(o.owned)}, nil
+			return &githost.Owned{Repositories: slices.Clone(o.owned[q.Owner])}, nil
 		},
 		Store: store, Log: w.log, Used: func() { w.watcher.Ask(watch.Request{Repositories: []string{""}, Reason: "what was found"}) },
 	}
 	w.finder.Begin(known)
+	w.watcher.Behind = w.finder.Behind
 	w.again = w.reloader()
 	ctx, stop := context.WithCancel(o.Context())
 	w.watcher.Before = func(cycle bool) { w.before(ctx, cycle) }
@@ -99,15 +111,24 @@ func (o *organisation) start() {
 	}()
 }
 
-// restart ends it, as a signal does, and starts another one.
-func (o *organisation) restart() {
+// end ends it, as a signal does.
+func (o *organisation) end() {
 	o.stop()
 	<-o.ended
+}
+
+// restart ends it, and starts another one.
+func (o *organisation) restart() {
+	o.end()
 	o.start()
 }
 
+// found is the path of the document of what was found.
+func (o *organisation) found() string { return filepath.Join(o.dir, "state.json.found") }
+
 func (o *organisation) has(id, path string) {
-	o.owned = append(o.owned, githost.OwnedRepository{ID: id, Path: path, URL: "https://evil.example/" + path, DefaultBranch: "main"})
+	owner, _, _ := strings.Cut(path, "/")
+	o.owned[owner] = append(o.owned[owner], githost.OwnedRepository{ID: id, Path: path, URL: "https://evil.example/" + path, DefaultBranch: "main"})
 }
 
 func (o *organisation) push(path, digit string) { o.api.Push(path, "main", strings.Repeat(digit, 40)) }
@@ -137,8 +158,7 @@ func (o *organisation) expect(watched, runs string) {
 // be forgotten that is there.
 func TestOrganisationIsWatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &organisation{T: t, api: giteatest.New(), dir: t.TempDir()}
-		o.push("team/qa", "f")
+		o := newOrganisation(t, discovered)
 		o.push("team/svc-a", "1")
 		o.has("1", "team/svc-a")
 		o.has("9", "team/other")
@@ -152,25 +172,25 @@ func TestOrganisationIsWatched(t *testing.T) {
 		o.expect("svc-a svc-b", "svc-b main 4")
 
 		// The host that lists is down while Sentry restarts.
-		o.down = errors.New("down for now")
+		o.down["team"] = true
 		o.restart()
 		o.push("team/svc-b", "5")
 		o.expect("svc-a svc-b", "svc-b main 5")
-		o.down = nil
-		kept := o.owned
-		o.owned = nil
+		o.down["team"] = false
+		kept := o.owned["team"]
+		o.owned["team"] = nil
 		o.expect("svc-a svc-b", "")
 
 		// A name that another server's address is in, one that a shell would expand, and one that is taken.
-		o.owned = append(slices.Clone(kept), githost.OwnedRepository{ID: "3", Path: "team/svc-x", DefaultBranch: "$(id)\n"},
+		o.owned["team"] = append(slices.Clone(kept), githost.OwnedRepository{ID: "3", Path: "team/svc-x", DefaultBranch: "$(id)\n"},
 			githost.OwnedRepository{ID: "4", Path: "team/_${HOME}", DefaultBranch: "main"}, githost.OwnedRepository{ID: "6", Path: "team/svc_A", DefaultBranch: "main"}, githost.OwnedRepository{ID: "7", Path: "team/_svc-a", DefaultBranch: "main"})
 		o.expect("svc-a svc-b", "")
 
-		o.owned = kept
+		o.owned["team"] = kept
 		o.api.Rename("team/svc-a", "team/svc-z")
-		for i := range o.owned {
-			if o.owned[i].ID == "1" {
-				o.owned[i].Path = "team/svc-z"
+		for i := range kept {
+			if kept[i].ID == "1" {
+				kept[i].Path = "team/svc-z"
 			}
 		}
 		o.expect("svc-a svc-b", "")
@@ -181,10 +201,9 @@ func TestOrganisationIsWatched(t *testing.T) {
 		}
 
 		time.Sleep(24 * time.Hour) // and those that were more than half are forgotten
-		o.owned = slices.DeleteFunc(o.owned, func(r githost.OwnedRepository) bool { return r.ID == "2" })
+		o.owned["team"] = slices.DeleteFunc(kept, func(r githost.OwnedRepository) bool { return r.ID == "2" })
 		o.expect("svc-a", "")
-		o.stop()
-		<-o.ended
+		o.end()
 		for _, want := range []string{"the owner has other repositories", "svc-b: is seen for the first time", "svc-b: is forgotten", "the host's list of repositories is not taken: it is empty", "going on with those that are known"} {
 			if n := strings.Count(o.log.String(), want); n == 0 || n > 6 {
 				t.Errorf("the log says %q %d times", want, n)

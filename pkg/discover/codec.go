@@ -27,6 +27,8 @@ const (
 	maxPart = 1 << 10
 	// maxTopics and maxTopicBytes bound the topics of a repository. GitHub allows 20 of 50 bytes, and GitLab any number.
 	maxTopics, maxTopicBytes = 100, 2 << 10
+	// maxNumber bounds numbers, which are seconds of Unix time: no clock says the year 36812, and there is room for those that rise above it.
+	maxNumber = 1 << 40
 )
 
 // ErrTooLarge says that so many repositories, or such long names, cannot be kept.
@@ -89,10 +91,16 @@ func Decode(data []byte) (*discover.Found, error) {
 	if d.Version != version {
 		return nil, fmt.Errorf("what was found before has the format %d, and this Sentry reads %d: use a newer Sentry", d.Version, version)
 	}
+	if d.Number < 0 || d.Number > maxNumber {
+		return nil, fmt.Errorf("what was found before is none of Sentry's: it has the number %d", d.Number)
+	}
 	all := 0
 	for _, l := range d.Lists {
 		all += len(l.Repositories)
 		for _, r := range l.Repositories {
+			if r.Since > maxNumber {
+				return nil, fmt.Errorf("what was found before is none of Sentry's: a repository was found at %d", r.Since)
+			}
 			if !valid(r) || r.ID == "" || r.Name == "" {
 				return nil, errors.New("what was found before is none of Sentry's: a repository has no ID or name, or a text without an end")
 			}
@@ -112,7 +120,7 @@ func Decode(data []byte) (*discover.Found, error) {
 // Of returns lists, and why there are none of some owners, as a configuration takes them. Nobody may change them any more.
 func Of(lists []discover.List, failing []discover.Failure, number int64, files string) *discover.Found {
 	found := &discover.Found{Lists: lists, Failing: failing, Number: number, For: files}
-	if len(lists) > 0 {
+	if len(lists) > 0 || number > 0 {
 		sum := sha256.Sum256(fmt.Appendf(content(lists), "%d %s", number, files))
 		found.Hash = hex.EncodeToString(sum[:])
 	}

@@ -14,9 +14,9 @@ const patience = 5 * time.Minute
 
 // Behind is told the number of the list by which the state goes, where that of the configuration is lower. It is looked for in the store. Where
 // it is not there, as one that somebody took away or put back, what is known gets a higher number. Any goroutine may call it. It never
-// waits.
+// waits. A number that no Sentry wrote is not heard.
 func (f *Finder) Behind(number int64) {
-	if f.behind.Swap(number) == number {
+	if number > maxNumber || f.behind.Swap(number) == number {
 		return
 	}
 	f.hurry.Store(true)

@@ -16,8 +16,8 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 )
 
-// load makes what is stored what Found returns, where somebody else changed it. What somebody took away is known still, and is stored again
-// with the next answer.
+// load makes what is stored what Found returns, where somebody else changed it. What somebody took away, or put an older one in the place of,
+// is known still, and is stored again with the next answer.
 func (f *Finder) load(ctx context.Context) error {
 	if f.loaded {
 		if changed, err := f.Store.Changed(ctx); err != nil || !changed {
@@ -28,11 +28,8 @@ func (f *Finder) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.loaded, f.stored = true, nil
-	if len(found.Lists)+len(found.Failing) == 0 && found.Number == 0 {
-		return nil
-	}
-	if f.stored, err = marshal(found); err == nil {
+	f.loaded = true
+	if f.stored, err = marshal(found); err == nil && found.Number >= f.found.Load().Number {
 		f.use(found)
 	}
 	return err
@@ -128,9 +125,12 @@ func (s *settings) lists(known *discover.Found) (lists []discover.List) {
 
 // merge returns what follows of an answer, with what is known of all other questions.
 func (s *settings) merge(known *discover.Found, q discover.Question, got []githost.OwnedRepository) (lists []discover.List, news News) {
-	room := discover.Most
+	room, last := discover.Most, int64(0)
 	for _, list := range s.lists(known) {
 		room -= len(list.Repositories)
+		for _, r := range list.Repositories {
+			last = max(last, r.Since)
+		}
 	}
 	for _, other := range s.asked {
 		list, there := known.Of(other, s.asked)
@@ -141,7 +141,7 @@ func (s *settings) merge(known *discover.Found, q discover.Question, got []githo
 			wanted := func(r discover.Repository) bool {
 				return slices.ContainsFunc(s.discovers[q], func(d config.Discovery) bool { return d.Wants(r) })
 			}
-			list, news = Take(list, q, got, Taking{wanted, time.Now(), s.every, max(0, room) + len(list.Repositories)})
+			list, news = Take(list, q, got, Taking{wanted, time.Now(), last, s.every, max(0, room) + len(list.Repositories)})
 			there = true
 		}
 		if there {

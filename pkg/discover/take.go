@@ -30,6 +30,7 @@ const (
 type Taking struct {
 	Wanted func(discover.Repository) bool // whether a repository is watched
 	At     time.Time                      // when the list came
+	Last   int64                          // when one was found last, over all owners, in seconds of Unix time
 	Every  time.Duration                  // between two lists
 	Most   int                            // repositories that are kept
 }
@@ -86,7 +87,7 @@ func Take(known discover.List, q discover.Question, got []githost.OwnedRepositor
 			continue
 		}
 		here[g.ID] = true
-		r.Since = t.At.Unix()
+		r.Since = max(t.At.Unix(), t.Last+1) // after all others, also as the clock was set back: the first one has a name
 		news.Came = append(news.Came, r.Path)
 		next.Repositories = append(next.Repositories, r)
 	}

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config/discover"
@@ -136,6 +138,29 @@ func TestListsInAMoment(t *testing.T) {
 	}
 }
 
+// Who comes is behind all that are there, also where the clock is set back, or two come in one second: the first one has a name.
+func TestNewcomersAreLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAsking(t, &stored{})
+		a.has(teamB, "1 team/web")
+		a.Apply(asksOf("", teamA, teamB), ask)
+		a.Once(t.Context())
+		before := a.Found().Lists[0].Repositories[0].Since
+		a.has(teamA, "1 team/web")
+		for range 2 {
+			a.Once(t.Context()) // in the same moment
+			if since := a.Found().Lists[0].Repositories[0].Since; a.known() != "team/web team/web" || since != before+1 {
+				t.Errorf("known is %q, the first one since %d, want %d", a.known(), since, before+1)
+			}
+		}
+		how := taking(1, 0)
+		how.Last = how.At.Unix() + 1000
+		if list, _ := Take(discover.List{}, team, owned("1 team/web"), how); list.Repositories[0].Since <= how.Last {
+			t.Errorf("it is there since %d, and another one since %d", list.Repositories[0].Since, how.Last)
+		}
+	})
+}
+
 // Whoever asks for another file means it: what does not have that one goes at once, and what is not there any more is lacked as ever.
 func TestAnotherFile(t *testing.T) {
 	known := begin("1 team/web", "2 team/api", "3 team/gone")
@@ -207,10 +232,22 @@ func TestCodec(t *testing.T) {
 	for name, lists := range map[string][]discover.List{
 		"no name": {{Repositories: []discover.Repository{{ID: "1"}}}},
 		"no end":  {{Repositories: []discover.Repository{{ID: "1", Name: "a", Path: strings.Repeat("a", 5000)}}}},
+		"no time": {{Repositories: []discover.Repository{{ID: "1", Name: "a", Path: "a", Since: math.MaxInt64}}}},
 	} {
 		if _, err := Decode(encoded(t, lists...)); err == nil {
 			t.Errorf("%s: it is read", name)
 		}
+	}
+	for _, number := range []int64{-1, math.MaxInt64} {
+		if data, _ := Encode(Of(nil, nil, number, "")); data != nil {
+			if _, err := Decode(data); err == nil {
+				t.Errorf("the number %d is read", number)
+			}
+		}
+	}
+	a := newAsking(t, &stored{})
+	if a.Behind(math.MaxInt64); a.Late() {
+		t.Error("a number that no Sentry wrote is waited for")
 	}
 	if _, err := Encode(&discover.Found{Lists: []discover.List{{Repositories: make([]discover.Repository, discover.Most+1)}}}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("more than are read are written: %v", err)

@@ -724,7 +724,7 @@ var mutants = []mutant{
 	},
 	{
 		"a list that somebody deleted is forgotten", "pkg/discover/keep.go",
-		"	if len(found.Lists)+len(found.Failing) == 0 && found.Number == 0 {\n		return nil", "	if false {\n		return nil",
+		" && found.Number >= f.found.Load().Number {", " {",
 		"./pkg/discover", "TestStoreThatIsDeleted",
 	},
 	{
@@ -776,6 +776,11 @@ var mutants = []mutant{
 		"a replica with an older list forgets what it does not know", "pkg/plan/make.go",
 		"decides: in.Config.Decides(in.Snapshot.Found)}", "decides: true}",
 		"./pkg/watch", "TestReplicasWithListsOfTwoAges",
+	},
+	{
+		"what stood in the file is forgotten before anything was found", "pkg/plan/make.go",
+		" && in.Config.Forgets() {", " {",
+		"./pkg/plan", "TestNothingFoundYet",
 	},
 	{
 		"a list counts before the state says so", inCycle,
