@@ -114,6 +114,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	o.Settable = usage.FlagsOf(root.PersistentFlags(), watch.Flags())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		o.Running = cmd
+		o.Modules.Until(cmd.Context())
 		return errors.Join(usage.NoEmptyFlags(cmd.Flags()), o.Settable.Set(cmd.Flags(), os.LookupEnv))
 	}
 	root.AddCommand(watch, newTrigger(o), newValidate(o), newRender(o), newVersion(o))

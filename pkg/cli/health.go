@@ -28,6 +28,7 @@ func (f watchFlags) checkHealth() error {
 func (w *watching) before(ctx context.Context, cycle bool) {
 	if w.health.Alive(); cycle {
 		w.health.Begin()
+		w.Modules.Cycle(w.health.Alive)
 	}
 	if w.replica != nil {
 		w.finder.Follow(ctx)

@@ -18,6 +18,10 @@ func (m mute) Needs(strategy.Module, string, []strategy.About) (map[string][]str
 	return nil, errors.New("mute")
 }
 
+func (m mute) Known(strategy.Module, string, []strategy.About) (map[string][]string, bool) {
+	return nil, false
+}
+
 // Without plug-ins nothing of them runs: no expression is read, and the configuration has nobody whom a run could ask.
 func TestNoPlugins(t *testing.T) {
 	const graph = `

@@ -68,4 +68,6 @@ type Module struct {
 type Modules interface {
 	// Needs returns for each member of a group those that it needs. The same question always has the same answer.
 	Needs(m Module, group string, members []About) (map[string][]string, error)
+	// Known returns what Needs has returned before, and false where that is not known, or an error. It starts nothing, and is for those who do not wait.
+	Known(m Module, group string, members []About) (map[string][]string, bool)
 }

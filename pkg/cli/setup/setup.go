@@ -67,7 +67,7 @@ type Options struct {
 	namespace  string
 	runs       string // namespace of the PipelineRuns
 	instance   string
-	modules    wasm.Modules // of groups; they remember what they answered
+	Modules    wasm.Modules // of groups; they remember what they answered
 	verbose    bool
 	Level      slog.LevelVar // of the log
 	Settable   usage.Flags   // by a variable
@@ -140,7 +140,7 @@ func (o *Options) place(cfg *config.Config) error {
 
 // Parse reads other texts of the files as Load did, with the variables as they were read last and what was found by now.
 func (o *Options) Parse(texts config.Files, found *discover.Found) (*config.Config, error) {
-	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs, Modules: &o.modules, Found: found})
+	cfg, err := config.ParseFiles(texts, config.Options{LookupEnv: o.Variables.Lookup, Hosts: hosts.All.Config(), Expression: cel.Needs, Modules: &o.Modules, Found: found})
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (o *Options) SetLevel(cfg *config.Config) error {
 func (o *Options) Reading(opts config.Options) (config.Options, error) {
 	_, err := o.Variables.Read()
 	opts.LookupEnv, opts.Hosts = o.Variables.Lookup, hosts.All.Config()
-	opts.Expression, opts.Modules = cel.Needs, &o.modules
+	opts.Expression, opts.Modules = cel.Needs, &o.Modules
 	return opts, err
 }
 

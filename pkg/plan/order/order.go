@@ -13,9 +13,28 @@ import (
 // Of returns the order in which members of a group run together, each by its index. It fails where the group's module cannot be
 // asked, or is refused.
 func Of(cfg *config.Config, g config.Group, members []*config.Repository) (strategy.Graph, error) {
+	return of(cfg, g, members, func(m strategy.Modules, all []strategy.About) (map[string][]string, error) {
+		return m.Needs(g.Module, g.Name, all)
+	})
+}
+
+// Known is Of for those who do not wait: it fails where the group's module would have to run.
+func Known(cfg *config.Config, g config.Group, members []*config.Repository) (strategy.Graph, error) {
+	return of(cfg, g, members, func(m strategy.Modules, all []strategy.About) (map[string][]string, error) {
+		if needs, ok := m.Known(g.Module, g.Name, all); ok {
+			return needs, nil
+		}
+		return nil, errors.New("its answer is not known yet")
+	})
+}
+
+// ask asks modules about a group.
+type ask func(m strategy.Modules, all []strategy.About) (map[string][]string, error)
+
+func of(cfg *config.Config, g config.Group, members []*config.Repository, by ask) (strategy.Graph, error) {
 	s := strategy.Settings{MaxParallel: g.MaxParallel, Shares: g.Waves}
 	if g.Strategy == strategy.Needs {
-		needs, err := needsOf(cfg, g)
+		needs, err := needsOf(cfg, g, by)
 		if err != nil {
 			return strategy.Graph{}, err
 		}
@@ -29,7 +48,7 @@ func Of(cfg *config.Config, g config.Group, members []*config.Repository) (strat
 }
 
 // needsOf returns which repositories of a group each of them needs, by who says it.
-func needsOf(cfg *config.Config, g config.Group) (map[string][]string, error) {
+func needsOf(cfg *config.Config, g config.Group, by ask) (map[string][]string, error) {
 	if g.Needs != nil {
 		return g.Needs, nil
 	}
@@ -47,7 +66,7 @@ func needsOf(cfg *config.Config, g config.Group) (map[string][]string, error) {
 	if cfg.Modules == nil {
 		return nil, errors.New("groups." + g.Name + ".wasm is a module, and this program runs none; want a sentry that does")
 	}
-	needs, err := cfg.Modules.Needs(g.Module, g.Name, all)
+	needs, err := by(cfg.Modules, all)
 	if err != nil {
 		return nil, fmt.Errorf("groups.%s.wasm: %w", g.Name, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/pagetest"
 	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/strategy"
 )
 
 var now = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -272,5 +273,37 @@ func TestProblems(t *testing.T) {
 	}
 	if seen != 150 {
 		t.Errorf("%d problems are listed, want 150", seen)
+	}
+}
+
+// modules knows one answer, or none, and may not be asked.
+type modules struct {
+	t     *testing.T
+	known map[string][]string
+}
+
+func (m modules) Needs(strategy.Module, string, []strategy.About) (map[string][]string, error) {
+	m.t.Error("a module is run for the page")
+	return nil, errors.New("not for the page")
+}
+
+func (m modules) Known(strategy.Module, string, []strategy.About) (map[string][]string, bool) {
+	return m.known, m.known != nil
+}
+
+// The page draws what a module answered before, and never has one run: anybody who looks could have it run again and again.
+func TestModules(t *testing.T) {
+	for _, known := range []map[string][]string{nil, {"orders": {"database"}}} {
+		is := pagetest.Small(t, now)
+		group := is.Config.Groups["platform"]
+		group.Module = strategy.Module{File: "order.wasm", SHA256: "a"}
+		is.Config.Groups["platform"], is.Config.Modules = group, modules{t, known}
+		p := newPage(t, &pagetest.Memory{Is: is})
+		for _, target := range []string{"/unit/platform", "/run/platform-70"} {
+			resp, body := get(t, p, target)
+			if drawn := strings.Contains(body, "<svg class=\"graph\""); resp.StatusCode != http.StatusOK || drawn != (known != nil) {
+				t.Errorf("%s with the answer %v: status %d, with a graph %t", target, known, resp.StatusCode, drawn)
+			}
+		}
 	}
 }

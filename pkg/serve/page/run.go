@@ -18,9 +18,10 @@ import (
 // checkTask is what the check of a canary group is called: as the configuration has it.
 const checkTask = "canary_check"
 
-// graphOfGroup returns the graph of a group as its next run has it, with how each member's deployment ended last; nil where it has none.
+// graphOfGroup returns the graph of a group as its next run has it, with how each member's deployment ended last; nil where it has none, or where a
+// module says it that was not asked yet: the page runs none.
 func graphOfGroup(f *facts.Facts, u *overview.Unit, group config.Group, repositories []*config.Repository) *view.Graph {
-	after, err := order.Of(f.Config, group, repositories)
+	after, err := order.Known(f.Config, group, repositories)
 	if err != nil {
 		return nil
 	}
@@ -100,7 +101,7 @@ func (p *Page) ended(s *shown, x *result.Result, v *view.RunPage) {
 	if len(repositories) < 2 || len(repositories) != len(x.Members) {
 		return
 	}
-	after, err := order.Of(s.Config, group, repositories)
+	after, err := order.Known(s.Config, group, repositories)
 	if err != nil {
 		return
 	}

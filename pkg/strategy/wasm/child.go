@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
 
@@ -32,11 +33,12 @@ const (
 
 	// memory is what a module may have, in pages of 64 KiB: 32 MiB. One that Go made begins with 4 MiB.
 	memory = 512
-	// maxHeld is what the whole process may hold, in bytes: wazero itself is made to allocate GiBs by a module of 15 bytes. The kernel ends
-	// the container of Sentry as a whole when both together have more than it may. What Go made has 100 MiB.
+	// maxHeld is what Go's runtime may hold in the whole process, in bytes: wazero itself is made to allocate GiBs by a module of 15 bytes. It is
+	// looked at with the time, so that more is held between two looks. What Go made has 100 MiB.
 	maxHeld = 160 << 20
-	// maxData is what the kernel gives it, of which a third is room that Go's runtime has not used.
-	maxData = 288 << 20
+	// maxData is what the kernel gives the process, and so what Sentry's container has to have room for: the kernel ends it as a whole
+	// when both together have more than it may. Go's runtime takes 64 MiB at a time, and what Go made needs three of them.
+	maxData = 256 << 20
 	// work and workPerMiB are the time of a processor that a module may take. What Go made has 3 MiB, and takes half a second, most
 	// of which is to read it.
 	work, workPerMiB = 100 * time.Millisecond, 400 * time.Millisecond
@@ -47,7 +49,10 @@ const (
 // able says that this program has asked whether it is a child: one that does not would start itself for ever.
 var able atomic.Bool
 
-// inChild returns what a module writes that is asked, by a process of its own: wazero has no bounds of work, and those of memory that it has
+// begun is what a child writes before the module begins: white space before the answer, for whoever reads that.
+const begun = "\n"
+
+// inChild returns what a module writes that is asked, behind begun, which is there also where it fails after that. It has that done by a process of its own: wazero has no bounds of work, and those of memory that it has
 // are for what a module does, not for what it says of itself.
 func inChild(ctx context.Context, code, asked []byte) ([]byte, error) {
 	if !able.Load() {
@@ -64,21 +69,23 @@ func inChild(ctx context.Context, code, asked []byte) ([]byte, error) {
 	cmd.Args, cmd.Env, cmd.SysProcAttr = []string{childName}, []string{}, apart()
 	size := binary.BigEndian.AppendUint32(nil, uint32(len(code))) // at most MaxModule
 	cmd.Stdin = io.MultiReader(bytes.NewReader(size), bytes.NewReader(code), bytes.NewReader(asked))
-	out, said := &capped{most: MaxAnswer + 1}, &capped{most: maxSaid}
+	out, said := &capped{most: MaxAnswer + len(begun) + 1}, &capped{most: maxSaid}
 	cmd.Stdout, cmd.Stderr = out, said
 	err := cmd.Run()
 	var ended *exec.ExitError
 	switch {
 	case err == nil:
 		return out.Bytes(), nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return out.Bytes(), errEnds
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("it has not answered for %v, as this machine had no time for it", patience)
+		return out.Bytes(), fmt.Errorf("it has not answered for %v, as this machine had no time for it", patience)
 	case errors.As(err, &ended) && ended.ExitCode() == refused:
-		return nil, errors.New(oneline.Of(said.String(), maxSaid))
+		return out.Bytes(), errors.New(oneline.Of(said.String(), maxSaid))
 	case errors.As(err, &ended): // without a word: whatever it did, the kernel or Go's runtime stopped it
-		return nil, fmt.Errorf("it takes more memory than there is for it, or more time: the process that ran it ended with %w", ended)
+		return out.Bytes(), fmt.Errorf("it takes more memory than there is for it, or more time: the process that ran it ended with %w", ended)
 	}
-	return nil, fmt.Errorf("start the process that runs it: %w", err)
+	return out.Bytes(), fmt.Errorf("start the process that runs it: %w", err)
 }
 
 // capped keeps the first bytes that are written.
@@ -174,7 +181,9 @@ var allowedImports = strings.Fields(`args_get args_sizes_get clock_time_get envi
 
 // run runs a module with what it is asked as its input.
 func run(ctx context.Context, code, asked []byte, out io.Writer) error {
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(memory))
+	// Tables cannot grow without reference types: they are no part of the memory that has a limit, and Go makes none.
+	features := api.CoreFeaturesV2.SetEnabled(api.CoreFeatureReferenceTypes, false)
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(memory).WithCoreFeatures(features))
 	compiled, err := r.CompileModule(ctx, code)
 	if err != nil {
 		return fmt.Errorf("it is no WebAssembly module that can be run: %w", err)
@@ -189,6 +198,9 @@ func run(ctx context.Context, code, asked []byte, out io.Writer) error {
 	}
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
 		return fmt.Errorf("make what it may import: %w", err)
+	}
+	if _, err := io.WriteString(out, begun); err != nil {
+		return err
 	}
 	answer, said := &bounded{w: out, left: MaxAnswer}, &capped{most: maxSaid}
 	config := wazero.NewModuleConfig().WithStdin(bytes.NewReader(asked)).WithStdout(answer).WithStderr(said)

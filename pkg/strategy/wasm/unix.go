@@ -19,7 +19,7 @@ func cpu() time.Duration {
 // nonblock has nobody wait for the other end of what is opened, such as a pipe.
 const nonblock = syscall.O_NONBLOCK
 
-// apart keeps what a terminal sends from a child: on Ctrl-C Sentry ends what it is about, and that may need the answer.
+// apart keeps what a terminal sends from a child: who started it ends it.
 func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // limit has the kernel end this process when it wants more memory than that, in bytes, or works some seconds longer than it may, and keep

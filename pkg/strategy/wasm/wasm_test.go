@@ -5,7 +5,9 @@ package wasm
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,6 +43,8 @@ var (
 	trap       = []byte{0x00}
 	grow       = []byte{0x03, 0x40, 0x41, 1, 0x40, 0, 0x1a, 0x0c, 0, 0x0b}
 	callItself = []byte{0x10, 0}
+	// growTable adds 3.5 million entries to a table, again and again: a loop of table.grow 0 (ref.null func, 3500000).
+	growTable = []byte{0x03, 0x40, 0xd0, 0x70, 0x41, 0xe0, 0xcf, 0xd5, 0x01, 0xfc, 0x0f, 0, 0x1a, 0x0c, 0, 0x0b}
 	// fillAll fills 32 MiB: memory.fill(0, 0, 32 MiB)
 	fillAll = []byte{0x41, 0, 0x41, 0, 0x41, 0x80, 0x80, 0x80, 0x10, 0xfc, 0x0b, 0}
 )
@@ -69,6 +73,8 @@ var hostile = []struct {
 	{"begins with too much memory", wasmtest.Module{Functions: [][]byte{nil}, Pages: memory + 1}.Bytes(), "it is no WebAssembly module that can be run: section memory"},
 	{"says that it has 4 billion exports", append(wasmtest.Header[:8:8], wasmtest.Section(7, []byte{0xff, 0xff, 0xff, 0xff, 0x0f})...), "it takes more"},
 	{"has a table of 1 GiB", wasmtest.Module{Functions: [][]byte{nil}, Table: 1 << 27}.Bytes(), "it takes more memory than there is for it"},
+	{"grows a table", wasmtest.Module{Functions: [][]byte{growTable}, Table: 1}.Bytes(), "it is no WebAssembly module that can be run"},
+	{"is much code", wasmtest.Module{Functions: [][]byte{bytes.Repeat([]byte{0x41, 0, 0x1a}, 500_000)}}.Bytes(), "it takes more"},
 	{"answers a circle", wasmtest.Answering(`{"needs": {"api": ["web"], "web": ["database"], "database": ["api"]}}`), "it has members wait for each other: database needs api needs web needs database"},
 	{"answers itself", wasmtest.Answering(`{"needs": {"api": ["api"]}}`), "it has api wait for itself"},
 	{"answers an unknown name", wasmtest.Answering(`{"needs": {"api": ["databse\u001b"]}}`), `it has api wait for "databse\x1b", which is no member of the group`},
@@ -226,21 +232,23 @@ func TestNoChild(t *testing.T) {
 	}
 }
 
-// Little is remembered of many questions, and of one that is large.
+// Little is remembered of many questions, and of those that are large. What is known for longest makes room.
 func TestKnownIsBounded(t *testing.T) {
 	var m Modules
-	large := make([]string, maxNames/3)
-	for i := range byte(4) {
-		m.keep([sha256.Size]byte{i}, known{needs: map[string][]string{"web": large}})
+	large := make([]string, maxNames/4)
+	for i := range byte(5) {
+		m.keep(key{i}, known{needs: map[string][]string{"web": large}})
 	}
-	if len(m.known) != 2 {
-		t.Errorf("of four answers with %d names each, %d are known; want two", len(large), len(m.known))
+	for i, want := range []bool{false, false, true, true, true} { // four have more names than may be remembered, with those that wait
+		if _, ok := m.known[key{byte(i)}]; ok != want {
+			t.Errorf("answer %d of 5 that are large: known %t, want %t", i+1, ok, want)
+		}
 	}
 	for i := range 2*maxKnown + 1 {
-		m.keep(sha256.Sum256(fmt.Append(nil, i)), known{})
+		m.keep(keyOf(fmt.Sprint(i), nil), known{})
 	}
-	if len(m.known) > maxKnown {
-		t.Errorf("%d answers are known; want at most %d", len(m.known), maxKnown)
+	if _, ok := m.known[keyOf(fmt.Sprint(maxKnown+1), nil)]; len(m.known) != maxKnown || !ok || m.names != 0 {
+		t.Errorf("%d answers with %d names are known, the oldest that should be %t; want %d with none", len(m.known), m.names, ok, maxKnown)
 	}
 }
 
@@ -270,5 +278,107 @@ func TestKnown(t *testing.T) {
 	ask(true)
 	if _, err := m.Needs(module, "shop", shop[:2]); err == nil {
 		t.Error("the answer for one group is that for another")
+	}
+}
+
+// asks asks a module, and returns whether it had to run for that.
+func asks(m *Modules, code []byte, group string) (ran bool, err error) {
+	_, err = m.ask(fmt.Sprintf("%x", sha256.Sum256(code)), group, shop, func() ([]byte, error) {
+		ran = true
+		return code, nil
+	})
+	return ran, err
+}
+
+// What is refused is asked less and less often, and one that cannot be run at all only once for all groups.
+func TestRefused(t *testing.T) {
+	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	m := Modules{now: func() time.Time { return clock }}
+	traps := wasmtest.Module{Functions: [][]byte{trap}}.Bytes()
+	useless := wasmtest.Module{Functions: [][]byte{nil}, Name: "main"}.Bytes()
+	for _, wait := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		for _, tt := range []struct {
+			code  []byte
+			group string
+			want  bool
+		}{{traps, "shop", true}, {traps, "shop", false}, {traps, "other", true}, {useless, "shop", true}, {useless, "other", false}} {
+			if ran, err := asks(&m, tt.code, tt.group); ran != tt.want || err == nil {
+				t.Errorf("before a wait of %d min: ran %t for %s, %v; want %t", wait, ran, tt.group, err, tt.want)
+			}
+		}
+		clock = clock.Add(wait*time.Minute - time.Second)
+		if ran, err := asks(&m, traps, "shop"); ran || err == nil {
+			t.Errorf("a second before %d min: ran %t, %v", wait, ran, err)
+		}
+		clock = clock.Add(time.Second)
+	}
+}
+
+// A cycle has modules run for a bounded time, and the next one goes on. Nothing is forgotten, and each end is told.
+func TestCycle(t *testing.T) {
+	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	m := Modules{now: func() time.Time { return clock }}
+	ended, slow := 0, 15*time.Second
+	ask := func(group string) error {
+		_, err := m.ask("digest", group, shop, func() ([]byte, error) {
+			clock = clock.Add(slow)
+			return wasmtest.Answering(`{"needs": {}}`), nil
+		})
+		return err
+	}
+	m.Cycle(func() { ended++ })
+	for _, group := range []string{"a", "b", "a"} {
+		if err := ask(group); err != nil {
+			t.Errorf("group %s: %v", group, err)
+		}
+	}
+	if err := ask("c"); !errors.Is(err, errLater) {
+		t.Errorf("after 30 s in one cycle: %v, want %v", err, errLater)
+	}
+	if err := ask("b"); err != nil {
+		t.Errorf("a known answer, after 30 s in one cycle: %v", err)
+	}
+	m.Cycle(func() { ended++ })
+	if err := ask("c"); err != nil || ended != 3 {
+		t.Errorf("in the next cycle: %v, with %d ends told; want 3", err, ended)
+	}
+}
+
+// What is known is told while another module runs, and without one that runs.
+func TestKnownAtOnce(t *testing.T) {
+	var m Modules
+	code := wasmtest.Answering(`{"needs": {"web": ["api"]}}`)
+	module := strategy.Module{File: "absent", SHA256: fmt.Sprintf("%X", sha256.Sum256(code))}
+	if needs, ok := m.Known(module, "shop", shop); ok {
+		t.Errorf("before it was asked: %v", needs)
+	}
+	if _, err := m.Run(code, "shop", shop); err != nil {
+		t.Fatal(err)
+	}
+	m.turn.Lock() // as who runs another one has it
+	defer m.turn.Unlock()
+	if needs, err := m.Run(code, "shop", shop); err != nil || fmt.Sprint(needs) != "map[web:[api]]" {
+		t.Errorf("got %v, %v", needs, err)
+	}
+	if needs, ok := m.Known(module, "shop", shop); !ok || fmt.Sprint(needs) != "map[web:[api]]" {
+		t.Errorf("got %v, %t", needs, ok)
+	}
+}
+
+// A module ends with Sentry, and is not refused for it.
+func TestUntil(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var m Modules
+	m.Until(ctx)
+	code := wasmtest.Module{Functions: [][]byte{forever}, Pages: 64, Data: make([]byte, 15<<20)}.Bytes()
+	_, err := m.ask("digest", "shop", shop, func() ([]byte, error) {
+		cancel()
+		return code, nil
+	})
+	if !errors.Is(err, errEnds) || len(m.known) > 0 {
+		t.Errorf("%v, with %d refusals known; want %v and none", err, len(m.known), errEnds)
+	}
+	if ran, err := asks(&m, code, "shop"); ran || !errors.Is(err, errEnds) {
+		t.Errorf("after that it ran %t, %v", ran, err)
 	}
 }
