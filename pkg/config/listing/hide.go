@@ -59,29 +59,46 @@ const shown = -1
 
 func newHiding(text string, strict bool, wrong map[int]bool) *hiding {
 	h := &hiding{Keys: allKeys(), strict: strict, wrong: wrong, aliased: names{}, anchors: names{}}
-	for at := strings.IndexByte(text, '*'); at >= 0; at = next(text, '*', at) {
-		colon := len(strings.TrimRight(text[:at], " \t")) - 1
-		if colon < 0 || text[colon] != ':' {
-			continue
-		}
-		if name, _ := before(text, strings.LastIndexByte(text[:colon], '\n')+1, colon); h.isHidden(name) {
-			h.aliased.add(anchor(text[at+1:]))
-		}
-	}
 	if strict {
-		for at := strings.IndexByte(text, '&'); at >= 0; at = next(text, '&', at) {
-			h.anchors.add(anchor(text[at+1:]))
-		}
+		h.anchors.addAll(text, '&')
 	}
+	h.findAliased(text)
 	return h
 }
 
-// next returns where a byte is after at; -1 = nowhere.
-func next(text string, c byte, at int) int {
-	if more := strings.IndexByte(text[at+1:], c); more >= 0 {
-		return at + 1 + more
+// maxLinks is how many anchors may lead to one another.
+const maxLinks = 3
+
+// findAliased finds the anchors by which what is hidden has its value: their aliases are hidden, and what is behind one is, too.
+func (h *hiding) findAliased(text string) {
+	all := names{}
+	if all.addAll(text, '&'); len(all) == 0 {
+		return
 	}
-	return -1
+	for range maxLinks {
+		before, pass := len(h.aliased), *h
+		for at := 0; at < len(text); {
+			line, next := cutLine(text[at:])
+			if from := pass.line(line); from != shown {
+				h.aliased.addAll(line[from:], '*')
+			}
+			at += next
+		}
+		if len(h.aliased) == before {
+			return
+		}
+	}
+	h.aliased = all
+}
+
+// addAll adds the names that stand in a text behind a mark.
+func (n names) addAll(text string, mark byte) {
+	for at := strings.IndexByte(text, mark); at >= 0; {
+		if text = text[at+1:]; text != "" && isWord(text[0]) {
+			n.add(anchor(text))
+		}
+		at = strings.IndexByte(text, mark)
+	}
 }
 
 // line returns the byte of the next line from which on it is hidden; shown = all is shown.
@@ -89,25 +106,19 @@ func (h *hiding) line(text string) int {
 	h.lines++
 	first := len(text) - len(strings.TrimLeft(text, " \t"))
 	if first < len(text) && text[first] == '#' && !h.text.goesOn(first) {
-		body := strings.TrimLeft(text[first:], "# \t")
-		from := h.in(&h.comment, body, false)
-		if from != shown {
-			from += len(text) - len(body)
-		}
-		return from
+		return h.in(&h.comment, text, len(text)-len(strings.TrimLeft(text, "# \t")), false)
 	}
 	if first < len(text) {
 		h.comment = state{}
 	}
-	return h.in(&h.text, text, h.strict)
+	return h.in(&h.text, text, first, h.strict)
 }
 
 // goesOn reports whether what is hidden goes on with a comment that begins at a column.
 func (s *state) goesOn(column int) bool { return s.pem || s.quote != 0 || s.hides && column > s.column }
 
-// in returns that for a line of the text, or of what is commented out in it.
-func (h *hiding) in(s *state, text string, strict bool) int {
-	first := len(text) - len(strings.TrimLeft(text, " \t"))
+// in returns that for a line of the text, or of what is commented out in it, which begins at a column.
+func (h *hiding) in(s *state, text string, first int, strict bool) int {
 	switch {
 	case first == len(text):
 		return shown
@@ -165,18 +176,39 @@ func (h *hiding) values(s *state, l line, shape shape, strict bool) int {
 			return end
 		}
 	}
+	if strict && shape == key {
+		if n := h.odd(text[at:]); n >= 0 {
+			s.hide(at)
+			return at + n
+		}
+	}
+	lead := at + len(text[at:]) - len(strings.TrimLeft(text[at:], ` "'`)) // where the first key begins
+	behind := len(text)                                                   // which no key at the begin of the line is
+	var open brackets
 	for i := at; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '&' && h.aliased.has(anchor(text[i+1:])),
-			c == '*' && strict && i > at && strings.ContainsRune(" [,", rune(text[i-1])) && i+1 < len(text) && isWord(text[i+1]) && !h.anchors[anchor(text[i+1:])]:
+		c := text[i]
+		open.take(text, i)
+		if behind == len(text) && strings.IndexByte("[{:,", c) >= 0 {
+			behind = i
+		}
+		switch {
+		case c == '&' && len(h.aliased) > 0 && h.aliased.has(anchor(text[i+1:])),
+			c == '*' && strict && i > at && strings.IndexByte(" [,", text[i-1]) >= 0 && i+1 < len(text) && isWord(text[i+1]) && !h.anchors[anchor(text[i+1:])]:
 			s.hide(l.first)
 			return i
+		case strict && (c == '{' || c == ',') && open.last() == '{':
+			next := len(text) - len(strings.TrimLeft(text[i+1:], " \t"))
+			if n := h.odd(text[next:]); n >= 0 && strings.IndexByte("}#", text[next]) < 0 {
+				s.hide(l.first)
+				return next + n
+			}
+			continue
 		case c != ':' && c != '=':
 			continue
 		}
 		name, from := before(text, at, i)
 		column := l.first
-		if strings.Trim(text[at:from], ` "'`) == "" { // the first of the line
+		if from <= lead { // the first of the line
 			column = at
 		}
 		value := strings.TrimLeft(text[i+1:], " \t")
@@ -185,7 +217,7 @@ func (h *hiding) values(s *state, l line, shape shape, strict bool) int {
 		switch {
 		case name != "" && h.isHidden(name), strict && h.wrong[h.lines] && h.Addresses[name]:
 			s.hide(column)
-			if n, ok := reference(value); ok {
+			if n, ok := reference(value, open); ok {
 				i = start + n - 1
 				continue
 			}
@@ -194,14 +226,18 @@ func (h *hiding) values(s *state, l line, shape shape, strict bool) int {
 			}
 			s.open(value)
 			return start
-		case !strict || text[i] != ':' || start == i+1 && value != "" && text[i-1] != '"' && text[i-1] != '\'' || !opens(text[at:from]):
-			continue // no key, or one at which anything may be seen
+		case !strict || c != ':' || start == i+1 && value != "" && text[i-1] != '"' && text[i-1] != '\'':
+			continue // no key
+		case behind < from && strings.IndexByte("{,", lastOf(text[at:from])) < 0:
+			continue // no key, as none is before it
+		case strings.HasSuffix(text[:from], "<<") && strings.HasPrefix(value, "*"):
+			continue
 		case nothing && !h.Known[name]:
 			s.hide(column)
 			s.loose = true
 			return shown
 		case nothing, h.Known[name] && !h.Sections[name] && !h.Lists[name],
-			h.Sections[name] && strings.ContainsRune("{&*", rune(value[0])), h.Lists[name] && strings.ContainsRune("[&*", rune(value[0])):
+			h.Sections[name] && strings.IndexByte("{&*", value[0]) >= 0, h.Lists[name] && strings.IndexByte("[&*", value[0]) >= 0:
 			continue
 		}
 		s.hide(column)
@@ -209,6 +245,63 @@ func (h *hiding) values(s *state, l line, shape shape, strict bool) int {
 		return start
 	}
 	return shown
+}
+
+// odd returns from where on a text is hidden that begins with no plain key, as where a colon or the blank behind it was forgotten;
+// -1 = it begins with one.
+func (h *hiding) odd(text string) int {
+	if text == "" || strings.HasPrefix(text, "<<:") {
+		return -1
+	}
+	quotes := 0
+	if text[0] == '"' || text[0] == '\'' {
+		quotes = 1
+	}
+	name := word(text[quotes:])
+	end := quotes + len(name)
+	rest := text[end:]
+	if quotes > 0 && rest != "" && rest[0] == text[0] {
+		rest = rest[1:]
+	} else if quotes > 0 {
+		return end
+	}
+	rest = strings.TrimLeft(rest, " \t")
+	switch {
+	case name != "" && rest != "" && rest[0] == ':' && (quotes > 0 || len(rest) == 1 || rest[1] == ' ' || rest[1] == '\t'):
+		return -1
+	case h.Known[name], text[end:] != "" && strings.IndexByte(":=", text[end]) >= 0:
+		return end
+	}
+	return 0
+}
+
+// brackets are those that are open at a place of a line: braces, square ones, and '$' for those of references.
+type brackets []byte
+
+func (b *brackets) take(text string, at int) {
+	switch c := text[at]; {
+	case c == '{' && at > 0 && text[at-1] == '$':
+		*b = append(*b, '$')
+	case c == '{' || c == '[':
+		*b = append(*b, c)
+	case (c == '}' || c == ']') && len(*b) > 0:
+		*b = (*b)[:len(*b)-1]
+	}
+}
+
+func (b brackets) last() byte {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[len(b)-1]
+}
+
+// lastOf returns the last byte of a text but for blanks and quotes; 0 = there is none.
+func lastOf(text string) byte {
+	if text = strings.TrimRight(text, ` "'`); text == "" {
+		return 0
+	}
+	return text[len(text)-1]
 }
 
 // open notes that a hidden value goes on behind its line.
@@ -220,12 +313,6 @@ func (s *state) open(value string) {
 	if value != "" && (value[0] == '"' || value[0] == '\'') && !closes(value[1:], value[0]) {
 		s.quote = value[0]
 	}
-}
-
-// opens reports whether a key begins behind a text: at the begin of a line, or in braces.
-func opens(text string) bool {
-	text = strings.TrimRight(text, ` "'`)
-	return !strings.ContainsAny(text, "[{:,") || strings.HasSuffix(text, "{") || strings.HasSuffix(text, ",")
 }
 
 // isHidden reports whether the values at a key are hidden.
@@ -253,12 +340,13 @@ func sounds(key string) bool {
 }
 
 var (
-	quoted   = regexp.MustCompile(`^(?:"([^"\\]*)"|'([^']*)')[ \t]*(?:$|[,}\]]|[ \t]#)`)
-	unquoted = regexp.MustCompile(`^(\$\{[^}\s]*\})[ \t]*(?:$|[,}\]]|[ \t]#)`)
+	quoted   = regexp.MustCompile(`^(?:"([^"\\]*)"|'([^']*)')`)
+	unquoted = regexp.MustCompile(`^(\$\{[^}\s]*\})`)
 )
 
-// reference returns how long the value is with which a text begins, where that is one whole reference to a variable, or empty quotes.
-func reference(text string) (int, bool) {
+// reference returns how long the value is with which a text begins, where that is one whole reference to a variable, or empty quotes. It
+// stands in some brackets.
+func reference(text string, in brackets) (int, bool) {
 	quotes := len(`""`)
 	m := quoted.FindStringSubmatch(text)
 	if m == nil {
@@ -268,7 +356,23 @@ func reference(text string) (int, bool) {
 		return 0, false
 	}
 	value := strings.Join(m[1:], "")
-	return len(value) + quotes, value == "" || secret.New(value, value).Variable() != ""
+	n := len(value) + quotes
+	return n, ends(text[n:], len(in)) && (value == "" || secret.New(value, value).Variable() != "")
+}
+
+// ends reports whether a value ends before a text, in so many brackets: in none of them a comma or a bracket is a part of it.
+func ends(text string, open int) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == ',' && open > 0, c == '#' && i > 0 && (text[i-1] == ' ' || text[i-1] == '\t'):
+			return true
+		case c == '}' || c == ']':
+			open--
+		case c != ' ' && c != '\t' && c != ',':
+			return false
+		}
+	}
+	return true
 }
 
 // shape is what the first of a line is that is neither blank nor a dash.
@@ -345,12 +449,15 @@ func before(text string, least, end int) (string, int) {
 	return text[from:end], from
 }
 
+// maxAnchor bounds what is read of an anchor's name, in bytes: those that begin alike count as one.
+const maxAnchor = 100
+
 func anchor(text string) string {
-	end := strings.IndexAny(text, " \t,]}")
-	if end < 0 {
-		end = len(text)
+	text = text[:min(len(text), maxAnchor)]
+	if end := strings.IndexAny(text, " \t\r\n,]}"); end >= 0 {
+		return text[:end]
 	}
-	return text[:end]
+	return text
 }
 
 // closes reports whether a quoted text ends on a line.

@@ -4,7 +4,6 @@ package listing
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -109,6 +108,7 @@ func (l *Listing) note(e config.Error, wrong bool) {
 	if e.Key != "" {
 		n.Text = e.Key + ": " + n.Text
 	}
+	n.Text = secret.WithoutTokens(n.Text)
 	l.Notes = append(l.Notes, n)
 }
 
@@ -230,15 +230,18 @@ func (l *Listing) Part(file, part int, hide func(string) string) []Line {
 		if from := h.line(text); from != shown {
 			text, one.Hidden = text[:from], true
 		}
-		if one.Cut = len(text) > maxLine; one.Cut {
-			text = strings.ToValidUTF8(text[:maxLine], "")
+		if len(text) > 2*maxLine { // a part of a credential is not known as one: what is cut off is whole words, before the rest of what is too long
+			one.Cut, text = true, text[:2*maxLine]
+			text = text[:strings.LastIndexAny(text, " \t")+1]
 		}
-		lines, texts = append(lines, one), append(texts, withoutTokens(text))
+		lines, texts = append(lines, one), append(texts, secret.WithoutTokens(text))
 	}
 	texts = hideAll(texts, hide)
 	notes, left := f.notes, maxHere
 	for i := range lines {
-		lines[i].Text = texts[i]
+		if lines[i].Text = texts[i]; len(texts[i]) > maxLine {
+			lines[i].Text, lines[i].Cut = strings.ToValidUTF8(texts[i][:maxLine], ""), true
+		}
 		at, _ := slices.BinarySearchFunc(notes, lines[i].N, func(n Note, line int) int { return n.Line - line })
 		notes = notes[at:]
 		n := 0
@@ -262,19 +265,4 @@ func hideAll(texts []string, hide func(string) string) []string {
 		texts[i] = hide(text)
 	}
 	return texts
-}
-
-var (
-	// login is what stands before the host in a URL: all of it over HTTP, and elsewhere where it has a password.
-	login = regexp.MustCompile(`(?i)(https?://)[^\s"']*@|([a-z+]+://[^\s:@/"']*:)[^\s"']*@`)
-	// token is what tokens of hosts and clouds look like.
-	token = regexp.MustCompile(`gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|gl[a-z]{2,5}-[\w-]{16,}|xox[a-z]-[\w-]{10,}|AKIA[0-9A-Z]{16}|eyJ[\w-]{16,}\.[\w-]+(\.[\w-]*)?`)
-)
-
-// withoutTokens returns a line without what looks like a credential wherever it stands.
-func withoutTokens(text string) string {
-	if strings.Contains(text, "://") && strings.Contains(text, "@") {
-		text = login.ReplaceAllString(text, "${1}${2}"+secret.Redacted+"@")
-	}
-	return token.ReplaceAllString(text, secret.Redacted)
 }

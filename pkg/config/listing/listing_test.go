@@ -62,6 +62,11 @@ func TestHidden(t *testing.T) {
 		{"token: !!str hunter2hunter2", "token: [hidden]"},
 		{"token: &t hunter2hunter2", "token: [hidden]"},
 		{"a: &t hunter2hunter2\ntoken: *t", "a: [hidden]\ntoken: [hidden]"},
+		{"a: &t hunter2hunter2\ntoken:\n  *t", "a: [hidden]\ntoken:\n  [hidden]"},
+		{"a: &t hunter2hunter2\nauth:\n  ? token\n  : *t", "a: [hidden]\nauth:\n  [hidden]\n  [hidden]"},
+		{"env: &h {A: hunter2hunter2}\nheaders:\n  <<: *h", "env: [hidden]\nheaders:\n  [hidden]"},
+		{"a: &t hunter2hunter2\nb: &u {c: *t}\nheaders: *u", "a: [hidden]\nb: [hidden]\nheaders: [hidden]"},
+		{"a: &t main\nbranches: [*t]\nc: {<<: *t}", "a: &t main\nbranches: [*t]\nc: {<<: *t}"},
 		{"auth: {token: hunter2hunter2, username: git}\nname: web", "auth: {token: [hidden]\nname: web"},
 		{`auth: {username: "${USER}", token: "${TOKEN}"} # both`, `auth: {username: "${USER}", token: "${TOKEN}"} # both`},
 		{`auth: {username: "${USER}", token: hunter2hunter2} # both`, `auth: {username: "${USER}", token: [hidden]`},
@@ -71,9 +76,15 @@ func TestHidden(t *testing.T) {
 		{"? token\n: hunter2hunter2\nname: web", "[hidden]\n[hidden]\nname: web"},
 		{"headers:\n- hunter2hunter2\nname: web", "headers:\n[hidden]\nname: web"},
 		{"# token: hunter2hunter2", "# token: [hidden]"},
-		{"#token: ${TOKEN}, as before", "#token: ${TOKEN}, as before"},
+		{"#token: ${TOKEN} # as before", "#token: ${TOKEN} # as before"},
+		{"token: ${TOKEN},hunter2hunter2", "token: [hidden]"},
+		{"token: ${TOKEN}]hunter2hunter2", "token: [hidden]"},
+		{"auth: {token: ${TOKEN}}hunter2hunter2", "auth: {token: [hidden]"},
+		{"auth: {\n  username: ${USER},\n  token: ${TOKEN}}", "auth: {\n  username: ${USER},\n  token: ${TOKEN}}"},
 		{"# auth:\n#   token: |\n#     hunter2hunter2\n#   name: web", "# auth:\n#   token: [hidden]\n#     [hidden]\n#   name: web"},
 		{"## # token: hunter2hunter2", "## # token: [hidden]"},
+		{"# token: |\n#   a: hunter2hunter2\n# name: web", "# token: [hidden]\n#   [hidden]\n# name: web"},
+		{"# auth:\n  # token:\n    # a: hunter2hunter2\n  # name: web", "# auth:\n  # token:\n    # [hidden]\n  # name: web"},
 		{"name: web # token: hunter2hunter2", "name: web # token: [hidden]"},
 		{"- curl -H 'token: hunter2hunter2'", "- curl -H 'token: [hidden]"},
 		{"- export API_TOKEN=hunter2hunter2", "- export API_TOKEN=[hidden]"},
@@ -118,7 +129,17 @@ func TestHiddenWhereItIsWrong(t *testing.T) {
 		{"auth: {\n\ttoken hunter2hunter2", "auth: {\n\t[hidden]"},
 		{"pats:\n  - hunter2hunter2\nname: web", "pats:\n  [hidden]\nname: web"},
 		{"tоken: hunter2hunter2", "tоken: [hidden]"},
-		{"tok en: hunter2hunter2", "tok en: [hidden]"},
+		{"tok en: hunter2hunter2", "[hidden]"},
+		{"auth: {token:hunter2hunter2}", "auth: {token[hidden]"},
+		{"auth: {tokn:hunter2hunter2}", "auth: {tokn[hidden]"},
+		{"auth: {\"tokn:hunter2hunter2\"}", "auth: {\"tokn[hidden]"},
+		{"auth: {token, hunter2hunter2}", "auth: {token[hidden]"},
+		{"auth: {hunter2hunter2}", "auth: {[hidden]"},
+		{"auth: {token hunter2hunter2: }", "auth: {token[hidden]"},
+		{"token:hunter2hunter2 : x", "token[hidden]"},
+		{"tokn=hunter2hunter2: x", "tokn[hidden]"},
+		{"webhook:https://hooks.example.com/hunter2hunter2:", "webhook[hidden]"},
+		{"deploy: &common\n  project_name: web\nmonitor:\n  <<: *common\n  branches: [main]", "deploy: &common\n  project_name: web\nmonitor:\n  <<: *common\n  branches: [main]"},
 		{"groups:\n  shop:\n    deploy: all\n", "groups:\n  shop:\n    deploy: all"},
 		{"polling_interval: soon", "polling_interval: soon"},
 		{"repositories:\n  - name: web\n    monitor: {branches: [main], repo_url: https://example.com/a}\n    deploy:\n      commands:\n      - make", "repositories:\n  - name: web\n    monitor: {branches: [main], repo_url: https://example.com/a}\n    deploy:\n      commands:\n      - make"},
@@ -131,6 +152,43 @@ func TestHiddenWhereItIsWrong(t *testing.T) {
 		if got := read(Of(one(text), nil)); got != "" {
 			t.Errorf("of %q, which is no text, is shown %q", text, got)
 		}
+	}
+}
+
+// What is wrong is told without what looks like a token at the wrong place.
+func TestNotesWithoutTokens(t *testing.T) {
+	l := Refused(one("a: b"), config.Errors{{File: "sentry.yaml", Line: 1, Key: "ghp_hunter2hunter2hunter2", Message: "is no address: https://git:hunter2@example.com"}})
+	if got := l.Notes[0].Text; strings.Contains(got, "hunter2") {
+		t.Errorf("a note is %q", got)
+	}
+}
+
+// A credential that stands where a long line is cut off is not shown in part.
+func TestCutOff(t *testing.T) {
+	const known = "T0ken-of-the-team-0123456789"
+	for _, credential := range []string{known, "ghp_hunter2hunter2hunter2", "https://git:hunter2hunter2@example.com"} {
+		for _, limit := range []int{maxLine, 2 * maxLine} {
+			for _, blank := range []string{" ", "/"} {
+				before := "# " + strings.Repeat("x", limit-14) + blank
+				got := Of(one(before+credential+strings.Repeat(" x", maxLine)), nil).Part(0, 1, func(s string) string { return strings.ReplaceAll(s, known, "") })
+				if text := got[0].Text; strings.Contains(text, "T0k") || strings.Contains(text, "ghp") || strings.Contains(text, "hunt") || !got[0].Cut || len(text) > maxLine {
+					t.Errorf("of %q at byte %d is shown %q", credential, limit, text[max(0, len(text)-40):])
+				}
+			}
+		}
+	}
+}
+
+// A long line is read once, whatever it is made of: were it read again for each of its bytes, each of these would take minutes.
+func TestLongLines(t *testing.T) {
+	for _, c := range []struct{ begin, repeated string }{
+		{"# ", "&"}, {"# ", ":*"}, {"# ", "token:*"}, {"# ", "*a &a "}, {"a: &a b\ntoken: *a\n# ", "&b"}, {"", "name : "}, {"", "{a: b, "}, {"", "{"},
+		{"", "{token: ''"}, {"", "\"':"}, {"", "[\"\":"}, {"# ", "\""}, {"# ", "https://"}, {"# ", "${"}, {"", "token: ${A},"},
+	} {
+		const size = 512 << 10
+		long := c.begin + strings.Repeat(c.repeated, size/len(c.repeated)) + strings.Repeat(": x@ ", size/20)
+		read(Of(one(long), nil))
+		read(Refused(one(long), nil))
 	}
 }
 

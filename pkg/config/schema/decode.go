@@ -108,7 +108,12 @@ func (d *Decoder) failAt(line int, path, format string, args ...any) {
 	if path == "" {
 		format = "the file " + format
 	}
-	d.errors = append(d.errors, Error{Line: line, Key: path, Message: fmt.Sprintf(format, args...)})
+	d.add(line, path, fmt.Sprintf(format, args...))
+}
+
+// add notes an error, without what looks like a token at the wrong place.
+func (d *Decoder) add(line int, path, message string) {
+	d.errors = append(d.errors, Error{Line: line, Key: secret.WithoutTokens(path), Message: secret.WithoutTokens(message)})
 }
 
 // Warn notes that the value at path is hardly meant so.
@@ -230,10 +235,13 @@ func (d *Decoder) Section(path string, n *yaml.Node, fields []Field) {
 		if _, unknown := values[e.Key]; !unknown {
 			continue
 		}
+		sub := JoinKey(path, e.Key)
 		if near := spelling.Nearest(e.Key, keys); near != "" {
-			d.Fail(JoinKey(path, e.Key), "is not a known key; did you mean %s?", near)
+			d.Fail(sub, "is not a known key; did you mean %s?", near)
+		} else if IsNull(e.Value) && !strings.HasSuffix(sub, `…"`) { // a token without its key, perhaps, as in {token, s3cr3t}
+			d.failAt(d.line(sub), JoinKey(path, "…"), "is not a known key, and has no value; want %s", OneOf(keys))
 		} else {
-			d.Fail(JoinKey(path, e.Key), "is not a known key; want %s", OneOf(keys))
+			d.Fail(sub, "is not a known key; want %s", OneOf(keys))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Error is one thing that is wrong in a file.
@@ -61,9 +62,14 @@ func plainKey(key string) bool {
 }
 
 // JoinKey returns the path of key in the section at path. A key that is not a plain word is quoted, so
-// that a message stays one short line.
+// that a message stays one short line. It is cut off where a value may begin: where a blank was forgotten, a
+// token is a part of the key.
 func JoinKey(path, key string) string {
 	if !plainKey(key) {
+		value := func(r rune) bool { return r == ':' || r == '=' || unicode.IsSpace(r) }
+		if end := strings.IndexFunc(key, value); end >= 0 {
+			key = key[:end+1] + "…"
+		}
 		key = fmt.Sprintf("%.40q", key)
 	}
 	if path == "" {

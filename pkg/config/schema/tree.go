@@ -31,12 +31,12 @@ func (d *Decoder) Entries(path string, n *yaml.Node, want string) ([]Entry, bool
 		case !d.spend(len(k.Value)):
 			return nil, false
 		case k.Kind != yaml.ScalarNode:
-			d.errors = append(d.errors, Error{Line: k.Line, Key: path, Message: "a key is " + describe(k) + "; want a plain word"})
+			d.add(k.Line, path, "a key is "+describe(k)+"; want a plain word")
 		case k.ShortTag() == "!!merge":
 			merged = append(merged, v)
 		case seen[k.Value]:
-			d.errors = append(d.errors, Error{Line: k.Line, Key: JoinKey(path, k.Value),
-				Message: fmt.Sprintf("is given twice; want it once (the first is on %s)", d.all.place(d.line(JoinKey(path, k.Value)), k.Line))})
+			sub := JoinKey(path, k.Value)
+			d.add(k.Line, sub, fmt.Sprintf("is given twice; want it once (the first is on %s)", d.all.place(d.line(sub), k.Line)))
 		default:
 			seen[k.Value] = true
 			d.note(JoinKey(path, k.Value), func(n *note) { n.line = k.Line })
