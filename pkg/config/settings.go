@@ -129,7 +129,7 @@ func AllKeys() Keys {
 	t := newTables(nil)
 	for _, fields := range [][]schema.Field{
 		t.file(&Config{}), groupFields(&Group{}), t.repository(newRepository()), section.PodFields(Pod{}),
-		section.ReferenceFields(&Reference{}), section.ObjectFields(&section.Object{}),
+		section.ReferenceFields(&Reference{}), section.ObjectFields(&section.Object{}), t.discovery(&Discovery{}, nil), t.template(newRepository()),
 	} {
 		add(fields)
 	}

@@ -29,26 +29,30 @@ func (t *Text) Use(texts config.Files, cfg *config.Config) {
 	t.refused, t.wrong, t.text.Refused, t.text.Why = "", "", nil, ""
 }
 
-// Refuse notes that others are there, and why they cannot be used.
+// Refuse notes that others are there, and why they cannot be used. It keeps nobody waiting while it reads them.
 func (t *Text) Refuse(texts config.Files, err error) {
-	hash := texts.Hash()
+	hash, wrong := texts.Hash(), err.Error()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.wrong == err.Error() && t.refused == hash {
+	known := t.wrong == wrong && t.refused == hash
+	t.mu.Unlock()
+	if known {
 		return
 	}
-	t.refused, t.wrong = hash, err.Error()
-	t.text.Refused, t.text.Why = nil, t.wrong
-	wrong, inLines := errors.AsType[config.Errors](err)
+	why := wrong
+	errs, inLines := errors.AsType[config.Errors](err)
 	if inLines {
-		t.text.Why = fmt.Sprintf("%d of its lines are wrong", len(wrong))
-		if len(wrong) == 1 {
-			t.text.Why = "one of its lines is wrong"
+		why = fmt.Sprintf("%d of its lines are wrong", len(errs))
+		if len(errs) == 1 {
+			why = "one of its lines is wrong"
 		}
 	}
+	var refused *listing.Listing
 	if len(texts) > 0 {
-		t.text.Refused = listing.Refused(texts, wrong)
+		refused = listing.Refused(texts, errs)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refused, t.wrong, t.text.Refused, t.text.Why = hash, wrong, refused, why
 }
 
 // Text returns it.

@@ -44,3 +44,17 @@ func TestText(t *testing.T) {
 		t.Error("what is mended is another one")
 	}
 }
+
+// asking is an error that looks at the page while it is told.
+type asking struct{ text *Text }
+
+func (a asking) Error() string { a.text.Text(); return "no" }
+
+// Whoever looks at the page does not wait until a refusal is read.
+func TestNobodyWaits(t *testing.T) {
+	var text Text
+	text.Refuse(nil, asking{&text})
+	if why := text.Text().Why; why != "no" {
+		t.Errorf("the refusal is %q", why)
+	}
+}

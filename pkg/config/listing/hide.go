@@ -203,10 +203,13 @@ func (h *hiding) values(s *state, l line, shape shape, strict bool) int {
 				return next + n
 			}
 			continue
-		case c != ':' && c != '=':
+		case c != ':' && c != '=' && (c != ' ' || i == at || !isWord(text[i-1])):
 			continue
 		}
 		name, from := before(text, at, i)
+		if c == ' ' && !strings.HasPrefix(name, "--") { // which a value follows on a command line
+			continue
+		}
 		column := l.first
 		if from <= lead { // the first of the line
 			column = at
@@ -320,24 +323,37 @@ func (h *hiding) isHidden(key string) bool {
 	return h.Hidden[key] || !h.Known[key] && (strings.Contains(key, `\`) || sounds(key))
 }
 
-// words are those by which a key sounds like that of a credential.
-var words = []string{
-	"token", "tokens", "secret", "password", "passwd", "passphrase", "pass", "pwd", "pat", "apikey", "credential", "credentials", "bearer", "authorization",
-}
+// endings are those by which a word of a key sounds like that of a credential, and words are such words as a whole.
+var (
+	endings = []string{"token", "secret", "password", "passwd", "passphrase", "pass", "pwd", "key", "cookie", "credential"}
+	words   = []string{"pat", "bearer", "authorization", "auth", "sig", "signature"}
+	// labels are keys of pods whose values are names of labels.
+	labels = []string{"key", "topologyKey", "matchLabelKeys", "mismatchLabelKeys"}
+)
 
 // sounds reports whether a key that files do not have, such as a variable's name, sounds like that of a credential.
 func sounds(key string) bool {
-	key = strings.ToLower(key)
-	if strings.HasSuffix(key, "_key") || strings.HasSuffix(key, "-key") {
-		return true
+	if slices.Contains(labels, key) {
+		return false
 	}
 	for part := range strings.FieldsFuncSeq(key, func(r rune) bool { return r == '_' || r == '-' || r == '.' }) {
-		if slices.Contains(words, part) {
-			return true
+		for part != "" { // its words, as in clientSecret
+			end := 1
+			for end < len(part) && !(isUpper(part[end]) && !isUpper(part[end-1])) {
+				end++
+			}
+			word := strings.TrimRight(strings.ToLower(part[:end]), "0123456789")
+			plain := strings.TrimSuffix(word, "s")
+			if slices.Contains(words, word) || slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(word, e) || strings.HasSuffix(plain, e) }) {
+				return true
+			}
+			part = part[end:]
 		}
 	}
 	return false
 }
+
+func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
 
 var (
 	quoted   = regexp.MustCompile(`^(?:"([^"\\]*)"|'([^']*)')`)

@@ -70,13 +70,14 @@ type Listing struct {
 	strict bool
 	once   sync.Once
 	files  []File
+	names  map[string]int // where each of them is
 	// places are those of repositories and of groups.
 	repositories, groups map[string]Place
 }
 
 // Of returns the texts of a configuration that is used, with what is hardly meant so.
 func Of(texts config.Files, warnings []config.Warning) *Listing {
-	l := &Listing{files: filesOf(texts)}
+	l := listingOf(texts)
 	for _, w := range warnings {
 		l.note(config.Error(w), false)
 	}
@@ -86,7 +87,8 @@ func Of(texts config.Files, warnings []config.Warning) *Listing {
 
 // Refused returns texts that cannot be used, with what is wrong in them. Of those less is shown: a token may stand anywhere.
 func Refused(texts config.Files, errors config.Errors) *Listing {
-	l := &Listing{files: filesOf(texts), strict: true}
+	l := listingOf(texts)
+	l.strict = true
 	for _, e := range errors {
 		l.note(e, true)
 	}
@@ -94,17 +96,16 @@ func Refused(texts config.Files, errors config.Errors) *Listing {
 	return l
 }
 
-func filesOf(texts config.Files) []File {
-	files := make([]File, len(texts))
+func listingOf(texts config.Files) *Listing {
+	l := &Listing{files: make([]File, len(texts)), names: make(map[string]int, len(texts))}
 	for i, t := range texts {
-		files[i] = File{Name: t.Name, text: strings.TrimPrefix(string(t.Text), "\ufeff")}
+		l.files[i], l.names[t.Name] = File{Name: t.Name, text: strings.TrimPrefix(string(t.Text), "\ufeff")}, i
 	}
-	return files
+	return l
 }
 
 func (l *Listing) note(e config.Error, wrong bool) {
-	n := Note{Line: max(1, e.Line), Error: wrong, Text: e.Message}
-	n.File = max(0, slices.IndexFunc(l.files, func(f File) bool { return f.Name == e.File }))
+	n := Note{File: l.names[e.File], Line: max(1, e.Line), Error: wrong, Text: e.Message}
 	if e.Key != "" {
 		n.Text = e.Key + ": " + n.Text
 	}
@@ -208,7 +209,7 @@ func cutLine(text string) (line string, next int) {
 	return text[:end], next
 }
 
-// Part returns the lines of a part of a file, which are counted from 1. hide takes credentials out that are known. There are none where the
+// Part returns the lines of a part of a file, which are counted from 1. hide takes credentials out of them and their notes that are known. There are none where the
 // file is no text.
 func (l *Listing) Part(file, part int, hide func(string) string) []Line {
 	f := &l.Files()[file]
@@ -236,12 +237,8 @@ func (l *Listing) Part(file, part int, hide func(string) string) []Line {
 		}
 		lines, texts = append(lines, one), append(texts, secret.WithoutTokens(text))
 	}
-	texts = hideAll(texts, hide)
 	notes, left := f.notes, maxHere
 	for i := range lines {
-		if lines[i].Text = texts[i]; len(texts[i]) > maxLine {
-			lines[i].Text, lines[i].Cut = strings.ToValidUTF8(texts[i][:maxLine], ""), true
-		}
 		at, _ := slices.BinarySearchFunc(notes, lines[i].N, func(n Note, line int) int { return n.Line - line })
 		notes = notes[at:]
 		n := 0
@@ -249,10 +246,36 @@ func (l *Listing) Part(file, part int, hide func(string) string) []Line {
 			n++
 		}
 		few := min(n, maxNotes, left)
-		lines[i].Notes, lines[i].More = notes[:few], n-few
+		lines[i].Notes, lines[i].More = slices.Clone(notes[:few]), n-few
 		left -= few
+		for _, n := range notes[:few] {
+			texts = append(texts, n.Text)
+		}
+	}
+	texts = hideAll(texts, hide)
+	ofNotes := texts[len(lines):]
+	for i := range lines {
+		if lines[i].Text = texts[i]; len(texts[i]) > maxLine {
+			lines[i].Text, lines[i].Cut = strings.ToValidUTF8(texts[i][:maxLine], ""), true
+		}
+		for k := range lines[i].Notes {
+			lines[i].Notes[k].Text, ofNotes = ofNotes[0], ofNotes[1:]
+		}
 	}
 	return lines
+}
+
+// First returns the first notes, of at most n of them. hide takes credentials out that are known.
+func (l *Listing) First(n int, hide func(string) string) []Note {
+	notes := slices.Clone(l.Notes[:min(len(l.Notes), n)])
+	texts := make([]string, len(notes))
+	for i := range notes {
+		texts[i] = notes[i].Text
+	}
+	for i, text := range hideAll(texts, hide) {
+		notes[i].Text = text
+	}
+	return notes
 }
 
 // hideAll has credentials taken out of texts: of all at once, as that is cheaper than of each, unless it changes how many they are.

@@ -89,6 +89,22 @@ func TestHidden(t *testing.T) {
 		{"- curl -H 'token: hunter2hunter2'", "- curl -H 'token: [hidden]"},
 		{"- export API_TOKEN=hunter2hunter2", "- export API_TOKEN=[hidden]"},
 		{"env: {DB_PASSWORD: hunter2hunter2}", "env: {DB_PASSWORD: [hidden]"},
+		{"- export PGPASSWORD=hunter2hunter2", "- export PGPASSWORD=[hidden]"},
+		{"- SSHPASS=hunter2hunter2 sshpass -e ssh x", "- SSHPASS=[hidden]"},
+		{"- export SECRET1=hunter2hunter2", "- export SECRET1=[hidden]"},
+		{"- export NPM_AUTH=hunter2hunter2", "- export NPM_AUTH=[hidden]"},
+		{"- helm --set db.adminPassword=hunter2hunter2", "- helm --set db.adminPassword=[hidden]"},
+		{"- helm --set clientSecret=hunter2hunter2", "- helm --set clientSecret=[hidden]"},
+		{"- curl -d '{\"apiToken\": \"hunter2hunter2\"}'", "- curl -d '{\"apiToken\": [hidden]"},
+		{"- curl -H 'Cookie: a=hunter2hunter2'", "- curl -H 'Cookie: [hidden]"},
+		{"- curl 'https://x/y?sig=hunter2hunter2'", "- curl 'https://x/y?sig=[hidden]"},
+		{"- tool --password hunter2hunter2", "- tool --password [hidden]"},
+		{"- tool --namespace prod # of the team", "- tool --namespace prod # of the team"},
+		{"- curl -u bob:hunter2hunter2 https://x", "- curl -u bob:[redacted] https://x"},
+		{"- curl https://hooks.slack.com/services/T0/hunter2hunter2 -d x", "- curl https://hooks.slack.com/[redacted] -d x"},
+		{"- git clone git+ssh2://u:hunter2hunter2@host", "- git clone git+ssh2://u:[redacted]@host"},
+		{"- git clone https://u:it's-hunter2hunter2@host", "- git clone https://[redacted]@host"},
+		{"- echo npm_hunter2hunter2 hf_hunter2hunter2 dop_v1_hunter2hunter2 ATATThunter2hunter2 sk-hunter2hunter2", "- echo [redacted] [redacted] [redacted] [redacted] [redacted]"},
 		{"env: {TIER: staging}", "env: {TIER: staging}"},
 		{"webhook_url: \"\"", "webhook_url: \"\""},
 		{"url: https://hooks.example.com/hunter2hunter2", "url: [hidden]"},
@@ -140,6 +156,7 @@ func TestHiddenWhereItIsWrong(t *testing.T) {
 		{"tokn=hunter2hunter2: x", "tokn[hidden]"},
 		{"webhook:https://hooks.example.com/hunter2hunter2:", "webhook[hidden]"},
 		{"deploy: &common\n  project_name: web\nmonitor:\n  <<: *common\n  branches: [main]", "deploy: &common\n  project_name: web\nmonitor:\n  <<: *common\n  branches: [main]"},
+		{"discover:\n- owner: https://github.com/company\n  exclude: [\"*-old\"]\n  template:\n    monitor: {branches: [main]}", "discover:\n- owner: https://github.com/company\n  exclude: [\"*-old\"]\n  template:\n    monitor: {branches: [main]}"},
 		{"groups:\n  shop:\n    deploy: all\n", "groups:\n  shop:\n    deploy: all"},
 		{"polling_interval: soon", "polling_interval: soon"},
 		{"repositories:\n  - name: web\n    monitor: {branches: [main], repo_url: https://example.com/a}\n    deploy:\n      commands:\n      - make", "repositories:\n  - name: web\n    monitor: {branches: [main], repo_url: https://example.com/a}\n    deploy:\n      commands:\n      - make"},
@@ -160,6 +177,35 @@ func TestNotesWithoutTokens(t *testing.T) {
 	l := Refused(one("a: b"), config.Errors{{File: "sentry.yaml", Line: 1, Key: "ghp_hunter2hunter2hunter2", Message: "is no address: https://git:hunter2@example.com"}})
 	if got := l.Notes[0].Text; strings.Contains(got, "hunter2") {
 		t.Errorf("a note is %q", got)
+	}
+}
+
+// Credentials are taken out of all that a view shows at once, however many notes there are, and each note keeps its place.
+func TestHiddenAtOnce(t *testing.T) {
+	var wrong config.Errors
+	for i := range 90 {
+		wrong = append(wrong, config.Error{File: "b.yaml", Line: 1 + i/9, Message: fmt.Sprintf("holds s3cr3t of %d", i)})
+	}
+	l := Refused(config.Files{{Name: "a.yaml", Text: []byte("a: b")}, {Name: "b.yaml", Text: []byte(strings.Repeat("- name: web\n", 10))}}, wrong)
+	times := 0
+	hide := func(text string) string {
+		times++
+		return strings.ReplaceAll(text, "s3cr3t", "[gone]")
+	}
+	n := 0
+	for _, line := range l.Part(1, 1, hide) {
+		for _, note := range line.Notes {
+			if want := fmt.Sprintf("holds [gone] of %d", n); note.Text != want || note.Line != line.N {
+				t.Errorf("line %d: %q, want %q", line.N, note.Text, want)
+			}
+			n++
+		}
+	}
+	if first := l.First(50, hide); n != 90 || times != 2 || len(first) != 50 || first[49].Text != "holds [gone] of 49" {
+		t.Errorf("%d notes at the lines, hidden in %d calls; the first are %v", n, times, first)
+	}
+	if !strings.Contains(l.Notes[0].Text, "s3cr3t") {
+		t.Error("what is shown to one changes what there is")
 	}
 }
 

@@ -94,18 +94,9 @@ func (p *Page) fill(v *view.Text, path string, l *listing.Listing, file int) {
 		v.Files = append(v.Files, view.File{Name: nameOf(l, i), Link: fmt.Sprintf("%s?file=%d", path, i+1), This: i == file})
 	}
 	v.Name, v.All = l.Files()[file].Name, l.Files()[file].Lines
-	for _, n := range l.Notes[:min(len(l.Notes), maxNotes)] {
-		n.Text = p.hide(n.Text)
+	for _, n := range l.First(maxNotes, p.hide) {
 		v.Notes = append(v.Notes, view.Note{Note: n, At: reference(path, l, l.PlaceOf(n))})
 	}
 	v.More = len(l.Notes) - len(v.Notes)
 	v.Lines = l.Part(file, v.Pages.This, p.hide)
-	for i := range v.Lines {
-		notes := make([]listing.Note, len(v.Lines[i].Notes))
-		for k, n := range v.Lines[i].Notes {
-			n.Text = p.hide(n.Text)
-			notes[k] = n
-		}
-		v.Lines[i].Notes = notes
-	}
 }

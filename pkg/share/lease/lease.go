@@ -144,7 +144,7 @@ func (k *Keeper) look(ctx context.Context) error {
 		case l.Name == mine.Name:
 		case k.alive(ctx, l, now):
 			alive = append(alive, l)
-		case l.Spec.HolderIdentity != nil:
+		case l.Spec.HolderIdentity != nil && l.Spec.RenewTime != nil: // another one was never seen, and is never deleted
 			dead = append(dead, Member{Name: *l.Spec.HolderIdentity, Since: acquired(l), Seen: k.seen[l.Name].changed})
 		}
 	}

@@ -221,3 +221,18 @@ func TestSeen(t *testing.T) {
 		}
 	}
 }
+
+// A Lease with a holder that was never renewed, which others may write, is that of no replica.
+func TestNeverRenewed(t *testing.T) {
+	r, _ := newReplicas(t)
+	a, b := r.keeper("", "a"), r.keeper("", "b")
+	never := b.lease(r.now)
+	never.Spec.RenewTime = nil
+	if err := b.renew(t.Context(), never); err != nil {
+		t.Fatal(err)
+	}
+	r.look(2*renewEvery, a)
+	if seen := a.Seen(); len(seen) != 1 || seen[0].Name != "a" {
+		t.Errorf("a sees %v, want itself alone", seen)
+	}
+}
