@@ -64,6 +64,17 @@ func ended(status, message string) kubetest.Object {
 
 const webLines = "[web : clone] one of step-clone\n[web : clone] two\n[web : unnamed-1] one of step-unnamed-1\n[web : unnamed-1] two\n"
 
+// ofWeb returns the lines of the task web. Where a run is followed, those of others may come between them.
+func ofWeb(printed string) string {
+	var b strings.Builder
+	for line := range strings.Lines(printed) {
+		if strings.HasPrefix(line, "[web ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
 func TestPrint(t *testing.T) {
 	_, r, out := cluster(t)
 	r.Kept = func(task string) []string {
@@ -115,8 +126,8 @@ func TestFollow(t *testing.T) {
 		}
 		return prints(w, req)
 	}
-	if err := r.Print(t.Context()); err != nil || !strings.HasSuffix(out.String(), webLines) {
-		t.Errorf("printed\n%swant at the end\n%s; error %v", out, webLines, err)
+	if err := r.Print(t.Context()); err != nil || ofWeb(out.String()) != webLines {
+		t.Errorf("printed\n%swant of web\n%s; error %v", out, webLines, err)
 	}
 }
 
@@ -136,8 +147,8 @@ func TestFollowAStepThatEndsBetweenTwoLooks(t *testing.T) {
 		}
 		return prints(w, req)
 	}
-	if err := r.Print(t.Context()); err != nil || !strings.Contains(out.String(), webLines) {
-		t.Errorf("printed\n%swant\n%s; error %v", out, webLines, err)
+	if err := r.Print(t.Context()); err != nil || ofWeb(out.String()) != webLines {
+		t.Errorf("printed\n%swant of web\n%s; error %v", out, webLines, err)
 	}
 }
 
@@ -199,8 +210,9 @@ func TestFollowEnds(t *testing.T) {
 			kubetest.Refuse(w, tt.code, tt.reason, "no")
 			return true
 		}
-		if err := r.Print(t.Context()); err == nil || asked.Load() != tt.tries {
-			t.Errorf("%s: %v after %d requests, want an error after %d", name, err, asked.Load(), tt.tries)
+		// Go's client sends a request again by itself where its connection was closed beneath it.
+		if err := r.Print(t.Context()); err == nil || asked.Load() < tt.tries || asked.Load() > tt.tries+tt.tries/2 {
+			t.Errorf("%s: %v after %d requests, want an error after some %d", name, err, asked.Load(), tt.tries)
 		}
 	}
 }
