@@ -339,7 +339,7 @@ func sounds(key string) bool {
 	for part := range strings.FieldsFuncSeq(key, func(r rune) bool { return r == '_' || r == '-' || r == '.' }) {
 		for part != "" { // its words, as in clientSecret
 			end := 1
-			for end < len(part) && !(isUpper(part[end]) && !isUpper(part[end-1])) {
+			for end < len(part) && (!isUpper(part[end]) || isUpper(part[end-1])) {
 				end++
 			}
 			word := strings.TrimRight(strings.ToLower(part[:end]), "0123456789")
