@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -52,8 +53,9 @@ var able atomic.Bool
 // begun is what a child writes before the module begins: white space before the answer, for whoever reads that.
 const begun = "\n"
 
-// inChild returns what a module writes that is asked, behind begun, which is there also where it fails after that. It has that done by a process of its own: wazero has no bounds of work, and those of memory that it has
-// are for what a module does, not for what it says of itself.
+// inChild returns what a module writes that is asked, behind begun, which is there also where it fails after that. It has that done by a
+// process of its own: wazero has no bounds of work, and those of memory that it has are for what a module does, not for what it says of
+// itself.
 func inChild(ctx context.Context, code, asked []byte) ([]byte, error) {
 	if !able.Load() {
 		return nil, errors.New("this program runs no modules, as it has not called wasm.Child")
@@ -142,23 +144,26 @@ func child(in io.Reader, out io.Writer) error {
 	for {
 		select {
 		case err := <-ended:
-			return err
+			return cmp.Or(err, tooMuch()) // the kernel lets Go take what it has set aside, and refuses only what it asks for after that
 		case <-ticks.C:
 			if cpu()-began > allowed {
 				return fmt.Errorf("it takes more than %v of a processor", allowed.Round(time.Millisecond))
 			}
-			if held() > maxHeld {
-				return fmt.Errorf("it takes more memory than the %d MiB that there are for it", maxHeld>>20)
+			if err := tooMuch(); err != nil {
+				return err
 			}
 		}
 	}
 }
 
-// held returns how many bytes Go's runtime has of the system.
-func held() uint64 {
+// tooMuch says that Go's runtime has more of the system's memory than it may hold; nil = it has not.
+func tooMuch() error {
 	all := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(all)
-	return all[0].Value.Uint64() - all[1].Value.Uint64()
+	if all[0].Value.Uint64()-all[1].Value.Uint64() <= maxHeld {
+		return nil
+	}
+	return fmt.Errorf("it takes more memory than the %d MiB that there are for it", maxHeld>>20)
 }
 
 // answers reads a module of so many bytes and what it is asked, and runs it.
