@@ -125,20 +125,22 @@ func TestReplicasWithListsOfTwoAges(t *testing.T) {
 func TestRunOfOneThatAnotherReplicaDoesNotKnow(t *testing.T) {
 	o := newOrganisation(t, "deploy")
 	o.push("svc-a", "1")
-	older := o.by(o.file(100, ""))
+	o.push("other", "7")
+	known := o.file(100, "", "2 svc-b other") // by a list with nothing in it nothing would be forgotten anyway
+	older := o.by(known)
 	o.cycleOf(older)
-	newest := o.file(101, "", "1 svc-a svc-a")
+	newest := o.file(101, "", "2 svc-b other", "1 svc-a svc-a")
 	dies := o.by(newest)
 	o.onCreate(func(string) error { o.store.fails = 100; return nil })
 	if _, err := dies.RunOnce(t.Context(), Request{}); err == nil {
 		t.Fatal("the state could be written")
 	}
 	o.store.fails = 0
-	o.cycleOf(o.by(o.file(100, "")))
+	o.cycleOf(o.by(known))
 	o.cycleOf(older)
 	o.finish()
 	o.cycleOf(o.by(newest))
-	o.check("after another one found its run", "none@main=1 svc-a@main=1")
+	o.check("after another one found its run", "none@main=1 svc-a@main=1 svc-b@main=7")
 }
 
 // A replica with another file than the one that asks decides nothing about what was found: it may be the newer one, and the older one, too.

@@ -783,6 +783,11 @@ var mutants = []mutant{
 		"./pkg/plan", "TestNothingFoundYet",
 	},
 	{
+		"a list counts before the state says so", inCycle,
+		"		return known.Number\n", "		return last\n",
+		"./pkg/watch", "TestRunOfOneThatAnotherReplicaDoesNotKnow",
+	},
+	{
 		"a repository has the memory of the one that had its name", "pkg/plan/make.go",
 		"was.Of != r.ID && was.Damaged == nil", "false",
 		"./pkg/watch", "TestNameGoesToAnotherOne",
