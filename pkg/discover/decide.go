@@ -1,7 +1,6 @@
 package discover
 
 import (
-	"bytes"
 	"context"
 	"time"
 
@@ -38,12 +37,7 @@ func (f *Finder) decide(ctx context.Context) time.Duration {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	err := f.load(ctx)
-	if err == nil {
-		err = f.edit(ctx, func(s *settings, known *discover.Found) ([]discover.List, []discover.Failure) {
-			return s.lists(known), known.Failing
-		})
-	}
+	err := f.settle(ctx)
 	if f.tellKept(ctx, err); err != nil {
 		return min(again, s.every)
 	}
@@ -61,15 +55,18 @@ func (f *Finder) began(s *settings) time.Time {
 	return s.since
 }
 
-// number returns the number of lists that follow from what is known, and the files by which is chosen among them. It is called with f.mu held.
-func (f *Finder) number(s *settings, known *discover.Found, lists []discover.List) (number int64, files string) {
-	files = s.files
+// next returns what follows of a change to what is known: with its number, unless something that is used is another. It is called with f.mu held.
+func (f *Finder) next(s *settings, known *discover.Found, change change) *discover.Found {
+	lists, failing := change(s, known)
+	files := s.files
 	if theirs := known.For; theirs != "" && !s.had[theirs] && f.Shared && time.Since(f.began(s)) < patience {
 		files = theirs
 	}
 	behind := f.behind.Load()
-	if known.Number >= behind && known.For == files && bytes.Equal(content(lists), content(known.Lists)) {
-		return known.Number, files
+	if known.Number >= behind && known.For == files {
+		if same := Of(lists, failing, known.Number, files); same.Hash == known.Hash {
+			return same
+		}
 	}
-	return max(known.Number+1, behind+1, time.Now().Unix()), files
+	return Of(lists, failing, max(known.Number+1, behind+1, time.Now().Unix()), files)
 }

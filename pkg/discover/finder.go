@@ -211,12 +211,7 @@ func (f *Finder) Follow(ctx context.Context) {
 // ask asks a server what it is to be asked, and returns after how long it is to be asked again.
 func (f *Finder) ask(ctx context.Context, of source, every time.Duration) time.Duration {
 	f.mu.Lock()
-	err := f.load(ctx)
-	if err == nil {
-		err = f.edit(ctx, func(s *settings, known *discover.Found) ([]discover.List, []discover.Failure) {
-			return s.lists(known), known.Failing
-		})
-	}
+	err := f.settle(ctx)
 	if err != nil {
 		f.tellKept(ctx, err)
 	}

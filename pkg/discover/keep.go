@@ -41,22 +41,33 @@ func (f *Finder) use(found *discover.Found) {
 	}
 }
 
+// settle loads what is stored, and stores what of it is asked for still, and by which files is chosen.
+func (f *Finder) settle(ctx context.Context) error {
+	if err := f.load(ctx); err != nil {
+		return err
+	}
+	return f.edit(ctx, func(s *settings, known *discover.Found) ([]discover.List, []discover.Failure) {
+		return s.lists(known), known.Failing
+	})
+}
+
 // tries is how often what was found is written where others write it, too.
 const tries = 3
 
-// edit stores what change makes of what is known, where that is something else, and has it used once it is stored: what is used and not
-// stored would be forgotten by a restart. change may be called again.
-func (f *Finder) edit(ctx context.Context, change func(*settings, *discover.Found) ([]discover.List, []discover.Failure)) error {
+// change returns what becomes of what is known.
+type change func(s *settings, known *discover.Found) ([]discover.List, []discover.Failure)
+
+// edit stores what a change makes of what is known, where that is something else, and has it used once it is stored: what is used and not
+// stored would be forgotten by a restart. The change may be called again.
+func (f *Finder) edit(ctx context.Context, change change) error {
 	for range tries {
 		s, known := f.now.Load(), f.found.Load()
-		lists, failing := change(s, known)
-		number, files := f.number(s, known, lists)
-		next := Of(lists, failing, number, files)
+		next := f.next(s, known, change)
 		text, err := marshal(next)
 		if err != nil {
 			return err
 		}
-		if (len(lists)+len(failing) > 0 || number > known.Number) && !bytes.Equal(text, f.stored) {
+		if (len(next.Lists)+len(next.Failing) > 0 || next.Number > known.Number) && !bytes.Equal(text, f.stored) {
 			err = f.Store.Save(ctx, next)
 			if errors.Is(err, ErrConflict) {
 				f.loaded = false
