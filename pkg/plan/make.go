@@ -421,8 +421,10 @@ func (p *planner) dropOthers() {
 	var others map[string]state.Repository
 	for i := range p.Config.Repositories {
 		r := &p.Config.Repositories[i]
-		was := p.Snapshot.Repositories[r.Name]
-		if r.ID != "" && was.Of != "" && was.Of != r.ID && was.Damaged == nil {
+		if r.ID == "" { // as nearly all are
+			continue
+		}
+		if was := p.Snapshot.Repositories[r.Name]; was.Of != "" && was.Of != r.ID && was.Damaged == nil {
 			if others == nil {
 				others = map[string]state.Repository{}
 			}

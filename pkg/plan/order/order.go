@@ -52,21 +52,27 @@ func needsOf(cfg *config.Config, g config.Group, by ask) (map[string][]string, e
 	if g.Needs != nil {
 		return g.Needs, nil
 	}
-	var all []strategy.About
-	needs := make(map[string][]string)
-	for _, r := range cfg.Repositories {
-		if r.Group == g.Name {
-			all = append(all, r.About())
-			needs[r.Name] = r.Deploy.Needs
+	var all []*config.Repository
+	for i := range cfg.Repositories {
+		if r := &cfg.Repositories[i]; r.Group == g.Name {
+			all = append(all, r)
 		}
 	}
 	if g.Module.File == "" {
+		needs := make(map[string][]string, len(all))
+		for _, r := range all {
+			needs[r.Name] = r.Deploy.Needs
+		}
 		return needs, nil
 	}
 	if cfg.Modules == nil {
 		return nil, errors.New("groups." + g.Name + ".wasm is a module, and this program runs none; want a sentry that does")
 	}
-	needs, err := by(cfg.Modules, all)
+	about := make([]strategy.About, len(all))
+	for i, r := range all {
+		about[i] = r.About()
+	}
+	needs, err := by(cfg.Modules, about)
 	if err != nil {
 		return nil, fmt.Errorf("groups.%s.wasm: %w", g.Name, err)
 	}
