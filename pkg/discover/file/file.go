@@ -2,6 +2,7 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,12 @@ func (s *Store) Load(context.Context) (*discover.Found, error) {
 	}
 	known := &discover.Found{}
 	if info != nil {
-		if known, err = s.read(); err != nil {
-			return nil, err
+		var data bytes.Buffer
+		if err := state.Read(s.path, found.MaxSize+1, &data); err != nil {
+			return nil, fmt.Errorf("read what was found: %w", err)
+		}
+		if known, err = found.Decode(data.Bytes()); err != nil {
+			return nil, fmt.Errorf("file %s: %w; delete it to find all anew", s.path, err)
 		}
 	}
 	s.keep(info)
@@ -44,39 +49,17 @@ func (s *Store) Load(context.Context) (*discover.Found, error) {
 
 // look returns what the file is like; nil where there is none.
 func (s *Store) look() (fs.FileInfo, error) {
-	switch info, err := os.Stat(s.path); {
-	case errors.Is(err, fs.ErrNotExist):
+	info, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular(): // opening a named pipe would wait for its writer
-		return nil, fmt.Errorf("%s is not a regular file", s.path)
-	default:
-		return info, nil
 	}
+	return info, err
 }
 
 func (s *Store) keep(info fs.FileInfo) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.was = info
-}
-
-func (s *Store) read() (*discover.Found, error) {
-	f, err := os.Open(s.path)
-	if err != nil {
-		return nil, fmt.Errorf("read what was found: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, found.MaxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read what was found: %w", err)
-	}
-	known, err := found.Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("file %s: %w; delete it to find all anew", s.path, err)
-	}
-	return known, nil
 }
 
 // Save replaces it.

@@ -2,12 +2,12 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"sync"
 
@@ -55,27 +55,17 @@ func (s *Store) Add(_ context.Context, runs []result.Result) error {
 }
 
 func (s *Store) read() ([]result.Result, error) {
-	switch info, err := os.Stat(s.path); {
+	var text bytes.Buffer
+	switch err := state.Read(s.path, history.MaxSize+1, &text); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("read the history: %w", err)
-	case !info.Mode().IsRegular(): // opening a named pipe would wait for its writer
-		return nil, fmt.Errorf("read the history: %s is not a regular file", s.path)
 	}
-	f, err := os.Open(s.path)
-	if err != nil {
-		return nil, fmt.Errorf("read the history: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, history.MaxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the history: %w", err)
-	}
-	if len(text) > history.MaxSize {
+	if text.Len() > history.MaxSize {
 		return nil, fmt.Errorf("history file %s has more than %d bytes, which is none of Sentry's; delete it to begin a new history", s.path, history.MaxSize)
 	}
-	runs, err := history.Decode(text)
+	runs, err := history.Decode(text.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("history file %s: %w; delete it to begin a new history", s.path, err)
 	}

@@ -137,25 +137,36 @@ func (s *Store) makeDir() error {
 
 // read copies the file to w, and returns what it holds.
 func (s *Store) read(w io.Writer) (content, error) {
-	// Opening a named pipe would wait for its writer.
-	switch info, err := os.Stat(s.path); {
+	hash := sha256.New()
+	switch err := Read(s.path, state.MaxSize+1, io.MultiWriter(w, hash)); {
 	case errors.Is(err, fs.ErrNotExist):
 		return content{}, nil
+	case errors.Is(err, errIrregular):
+		return content{}, fmt.Errorf("read the state file: %w: name another", err)
 	case err != nil:
-		return content{}, fmt.Errorf("read the state file: %w", err)
-	case !info.Mode().IsRegular():
-		return content{}, fmt.Errorf("read the state file: %s is not a regular file: name another", s.path)
-	}
-	f, err := os.Open(s.path)
-	if err != nil {
-		return content{}, fmt.Errorf("read the state file: %w", err)
-	}
-	defer f.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(w, hash), io.LimitReader(f, state.MaxSize+1)); err != nil {
 		return content{}, fmt.Errorf("read the state file: %w", err)
 	}
 	return content(hash.Sum(nil)), nil
+}
+
+var errIrregular = errors.New("is not a regular file")
+
+// Read copies the file at path to w, up to so many bytes. Without one it fails with fs.ErrNotExist.
+func Read(path string, most int64, w io.Writer) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() { // opening a named pipe would wait for its writer
+		return fmt.Errorf("%s %w", path, errIrregular)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, io.LimitReader(f, most))
+	return err
 }
 
 // lock takes the lock file for this process alone.
