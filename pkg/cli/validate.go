@@ -35,7 +35,9 @@ its credential: the first table says how many branches each pattern matches and 
 cannot be read; what would mend those comes last. The second table predicts, from a first cycle
 and idle ones, what watching costs each credential: the idle cycles and the sweep of an hour, next
 to the host's limit; more than half of that is a warning. RUN is what looking up the QA revision
-adds when something is deployed. Exit code 1 when a repository cannot be read.`,
+adds when something is deployed. Before that the hosts of discover are asked which repositories
+each owner has: a line says how many, and how many of them are watched. Exit code 1 when a
+repository cannot be read, or those of an owner cannot be listed.`,
 		Example: `  sentry validate
   sentry validate --online
   sentry validate --quick     # as an exec probe
