@@ -22,6 +22,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/strategies"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/cli/watching"
 	"github.com/tekton-sentry/sentry/pkg/cli/webhooks"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/kube"
@@ -110,7 +111,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.SetHelpCommand(newHelp())
 	usage.WrapHelp(root, term.Width(s.Out, math.MaxInt))
 	o.Register(root.PersistentFlags())
-	watch := newWatch(o)
+	watch := watching.Command(o)
 	o.Settable = usage.FlagsOf(root.PersistentFlags(), watch.Flags())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		o.Running = cmd

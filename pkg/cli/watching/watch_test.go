@@ -1,4 +1,4 @@
-package cli
+package watching
 
 import (
 	"bytes"
@@ -28,13 +28,18 @@ const oneRepository = `repositories:
     deploy: {qa_repo_url: https://github.com/company/qa, commands: [./deploy]}
 `
 
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // watchingFile is `sentry watch --local` of a file with this text, before its first cycle.
 func watchingFile(t *testing.T, text string, log *bytes.Buffer) *watching {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sentry.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, path, text)
 	o := &setup.Options{Config: usage.Paths{Names: []string{path}}, LogFormat: "text", Streams: setup.Streams{Out: log, Err: log}}
 	cfg, logger, err := o.Load(config.Options{})
 	if err != nil {

@@ -1,4 +1,4 @@
-package cli
+package watching
 
 import (
 	"context"
@@ -53,7 +53,7 @@ func newTrial(t *testing.T, cfg *config.Config, base http.RoundTripper) *trial {
 		t.Fatal(err)
 	}
 	tr.store = file.New(filepath.Join(t.TempDir(), "state.json"), log)
-	r := (&setup.Options{Version: version}).Reader(log, cfg.Global.Sweep, nil)
+	r := (&setup.Options{Version: "dev"}).Reader(log, cfg.Global.Sweep, nil)
 	r.Base = base
 	tr.watcher = &watch.Watcher{Config: cfg, Heads: r, Store: tr.store, Engine: idle{},
 		Tell: func(e event.Event) { logsink.Write(log, e) }, Now: time.Now, Word: setup.Word}
@@ -166,12 +166,10 @@ func TestHourOfASlowHost(t *testing.T) {
 
 // TestUserAgent holds that hosts are told which Sentry asks.
 func TestUserAgent(t *testing.T) {
-	defer func(was string) { version = was }(version)
-	version = "v1.2.3"
 	synctest.Test(t, func(t *testing.T) {
 		api, cfg := hoststest.Populated(config.Git, "token", 1)
 		var agents []string
-		r := (&setup.Options{Version: version}).Reader(slog.New(slog.DiscardHandler), 0, nil)
+		r := (&setup.Options{Version: "v1.2.3"}).Reader(slog.New(slog.DiscardHandler), 0, nil)
 		r.Base = githosttest.Delayed{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			agents = append(agents, req.UserAgent())
 			api.ServeHTTP(w, req)

@@ -1,4 +1,4 @@
-package cli
+package watching
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/serve/page/reading"
 )
 
-func (f watchFlags) checkPage() error {
+func (f flags) checkPage() error {
 	switch {
 	case f.page == "" && len(f.names) > 0:
 		return usage.Errorf("--page-host goes with --page")

@@ -1,4 +1,4 @@
-package cli
+package watching
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/serve"
 )
 
-func (f watchFlags) checkHealth() error {
+func (f flags) checkHealth() error {
 	switch {
 	case f.health == "":
 		return nil

@@ -1,4 +1,4 @@
-package cli
+package watching
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state/file"
 )
 
@@ -67,4 +68,29 @@ func (w *watching) show(ctx context.Context, events []event.Event) {
 			_, _ = w.machine.Follow(ctx, created.Run.Name, func(out engine.Outcome) { w.board.Show(out, usual) })
 		}()
 	}
+}
+
+// onMachine gets the engine and the state of a trial on this machine. closed ends them.
+func (w *watching) onMachine(ctx context.Context) (closed func() error, err error) {
+	machine, store, err := w.Options.OnMachine(ctx, w.cfg, w.flags.state, w.log)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := store.Own()
+	if err != nil {
+		return nil, err
+	}
+	closed = func() error {
+		defer owner.Unlock()
+		return leave(machine)
+	}
+	if err := takeUp(ctx, machine, store, w.log); err != nil {
+		return nil, errors.Join(err, closed())
+	}
+	w.machine, w.watcher.Engine, w.watcher.Store = machine, machine, store
+	if w.finder.Store, err = w.FoundBeside(w.flags.state); err != nil {
+		return nil, errors.Join(err, closed())
+	}
+	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return w.LocalHistory(ctx, w.flags.state) }
+	return closed, nil
 }
