@@ -66,6 +66,7 @@ var mustNotLink = map[string][]string{
 	"pkg/config/section":               {kubernetes, tekton, "net/http"},
 	"pkg/config/order":                 {module + "pkg/strategy/", kubernetes, tekton, "net/http"},
 	"pkg/config/timing":                {kubernetes, tekton, "net/http"},
+	"pkg/config/renewal":               {kubernetes, tekton, "net/http", module + "pkg/watch", module + "pkg/plan"},
 	"pkg/config/schema":                {module + "pkg/repo", kubernetes, tekton, "net/http"},
 	"pkg/config/files":                 {module + "pkg/config/section", kubernetes, tekton, "net/http"},
 	"pkg/config/listing":               {module + "pkg/strategy/", module + "pkg/serve", module + "pkg/cli", kubernetes, tekton, "net/http"},
