@@ -97,6 +97,7 @@ var mustNotLink = map[string][]string{
 	"pkg/cli/term":                     {module, kubernetes, tekton, "net/http"},
 	"pkg/cli/garbage":                  {module, kubernetes, tekton, "net/http"},
 	"pkg/cli/change":                   {kubernetes, tekton, "net/http", "os/exec"},
+	"pkg/cli/deeds":                    {kubernetes, tekton, "os/exec", module + "pkg/serve", module + "pkg/cli/setup", module + "pkg/engine/tekton"},
 	"pkg/cli/reload":                   {kubernetes, tekton, module + "pkg/watch", module + "pkg/engine/", module + "pkg/cli/setup", githost + "/poller"},
 	"pkg/event/kubesink":               {module + "pkg/watch", module + "pkg/cli", module + "pkg/engine/", module + "pkg/githost", module + "pkg/pipelinerun"},
 	"pkg/cli/live":                     {kubernetes, tekton, "net/http", "os/exec"},

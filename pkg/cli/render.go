@@ -11,6 +11,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/deeds"
 	"github.com/tekton-sentry/sentry/pkg/cli/imagine"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
@@ -68,7 +69,7 @@ func runRender(ctx context.Context, o *setup.Options, f renderFlags, names []str
 			imagine.LogPlaceholders(log, cfg, runs)
 		}
 	} else {
-		runs, err = manualRuns(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), nil, log, wanted{names: names, branch: f.branch}, "")
+		runs, err = deeds.Runs(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), nil, log, deeds.Wanted{Names: names, Branch: f.branch}, "")
 	}
 	if err != nil {
 		return err

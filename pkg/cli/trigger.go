@@ -4,24 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/cli/byhand"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/deeds"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
-	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/repo"
-	"github.com/tekton-sentry/sentry/pkg/state"
-	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
 type triggerFlags struct {
@@ -100,7 +96,7 @@ func runTrigger(ctx context.Context, o *setup.Options, f triggerFlags, names []s
 		return err
 	}
 	defer func() { err = errors.Join(err, at.Close()) }()
-	runs, err := manualRuns(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), at.Store, log, wanted{names, f.branch, repo.SHA(f.sha)}, setup.Word())
+	runs, err := deeds.Runs(ctx, cfg, o.Reader(log, 0, transport.NewNetwork(cfg.Global)), at.Store, log, deeds.Wanted{Names: names, Branch: f.branch, SHA: repo.SHA(f.sha)}, setup.Word())
 	if err != nil {
 		return err
 	}
@@ -131,66 +127,4 @@ func checkSHA(sha string, names []string) error {
 		return usage.Errorf("--sha: %w", err)
 	}
 	return nil
-}
-
-// wanted is what is asked for by hand.
-type wanted struct {
-	names  []string
-	branch string   // "" = the first configured one of each
-	sha    repo.SHA // "" = the heads
-}
-
-// manualRuns plans the runs that `trigger` creates and `render` prints, with their QA revisions.
-func manualRuns(ctx context.Context, cfg *config.Config, hosts *poller.Reader, store watch.Store, log *slog.Logger, asked wanted, word string) ([]plan.Run, error) {
-	snapshot := state.Snapshot{}
-	if store != nil {
-		var err error
-		if snapshot, err = store.Load(ctx); err != nil {
-			// The state only tells the previous SHAs: a trigger works without.
-			log.Warn("cannot read the state; SENTRY_PREVIOUS_SHA and SENTRY_SUCCEEDED_SHA will be empty", "err", err)
-		}
-	}
-	observed := make([]repo.Observation, len(cfg.Repositories))
-	var want []config.Monitor
-	var index []int
-	for i, r := range cfg.Repositories {
-		observed[i].Status = repo.Pending
-		branches, ok := named.Asked(&r, asked.names)
-		if !ok {
-			continue
-		}
-		if asked.branch != "" {
-			branches = append(branches, asked.branch)
-		}
-		m := r.Monitor
-		for _, b := range branches {
-			// A branch that is named need not match what is watched.
-			m.Branches = m.Branches.With(repo.ExactPattern(b))
-		}
-		want, index = append(want, m), append(index, i)
-	}
-	for i, o := range hosts.Heads(ctx, want) {
-		observed[index[i]] = plan.Watched(o, want[i])
-	}
-	in := plan.Input{Config: cfg, Snapshot: snapshot, Observed: observed, Now: time.Now()}
-	runs, err := plan.Manual(in, asked.names, asked.branch, word)
-	if err != nil {
-		return nil, err
-	}
-	if asked.sha != "" {
-		if len(runs) != 1 || len(runs[0].Members) != 1 {
-			return nil, usage.Errorf("--sha is a commit of one repository, and %.80q is several: name one of them", asked.names[0])
-		}
-		m := runs[0].Members[0]
-		m.SHA, m.Changed = asked.sha, asked.sha != m.Previous
-		runs[0] = plan.ByHand(in, []plan.Member{m}, word)
-	}
-	errs := make([]error, len(runs))
-	for i := range runs {
-		runs[i], errs[i] = runs[i].Pin(hosts.Heads(ctx, runs[i].QA()))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	return runs, nil
 }

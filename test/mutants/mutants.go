@@ -503,7 +503,7 @@ var mutants = []mutant{
 		"./pkg/plan/deployed", "TestLearn",
 	},
 	{
-		"a run that is made again leaves out what failed", "pkg/cli/operate/again.go",
+		"a run that is made again leaves out what failed", "pkg/cli/deeds/again.go",
 		"m.Verdict == result.Succeeded })", "m.Verdict != result.Succeeded })",
 		"./pkg/cli", "TestScripts/operate",
 	},

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
-	"time"
 
-	"github.com/tekton-sentry/sentry/pkg/audit"
+	"github.com/tekton-sentry/sentry/pkg/cli/deeds"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
@@ -31,13 +29,7 @@ type Engine interface {
 // Start creates one run, as on_busy says.
 func Start(ctx context.Context, o *setup.Options, cfg *config.Config, at *Place, log *slog.Logger, run plan.Run) error {
 	run.By = at.By
-	if h, in := run.Group.NotOn.At(time.Now()); in {
-		log.Info("not_on holds now; what is asked for by hand is started all the same", "unit", run.Unit.Label, "window", h.Window.String(), "until", h.Until.Format(time.RFC3339))
-	}
-	if err := makeWay(ctx, at.Engine, log, run); err != nil {
-		return err
-	}
-	if _, err := at.Create(ctx, cfg, run); err != nil {
+	if err := deeds.Start(ctx, at.Engine, cfg, log, run); err != nil {
 		return err
 	}
 	if !at.Local {
@@ -45,45 +37,6 @@ func Start(ctx context.Context, o *setup.Options, cfg *config.Config, at *Place,
 		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, setup.LogsCommand(run.Name, cfg.Global.RunsIn()))
 	}
 	return nil
-}
-
-// makeWay returns when the unit has no active run that on_busy forbids beside the new one.
-func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.Run) error {
-	if run.Group.OnBusy == config.StartAtOnce {
-		return nil
-	}
-	cancelled := map[string]bool{}
-	for {
-		runs, err := eng.Runs(ctx, []string{run.Unit.Label})
-		if err != nil {
-			return err
-		}
-		// Also those that are held back: who asks for a run by hand is told what stands in its way.
-		busy := plan.Names(plan.ActiveOf(engine.Existing(runs), func(plan.Existing) bool { return true })[run.Unit.Label])
-		if len(busy) == 0 {
-			return nil
-		}
-		if run.Group.OnBusy == config.Queue {
-			return fmt.Errorf("its run %s is still active: wait for its end, cancel it (sentry cancel %s), or set on_busy of the group",
-				strings.Join(busy, ", "), busy[0])
-		}
-		for _, name := range busy {
-			if cancelled[name] {
-				continue
-			}
-			if err := eng.Cancel(ctx, name, run.Name); err != nil {
-				return err
-			}
-			cancelled[name] = true
-			log.Info("cancelled; waiting for its end",
-				append([]any{"unit", run.Unit.Label, "run", name, "for", run.Name}, run.By.Attrs(audit.Cancelled)...)...)
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // Follow prints how the runs go until they end, and shows them on the board, which is nil where nobody would see it.

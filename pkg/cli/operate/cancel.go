@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/deeds"
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
@@ -61,16 +61,11 @@ func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool)
 			if slices.Contains(cancelled, r.Name) {
 				continue // by another of its names
 			}
-			// Before it ends, as who tells of its end does so at once.
-			if err := there.Engine.Annotate(ctx, r.Name, audit.AnnotationCancelled, by.Note(r.Name)); err != nil {
-				log.Warn("who cancels the run cannot be noted on it", "run", r.Name, "err", err)
-			}
-			if err := there.Engine.Cancel(ctx, r.Name, ""); err != nil {
+			if err := deeds.Cancel(ctx, there.Engine, r.Existing, by, log); err != nil {
 				errs = append(errs, err)
 				continue
 			}
 			cancelled = append(cancelled, r.Name)
-			log.Info("cancelled the run", append([]any{"unit", r.Unit, "run", r.Name}, by.Attrs(audit.Cancelled)...)...)
 			fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s cancelled\n", r.Name)
 		}
 	}

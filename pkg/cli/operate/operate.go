@@ -15,6 +15,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/byhand"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/deeds"
 	"github.com/tekton-sentry/sentry/pkg/cli/live"
 	"github.com/tekton-sentry/sentry/pkg/cli/overview"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
@@ -109,7 +110,7 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 	if err != nil {
 		return err
 	}
-	if label, isBranch, err := labelOf(cfg, name); err != nil && strings.Contains(name, "@") {
+	if label, isBranch, err := deeds.LabelOf(cfg, name); err != nil && strings.Contains(name, "@") {
 		return err
 	} else if isBranch {
 		name = label
@@ -133,7 +134,7 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 			return err
 		}
 	}
-	was, err := f.choose(past, name)
+	was, err := deeds.Choice{Run: f.run, Failed: f.failed, Back: f.back}.Of(past, name)
 	if err != nil {
 		return err
 	}
@@ -142,11 +143,11 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 		// It only tells the commits before.
 		log.Warn("cannot read the state; SENTRY_PREVIOUS_SHA and SENTRY_SUCCEEDED_SHA will be empty", "err", err)
 	}
-	run, err := again(plan.Input{Config: cfg, Snapshot: snapshot, Now: time.Now()}, was, setup.Word())
+	run, err := deeds.Again(plan.Input{Config: cfg, Snapshot: snapshot, Now: time.Now()}, was, setup.Word())
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(o.Err, "As %s, which %s, this will be deployed:\n  %s\n", was.Name, ended(was), strings.Join(words(run.Members), "\n  "))
+	fmt.Fprintf(o.Err, "As %s, which %s, this will be deployed:\n  %s\n", was.Name, ended(was), strings.Join(deeds.Words(run.Members), "\n  "))
 	if f.back && !f.yes {
 		if err := ask(o.In, prompt); err != nil {
 			return err
@@ -160,18 +161,6 @@ func (f *flags) do(ctx context.Context, o *setup.Options, name string) (err erro
 		return nil
 	}
 	return byhand.Follow(ctx, o, at, board, []plan.Run{run}, cfg.Global.RunsIn())
-}
-
-// choose returns the run to make again, of those of the past, newest first.
-func (f *flags) choose(past []result.Result, name string) (result.Result, error) {
-	if f.back && f.run == "" {
-		return lastGood(past, name)
-	}
-	was, err := pick(past, name, f.run)
-	if err != nil || !f.failed {
-		return was, err
-	}
-	return failed(was)
 }
 
 // ended says how a run ended.

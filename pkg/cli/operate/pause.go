@@ -4,25 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/cli/complete"
+	"github.com/tekton-sentry/sentry/pkg/cli/deeds"
 	"github.com/tekton-sentry/sentry/pkg/cli/setup"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/kube"
-	"github.com/tekton-sentry/sentry/pkg/plan/naming"
-	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
-
-// saveTries bounds how often the state is read again since `sentry watch` wrote it meanwhile.
-const saveTries = 20
 
 type pauseFlags struct {
 	all    bool
@@ -33,22 +29,7 @@ type pauseFlags struct {
 
 func newPause(o *setup.Options) *cobra.Command {
 	var f pauseFlags
-	cmd := f.command(o, func(cfg *config.Config, s *state.Snapshot, names []string, by audit.By) (done []string, err error) {
-		meant, err := unitsOf(cfg, *s, names)
-		for _, u := range meant {
-			pause, was := state.NewPause(by.Person(), f.reason, time.Now()), s.Units[u.label].Paused
-			switch {
-			case !s.SetPause(u.label, &pause):
-			case was != nil:
-				done = append(done, u.label+" stays paused, for this reason in place of the one before")
-			case u.unseen:
-				done = append(done, u.label+" paused; no branch is known yet that is this unit")
-			default:
-				done = append(done, u.label+" paused")
-			}
-		}
-		return done, err
-	})
+	cmd := f.command(o, func() deeds.Change { return deeds.Pause(f.reason) })
 	cmd.Use = "pause {NAME… | --all}"
 	cmd.Short = "Let nothing run in a unit until it is resumed"
 	cmd.Long = `Have 'sentry watch' start nothing in each NAME, which is that of a unit, a group, or a repository
@@ -66,7 +47,7 @@ asks for by hand run all the same. What is paused already gets the --reason in p
 
 func newResume(o *setup.Options) *cobra.Command {
 	var f pauseFlags
-	cmd := f.command(o, resume)
+	cmd := f.command(o, func() deeds.Change { return deeds.Resume })
 	cmd.Use = "resume {NAME… | --all}"
 	cmd.Short = "Let things run again in what was paused"
 	cmd.Long = `End the pause of each NAME, which is named as with 'sentry pause' or as status has it, also of what
@@ -77,17 +58,13 @@ watch': one run for the newest commit.`
 	return cmd
 }
 
-// change does to a fork of the state what was asked for of the names, of which none means everything, and returns what it did,
-// a line each, which begins with the label of a unit.
-type change func(cfg *config.Config, s *state.Snapshot, names []string, by audit.By) (done []string, err error)
-
 // command returns what both have in common.
-func (f *pauseFlags) command(o *setup.Options, do change) *cobra.Command {
+func (f *pauseFlags) command(o *setup.Options, do func() deeds.Change) *cobra.Command {
 	cmd := &cobra.Command{
 		Args:              usage.Args(func(_ *cobra.Command, names []string) error { return usage.SomeNames(names, f.all) }),
 		ValidArgsFunction: o.Offer(complete.Names),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return f.run(cmd.Context(), o, names, cmd.Name(), do)
+			return f.run(cmd.Context(), o, names, cmd.Name(), do())
 		},
 	}
 	cmd.Flags().BoolVar(&f.all, "all", false, "everything")
@@ -96,7 +73,7 @@ func (f *pauseFlags) command(o *setup.Options, do change) *cobra.Command {
 	return cmd
 }
 
-func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, verb string, do change) error {
+func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, verb string, do deeds.Change) error {
 	if f.state != "" && !f.local {
 		return usage.Errorf("--state goes with --local; on a cluster the state is a ConfigMap")
 	}
@@ -109,66 +86,40 @@ func (f *pauseFlags) run(ctx context.Context, o *setup.Options, names []string, 
 		return err
 	}
 	by := o.By(ctx, cluster, verb)
-	for range saveTries {
-		s, err := store.Load(ctx)
-		if err != nil {
-			return err
-		}
-		if s.Epoch == "" {
-			return f.nothingYet()
-		}
-		s = s.Fork()
-		done, err := do(cfg, &s, names, by)
-		if err != nil {
-			return err
-		}
-		if len(done) == 0 {
-			fmt.Fprintf(o.Err, "Nothing to do: %s\n", already(verb, names))
-			return nil
-		}
-		err = store.Save(ctx, s)
-		if errors.Is(err, state.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, line := range done {
-			fmt.Fprintln(o.Out, line)
-			if cluster != nil {
-				label, _, _ := strings.Cut(line, " ")
-				log.Info(string(deeds[verb])+" the unit", append([]any{"unit", label}, by.Attrs(deeds[verb])...)...)
-			}
-		}
-		if verb == "resume" {
-			tellHeld(o.Err, s, cfg, done)
-		}
+	s, done, err := deeds.Apply(ctx, store, cfg, do, names, by)
+	switch {
+	case errors.Is(err, deeds.ErrNothingYet):
+		return f.nothingYet()
+	case err != nil:
+		return err
+	case len(done) == 0:
+		fmt.Fprintf(o.Err, "Nothing to do: %s\n", already(verb, names))
 		return nil
 	}
-	return fmt.Errorf("%w, %d times in a row: try again", state.ErrConflict, saveTries)
-}
-
-// deeds are what the commands do.
-var deeds = map[string]audit.Verb{"pause": audit.Paused, "resume": audit.Resumed}
-
-// tellHeld says which of the branches that were resumed are held still, as their repository is paused as a whole.
-func tellHeld(out io.Writer, s state.Snapshot, cfg *config.Config, done []string) {
 	for _, line := range done {
-		label := strings.TrimSuffix(line, " resumed")
-		for _, r := range cfg.Repositories {
-			if all := state.AllOf(r.Name); r.Group == "" && isOf(label, all) && s.Units[all].Paused != nil {
-				fmt.Fprintf(out, "%s waits still, as %s is paused as a whole, too: sentry resume %[2]s\n", label, r.Name)
-			}
+		fmt.Fprintln(o.Out, line)
+	}
+	if cluster != nil {
+		deeds.Tell(log, verbs[verb], done, by)
+	}
+	if verb == "resume" {
+		held := deeds.Held(s, cfg, done)
+		for _, label := range slices.Sorted(maps.Keys(held)) {
+			fmt.Fprintf(o.Err, "%s waits still, as %s is paused as a whole, too: sentry resume %[2]s\n", label, held[label])
 		}
 	}
+	return nil
 }
+
+// verbs are what the commands do.
+var verbs = map[string]audit.Verb{"pause": audit.Paused, "resume": audit.Resumed}
 
 // nothingYet says that there is no state to write to.
 func (f *pauseFlags) nothingYet() error {
 	if f.local {
-		return errors.New("nothing is remembered here yet: let 'sentry watch --local' run once, or name its state file (--state)")
+		return fmt.Errorf("%w: let 'sentry watch --local' run once, or name its state file (--state)", deeds.ErrNothingYet)
 	}
-	return errors.New("nothing is remembered here yet: let 'sentry watch' run once, or name its namespace (-n)")
+	return fmt.Errorf("%w: let 'sentry watch' run once, or name its namespace (-n)", deeds.ErrNothingYet)
 }
 
 func already(verb string, names []string) string {
@@ -195,11 +146,4 @@ func (f *pauseFlags) store(o *setup.Options, cfg *config.Config) (*kube.Cluster,
 		return nil, nil, err
 	}
 	return cluster, setup.ClusterStore(cluster, of), nil
-}
-
-// isOf reports whether a label is that of a branch of the repository of which all is the label. Two repositories with long names
-// that begin alike cannot be told apart by a label that is shortened: then the branches of both are meant.
-func isOf(label, all string) bool {
-	repository, whole := strings.CutSuffix(all, ".*")
-	return whole && naming.IsRefLabel(label) && (strings.HasPrefix(label, repository+".") || strings.HasPrefix(label, naming.LabelStart(repository)))
 }

@@ -1,4 +1,4 @@
-package operate
+package deeds
 
 import (
 	"strings"
@@ -75,7 +75,7 @@ func TestWhatCannotBeMadeAgain(t *testing.T) {
 		{Name: "web", Deploy: &config.Deploy{Source: config.Source{URL: "https://host.example/qa"}}},
 		{Name: "task", Deploy: &config.Deploy{Task: &config.Reference{Name: "it"}}},
 	}}}
-	run, err := again(in, ran("1", result.Failed), "0123abcd")
+	run, err := Again(in, ran("1", result.Failed), "0123abcd")
 	if err != nil || run.Trigger.Manual != "0123abcd" || run.Members[0].SHA != sha("1") || run.Members[0].QASHA != sha("f") || run.Members[0].Task != "web" {
 		t.Errorf("a good one: %+v, %v", run, err)
 	}
@@ -93,13 +93,13 @@ func TestWhatCannotBeMadeAgain(t *testing.T) {
 	} {
 		r := ran("1", result.Failed)
 		change(&r)
-		if _, err := again(in, r, "0123abcd"); err == nil || !strings.HasPrefix(err.Error(), "1 cannot be made again: ") {
+		if _, err := Again(in, r, "0123abcd"); err == nil || !strings.HasPrefix(err.Error(), "1 cannot be made again: ") {
 			t.Errorf("%s: %v, want it refused", name, err)
 		}
 	}
 	withTask := ran("1", result.Failed)
 	withTask.Unit, withTask.Members[0].Repository, withTask.Members[0].QA = "task.main", "task", ""
-	if _, err := again(in, withTask, "0123abcd"); err != nil {
+	if _, err := Again(in, withTask, "0123abcd"); err != nil {
 		t.Errorf("of a Task without a QA repository: %v", err)
 	}
 }

@@ -1,12 +1,10 @@
-package operate
+package deeds
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
-	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/plan/named"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
@@ -52,7 +50,7 @@ func unitsOf(cfg *config.Config, s state.Snapshot, names []string) (all []meant,
 
 // unitOf returns what a name stands for, which named.Check knows.
 func unitOf(cfg *config.Config, s state.Snapshot, name string) (meant, error) {
-	label, branch, err := labelOf(cfg, name)
+	label, branch, err := LabelOf(cfg, name)
 	if err != nil || !branch {
 		return meant{label: label}, err
 	}
@@ -101,9 +99,9 @@ func branchOf(repository, name string) string {
 	return ""
 }
 
-// labelOf returns the label of what is called name: of a group, of the unit that a branch is, or state.AllOf a repository. A
+// LabelOf returns the label of what is called name: of a group, of the unit that a branch is, or state.AllOf a repository. A
 // member of a group is no unit, and neither is its branch.
-func labelOf(cfg *config.Config, name string) (label string, isBranch bool, err error) {
+func LabelOf(cfg *config.Config, name string) (label string, isBranch bool, err error) {
 	if r, ok := cfg.Lookup(name); ok && r.Group == "" {
 		return state.AllOf(name), false, nil
 	}
@@ -119,48 +117,4 @@ func labelOf(cfg *config.Config, name string) (label string, isBranch bool, err 
 	default:
 		return naming.UnitOf(r, branch).Label, true, nil
 	}
-}
-
-// resume ends the pauses that are meant by the names. What left the configuration, or stands in it as something else now, is found
-// by the name that it had.
-func resume(cfg *config.Config, s *state.Snapshot, names []string, _ audit.By) (done []string, err error) {
-	var paused []string
-	for _, label := range slices.Sorted(maps.Keys(s.Units)) {
-		if s.Units[label].Paused != nil {
-			paused = append(paused, label)
-		}
-	}
-	end := slices.Clone(paused)
-	if len(names) > 0 {
-		end = nil
-	}
-	for _, name := range names {
-		// All of a repository is all of its branches, too.
-		of := func(all string) []string {
-			return slices.DeleteFunc(slices.Clone(paused), func(label string) bool { return label != all && !isOf(label, all) })
-		}
-		found := of(name)
-		u, err := unitsOf(cfg, *s, []string{name})
-		if err == nil {
-			found = append(found, of(u[0].label)...)
-		}
-		if before, branch, at := strings.Cut(name, "@"); len(found) == 0 && at {
-			found = of(naming.RefLabel(repo.Ref{Repository: before, Branch: branch}))
-		} else if len(found) == 0 {
-			found = append(of(state.AllOf(name)), of(naming.GroupLabel(name))...)
-		}
-		if len(found) == 0 && err != nil {
-			if len(paused) > 0 {
-				err = fmt.Errorf("%w; what is paused: %s", err, strings.Join(paused, ", "))
-			}
-			return nil, err
-		}
-		end = append(end, found...)
-	}
-	slices.Sort(end)
-	for _, label := range slices.Compact(end) {
-		s.SetPause(label, nil)
-		done = append(done, label+" resumed")
-	}
-	return done, nil
 }

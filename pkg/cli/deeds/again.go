@@ -1,4 +1,4 @@
-package operate
+package deeds
 
 import (
 	"cmp"
@@ -26,6 +26,25 @@ func pick(past []result.Result, of, run string) (result.Result, error) {
 		return result.Result{}, fmt.Errorf("the history has no run %.80q of %.80q: 'sentry history %.80[2]s' lists what it has", run, of)
 	}
 	return result.Result{}, fmt.Errorf("the history has no run of %.80q that ended: why says 'sentry explain'; runs come into it while 'sentry watch' is running", of)
+}
+
+// Choice is which run of the past is meant.
+type Choice struct {
+	Run    string // its name; "" = the newest
+	Failed bool   // only what did not succeed of it
+	Back   bool   // without a name the last good one, in place of the newest
+}
+
+// Of returns that run, of those of the past, newest first, which messages call by a name.
+func (c Choice) Of(past []result.Result, name string) (result.Result, error) {
+	if c.Back && c.Run == "" {
+		return lastGood(past, name)
+	}
+	was, err := pick(past, name, c.Run)
+	if err != nil || !c.Failed {
+		return was, err
+	}
+	return failed(was)
 }
 
 // lastGood returns the newest run that succeeded, that deployed all of the unit, and that deployed other commits than those that
@@ -77,8 +96,8 @@ func failed(r result.Result) (result.Result, error) {
 	return r, nil
 }
 
-// again returns a run by hand of what the run deployed, at the commits that were pinned then, with the configuration of today.
-func again(in plan.Input, r result.Result, word string) (plan.Run, error) {
+// Again returns a run by hand of what the run deployed, at the commits that were pinned then, with the configuration of today.
+func Again(in plan.Input, r result.Result, word string) (plan.Run, error) {
 	var members []plan.Member
 	var errs []error
 	for _, m := range r.Members {
@@ -120,8 +139,8 @@ func memberOf(in plan.Input, m result.Member) (plan.Member, error) {
 	return plan.Member{Repository: r, Branch: m.Branch, SHA: m.SHA, Previous: was.SHA, Changed: m.SHA != was.SHA, QASHA: m.QA}, nil
 }
 
-// words says what a run deploys, a line each.
-func words(members []plan.Member) []string {
+// Words says what a run deploys, a line each.
+func Words(members []plan.Member) []string {
 	lines := make([]string, len(members))
 	for i, m := range members {
 		lines[i] = fmt.Sprintf("%s %s at %s", m.Repository.Name, m.Branch, m.SHA.Short())
