@@ -93,6 +93,11 @@ var mustNotLink = map[string][]string{
 	"pkg/githost/gitlab":               {kubernetes, tekton, githost + "/poller", githost + "/git"},
 	"pkg/githost/gitea":                {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab"},
 	"pkg/githost/gitproto":             {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea"},
+	"pkg/githost/bitbucket":            {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea", githost + "/azure"},
+	"pkg/githost/bitbucketdc":          {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea", githost + "/azure"},
+	"pkg/githost/azure":                {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea", githost + "/bitbucket"},
+	"pkg/githost/gerrit":               {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea", githost + "/azure"},
+	"pkg/githost/codecommit":           {kubernetes, tekton, githost + "/poller", githost + "/github", githost + "/gitlab", githost + "/gitea", githost + "/azure"},
 	"pkg/githost/hosts":                {kubernetes, tekton, githost + "/poller"},
 	"pkg/cli/term":                     {module, kubernetes, tekton, "net/http"},
 	"pkg/cli/garbage":                  {module, kubernetes, tekton, "net/http"},
@@ -171,7 +176,8 @@ const kubernetes, tekton = "k8s.io/", "github.com/tektoncd/"
 const githost = module + "pkg/githost"
 
 // hosts are the packages that speak to one kind of server each.
-var hosts = []string{githost + "/github", githost + "/gitlab", githost + "/gitea", githost + "/gitproto"}
+var hosts = []string{githost + "/github", githost + "/gitlab", githost + "/gitea", githost + "/gitproto",
+	githost + "/bitbucket", githost + "/azure", githost + "/gerrit", githost + "/codecommit"}
 
 func TestWhoMayLinkWhat(t *testing.T) {
 	packages := graph(t)

@@ -243,6 +243,9 @@ func (t *tables) checkSource(d *schema.Decoder, path, urlKey string, s *Source) 
 		if !giturl.IsSSH(s.URL) {
 			kind.CheckApp(d, path)
 		}
+		if s.Type != "" && !giturl.IsSSH(s.URL) {
+			t.hosts.Of(s.Type).SettleUser(d, path, &s.Auth)
+		}
 		if s.Auth.App.IsSet() && s.Type != "" && !giturl.IsSSH(s.URL) && !t.hosts.Of(s.Type).Apps {
 			d.Fail(path+".auth.github_app", "means nothing on a host of the type %s; want username and token", s.Type)
 		}

@@ -28,17 +28,26 @@ type Driver struct {
 // Pages are those of a host that has none, or of which that is not known.
 type Pages struct {
 	Commit  string // one commit
-	Compare string // what is new from one commit to another
+	Compare string // what is new from one commit to another; "" = the page of the second is all there is
+	// At is the page of a repository, where that is another one than its URL; "" = none is known. nil = it is its URL.
+	At func(repoURL string) string
 }
 
 // Page returns the address at which the host shows people what is new from one commit to another, or only the second where there
 // is no first; "" where it has no such page, or the repository is reached in another way than people's browsers do.
 func (d *Driver) Page(repoURL string, from, to repo.SHA) string {
-	if d.Pages == (Pages{}) || to == "" || !strings.HasPrefix(repoURL, "https://") && !strings.HasPrefix(repoURL, "http://") {
+	if d.Pages.Commit == "" || to == "" || !strings.HasPrefix(repoURL, "https://") && !strings.HasPrefix(repoURL, "http://") {
 		return ""
 	}
-	repoURL = strings.TrimSuffix(repoURL, ".git")
-	if from == "" || from == to {
+	if !d.DotGit {
+		repoURL = strings.TrimSuffix(repoURL, ".git")
+	}
+	if d.Pages.At != nil {
+		if repoURL = d.Pages.At(repoURL); repoURL == "" {
+			return ""
+		}
+	}
+	if from == "" || from == to || d.Pages.Compare == "" {
 		return repoURL + fmt.Sprintf(d.Pages.Commit, to)
 	}
 	return repoURL + fmt.Sprintf(d.Pages.Compare, from, to)

@@ -69,7 +69,7 @@ func knownServers(d githost.Driver) []string {
 		if strings.HasPrefix(domain, ".") {
 			domain = "NAME" + domain
 		}
-		servers = append(servers, domain)
+		servers = append(servers, strings.ReplaceAll(domain, "*", "NAME"))
 	}
 	for alias := range d.Aliases {
 		servers = append(servers, alias)

@@ -13,6 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/giturl"
+	"github.com/tekton-sentry/sentry/pkg/secret"
 )
 
 // Type is the kind of server that a repository lives on.
@@ -29,13 +30,18 @@ const (
 // Host is what the file has to know of a kind of host. The host's package has one.
 type Host struct {
 	Type Type
-	// Domains are the public servers whose type need not be told, such as gitlab.com. ".ghe.com" is all below it.
+	// Domains are the public servers whose type need not be told, such as gitlab.com. ".ghe.com" is all below it, and a * one part
+	// of a name.
 	Domains []string
 	// Aliases are other names of such servers, with the one that is used instead.
 	Aliases map[string]string
 	// CheckPath says what is wrong with the path of a repository's URL; nil = nothing is. Its error is the end of a
 	// sentence that begins with the key, and holds no part of the path.
 	CheckPath func(path string) error
+	// User is the user name that goes with a token where the file has none; "" = any will do.
+	User string
+	// OwnUser is for a kind that takes a token, or a password, from the user alone whose it is.
+	OwnUser bool
 	// Statuses is for a kind that takes the statuses of commits.
 	Statuses bool
 	// Owners is for a kind that lists the repositories of an owner.
@@ -51,6 +57,11 @@ type Host struct {
 // knows reports whether the name of a server tells that it is of this kind.
 func (h Host) knows(name string) bool {
 	return slices.ContainsFunc(h.Domains, func(domain string) bool {
+		if start, end, ok := strings.Cut(domain, "*"); ok {
+			part, starts := strings.CutPrefix(name, start)
+			part, ends := strings.CutSuffix(part, end)
+			return starts && ends && part != "" && !strings.Contains(part, ".")
+		}
 		return name == domain || strings.HasPrefix(domain, ".") && strings.HasSuffix(name, domain)
 	})
 }
@@ -127,6 +138,17 @@ func (hs Hosts) Settle(d *schema.Decoder, path, urlKey string, address *string, 
 		return "", check(u.Path)
 	}
 	return "", nil
+}
+
+// SettleUser gives a token the user name that the kind of host wants beside it, where the file has none.
+func (h Host) SettleUser(d *schema.Decoder, path string, a *section.Auth) {
+	switch {
+	case !a.Token.IsSet() || a.Username.IsSet() || d.Failed(path+".auth.username"):
+	case h.OwnUser:
+		d.Fail(path+".auth.username", "is missing; want the name that goes with the token, as a host of the type %s takes no other", h.Type)
+	case h.User != "":
+		a.Username = secret.New(h.User, h.User)
+	}
 }
 
 // OwnerAndRepository is the CheckPath of hosts whose repositories have an owner, below groups or not.

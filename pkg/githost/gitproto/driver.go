@@ -11,16 +11,15 @@ import (
 // Driver is any server that speaks the Git protocol, over HTTP or SSH.
 var Driver = githost.Driver{
 	Host: config.Host{
-		Type:    config.Git,
-		Domains: []string{"bitbucket.org", "dev.azure.com"},
-		Any:     true,
-		About:   "any server",
+		Type:  config.Git,
+		Any:   true,
+		About: "any server",
 	},
 	Open:    Open,
 	DotGit:  true,
 	Budgets: []githost.Budget{Budget},
 	About: githost.About{
-		Servers:    "any other that speaks Git over HTTP, such as Bitbucket and Azure DevOps; and any server over SSH",
+		Servers:    "any other that speaks Git over HTTP; and any server over SSH",
 		API:        "none",
 		Credential: "HTTP Basic, with the user name or `git`; over SSH a key",
 	},

@@ -4,6 +4,11 @@ package hosts
 import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/azure"
+	"github.com/tekton-sentry/sentry/pkg/githost/bitbucket"
+	"github.com/tekton-sentry/sentry/pkg/githost/bitbucketdc"
+	"github.com/tekton-sentry/sentry/pkg/githost/codecommit"
+	"github.com/tekton-sentry/sentry/pkg/githost/gerrit"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea"
 	"github.com/tekton-sentry/sentry/pkg/githost/github"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitlab"
@@ -15,6 +20,11 @@ var All = githost.Drivers{
 	github.Driver,
 	gitlab.Driver,
 	gitea.Driver,
+	bitbucket.Driver,
+	bitbucketdc.Driver,
+	azure.Driver,
+	gerrit.Driver,
+	codecommit.Driver,
 	gitproto.Driver,
 }
 
