@@ -34,7 +34,6 @@ func TestKnownHosts(t *testing.T) {
 		"https://dev.azure.com/c/My AI/_git/rag":                            "azure https://dev.azure.com/c/My%20AI/_git/rag",
 		"https://company.visualstudio.com/ai/_git/rag":                      "azure https://company.visualstudio.com/ai/_git/rag",
 		"https://dev.azure.com/company/ai":                                  "repo_url: is not of the form https://dev.azure.com/ORGANISATION/PROJECT/_git/REPOSITORY, as Azure DevOps shows it under Clone; want that",
-		"git@ssh.dev.azure.com:v3/company/ai/rag":                           "auth.ssh_key",
 		"https://co.googlesource.com/a/plat/form/rag":                       "gerrit https://co.googlesource.com/a/plat/form/rag",
 		"https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/rag":       "codecommit https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/rag",
 		"https://git-codecommit.cn-north-1.amazonaws.com.cn/v1/repos/rag":   "codecommit https://git-codecommit.cn-north-1.amazonaws.com.cn/v1/repos/rag",

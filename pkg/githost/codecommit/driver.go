@@ -48,5 +48,5 @@ func page(repoURL string) string {
 	if !found || len(parts) != 4 || strings.HasPrefix(parts[1], "us-gov-") || strings.HasPrefix(parts[1], "us-iso") {
 		return ""
 	}
-	return "https://" + parts[1] + ".console.aws.amazon.com/codesuite/codecommit/repositories/" + name
+	return strings.Join([]string{"https:/", parts[1] + ".console.aws.amazon.com", "codesuite", "codecommit", "repositories", name}, "/")
 }

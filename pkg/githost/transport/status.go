@@ -22,13 +22,15 @@ const maxUntil = time.Hour
 // StatusError makes an *Error of an answer with a status that is not success. body is the start of the
 // answer, as far as the caller has read it, or nil; what it says is quoted when it is a message for
 // people. 401 is Denied; 403 too, unless headers or body say that it is a rate limit, which is of one resource when
-// the headers name it and do not tell of a secondary limit; 404 and 410 are NotFound;
+// the headers name it and do not tell of a secondary limit; a page to sign in, as Azure DevOps answers with status 203, is a 401; 404 and 410 are NotFound;
 // 5xx, 408 and 425 are Temporary; everything else is Invalid.
 func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 	kind, hint := githost.Invalid, "is this the right type of host, and the right URL?"
 	var until time.Time
-	resource := ""
+	resource, status := "", resp.StatusCode
 	switch s := resp.StatusCode; {
+	case SignIn(resp):
+		kind, hint, status = githost.Denied, "it answers with a page to sign in: check auth, and whether the token has expired", http.StatusUnauthorized
 	case s == http.StatusTooManyRequests, s == http.StatusForbidden && (saysLimit(resp.Header) || LimitText(string(body))):
 		kind, hint = githost.RateLimited, "asked too often"
 		until = namedUntil(resp.Header, time.Now(), "Retry-After", "X-RateLimit-Reset", "RateLimit-Reset")
@@ -53,8 +55,14 @@ func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 		until = namedUntil(resp.Header, time.Now(), "Retry-After")
 	}
 	e := githost.NewError(kind, host, "HTTP %d: %s%s", resp.StatusCode, hint, quote(resp, body))
-	e.Status, e.Until, e.Resource = resp.StatusCode, until, resource
+	e.Status, e.Until, e.Resource = status, until, resource
 	return e
+}
+
+// SignIn reports whether an answer is a page for people to sign in at, with a status that is no failure.
+func SignIn(resp *http.Response) bool {
+	t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return resp.StatusCode == http.StatusNonAuthoritativeInfo && t == "text/html"
 }
 
 // quote returns what the server says for people, in brackets, or "".

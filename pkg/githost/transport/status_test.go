@@ -12,6 +12,15 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 )
 
+// A page to sign in is what a 401 is elsewhere.
+func TestPageToSignIn(t *testing.T) {
+	resp := &http.Response{StatusCode: 203, Header: http.Header{"Content-Type": {"text/html; charset=utf-8"}}, Request: &http.Request{}}
+	got := StatusError("h", resp, []byte("<html>Sign In</html>"))
+	if got.Kind != githost.Denied || got.Status != 401 || !strings.Contains(got.Error(), "HTTP 203: it answers with a page to sign in") {
+		t.Errorf("got %q of kind %s, status %d; want it denied as by a 401", got, got.Kind, got.Status)
+	}
+}
+
 func TestStatusError(t *testing.T) {
 	for _, test := range []struct {
 		status int
@@ -23,6 +32,7 @@ func TestStatusError(t *testing.T) {
 		until  time.Duration // from now; 0 = not told
 	}{
 		{status: 401, kind: githost.Denied, text: "no credential was given"},
+		{status: 203, header: map[string]string{"Content-Type": "application/json"}, kind: githost.Invalid, text: "right type of host"},
 		{status: 401, sent: true, kind: githost.Denied, text: "the credential was refused"},
 		{status: 403, sent: true, kind: githost.Denied, text: "lacks the right"},
 		{status: 403, kind: githost.Denied, text: "not open to everybody"},

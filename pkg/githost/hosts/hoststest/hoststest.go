@@ -21,6 +21,8 @@ var servers = map[config.HostType]func() *githosttest.API{
 	config.GitLab: func() *githosttest.API { return gitlabtest.New().API },
 	config.Gitea:  func() *githosttest.API { return giteatest.New().API },
 	config.Git:    gitprototest.New,
+
+	"bitbucket": gitprototest.New, "bitbucket-dc": gitprototest.New, "azure": gitprototest.New, "gerrit": gitprototest.New, "codecommit": gitprototest.New,
 }
 
 // New returns a server without repositories. It panics for a kind that there is not.

@@ -142,7 +142,7 @@ type Repository struct {
 	Watched    bool               `json:"watched"` // it is in the configuration
 	Group      string             `json:"group,omitempty"`
 	URL        string             `json:"url,omitempty"`      // of what is watched
-	Type       string             `json:"type,omitempty"`     // github, gitlab, gitea or git
+	Type       string             `json:"type,omitempty"`     // as repo_type names it, such as github
 	Patterns   []string           `json:"patterns,omitempty"` // the entries of branches and of tags
 	Remembered int                `json:"remembered"`         // branches that are remembered
 	Problems   []overview.Problem `json:"problems,omitempty"`
