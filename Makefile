@@ -15,7 +15,7 @@ GO       ?= go
 # The traces that gRPC has for its own pages are not in: see docs/decisions/143-html-without-reflection.md.
 TAGS     := grpcnotrace
 # All but test/e2e, which needs a cluster.
-PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./test/docs/... ./test/gitserver/... ./test/model/... ./test/mutants/... ./test/scenarios/... ./test/tutorial/...
+PACKAGES := ./cmd/... ./pkg/... ./tekton/... ./test/bench/... ./test/demo/... ./test/docs/... ./test/exhaustion/... ./test/gitserver/... ./test/model/... ./test/mutants/... ./test/scenarios/... ./test/tutorial/...
 
 .PHONY: help
 help: ## list the targets
@@ -87,6 +87,11 @@ soak: build cluster-up ## kill Sentry KILLS times (default 200) in a real cluste
 	@trap 'test/cluster/down.sh' EXIT; \
 	set -a; . "$$(test/cluster/up.sh --print-env)"; set +a; \
 	SENTRY_SOAK_KILLS=$(KILLS) $(GO) test -count=1 -timeout 120m -v ./test/e2e -run 'TestSoak|TestTwoSentrys'
+
+.PHONY: exhaustion
+exhaustion: build ## each fault at each request of each state of a unit, to a real API server and a Git host; about 20 minutes
+	@[ -x "$${SENTRY_CLUSTER_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/sentry-cluster}/bin/kubernetes-kube-apiserver" ] || test/cluster/build.sh etcd kubernetes
+	@$(GO) run ./test/exhaustion $(EXHAUSTIONFLAGS)
 
 .PHONY: cluster-programs
 cluster-programs: bin/helm ## build what the cluster is made of, and keep it; cluster-up does so too

@@ -25,7 +25,8 @@ const (
 	tellWithin = 24 * time.Hour
 	// listenFor is how long one watch lasts at least, and at most twice as long. The next one goes on from there.
 	listenFor = 5 * time.Minute
-	// Pauses after a failure of the API server, and where only a person can mend it, such as a right that is missing.
+	// Pauses after a failure of the API server, each twice as long as the one before. The last is for what only a person can mend, such
+	// as a right that is missing; that grows, too, as an authorizer that is down refuses everything for a moment.
 	minEndsPause   = time.Second
 	maxEndsPause   = time.Minute
 	forbiddenPause = 10 * time.Minute
@@ -75,11 +76,12 @@ func (e *Engine) Ends(ctx context.Context, log *slog.Logger, told func(result.Re
 			log.Warn("it is not known how runs end; it is tried again", "err", err)
 			failing = true
 		}
+		most := maxEndsPause
 		if apierrors.IsForbidden(err) || errors.Is(err, errColumns) {
-			wait = forbiddenPause
+			most = forbiddenPause
 		}
 		_ = pause(ctx, wait)
-		wait = min(2*wait, maxEndsPause)
+		wait = min(2*wait, most)
 	}
 }
 
@@ -111,10 +113,12 @@ func (l *judging) watch(ctx context.Context, version string, well func()) (strin
 	seconds := int64((listenFor + rand.N(listenFor)) / time.Second)
 	watching, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+callTimeout)
 	defer cancel()
+	unanswered := time.AfterFunc(callTimeout, cancel) // a watch begins at once, however little there is to see
 	body, err := l.cluster.Tekton.Get().Namespace(l.namespace).Resource(pipelineRuns).SetHeader("Accept", asTable).
 		VersionedParams(&metav1.ListOptions{
 			LabelSelector: l.selector(""), ResourceVersion: version, Watch: true, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
 		}, metav1.ParameterCodec).Stream(watching)
+	unanswered.Stop()
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return "", errGone
 	}

@@ -159,8 +159,9 @@ func TestEndsInTrouble(t *testing.T) {
 		"the connection is cut":          {cut, 10 * time.Second, 0},
 		"the event is endless":           {endless, 10 * time.Second, 1},
 		"the answer is a page":           {loginPage, 10 * time.Second, 1},
-		"the watch is not allowed":       {refuse(http.StatusForbidden, metav1.StatusReasonForbidden), 31 * time.Minute, 1},
-		"the event is no table of these": {noTable, 31 * time.Minute, 1},
+		"the watch is not allowed":       {refuse(http.StatusForbidden, metav1.StatusReasonForbidden), 10 * time.Second, 1},
+		"the event is no table of these": {noTable, 10 * time.Second, 1},
+		"the watch is not answered":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 2 * time.Minute, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -179,6 +180,20 @@ func TestEndsInTrouble(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What only a person can mend costs the API server little, however long that takes.
+func TestEndsThatAreNotAllowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{}
+		for range 100 {
+			l.watches = append(l.watches, refuse(http.StatusForbidden, metav1.StatusReasonForbidden))
+		}
+		l.listen(t, func() {}, 2*time.Hour)
+		if l.watched > 22 || strings.Count(l.log.String(), "\n") != 1 {
+			t.Errorf("two hours took %d watches, want ten until they are ten minutes apart, and a line of the log:\n%s", l.watched, &l.log)
+		}
+	})
 }
 
 // Whoever may create PipelineRuns can make one whose event is too large. The runs after it are told of all the same.
