@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -27,13 +28,16 @@ func main() {
 	program := flag.String("sentry", "bin/sentry", "the program to try")
 	side := flag.Int("parallel", 16, "how many lives are lived at a time")
 	every := flag.Int("every", 1, "live every nth case only")
-	only := flag.String("only", "", "live the cases alone whose name contains this")
+	only := flag.String("only", "", "live the cases alone whose name this regular expression matches")
 	verbose := flag.Bool("v", false, "print each case, and what Sentry printed in those that failed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	x := &exhaustion{ctx: ctx, side: *side, every: max(1, *every), only: *only, verbose: *verbose}
-	err := x.run(*programs, *program)
+	x := &exhaustion{ctx: ctx, side: *side, every: max(1, *every), verbose: *verbose}
+	var err error
+	if x.only, err = regexp.Compile(*only); err == nil {
+		err = x.run(*programs, *program)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "exhaustion:", err)
 		os.Exit(1)
@@ -46,7 +50,7 @@ type exhaustion struct {
 	program     string
 	dir         string
 	side, every int
-	only        string
+	only        *regexp.Regexp
 	verbose     bool
 }
 
@@ -83,14 +87,14 @@ func (x *exhaustion) run(programs, program string) (err error) {
 				continue // only an answer can be stale
 			}
 			c := &one{at: p, f: f}
-			if strings.Contains(c.String(), x.only) {
+			if x.only.MatchString(c.String()) {
 				cases = append(cases, c)
 			}
 		}
 	}
 	all := len(cases)
 	cases = every(cases, x.every)
-	fmt.Printf("%d requests in %d phases; %d of %d cases\n", len(points), len(phases), len(cases), all)
+	fmt.Printf("%d requests in %d phases; %d of %d cases\n", len(points), int(over), len(cases), all)
 	x.live(cases)
 	return x.tell(cases, time.Since(begun))
 }
@@ -110,7 +114,7 @@ func (x *exhaustion) points() (all []point, err error) {
 			return nil, fmt.Errorf("without any fault: %w\n%s", o.err, o.log)
 		}
 		for _, p := range o.points {
-			if p.n <= most && !slices.Contains(all, p) {
+			if p.n <= most && p.phase < over && !slices.Contains(all, p) {
 				all = append(all, p)
 			}
 		}

@@ -433,12 +433,52 @@ func TestUseless(t *testing.T) {
 				w.take(d, run("r1", 1, "failed", "web a"))
 				w.take(d, run("r2", 2, "failed", "web b"))
 				pass(25 * time.Hour)
-				if calls != 2 || w.marks["r1"] != mark.Ended || w.marks["r2"] != mark.Ended {
-					t.Errorf("%d calls, marks %v, want one try each, and both done", calls, w.marks)
+				if calls != 4 || w.marks["r1"] != mark.Ended || w.marks["r2"] != mark.Ended {
+					t.Errorf("%d calls, marks %v, want two tries each, and both done", calls, w.marks)
+				}
+				w.take(d, run("r3", 3, "failed", "web c"))
+				pass(time.Hour)
+				if calls != 5 || w.marks["r3"] != mark.Ended {
+					t.Errorf("%d calls, marks %v, want one try where others were given up", calls, w.marks)
 				}
 				log := w.log.String()
 				if strings.Count(log, "level=WARN") != 1 || strings.Contains(log, "s3cret") || strings.Contains(log, "hunter2") || !strings.Contains(log, "repo=web") {
 					t.Errorf("the log has\n%swant one warning with the repository, and no secret", log)
+				}
+			})
+		})
+	}
+}
+
+// What is refused once is told a little later, and keeps nothing else waiting.
+func TestRefusedForAMoment(t *testing.T) {
+	for name, err := range map[string]error{
+		"a status": githost.NewError(githost.Denied, "a.example", "HTTP 403"),
+		"a chat":   answered{code: http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				refusals := 0
+				_, receiver := errors.AsType[answered](err)
+				w.before = func(call string) error {
+					if receiver == strings.HasPrefix(call, "tell") && !strings.HasPrefix(call, "mark") && refusals < 1 {
+						refusals++
+						return err
+					}
+					return nil
+				}
+				d := w.start(configuration(chat, "web a.example"))
+				defer ending(d)
+				w.take(d, run("r1", 1, "failed", "web a"))
+				w.take(d, run("r2", 2, "failed", "web b"))
+				pass(time.Second)
+				if n := len(w.states()) + len(w.told); n != 3 {
+					t.Errorf("%d of four were told at once, want all but one", n)
+				}
+				pass(time.Minute)
+				if len(w.states()) != 2 || len(w.told) != 2 || strings.Contains(w.log.String(), "WARN") {
+					t.Errorf("within a minute %q and %q were told, want all, and no warning:\n%s", w.states(), w.told, &w.log)
 				}
 			})
 		})

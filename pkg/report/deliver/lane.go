@@ -19,6 +19,9 @@ const (
 	// what comes between two of them at least.
 	maxUnsure   = 3
 	unsurePause = time.Minute
+	// refusedPause is what comes before the second try of what was refused, which is the last: a proxy or a permission may have been
+	// wrong for a moment, and a commit whose last word is lost is pending for ever.
+	refusedPause = 30 * time.Second
 	// tryFor is how long something is tried: a day later nobody waits for it.
 	tryFor = 24 * time.Hour
 )
@@ -34,6 +37,7 @@ type item struct {
 	since             time.Time
 	tries             int
 	unsure            int // of the tries: that it may have come
+	refused           bool
 	notBefore         time.Time
 
 	number, at int // of all items, and in its queue
@@ -41,6 +45,9 @@ type item struct {
 
 // repository returns what the delivery shares its fate with, beside its lane; "" for nothing.
 func (it *item) repository() string { return it.delivery.Source.URL }
+
+// receiver is who refuses what it refuses.
+func (it *item) receiver() string { return it.lane + " " + it.delivery.Repository }
 
 // current reports whether nothing has taken its place.
 func (it *item) current() bool { return it.run.left[it.key] == it }
@@ -203,11 +210,16 @@ func (d *Deliverer) settled(l *lane, it *item, o outcome) {
 	if now.Sub(it.since) > tryFor || it.unsure >= maxUnsure {
 		o.again = false
 	}
+	if o.refused && !it.refused && !d.told[it.receiver()] {
+		it.refused, o.again, wait = true, true, max(wait, refusedPause)
+	}
 	switch {
-	case o.again:
+	case o.again && !o.refused:
 		d.failed(l, it, o, now)
+	case o.again: // it alone
 	case o.err == nil:
 		l.went(it)
+		delete(d.told, it.receiver())
 		if o.told {
 			d.record(it)
 		}
@@ -299,12 +311,11 @@ const maxTold = 1000
 
 // say tells the log, once a receiver and repository, that something is given up.
 func (d *Deliverer) say(it *item, err error) {
-	key := it.lane + " " + it.delivery.Repository
-	if d.told[key] {
+	if d.told[it.receiver()] {
 		return
 	}
 	if len(d.told) < maxTold {
-		d.told[key] = true
+		d.told[it.receiver()] = true
 	}
 	d.Log.Warn("a report is given up, and others of its kind go untold", append(it.names(), "err", err)...)
 }

@@ -27,11 +27,12 @@ const timeout = time.Minute
 
 // outcome is what became of a try: it went well, or there is an error, after which it is tried again or not.
 type outcome struct {
-	told   bool // somebody was: nobody is who knew it already
-	err    error
-	again  bool
-	unsure bool      // it was sent, and may have come
-	until  time.Time // not before; zero where nobody said
+	told    bool // somebody was: nobody is who knew it already
+	err     error
+	again   bool
+	refused bool      // whoever was asked does not want it
+	unsure  bool      // it was sent, and may have come
+	until   time.Time // not before; zero where nobody said
 }
 
 // names are what the log calls an item by. A receiver's URL is a secret.
@@ -108,7 +109,8 @@ func judged(o report.Delivery, err error) outcome {
 	if !ok {
 		return outcome{err: told, again: true}
 	}
-	return outcome{err: told, again: e.Kind == githost.Temporary || e.Kind == githost.RateLimited, until: e.Until}
+	again := e.Kind == githost.Temporary || e.Kind == githost.RateLimited
+	return outcome{err: told, again: again, refused: !again, until: e.Until}
 }
 
 // notify POSTs a notification.
@@ -144,7 +146,7 @@ func (d *Deliverer) notify(ctx context.Context, o report.Delivery) outcome {
 		unsure := code == http.StatusGatewayTimeout
 		return outcome{err: fmt.Errorf("it answered %d", code), again: true, unsure: unsure, until: retryAfter(resp.Header)}
 	default:
-		return outcome{err: fmt.Errorf("it answered %d", code)}
+		return outcome{err: fmt.Errorf("it answered %d", code), refused: true}
 	}
 }
 
