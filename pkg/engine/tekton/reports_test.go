@@ -49,6 +49,7 @@ func TestReports(t *testing.T) {
 		server, c := kubetest.NewPiped(t)
 		l := &listener{server: server}
 		l.watches = []func(http.ResponseWriter, *http.Request){func(w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush() // as an API server does when a watch begins
 			time.Sleep(time.Minute)
 			l.put("begins", 0, "Unknown")
 			l.put("goes", time.Hour, "True")
