@@ -48,6 +48,8 @@ type Cluster struct {
 	Namespace string
 	Core      rest.Interface // v1
 	Tekton    rest.Interface // tekton.dev/v1
+
+	config *rest.Config
 }
 
 // ErrNone is returned by Connect where nothing says which cluster is meant. Who has another place than a cluster may say so.
@@ -121,7 +123,7 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
-	c := &Cluster{Namespace: namespace}
+	c := &Cluster{Namespace: namespace, config: cfg}
 	if c.Core, err = rest.RESTClientForConfigAndClient(core, hc); err != nil {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -27,6 +28,8 @@ const (
 	containerPrefix   = "step-"
 	// maxLine bounds what is held of a line; the rest of a longer one is a line of its own.
 	maxLine = 64 << 10
+	// maxTail bounds what is read of a step where its end is wanted alone.
+	maxTail = 256 << 10
 	// callTimeout bounds what is not a stream.
 	callTimeout = 30 * time.Second
 	// followTries is how many times in a row the API server may fail while a run is followed: some minutes, as with the engine.
@@ -47,6 +50,9 @@ type Reader struct {
 	Out  io.Writer
 	// Trouble is told once that the API server failed, and that it is tried again; nil = nobody is. Only where the run is followed.
 	Trouble func(error)
+	// Tail is how many lines are read of the end of what each step has printed, and 256 KiB of them; 0 = all. A log that breaks off is not
+	// read again then.
+	Tail int
 	// Every is how often it looks for the next task; 0 is a second.
 	Every time.Duration
 
@@ -118,7 +124,7 @@ func (r *Reader) persist(ctx context.Context, f func() (gotOn bool, err error)) 
 			failures = 0
 		}
 		failures++
-		if ctx.Err() != nil || !r.Follow || !kube.IsTemporary(err) || failures >= followTries {
+		if ctx.Err() != nil || !r.Follow || r.Tail > 0 && gotOn || !kube.IsTemporary(err) || failures >= followTries {
 			return err
 		}
 		r.told.Do(func() {
@@ -248,6 +254,12 @@ func (r *Reader) stream(ctx context.Context, pod, task, step string, written *in
 	req := r.Cluster.Core.Get().Namespace(r.Namespace).Resource("pods").Name(pod).SubResource("log").Param("container", containerPrefix+step)
 	if r.Follow {
 		req = req.Param("follow", "true")
+	}
+	if r.Tail > 0 {
+		req = req.Param("tailLines", strconv.Itoa(r.Tail))
+		if !r.Follow {
+			req = req.Param("limitBytes", strconv.Itoa(maxTail))
+		}
 	}
 	body, err := req.Stream(ctx)
 	if apierrors.IsBadRequest(err) { // the container waits: that is how the kubelet says so
