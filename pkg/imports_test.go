@@ -119,6 +119,7 @@ var mustNotLink = map[string][]string{
 	"pkg/serve/hook":                   append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/kube", githost + "/transport", githost + "/poller"}, hosts...),
 	"pkg/serve/page":                   append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/kube", "os/exec", githost + "/transport", githost + "/poller"}, hosts...),
 	"pkg/serve/page/facts":             {kubernetes, tekton, "os/exec", module + "pkg/watch", module + "pkg/serve/page/reading"},
+	"pkg/serve/page/act":               append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/kube", "os/exec", githost + "/transport", githost + "/poller"}, hosts...),
 	"pkg/serve/page/api":               append([]string{kubernetes, tekton, module + "pkg/watch", module + "pkg/kube", "os/exec", module + "pkg/shape", githost + "/transport", githost + "/poller"}, hosts...),
 	"pkg/serve/page/assets":            {kubernetes, tekton, "os/exec", module + "pkg/watch", module + "pkg/kube"},
 	"pkg/serve/page/view":              append([]string{kubernetes, tekton, "os/exec", module + "pkg/watch", module + "pkg/kube"}, hosts...),

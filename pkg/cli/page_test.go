@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -94,11 +96,75 @@ func TestPageIsRefused(t *testing.T) {
 		{"watch --page :1 --health :1", "an address of its own"},
 		{"watch --page :1 --listen :1", "an address of its own"},
 		{"watch --page-host a", "--page-host goes with --page"},
+		{"watch --page-tokens", "--page-tokens goes with --page"},
+		{"watch --page :1 --page-tokens --local", "--page-tokens goes with --page, on a cluster"},
 		{"watch --page :1 --page-host a:1", "a host name without a port"},
 	} {
 		out := &lines{}
 		if got := Main(t.Context(), strings.Fields(c.args), Streams{Out: out, Err: out}); got != exitUsage || !strings.Contains(out.text(), c.want) {
 			t.Errorf("%s: exit code %d, want 2 and %q:\n%s", c.args, got, c.want, out.text())
 		}
+	}
+}
+
+// Who has the address with the key pauses a unit on the page, as 'sentry pause' does; the key is in nothing else that is printed.
+func TestPageActs(t *testing.T) {
+	file, _ := secretFile(t, "PAGE_TOKEN")
+	memory := filepath.Join(t.TempDir(), "state.json")
+	common := []string{"--local", "--config", file, "--state", memory}
+	out := &lines{}
+	if got := Main(t.Context(), append([]string{"watch", "--once"}, common...), Streams{Out: out, Err: out}); got != exitDone {
+		t.Fatalf("watch: exit code %d\n%s", got, out.text())
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	code := make(chan int)
+	served := &lines{}
+	go func() {
+		code <- Main(ctx, append([]string{"page", "--address", "127.0.0.1:0"}, common...), Streams{Out: served, Err: served})
+	}()
+	var address, key string
+	for end := time.Now().Add(time.Minute); key == "" && time.Now().Before(end); {
+		if m := regexp.MustCompile(`^http://(\S+)/\nTo act as well: http://sentry-[0-9a-f]{16}\.localhost:\d+/enter\?key=([0-9a-f]{32})\n`).FindStringSubmatch(served.text()); m != nil {
+			address, key = m[1], m[2]
+		}
+	}
+	if key == "" {
+		t.Fatalf("it printed\n%s", served.text())
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar}
+	read := func(resp *http.Response, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: status %d, %v\n%s", resp.Request.URL, resp.StatusCode, err, text)
+		}
+		return string(text)
+	}
+	read(client.Get("http://" + address + "/enter?key=" + key))
+	shown := read(client.Get("http://" + address + "/act/pause?unit=app.main"))
+	form := regexp.MustCompile(`name="form" value="([^"]*)"`).FindStringSubmatch(shown)
+	if form == nil {
+		t.Fatalf("no form in\n%s", shown)
+	}
+	after := read(client.PostForm("http://"+address+"/act/pause", url.Values{"form": {form[1]}, "reason": {"the database moves"}}))
+	if !strings.Contains(after, "/act/resume?unit=app.main") || !strings.Contains(after, "the database moves") {
+		t.Errorf("then it shows\n%s", after)
+	}
+	status := &lines{}
+	if got := Main(t.Context(), append([]string{"status"}, common...), Streams{Out: status, Err: status}); got != exitDone || !strings.Contains(status.text(), "the database moves") {
+		t.Errorf("status says\n%s", status.text())
+	}
+	stop()
+	if got := <-code; got != exitDone || strings.Count(served.text(), key) != 1 {
+		t.Errorf("exit code %d:\n%s", got, served.text())
 	}
 }

@@ -63,20 +63,45 @@ func Tell(log *slog.Logger, verb audit.Verb, done []string, by audit.By) {
 func Pause(reason string) Change {
 	return func(cfg *config.Config, s *state.Snapshot, names []string, by audit.By) (done []string, err error) {
 		meant, err := unitsOf(cfg, *s, names)
-		for _, u := range meant {
-			pause, was := state.NewPause(by.Person(), reason, time.Now()), s.Units[u.label].Paused
-			switch {
-			case !s.SetPause(u.label, &pause):
-			case was != nil:
-				done = append(done, u.label+" stays paused, for this reason in place of the one before")
-			case u.unseen:
-				done = append(done, u.label+" paused; no branch is known yet that is this unit")
-			default:
-				done = append(done, u.label+" paused")
-			}
-		}
-		return done, err
+		return pause(s, meant, reason, by), err
 	}
+}
+
+// PauseUnit pauses units by their labels, for a reason.
+func PauseUnit(reason string) Change {
+	return func(_ *config.Config, s *state.Snapshot, labels []string, by audit.By) ([]string, error) {
+		units := make([]meant, len(labels))
+		for i, l := range labels {
+			units[i].label = l
+		}
+		return pause(s, units, reason, by), nil
+	}
+}
+
+// ResumeUnit ends the pauses of units by their labels, and of all of a repository by state.AllOf.
+func ResumeUnit(_ *config.Config, s *state.Snapshot, labels []string, _ audit.By) (done []string, err error) {
+	for _, l := range slices.Sorted(maps.Keys(s.Units)) {
+		if slices.ContainsFunc(labels, func(all string) bool { return l == all || isOf(l, all) }) && s.SetPause(l, nil) {
+			done = append(done, l+" resumed")
+		}
+	}
+	return done, nil
+}
+
+func pause(s *state.Snapshot, all []meant, reason string, by audit.By) (done []string) {
+	for _, u := range all {
+		pause, was := state.NewPause(by.Person(), reason, time.Now()), s.Units[u.label].Paused
+		switch {
+		case !s.SetPause(u.label, &pause):
+		case was != nil:
+			done = append(done, u.label+" stays paused, for this reason in place of the one before")
+		case u.unseen:
+			done = append(done, u.label+" paused; no branch is known yet that is this unit")
+		default:
+			done = append(done, u.label+" paused")
+		}
+	}
+	return done
 }
 
 // Resume ends the pauses that are meant by the names. What left the configuration, or stands in it as something else now, is found

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 		}
 		// Also those that are held back: who asks for a run by hand is told what stands in its way.
 		busy := plan.Names(plan.ActiveOf(engine.Existing(runs), func(plan.Existing) bool { return true })[run.Unit.Label])
+		busy = slices.DeleteFunc(busy, func(name string) bool { return name == run.Name }) // it was asked for before
 		if len(busy) == 0 {
 			return nil
 		}

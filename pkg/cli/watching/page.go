@@ -6,12 +6,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/cli/pages"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
+	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/poller"
+	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
+	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve"
 	"github.com/tekton-sentry/sentry/pkg/serve/page"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/act"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/reading"
 )
 
@@ -19,6 +26,8 @@ func (f flags) checkPage() error {
 	switch {
 	case f.page == "" && len(f.names) > 0:
 		return usage.Errorf("--page-host goes with --page")
+	case f.tokens && (f.page == "" || f.local):
+		return usage.Errorf("--page-tokens goes with --page, on a cluster")
 	case f.page == "":
 		return nil
 	case f.once:
@@ -51,20 +60,23 @@ func (w *watching) servePage(ctx context.Context) (ended func(), err error) {
 	if w.replica != nil {
 		from.Peers = pages.Replicas(w.replica.Seen, w.flags.replica)
 	}
+	var beside *kube.Cluster
 	if w.machine != nil {
 		from.Runs, from.Follow, from.History = reading.RunsOf(w.machine), w.machine.Follow, w.watcher.Past
 	} else {
-		api, err := w.ConnectBeside(w.cfg.Global.Namespace)
-		if err != nil {
+		if beside, err = w.ConnectBeside(w.cfg.Global.Namespace); err != nil {
 			return nil, fmt.Errorf("--page: %w", err)
 		}
-		beside := w.EngineOn(api, w.cfg.Global.RunsIn(), instance.Instance{Name: w.cfg.Global.Instance})
-		from.Runs, from.Follow = reading.RunsOf(beside), beside.Follow
-		from.History = func(ctx context.Context) ([]result.Result, error) { return w.History(ctx, beside) }
+		runs := w.EngineOn(beside, w.cfg.Global.RunsIn(), w.which())
+		from.Runs, from.Follow = reading.RunsOf(runs), runs.Follow
+		from.History = func(ctx context.Context) ([]result.Result, error) { return w.History(ctx, runs) }
 	}
 	w.log.Info("serving the page", "address", l.Addr().String())
 	o := page.Options{
 		Source: reading.New(from), Log: w.log, Hide: w.Hider.Hide, Link: pages.Link, Names: w.flags.names, Place: w.cfg.Global.Namespace,
+	}
+	if w.flags.tokens {
+		o.Act = &act.Options{Bring: w.bring(beside), Log: w.log, Hide: w.Hider.Hide}
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -74,3 +86,30 @@ func (w *watching) servePage(ctx context.Context) (ended func(), err error) {
 	})
 	return serving.Wait, nil
 }
+
+// which is the Sentry that this is.
+func (w *watching) which() instance.Instance { return instance.Instance{Name: w.cfg.Global.Instance} }
+
+// bring returns what takes a token for a person: whatever they do is asked of the API server by nothing else.
+func (w *watching) bring(beside *kube.Cluster) func(token string) (act.Person, error) {
+	runsIn, of := w.cfg.Global.RunsIn(), w.which()
+	return func(token string) (act.Person, error) {
+		theirs, err := beside.As(token)
+		if err != nil {
+			return nil, err
+		}
+		h := &pages.Hands{
+			Config: func() (*config.Config, error) { return w.shown.Load(), nil }, Logger: w.log, Token: token,
+			// What a person asks of hosts takes no turn of the loop's.
+			Heads: func(cfg *config.Config) *poller.Reader { return w.Reader(w.log, 0, transport.NewNetwork(cfg.Global)) },
+			By: func(ctx context.Context, command string) audit.By {
+				return audit.By{Cause: command, Who: oneline.Of(theirs.WhoAmI(ctx), maxName)}
+			},
+		}
+		h.On(theirs, w.EngineOn(theirs, runsIn, of), of)
+		return h, nil
+	}
+}
+
+// maxName bounds the name of a person, in bytes.
+const maxName = 100

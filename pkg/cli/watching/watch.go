@@ -34,6 +34,7 @@ type flags struct {
 	health   string
 	page     string
 	names    []string // of the page
+	tokens   bool     // let people act on it
 	plain    bool
 }
 
@@ -71,7 +72,8 @@ With --health it answers probes at an address of its own: /livez fails when Sent
 it counts is for Prometheus, at /metrics.
 
 With --page it serves what 'sentry page' does, read-only, to whoever reaches that address: there is
-no password. 'kubectl port-forward' brings it to those whom the cluster lets do that.
+no password. 'kubectl port-forward' brings it to those whom the cluster lets do that. With
+--page-tokens those can act on it who bring a token of Kubernetes, with its rights and in its name.
 
 A changed configuration file is taken up as it runs, at once with SIGHUP. One that cannot be used
 leaves all as it was, and the log and 'sentry status' say why.
@@ -93,6 +95,7 @@ by SENTRY_RUN_NAMESPACE, --once by SENTRY_ONCE=true. A flag goes before its vari
 	cmd.Flags().StringVar(&f.health, "health", "", "answer operators, by /livez, /readyz and /metrics, at this `address`, such as :8081 (default: nothing is listened to)")
 	cmd.Flags().StringVar(&f.page, "page", "", "serve a page that shows it all, read-only and without a password, at this `address`, such as 127.0.0.1:8082 (default: nothing is listened to)")
 	cmd.Flags().StringSliceVar(&f.names, "page-host", nil, "serve the page under this host `name`, too, beside localhost and IP addresses")
+	cmd.Flags().BoolVar(&f.tokens, "page-tokens", false, "let those act on the page who bring a token of Kubernetes, with the rights that it has")
 	cmd.Flags().StringVar(&f.replica, "replica", "", "be one of several processes that share the work, under this `name` (default: do all of it)")
 	cmd.Flags().BoolVar(&f.plain, "no-progress", false, "with --local: print lines alone, no progress that is redrawn on a terminal")
 	complete.Flag(cmd, "interval", cobra.NoFileCompletions)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/serve/page/act"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/api"
 )
 
@@ -38,17 +39,23 @@ func (p *Page) guard(next http.Handler) http.Handler {
 		for name, value := range headers {
 			w.Header().Set(name, value)
 		}
+		form := p.gate != nil && r.Method == http.MethodPost && act.Takes(r.URL.Path)
+		if p.gate != nil {
+			w.Header().Set("Vary", "Accept-Encoding, Authorization, Cookie")
+		}
 		switch {
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		case !form && r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			refuse(w, r, http.StatusMethodNotAllowed, "This page is only read: GET and HEAD.")
-		case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		case !form && (r.ContentLength != 0 || len(r.TransferEncoding) > 0):
 			refuse(w, r, http.StatusBadRequest, "Nothing is taken here: ask without a body.")
 		case len(r.RequestURI) > maxURL:
 			refuse(w, r, http.StatusRequestURITooLong, "That address is too long.")
 		case !p.isOurs(r.Host):
 			// A name that somebody points at this address would make their page ours: DNS rebinding.
 			refuse(w, r, http.StatusMisdirectedRequest, "This page is not served under that name; sentry's --page-host gives it one.")
+		case form && p.gate.Refuses(r) != nil, act.Takes(r.URL.Path) && isFromElsewhere(r.Header):
+			refuse(w, r, http.StatusForbidden, "Another site asks for this. Nothing was done.")
 		case isForeign(r.Header):
 			refuse(w, r, http.StatusForbidden, "Another site asks for this, and may only link to it.")
 		default:
@@ -78,7 +85,8 @@ func (p *Page) isOurs(host string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return true
 	}
-	return name == "localhost" || slices.ContainsFunc(p.Names, func(n string) bool { return strings.EqualFold(n, name) })
+	// Browsers look for what ends so on their own machine, whatever anybody says of it.
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || slices.ContainsFunc(p.Names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 // isForeign reports whether a browser says that another site asks, and not as somebody follows a link there. Who is no browser
@@ -89,4 +97,10 @@ func isForeign(h http.Header) bool {
 		return false
 	}
 	return h.Get("Sec-Fetch-Mode") != "navigate" || h.Get("Sec-Fetch-Dest") != "document"
+}
+
+// isFromElsewhere reports whether a browser says that anybody but ourselves, or its own person, has it ask.
+func isFromElsewhere(h http.Header) bool {
+	site := h.Get("Sec-Fetch-Site")
+	return site != "" && site != "none" && site != "same-origin"
 }

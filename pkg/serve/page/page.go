@@ -1,5 +1,5 @@
 // Package page serves what Sentry knows to people: HTML that reads without a script, and is brought up to date by one where there
-// is one. It only reads. What it tells is in package facts; where that is read is up to a Source.
+// is one. It only reads; what people do by it is in package act. What it tells is in package facts; where that is read is up to a Source.
 package page
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/act"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/api"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/wire"
@@ -40,6 +41,8 @@ type Options struct {
 	Names []string
 	// Place says in a few words what is shown, such as the namespace.
 	Place string
+	// Act lets those do things who may; nil = the page is only read.
+	Act *act.Options
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
@@ -59,6 +62,8 @@ type Page struct {
 	turn    chan struct{} // held while it is read
 	current atomic.Pointer[shown]
 	streams streams
+	stale   atomic.Bool // something was done since it was read
+	gate    *act.Gate   // nil = it is only read
 	done    chan struct{}
 	end     func()
 }
@@ -101,6 +106,14 @@ func New(o Options) *Page {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.trouble(w, r, http.StatusNotFound, "There is no such page.")
 	})
+	if o.Act != nil {
+		p.gate = act.New(*o.Act, act.Site{
+			Look: p.facts, Show: p.show, Stale: func() { p.stale.Store(true) }, Now: p.now, Done: p.done,
+		})
+		for _, path := range []string{"/enter", "/leave", "/act/", "/log/"} {
+			mux.Handle(path, p.gate)
+		}
+	}
 	p.views = p.guard(mux)
 	return p
 }
@@ -117,7 +130,7 @@ var errBusy = errors.New("it is being read, and that takes long")
 func (p *Page) look(ctx context.Context) (*shown, error) {
 	now := p.now()
 	s := p.current.Load()
-	if s != nil && now.Sub(s.read) < fresh {
+	if s != nil && now.Sub(s.read) < fresh && !p.stale.Load() {
 		return s, nil
 	}
 	select {
@@ -139,6 +152,7 @@ func (p *Page) look(ctx context.Context) (*shown, error) {
 	if again := p.current.Load(); again != s { // somebody else has read it meanwhile
 		return again, nil
 	}
+	p.stale.Store(false)
 	reading, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	k, err := p.Source.Known(reading)
@@ -166,6 +180,15 @@ func (p *Page) look(ctx context.Context) (*shown, error) {
 	next.read, next.err = p.now(), err
 	p.current.Store(next)
 	return next, nil
+}
+
+// facts are what is known, for package act.
+func (p *Page) facts(ctx context.Context) (*facts.Facts, error) {
+	s, err := p.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.Facts, nil
 }
 
 // known is what the API answers with.

@@ -26,9 +26,10 @@ func asset(w http.ResponseWriter, r *http.Request) {
 
 // write answers with a view of what is known, which fill makes where it is not ready. One that is live is never kept.
 func (p *Page) write(w http.ResponseWriter, r *http.Request, s *shown, key string, fill func() view.Frame) {
+	key = visitorOf(r).Key() + key
 	v, ready := s.views.Get(key)
 	if !ready {
-		f := fill()
+		f := p.framed(r, fill())
 		f.At, f.Place, f.Gap = s.At, p.Place, p.hide(s.Gap)
 		if s.err != nil {
 			f.Trouble = p.hide(s.err.Error())
@@ -57,11 +58,22 @@ func render(f view.Frame) (wire.Answer, error) {
 // trouble says why there is no view.
 func (p *Page) trouble(w http.ResponseWriter, r *http.Request, status int, text string) {
 	title := http.StatusText(status)
-	v, err := render(view.Frame{Title: title, Place: p.Place, View: view.Trouble(title, text)})
+	v, err := render(p.framed(r, view.Frame{Title: title, Place: p.Place, View: view.Trouble(title, text)}))
 	if err != nil {
 		refuse(w, r, http.StatusInternalServerError, text)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	wire.Send(w, r, status, v)
+}
+
+// show answers with a view of package act, for whoever asks for it alone.
+func (p *Page) show(w http.ResponseWriter, r *http.Request, status int, f view.Frame) {
+	f.Place = p.Place
+	v, err := render(p.framed(p.recognise(r), f))
+	if err != nil {
+		refuse(w, r, http.StatusInternalServerError, "This view cannot be made.")
+		return
+	}
 	wire.Send(w, r, status, v)
 }

@@ -48,7 +48,7 @@ func (p *Page) run(s *shown, w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("run")
 	ended, run := s.Run(name)
 	if ended == nil && run == nil {
-		p.trouble(w, r, http.StatusNotFound, "Nothing is known of such a run. The history keeps the newest ones.")
+		p.trouble(w, r, http.StatusNotFound, "Nothing is known of such a run. The history keeps the newest ones; one that was made a moment ago is listed soon.")
 		return
 	}
 	p.write(w, r, s, "/run/"+name, func() view.Frame {
@@ -68,6 +68,10 @@ func (p *Page) run(s *shown, w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		live := run != nil && ended == nil
+		v.Acts = actsOfRun(ended, run, visitorOf(r))
+		if p.gate != nil && p.gate.Bring != nil && visitorOf(r) == nil && run != nil {
+			v.NoLog = "What its steps print is shown to those who act and may read it."
+		}
 		if live {
 			out, err := p.Source.Outcome(r.Context(), name)
 			if err != nil {

@@ -69,7 +69,7 @@ func (p *Page) knowing(answer func(s *shown, w http.ResponseWriter, r *http.Requ
 			p.trouble(w, r, http.StatusServiceUnavailable, "What Sentry knows cannot be read: "+p.hide(err.Error()))
 			return
 		}
-		answer(s, w, r)
+		answer(s, w, p.recognise(r))
 	}
 }
 
@@ -169,6 +169,7 @@ func (p *Page) unit(s *shown, w http.ResponseWriter, r *http.Request) {
 		v := view.UnitPage{UnitRow: p.rowOf(s, u), Problems: s.Problems(u.Unit), Strip: view.StripOf(s.OfUnit(u.Unit, 0, longStrip)), Pages: pages}
 		group, members := s.Members(u.Unit)
 		v.Text = textOf(s.Facts, group.Name, u)
+		v.Acts = actsOfUnit(s, u, group.Name, visitorOf(r))
 		if len(members) > 0 {
 			v.Strategy = string(group.Strategy)
 			v.Graph = graphOfGroup(s.Facts, u, group, members)

@@ -61,7 +61,8 @@
   }
 
   const selecting = () => !document.getSelection().isCollapsed;
-  const refresh = () => { if (!selecting()) load(location.href); };
+  const still = () => document.getElementById("main").hasAttribute("data-still"); // a question, or a log
+  const refresh = () => { if (!selecting() && !still()) load(location.href); };
 
   // A tab that nobody sees asks for nothing.
   let events = null;
@@ -103,6 +104,33 @@
   // A link within the view, such as the one that skips to the content, comes here too.
   let shown = location.pathname + location.search;
   window.addEventListener("popstate", () => { if (location.pathname + location.search !== shown) location.reload(); });
+
+  // What is confirmed is sent once, however often one presses.
+  for (const form of document.querySelectorAll("form[data-once]")) {
+    form.addEventListener("submit", (e) => {
+      if (form.dataset.sent) e.preventDefault();
+      form.dataset.sent = "yes";
+    });
+  }
+  window.addEventListener("pageshow", () => { for (const form of document.querySelectorAll("form[data-once]")) delete form.dataset.sent; });
+
+  // A log goes on as it comes. What is kept of it is bounded, as the snapshot is.
+  const log = document.querySelector("pre.log"), most = 64 << 10;
+  if (log && log.dataset.events) {
+    const state = document.getElementById("logstate"), lines = new EventSource(log.dataset.events);
+    const done = (text) => { lines.close(); state.textContent = text; };
+    lines.addEventListener("begin", () => { log.textContent = ""; state.textContent = "As it comes; the last 64 KiB."; });
+    lines.addEventListener("end", () => done("The run has ended."));
+    lines.addEventListener("trouble", (e) => done("It cannot be read any more: " + e.data));
+    lines.onerror = () => { state.textContent = lines.readyState === EventSource.CLOSED ? "It is not told any more: load this again." : "It broke off, and is asked for again."; };
+    lines.onmessage = (e) => {
+      const below = window.innerHeight + window.scrollY >= document.body.scrollHeight - 80;
+      let text = log.textContent + e.data + "\n";
+      if (text.length > most) text = text.slice(text.indexOf("\n", text.length - most) + 1);
+      log.textContent = text;
+      if (below && !selecting()) window.scrollTo(0, document.body.scrollHeight);
+    };
+  }
 
   times(document);
   listen();

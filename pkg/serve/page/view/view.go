@@ -29,6 +29,9 @@ type Frame struct {
 	Section string // of the navigation
 	Query   string // that was looked for last
 	Live    bool   // it changes by itself while it is looked at
+	Still   bool   // it is not brought up to date: somebody writes in it, or it asks something
+	Enters  bool   // who looks may come to act
+	Acting  bool   // who looks may do something
 	Place   string
 	At      time.Time // when what is shown was read; the zero time = nothing was
 	Trouble string    // why what is known could not be read again
@@ -73,6 +76,7 @@ type UnitList struct {
 // UnitPage is a unit with all that is known of it.
 type UnitPage struct {
 	UnitRow
+	Acts     []Act
 	Problems []overview.Problem
 	Graph    *Graph
 	Strategy string
@@ -103,6 +107,8 @@ type RunList struct {
 // RunPage is a run with all that is known of it.
 type RunPage struct {
 	RunRow
+	Acts    []Act
+	NoLog   string // why its log is not to be had
 	Reason  string
 	Seen    time.Time
 	By      string

@@ -1,0 +1,203 @@
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/view"
+)
+
+const (
+	// maxForm bounds what is sent to have something done: a run of 150 deployments names its commits.
+	maxForm = 256 << 10
+	// fresh is how long what was shown may be confirmed.
+	fresh = 10 * time.Minute
+)
+
+// words are what the verbs are called.
+var words = map[Verb]struct{ Title, Button string }{
+	Trigger:  {"Deploy %s now?", "Deploy"},
+	Rollback: {"Deploy again what %s deployed last with success?", "Roll back"},
+	Pause:    {"Pause %s?", "Pause"},
+	Resume:   {"Resume %s?", "Resume"},
+	Rerun:    {"Deploy again what %s deployed?", "Run again"},
+	Failed:   {"Deploy again what failed of %s?", "Run again what failed"},
+	Cancel:   {"Cancel %s?", "Cancel the run"},
+}
+
+// order is what a form holds, sealed.
+type order struct {
+	Ask
+	Of      string          `json:"of"` // the unit
+	Members []pinned.Member `json:"members,omitempty"`
+	Word    string          `json:"word"`
+	Session string          `json:"session"`
+	Until   time.Time       `json:"until"`
+}
+
+// allowed returns who may do what the path names; nil where it was answered.
+func (g *Gate) allowed(w http.ResponseWriter, r *http.Request) (*Visitor, Verb) {
+	verb := Verb(r.PathValue("verb"))
+	if _, known := words[verb]; !known {
+		g.nobody(w, r)
+		return nil, ""
+	}
+	v := g.Visitor(r)
+	if v == nil || !v.May.May(verb) {
+		g.nobody(w, r)
+		return nil, ""
+	}
+	return v, verb
+}
+
+// turn waits for one of few turns. false: it was answered that there is none.
+func (g *Gate) turn(ctx context.Context, w http.ResponseWriter, r *http.Request) bool {
+	select {
+	case g.turns <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		w.Header().Set("Retry-After", "10")
+		g.refuse(w, r, http.StatusServiceUnavailable, "Others have something done at the moment, and it takes long. Nothing was done; try again.", "/")
+		return false
+	}
+}
+
+// confirm shows what would be done, with a form that has it done.
+func (g *Gate) confirm(w http.ResponseWriter, r *http.Request) {
+	v, verb := g.allowed(w, r)
+	if v == nil {
+		return
+	}
+	query := r.URL.Query()
+	ask := Ask{Verb: verb, Unit: query.Get("unit"), Run: query.Get("run")}
+	ctx, cancel := context.WithTimeout(r.Context(), planTime)
+	defer cancel()
+	if !g.turn(ctx, w, r) {
+		return
+	}
+	defer func() { <-g.turns }()
+	f, err := g.Look(ctx)
+	var plan Plan
+	if err == nil {
+		plan, err = v.Plan(ctx, f, ask)
+	}
+	if err != nil {
+		g.refuse(w, r, http.StatusConflict, "That cannot be done: "+because(err), back(ask))
+		return
+	}
+	text := words[verb]
+	form := g.seal("order", order{ask, plan.Unit, plan.Members, Word(8), v.id, g.Now().Add(fresh)})
+	if len(form) > maxForm/2 {
+		g.refuse(w, r, http.StatusConflict, "That is too much for a form of this page: 'sentry "+string(verb)+"' does it.", back(ask))
+		return
+	}
+	c := view.Confirm{
+		Title: fmt.Sprintf(text.Title, name(ask)), Button: text.Button, Action: "/act/" + string(verb), Form: form, Back: back(ask),
+		By: v.Name, Reason: verb == Pause, Planned: plan.Planned,
+	}
+	c.Text = g.hide(c.Text)
+	g.Show(w, r, http.StatusOK, view.Frame{Title: c.Title, Still: true, View: view.Ask(c)})
+}
+
+// do does what was confirmed.
+func (g *Gate) do(w http.ResponseWriter, r *http.Request) {
+	v, verb := g.allowed(w, r)
+	if v == nil {
+		return
+	}
+	form, err := fields(w, r, maxForm, "form", "reason")
+	if err != nil {
+		g.refuse(w, r, http.StatusBadRequest, "Nothing was done: "+err.Error(), "/")
+		return
+	}
+	var o order
+	if err := g.opens("order", form["form"], &o); err != nil || o.Session != v.id || o.Verb != verb {
+		g.refuse(w, r, http.StatusForbidden, "Nothing was done: the form was not made for you, or by an earlier Sentry. Go back, and begin again.", "/")
+		return
+	}
+	if !g.Now().Before(o.Until) {
+		g.refuse(w, r, http.StatusConflict, "Nothing was done: it is too long ago that you were asked, and what was shown may be old. Begin again.", back(o.Ask))
+		return
+	}
+	// Who leaves meanwhile has it done all the same: half of it would be worse.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), doTime)
+	defer cancel()
+	if !g.turn(ctx, w, r) {
+		return
+	}
+	defer func() { <-g.turns }()
+	f, err := g.Look(ctx)
+	var run string
+	if err == nil {
+		run, err = v.Do(ctx, f, Order{Ask: o.Ask, Unit: o.Of, Members: o.Members, Word: o.Word, Reason: form["reason"]})
+	}
+	g.Stale()
+	if err != nil {
+		g.refuse(w, r, http.StatusConflict, because(err), back(o.Ask))
+		return
+	}
+	to := back(o.Ask)
+	if run != "" {
+		to = "/run/" + url.PathEscape(run)
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// because returns an error as people read it.
+func because(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "it took too long, and may be half done. Look how things are before you try again: " + err.Error()
+	}
+	return err.Error()
+}
+
+func name(a Ask) string {
+	if a.Run != "" {
+		return a.Run
+	}
+	return a.Unit
+}
+
+// back is where an Ask comes from.
+func back(a Ask) string {
+	switch {
+	case a.Run != "":
+		return "/run/" + url.PathEscape(a.Run)
+	case a.Unit != "":
+		return "/unit/" + url.PathEscape(a.Unit)
+	}
+	return "/"
+}
+
+var errForm = errors.New("that is no form of this page")
+
+// fields reads a form that has these fields at most, each once.
+func fields(w http.ResponseWriter, r *http.Request, most int64, names ...string) (map[string]string, error) {
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") || r.URL.RawQuery != "" {
+		return nil, errForm
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if err != nil {
+		return nil, errors.New("the form is too long, or was cut off")
+	}
+	values, err := url.ParseQuery(string(text))
+	if err != nil {
+		return nil, errForm
+	}
+	form := map[string]string{}
+	for name, given := range values {
+		if len(given) != 1 || !slices.Contains(names, name) {
+			return nil, errForm
+		}
+		form[name] = given[0]
+	}
+	return form, nil
+}

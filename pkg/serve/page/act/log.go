@@ -1,0 +1,238 @@
+package act
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/serve/page/view"
+)
+
+const (
+	// MaxLog is how much of a log is shown, in bytes: its end.
+	MaxLog = 64 << 10
+	// maxFollowed bounds the logs that one visitor follows, and allFollowed those of all: each is a request to the API server.
+	maxFollowed = 4
+	allFollowed = 40
+	// logTime bounds a snapshot, and followTime what is followed: browsers begin again.
+	logTime    = 15 * time.Second
+	followTime = 30 * time.Minute
+	// slow is how long a browser may take to read what there is. It is dropped then.
+	slow = 5 * time.Second
+	// beat is how often a stream says that it is there, so that who is gone is noticed.
+	beat = 15 * time.Second
+)
+
+// tail keeps the end of what is written to it, from the begin of a line.
+type tail struct {
+	kept bytes.Buffer
+	cut  bool
+}
+
+// Write implements io.Writer.
+func (t *tail) Write(b []byte) (int, error) {
+	t.kept.Write(b)
+	if over := t.kept.Len() - MaxLog; over > MaxLog {
+		t.trim()
+	}
+	return len(b), nil
+}
+
+func (t *tail) trim() {
+	over := t.kept.Len() - MaxLog
+	if over <= 0 {
+		return
+	}
+	t.cut = true
+	t.kept.Next(over)
+	if rest := t.kept.Bytes(); bytes.IndexByte(rest, '\n') >= 0 {
+		t.kept.Next(bytes.IndexByte(rest, '\n') + 1)
+	}
+}
+
+// lines returns them, hidden and without what moves a cursor.
+func (t *tail) lines(hide func(string) string) []string {
+	t.trim()
+	text := strings.TrimSuffix(hide(strings.ToValidUTF8(t.kept.String(), "\uFFFD")), "\n")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+// reader returns who may read logs; nil where it was answered.
+func (g *Gate) reader(w http.ResponseWriter, r *http.Request) *Visitor {
+	v := g.Visitor(r)
+	if v == nil || !v.May.Logs {
+		g.nobody(w, r)
+		return nil
+	}
+	return v
+}
+
+// log shows the end of what a run printed.
+func (g *Gate) log(w http.ResponseWriter, r *http.Request) {
+	v := g.reader(w, r)
+	if v == nil {
+		return
+	}
+	run := r.PathValue("run")
+	ctx, cancel := context.WithTimeout(r.Context(), logTime)
+	defer cancel()
+	if !g.turn(ctx, w, r) {
+		return
+	}
+	defer func() { <-g.turns }()
+	f, err := g.Look(ctx)
+	if err != nil {
+		g.refuse(w, r, http.StatusServiceUnavailable, err.Error(), "/run/"+url.PathEscape(run))
+		return
+	}
+	ended, known := f.Run(run)
+	if ended == nil && known == nil {
+		g.nobody(w, r)
+		return
+	}
+	var t tail
+	err = v.Log(ctx, run, false, &t)
+	shown := view.Log{Run: run, Lines: t.lines(g.hide), Cut: t.cut, Most: MaxLog >> 10}
+	if known != nil && known.Active {
+		shown.Events = "/log/" + url.PathEscape(run) + "/events"
+	}
+	if err != nil {
+		shown.Trouble = g.hide(err.Error())
+	}
+	g.Show(w, r, http.StatusOK, view.Frame{Title: "Log of " + run, Section: "runs", Still: true, View: view.LogOf(shown)})
+}
+
+// enterLog counts a log that is followed; false: there are too many.
+func (g *Gate) enterLog(id string) bool {
+	g.logs.Lock()
+	defer g.logs.Unlock()
+	all := 0
+	for _, n := range g.open {
+		all += n
+	}
+	if g.open[id] >= maxFollowed || all >= allFollowed {
+		return false
+	}
+	g.open[id]++
+	return true
+}
+
+func (g *Gate) leaveLog(id string) {
+	g.logs.Lock()
+	defer g.logs.Unlock()
+	if g.open[id]--; g.open[id] <= 0 {
+		delete(g.open, id)
+	}
+}
+
+// follow tells a browser what a run prints, as it comes: an event each of some lines. One that does not read is dropped.
+func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
+	v := g.reader(w, r)
+	if v == nil {
+		return
+	}
+	if !g.enterLog(v.id) {
+		w.Header().Set("Retry-After", "60")
+		http.Error(w, "Too many logs are followed. What is shown is brought up to date when it is loaded again.", http.StatusServiceUnavailable)
+		return
+	}
+	defer g.leaveLog(v.id)
+	ctx, cancel := context.WithTimeout(r.Context(), followTime)
+	defer cancel()
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("X-Accel-Buffering", "no") // of proxies such as nginx
+	s := &sender{w: w, c: http.NewResponseController(w), stop: cancel}
+	_ = s.c.SetReadDeadline(time.Time{}) // the server's is for requests that end
+	if !s.send("retry: 5000\nevent: begin\ndata:\n\n") {
+		return
+	}
+	lines := make(chan []byte, 16)
+	ended := make(chan error, 1)
+	go func() {
+		defer close(lines)
+		ended <- v.Log(ctx, r.PathValue("run"), true, toChannel{ctx, lines})
+	}()
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		select {
+		case b, more := <-lines:
+			if !more {
+				err := <-ended
+				if err == nil {
+					s.send("event: end\ndata:\n\n")
+				} else if ctx.Err() == nil {
+					s.send("event: trouble\ndata: %s\n\n", view.Line(g.hide(err.Error())))
+				}
+				return
+			}
+			text := g.hide(strings.ToValidUTF8(string(b), "\uFFFD"))
+			var event strings.Builder
+			for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+				event.WriteString("data: " + view.Clean(line) + "\n")
+			}
+			if !s.send("%s\n", event.String()) {
+				drain(cancel, lines)
+				return
+			}
+		case <-tick.C:
+			if !s.send(":\n\n") {
+				drain(cancel, lines)
+				return
+			}
+		case <-g.Done:
+			drain(cancel, lines)
+			return
+		}
+	}
+}
+
+// drain ends who writes to the lines, and waits for that.
+func drain(cancel func(), lines <-chan []byte) {
+	cancel()
+	for range lines { //nolint:revive // until they are closed
+	}
+}
+
+type sender struct {
+	w    http.ResponseWriter
+	c    *http.ResponseController
+	stop func()
+}
+
+func (s *sender) send(format string, a ...any) bool {
+	if err := s.c.SetWriteDeadline(time.Now().Add(slow)); err != nil {
+		return false
+	}
+	if _, err := fmt.Fprintf(s.w, format, a...); err != nil {
+		return false
+	}
+	return s.c.Flush() == nil
+}
+
+// toChannel hands lines over, until the context ends.
+type toChannel struct {
+	ctx context.Context
+	to  chan<- []byte
+}
+
+var errLeft = errors.New("nobody reads it any more")
+
+// Write implements io.Writer.
+func (t toChannel) Write(b []byte) (int, error) {
+	select {
+	case t.to <- bytes.Clone(b):
+		return len(b), nil
+	case <-t.ctx.Done():
+		return 0, errLeft
+	}
+}
