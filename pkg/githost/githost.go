@@ -1,6 +1,6 @@
 // Package githost is the contract between what polls Git hosts and what speaks to one kind of them: what is wanted,
 // what a Host answers, and the kinds of errors. Package transport above it is the HTTP client of all hosts, and package
-// poller above that asks them in batches. The packages github, gitlab, gitea and gitproto speak to one kind of
+// poller above that asks them in batches. The packages that package hosts lists speak to one kind of
 // server each; githosttest has what servers for tests have in common.
 package githost
 

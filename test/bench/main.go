@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.DurationVar(&s.latency, "latency", 2*time.Millisecond, "of every answer")
-	f.StringVar(&s.hosts, "hosts", "github,gitlab,gitea,git", "which hosts")
+	f.StringVar(&s.hosts, "hosts", "github,gitlab,gitea,bitbucket,git", "which hosts")
 	f.StringVar(&s.sizes, "sizes", "100,1000,10000,50000", "how many repositories, on every host")
 	f.IntVar(&s.peers, "peers", 10_000, "up to how many repositories the other ways are measured")
 	f.StringVar(&s.write, "write", "", "replace the tables in this `file`, between its marks, instead of printing them")

@@ -57,6 +57,7 @@ const (
 	replicasWay = "sentry, several replicas"
 	getWay      = "conditional GET a branch"
 	advertWay   = "advertisement a repository"
+	bitbucket   = config.HostType("bitbucket")
 	parallelism = 16 // of the other ways: as many connections as transport.NewTransport makes
 )
 
@@ -65,7 +66,7 @@ func ways(host config.HostType) []string {
 	switch host {
 	case config.Git:
 		return []string{sentryWay, replicasWay, advertWay}
-	case config.Gitea: // has no ETags
+	case config.Gitea, bitbucket: // have no ETags
 		return []string{sentryWay, replicasWay, advertWay}
 	}
 	return []string{sentryWay, replicasWay, getWay}
@@ -145,11 +146,11 @@ func measure(ctx context.Context, s settings) (measurement, error) {
 	return m, err
 }
 
-// warming reports whether an idle cycle is still one in which Sentry gets to know a Gitea's list, and reads what it does not
+// warming reports whether an idle cycle is still one in which Sentry gets to know a list, and reads what it does not
 // know yet: more than the fifteenth that has its turn in the sweep, and the list. How many such cycles there are depends on
 // how fast the server is; each costs fewer requests than the one before.
 func warming(s settings, requests, before int) bool {
-	return s.host == config.Gitea && s.role == sentryWay && requests > s.n/max(1, s.replicas)/10+20 && requests < before
+	return (s.host == config.Gitea || s.host == bitbucket) && s.role == sentryWay && requests > s.n/max(1, s.replicas)/10+20 && requests < before
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

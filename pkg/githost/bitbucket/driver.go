@@ -1,8 +1,10 @@
-// Package bitbucket is Bitbucket Cloud, which is read by the Git protocol.
+// Package bitbucket is Bitbucket Cloud. Heads are read by the Git protocol, and which repositories changed by the lists of workspaces.
 package bitbucket
 
 import (
 	"errors"
+	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -17,16 +19,38 @@ var Driver = githost.Driver{
 		Domains:   []string{"bitbucket.org"},
 		Aliases:   map[string]string{"www.bitbucket.org": "bitbucket.org"},
 		CheckPath: checkPath,
-		User:      "x-token-auth",
+		User:      tokenUser,
 	},
-	Open:    gitproto.Open,
-	Budgets: []githost.Budget{gitproto.Budget},
-	Pages:   githost.Pages{Commit: "/commits/%s", Compare: "/branches/compare/%[2]s..%[1]s"},
+	Open: Open,
+	// https://support.atlassian.com/bitbucket-cloud/docs/api-request-limits/
+	Budgets: []githost.Budget{
+		{Unit: apiRequests, Limit: requestLimit, Told: limitTold},
+		{Unit: gitproto.Budget.Unit, Draws: gitproto.Budget.Draws, Limit: func(bool) int { return 60_000 }, Sweep: githost.Whole},
+	},
+	Pages: githost.Pages{Commit: "/commits/%s", Compare: "/branches/compare/%[2]s..%[1]s"},
 	About: githost.About{
 		Servers:    "Bitbucket Cloud",
-		API:        "none",
-		Credential: "HTTP Basic, with the user name or `x-token-auth`",
+		API:        "`https://api.bitbucket.org/2.0`",
+		Credential: "HTTP Basic, with the user name or `x-token-auth`; an access token to the API as `Authorization: Bearer`",
 	},
+}
+
+// apiRequests is what the API counts apart from Git.
+const apiRequests = "api requests"
+
+func requestLimit(token bool) int {
+	if token {
+		return 1_000
+	}
+	return 60
+}
+
+func limitTold(h http.Header) int {
+	n, err := strconv.Atoi(h.Get("X-RateLimit-Limit"))
+	if err != nil || n <= 0 || n > 1<<20 {
+		return 0
+	}
+	return n
 }
 
 func checkPath(path string) error {

@@ -27,6 +27,8 @@ type Marks struct {
 	// Resource is what the server counts the request as, apart from others: "core" and "graphql" are GitHub's names, as
 	// they stand in X-RateLimit-Resource. When it is used up, requests of other resources go on. "" = all that there is.
 	Resource string
+	// Apart is for a server that does not say which resource a limit is of: one that a request is told is of its Resource alone.
+	Apart    bool
 	ReadOnly bool // a POST may be sent again, such as ls-refs; a GET may without
 	ForMany  bool // the request is for many repositories, so that what becomes of it is never the affair of a single one
 	// Aside is for requests beside the rounds, such as one that sets a status. They draw on the budget as all others do, and

@@ -35,7 +35,9 @@ func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 		kind, hint = githost.RateLimited, "asked too often"
 		until = namedUntil(resp.Header, time.Now(), "Retry-After", "X-RateLimit-Reset", "RateLimit-Reset")
 		// GitHub sends Retry-After for secondary limits, which are of all resources.
-		if resp.Header.Get("Retry-After") == "" && !SecondaryLimit(string(body)) {
+		if resp.Request != nil && marksOf(resp.Request).Apart {
+			resource = marksOf(resp.Request).Resource
+		} else if resp.Header.Get("Retry-After") == "" && !SecondaryLimit(string(body)) {
 			resource = usedUp(resp)
 		}
 	case s == http.StatusUnauthorized && sentCredential(resp):

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/githost/bitbucket/bitbuckettest"
 	"github.com/tekton-sentry/sentry/pkg/githost/gitea/giteatest"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/github/githubtest"
@@ -22,7 +23,7 @@ var servers = map[config.HostType]func() *githosttest.API{
 	config.Gitea:  func() *githosttest.API { return giteatest.New().API },
 	config.Git:    gitprototest.New,
 
-	"bitbucket": gitprototest.New, "bitbucket-dc": gitprototest.New, "azure": gitprototest.New, "gerrit": gitprototest.New, "codecommit": gitprototest.New,
+	"bitbucket": func() *githosttest.API { return bitbuckettest.New().API }, "bitbucket-dc": gitprototest.New, "azure": gitprototest.New, "gerrit": gitprototest.New, "codecommit": gitprototest.New,
 }
 
 // New returns a server without repositories. It panics for a kind that there is not.
