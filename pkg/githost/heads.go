@@ -8,6 +8,9 @@ import (
 // that invents branches must not fill the memory.
 const maxHeads = 10_000
 
+// MaxRequests bounds the open requests of one repository that are watched: whoever may open one can open many.
+const MaxRequests = 500
+
 // Heads collects the heads that a server answers for one repository, one at a time. The server is not trusted:
 //
 //   - A branch that does not match is passed over, whatever was asked for.
@@ -26,6 +29,7 @@ type Heads struct {
 	taken    int                 // of room, in bytes
 	heads    map[string]repo.SHA // by what they are called
 	enough   int                 // how many heads are all that match; 0 = not known
+	requests map[string]repo.Request
 	skipped  int
 	err      *Error
 }
@@ -76,6 +80,30 @@ func (h *Heads) Add(branch, name string) bool {
 	return len(h.heads) != h.enough
 }
 
+// AddRequest adds what an open request is called and its head, as Add does, where it is one that is watched.
+func (h *Heads) AddRequest(name, head string, r repo.Request) bool {
+	pattern, _ := h.patterns.Requests()
+	switch {
+	case h.err != nil:
+		return false
+	case !pattern.Takes(r) || repo.CheckBranch(r.Target) != nil:
+		return true
+	case len(h.requests) == MaxRequests:
+		return h.fail(NewError(TooLarge, h.host, "more than %d open requests match: narrow monitor.pull_requests", MaxRequests))
+	}
+	if _, err := repo.ParseSHA(string(r.TargetSHA)); err != nil {
+		r.TargetSHA = ""
+	}
+	if old, twice := h.requests[name]; twice && old != r {
+		return h.fail(NewError(Invalid, h.host, "it answers %.80q twice, and not the same", name))
+	}
+	if h.requests == nil {
+		h.requests = make(map[string]repo.Request)
+	}
+	h.requests[name] = r
+	return h.Add(name, head)
+}
+
 // nouns returns what is watched, and keys the keys that choose it.
 func (h *Heads) nouns() string {
 	if len(h.patterns.Tags()) > 0 {
@@ -108,7 +136,7 @@ func (h *Heads) Err() error {
 // Drop forgets the heads, of an answer that counts as none.
 func (h *Heads) Drop() {
 	h.room.Give(h.taken)
-	h.taken, h.heads, h.skipped, h.err = 0, make(map[string]repo.SHA), 0, nil
+	h.taken, h.heads, h.requests, h.skipped, h.err = 0, make(map[string]repo.SHA), nil, 0, nil
 }
 
 // Observation returns what was collected, or the error that it makes.
@@ -117,12 +145,14 @@ func (h *Heads) Observation() repo.Observation {
 	case h.err != nil:
 		return Failed(h.err)
 	case len(h.heads) > 0:
-		return repo.Observation{Heads: h.heads}
+		return repo.Observation{Heads: h.heads, Requests: h.requests}
 	case h.skipped > 0:
 		return Failed(NewError(NoBranch, h.host, "%d %s match %.150s, and none has a name that Git allows", h.skipped, h.nouns(), h.patterns))
 	}
 	what := "no branch matches"
-	if len(h.patterns.Tags()) > 0 {
+	if _, requests := h.patterns.Requests(); requests {
+		what = "nothing open matches"
+	} else if len(h.patterns.Tags()) > 0 {
 		what = "no branch and no tag matches"
 	}
 	return Failed(NewError(NoBranch, h.host, "%s %.200s", what, h.patterns))

@@ -18,6 +18,9 @@ func (p Pattern) Example() (string, bool) {
 	if short == "" {
 		return "", false
 	}
+	if p.of == requests {
+		return RequestName(Pulls, 1)
+	}
 	return Called(p.space() + short)
 }
 

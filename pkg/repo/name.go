@@ -12,11 +12,11 @@ const (
 )
 
 // reserved are beginnings that a short name of a branch must not have, as it would be the full name of another ref.
-var reserved = []string{Heads, Tags}
+var reserved = []string{Heads, Tags, Pulls, Merges}
 
 // Called returns what a ref with this full name is called here, in Ref and in Observation: a branch by its short name, and a tag
 // by its full one. A branch whose short name reads like a full one, such as refs/heads/refs/tags/v1, is called by its
-// full name too, so that no two refs have the same name. Other refs are not watched, and have none.
+// full name too, so that no two refs have the same name. Other refs are not watched, and have none; those of requests have RequestName.
 func Called(full string) (name string, ok bool) {
 	if strings.HasPrefix(full, Tags) {
 		return full, true
@@ -46,8 +46,11 @@ func Full(name string) string {
 // Tag returns the short name of a tag, by what it is called.
 func Tag(name string) (short string, ok bool) { return strings.CutPrefix(name, Tags) }
 
-// Noun returns what is called so, for people: "branch" or "tag".
+// Noun returns what is called so, for people: "branch", "tag" or "request".
 func Noun(name string) string {
+	if _, request := RequestNumber(name); request {
+		return "request"
+	}
 	if _, tag := Tag(name); tag {
 		return "tag"
 	}

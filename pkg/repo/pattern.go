@@ -13,15 +13,25 @@ import (
 	"strings"
 )
 
-// Pattern chooses branches, or tags: one exact short name, or a regular expression (Go's RE2 syntax) that must match
+// Pattern chooses branches, tags, or requests by the branches that they are to be merged into: one exact short name, or a regular expression (Go's RE2 syntax) that must match
 // the whole short name. The zero Pattern matches nothing.
 type Pattern struct {
-	tags    bool // not branches
+	of      kind
+	forks   bool // of requests: those of forks match, too
 	text    string
 	written string // "" for text
 	prefix  string
 	re      *regexp.Regexp // nil for an exact name
 }
+
+// kind is what a pattern is of. Branches go before tags.
+type kind uint8
+
+const (
+	branches kind = iota
+	tags
+	requests
+)
 
 // ParsePattern reads one entry of `branches`. An entry in which the only special character is a dot
 // with no quantifier after it (release-1.2) is an exact name; so is one without special characters.
@@ -71,33 +81,42 @@ func parse(noun, entry string) (Pattern, error) {
 // ParseTagPattern reads one entry of `tags`, as ParsePattern does one of `branches`.
 func ParseTagPattern(entry string) (Pattern, error) {
 	p, err := parse("tag", entry)
-	p.tags = err == nil
+	if err == nil {
+		p.of = tags
+	}
 	return p, err
 }
 
 // ExactPattern returns the pattern that matches only what is called so, whatever characters it holds.
 func ExactPattern(name string) Pattern {
 	if tag, ok := Tag(name); ok {
-		return Pattern{tags: true, text: tag, prefix: tag}
+		return Pattern{of: tags, text: tag, prefix: tag}
 	}
 	short := strings.TrimPrefix(Full(name), Heads)
 	return Pattern{text: short, prefix: short}
 }
 
 // Tags reports whether the pattern chooses tags.
-func (p Pattern) Tags() bool { return p.tags }
+func (p Pattern) Tags() bool { return p.of == tags }
 
 // space returns what the full name of everything that the pattern matches begins with.
 func (p Pattern) space() string {
-	if p.tags {
+	switch p.of {
+	case tags:
 		return Tags
+	case requests:
+		return "refs/"
 	}
 	return Heads
 }
 
-// Match reports whether the pattern matches the whole of what is called so.
+// Match reports whether the pattern matches the whole of what is called so. Of a request it is whether it may: Takes says the rest.
 func (p Pattern) Match(name string) bool {
-	if p.tags || strings.HasPrefix(name, "refs/") {
+	if p.of == requests {
+		_, request := RequestNumber(name)
+		return request
+	}
+	if p.of == tags || strings.HasPrefix(name, "refs/") {
 		short, ok := strings.CutPrefix(Full(name), p.space())
 		return ok && p.matchShort(short)
 	}
@@ -113,7 +132,7 @@ func (p Pattern) matchShort(short string) bool {
 
 // Exact returns what the only thing that the pattern matches is called, if it is an exact name.
 func (p Pattern) Exact() (name string, ok bool) {
-	if p.re != nil || p.text == "" {
+	if p.re != nil || p.text == "" || p.of == requests {
 		return "", false
 	}
 	return Called(p.space() + p.text)
@@ -121,10 +140,15 @@ func (p Pattern) Exact() (name string, ok bool) {
 
 // Prefix returns the literal start that the short name of every match has: the whole of it for an exact pattern. A host can
 // be asked for refs under it; what it answers must be matched again.
-func (p Pattern) Prefix() string { return p.prefix }
+func (p Pattern) Prefix() string {
+	if p.of == requests {
+		return ""
+	}
+	return p.prefix
+}
 
 // FullPrefix is Prefix for full names.
-func (p Pattern) FullPrefix() string { return p.space() + p.prefix }
+func (p Pattern) FullPrefix() string { return p.space() + p.Prefix() }
 
 // As returns the pattern with the text that its entry was expanded from, which is how it is printed.
 func (p Pattern) As(written string) Pattern {
@@ -132,36 +156,53 @@ func (p Pattern) As(written string) Pattern {
 	return p
 }
 
-// String returns the entry as it was written, after refs/tags/ where it chooses tags: it is for people, and may be the same
+// String returns the entry as it was written, after refs/tags/ where it chooses tags, and "requests to" where it chooses requests: it is for people, and may be the same
 // for patterns that differ.
 func (p Pattern) String() string {
-	if p.tags {
+	switch p.of {
+	case tags:
 		return Tags + cmp.Or(p.written, p.text)
+	case requests:
+		return requestsMemo + cmp.Or(p.written, p.text)
 	}
 	return cmp.Or(p.written, p.text)
 }
 
 // AppendKey appends a text to b that only patterns have that match the same.
 func (p Pattern) AppendKey(b []byte) []byte {
-	if p.tags {
+	switch {
+	case p.of == tags:
 		b = append(b, Tags...)
+	case p.of == requests && p.forks:
+		b = append(b, "anyone:"...)
+	case p.of == requests:
+		b = append(b, "requests:"...)
 	}
 	return strconv.AppendQuote(strconv.AppendBool(b, p.re == nil), p.text)
 }
 
-// Patterns are the branches of a repository that are watched and, after them, its tags, each in the order of the file.
+// Patterns are the branches of a repository that are watched and, after them, its tags, each in the order of the file. Or they are
+// one pattern of requests.
 type Patterns []Pattern
 
 // Branches returns those that choose branches.
-func (ps Patterns) Branches() Patterns { return ps[:ps.branches()] }
+func (ps Patterns) Branches() Patterns {
+	if _, requests := ps.Requests(); requests {
+		return nil
+	}
+	return ps[:ps.branches()]
+}
 
 // Tags returns those that choose tags.
 func (ps Patterns) Tags() Patterns { return ps[ps.branches():] }
 
-// With returns the patterns and another one.
+// With returns the patterns and another one. Nothing stands beside requests.
 func (ps Patterns) With(p Pattern) Patterns {
+	if _, requests := ps.Requests(); requests {
+		return ps
+	}
 	at := len(ps)
-	if !p.tags {
+	if p.of != tags {
 		at = ps.branches()
 	}
 	return slices.Insert(slices.Clone(ps), at, p)
@@ -173,7 +214,7 @@ const maxMemo = 500
 // digested begins a Memo from which the patterns cannot be recalled. No tag has a colon in its name, so that no pattern reads like it.
 const digested = "digest:"
 
-// Memo returns a text of bounded length that only patterns of tags have that match the same, whatever their order; "" for none. Those that
+// Memo returns a text of bounded length that only patterns of tags, or of requests, have that match the same, whatever their order; "" for none. Those that
 // are few and short are in it.
 func (ps Patterns) Memo() string {
 	if len(ps) == 0 {
@@ -188,6 +229,9 @@ func (ps Patterns) Memo() string {
 	}
 	slices.Sort(texts)
 	memo := strings.Join(texts, "\n")
+	if p, ok := ps.Requests(); ok {
+		memo = p.memo()
+	}
 	if encoded, err := json.Marshal(memo); recalled && err == nil && len(encoded) <= maxMemo {
 		return memo
 	}
@@ -199,8 +243,11 @@ func (ps Patterns) Memo() string {
 	return digested + fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(keys, " "))))[:12]
 }
 
-// Recall returns the patterns of tags that a Memo has; none where they are not in it.
+// Recall returns the patterns of tags, or of requests, that a Memo has; none where they are not in it.
 func Recall(memo string) Patterns {
+	if p, err := recallRequest(memo); err == nil {
+		return Patterns{p}
+	}
 	var ps Patterns
 	for text := range strings.SplitSeq(memo, "\n") {
 		p, err := ParseTagPattern(text)
@@ -214,7 +261,7 @@ func Recall(memo string) Patterns {
 
 func (ps Patterns) branches() int {
 	n := len(ps)
-	for n > 0 && ps[n-1].tags {
+	for n > 0 && ps[n-1].of == tags {
 		n--
 	}
 	return n

@@ -32,7 +32,7 @@ func ParseSHA(s string) (SHA, error) {
 // Short returns the first seven digits, as Git prints them, or "" for no SHA.
 func (s SHA) Short() string { return string(s[:min(7, len(s))]) }
 
-// Ref is one branch, or one tag, of one configured repository.
+// Ref is one branch, one tag, or the head of one pull or merge request, of one configured repository.
 type Ref struct {
 	Repository string `json:"repository"` // the name in sentry.yaml
 	Branch     string `json:"branch"`     // what it is called; see Called
@@ -57,6 +57,8 @@ type Observation struct {
 	// Validator is for the next question about the same branches. Whoever reads heads keeps it, and nobody else sees it.
 	Validator Validator
 	Passed    map[string]Pass // by branch: heads that run nothing
+	// Requests says of each head of a request what else the host does; nil where none are watched.
+	Requests map[string]Request
 }
 
 // Pass is why a head that moved runs nothing.

@@ -46,6 +46,8 @@ type Host struct {
 	Statuses bool
 	// Owners is for a kind that lists the repositories of an owner.
 	Owners bool
+	// Requests is for a kind that tells which pull or merge requests are open.
+	Requests bool
 	// Apps is for a kind that has Apps, as GitHub does.
 	Apps bool
 	// Any is for a kind that reads any server, also those whose name tells another kind.

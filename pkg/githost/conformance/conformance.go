@@ -50,6 +50,7 @@ var promises = []struct {
 	// A Reader.
 	{"tells the truth", truth.Told},
 	{"GraphQL tells the truth", truth.ToldByGraphQL},
+	{"tells which requests are open", truth.Requests},
 	{"an idle cycle is cheap", truth.IdleCycles},
 	{"hints survive a look at others", truth.HintsSurvive},
 	{"glances name what is pushed to", hours.Glances},

@@ -15,6 +15,7 @@ var Driver = githost.Driver{
 		CheckPath: kind.OwnerAndRepository,
 		Statuses:  true,
 		Owners:    true,
+		Requests:  true,
 	},
 	Open: Open,
 	Budgets: []githost.Budget{

@@ -1,6 +1,6 @@
 // Package gitea reads branch heads from Gitea and Forgejo. Heads come over the Git protocol: one small
-// request a repository, however many branches it names. The REST API is asked only which repositories
-// changed lately (Changed).
+// request a repository, however many branches it names. The REST API is asked which repositories
+// changed lately (Changed), and for open requests.
 //
 // The credential goes with every request as HTTP Basic. Gitea takes an access token for the password, with
 // any user name; a real password works too, and takes it four times as long to check. Without a credential
@@ -54,14 +54,21 @@ func Open(e githost.Endpoint, client *http.Client) (githost.Host, error) {
 // Heads implements githost.Host.
 func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observation {
 	answers := make([]repo.Observation, len(want))
-	var asked []githost.Wanted
-	var at []int // of asked[i], in want
+	var asked, requests []githost.Wanted
+	var at, of []int // of asked[i] and requests[i], in want
 	for i, w := range want {
 		if _, err := pathOf(w.URL); err != nil {
 			answers[i].Err = githost.NewError(githost.Invalid, h.api.Host(), "%w", err)
 			continue
 		}
+		if _, ok := w.Patterns.Requests(); ok {
+			requests, of = append(requests, w), append(of, i)
+			continue
+		}
 		asked, at = append(asked, w), append(at, i)
+	}
+	for i, o := range rest.Each(ctx, h.api.Host(), requests, h.requests) {
+		answers[of[i]] = o
 	}
 	marks := h.index.marks(asked)
 	for i, o := range h.git.Heads(ctx, asked) {

@@ -1,6 +1,7 @@
 package gitea
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func (h *host) Owned(ctx context.Context, q githost.OwnedBy, last *githost.Owned
 		return nil, err
 	}
 	o := owner{h, q, rest.Need{Of: fmt.Sprintf("organisation or user as %.60q", q.Owner), May: "list its repositories",
-		Right: "a token with the scopes read:user and read:repository"}, 0}
+		Right: "a token with the scopes read:user and read:repository"}, 0, 0}
 	ctx = transport.Mark(ctx, transport.Marks{Aside: true})
 	who := func(client *sdk.Client) error {
 		_, _, err := client.GetUserInfo(q.Owner)
@@ -69,6 +70,7 @@ type owner struct {
 	githost.OwnedBy
 	need rest.Need
 	id   int
+	most int64 // bytes of an answer; 0 = maxOwned
 }
 
 // page reads a page of a list. A server has 50 on one at most unless its MAX_RESPONSE_ITEMS says otherwise.
@@ -221,10 +223,10 @@ func (o *owner) get(ctx context.Context, ask func(*sdk.Client) error, read func(
 		if resp.StatusCode != http.StatusOK {
 			return o.refused(ctx, resp)
 		}
-		body := &io.LimitedReader{R: resp.Body, N: maxOwned + 1}
+		body := &io.LimitedReader{R: resp.Body, N: cmp.Or(o.most, maxOwned) + 1}
 		err := read(resp.Header, jsonstream.New(body))
 		if body.N == 0 {
-			return o.invalid("its list of repositories is larger than a page can be")
+			return o.invalid("its list is larger than a page can be")
 		}
 		if err != nil {
 			return rest.Failed(ctx, o.api.Host(), err)

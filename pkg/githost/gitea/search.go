@@ -12,8 +12,12 @@ import (
 	sdk "code.gitea.io/sdk/gitea"
 
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/owned"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/requests"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
 // list is a page of the server's repositories, in the order of their last change, newest first.
@@ -90,4 +94,59 @@ func inOrder(repositories []*sdk.Repository) error {
 		}
 	}
 	return nil
+}
+
+const (
+	// maxPulls bounds a page of requests in bytes: strangers write their texts, of which nothing is kept.
+	maxPulls = 60 << 20
+	// maxPullPages bounds the pages of one repository's open requests.
+	maxPullPages = 100
+)
+
+// requests reads the open requests of a repository, the oldest first, so that those that are opened meanwhile come last.
+func (h *host) requests(ctx context.Context, w githost.Wanted) repo.Observation {
+	heads := githost.NewHeads(h.api.Host(), w)
+	path, err := pathOf(w.URL)
+	listed := 0
+	for page := 1; err == nil; page++ {
+		var found, total int
+		if page > maxPullPages {
+			err = githost.NewError(githost.TooLarge, h.api.Host(), "its open requests do not end after %d pages", maxPullPages)
+			break
+		}
+		found, total, err = h.pulls(ctx, path, page, heads)
+		listed += found
+		if err == nil && (listed >= total || found == 0) {
+			if listed != total {
+				err = requests.CutShort(h.api.Host(), total, listed)
+			}
+			break
+		}
+	}
+	if err != nil {
+		heads.Drop()
+		return githost.Failed(err)
+	}
+	return heads.Observation()
+}
+
+// pulls reads a page, and returns how many requests it has, and how many there are.
+func (h *host) pulls(ctx context.Context, path string, page int, heads *githost.Heads) (found, total int, err error) {
+	name, of, _ := strings.Cut(path, "/")
+	asked := owner{host: h, need: rest.Need{Of: "repository", May: "list its pull requests", Right: "a token with the scope read:repository"}, most: maxPulls}
+	ask := func(client *sdk.Client) error {
+		_, _, err := client.ListRepoPullRequests(name, of, sdk.ListPullRequestsOptions{
+			ListOptions: sdk.ListOptions{Page: page, PageSize: mostListed}, State: sdk.StateOpen, Sort: "oldest"})
+		return err
+	}
+	err = asked.get(ctx, ask, func(header http.Header, v *jsonstream.Reader) error {
+		if total = owned.Number(header.Get("X-Total-Count")); total < 0 {
+			return asked.invalid("its list of requests comes without their number (header X-Total-Count): is this the right type of host?")
+		}
+		var err error
+		found, err = requests.ReadPulls(v, h.api.Host(), func(p requests.Pull) bool { return p.Own() && p.OfBranch() },
+			func(head rest.Head) error { head.AddTo(heads); return heads.Err() })
+		return err
+	})
+	return found, total, err
 }

@@ -8,7 +8,9 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +45,9 @@ type Repository struct {
 	ID       int
 	Path     string
 	Branches map[string]string
-	Tags     map[string]Tag // by short name
-	Pushed   time.Time      // in whole seconds; zero when nothing was
+	Tags     map[string]Tag      // by short name
+	Pushed   time.Time           // in whole seconds; zero when nothing was
+	Requests map[int]OpenRequest // that are open, by number
 	Hooks    []Hook
 	Topics   []string
 	Files    map[string]string // of the default branch, by path
@@ -64,6 +67,13 @@ type Repository struct {
 type Tag struct {
 	Commit string
 	Object string // that of an annotated tag; else the Commit
+}
+
+// OpenRequest is an open pull or merge request.
+type OpenRequest struct {
+	Head, Target string
+	From         string // path of the repository that has its branch; "" where that was deleted
+	AGit         bool   // it was opened by a push without a branch, as Gitea takes from whoever may read
 }
 
 // Request is one request that an API was sent, and what became of it.
@@ -122,6 +132,25 @@ func (a *API) Delete(path, name string) {
 		delete(r.Branches, name)
 	})
 }
+
+// SetRequest opens a request, or pushes to it, or gives it another target. Nothing else of its repository changes.
+func (a *API) SetRequest(path string, number int, q OpenRequest) {
+	a.Set(func() {
+		r := a.repos[path]
+		if r.Requests == nil {
+			r.Requests = make(map[int]OpenRequest)
+		}
+		r.Requests[number] = q
+	})
+}
+
+// CloseRequest closes or merges a request.
+func (a *API) CloseRequest(path string, number int) {
+	a.Set(func() { delete(a.repos[path].Requests, number) })
+}
+
+// Open returns the numbers of the open requests, the oldest first.
+func (r *Repository) Open() []int { return slices.Sorted(maps.Keys(r.Requests)) }
 
 // SetPrivate hides a repository from requests without the token.
 func (a *API) SetPrivate(path string) { a.Change(path, func(r *Repository) { r.private = true }) }

@@ -43,8 +43,13 @@ func (a *API) StatusesOf(path, sha string) (all []Status) {
 	return all
 }
 
-// HasCommit reports whether a branch of a repository points at a commit: no other is known to be there.
+// HasCommit reports whether a branch or a request of a repository points at a commit: no other is known to be there.
 func (r *Repository) HasCommit(sha string) bool {
+	for _, q := range r.Requests {
+		if q.Head == sha {
+			return true
+		}
+	}
 	return slices.Contains(slices.Collect(maps.Values(r.Branches)), sha)
 }
 

@@ -20,6 +20,7 @@ var Driver = githost.Driver{
 		CheckPath: checkPath,
 		Statuses:  true,
 		Owners:    true,
+		Requests:  true,
 		Apps:      true,
 	},
 	Open:       Open,

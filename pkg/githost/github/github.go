@@ -28,6 +28,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/github/installation"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/requests"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -135,6 +136,9 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 			return pages.Observation(heads, err)
 		}
 	}
+	if len(w.Patterns.OfRequests()) > 0 {
+		err = h.pages(ctx, fmt.Sprintf("repos/%s/%s/pulls", url.PathEscape(owner), url.PathEscape(name)), w.Patterns, heads, pages, h.pulls)
+	}
 	if len(w.Patterns.Tags()) > 0 {
 		err = h.pages(ctx, fmt.Sprintf("repos/%s/%s/tags", url.PathEscape(owner), url.PathEscape(name)), w.Patterns, heads, pages, h.tags)
 	}
@@ -207,6 +211,12 @@ func (h *host) refs(v *jsonstream.Reader, add func(rest.Head) error) error {
 // tags reads a list of tags, which tells of their commits.
 func (h *host) tags(v *jsonstream.Reader, add func(rest.Head) error) error {
 	return h.list(v, "name", "commit", func(tag, sha string) error { return add(rest.Head{Branch: repo.Tags + tag, Name: sha}) })
+}
+
+// pulls reads a list of open requests: without a state, these are asked for.
+func (h *host) pulls(v *jsonstream.Reader, add func(rest.Head) error) error {
+	_, err := requests.ReadPulls(v, h.name, requests.Pull.Own, add)
+	return err
 }
 
 // list reads a list of what has a name and an object, by the names of these fields.

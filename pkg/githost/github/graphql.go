@@ -155,7 +155,8 @@ func (r *reading) take(answer graphql.Answer, asked []*target) []*target {
 			continue
 		}
 		o := t.heads.Observation()
-		if o.Err == nil {
+		// The list of what was pushed to lately tells nothing of requests.
+		if _, requests := r.want[t.index].Patterns.Requests(); o.Err == nil && !requests {
 			at := servedAt(answer.Header)
 			o.Validator = &sighting{canonical: t.canonical, pushed: t.pushed, read: at, verified: at}
 		}

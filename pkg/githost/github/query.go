@@ -27,17 +27,19 @@ type target struct {
 	said      said
 }
 
-// pages are all branches, or all tags.
+// pages are all branches, all tags, or all open requests.
 type pages struct {
 	alias, prefix, fragment string
+	field, of, total        string     // how a query asks for them
 	after                   string     // cursor of the page before
 	next                    reply.Page // what the last one says of the next one
 	listed                  bool       // the last one was answered
 }
 
 var (
-	ofBranches = pages{alias: "refs", prefix: repo.Heads, fragment: "head"}
-	ofTags     = pages{alias: "tags", prefix: repo.Tags, fragment: "tag"}
+	ofBranches = pages{alias: "refs", field: "refs", of: `refPrefix:"refs/heads/"`, prefix: repo.Heads, fragment: "head"}
+	ofTags     = pages{alias: "tags", field: "tags:refs", of: `refPrefix:"refs/tags/"`, prefix: repo.Tags, fragment: "tag"}
+	ofRequests = pages{alias: "pulls", field: "pulls:pullRequests", of: "states:OPEN", total: "totalCount ", prefix: repo.Pulls, fragment: "pull"}
 )
 
 // said is what an answer says of a target.
@@ -61,6 +63,7 @@ func newTarget(index int, owner, name string, patterns repo.Patterns) (*target, 
 	}
 	add(patterns.Branches(), ofBranches)
 	add(patterns.Tags(), ofTags)
+	add(patterns.OfRequests(), ofRequests)
 	return t, len(t.exact) <= maxExact
 }
 
@@ -104,7 +107,7 @@ const (
 // fragments returns those that the query has.
 func (r *request) fragments() string {
 	var text string
-	for fragment, use := range map[string]string{headFragment: "{...head}", tagFragment: "{...tag}"} {
+	for fragment, use := range map[string]string{headFragment: "{...head}", tagFragment: "{...tag}", reply.PullFragment: "{...pull}"} {
 		if strings.Contains(r.fields.String(), use) {
 			text += fragment
 		}
@@ -126,11 +129,7 @@ func headsRequest(targets []*target) *request {
 			if p.after != "" {
 				after = ",after:" + r.variable(fmt.Sprintf("%s%d", p.alias, i), p.after)
 			}
-			field := "refs"
-			if p.alias != field {
-				field = p.alias + ":" + field
-			}
-			fmt.Fprintf(&r.fields, "%s(refPrefix:%q,first:100%s){nodes{...%s} pageInfo{hasNextPage endCursor}}", field, p.prefix, after, p.fragment)
+			fmt.Fprintf(&r.fields, p.field+"(%s,first:100%s){%snodes{...%s} pageInfo{hasNextPage endCursor}}", p.of, after, p.total, p.fragment)
 		}
 		for k, name := range t.exact {
 			fragment := ofBranches.fragment
@@ -169,6 +168,8 @@ func (t *target) readFields(v *jsonstream.Reader) (more bool, err error) {
 			canonical = strings.ToLower(v.Text())
 		case field == "pushedAt":
 			pushed, wrong = reply.ReadTime(v)
+		case of >= 0 && t.pages[of].prefix == repo.Pulls:
+			t.pages[of].next, t.pages[of].listed, wrong = reply.ReadPulls(v, t.pages[of].after == "", t.heads.AddRequest)
 		case of >= 0:
 			t.pages[of].next, t.pages[of].listed, wrong = t.readRefs(v, t.pages[of].prefix)
 		default:
@@ -208,8 +209,11 @@ func (t *target) readFields(v *jsonstream.Reader) (more bool, err error) {
 
 // noun returns what is on them.
 func (p pages) noun() string {
-	if p.prefix == repo.Tags {
+	switch p.prefix {
+	case repo.Tags:
 		return "tags"
+	case repo.Pulls:
+		return "requests"
 	}
 	return "branches"
 }

@@ -18,6 +18,7 @@ var Driver = githost.Driver{
 		CheckPath: kind.OwnerAndRepository,
 		Statuses:  true,
 		Owners:    true,
+		Requests:  true,
 	},
 	Open:       Open,
 	TokenAlone: true,

@@ -29,6 +29,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
+	"github.com/tekton-sentry/sentry/pkg/githost/internal/requests"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -140,7 +141,7 @@ func (h *host) read(ctx context.Context, w githost.Wanted) repo.Observation {
 	heads, last := githost.NewHeads(h.api.Host(), w), lastOf(w)
 	pages := last.pages.Again()
 	for _, l := range lists(w.Patterns) {
-		path := "projects/" + gogitlab.PathEscape(project) + "/repository/" + l.name
+		path := "projects/" + gogitlab.PathEscape(project) + "/" + l.name
 		asked := rest.Request{Host: h.api.Host(), Name: path + " " + l.filter(), Size: perPage, Patterns: w.Patterns}
 		err = pages.Read(ctx, asked, heads, func(ctx context.Context, number int, etag string, add func(rest.Head) error) (rest.Page, error) {
 			return h.page(ctx, path, l, number, etag, add)
@@ -174,6 +175,9 @@ func (h *host) page(ctx context.Context, path string, l list, number int, etag s
 	}
 	branches := 0
 	resp, err := h.client.Do(req, rest.Stream(func(v *jsonstream.Reader) error {
+		if l.prefix == repo.Merges {
+			return h.requests(v, func(head rest.Head) error { branches++; return add(head) })
+		}
 		return h.refs(v, l, func(name, sha string) error {
 			branches++
 			return add(rest.Head{Branch: l.called(name), Name: sha})
@@ -190,6 +194,9 @@ func (h *host) page(ctx context.Context, path string, l list, number int, etag s
 		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
 	}
 	page := rest.Page{ETag: resp.Header.Get("ETag"), Next: int(resp.NextPage)}
+	if _, told := resp.Header["X-Total"]; told && l.prefix == repo.Merges && number == 1 && page.Next == 0 && resp.TotalItems != int64(branches) {
+		return rest.Page{}, requests.CutShort(h.api.Host(), int(resp.TotalItems), branches)
+	}
 	if _, told := resp.Header["X-Next-Page"]; !told && branches >= perPage {
 		page.Next = number + 1 // some proxy took the header away
 	}
@@ -238,18 +245,19 @@ func bodyOf(err error) []byte {
 	return nil
 }
 
-// list is what is asked for of a project, page by page: its branches, or its tags.
+// list is what is asked for of a project, page by page: its branches, its tags, or its open requests.
 type list struct {
 	name    string // at the end of the path
 	prefix  string // of full names
 	options listOptions
 }
 
-// listOptions are the parameters of a page. They are those of both lists.
+// listOptions are the parameters of a page. They are those of all lists.
 type listOptions struct {
 	gogitlab.ListOptions
 	Regex  string `url:"regex,omitempty"`
 	Search string `url:"search,omitempty"`
+	State  string `url:"state,omitempty"`
 }
 
 // plain is what means nothing in a search.
@@ -258,16 +266,19 @@ var plain = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
 // lists returns what has to be asked for. Tags know no regular expression, and are searched for by what all of the patterns begin with.
 func lists(patterns repo.Patterns) []list {
 	pages := gogitlab.ListOptions{PerPage: perPage}
+	if _, requests := patterns.Requests(); requests {
+		return []list{{"merge_requests", repo.Merges, listOptions{ListOptions: pages, State: "opened"}}}
+	}
 	var all []list
 	if branches := patterns.Branches(); len(branches) > 0 {
-		all = append(all, list{"branches", repo.Heads, listOptions{pages, serverRegex(branches), ""}})
+		all = append(all, list{"repository/branches", repo.Heads, listOptions{ListOptions: pages, Regex: serverRegex(branches)}})
 	}
 	if tags := patterns.Tags(); len(tags) > 0 {
 		search := ""
 		if prefixes := rest.Prefixes(tags); len(prefixes) == 1 && plain.MatchString(prefixes[0]) {
 			search = "^" + prefixes[0]
 		}
-		all = append(all, list{"tags", repo.Tags, listOptions{pages, "", search}})
+		all = append(all, list{"repository/tags", repo.Tags, listOptions{ListOptions: pages, Search: search}})
 	}
 	return all
 }

@@ -8,11 +8,16 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// Patterns returns branches as they stand in sentry.yaml and, after refs/tags/, tags. An entry that is neither fails the test.
+// Patterns returns branches as they stand in sentry.yaml and, after refs/tags/, tags. Alone, "requests to main" and "requests to main
+// from anyone" are requests. An entry that is none of these fails the test.
 func Patterns(t testing.TB, entries ...string) repo.Patterns {
 	t.Helper()
 	var ps repo.Patterns
 	for _, entry := range entries {
+		if requests, ok := repo.Recall(entry).Requests(); ok {
+			ps = append(ps, requests)
+			continue
+		}
 		p, err := repo.ParsePattern(entry)
 		if tag, ok := strings.CutPrefix(entry, repo.Tags); ok {
 			p, err = repo.ParseTagPattern(tag)

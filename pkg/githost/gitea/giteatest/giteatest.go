@@ -98,6 +98,9 @@ func (g *API) answer(a *githosttest.Asked) githosttest.Reply {
 	if len(a.Parts) >= 6 && strings.Join(a.Parts[:3], "/") == "api/v1/repos" && a.Parts[5] == "hooks" {
 		return hooks(a)
 	}
+	if len(a.Parts) == 6 && strings.Join(a.Parts[:3], "/") == "api/v1/repos" && a.Parts[5] == "pulls" {
+		return pulls(a)
+	}
 	if asksStatuses(a) {
 		return statuses(a)
 	}

@@ -1,6 +1,7 @@
 package giteatest
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -35,4 +36,40 @@ func raw(a *githosttest.Asked) githosttest.Reply {
 		return refuse(a, http.StatusNotFound)
 	}
 	return githosttest.NewReply(http.StatusOK, map[string]string{"Content-Type": "text/plain; charset=utf-8"}, text)
+}
+
+// pulls answers with a page of open requests, the oldest first:
+// https://github.com/go-gitea/gitea/blob/v1.26.0/services/convert/pull.go.
+func pulls(a *githosttest.Asked) githosttest.Reply {
+	r, status := a.Find(githosttest.Unescape(a.Parts[3]) + "/" + githosttest.Unescape(a.Parts[4]))
+	if status != http.StatusOK {
+		return refuse(a, status)
+	}
+	numbers := r.Open()
+	from, to, next := a.Page(len(numbers), 50)
+	listed := []any{}
+	for _, number := range numbers[from:to] {
+		q := r.Requests[number]
+		head := map[string]any{"label": "work", "ref": "work", "sha": q.Head, "repo_id": -1, "repo": nil}
+		of := func(id int) { head["repo_id"], head["repo"] = id, map[string]any{"id": id} }
+		switch source := a.Repos[q.From]; {
+		case q.AGit:
+			head["label"], head["ref"] = "", fmt.Sprintf("refs/pull/%d/head", number)
+			of(r.ID)
+		case source != nil:
+			of(source.ID)
+		case q.From != "":
+			of(1)
+		default:
+			head["ref"] = fmt.Sprintf("refs/pull/%d/head", number)
+		}
+		listed = append(listed, map[string]any{"id": 10_000 + number, "number": number, "state": "open", "title": "$(a stranger's text)", "head": head,
+			"base": map[string]any{"label": q.Target, "ref": q.Target, "sha": r.Branches[q.Target], "repo_id": r.ID, "repo": map[string]any{"id": r.ID}}})
+	}
+	header := asJSON()
+	header["X-Total-Count"] = strconv.Itoa(len(numbers))
+	if next > 0 {
+		header["Link"] = fmt.Sprintf(`<%s%s?limit=%d&page=%d>; rel="next"`, a.Here(), a.URL.EscapedPath(), to-from, next)
+	}
+	return githosttest.NewReply(http.StatusOK, header, listed)
 }

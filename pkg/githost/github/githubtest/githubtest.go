@@ -92,6 +92,9 @@ func answer(a *githosttest.Asked) githosttest.Reply {
 	if len(rest) == 1 && rest[0] == "tags" {
 		return tags(a, r, base)
 	}
+	if len(rest) == 1 && rest[0] == "pulls" {
+		return pulls(a, r)
+	}
 	if len(rest) < 3 || rest[0] != "git" || rest[1] != "matching-refs" || rest[2] != "heads" {
 		return refuse(a, http.StatusNotFound)
 	}
@@ -178,6 +181,34 @@ func tags(a *githosttest.Asked, r *githosttest.Repository, base string) githostt
 			commit{r.Tags[name].Commit, in + "/commits/" + r.Tags[name].Commit}, base64.StdEncoding.EncodeToString([]byte(name))})
 	}
 	if to == len(names) {
+		return reply(http.StatusOK, listed)
+	}
+	return reply(http.StatusOK, listed, "Link", fmt.Sprintf(`<%s%s?per_page=%d&page=%d>; rel="next"`, a.Here(), a.URL.EscapedPath(), size, page+1))
+}
+
+// pulls answers with a page of open requests, the newest first.
+func pulls(a *githosttest.Asked, r *githosttest.Repository) githosttest.Reply {
+	size, _ := strconv.Atoi(a.URL.Query().Get("per_page"))
+	page, _ := strconv.Atoi(a.URL.Query().Get("page"))
+	size, page = min(max(size, 30), 100), max(page, 1)
+	numbers := r.Open()
+	slices.Reverse(numbers)
+	from := min((page-1)*size, len(numbers))
+	to := min(from+size, len(numbers))
+	listed := []any{}
+	for _, number := range numbers[from:to] {
+		q := r.Requests[number]
+		owner, _, _ := strings.Cut(r.Path, "/")
+		head := map[string]any{"label": "somebody:work", "ref": "work", "sha": q.Head, "repo": nil}
+		if from := a.Repos[q.From]; from != nil {
+			head["repo"] = map[string]any{"id": from.ID, "full_name": from.Path}
+		} else if q.From != "" {
+			head["repo"] = map[string]any{"id": 1, "full_name": q.From}
+		}
+		listed = append(listed, map[string]any{"number": number, "state": "open", "title": "$(a stranger's text)", "head": head,
+			"base": map[string]any{"label": owner + ":" + q.Target, "ref": q.Target, "sha": baseOf(r, q), "repo": map[string]any{"id": r.ID, "full_name": r.Path}}})
+	}
+	if to == len(numbers) {
 		return reply(http.StatusOK, listed)
 	}
 	return reply(http.StatusOK, listed, "Link", fmt.Sprintf(`<%s%s?per_page=%d&page=%d>; rel="next"`, a.Here(), a.URL.EscapedPath(), size, page+1))

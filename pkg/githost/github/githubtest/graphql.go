@@ -123,10 +123,37 @@ func node(r *githosttest.Repository) graphqltest.Object {
 			return nil
 		},
 	}
+	o["pullRequests"] = func(args map[string]any) any {
+		if states, _ := args["states"].([]any); len(states) != 1 || states[0] != "OPEN" {
+			if args["states"] != "OPEN" { // a list of one may stand without brackets
+				return nil
+			}
+		}
+		return graphqltest.PageOfMany(len(r.Requests), args, func(i int) graphqltest.Object { return pull(r, r.Open()[i]) })
+	}
 	if !r.Pushed.IsZero() {
 		o["pushedAt"] = r.Pushed.UTC().Format(time.RFC3339)
 	}
 	return o
+}
+
+// pull is an open request. Of a fork that was deleted nothing is left but the commits.
+func pull(r *githosttest.Repository, number int) graphqltest.Object {
+	q := r.Requests[number]
+	o := graphqltest.Object{"number": number, "title": "$(a stranger's text)", "headRefOid": q.Head, "baseRefName": q.Target, "baseRefOid": baseOf(r, q),
+		"isCrossRepository": q.From != r.Path, "headRepository": nil, "baseRepository": graphqltest.Object{"nameWithOwner": r.Path}}
+	if q.From != "" {
+		o["headRepository"] = graphqltest.Object{"nameWithOwner": q.From}
+	}
+	return o
+}
+
+// baseOf returns the commit of a request's target; zeros where it is gone.
+func baseOf(r *githosttest.Repository, q githosttest.OpenRequest) string {
+	if sha := r.Branches[q.Target]; sha != "" {
+		return sha
+	}
+	return strings.Repeat("0", 40)
 }
 
 // owner lists an owner's repositories. In the order of pushes those that were never pushed to come last.

@@ -58,7 +58,10 @@ func (l *API) answer(a *githosttest.Asked) githosttest.Reply {
 	case asksRaw(a):
 		return l.raw(a)
 	}
-	if len(a.Parts) != 6 || strings.Join(a.Parts[:3], "/") != "api/v4/projects" || a.Parts[4] != "repository" || a.Parts[5] != "branches" && a.Parts[5] != "tags" {
+	what := a.Parts[min(4, len(a.Parts)):]
+	asksRefs := len(what) == 2 && what[0] == "repository" && (what[1] == "branches" || what[1] == "tags")
+	asksRequests := len(what) == 1 && what[0] == "merge_requests"
+	if !asksRefs && !asksRequests || strings.Join(a.Parts[:3], "/") != "api/v4/projects" {
 		return githosttest.NewReply(http.StatusNotFound, asJSON(), map[string]string{"error": "404 Not Found"})
 	}
 	path := githosttest.Unescape(a.Parts[3])
@@ -70,7 +73,7 @@ func (l *API) answer(a *githosttest.Asked) githosttest.Reply {
 		}
 	}
 	if to, ok := a.Moved[path]; ok && a.Repos[to] != nil {
-		at := fmt.Sprintf("%s/api/v4/projects/%d/repository/%s%s", a.Here(), a.Repos[to].ID, a.Parts[5], a.Query())
+		at := fmt.Sprintf("%s/api/v4/projects/%d/%s%s", a.Here(), a.Repos[to].ID, strings.Join(what, "/"), a.Query())
 		return githosttest.NewReply(http.StatusMovedPermanently, map[string]string{"Content-Type": "text/plain", "Location": at},
 			"This resource has been moved permanently to "+at+".")
 	}
@@ -78,7 +81,10 @@ func (l *API) answer(a *githosttest.Asked) githosttest.Reply {
 	if status != http.StatusOK {
 		return refuse(a, status)
 	}
-	if a.Parts[5] == "tags" {
+	switch {
+	case asksRequests:
+		return requests(a, r)
+	case what[1] == "tags":
 		return tags(a, r)
 	}
 	return branches(a, r)
@@ -145,6 +151,33 @@ func tags(a *githosttest.Asked, r *githosttest.Repository) githosttest.Reply {
 	names, header := pageOf(a, r, names)
 	for _, name := range names {
 		listed = append(listed, newTag(r.Tags[name], name))
+	}
+	return list(header, listed)
+}
+
+// requests answers with a page of open requests, the newest first. Of a project that was deleted there is no number.
+func requests(a *githosttest.Asked, r *githosttest.Repository) githosttest.Reply {
+	if a.URL.Query().Get("state") != "opened" {
+		return githosttest.NewReply(http.StatusBadRequest, asJSON(), map[string]string{"error": "only what is open is served here"})
+	}
+	var numbers []string
+	for _, number := range r.Open() {
+		numbers = append(numbers, strconv.Itoa(number))
+	}
+	slices.Reverse(numbers)
+	numbers, header := pageOf(a, r, numbers)
+	var listed []any
+	for _, text := range numbers {
+		number, _ := strconv.Atoi(text)
+		q := r.Requests[number]
+		var source any
+		if from := a.Repos[q.From]; from != nil {
+			source = from.ID
+		} else if q.From != "" {
+			source = 1
+		}
+		listed = append(listed, map[string]any{"id": 10_000 + number, "iid": number, "project_id": r.ID, "state": "opened", "title": "$(a stranger's text)",
+			"sha": q.Head, "source_branch": "work", "target_branch": q.Target, "source_project_id": source, "target_project_id": r.ID})
 	}
 	return list(header, listed)
 }

@@ -16,8 +16,20 @@ const (
 	maxBranches = 100_000
 )
 
-// Head is a branch and the object name that a server gives it, both unchecked.
-type Head struct{ Branch, Name string }
+// Head is a branch and the object name that a server gives it, both unchecked, or an open request with all that it says of it.
+type Head struct {
+	Branch, Name string
+	Request      *repo.Request // nil for a branch
+}
+
+// AddTo adds it to heads.
+func (h Head) AddTo(heads *githost.Heads) {
+	if h.Request != nil {
+		heads.AddRequest(h.Branch, h.Name, *h.Request)
+		return
+	}
+	heads.Add(h.Branch, h.Name)
+}
 
 // Page is one page of a server's answer, but for its heads.
 type Page struct {
@@ -136,7 +148,7 @@ func (p *Pages) page(ctx context.Context, r Request, number int, heads *githost.
 		if r.Patterns.Match(h.Branch) && repo.CheckBranch(h.Branch) == nil {
 			now.heads, now.cost = append(now.heads, h), now.cost+githost.Cost(h.Branch)
 		}
-		heads.Add(h.Branch, h.Name)
+		h.AddTo(heads)
 		return heads.Err()
 	})
 	switch {
@@ -155,7 +167,7 @@ func (p *Pages) page(ctx context.Context, r Request, number int, heads *githost.
 		before.Next = number + 1
 	}
 	for _, h := range before.heads {
-		heads.Add(h.Branch, h.Name)
+		h.AddTo(heads)
 	}
 	return before, heads.Err()
 }

@@ -127,11 +127,11 @@ func TestPages(t *testing.T) {
 				if page.Unchanged {
 					break
 				}
-				if err := add(Head{fmt.Sprint("b", n), sha}); err != nil {
+				if err := add(Head{Branch: fmt.Sprint("b", n), Name: sha}); err != nil {
 					return Page{}, err
 				}
 			}
-			return page, add(Head{"other", sha})
+			return page, add(Head{Branch: "other", Name: sha})
 		})
 		if len(o.Heads) != 1+branches {
 			t.Errorf("question %d: %v, want %d heads", i, o, 1+branches)
