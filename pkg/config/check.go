@@ -119,9 +119,6 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 		checkMember(d, c, r, at)
 	}
 	t.checkSource(d, at+".monitor", "repo_url", &r.Monitor.Source)
-	if r.Monitor.Branches == nil && d.Given(at+".monitor") && !d.Given(at+".monitor.branches") && !d.Given(at+".monitor.tags") && !d.Failed(at+".monitor") {
-		d.Fail(at+".monitor.branches", "is missing, and so is tags; want %s", refs.Want)
-	}
 	t.checkSource(d, at+".deploy", "qa_repo_url", &r.Deploy.Source)
 	if !r.Deploy.Auth.Username.IsSet() && r.Deploy.Auth.Token.IsSet() {
 		r.Deploy.Auth.Username = secret.New(DefaultUsername, DefaultUsername)
@@ -133,6 +130,7 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 		d.Fail(at+".deploy.checkout", "is true, and monitor.auth has a GitHub App, whose tokens no step gets; want monitor.auth.token in its place, or deploy.qa_repo_url with the repository that is cloned")
 	}
 	section.CheckStepAuth(d, at+".deploy.auth", r.Deploy.Auth, "the clone step")
+	refs.Check(d, at+".monitor", r.Monitor.Branches, refs.Beside{Group: r.Group, Host: r.Monitor.Type, Runs: r.Deploy.Reference(), Clones: r.Deploy.Checkout, URL: r.Monitor.URL, Exposed: r.Monitor.Exposed}, t.hosts)
 	section.CheckWhatRuns(d, at+".deploy", section.WhatRuns{URL: r.Deploy.URL, Task: r.Deploy.Task, Pipeline: r.Deploy.Pipeline, Grouped: r.Group != "", Checked: g.Strategy == strategy.Canary})
 	if r.Deploy.GitCredential && r.Deploy.Reference() == nil && !d.Failed(at+".deploy.git_credential") && !r.Deploy.Auth.Token.IsSet() && (!r.Deploy.Checkout || !r.Monitor.Auth.Token.IsSet()) {
 		d.Warn(at+".deploy.git_credential", "means nothing without a credential of what is cloned; want deploy.auth, or it left out")

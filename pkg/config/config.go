@@ -140,7 +140,8 @@ type Source struct {
 // Monitor is what is watched.
 type Monitor struct {
 	Source
-	Branches repo.Patterns  // and of tags
+	Branches repo.Patterns  // and of tags; or of requests
+	Exposed  bool           // runs of requests of forks get secrets
 	Ignore   *regexp.Regexp // heads whose message it matches run nothing; nil = none
 	Paths    glob.Patterns  // heads with nothing new that they match run nothing; nil = all is wanted
 }

@@ -114,6 +114,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 		schema.Section("monitor", append(t.source(&r.Monitor.Source, "repo_url"),
 			t.refs.Branches("branches", &r.Monitor.Branches),
 			t.refs.Tags("tags", &r.Monitor.Branches),
+			t.refs.Requests(&r.Monitor.Branches, &r.Monitor.Exposed),
 			commits.IgnoreField("ignore", &r.Monitor.Ignore),
 			commits.PathsField("paths", &r.Monitor.Paths),
 		)...).Must(),

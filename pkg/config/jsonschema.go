@@ -56,7 +56,7 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		})
 	case path == "repositories[].monitor":
 		monitor := schema.JSONSchema(path, f.Fields, t.inner)
-		monitor["anyOf"] = []schema.Shape{schema.Given("branches"), schema.Given("tags")}
+		monitor["anyOf"] = []schema.Shape{schema.Given("branches"), schema.Given("tags"), schema.Given("pull_requests")}
 		return monitor
 	case path == "repositories[].deploy":
 		return oneRuns(schema.JSONSchema(path, f.Fields, t.inner))

@@ -94,7 +94,7 @@ var beyond = map[string][]string{
 		"global/traces-headers-no-pair", "global/traces-headers-two-lines",
 	},
 	"what one key means for another": {
-		"global/traces-headers-alone",
+		"global/traces-headers-alone", "monitor/requests-beside", "monitor/requests-of-git", "monitor/requests-of-strangers",
 		"groups/too-many-members", "needs/secrets-overlap-tmp-dir", "needs/secrets-variables", "monitor/branch-twice", "repositories/group-nearly-known", "repositories/group-unknown", "several/teams/web.yml", "repositories/name-twice",
 		"deploy/pipeline-in-a-group", "order/waves-not-rising", "order/waves-not-all", "order/canary-without-check", "discover/expression", "discover/needs-found", "order/needs-unknown", "order/needs-itself", "order/needs-in-a-circle", "order/canary-without-repository", "order/expression-in-a-circle", "order/module-without-digest", "order/module-beside-needs", "deploy/task-qa-sha-of-nothing", "auth/checkout-token-mixture", "auth/checkout-token-text", "auth/checkout-username-mixture",
 		"apps/app-and-checkout", "apps/app-beside-token", "apps/app-on-gitlab", "apps/app-over-ssh", "apps/app-without-installation", "ssh/checkout", "ssh/deploy", "ssh/key-beside-https", "ssh/no-key", "ssh/no-known-hosts", "ssh/nothing", "ssh/token-too", "ssh/type-of-an-api",

@@ -177,7 +177,7 @@ func (t *tables) fill(d *schema.Decoder, c *Config, f *entry, one discover.Repos
 			m.Auth = f.Auth
 		}
 	}
-	if !d.Given(at+".monitor.branches") && !d.Given(at+".monitor.tags") {
+	if !d.Given(at+".monitor.branches") && !d.Given(at+".monitor.tags") && !d.Given(at+".monitor.pull_requests") {
 		if !rule.IsBranch(one.Branch) {
 			d.Fail(at+".monitor.branches", "is missing, and the default branch has a name that Git does not allow; want branches or tags")
 		}

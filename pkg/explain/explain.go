@@ -283,8 +283,13 @@ func (x *subject) has(kinds ...Kind) bool {
 // rule says which entry of the file the branch is watched by, and what it runs with.
 func (x *subject) rule() {
 	entries, key := x.r.Monitor.Branches.Branches(), "branches"
-	if x.noun() == "tag" {
+	switch pattern, requests := x.r.Monitor.Branches.Requests(); {
+	case x.noun() == "tag":
 		entries, key = x.r.Monitor.Branches.Tags(), "tags"
+	case x.noun() == "request" && requests:
+		x.say(Statement{Kind: Watched}, "%s is watched while it is open and one of the %s: monitor.pull_requests of %s.", x.ref, pattern, x.r.Name)
+		x.whatRuns()
+		return
 	}
 	for i, p := range entries {
 		if p.Match(x.ref.Branch) {
@@ -302,7 +307,7 @@ func (x *subject) rule() {
 	x.say(Statement{Kind: NotWatched}, "Nobody looks at %s: no entry of monitor.%s of %s (%s) matches it.%s", x.ref, key, x.r.Name, entries, hint)
 }
 
-// noun returns what the subject is: "branch" or "tag".
+// noun returns what the subject is: "branch", "tag" or "request".
 func (x *subject) noun() string { return repo.Noun(x.ref.Branch) }
 
 // crowded reports whether the repository has more branches and tags than are remembered of one, so that no new one counts.
@@ -311,10 +316,13 @@ func (x *subject) crowded() bool {
 	return p != nil && (p.Kind == "too many branches" || p.Kind == "no room for new branches")
 }
 
-// unsighted reports whether nothing would run for the subject since it is a tag from before somebody looked for it.
+// unsighted reports whether nothing would run for the subject since it is a tag or a request from before somebody looked for it.
 func (x *subject) unsighted() bool {
 	entry := x.known.Repositories[x.r.Name]
 	_, known := entry.Branch(x.ref.Branch)
+	if x.noun() == "request" {
+		return !known && x.Config.Global.OnFirstSeen != config.DeployFirst && (entry.Unseen || entry.Tags != x.r.Monitor.Branches.Memo())
+	}
 	return x.noun() == "tag" && !known && !entry.NewTags(x.r.Monitor.Branches.Tags())(x.ref.Branch)
 }
 

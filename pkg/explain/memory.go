@@ -93,18 +93,18 @@ func (x *subject) remembered(entry state.Repository, b state.Branch) {
 			as = " as a new " + x.noun()
 		}
 		x.say(s, "%s%s, by the run %s.", at, as, run.name)
-	case b.N == 0 && x.noun() == "tag":
+	case b.N == 0 && x.noun() != "branch":
 		s.Kind = Recorded
-		x.say(s, "%s was recorded at %s when tags of %s were looked for the first time, %s. Nothing ran for that.", x.ref, b.SHA.Short(), x.r.Name, x.ago(b.Time))
+		x.say(s, "%s was recorded at %s when %ss of %s were looked for the first time, %s. Nothing ran for that.", x.ref, b.SHA.Short(), x.noun(), x.r.Name, x.ago(b.Time))
 	case b.N == 0:
 		s.Kind = Recorded
 		x.say(s, "%s was recorded at %s when %s was seen for the first time, %s. Nothing ran for that (on_first_seen: %s).", x.ref, b.SHA.Short(), x.r.Name, x.ago(b.Time), config.Record)
 	case x.begun(b) != "":
 		s.Kind, s.Run = RunGone, x.begun(b)
 		x.say(s, "%s, by the run %s, which has not ended: it works still, or was cut off when Sentry ended, and is deployed again by the next start then.", at, s.Run)
-	case x.noun() == "tag": // one that is recorded has the number of those that were forgotten
+	case x.noun() != "branch": // one that is recorded has the number of those that were forgotten
 		s.Kind = RunOrRecord
-		x.say(s, "%s: it was recorded when tags of %s were looked for, or by a run of which nothing is left.", at, x.r.Name)
+		x.say(s, "%s: it was recorded when %ss of %s were looked for, or by a run of which nothing is left.", at, x.noun(), x.r.Name)
 	case b.N > entry.Floor:
 		s.Kind = RunGone
 		x.say(s, "%s, by a run that is not there any more, and of which the history has nothing.", at)

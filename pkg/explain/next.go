@@ -104,7 +104,7 @@ func (x *subject) next() {
 	case x.has(StateDamaged):
 		x.say(Statement{Kind: NothingDue}, "Nothing runs for %s until its entry in the state is mended, or deleted to record its heads anew.", x.r.Name)
 	case x.unsighted() && !x.crowded():
-		x.say(Statement{Kind: WouldRecord, SHA: head}, "The next cycle records the tags that are there, and runs nothing for them; later ones are deployed.")
+		x.say(Statement{Kind: WouldRecord, SHA: head}, "The next cycle records the %ss that are there, and runs nothing for them; later ones are deployed.", x.noun())
 	case there && x.has(NeverSeen):
 		x.say(Statement{Kind: WouldRecord, SHA: head}, "The next cycle records %s, and runs nothing (on_first_seen: %s).", head.Short(), x.Config.Global.OnFirstSeen)
 	case !there && remembered:
@@ -195,7 +195,7 @@ func (x *subject) nextLook() {
 	case x.has(StateDamaged):
 		then = "and nothing runs until the entry in the state is mended, or deleted to record its heads anew."
 	case x.unsighted():
-		then = "records the tags that are there and runs nothing for them; later ones are deployed."
+		then = "records the " + x.noun() + "s that are there and runs nothing for them; later ones are deployed."
 	case x.has(NeverSeen) && x.Config.Global.OnFirstSeen == config.Record:
 		then = "records its heads and runs nothing for them (on_first_seen: record); later commits are deployed."
 	case x.has(NeverSeen):

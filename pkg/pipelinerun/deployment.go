@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/clone"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/confine"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/shell"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/steps"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -27,6 +28,9 @@ type job struct {
 // annotations that its pod has to have.
 func (b builder) deployment(m plan.Member, j job, uid *int64) (*v1.TaskSpec, map[string]string, error) {
 	d, g := m.Repository.Deploy, b.cfg.Global
+	if m.Untrusted() {
+		d = confine.Deploy(d)
+	}
 	spec := b.deploy.DeepCopy()
 	spec.Description = "" // the PipelineRun has one
 	cloned := clone.Sources(m, j.app)

@@ -19,6 +19,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/audit"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/confine"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/order"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/pod"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun/internal/words"
@@ -94,7 +95,7 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 		if cfg.Global.Chains {
 			pr.Spec.Params = giveSource(pr.Spec.Params, m)
 		}
-		return pr, nil
+		return confined(pr, run)
 	}
 	graph, err := orderOf(cfg, run)
 	if err != nil {
@@ -122,6 +123,16 @@ func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
 	}
 	if err := order.Arrange(pr, graph, run.Group, cfg.Global.GitImage, shared); err != nil {
 		return nil, err
+	}
+	return confined(pr, run)
+}
+
+// confined returns the PipelineRun, without secrets where a member is the request of a fork.
+func confined(pr *v1.PipelineRun, run plan.Run) (*v1.PipelineRun, error) {
+	if slices.ContainsFunc(run.Members, plan.Member.Untrusted) {
+		if err := confine.Run(pr, CloneStep, CheckoutStep); err != nil {
+			return nil, fmt.Errorf("run %s, of the request of a fork, gets no secrets: %w", run.Name, err)
+		}
 	}
 	return pr, nil
 }

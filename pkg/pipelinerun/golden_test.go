@@ -118,6 +118,13 @@ func observation(t *testing.T, branches map[string]string) repo.Observation {
 	}
 	o := repo.Observation{Heads: map[string]repo.SHA{}}
 	for branch, text := range branches {
+		if said := strings.Fields(text); len(said) > 1 { // of a request
+			text = said[0]
+			if o.Requests == nil {
+				o.Requests = map[string]repo.Request{}
+			}
+			o.Requests[branch] = repo.Request{Target: said[1], TargetSHA: repo.SHA(said[2]), Own: said[3] == "own"}
+		}
 		sha, err := repo.ParseSHA(text)
 		if err != nil {
 			t.Fatalf("heads.json: branch %s: %v", branch, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -20,24 +21,42 @@ import (
 // substitutes in them it substitutes again in the Task, the kubelet expands it in variables, and neither knows an escape. So a
 // fact with a $ in it, as a branch may have, is refused.
 
-// variables are the facts of a deployment as its commands see them, by the name of the variable. Where no tags are watched they
-// are as they were before there were tags.
+// variables are the facts of a deployment as its commands see them, by the name of the variable. Where no tags and no requests are
+// watched they are as they were before there were such.
 func variables(run plan.Run, m plan.Member) [][2]string {
 	facts := facts(run, m)
-	if _, tag := repo.Tag(m.Branch); !tag && len(m.Repository.Monitor.Branches.Tags()) == 0 {
-		facts = slices.DeleteFunc(facts, func(f [2]string) bool { return f[0] == "SENTRY_TAG" || f[0] == "SENTRY_REF" })
-	}
-	return facts
+	_, tag := repo.Tag(m.Branch)
+	_, request := repo.RequestNumber(m.Branch)
+	tag = tag || len(m.Repository.Monitor.Branches.Tags()) > 0
+	return slices.DeleteFunc(facts, func(f [2]string) bool {
+		switch {
+		case f[0] == "SENTRY_REF":
+			return !tag && !request
+		case f[0] == "SENTRY_TAG":
+			return !tag
+		}
+		return slices.Contains(ofRequests, f[0]) && !request
+	})
 }
+
+// ofRequests are the variables that requests alone have.
+var ofRequests = []string{"SENTRY_REQUEST", "SENTRY_TARGET_BRANCH", "SENTRY_TARGET_SHA", "SENTRY_FORK"}
 
 // facts are all variables.
 func facts(run plan.Run, m plan.Member) [][2]string {
-	branch := m.Branch
-	tag, ok := repo.Tag(m.Branch)
-	if ok {
-		branch = ""
-	} else {
+	branch, fork := m.Branch, ""
+	tag, isTag := repo.Tag(m.Branch)
+	number, isRequest := repo.RequestNumber(m.Branch)
+	if !isTag {
 		tag = ""
+	}
+	if isTag || isRequest {
+		branch = ""
+	}
+	if isRequest {
+		fork = strconv.FormatBool(!m.Request.Own)
+	} else {
+		number = ""
 	}
 	return [][2]string{
 		{"SENTRY_REPO", m.Repository.Name},
@@ -47,6 +66,10 @@ func facts(run plan.Run, m plan.Member) [][2]string {
 		{"SENTRY_BRANCH", branch},
 		{"SENTRY_TAG", tag},
 		{"SENTRY_REF", repo.Full(m.Branch)},
+		{"SENTRY_REQUEST", number},
+		{"SENTRY_TARGET_BRANCH", m.Request.Target},
+		{"SENTRY_TARGET_SHA", string(m.Request.TargetSHA)},
+		{"SENTRY_FORK", fork},
 		{"SENTRY_SHA", string(m.SHA)},
 		{"SENTRY_PREVIOUS_SHA", string(m.Previous)},
 		{"SENTRY_SUCCEEDED_SHA", string(m.Succeeded)},

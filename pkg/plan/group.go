@@ -25,8 +25,9 @@ func (p *planner) runs() []Run {
 		switch r := &p.Config.Repositories[i]; {
 		case r.Group == "":
 			for _, c := range p.due[r.Name] {
-				trigger := Trigger{Refs: []Change{c}, Seen: p.Now}
-				runs = append(runs, newRun(p.Input, naming.UnitOf(r, c.Branch), trigger, []Member{changed(r, c)}, nil))
+				trigger, m := Trigger{Refs: []Change{c}, Seen: p.Now}, changed(r, c)
+				m.Request = p.Observed[i].Requests[c.Branch]
+				runs = append(runs, newRun(p.Input, naming.UnitOf(r, c.Branch), trigger, []Member{m}, nil))
 			}
 		case groups[r.Group][0] == i:
 			if run, ok := p.group(groups[r.Group]); ok {

@@ -196,7 +196,7 @@ func (p *planner) look(i int) {
 		changes = slices.DeleteFunc(changes, func(c Change) bool { return c.Old == "" })
 	}
 	if err == nil {
-		changes = p.firstSight(r, was, changes)
+		changes = p.firstSight(r, was, changes, p.Observed[i].Requests)
 	}
 	changes = p.pass(r.Name, was, p.Observed[i], changes)
 	added := false
@@ -269,23 +269,19 @@ func (p *planner) pass(name string, was state.Repository, o repo.Observation, ch
 }
 
 // firstSight remembers the heads that are seen for the first time, and returns the changes: those of a repository that was never
-// seen, and tags by patterns whose tags were never seen. A new tag by patterns that were is a change.
-func (p *planner) firstSight(r *config.Repository, was state.Repository, heads []Change) (changes []Change) {
-	tags := r.Monitor.Branches.Tags()
-	if memo := tags.Memo(); was.Unseen || memo != was.Tags {
+// seen, and tags and requests by patterns by which nobody looked. A new one by patterns by which somebody did is a change.
+func (p *planner) firstSight(r *config.Repository, was state.Repository, heads []Change, requests map[string]repo.Request) (changes []Change) {
+	if memo := r.Monitor.Branches.Sighted().Memo(); was.Unseen || memo != was.Tags {
 		// From here on the repository is a known one, whether or not its first runs come about.
 		p.edit(r.Name, func(now *state.Repository) { now.Unseen, now.Tags, now.Tagged = false, memo, now.HasTags() })
 	}
-	var isNew func(tag string) bool
+	old := was.Old(r.Monitor.Branches, requests)
 	var record []Change
 	for _, c := range heads {
 		_, tag := repo.Tag(c.Branch)
-		if tag && isNew == nil {
-			isNew = was.NewTags(tags)
-		}
 		// Of what is forgotten nothing counts but its N.
 		_, known := was.Branch(c.Branch)
-		if !known && (tag && !isNew(c.Branch) || !tag && was.Unseen && p.Config.Global.OnFirstSeen != config.DeployFirst) {
+		if !known && old(c.Branch) && (tag || p.Config.Global.OnFirstSeen != config.DeployFirst) {
 			record = append(record, c)
 		} else {
 			changes = append(changes, c)

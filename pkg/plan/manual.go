@@ -85,6 +85,9 @@ func asked(in Input, c named.Choice, branch string) (Member, error) {
 		branch = branches[i]
 	case branch == "":
 		first, ok := firstBranch(r.Monitor.Branches, o.Heads)
+		if _, requests := r.Monitor.Branches.Requests(); requests {
+			return Member{}, fmt.Errorf("%s watches requests, of which none is the first: name one, as in %s@%s7/head", r.Name, r.Name, repo.Pulls)
+		}
 		if !ok {
 			return Member{}, fmt.Errorf("%s has no branch that matches %s: check monitor.branches", r.Name, r.Monitor.Branches)
 		}
@@ -95,5 +98,5 @@ func asked(in Input, c named.Choice, branch string) (Member, error) {
 		return Member{}, fmt.Errorf("%s has no branch %q", r.Name, branch)
 	}
 	was, _ := in.Snapshot.Repositories[r.Name].Branch(branch)
-	return Member{Repository: r, Branch: branch, SHA: sha, Previous: was.SHA, Changed: sha != was.SHA}, nil
+	return Member{Repository: r, Branch: branch, SHA: sha, Previous: was.SHA, Changed: sha != was.SHA, Request: o.Requests[branch]}, nil
 }

@@ -102,10 +102,17 @@ type Change struct {
 type Member struct {
 	Task       string // name of the task: a DNS label, unique in the run
 	Repository *config.Repository
-	Branch     string   // of the watched repository
-	SHA        repo.SHA // its head; the last known one when it could not be read
-	Previous   repo.SHA // acted upon before, whether or not that succeeded; "" for a new branch
-	Succeeded  repo.SHA // the last one whose deployment succeeded; "" when none is known
-	Changed    bool     // false for a member that runs because another one changed, or that was asked for by hand and did not
-	QASHA      repo.SHA // revision of the QA repository; filled by Pin
+	Branch     string       // of the watched repository
+	SHA        repo.SHA     // its head; the last known one when it could not be read
+	Previous   repo.SHA     // acted upon before, whether or not that succeeded; "" for a new branch
+	Succeeded  repo.SHA     // the last one whose deployment succeeded; "" when none is known
+	Changed    bool         // false for a member that runs because another one changed, or that was asked for by hand and did not
+	QASHA      repo.SHA     // revision of the QA repository; filled by Pin
+	Request    repo.Request // what its host said of it, where Branch is a request
+}
+
+// Untrusted reports whether the member is a request of a fork, whose code is that of strangers, and gets no secrets.
+func (m Member) Untrusted() bool {
+	_, request := repo.RequestNumber(m.Branch)
+	return request && !m.Request.Own && !m.Repository.Monitor.Exposed
 }

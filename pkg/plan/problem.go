@@ -30,7 +30,7 @@ const (
 const noBranch = "no branch"
 
 // Watched returns the observation of a watched repository: package githost reads QA repositories too, and so
-// does not know which key of the file chose the branches. Where only tags are watched there may be none.
+// does not know which key of the file chose the branches. Where only tags or requests are watched there may be none.
 func Watched(o repo.Observation, m config.Monitor) repo.Observation {
 	switch {
 	case o.Err == nil || problemKind(o.Err) != noBranch:

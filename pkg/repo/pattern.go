@@ -245,7 +245,7 @@ func (ps Patterns) Memo() string {
 
 // Recall returns the patterns of tags, or of requests, that a Memo has; none where they are not in it.
 func Recall(memo string) Patterns {
-	if p, err := recallRequest(memo); err == nil {
+	if p, ok := recallRequest(memo); ok {
 		return Patterns{p}
 	}
 	var ps Patterns

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -101,13 +100,10 @@ func (p Pattern) memo() string {
 	return requestsMemo + p.text
 }
 
-// recallRequest returns the pattern that a Memo has.
-func recallRequest(memo string) (Pattern, error) {
+// recallRequest returns the pattern that a Memo has; false for one of something else.
+func recallRequest(memo string) (Pattern, bool) {
 	text, is := strings.CutPrefix(memo, requestsMemo)
 	text, forks := strings.CutSuffix(text, requestsOfAnyone)
 	p, err := ParsePattern(text)
-	if err == nil && !is {
-		err = fmt.Errorf("%.80q is no memo of requests", memo)
-	}
-	return RequestPattern(p, forks), err
+	return RequestPattern(p, forks), is && err == nil
 }

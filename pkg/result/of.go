@@ -61,7 +61,7 @@ func Of(out engine.Outcome, run plan.Existing, members []pinned.Member) Result {
 	known := map[string]bool{}
 	for _, m := range members {
 		known[m.Task] = true
-		member := Member{Task: m.Task, Ref: Ref{m.Ref, m.SHA}, QA: m.QA, Verdict: r.Verdict}
+		member := Member{Task: m.Task, Ref: Ref{m.Ref, m.SHA}, QA: m.QA, Request: m.Request, Verdict: r.Verdict}
 		if t, ok := tasks[m.Task]; ok {
 			member.ended(t, r.Verdict, tasks)
 		}

@@ -53,8 +53,9 @@ type Ref struct {
 type Member struct {
 	Task string `json:"task"`
 	Ref
-	QA      repo.SHA `json:"qa,omitempty"` // revision of the QA repository
-	Verdict Verdict  `json:"verdict"`
+	QA      repo.SHA     `json:"qa,omitempty"` // revision of the QA repository
+	Verdict Verdict      `json:"verdict"`
+	Request repo.Request `json:"request,omitzero"` // what its host said of it, where it is a request
 	// Rollback is how its rollback ended: succeeded, failed, timed out or cancelled; "" where none began.
 	Rollback Verdict `json:"rollback,omitempty"`
 	Seconds  int     `json:"seconds,omitempty"`

@@ -48,7 +48,7 @@ type Repository struct {
 	// so that it never plans the name of an earlier run.
 	Floor   int      `json:"floor,omitempty"`
 	Problem *Problem `json:"problem,omitempty"` // why it cannot be read, nil when it can
-	// Tags is the repo.Patterns.Memo of the patterns whose tags were recorded when they were seen for the first time.
+	// Tags is the repo.Patterns.Memo of the patterns whose tags, or requests, were looked for.
 	Tags string `json:"tags,omitempty"`
 	// Tagged is true while Branches has a tag that is not forgotten. It stays so when all were lost at once, by an answer
 	// without any or by an older Sentry that knows no tags: they are no news when they are back.

@@ -17,6 +17,28 @@ func (r Repository) NewTags(watched repo.Patterns) func(name string) bool {
 	return func(name string) bool { return !lost && looked.Match(name) }
 }
 
+// Old returns what tells, of what is not remembered, whether it was there before somebody looked for it: a branch of a repository that
+// was never seen, a tag that is not one of NewTags, and a request by patterns by which nobody looked that it matches.
+func (r Repository) Old(watched repo.Patterns, requests map[string]repo.Request) func(name string) bool {
+	looked, ok := repo.Recall(r.Tags).Requests()
+	if now, is := watched.Requests(); is && watched.Memo() == r.Tags {
+		looked, ok = now, true
+	}
+	var isNew func(tag string) bool
+	return func(name string) bool {
+		if _, tag := repo.Tag(name); tag {
+			if isNew == nil { // mostly there is no tag to ask about
+				isNew = r.NewTags(watched.Tags())
+			}
+			return !isNew(name)
+		}
+		if q, request := requests[name]; request {
+			return r.Unseen || !ok || !looked.Takes(q)
+		}
+		return r.Unseen
+	}
+}
+
 // Remember notes in r.Branches that sha was acted upon by the run n of its unit, or recorded.
 func (r *Repository) Remember(branch string, sha repo.SHA, n int, now time.Time) {
 	r.Branches.Set(branch, r.Branches.Get(branch).Deployed(sha, n, now))

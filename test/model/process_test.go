@@ -253,7 +253,14 @@ func (p *process) observe(m config.Monitor, fate int) repo.Observation {
 			o.Heads[branch] = sha
 		}
 	}
-	if len(o.Heads) == 0 {
+	if pattern, ok := m.Branches.Requests(); ok {
+		o.Requests = map[string]repo.Request{}
+		for name := range o.Heads {
+			if o.Requests[name] = requestOf(name); !pattern.Takes(o.Requests[name]) {
+				p.wrong("%s is not watched by %s", name, pattern)
+			}
+		}
+	} else if len(o.Heads) == 0 {
 		return repo.Observation{Err: errors.New("no branch matches")}
 	}
 	p.truth.said(p.world, m.URL, o.Heads)

@@ -69,7 +69,7 @@ func (t *truth) wiped() {
 
 // said notes what branches a host's answer does not have.
 func (t *truth) said(w *world, at string, heads map[string]repo.SHA) {
-	for _, e := range w.file.entries {
+	for _, e := range w.watchedEntries() {
 		for _, branch := range all {
 			if url(e.name) == at && heads[branch] == "" {
 				t.gone[repo.Ref{Repository: e.name, Branch: branch}] = true
@@ -82,7 +82,7 @@ func (t *truth) said(w *world, at string, heads map[string]repo.SHA) {
 // edited notes which repositories the file has no more: when they are back, they are seen for the first time.
 func (t *truth) edited(f file) {
 	for ref := range t.now {
-		if !slices.ContainsFunc(f.entries, func(e entry) bool { return e.name == ref.Repository }) {
+		if ref.Repository != checks && !slices.ContainsFunc(f.entries, func(e entry) bool { return e.name == ref.Repository }) {
 			t.gone[ref] = true
 			delete(t.known, ref)
 		}
@@ -144,6 +144,7 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 		}
 		w.checkChange(p, r, c)
 		w.checkGood(pr, c)
+		w.checkSecrets(pr, c)
 		w.truth.ran[c.Ref] = append(w.truth.ran[c.Ref], change{c, r.unit})
 		w.truth.now[c.Ref] = c.New
 		delete(w.truth.gone, c.Ref)
@@ -210,6 +211,9 @@ func (w *world) checkGood(pr *v1.PipelineRun, c plan.Change) {
 }
 
 func factsOf(c plan.Change) string {
+	if number, ok := repo.RequestNumber(c.Branch); ok {
+		return requestFacts(c, number)
+	}
 	branch := c.Branch
 	tag, isTag := repo.Tag(c.Branch)
 	if isTag {
@@ -222,7 +226,7 @@ func factsOf(c plan.Change) string {
 
 // withTags returns a script as it is where tags are watched.
 func withTags(script string) string {
-	if strings.Contains(script, "export SENTRY_TAG=") {
+	if strings.Contains(script, "export SENTRY_TAG=") || strings.Contains(script, "export SENTRY_REQUEST=") {
 		return script
 	}
 	_, after, _ := strings.Cut(script, "export SENTRY_BRANCH='")
@@ -306,7 +310,7 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 
 // checkDeployed checks that every head counts as deployed.
 func (w *world) checkDeployed() {
-	for _, e := range w.file.entries {
+	for _, e := range w.watchedEntries() {
 		w.checkHeads(e, func(string) bool { return true })
 	}
 }

@@ -31,20 +31,21 @@ type odds struct {
 // world is everything around Sentry. What people and processes do to it happens under mu, at different
 // instants of a fake clock, so that a seed gives one history.
 type world struct {
-	mu      sync.Mutex
-	seed    uint64
-	rand    *rand.Rand // of the people; processes have their own
-	forgers *rand.Rand // of those who make runs that look like Sentry's
-	late    *rand.Rand // of what was added later: the stories of the seeds stay as they are without it
-	parts   *rand.Rand // of the cycles that look at a part
-	ends    *rand.Rand // of how runs end, and of who pauses a unit
-	shares  *rand.Rand // of what replicas take for alive
-	tags    *rand.Rand // of tags; nil where there are none
-	reloads *rand.Rand // of whether a Sentry is started anew with another file, or has it applied
-	odds    odds
-	calm    bool // nothing fails, and nobody does anything
-	told    []string
-	bad     string // the first thing that must not be
+	mu       sync.Mutex
+	seed     uint64
+	rand     *rand.Rand // of the people; processes have their own
+	forgers  *rand.Rand // of those who make runs that look like Sentry's
+	late     *rand.Rand // of what was added later: the stories of the seeds stay as they are without it
+	parts    *rand.Rand // of the cycles that look at a part
+	ends     *rand.Rand // of how runs end, and of who pauses a unit
+	shares   *rand.Rand // of what replicas take for alive
+	tags     *rand.Rand // of tags; nil where there are none
+	requests *rand.Rand // of requests; nil where there are none
+	reloads  *rand.Rand // of whether a Sentry is started anew with another file, or has it applied
+	odds     odds
+	calm     bool // nothing fails, and nobody does anything
+	told     []string
+	bad      string // the first thing that must not be
 
 	urls   map[string]*remote
 	file   file
@@ -87,7 +88,7 @@ const qaURL = "https://qa.example/x"
 var (
 	branches = []string{"main", "dev-1", "dev-2"}
 	tags     = []string{"refs/tags/v1", "refs/tags/main"}
-	all      = slices.Concat(branches, tags)
+	all      = slices.Concat(branches, tags, requests)
 	groups   = []string{"", "site", "ops"}
 	choices  = []config.OnBusy{config.Queue, config.CancelOld, config.StartAtOnce}
 )
@@ -115,6 +116,9 @@ func newWorld(seed uint64) *world {
 	}
 	w.limits = newLimits(seed)
 	w.lists = newLists(seed, w.odds)
+	if w.lists == nil {
+		w.requests = newRequests(seed)
+	}
 	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
 	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
 	if w.tags != nil {
@@ -191,6 +195,7 @@ func (w *world) people() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tag()
+	w.request()
 	e, branch := w.entry(), branches[w.rand.IntN(3)]
 	switch w.rand.IntN(10) {
 	case 0, 1, 2, 3, 4:
@@ -341,6 +346,9 @@ func (w *world) config() *config.Config {
 			}
 			c.Groups[e.group] = g
 		}
+	}
+	if w.requests != nil {
+		c.Repositories = append(c.Repositories, requestsEntry())
 	}
 	w.limits.apply(c)
 	return c

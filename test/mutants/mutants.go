@@ -121,8 +121,8 @@ var mutants = []mutant{
 		inModel, model,
 	},
 	{
-		"tags that are there at first are deployed", "pkg/plan/make.go",
-		"(tag && !isNew(c.Branch) || ", "(tag && isNew == nil || ",
+		"tags that are there at first are deployed", "pkg/state/tags.go",
+		"return !isNew(name)", "return false",
 		inModel, model,
 	},
 	{
@@ -134,6 +134,31 @@ var mutants = []mutant{
 		"a head that was passed over counts after an older Sentry went on", inBranch,
 		"if b.Passed != nil && b.Passed.N != b.N {", "if false {",
 		"./pkg/plan", "TestAfterAnOlderSentry",
+	},
+	{
+		"a request of a fork has secrets", "pkg/plan/plan.go",
+		"return request && !m.Request.Own && !m.Repository.Monitor.Exposed", "return false",
+		inModel, model,
+	},
+	{
+		"the run of a fork keeps its ServiceAccount", "pkg/pipelinerun/internal/confine/confine.go",
+		"template.ServiceAccountName, template.PodTemplate = ServiceAccount, withoutToken(template.PodTemplate)", "",
+		"./pkg/pipelinerun", "TestGolden",
+	},
+	{
+		"requests that are open when the setting is first seen run", "pkg/state/tags.go",
+		"return r.Unseen || !ok || !looked.Takes(q)", "return r.Unseen",
+		"./pkg/plan", "TestRequests",
+	},
+	{
+		"a list of requests that is cut short counts", "pkg/githost/gitea/search.go",
+		"if listed != total {", "if false {",
+		"./pkg/githost/gitea", "TestRequestsCutShort",
+	},
+	{
+		"what anybody may push without a branch is the repository's own", "pkg/githost/internal/requests/requests.go",
+		"return p.head.label != \"\" && p.head.ref == p.head.label", "return true",
+		"./pkg/githost/gitea", "TestConformance/tells_which_requests_are_open",
 	},
 	{
 		"a tag that waits is recorded when the file changes", "pkg/state/tags.go",

@@ -136,7 +136,7 @@ func memberOf(in plan.Input, m result.Member) (plan.Member, error) {
 		return plan.Member{}, fmt.Errorf("the branch that %s deployed is not known: %w", name, err)
 	}
 	was, _ := in.Snapshot.Repositories[r.Name].Branch(m.Branch)
-	return plan.Member{Repository: r, Branch: m.Branch, SHA: m.SHA, Previous: was.SHA, Changed: m.SHA != was.SHA, QASHA: m.QA}, nil
+	return plan.Member{Repository: r, Branch: m.Branch, SHA: m.SHA, Previous: was.SHA, Changed: m.SHA != was.SHA, QASHA: m.QA, Request: m.Request}, nil
 }
 
 // Words says what a run deploys, a line each.

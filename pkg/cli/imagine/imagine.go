@@ -24,8 +24,18 @@ func Runs(cfg *config.Config, names []string, branch string) ([]plan.Run, error)
 	imagined := *cfg
 	imagined.Repositories = slices.Clone(cfg.Repositories)
 	observed := make([]repo.Observation, len(cfg.Repositories))
+	names = withRequests(cfg, names)
 	for i := range imagined.Repositories {
 		r := &imagined.Repositories[i]
+		if pattern, ok := r.Monitor.Branches.Requests(); ok {
+			name := request(r)
+			branches, _ := named.Asked(r, names)
+			observed[i] = repo.Observation{Heads: map[string]repo.SHA{}, Requests: map[string]repo.Request{}}
+			for _, b := range append(branches, name) {
+				observed[i].Heads[b], observed[i].Requests[b] = madeUp(r.Name, b), repo.Request{Own: !pattern.Forks()}
+			}
+			continue
+		}
 		name := cmp.Or(branch, example(r.Monitor.Branches))
 		r.Monitor.Branches = r.Monitor.Branches.Tags().With(repo.ExactPattern(name))
 		observed[i].Heads = map[string]repo.SHA{name: madeUp(r.Name, name)}
@@ -50,6 +60,44 @@ func Runs(cfg *config.Config, names []string, branch string) ([]plan.Run, error)
 		}
 	}
 	return runs, nil
+}
+
+// withRequests returns the names with a request of each repository that is asked for and watches these: none of them is the first.
+func withRequests(cfg *config.Config, names []string) []string {
+	var all []string
+	watched := false
+	for i := range cfg.Repositories {
+		r := &cfg.Repositories[i]
+		_, requests := r.Monitor.Branches.Requests()
+		if watched = watched || requests; requests {
+			all = append(all, r.Name+"@"+request(r))
+		} else {
+			all = append(all, r.Name)
+		}
+	}
+	if !watched {
+		return names
+	}
+	if len(names) == 0 {
+		return all
+	}
+	names = slices.Clone(names)
+	for i, name := range names {
+		if at := slices.IndexFunc(cfg.Repositories, func(r config.Repository) bool { return r.Name == name }); at >= 0 {
+			names[i] = all[at]
+		}
+	}
+	return names
+}
+
+// request returns what a request of a repository may be called.
+func request(r *config.Repository) string {
+	start := repo.Pulls
+	if r.Monitor.Type == config.GitLab {
+		start = repo.Merges
+	}
+	name, _ := repo.RequestName(start, 1)
+	return name
 }
 
 // example returns a name that one of the patterns matches, or the placeholder.

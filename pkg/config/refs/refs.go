@@ -43,16 +43,16 @@ func (r *Reader) one(ps repo.Patterns) repo.Patterns {
 	return r.lists[key]
 }
 
-// kind is what a list is of.
-type kind struct {
+// things are what a list is of.
+type things struct {
 	noun, example string
 	parse         func(entry string) (repo.Pattern, error)
 	meant         func(entry string) (say, want string)
 }
 
 var (
-	ofBranches = kind{"branch", "dev.*", repo.ParsePattern, rule.Meant}
-	ofTags     = kind{"tag", `v\d+\.\d+\.\d+`, repo.ParseTagPattern, rule.MeantTag}
+	ofBranches = things{"branch", "dev.*", repo.ParsePattern, rule.Meant}
+	ofTags     = things{"tag", `v\d+\.\d+\.\d+`, repo.ParseTagPattern, rule.MeantTag}
 )
 
 // Branches returns the field with the patterns of branches, which go before those of tags.
@@ -69,7 +69,7 @@ func (r *Reader) Tags(key string, p *repo.Patterns) schema.Field {
 	}}
 }
 
-func (r *Reader) list(d *schema.Decoder, path string, n *yaml.Node, k kind) repo.Patterns {
+func (r *Reader) list(d *schema.Decoder, path string, n *yaml.Node, k things) repo.Patterns {
 	if len(n.Content) > Max {
 		d.Fail(path, "has %d entries; want %s", len(n.Content), Want)
 		return nil
@@ -96,7 +96,7 @@ func (r *Reader) list(d *schema.Decoder, path string, n *yaml.Node, k kind) repo
 }
 
 // pattern reads one entry of a list.
-func (r *Reader) pattern(d *schema.Decoder, path string, v secret.Value, k kind) (repo.Pattern, bool) {
+func (r *Reader) pattern(d *schema.Decoder, path string, v secret.Value, k things) (repo.Pattern, bool) {
 	want := "an exact " + k.noun + " name, or a Go regular expression that matches the whole name, such as " + k.example
 	parsed, known := r.patterns[k.noun+" "+v.Reveal()]
 	if !known {
@@ -129,7 +129,7 @@ func (r *Reader) pattern(d *schema.Decoder, path string, v secret.Value, k kind)
 func WarnBranch(d *schema.Decoder, path string, v secret.Value) { warn(d, path, v, ofBranches) }
 
 // warn warns of an entry that is valid and can hardly be meant so. What came from a variable is not repeated.
-func warn(d *schema.Decoder, path string, v secret.Value, k kind) {
+func warn(d *schema.Decoder, path string, v secret.Value, k things) {
 	said, name := k.meant(v.Reveal())
 	switch {
 	case said == "":

@@ -30,7 +30,7 @@ type Reference struct {
 var Placeholder = regexp.MustCompile(`\{\{ *([a-z_]+) *\}\}`)
 
 // Facts are what placeholders may name: what commands see in SENTRY_REPO and so on.
-var Facts = []string{"repo", "project_name", "group", "repo_url", "branch", "tag", "ref", "sha", "previous_sha", "succeeded_sha", "qa_sha", "run"}
+var Facts = []string{"repo", "project_name", "group", "repo_url", "branch", "tag", "ref", "request", "target_branch", "target_sha", "fork", "sha", "previous_sha", "succeeded_sha", "qa_sha", "run"}
 
 // What messages ask for.
 const (

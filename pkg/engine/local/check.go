@@ -101,10 +101,10 @@ func (clusterOnly) ProblemKind() string { return plan.CannotGenerate }
 func needsCluster(run plan.Run) error {
 	for _, m := range run.Members {
 		switch d := m.Repository.Deploy; {
-		case d.Task != nil:
-			return clusterOnly{m.Repository.Name, "task"}
-		case d.Pipeline != nil:
-			return clusterOnly{m.Repository.Name, "pipeline"}
+		case m.Untrusted(): // a process of this machine can read what its user can
+			return fmt.Errorf("%s is the request of a fork, whose code is that of strangers: it runs on a cluster alone, or with monitor.pull_requests.secrets: exposed-to-forks", m.Ref())
+		case d.Reference() != nil:
+			return clusterOnly{m.Repository.Name, map[bool]string{true: "task", false: "pipeline"}[d.Task != nil]}
 		}
 	}
 	return nil

@@ -88,7 +88,10 @@ func Choose(c *config.Config, names []string) ([]Choice, error) {
 	}
 	if len(names) == 0 {
 		for i := range c.Repositories {
-			chosen = append(chosen, Choice{Repository: i})
+			// Of requests none is the first.
+			if _, requests := c.Repositories[i].Monitor.Branches.Requests(); !requests {
+				chosen = append(chosen, Choice{Repository: i})
+			}
 		}
 	}
 	slices.SortFunc(chosen, func(a, b Choice) int {

@@ -55,7 +55,7 @@ func (u Unit) Has(r *config.Repository) bool {
 //	group, name not fit         | <slug>..<hash>                 | first dot is the first of a pair
 //	one ref                     | <repository>.<branch>          | no pair of dots: Git forbids them
 //	one ref, branch not fit     | <repository>.<slug>..<hash>    | a single dot, later a pair
-//	one ref, a tag              | as a branch not fit            | the hash, which is of refs/tags/ too
+//	one ref, a tag, a request   | as a branch not fit            | the hash, which is of refs/tags/ too
 //
 // A name that is not fit has characters that a label value may not have, ends with one it may not end
 // with, or is too long. The hash is the start of the SHA-256 of the whole name.
@@ -99,8 +99,11 @@ func LabelStart(repository string) string {
 
 func fitEnd(s string) bool { return strings.Contains(alphanumeric, s[len(s)-1:]) }
 
-// shown returns what is to be seen of a branch or tag in names that a hash tells apart.
+// shown returns what is to be seen of a branch, a tag or a request in names that a hash tells apart.
 func shown(branch string) string {
+	if number, ok := repo.RequestNumber(branch); ok {
+		return "request-" + number
+	}
 	if tag, ok := repo.Tag(branch); ok {
 		return "tag-" + tag
 	}

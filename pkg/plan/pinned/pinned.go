@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/oneline"
@@ -21,6 +22,8 @@ type Member struct {
 	repo.Ref
 	SHA repo.SHA `json:"sha"`
 	QA  repo.SHA `json:"qa,omitempty"` // revision of the QA repository; "" where there is none
+	// Request is what the host said of a request. Where nothing is said it is a fork's.
+	Request repo.Request `json:"request,omitzero"`
 }
 
 // Members are those of one run, in the order of its tasks.
@@ -42,7 +45,7 @@ const (
 func Of(run plan.Run) Members {
 	m := Members{List: make([]Member, len(run.Members))}
 	for i, member := range run.Members {
-		m.List[i] = Member{member.Task, member.Ref(), member.SHA, member.QASHA}
+		m.List[i] = Member{member.Task, member.Ref(), member.SHA, member.QASHA, member.Request}
 	}
 	m.Signature = run.Sign("members", m.parts()...)
 	return m
@@ -52,6 +55,9 @@ func (m Members) parts() []string {
 	parts := make([]string, 0, 5*len(m.List))
 	for _, member := range m.List {
 		parts = append(parts, member.Task, member.Repository, member.Branch, string(member.SHA), string(member.QA))
+		if q := member.Request; q != (repo.Request{}) {
+			parts = append(parts, "request", q.Target, string(q.TargetSHA), strconv.FormatBool(q.Own))
+		}
 	}
 	return parts
 }
@@ -104,6 +110,16 @@ func (m Member) check() error {
 	}
 	if _, err := repo.ParseSHA(string(m.SHA)); err != nil {
 		return err
+	}
+	if m.Request.Target != "" {
+		if err := repo.CheckBranch(m.Request.Target); err != nil {
+			return err
+		}
+	}
+	if m.Request.TargetSHA != "" {
+		if _, err := repo.ParseSHA(string(m.Request.TargetSHA)); err != nil {
+			return err
+		}
 	}
 	if m.QA == "" {
 		return nil

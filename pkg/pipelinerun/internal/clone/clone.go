@@ -53,7 +53,11 @@ func Sources(m plan.Member, app repo.SHA) []Source {
 	if !d.Checkout || app == "" {
 		return []Source{qa}
 	}
-	return []Source{qa, {Source: m.Repository.Monitor.Source, section: "monitor", key: "repo_url", branch: m.Branch, sha: app, env: EnvApp,
+	source := m.Repository.Monitor.Source
+	if m.Untrusted() {
+		source.Auth = config.Auth{}
+	}
+	return []Source{qa, {Source: source, section: "monitor", key: "repo_url", branch: m.Branch, sha: app, env: EnvApp,
 		more: [][2]string{{"dir", AppDir}, {"only", " is for the QA repository alone"}}}}
 }
 
@@ -76,7 +80,7 @@ func (s Source) Fill(step *v1.Step, secretName, network string) error {
 		return err
 	}
 	step.Env = append(step.Env, way.env...)
-	if _, tag := repo.Tag(s.branch); tag {
+	if repo.Full(s.branch) == s.branch {
 		step.Script = strings.ReplaceAll(step.Script, repo.Heads+"$branch", "$branch")
 	}
 	known := [][2]string{{"url", s.URL}}
