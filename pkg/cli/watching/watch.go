@@ -38,6 +38,7 @@ type flags struct {
 	plain    bool
 }
 
+// Command returns the command.
 func Command(o *setup.Options) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{

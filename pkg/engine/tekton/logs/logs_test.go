@@ -227,3 +227,19 @@ func TestLongLine(t *testing.T) {
 		t.Errorf("a line that is too long became %d lines, the last ones %.100q", len(lines), lines[1:])
 	}
 }
+
+// Of the end of a log no more is asked for than is wanted.
+func TestTail(t *testing.T) {
+	server, r, out := cluster(t)
+	pods := server.Fault
+	server.Fault = func(w http.ResponseWriter, req *http.Request) bool {
+		if q := req.URL.Query(); strings.HasSuffix(req.URL.Path, "/log") && (q.Get("tailLines") != "5" || q.Get("limitBytes") != "262144") {
+			t.Errorf("it asks for %q", req.URL.RawQuery)
+		}
+		return pods(w, req)
+	}
+	r.Tail = 5
+	if err := r.Print(t.Context()); err != nil || ofWeb(out.String()) != webLines {
+		t.Errorf("printed\n%s, error %v", out, err)
+	}
+}

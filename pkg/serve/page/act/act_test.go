@@ -103,13 +103,13 @@ func (s *trial) post(target string, form url.Values, headers ...string) (*http.R
 }
 
 // enter begins a session, and returns its cookie as a browser sends it.
-func (s *trial) enter(token string, headers ...string) string {
+func (s *trial) enter(token string) string {
 	s.t.Helper()
 	var resp *http.Response
 	if token == "" {
 		resp, _ = s.get("/enter?key=" + key)
 	} else {
-		resp, _ = s.post("/enter", url.Values{"token": {token}}, headers...)
+		resp, _ = s.post("/enter", url.Values{"token": {token}})
 	}
 	if len(resp.Cookies()) != 1 || resp.StatusCode != http.StatusSeeOther {
 		s.t.Fatalf("entering gave status %d and %d cookies", resp.StatusCode, len(resp.Cookies()))

@@ -205,11 +205,11 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request) {
 		g.nobody(w, r)
 		return
 	}
-	g.Show(w, r, http.StatusOK, view.Frame{Title: "Act", Still: true, View: view.Enter(g.told(r, v))})
+	g.Show(w, r, http.StatusOK, view.Frame{Title: "Act", Still: true, View: view.Enter(told(v))})
 }
 
 // told is what is shown of a session.
-func (g *Gate) told(r *http.Request, v *Visitor) view.Session {
+func told(v *Visitor) view.Session {
 	if v == nil {
 		return view.Session{}
 	}

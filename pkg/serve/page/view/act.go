@@ -68,8 +68,10 @@ type Log struct {
 	Trouble string
 }
 
-// Line returns a text of others on one line, and Clean one line of a log, without what moves a cursor or hides other text.
-func Line(text string) string  { return line(text) }
+// Line returns a text of others on one line of bounded length.
+func Line(text string) string { return line(text) }
+
+// Clean returns one line of a log without what moves a cursor or hides other text.
 func Clean(text string) string { return clean(text) }
 
 // fewAfter bounds the tasks that are named which one waits for.
