@@ -2,6 +2,7 @@ package bitbucket
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -84,8 +85,18 @@ func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, erro
 	deadline, limited := ctx.Deadline()
 	half := time.Until(deadline) / 2
 	more := func() bool { return !limited || time.Until(deadline) >= half }
-	for _, s := range h.index.seek(want) {
-		if err := h.look(ctx, s, more); err != nil {
+	spaces, now := h.index.seek(want), time.Now()
+	for i, s := range spaces {
+		err := h.look(ctx, s, now, more)
+		switch e, _ := errors.AsType[*githost.Error](err); {
+		case err == nil:
+		case e != nil && e.Status == http.StatusUnauthorized:
+			// It is not for the API, and Git may take it all the same. The others would refuse it as well, which is to count as one refusal.
+			h.index.refused(spaces[i:], now)
+			return h.index.changed(want), nil
+		case e != nil && (e.Kind == githost.Denied || e.Kind == githost.NotFound):
+			h.index.refused(spaces[i:i+1], now)
+		default:
 			return nil, err
 		}
 	}
@@ -93,18 +104,11 @@ func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, erro
 }
 
 // look brings what is known of a workspace up to date.
-func (h *host) look(ctx context.Context, s *space, more func() bool) error {
-	now := time.Now()
-	err := h.refresh(ctx, s, now, more)
-	if err == nil {
-		err = h.learn(ctx, s, now, more)
+func (h *host) look(ctx context.Context, s *space, now time.Time, more func() bool) error {
+	if err := h.refresh(ctx, s, now, more); err != nil {
+		return err
 	}
-	e, ok := err.(*githost.Error)
-	if ok && (e.Kind == githost.Denied || e.Kind == githost.NotFound) {
-		h.index.blind(s, now) // as it is for a token of a repository
-		return nil
-	}
-	return err
+	return h.learn(ctx, s, now, more)
 }
 
 // refresh lists what changed since the last change that is known.

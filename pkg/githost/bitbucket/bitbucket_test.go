@@ -143,6 +143,39 @@ func TestWhatTheListDoesNotTell(t *testing.T) {
 	})
 }
 
+// A look at the larger part of the repositories, as after webhooks, forgets nothing of the others.
+func TestLookAtSome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(t, 50)
+		for range 3 {
+			w.r.Heads(t.Context(), w.want[:30])
+			if lists, reads := w.cycle(); lists != 1 || reads != 0 {
+				t.Errorf("after a look at some: %d lists, %d reads, want one list", lists, reads)
+			}
+		}
+	})
+}
+
+// A token that the API refuses is good for Git, however many workspaces there are.
+func TestTokenForGitAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(t, 5)
+		for i := range 25 {
+			path := fmt.Sprintf("p%d/r%d", i%5, i)
+			w.api.Push(path, "main", testhost.SHA1)
+			m := w.want[0]
+			m.URL = "http://bitbucket.example/" + path
+			w.want = append(w.want, m)
+		}
+		w.api.Close(http.StatusUnauthorized)
+		for range 5 {
+			if lists, reads := w.cycle(); lists > 1 || reads != 30 {
+				t.Errorf("%d lists, %d reads, want one list at most, and all read", lists, reads)
+			}
+		}
+	})
+}
+
 // The API's limit is not Git's: all is read by Git, and the API is left alone.
 func TestLimitOfTheAPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

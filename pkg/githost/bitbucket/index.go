@@ -2,7 +2,6 @@ package bitbucket
 
 import (
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,10 +16,10 @@ const (
 	overlap = 30 * time.Second
 	// settling is how long after a change another one may have the same time, or be told of before its branches are seen.
 	settling = 10 * time.Second
-	// relearn is how often repositories that the list did not show are looked for again.
+	// relearn is how often repositories that the list did not show are looked for again, and a list is asked for that was refused.
 	relearn = time.Hour
-	// blindness is how long a workspace is not asked that does not let its repositories be listed, or has far more than are wanted.
-	blindness = 24 * time.Hour
+	// tooMany is how long a workspace is not asked that has far more repositories than are wanted.
+	tooMany = 24 * time.Hour
 )
 
 // index remembers what the lists told of the wanted repositories.
@@ -64,7 +63,8 @@ func (*mark) Cost() int { return 48 }
 
 func newIndex() index { return index{spaces: make(map[string]*space)} }
 
-// seek notes what is wanted, and returns the workspaces that are worth being asked. What is not wanted any more is forgotten.
+// seek notes what is wanted, and returns the workspaces that are worth being asked. Those that are not wanted any more are forgotten once
+// they are the larger part, and so are repositories.
 func (x *index) seek(want []githost.Wanted) []*space {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -79,25 +79,37 @@ func (x *index) seek(want []githost.Wanted) []*space {
 		}
 		sought[name][path] = true
 	}
-	maps.DeleteFunc(x.spaces, func(name string, _ *space) bool { return len(sought[name]) < fewest })
+	if len(x.spaces) > 2*len(sought) {
+		maps.DeleteFunc(x.spaces, func(name string, _ *space) bool { return sought[name] == nil })
+	}
+	var asked []*space
 	for name, paths := range sought {
 		if len(paths) < fewest {
 			continue
 		}
 		s := x.spaces[name]
 		if s == nil {
-			s = &space{name: name, known: make(map[string]listed), paths: make(map[string]string)}
+			s = &space{name: name, sought: make(map[string]bool), known: make(map[string]listed), paths: make(map[string]string)}
 			x.spaces[name] = s
 		}
-		s.sought = paths
-		for path, l := range s.known {
-			if !paths[path] {
-				delete(s.known, path)
-				delete(s.paths, l.uuid)
-			}
+		s.seek(paths)
+		asked = append(asked, s)
+	}
+	return larger(asked)
+}
+
+func (s *space) seek(paths map[string]bool) {
+	maps.Copy(s.sought, paths)
+	if len(s.sought) <= 2*len(paths) {
+		return
+	}
+	s.sought = paths
+	for path, l := range s.known {
+		if !paths[path] {
+			delete(s.known, path)
+			delete(s.paths, l.uuid)
 		}
 	}
-	return larger(slices.Collect(maps.Values(x.spaces)))
 }
 
 // since returns where the list is to be read from; not ok before it was gone through, and where it is not asked.
@@ -143,7 +155,7 @@ func (x *index) toLearn(s *space, now time.Time) (at cursor, ok bool) {
 		s.begun = now
 	}
 	if s.pages++; s.pages > 10+len(s.sought) {
-		x.forget(s, now)
+		s.forget(now.Add(tooMany))
 		return cursor{}, false
 	}
 	return s.cursor, true
@@ -159,21 +171,23 @@ func (x *index) learned(s *space, at cursor, end bool, now time.Time) {
 		s.newest, s.shown, s.asked = at.from, time.Now(), s.begun
 	}
 	if end && s.newest.IsZero() { // it is empty
-		x.forget(s, now)
+		s.forget(now.Add(relearn))
 	}
 }
 
-// blind leaves a workspace alone that does not tell.
-func (x *index) blind(s *space, now time.Time) {
+// refused leaves workspaces alone that do not tell.
+func (x *index) refused(spaces []*space, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.forget(s, now)
+	for _, s := range spaces {
+		s.forget(now.Add(relearn))
+	}
 }
 
-func (x *index) forget(s *space, now time.Time) {
+func (s *space) forget(until time.Time) {
 	clear(s.known)
 	clear(s.paths)
-	s.newest, s.cursor, s.pages, s.over, s.until = time.Time{}, cursor{}, 0, false, now.Add(blindness)
+	s.newest, s.cursor, s.pages, s.over, s.until = time.Time{}, cursor{}, 0, false, until
 }
 
 // add takes over what a page shows of the sought repositories.
