@@ -137,17 +137,17 @@ var mutants = []mutant{
 	},
 	{
 		"a request of a fork has secrets", "pkg/plan/plan.go",
-		"return request && !m.Request.Own && !m.Repository.Monitor.Exposed", "return false",
+		"return request && !m.Request.Own && !m.Repository.Monitor.Exposed", "return request && m.Repository == nil",
 		inModel, model,
 	},
 	{
 		"the run of a fork keeps its ServiceAccount", "pkg/pipelinerun/internal/confine/confine.go",
-		"template.ServiceAccountName, template.PodTemplate = ServiceAccount, withoutToken(template.PodTemplate)", "",
+		"template.ServiceAccountName, template.PodTemplate = ServiceAccount, withoutToken(template.PodTemplate)", "template.PodTemplate = withoutToken(template.PodTemplate)",
 		"./pkg/pipelinerun", "TestGolden",
 	},
 	{
 		"requests that are open when the setting is first seen run", "pkg/state/tags.go",
-		"return r.Unseen || !ok || !looked.Takes(q)", "return r.Unseen",
+		"return r.Unseen || !ok || !looked.Takes(q)", "return r.Unseen && (!ok || !looked.Takes(q))",
 		"./pkg/plan", "TestRequests",
 	},
 	{
