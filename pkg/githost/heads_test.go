@@ -85,3 +85,31 @@ func TestHeadsStopEarly(t *testing.T) {
 		t.Errorf("endless branches: got error %v after %d", got.Err, read)
 	}
 }
+
+// TestRequestsAreBounded: of requests that match 500 are watched, and one more is an error: none of them is passed over. Others count for nothing.
+func TestRequestsAreBounded(t *testing.T) {
+	h := NewHeads("h", Wanted{Patterns: repotest.Patterns(t, "requests to main")})
+	add := func(number int, r repo.Request) bool {
+		name, _ := repo.RequestName(repo.Pulls, int64(number))
+		return h.AddRequest(name, sha1, r)
+	}
+	for i := range 2 * MaxRequests {
+		add(i+1, repo.Request{Target: "dev", Own: true})
+		add(i+1, repo.Request{Target: "main"})
+		add(i+1, repo.Request{Target: "ma in", Own: true})
+	}
+	for i := range MaxRequests {
+		if !add(i+1, repo.Request{Target: "main", TargetSHA: "no name of a commit", Own: true}) {
+			t.Fatalf("request %d: %v", i+1, h.Err())
+		}
+	}
+	if o := h.Observation(); o.Err != nil || len(o.Heads) != MaxRequests || len(o.Requests) != MaxRequests || o.Requests["refs/pull/7/head"] != (repo.Request{Target: "main", Own: true}) {
+		t.Errorf("%d heads, %d requests, %v", len(o.Heads), len(o.Requests), o.Err)
+	}
+	if add(MaxRequests+1, repo.Request{Target: "main", Own: true}) {
+		t.Error("there is a use for more")
+	}
+	if e, ok := h.Observation().Err.(*Error); !ok || e.Kind != TooLarge || !strings.Contains(e.Error(), "narrow monitor.pull_requests") {
+		t.Errorf("one more: %v", e)
+	}
+}

@@ -89,3 +89,28 @@ func TestReadRefuses(t *testing.T) {
 		t.Errorf("of a newer Sentry: %+v, %v, want the member", m, err)
 	}
 }
+
+// TestWhoseARequestIsIsSigned: nobody makes a fork's request one of the repository's own.
+func TestWhoseARequestIsIsSigned(t *testing.T) {
+	run := planned(t, key, b)
+	run.Members[0].Request = repo.Request{Target: "main", TargetSHA: a}
+	text, err := pinned.Of(run).Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := pinned.Read(text)
+	if err != nil || m.List[0].Request != run.Members[0].Request || !m.Signed(key, "e", run.Name) {
+		t.Fatalf("read %+v, %v", m, err)
+	}
+	for _, q := range []repo.Request{{}, {Target: "main", TargetSHA: a, Own: true}, {Target: "dev", TargetSHA: a}, {Target: "main"}} {
+		m.List[0].Request = q
+		if m.Signed(key, "e", run.Name) {
+			t.Errorf("%+v counts as signed", q)
+		}
+	}
+	for _, wrong := range []string{`"target":"a..b"`, `"target_sha":"x"`} {
+		if _, err := pinned.Read(strings.Replace(strings.Replace(text, `"target":"main"`, wrong, 1), `"target_sha":"`+string(a)+`"`, wrong, 1)); err == nil {
+			t.Errorf("%s is read", wrong)
+		}
+	}
+}
