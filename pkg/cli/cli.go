@@ -122,7 +122,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.`,
 	root.AddCommand(answers.Commands(o)...)
 	root.AddCommand(operate.Commands(o)...)
 	root.AddCommand(first.Commands(&first.Sentry{
-		In: s.In, Out: s.Out, Err: s.Err, Load: o.Load, Options: o.Reading, Connect: o.Connect, Named: func() []string { return o.Config.Names },
+		In: s.In, Out: s.Out, Err: s.Err, Load: o.Load, Options: o.Reading, Connect: o.Connect, ConnectTo: o.ConnectTo, Named: func() []string { return o.Config.Names },
 	})...)
 	root.AddCommand(webhooks.Command(o), strategies.Command(s.Out))
 	complete.Common(root, func() []string { return kube.Contexts(o.Kubeconfig) })

@@ -59,6 +59,9 @@ func runValidate(ctx context.Context, o *setup.Options, askHosts, quick bool) er
 		return err
 	}
 	setup.LogWarnings(log, cfg)
+	if err := setup.CheckKubeconfigs(cfg); err != nil {
+		return usage.Errorf("%s: %w", o.ConfigName(), err)
+	}
 	if !quick {
 		if err := checkRuns(ctx, o, cfg); err != nil {
 			return err

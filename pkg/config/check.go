@@ -10,6 +10,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -23,13 +24,13 @@ import (
 
 // members is what is known of repositories that were read.
 type members struct {
-	names  map[string]place // by name
+	names  map[string]spot // by name
 	groups map[string]*group
 	status bool // the host of one takes statuses of commits
 }
 
-// place is where a repository stands.
-type place struct {
+// spot is where a repository stands.
+type spot struct {
 	index, line int
 	found       string // its path on its host, where it stands nowhere
 }
@@ -87,6 +88,7 @@ func (t *tables) check(d *schema.Decoder, c *Config) {
 	for name, g := range c.Groups {
 		m := cmp.Or(t.members.groups[name], &group{})
 		checkGroup(d, schema.JoinKey("groups", name), g, m)
+		place.Check(d, schema.JoinKey("groups", name)+".clusters", g.Cluster, c.Clusters)
 		if g.Module.File != "" && !filepath.IsAbs(g.Module.File) {
 			g.Module.File = filepath.Join(filepath.Dir(d.File(schema.JoinKey("groups", name)+".wasm")), g.Module.File)
 		}
@@ -112,7 +114,7 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 		}
 		d.Fail(at+".name", "is the name of %s too; want another for each", where)
 	} else {
-		all.names[r.Name] = place{index: len(c.Repositories), line: d.Line(at)}
+		all.names[r.Name] = spot{index: len(c.Repositories), line: d.Line(at)}
 	}
 	g, grouped := c.Groups[r.Group]
 	if r.Group != "" {
@@ -140,8 +142,10 @@ func (t *tables) checkRepository(d *schema.Decoder, c *Config, r *Repository, at
 	} else if t := r.Monitor.Auth.Token; t.IsSet() && t.Variable() == "" {
 		d.Warn(at+".monitor.auth.token", "the token, or a part of it, stands in this file; want ${NAME} and the token in the environment")
 	}
-	r.inherit(&c.Global)
-	section.CheckObjects(d, at+".deploy", r.Deploy.Secrets, r.Deploy.ConfigMaps, c.Global.TmpDir, c.Global.CredentialsSecret)
+	place.Check(d, at+".deploy.clusters", r.Deploy.Cluster, c.Clusters)
+	in := &c.In(cmp.Or(r.Deploy.Cluster, g.Cluster)).Global
+	r.inherit(in)
+	section.CheckObjects(d, at+".deploy", r.Deploy.Secrets, r.Deploy.ConfigMaps, in.TmpDir, in.CredentialsSecret)
 	pod := c.Global.Pod
 	if grouped {
 		pod = g.Pod
@@ -200,6 +204,7 @@ func checkMember(d *schema.Decoder, c *Config, r *Repository, path string) {
 		return
 	}
 	timing.CheckTogether(d, path, r.Group)
+	place.CheckTogether(d, path, r.Group)
 	timeout, from := r.Deploy.Timeout, path+".deploy.timeout"
 	if timeout == 0 {
 		timeout, from = c.Global.Timeout, "global.timeout"

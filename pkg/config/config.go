@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config/discover"
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/freeze"
@@ -47,14 +48,17 @@ type (
 	Report = section.Report
 	// Traces is where traces of runs are sent.
 	Traces = section.Traces
+	// Cluster is one beside the cluster that Sentry runs in.
+	Cluster = place.Cluster
 )
 
 // Config is a whole, valid sentry.yaml with its defaults filled in.
 type Config struct {
 	PollingInterval time.Duration
-	Groups          map[string]Group // by name
-	Repositories    []Repository     // in the order of the file, which is the order of a sequential group; then those that were found
-	Discover        []Discovery      // in the order of the file
+	Groups          map[string]Group   // by name
+	Clusters        map[string]Cluster // by name, without the one that Sentry runs in
+	Repositories    []Repository       // in the order of the file, which is the order of a sequential group; then those that were found
+	Discover        []Discovery        // in the order of the file
 	Global          Global
 	Webhooks        Webhooks
 	Report          Report           // of what no group and repository says itself
@@ -84,6 +88,7 @@ type Group struct {
 	Report          Report
 	NotOn           freeze.Windows // in which nothing of it is started, with what Global says beside it
 	Priority        int            // who has a higher one gets a place of Global.MaxRuns first
+	Cluster         string         // in which its runs are; "" = the one that Sentry runs in
 }
 
 // Repository is one entry of `repositories`.
@@ -170,6 +175,7 @@ type Deploy struct {
 	Needs          []string       // repositories of the group that it waits for, in a graph
 	NotOn          freeze.Windows // as of a group, for a repository without one
 	Priority       int
+	Cluster        string
 }
 
 // Global is the `global` section.
@@ -199,15 +205,6 @@ type Global struct {
 	NotOn             freeze.Windows
 	Glance            time.Duration // how often a host that has a list of recent changes is asked for that alone; 0 = never
 	Discover          time.Duration // how often hosts are asked for repositories that nobody wrote down
-}
-
-// GlanceEvery returns how often it is glanced at hosts when a cycle begins every interval; 0 = never. Two in one
-// would make little sooner.
-func (g *Global) GlanceEvery(interval time.Duration) time.Duration {
-	if 2*g.Glance >= interval {
-		return 0
-	}
-	return g.Glance
 }
 
 // Webhooks is the `webhooks` section: how hosts tell of pushes.
@@ -268,9 +265,21 @@ func (c *Config) GroupOf(r *Repository) Group {
 	}
 	g := Alone()
 	if r.Deploy != nil {
-		g.NotOn, g.Priority = r.Deploy.NotOn, r.Deploy.Priority
+		g.NotOn, g.Priority, g.Cluster = r.Deploy.NotOn, r.Deploy.Priority, r.Deploy.Cluster
 	}
 	return g
+}
+
+// In returns the configuration as it is for the runs of a cluster.
+func (c *Config) In(cluster string) *Config {
+	if cluster == "" {
+		return c
+	}
+	in, p := *c, c.Clusters[cluster]
+	in.Global.RunNamespace = p.Namespace
+	in.Global.ServiceAccount = cmp.Or(p.ServiceAccount, c.Global.ServiceAccount)
+	in.Global.CredentialsSecret = cmp.Or(p.CredentialsSecret, c.Global.CredentialsSecret)
+	return &in
 }
 
 // Lookup returns the repository of that name.

@@ -10,6 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 )
@@ -32,6 +33,7 @@ func sections() map[string][]schema.Field {
 		}
 	}
 	add("groups.NAME", groupFields(&Group{}))
+	add("clusters.NAME", place.Fields(&Cluster{}))
 	add("", newTables(Known).file(&Config{}))
 	r := newTables(Known).repository(newRepository())
 	all["repositories[]"] = r
@@ -61,6 +63,8 @@ var derived = map[string]string{
 	"repositories[].deploy.timeout":         "`global.timeout`",
 	"repositories[].deploy.service_account": "`global.service_account`",
 	"repositories[].deploy.shell":           "`/bin/sh`",
+	"clusters.NAME.service_account":         "`global.service_account`",
+	"clusters.NAME.credentials_secret":      "`global.credentials_secret`",
 	"global.namespace":                      "the current one",
 	"pod.run_as_user":                       "`65532`",
 	"pod.run_as_group":                      "`65532`",

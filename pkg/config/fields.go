@@ -10,6 +10,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/intern"
 	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -64,12 +65,13 @@ type tables struct {
 }
 
 func newTables(known []Host) *tables {
-	return &tables{hosts: known, members: members{names: map[string]place{}, groups: map[string]*group{}}}
+	return &tables{hosts: known, members: members{names: map[string]spot{}, groups: map[string]*group{}}}
 }
 
 func (t *tables) file(c *Config) []schema.Field {
 	return []schema.Field{
 		schema.Seconds("polling_interval", &c.PollingInterval, 60).Or("60"),
+		place.Field("clusters", &c.Clusters),
 		{Key: "groups", Kind: "section", Want: "a section with the groups by name",
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) { c.Groups = groups(d, path, n) }},
 		schema.Section("global", globalFields(&c.Global)...),
@@ -99,6 +101,7 @@ func groupFields(g *Group) []schema.Field {
 		schema.Enum("rollback", &g.Rollback, RollbackMember, RollbackGroup, RollbackNone),
 		timing.Field("not_on", &g.NotOn),
 		schema.Integer("priority", &g.Priority, -100, 100).Or("0"),
+		place.ListField("clusters", &g.Cluster),
 		section.PodField(&g.Pod),
 		section.ReportField(&g.Report),
 	}
@@ -141,6 +144,7 @@ func (t *tables) repository(r *Repository) []schema.Field {
 			schema.Text("service_account", &r.Deploy.ServiceAccount, rule.WantDNS, rule.IsDNSName),
 			timing.Field("not_on", &r.Deploy.NotOn),
 			schema.Integer("priority", &r.Deploy.Priority, -100, 100).Or("0"),
+			place.ListField("clusters", &r.Deploy.Cluster),
 			section.PodField(&r.Deploy.Pod),
 		)...).Must(),
 		section.ToldField("webhook_url", &r.WebhookURL),

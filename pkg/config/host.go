@@ -23,3 +23,11 @@ const (
 
 // DefaultUsername is sent with a token where none is given.
 const DefaultUsername = section.DefaultUsername
+
+// Reference returns the Task or the Pipeline that is run in place of commands; nil for none.
+func (p *Deploy) Reference() *Reference {
+	if p.Task != nil {
+		return p.Task
+	}
+	return p.Pipeline
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	"github.com/tekton-sentry/sentry/pkg/config/kind"
 	"github.com/tekton-sentry/sentry/pkg/config/order"
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/config/refs"
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
@@ -43,6 +44,8 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 		group := schema.JSONSchema("groups.NAME", groupFields(&Group{}), t.inner)
 		return schema.Shape{"type": "object", "propertyNames": schema.Pattern(rule.DNSLabel, rule.MaxName),
 			"additionalProperties": schema.Shape{"anyOf": []schema.Shape{group, {"type": "null"}}}}
+	case path == "clusters":
+		return place.Shape(schema.JSONSchema("clusters.NAME", place.Fields(&Cluster{}), t.inner))
 	case path == "repositories":
 		return schema.Shape{"type": "array", "minItems": 1, "items": schema.JSONSchema("repositories[]", t.repository(newRepository()), t.inner)}
 	case path == "discover":
@@ -85,23 +88,12 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 			return auth
 		}
 	}
-	shape, ok := shapes[f.Want]
-	if !ok {
-		shape, ok = section.Shapes[f.Want]
+	for _, known := range []map[string]schema.Shape{shapes, section.Shapes, commits.Shapes, order.Shapes, discover.Shapes, place.Shapes} {
+		if shape, ok := known[f.Want]; ok {
+			return maps.Clone(shape) // the description goes into it
+		}
 	}
-	if !ok {
-		shape, ok = commits.Shapes[f.Want]
-	}
-	if !ok {
-		shape, ok = order.Shapes[f.Want]
-	}
-	if !ok {
-		shape, ok = discover.Shapes[f.Want]
-	}
-	if !ok {
-		return nil
-	}
-	return maps.Clone(shape) // the description goes into it
+	return nil
 }
 
 // shapes are what JSON Schema can say of the texts and lists that a message asks for.

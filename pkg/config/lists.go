@@ -136,7 +136,7 @@ func (t *tables) found(d *schema.Decoder, c *Config, entries []entry) {
 			a.of.left.Add(a.Path, strings.TrimPrefix(strings.TrimPrefix(wrong[0].Key, a.of.path+".template"), "."), wrong[0].Message)
 			continue
 		}
-		t.members.names[r.Name] = place{found: a.Path}
+		t.members.names[r.Name] = spot{found: a.Path}
 		r.ID, watched[id] = id, id != ""
 		c.Repositories = append(c.Repositories, t.shared(r))
 		a.of.Watched++

@@ -142,10 +142,10 @@ func TestReferenceExampleListsMissingVariables(t *testing.T) {
 	_, err := Load(Options{Hosts: Known, LookupEnv: nothingSet}, "../../examples/sentry.yaml")
 	const hint = "is not set; want a value in the environment of Sentry; on a cluster, add the key to the Secret that is mounted into its pod"
 	want := strings.Join([]string{
-		"../../examples/sentry.yaml:32: repositories[0].monitor.auth.token: the variable GITHUB_TOKEN " + hint,
-		"../../examples/sentry.yaml:32: repositories[0].monitor.auth.username: the variable GITHUB_USERNAME " + hint,
-		"../../examples/sentry.yaml:43: repositories[0].deploy.auth.token: the variable GITLAB_TOKEN " + hint,
-		"../../examples/sentry.yaml:43: repositories[0].deploy.auth.username: the variable GITLAB_USERNAME " + hint,
+		"../../examples/sentry.yaml:40: repositories[0].monitor.auth.token: the variable GITHUB_TOKEN " + hint,
+		"../../examples/sentry.yaml:40: repositories[0].monitor.auth.username: the variable GITHUB_USERNAME " + hint,
+		"../../examples/sentry.yaml:51: repositories[0].deploy.auth.token: the variable GITLAB_TOKEN " + hint,
+		"../../examples/sentry.yaml:51: repositories[0].deploy.auth.username: the variable GITLAB_USERNAME " + hint,
 	}, "\n")
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

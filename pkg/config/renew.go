@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/config/renewal"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 )
@@ -16,6 +17,7 @@ func (c *Config) Renew(lookup func(string) (string, bool)) (*Config, error) {
 	values.Line(&renewed.Global.Proxy.HTTPS, section.CheckProxy)
 	values.Line(&renewed.Global.Traces.Headers, section.CheckHeaders)
 	values.Line(&renewed.Webhooks.Secret, section.CheckHookSecret)
+	renewed.Clusters = place.Renew(c.Clusters, values.Value)
 	credential := func(a *Auth) {
 		for _, v := range a.Values() {
 			values.Value(v, a.CheckRenewed(v))

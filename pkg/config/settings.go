@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 	"github.com/tekton-sentry/sentry/pkg/config/schema/plain"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
@@ -44,10 +45,11 @@ func (w settings) section(path string, fields []schema.Field, value any) {
 	for _, f := range fields {
 		sub := schema.JoinKey(path, f.Key)
 		switch v := values[f.Key]; {
-		case sub == "groups":
-			groups, _ := v.(map[string]any)
-			for name, group := range groups {
-				w.section(schema.JoinKey(sub, name), groupFields(&Group{}), group)
+		case sub == "groups", sub == "clusters":
+			entries, _ := v.(map[string]any)
+			for name, entry := range entries {
+				of := map[string][]schema.Field{"groups": groupFields(&Group{}), "clusters": place.Fields(&Cluster{})}[sub]
+				w.section(schema.JoinKey(sub, name), of, entry)
 			}
 		case sub == "repositories":
 			list, _ := v.([]any)
@@ -129,7 +131,7 @@ func AllKeys() Keys {
 	t := newTables(nil)
 	for _, fields := range [][]schema.Field{
 		t.file(&Config{}), groupFields(&Group{}), t.repository(newRepository()), section.PodFields(Pod{}),
-		section.ReferenceFields(&Reference{}), section.ObjectFields(&section.Object{}), t.discovery(&Discovery{}, nil), t.template(newRepository()),
+		section.ReferenceFields(&Reference{}), section.ObjectFields(&section.Object{}), place.Fields(&Cluster{}), t.discovery(&Discovery{}, nil), t.template(newRepository()),
 	} {
 		add(fields)
 	}

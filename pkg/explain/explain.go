@@ -295,6 +295,9 @@ func (x *subject) rule() {
 		if p.Match(x.ref.Branch) {
 			x.say(Statement{Kind: Watched}, "%s is watched: it matches %q, entry %d of monitor.%s of %s.", x.ref, p, i+1, key, x.r.Name)
 			x.whatRuns()
+			if in := x.group.Cluster; in != "" {
+				x.said[len(x.said)-1].Words += fmt.Sprintf(" Its runs are in the cluster %s.", in)
+			}
 			return
 		}
 	}

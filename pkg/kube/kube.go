@@ -38,6 +38,8 @@ type Options struct {
 	Answered func(ctx context.Context, err error)
 	// PerSecond is how many requests a second are sent at most, after a burst of twice as many; 0 = 50.
 	PerSecond float32
+	// ReadWithin is how long what is read of Tekton's objects may take to come, but for a watch; 0 = as long as the caller says.
+	ReadWithin time.Duration
 }
 
 // whoTimeout bounds the question who one is, without whose answer all goes on.
@@ -77,6 +79,10 @@ func Connect(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the namespace from the kubeconfig: %w", err)
 	}
+	return o.connect(cfg, namespace)
+}
+
+func (o Options) connect(cfg *rest.Config, namespace string) (*Cluster, error) {
 	cfg.Dial = o.Dial
 	if o.Answered != nil {
 		cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return observer{next, o.Answered} })
@@ -84,7 +90,7 @@ func Connect(o Options) (*Cluster, error) {
 	// Enough that a burst of runs is not slowed by the client; the API server has its own fairness.
 	cfg.QPS = cmp.Or(o.PerSecond, 50)
 	cfg.Burst = 2 * int(cfg.QPS)
-	return connect(cfg, namespace, o.UserAgent)
+	return connect(cfg, namespace, o)
 }
 
 // Contexts returns the names of the contexts of a kubeconfig; none where it cannot be read.
@@ -98,7 +104,7 @@ func Contexts(kubeconfig string) []string {
 	return slices.Sorted(maps.Keys(cfg.Contexts))
 }
 
-func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
+func connect(cfg *rest.Config, namespace string, o Options) (*Cluster, error) {
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, tektonv1.AddToScheme} {
@@ -106,7 +112,7 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 			return nil, fmt.Errorf("register the API's types: %w", err)
 		}
 	}
-	cfg.UserAgent = userAgent
+	cfg.UserAgent = o.UserAgent
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	// Warnings of the server go to klog by default, past our own log and its format.
 	cfg.WarningHandler = rest.NoWarnings{}
@@ -129,7 +135,13 @@ func connect(cfg *rest.Config, namespace, userAgent string) (*Cluster, error) {
 	}
 	// The state is always tried: one call a cycle is no burden, and what was done must be remembered.
 	guarded := *hc
-	guarded.Transport = &breaker{next: hc.Transport, now: time.Now}
+	if guarded.Transport == nil { // nothing is to be added to requests
+		guarded.Transport = http.DefaultTransport
+	}
+	guarded.Transport = &breaker{next: guarded.Transport, now: time.Now}
+	if o.ReadWithin > 0 {
+		guarded.Transport = impatient{guarded.Transport, o.ReadWithin}
+	}
 	if c.Tekton, err = rest.RESTClientForConfigAndClient(tekton, &guarded); err != nil {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}

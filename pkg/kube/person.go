@@ -13,7 +13,7 @@ import (
 func (c *Cluster) As(token string) (*Cluster, error) {
 	cfg := rest.AnonymousClientConfig(c.config)
 	cfg.BearerToken = token
-	return connect(cfg, c.Namespace, c.config.UserAgent)
+	return connect(cfg, c.Namespace, Options{UserAgent: c.config.UserAgent})
 }
 
 // Access is what somebody would do.

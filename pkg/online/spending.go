@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/timing"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 )
@@ -60,7 +61,7 @@ func (a *Account) swept(budget int, cycles float64, sweep time.Duration) float64
 
 // glanced predicts what glances cost in an hour: as many as there are, and at most their share of what the host grants.
 func (a *Account) glanced(budget int, cfg *config.Config) float64 {
-	every := cfg.Global.GlanceEvery(cfg.PollingInterval)
+	every := timing.Glances(cfg.Global.Glance, cfg.PollingInterval)
 	if every == 0 {
 		return 0
 	}

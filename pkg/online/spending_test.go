@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/timing"
 	"github.com/tekton-sentry/sentry/pkg/githost/githosttest"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts/hoststest"
@@ -107,7 +108,7 @@ func hourOf(t *testing.T, api *githosttest.API, cfg *config.Config) int {
 					t.Fatalf("%s: %v", monitors[i].URL, o.Err)
 				}
 			}
-			every := cfg.Global.GlanceEvery(cfg.PollingInterval)
+			every := timing.Glances(cfg.Global.Glance, cfg.PollingInterval)
 			for every > 0 && time.Until(next) > every {
 				time.Sleep(every)
 				r.Glance(t.Context(), monitors)

@@ -37,6 +37,7 @@ import (
 // not remember. Validate says whether
 // Tekton would take the result.
 func Generate(cfg *config.Config, run plan.Run) (*v1.PipelineRun, error) {
+	cfg = cfg.In(run.Group.Cluster)
 	if err := run.CheckNumber(); err != nil {
 		return nil, err
 	}

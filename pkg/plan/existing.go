@@ -12,6 +12,7 @@ import (
 
 // Existing is a run that an engine has.
 type Existing struct {
+	Cluster string // whose engine has it; "" for the one that Sentry runs in
 	Name    string
 	Unit    string  // label of the unit that it says it belongs to
 	Trigger Trigger // why it says it exists; without Refs where it does not say so
@@ -47,9 +48,12 @@ func Names(runs []Existing) []string {
 	return names
 }
 
+// At tells an engine which run is meant.
+func (r Existing) At() string { return naming.At(r.Cluster, r.Name) }
+
 // Existing returns the run as an engine has it that just created it.
 func (r Run) Existing() Existing {
-	return Existing{Name: r.Name, Unit: r.Unit.Label, Trigger: r.Trigger, Signature: r.Signature(), Active: true}
+	return Existing{Cluster: r.Group.Cluster, Name: r.Name, Unit: r.Unit.Label, Trigger: r.Trigger, Signature: r.Signature(), Active: true}
 }
 
 // Signature proves that a Sentry with the key made the run. It is "" where there is no key.
@@ -82,9 +86,10 @@ func (r Existing) Ours(k naming.Key, epoch string) bool {
 	if !r.sound() {
 		return false
 	}
+	k = k.In(r.Cluster)
 	older := r.Created.Before(k.Since) && r.Signature == "" && !naming.Keyed(epoch)
 	if k.Secret == "" || older {
-		return strings.HasSuffix(r.Name, "-"+naming.Key{}.RunHash(epoch, r.Unit, r.Trigger.Manual, r.number()))
+		return strings.HasSuffix(r.Name, "-"+naming.Key{}.In(r.Cluster).RunHash(epoch, r.Unit, r.Trigger.Manual, r.number()))
 	}
 	return k.Signed(r.Signature, signedParts(epoch, r.Name, r.Unit, r.Trigger)...)
 }

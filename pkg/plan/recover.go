@@ -62,7 +62,7 @@ func counted(s state.Snapshot, ref repo.Ref) int {
 func (r Run) After(runs []Existing) Run {
 	last := 0
 	for _, e := range runs {
-		if e.Unit == r.Unit.Label && e.Ours(r.key.get(), r.epoch) {
+		if e.Unit == r.Unit.Label && e.Cluster == r.Group.Cluster && e.Ours(r.key.get(), r.epoch) {
 			last = max(last, e.number())
 		}
 	}

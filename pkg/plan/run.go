@@ -22,7 +22,7 @@ func newRun(in Input, unit naming.Unit, trigger Trigger, members []Member, leftO
 	for i, m := range members {
 		members[i].Succeeded = in.Snapshot.Repositories[m.Repository.Name].Branches.Get(m.Branch).Succeeded
 	}
-	r := Run{Unit: unit, Group: group, Trigger: trigger, Members: members, LeftOut: leftOut, epoch: in.Snapshot.Epoch, key: hide(in.Key)}
+	r := Run{Unit: unit, Group: group, Trigger: trigger, Members: members, LeftOut: leftOut, epoch: in.Snapshot.Epoch, key: hide(in.Key.In(group.Cluster))}
 	r.Name = r.name()
 	return r
 }
@@ -69,6 +69,9 @@ func (r Run) numbered(n int) Run {
 	r.Name = r.name()
 	return r
 }
+
+// At tells an engine in which unit the run is.
+func (r Run) At() string { return naming.At(r.Group.Cluster, r.Unit.Label) }
 
 // Equal reports whether both are the same change. When it was observed, and what waited then, is not part of it.
 func (t Trigger) Equal(o Trigger) bool {

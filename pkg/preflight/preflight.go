@@ -48,6 +48,7 @@ type Check struct {
 	Config  *config.Config // Global.RunsIn is the namespace of the runs
 	Account string         // ServiceAccount of Sentry itself
 	Tekton  string         // namespace of Tekton's controller
+	Beside  bool           // it is another cluster than the one that Sentry runs in, and is asked as Sentry asks it
 	Runs    []*v1.PipelineRun
 }
 
@@ -183,7 +184,7 @@ func (c *Check) namespaces(ctx context.Context) []Finding {
 		}
 		found = append(found, f)
 	}
-	if home == c.runsIn() {
+	if home == c.runsIn() && !c.Beside {
 		found = append(found, Finding{Warn, "two namespaces", "Sentry and its runs share " + home +
 			": whoever may write to a QA repository can read Sentry's credentials and act as it; set global.run_namespace where these are not the same people"})
 	}
@@ -203,7 +204,10 @@ func distinct(texts ...string) []string {
 
 // secrets checks that what the runs and Sentry take from Secrets is there. No value leaves this function.
 func (c *Check) secrets(ctx context.Context) []Finding {
-	found := []Finding{c.key(ctx)}
+	var found []Finding
+	if !c.Beside {
+		found = append(found, c.key(ctx))
+	}
 	name, wanted := c.Config.Global.CredentialsSecret, deployVariables(c.Config)
 	if len(wanted) == 0 {
 		return found

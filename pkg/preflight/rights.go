@@ -30,6 +30,9 @@ func (r right) String() string {
 // needs are the rights that Sentry's own account needs, as manifests/rbac-sentry.yaml gives them.
 func (c *Check) needs() []right {
 	home, runs := c.Cluster.Namespace, c.runsIn()
+	if c.Beside {
+		return ofRuns(runs)
+	}
 	needs := []right{{home, "create", "", "configmaps", ""}, {home, "create", "", "events", ""}}
 	for _, verb := range []string{"get", "update"} {
 		for _, name := range []string{c.of().State(), c.of().State() + "-1", c.of().State() + "-15", c.of().History()} {
@@ -37,6 +40,11 @@ func (c *Check) needs() []right {
 		}
 		needs = append(needs, right{home, verb, "", "secrets", c.of().Key()})
 	}
+	return append(needs, ofRuns(runs)...)
+}
+
+// ofRuns are those that it needs where the runs are.
+func ofRuns(runs string) (needs []right) {
 	for _, verb := range []string{"get", "list", "watch", "create", "patch", "delete"} {
 		needs = append(needs, right{runs, verb, "tekton.dev", "pipelineruns", ""})
 	}
@@ -93,6 +101,9 @@ func deployer(check string, uses, reaches bool, home string) Finding {
 func (c *Check) own(ctx context.Context, me string) Finding {
 	account := user(c.Cluster.Namespace, c.Account)
 	check := fmt.Sprintf("ServiceAccount %s/%s", c.Cluster.Namespace, c.Account)
+	if c.Beside {
+		account, check = me, "rights"
+	}
 	if me != account {
 		if err := c.get(ctx, c.path(c.Cluster.Namespace, "serviceaccounts", c.Account), &corev1.ServiceAccount{}); apierrors.IsNotFound(err) {
 			return Finding{Fail, check, "is not there: kubectl apply -k manifests, or name another with --service-account"}
@@ -110,9 +121,17 @@ func (c *Check) own(ctx context.Context, me string) Finding {
 		}
 	}
 	if len(lacks) > 0 {
-		return Finding{Fail, check, "may not " + strings.Join(lacks, ", ") + ": apply manifests/rbac-sentry.yaml"}
+		return Finding{Fail, check, "may not " + strings.Join(lacks, ", ") + ": apply " + c.roles()}
 	}
 	return Finding{OK, check, fmt.Sprintf("has the %d rights that Sentry needs", len(needs))}
+}
+
+// roles is the file that has the rights.
+func (c *Check) roles() string {
+	if c.Beside {
+		return "examples/cluster/rbac.yaml there"
+	}
+	return "manifests/rbac-sentry.yaml"
 }
 
 // user is the name under which a ServiceAccount asks.

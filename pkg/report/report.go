@@ -17,6 +17,7 @@ import (
 // Facts are what is known of a run of Sentry's.
 type Facts struct {
 	Run       string
+	Cluster   string // of the run; "" is the one that Sentry runs in
 	Namespace string // of the run
 	Unit      string // its label
 	Created   time.Time

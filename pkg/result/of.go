@@ -42,7 +42,7 @@ func Of(out engine.Outcome, run plan.Existing, members []pinned.Member) Result {
 		return t.RollbackOf != ""
 	})
 	r := Result{
-		Name: out.Name, Unit: run.Unit, Created: run.Created.UTC(), Reason: oneline.Of(out.Reason, maxWhy),
+		Name: out.Name, Cluster: run.Cluster, Unit: run.Unit, Created: run.Created.UTC(), Reason: oneline.Of(out.Reason, maxWhy),
 		Seen: run.Trigger.Seen, Manual: run.Trigger.Manual != "", Verdict: verdictOf(out),
 	}
 	if !out.Ended.IsZero() && !run.Created.IsZero() {

@@ -27,7 +27,8 @@ const (
 // Result is how a run ended. The history keeps it.
 type Result struct {
 	Name    string    `json:"name"`
-	Unit    string    `json:"unit"` // its label
+	Cluster string    `json:"cluster,omitempty"` // "" is the one that Sentry runs in
+	Unit    string    `json:"unit"`              // its label
 	Created time.Time `json:"created"`
 	Seconds int       `json:"seconds"`           // from its creation to its end
 	Verdict Verdict   `json:"verdict,omitempty"` // "" in what a Sentry before there were verdicts remembered

@@ -60,7 +60,7 @@ func (c *cycle) createOne(ctx context.Context, run plan.Run, qa []repo.Observati
 		kind := createKind(err)
 		if err != nil && kind != plan.CannotGenerate {
 			// A failed call may have created the run all the same.
-			c.unsure[run.Unit.Label] = true
+			c.unsure[run.At()] = true
 		}
 		switch {
 		case err != nil && call.Err() != nil:
@@ -95,8 +95,8 @@ func (c *cycle) exists(made engine.Made, asked time.Time) {
 	run := made.Run
 	run.Remember(&c.next, c.Now())
 	c.made = append(c.made, run.Existing())
-	delete(c.unsure, run.Unit.Label)
-	c.pruning = append(c.pruning, run.Unit.Label)
+	delete(c.unsure, run.At())
+	c.pruning = append(c.pruning, run.At())
 	if made.NoRoom != nil {
 		c.trouble(event.UnitFailing{Unit: run.Unit.Label, Name: run.Name, Kind: plan.NoRoom, Err: made.NoRoom, Made: true})
 	}
@@ -126,8 +126,8 @@ func createKind(err error) string {
 	if !ok || k.ProblemKind() == "temporary" {
 		return "create"
 	}
-	if k.ProblemKind() == plan.CannotGenerate {
-		return plan.CannotGenerate
+	if kind := k.ProblemKind(); kind == plan.CannotGenerate || kind == engine.Unreachable {
+		return kind
 	}
 	return "create-" + k.ProblemKind()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/filter"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/plan/places"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
@@ -382,14 +383,15 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 	c.notice(p.Events, answered)
 	// What an earlier answer of this cycle made due was started then.
 	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, answered) })
-	runs, err := c.hold(ctx, p)
-	if err != nil {
-		if ctx.Err() == nil {
+	for _, part := range places.ByCluster(p) { // no unit waits for a cluster that is not its own
+		runs, err := c.hold(ctx, part)
+		if err != nil && ctx.Err() == nil {
 			c.errs = append(c.errs, err)
 		}
-		return
+		if err == nil {
+			c.create(ctx, c.placed(ctx, c.inTurn(runs)))
+		}
 	}
-	c.create(ctx, c.placed(ctx, c.inTurn(runs)))
 }
 
 // notice keeps what was seen in the repositories that answered just now: a change that an earlier answer showed is planned

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/plan/places"
 )
 
@@ -28,11 +30,23 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
 	}
 	units := make([]string, len(p.Runs))
 	for i, r := range p.Runs {
-		units[i] = r.Unit.Label
+		units[i] = r.At()
 	}
 	list, err := c.Engine.Runs(ctx, units)
+	if unlisted, ok := errors.AsType[engine.Unlisted](err); ok && ctx.Err() == nil {
+		for _, r := range p.Runs { // which are all in one cluster
+			c.due(r)
+			c.problem(r, engine.Unreachable, unlisted[r.Group.Cluster])
+		}
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("find the runs of the units that are due: %w", err)
+	}
+	for _, r := range p.Runs {
+		if was := c.next.Units[r.Unit.Label].Problem; was != nil && was.Kind == engine.Unreachable {
+			c.forget(r.Unit.Label)
+		}
 	}
 	existing := engine.Existing(list)
 	if p.Runs = c.current(p.Runs, existing); len(p.Runs) == 0 {
@@ -62,7 +76,7 @@ func (c *cycle) replace(ctx context.Context, r plan.Run) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.Tell(event.RunCancelled{Unit: r.Unit.Label, Name: name, For: r.Name, Err: c.Engine.Cancel(call, name, r.Name)})
+		c.Tell(event.RunCancelled{Unit: r.Unit.Label, Name: name, For: r.Name, Err: c.Engine.Cancel(call, naming.At(r.Group.Cluster, name), r.Name)})
 	}
 }
 

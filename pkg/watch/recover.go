@@ -2,19 +2,21 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/result/history"
 	"github.com/tekton-sentry/sentry/pkg/state"
+	"github.com/tekton-sentry/sentry/pkg/watch/ended"
 )
 
 // lookEvery is how often the runs of all units are looked at. At 10,000 runs a look reads some 50 MB, 50 runs
@@ -28,21 +30,31 @@ const lookEvery = time.Hour
 // have died without one being started in its place: hence the look at all runs once in a while.
 func (c *cycle) recover(ctx context.Context) error {
 	all := c.looked.IsZero() || c.Now().Sub(c.looked) >= lookEvery
-	if !all && len(c.unsure) == 0 {
+	if !all && len(c.unsure)+len(c.unlisted) == 0 {
 		return nil
 	}
 	var units []string
 	if !all {
-		units = slices.Sorted(maps.Keys(c.unsure))
+		units = slices.Collect(maps.Keys(c.unsure))
+		for cluster := range c.unlisted {
+			units = append(units, naming.At(cluster, ""))
+		}
+		slices.Sort(units)
 	}
 	existing, err := c.existing(ctx, units)
-	if err != nil {
+	unlisted, partly := errors.AsType[engine.Unlisted](err)
+	if err != nil && !partly {
 		return fmt.Errorf("find the runs that an earlier cycle may have made: %w", err)
 	}
 	if all {
 		c.looked = c.Now()
 	}
-	clear(c.unsure)
+	// Of a cluster that does not answer it is asked again. None of its units has a run made before: see hold.
+	c.Watcher.unlisted = unlisted
+	maps.DeleteFunc(c.unsure, func(at string, _ bool) bool {
+		cluster, _ := naming.Place(at)
+		return unlisted[cluster] == nil
+	})
 	if news := c.learn(existing); len(news) > 0 {
 		c.Tell(event.RunsLearned{Repositories: slices.Sorted(maps.Keys(news))})
 	}
@@ -96,7 +108,7 @@ func (c *cycle) forgetHeads(which func(name string) bool) {
 // markUnsure notes that the state may not hold what this cycle did and found.
 func (c *cycle) markUnsure() {
 	for _, r := range c.made {
-		c.unsure[r.Unit] = true
+		c.unsure[naming.At(r.Cluster, r.Unit)] = true
 	}
 }
 
@@ -118,7 +130,7 @@ func (c *cycle) current(runs []plan.Run, existing []plan.Existing) []plan.Run {
 // isOurs reports whether the run's name belongs to a run that another Sentry made on this state, and not to
 // something foreign.
 func (c *cycle) isOurs(ctx context.Context, run plan.Run) (bool, error) {
-	existing, err := c.existing(ctx, []string{run.Unit.Label})
+	existing, err := c.existing(ctx, []string{run.At()})
 	if err != nil {
 		return false, fmt.Errorf("find who has the name %s: %w", run.Name, err)
 	}
@@ -130,26 +142,10 @@ func (c *cycle) isOurs(ctx context.Context, run plan.Run) (bool, error) {
 // ours reports whether a Sentry on this state made the run.
 func (c *cycle) ours(e plan.Existing) bool { return e.Ours(c.key, c.next.Epoch) }
 
-// endings are the runs that ended, of which the state does not hold yet what they deployed.
-type endings struct {
-	mu  sync.Mutex
-	all []result.Result
-}
-
 // Ended tells the loop how a run ended. It may be called at any time. The next cycle remembers what was deployed, in the one
 // write that it does; one whose process is killed before that leaves it to Past.
 func (w *Watcher) Ended(r result.Result) {
-	w.endings.mu.Lock()
-	defer w.endings.mu.Unlock()
-	w.endings.all = append(w.endings.all, r)
-}
-
-func (e *endings) take() []result.Result {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	all := e.all
-	e.all = nil
-	return all
+	w.endings.Add(r)
 }
 
 // Recall has Past read in the next cycle, which it asks for and which looks at no repository: whoever is told of ends from now on
@@ -159,39 +155,11 @@ func (w *Watcher) Recall() {
 	w.Ask(Request{Repositories: []string{""}, Reason: "how runs ended"})
 }
 
-// heard are the runs of which it is known how they ended.
-type heard struct {
-	runs    map[history.Identity]bool
-	forgets func(unit string, created time.Time) bool // reports whether the history was cut before a run, which was known once; may be nil
-}
-
-// not returns those of the runs, which are oldest first, of which it is not known how they ended; of a unit the newest.
-func (h heard) not(runs []engine.Run) []engine.Run {
-	var unheard []engine.Run
-	of := map[string]int{}
-	for _, r := range slices.Backward(runs) {
-		known := h.runs[history.Of(result.Result{Name: r.Name, Created: r.Created})]
-		if r.Active || known || h.forgets != nil && h.forgets(r.Unit, r.Created) || of[r.Unit] == maxUnheard {
-			continue
-		}
-		of[r.Unit]++
-		unheard = append(unheard, r)
-	}
-	return unheard
-}
-
-const (
-	// maxUnheard bounds the runs of one unit that are read to know how they ended.
-	maxUnheard = 10
-	// maxHeard bounds those of which that is known while there is no history, which has 2,000 at most.
-	maxHeard = 20_000
-)
-
 // learnEnds finds out which runs ended: all that are known, after the start and once in a while, and else those that Ended told.
 // A history that cannot be read costs what it would have told, and no deployment.
 func (c *cycle) learnEnds(ctx context.Context) {
 	c.ended = c.Watcher.unsaved
-	c.hear(c.endings.take())
+	c.hear(c.endings.Take())
 	if due := c.pastRead.IsZero() || c.Now().Sub(c.pastRead) >= lookEvery; c.recall.Swap(false) || due {
 		c.readPast(ctx)
 	}
@@ -200,12 +168,7 @@ func (c *cycle) learnEnds(ctx context.Context) {
 
 // hear keeps how runs ended.
 func (c *cycle) hear(ends []result.Result) {
-	if c.heard.runs == nil || len(c.heard.runs) > maxHeard {
-		c.heard.runs = map[history.Identity]bool{}
-	}
-	for _, r := range ends {
-		c.heard.runs[history.Of(r)] = true
-	}
+	c.heard.Add(ends)
 	c.ended = history.Add(c.ended, ends) // each once, however often it is read while the state cannot be saved
 	c.Watcher.unsaved = c.ended
 }
@@ -223,20 +186,20 @@ func (c *cycle) readPast(ctx context.Context) {
 		c.pastRead = time.Time{}
 		return
 	}
-	c.pastRead, c.heard = c.Now(), heard{}
+	c.pastRead, c.heard = c.Now(), ended.Heard{}
 	c.hear(slices.Concat(c.ended, past))
-	c.heard.forgets = history.Forgets(past)
+	c.heard.Forgets = history.Forgets(past)
 }
 
 // hearEnds finds out how those of the units' runs ended of which this Sentry was not told, before more runs are due in them: of
 // several replicas one is told, and a list may be ahead of a watch. What cannot be read is as it was known.
 func (c *cycle) hearEnds(ctx context.Context, due []plan.Run, runs []engine.Run) {
-	if len(c.heard.not(runs)) == 0 && !slices.ContainsFunc(due, func(r plan.Run) bool { return lastIsGone(r, runs) }) {
+	if len(c.heard.Not(runs)) == 0 && !slices.ContainsFunc(due, func(r plan.Run) bool { return lastIsGone(r, runs) }) {
 		return
 	}
 	c.readPast(ctx)
 	if c.Result != nil { // the history is written some seconds later than a run ends
-		for _, r := range c.heard.not(runs) {
+		for _, r := range c.heard.Not(runs) {
 			if ended, err := c.Result(ctx, r); err == nil {
 				c.hear([]result.Result{ended})
 			}
@@ -265,4 +228,4 @@ func (c *cycle) succeeded(runs []plan.Run) []plan.Run {
 }
 
 // deployed adds to the state which commits the runs deployed that ended.
-func (c *cycle) deployed() { c.next = c.ledger.Learn(c.next, c.ended) }
+func (c *cycle) deployed() { c.next = c.ledger.Learn(c.next, ended.Theirs(c.Config, c.index, c.ended)) }

@@ -45,14 +45,15 @@ func (c *cycle) inTurn(runs []plan.Run) []plan.Run {
 	return now
 }
 
-// placed returns the runs that have a place of global.max_runs. The engine counts its active runs once, when something is due.
+// placed returns the runs that have a place of global.max_runs. The engine counts its active runs once, when something is due. Those
+// that people make in another cluster take no place of units elsewhere.
 func (c *cycle) placed(ctx context.Context, runs []plan.Run) []plan.Run {
 	most := c.Config.Global.MaxRuns
 	if most == 0 || len(runs) == 0 {
 		return runs
 	}
 	if c.crowd < 0 {
-		active, err := engine.Active(ctx, c.Engine, func(r plan.Existing) bool { return r.Busy(c.ours) })
+		active, err := engine.Active(ctx, c.Engine, func(r plan.Existing) bool { return r.Busy(c.ours) && (r.Cluster == "" || c.ours(r)) })
 		if err != nil {
 			if ctx.Err() == nil {
 				c.errs = append(c.errs, fmt.Errorf("count the runs that are active: %w", err))

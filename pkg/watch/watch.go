@@ -21,6 +21,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch/asked"
+	"github.com/tekton-sentry/sentry/pkg/watch/ended"
 )
 
 // Heads reads the heads of many repositories at once.
@@ -54,7 +55,8 @@ type Engine interface {
 	// Check says why Create would make nothing of the run, whatever the cluster says.
 	Check(cfg *config.Config, run plan.Run) error
 	// Runs returns the units' runs that there are, oldest first, also those that have finished or
-	// that people made, by unit label; no units mean all.
+	// that people made; no units mean all. Units and runs are named as naming.At has it. An engine.Unlisted beside the
+	// runs says of which clusters there are none.
 	Runs(ctx context.Context, units []string) ([]engine.Run, error)
 	// Cancel ends a run and lets its finally tasks run. superseded is the name of the run of a newer change that replaces it,
 	// and "" where a person wants it. A run that is gone or finished is no error.
@@ -93,7 +95,7 @@ type Watcher struct {
 	Share func() func(config.Repository) bool
 
 	requests asked.Requests
-	endings  endings
+	endings  ended.Endings
 	applied  atomic.Pointer[config.Config] // what Apply was given, until a cycle begins
 	refused  atomic.Pointer[string]        // what Refuse was given; nil before that, and once the state has that nothing is refused
 	noted    bool                          // the state has that Config can be used
@@ -106,17 +108,18 @@ type Watcher struct {
 	pastRead time.Time       // when Past was read
 	pastTold bool            // that it cannot be read
 	recall   atomic.Bool     // that Past is to be read in the next cycle
-	heard    heard
+	heard    ended.Heard
 	known    state.Snapshot // what the store held when it was last read or written here
 
-	unsure  map[string]bool           // labels of units that may have a run which the state does not know
-	owing   map[string]bool           // the runs of which it was told that they are due
-	waiting map[string]bool           // the runs of which it was told that they wait
-	turns   map[string]map[string]int // by repository, where not all of its runs are made in one cycle: when a unit, by label, had its last turn
-	places  places.Queue              // the units that wait for one of global.max_runs
-	index   *naming.Index             // of indexed
-	indexed *config.Config            // the Config of the last cycle
-	damaged map[string]bool           // the repositories of which it was told that their state cannot be read
+	unsure   map[string]bool           // units that may have a run which the state does not know, as naming.At has them
+	unlisted engine.Unlisted           // clusters in which any unit may have one, since they did not answer
+	owing    map[string]bool           // the runs of which it was told that they are due
+	waiting  map[string]bool           // the runs of which it was told that they wait
+	turns    map[string]map[string]int // by repository, where not all of its runs are made in one cycle: when a unit, by label, had its last turn
+	places   places.Queue              // the units that wait for one of global.max_runs
+	index    *naming.Index             // of indexed
+	indexed  *config.Config            // the Config of the last cycle
+	damaged  map[string]bool           // the repositories of which it was told that their state cannot be read
 }
 
 // Apply makes cfg what the next cycle follows, and all after it. It may be called at any time.
@@ -144,15 +147,18 @@ func (w *Watcher) follow() {
 	clear(w.turns) // of repositories that are gone, too
 }
 
-// regrouped reports whether a repository is in another group than before, or new.
+// regrouped reports whether a repository is in another group or cluster than before, or new.
 func regrouped(before, after *config.Config) bool {
-	groups := make(map[string]string, len(before.Repositories))
+	in := func(cfg *config.Config, r *config.Repository) [2]string {
+		return [2]string{r.Group, cfg.GroupOf(r).Cluster}
+	}
+	groups := make(map[string][2]string, len(before.Repositories))
 	for i := range before.Repositories {
-		groups[before.Repositories[i].Name] = before.Repositories[i].Group
+		groups[before.Repositories[i].Name] = in(before, &before.Repositories[i])
 	}
 	return slices.ContainsFunc(after.Repositories, func(r config.Repository) bool {
 		group, known := groups[r.Name]
-		return !known || group != r.Group
+		return !known || group != in(after, &r)
 	})
 }
 

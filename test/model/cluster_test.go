@@ -83,7 +83,7 @@ func (w *world) ended(r *run) {
 	if r.byHand || w.ends.IntN(3) == 0 {
 		return
 	}
-	end := result.Result{Name: r.name, Unit: r.unit, Verdict: result.Succeeded, Created: time.Unix(int64(r.order), 0)}
+	end := result.Result{Name: r.name, Cluster: w.places.of(r.unit), Unit: r.unit, Verdict: result.Succeeded, Created: time.Unix(int64(r.order), 0)}
 	for _, c := range r.trigger.Refs {
 		end.Members = append(end.Members, result.Member{Ref: result.Ref{Ref: c.Ref, SHA: c.New}, Verdict: result.Succeeded})
 		w.truth.succeeds(c, r.order, w.stored)

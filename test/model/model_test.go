@@ -98,7 +98,11 @@ func (w *world) recovery(sentrys []*process) {
 		p.reload()
 	}
 	w.tell("from here on nothing fails and nobody does anything")
+	w.outage(p)
 	cycles := 6
+	if w.places.rand != nil {
+		cycles += 2 // one that was down is tried beside a cycle
+	}
 	if w.most > 0 {
 		cycles += len(w.file.entries) * len(branches) / w.most // of one group, and all changed
 	}

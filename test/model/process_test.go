@@ -50,7 +50,7 @@ func (w *world) start(name string) *process {
 	defer w.mu.Unlock()
 	p := &process{world: w, name: name, rand: rand.New(rand.NewPCG(w.seed, w.rand.Uint64())), late: rand.New(rand.NewPCG(w.seed, w.late.Uint64())), shares: rand.New(rand.NewPCG(w.seed, w.shares.Uint64()))}
 	p.watcher = &watch.Watcher{
-		Config: w.found(p.known(true)), Heads: p, Store: p, Engine: p, Key: key, Now: time.Now,
+		Config: w.found(p.known(true)), Heads: p, Store: p, Engine: p.engine(), Key: key, Now: time.Now,
 		Past: func(context.Context) ([]result.Result, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -50,7 +50,8 @@ type world struct {
 	urls   map[string]*remote
 	file   file
 	limits limits
-	lists  *lists         // nil where nothing is found
+	lists  *lists // nil where nothing is found
+	places places
 	most   int            // deployments in one run; 0 is as many as in life
 	stored state.Snapshot // the state; without an epoch when there is none
 	rev    int            // rises with each write of it
@@ -115,9 +116,8 @@ func newWorld(seed uint64) *world {
 		w.tags = tags
 	}
 	w.limits = newLimits(seed)
-	w.lists = newLists(seed, w.odds)
-	if w.lists == nil {
-		w.requests = newRequests(seed)
+	if w.lists = newLists(seed, w.odds); w.lists == nil {
+		w.requests, w.places = newRequests(seed), newPlaces(seed)
 	}
 	w.most = []int{0, 0, 1, 2, 3}[w.late.IntN(5)]
 	w.file = file{onBusy: map[string]config.OnBusy{}, scope: config.All, first: config.Record}
@@ -277,6 +277,7 @@ func (w *world) between() bool {
 		w.deleteRun()
 	}
 	w.pause()
+	w.fall()
 	if w.lists != nil {
 		return w.change()
 	}
@@ -351,6 +352,7 @@ func (w *world) config() *config.Config {
 		c.Repositories = append(c.Repositories, requestsEntry())
 	}
 	w.limits.apply(c)
+	w.places.apply(c)
 	return c
 }
 

@@ -654,7 +654,7 @@ var mutants = []mutant{
 	},
 	{
 		"commits that a run says it deploys are reported unsigned", "pkg/cli/reporting/reporting.go",
-		" || !s.members.Signed(key, epoch, s.run.Name)", "",
+		" || !s.members.Signed(key.In(s.run.Cluster), epoch, s.run.Name)", "",
 		"./pkg/cli/reporting", "TestForged",
 	},
 	{
@@ -821,5 +821,30 @@ var mutants = []mutant{
 		"a run counts for another repository that has the name", "pkg/plan/recover.go",
 		"another := c.Of != \"\"", "another := false && c.Of != \"\"",
 		"./pkg/watch", "TestRunOfOneThatHadTheName",
+	},
+	{
+		"a cluster that does not answer is taken for empty", "pkg/engine/clusters/clusters.go",
+		"	if len(unlisted) > 0 {", "	if len(unlisted) > 100 {",
+		"./pkg/engine/clusters", "TestDown",
+	},
+	{
+		"what a cluster that was down has is not looked for", "pkg/watch/recover.go",
+		"	c.Watcher.unlisted = unlisted\n", "	c.Watcher.unlisted = nil\n",
+		"./pkg/watch", "TestClusters",
+	},
+	{
+		"a run copied from another cluster is believed", "pkg/plan/existing.go",
+		"	k = k.In(r.Cluster)\n", "	k = k.In(\"\")\n",
+		"./pkg/plan", "TestRunsOfAnotherCluster",
+	},
+	{
+		"a cluster that is down is asked in each cycle", "pkg/engine/clusters/clusters.go",
+		"	if down := e.refusal(ctx, cluster); down != nil {", "	if down := e.refusal(ctx, cluster); down != nil && false {",
+		"./pkg/engine/clusters", "TestDown",
+	},
+	{
+		"a run elsewhere says what is deployed here", "pkg/watch/ended/ended.go",
+		"Cluster != of.Cluster", "Cluster == \"*\"",
+		"./pkg/watch/ended", "TestTheirs",
 	},
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
-	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
@@ -47,7 +46,7 @@ type known struct {
 	runs     []engine.Run    // oldest first; none of this machine
 	past     []result.Result // newest first
 	gap      error           // why past is empty, when it cannot be read
-	engine   *tekton.Engine  // nil on this machine
+	engine   *setup.Engine   // nil on this machine
 }
 
 // warn says what the answer lacks.
@@ -57,21 +56,22 @@ func (k known) warn(o *setup.Options) {
 	}
 }
 
-func (p *place) load(ctx context.Context, o *setup.Options, global config.Global) (k known, err error) {
+func (p *place) load(ctx context.Context, o *setup.Options, cfg *config.Config) (k known, err error) {
 	if p.local {
 		k.past, k.gap = o.LocalHistory(ctx, p.state)
 		k.snapshot, err = o.LocalState(ctx, p.state)
 		return k, err
 	}
-	cluster, runsIn, of, err := o.Where(global)
+	cluster, runsIn, of, err := o.Where(cfg.Global)
 	if err != nil {
 		return k, err
 	}
 	if k.snapshot, err = setup.ClusterStore(cluster, of).Load(ctx); err != nil {
 		return k, err
 	}
-	k.engine = o.EngineOn(cluster, runsIn, of)
-	if k.runs, err = k.engine.Runs(ctx, nil); err != nil {
+	k.engine = o.EngineOn(cluster, runsIn, of, cfg.Clusters)
+	k.runs, err = k.engine.Runs(ctx, nil)
+	if err = o.Partly(err); err != nil {
 		return k, err
 	}
 	k.past, k.gap = o.History(ctx, k.engine)

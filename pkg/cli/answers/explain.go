@@ -71,7 +71,7 @@ func runExplain(ctx context.Context, o *setup.Options, f explainFlags, names []s
 	if err != nil {
 		return err
 	}
-	k, err := f.load(ctx, o, cfg.Global)
+	k, err := f.load(ctx, o, cfg)
 	if err != nil {
 		return err
 	}

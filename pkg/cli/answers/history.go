@@ -17,6 +17,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/cli/usage"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	where "github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/result/statistics"
 )
@@ -90,7 +91,7 @@ func history(ctx context.Context, o *setup.Options, f historyFlags, names []stri
 		return usage.Errorf("--output name goes without --stats, which lists no runs; want table, wide, json or yaml")
 	}
 	cfg := o.Glance()
-	k, err := f.load(ctx, o, cfg.Global)
+	k, err := f.load(ctx, o, cfg)
 	if err = cmp.Or(err, k.gap); err != nil {
 		return err
 	}
@@ -128,6 +129,10 @@ func printHistory(t *term.Table, runs []result.Result, now time.Time, wide bool)
 	if wide {
 		header = append(header, "WHY")
 	}
+	elsewhere := slices.ContainsFunc(runs, func(p result.Result) bool { return p.Cluster != "" })
+	if elsewhere {
+		header = append(header, "CLUSTER")
+	}
 	rows := make([][]any, len(runs))
 	for i, p := range runs {
 		var failed []string
@@ -143,6 +148,9 @@ func printHistory(t *term.Table, runs []result.Result, now time.Time, wide bool)
 		rows[i] = []any{p.Name, p.Unit, verdict, term.Age(now, p.Created), overview.Took(p.Seconds), overview.Trigger(overview.RefsIn(p)), cmp.Or(strings.Join(failed, ","), "-")}
 		if wide {
 			rows[i] = append(rows[i], cmp.Or(p.Why, "-"))
+		}
+		if elsewhere {
+			rows[i] = append(rows[i], cmp.Or(p.Cluster, where.Home))
 		}
 	}
 	return t.Print(header, rows, overview.PaintVerdict)

@@ -78,7 +78,11 @@ func runLogs(ctx context.Context, o *setup.Options, f logsFlags, names []string)
 	})
 	switch {
 	case there:
-		reader := &logs.Reader{Cluster: at.Cluster, Namespace: at.Engine.Namespace(), Run: name, Follow: f.follow, Failed: f.failed, Out: screen,
+		in, _, err := at.Engine.Find(name)
+		if err != nil {
+			return err
+		}
+		reader := &logs.Reader{Cluster: in.Cluster(), Namespace: in.Namespace(), Run: name, Follow: f.follow, Failed: f.failed, Out: screen,
 			Trouble: func(err error) { fmt.Fprintf(o.Err, "The API server is in trouble; it is tried again: %v\n", err) }}
 		if i >= 0 {
 			reader.Kept = func(task string) []string { return kept(past[i], task) }

@@ -124,14 +124,15 @@ func (f *pageFlags) source(o *setup.Options, log *slog.Logger) (page.Source, *pa
 		hands.Store = func() (watch.Store, error) { return o.LocalStore(f.state) }
 		return reading.New(from), hands, o.ConfigName(), nil
 	}
-	cluster, runsIn, of, err := o.Where(glance().Global)
+	cfg := glance()
+	cluster, runsIn, of, err := o.Where(cfg.Global)
 	if err != nil {
 		return nil, nil, "", err
 	}
-	runs := o.EngineOn(cluster, runsIn, of)
+	runs := o.EngineOn(cluster, runsIn, of, cfg.Clusters)
 	from.State, from.Runs, from.Follow = setup.ClusterStore(cluster, of).Load, reading.RunsOf(runs), runs.Follow
 	from.History = func(ctx context.Context) ([]result.Result, error) { return o.History(ctx, runs) }
 	hands.By = func(ctx context.Context, command string) audit.By { return o.By(ctx, cluster, command) }
-	hands.On(cluster, runs, of)
+	hands.On(cluster, runs.Home(), of)
 	return reading.New(from), hands, strings.TrimSpace(cluster.Namespace + " " + of.Name), nil
 }

@@ -106,9 +106,9 @@ func (k known) newestRuns(ctx context.Context, most int, c overview.Choice) ([]o
 		if len(newest) >= most || !c.Run(r.Name, r.Unit, refs) {
 			continue
 		}
-		run := overview.Run{Name: r.Name, Unit: cmp.Or(r.Unit, "-"), Reason: cmp.Or(r.Reason, "Pending"), Created: r.Created, Refs: refs}
+		run := overview.Run{Name: r.Name, Cluster: r.Cluster, Unit: cmp.Or(r.Unit, "-"), Reason: cmp.Or(r.Reason, "Pending"), Created: r.Created, Refs: refs}
 		if !r.Active {
-			ended, err := k.engine.Ended(ctx, r.Name)
+			ended, err := k.engine.Ended(ctx, r.At())
 			if err != nil {
 				return nil, err
 			}
@@ -124,7 +124,7 @@ func (k known) newestRuns(ctx context.Context, most int, c overview.Choice) ([]o
 func status(ctx context.Context, o *setup.Options, f statusFlags, names []string) error {
 	cfg := o.Glance()
 	choice := overview.Choose(names, overview.Members(cfg))
-	k, err := f.load(ctx, o, cfg.Global)
+	k, err := f.load(ctx, o, cfg)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func Start(ctx context.Context, o *setup.Options, cfg *config.Config, at *Place,
 	}
 	if !at.Local {
 		logsink.Created(log, run, run.By)
-		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, setup.LogsCommand(run.Name, cfg.Global.RunsIn()))
+		fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s created\n%s\n", run.Name, setup.LogsOf(run, cfg.Global.RunsIn()))
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func Follow(ctx context.Context, o *setup.Options, at *Place, board *live.Board,
 	for _, run := range runs {
 		usual := live.Usual(run.Unit.Label, past)
 		show := func(out engine.Outcome) { board.Show(out, usual) }
-		errs = append(errs, follow(ctx, o, at.Engine, run.Name, setup.LogsCommand(run.Name, namespace), at.Local, board != nil, show))
+		errs = append(errs, follow(ctx, o, at.Engine, run.Name, setup.LogsOf(run, namespace), at.Local, board != nil, show))
 	}
 	return errors.Join(errs...)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 )
 
@@ -102,6 +103,10 @@ func Meaning(before, after *config.Config) []string {
 			continue
 		}
 		lines = append(lines, changes(old, r)...)
+		if was, now := before.GroupOf(old).Cluster, after.GroupOf(r).Cluster; was != now {
+			say("%s: its runs are created in the cluster %s; those in %s stay, and nobody waits for them. What was acted upon is not deployed again there.",
+				r.Name, cmp.Or(now, place.Home), cmp.Or(was, place.Home))
+		}
 	}
 	for i := range before.Repositories {
 		r := &before.Repositories[i]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -55,7 +56,7 @@ func lastGood(past []result.Result, of string) (result.Result, error) {
 	if err != nil {
 		return result.Result{}, err
 	}
-	past = slices.DeleteFunc(slices.Clone(past), func(r result.Result) bool { return r.Unit != newest.Unit })
+	past = slices.DeleteFunc(slices.Clone(past), func(r result.Result) bool { return r.Unit != newest.Unit || r.Cluster != newest.Cluster })
 	now := map[repo.Ref]repo.SHA{}
 	for _, r := range slices.Backward(past) {
 		for _, m := range r.Members {
@@ -114,6 +115,9 @@ func Again(in plan.Input, r result.Result, word string) (plan.Run, error) {
 	run := plan.ByHand(in, members, word)
 	if run.Unit.Label != r.Unit {
 		return plan.Run{}, fmt.Errorf("%s cannot be made again: it was of the unit %.80q, and its repositories are of %s now", r.Name, r.Unit, run.Unit.Label)
+	}
+	if run.Group.Cluster != r.Cluster {
+		return plan.Run{}, fmt.Errorf("%s cannot be made again: it was in the cluster %.80s, and %s runs in %s now", r.Name, cmp.Or(r.Cluster, place.Home), r.Unit, cmp.Or(run.Group.Cluster, place.Home))
 	}
 	return run, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
 
@@ -34,7 +35,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 	}
 	cancelled := map[string]bool{}
 	for {
-		runs, err := eng.Runs(ctx, []string{run.Unit.Label})
+		runs, err := eng.Runs(ctx, []string{run.At()})
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 			if cancelled[name] {
 				continue
 			}
-			if err := eng.Cancel(ctx, name, run.Name); err != nil {
+			if err := eng.Cancel(ctx, naming.At(run.Group.Cluster, name), run.Name); err != nil {
 				return err
 			}
 			cancelled[name] = true
@@ -76,10 +77,10 @@ type Canceller interface {
 // Cancel ends an active run for a person.
 func Cancel(ctx context.Context, eng Canceller, r plan.Existing, by audit.By, log *slog.Logger) error {
 	// Before it ends, as who tells of its end does so at once.
-	if err := eng.Annotate(ctx, r.Name, audit.AnnotationCancelled, by.Note(r.Name)); err != nil {
+	if err := eng.Annotate(ctx, r.At(), audit.AnnotationCancelled, by.Note(r.Name)); err != nil {
 		log.Warn("who cancels the run cannot be noted on it", "run", r.Name, "err", err)
 	}
-	if err := eng.Cancel(ctx, r.Name, ""); err != nil {
+	if err := eng.Cancel(ctx, r.At(), ""); err != nil {
 		return err
 	}
 	log.Info("cancelled the run", append([]any{"unit", r.Unit, "run", r.Name}, by.Attrs(audit.Cancelled)...)...)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -46,15 +48,19 @@ func (s *Sentry) check(ctx context.Context, c *preflight.Check) error {
 	if err != nil {
 		return err
 	}
-	c.Config = cfg
-	if c.Runs, err = generate(cfg); err != nil {
+	runs, err := generate(cfg)
+	if err != nil {
 		return usage.Error(err)
 	}
+	c.Config, c.Runs = of(cfg, ""), runs[""]
 	if c.Cluster, err = s.Connect(cfg.Global.Namespace); err != nil {
 		return err
 	}
-	cfg.Global.Namespace = c.Cluster.Namespace
+	c.Config.Global.Namespace = c.Cluster.Namespace
 	found := c.Run(ctx)
+	for _, name := range slices.Sorted(maps.Keys(cfg.Clusters)) {
+		found = append(found, s.elsewhere(ctx, c.Tekton, of(cfg, name), cfg.Clusters[name], runs[name])...)
+	}
 	rows, failed := make([][]any, len(found)), 0
 	for i, f := range found {
 		rows[i] = []any{f.Level, f.Check, f.Detail}
@@ -75,17 +81,42 @@ func (s *Sentry) check(ctx context.Context, c *preflight.Check) error {
 	return nil
 }
 
-// generate returns a PipelineRun of everything that can run.
-func generate(cfg *config.Config) ([]*v1.PipelineRun, error) {
+// elsewhere checks another cluster.
+func (s *Sentry) elsewhere(ctx context.Context, tekton string, cfg *config.Config, at config.Cluster, runs []*v1.PipelineRun) []preflight.Finding {
+	cluster, err := s.ConnectTo(at)
+	if err != nil {
+		return []preflight.Finding{{Level: preflight.Fail, Check: at.Name + ": API server", Detail: err.Error()}}
+	}
+	c := preflight.Check{Cluster: cluster, Config: cfg, Tekton: tekton, Runs: runs, Beside: true}
+	found := c.Run(ctx)
+	for i := range found {
+		found[i].Check = at.Name + ": " + found[i].Check
+	}
+	return found
+}
+
+// of returns the configuration of what runs in a cluster.
+func of(cfg *config.Config, cluster string) *config.Config {
+	in := *cfg.In(cluster)
+	in.Repositories = slices.DeleteFunc(slices.Clone(cfg.Repositories), func(r config.Repository) bool { return cfg.GroupOf(&r).Cluster != cluster })
+	in.Groups = maps.Clone(cfg.Groups)
+	maps.DeleteFunc(in.Groups, func(_ string, g config.Group) bool { return g.Cluster != cluster })
+	return &in
+}
+
+// generate returns a PipelineRun of everything that can run, by its cluster.
+func generate(cfg *config.Config) (map[string][]*v1.PipelineRun, error) {
 	runs, err := imagine.Runs(cfg, nil, "")
 	if err != nil {
 		return nil, err
 	}
-	prs := make([]*v1.PipelineRun, len(runs))
-	for i, run := range runs {
-		if prs[i], err = pipelinerun.Generate(cfg, run); err != nil {
+	prs := map[string][]*v1.PipelineRun{}
+	for _, run := range runs {
+		pr, err := pipelinerun.Generate(cfg, run)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", run.Unit.Label, err)
 		}
+		prs[run.Group.Cluster] = append(prs[run.Group.Cluster], pr)
 	}
 	return prs, nil
 }

@@ -25,6 +25,8 @@ type Sentry struct {
 	Options func(config.Options) (config.Options, error)
 	// Connect connects to the cluster that the flags name.
 	Connect func(namespace string) (*kube.Cluster, error)
+	// ConnectTo connects to another cluster.
+	ConnectTo func(config.Cluster) (*kube.Cluster, error)
 }
 
 // Commands returns the commands.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/timing"
 )
 
 // Glances are those of a Sentry that watches. Set the exported fields before the first Apply.
@@ -30,7 +31,7 @@ type settings struct {
 
 // Apply replaces the configuration, of which a cycle begins every interval.
 func (g *Glances) Apply(cfg *config.Config, interval time.Duration) {
-	s := &settings{every: cfg.Global.GlanceEvery(interval)}
+	s := &settings{every: timing.Glances(cfg.Global.Glance, interval)}
 	if s.every > 0 {
 		for _, r := range cfg.Repositories {
 			s.want, s.names = append(s.want, r.Monitor), append(s.names, r.Name)

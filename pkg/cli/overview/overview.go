@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/cli/term"
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/config/place"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -61,6 +62,7 @@ type Problem struct {
 // Run is one PipelineRun.
 type Run struct {
 	Name    string     `json:"name"`
+	Cluster string     `json:"cluster,omitempty"` // "" is the one that Sentry runs in
 	Unit    string     `json:"unit"`
 	Reason  string     `json:"reason"`
 	Created time.Time  `json:"created"`
@@ -326,6 +328,10 @@ func (s Status) printRuns(t *term.Table, now time.Time, wide bool) error {
 	if wide {
 		header = append(header, "TRIGGER")
 	}
+	elsewhere := slices.ContainsFunc(s.Runs, func(r Run) bool { return r.Cluster != "" })
+	if elsewhere {
+		header = append(header, "CLUSTER")
+	}
 	rows := make([][]any, len(s.Runs))
 	for i, r := range s.Runs {
 		duration := "-"
@@ -335,6 +341,9 @@ func (s Status) printRuns(t *term.Table, now time.Time, wide bool) error {
 		rows[i] = []any{r.Name, r.Unit, r.Reason, term.Age(now, r.Created), duration}
 		if wide {
 			rows[i] = append(rows[i], Trigger(r.Refs))
+		}
+		if elsewhere {
+			rows[i] = append(rows[i], cmp.Or(r.Cluster, place.Home))
 		}
 	}
 	return t.Print(header, rows, PaintStatus)

@@ -139,6 +139,9 @@ func (h *Hands) plan(ctx context.Context, f *facts.Facts, ask act.Ask) (act.Plan
 	if err != nil {
 		return act.Plan{}, err
 	}
+	if err := elsewhere(run.Group.Cluster); err != nil {
+		return act.Plan{}, err
+	}
 	p := act.Plan{Unit: run.Unit.Label, Members: pinned.Of(run).List}
 	p.Planned, err = shown(cfg, f, run)
 	p.Lead = lead
@@ -205,6 +208,9 @@ func (h *Hands) do(ctx context.Context, f *facts.Facts, o act.Order) (string, er
 		if run == nil {
 			return "", fmt.Errorf("there is no run %.80q any more", o.Run)
 		}
+		if err := elsewhere(run.Cluster); err != nil {
+			return "", err
+		}
 		return run.Name, deeds.Cancel(ctx, h.Engine, run.Existing, by, h.Logger)
 	case act.Pause, act.Resume:
 		return "", h.pause(ctx, f, o, by)
@@ -219,6 +225,9 @@ func (h *Hands) do(ctx context.Context, f *facts.Facts, o act.Order) (string, er
 	}
 	run, err := deeds.Again(plan.Input{Config: cfg, Snapshot: f.Snapshot, Now: time.Now()}, was, o.Word)
 	if err != nil {
+		return "", err
+	}
+	if err := elsewhere(run.Group.Cluster); err != nil {
 		return "", err
 	}
 	run.By = by
@@ -273,11 +282,22 @@ func (h *Hands) Log(ctx context.Context, run string, follow bool, out io.Writer)
 	return h.told(r.Print(ctx))
 }
 
+// elsewhere says why nothing is done in another cluster: the person's rights are of this one, and Sentry's own are lent to nobody.
+func elsewhere(cluster string) error {
+	if cluster == "" {
+		return nil
+	}
+	return fmt.Errorf("its runs are in the cluster %s, in which the page does nothing for anybody: the commands on your machine do, such as 'sentry trigger'", cluster)
+}
+
 // cancelOf is what cancelling a run does.
 func cancelOf(f *facts.Facts, name string) (p act.Plan, err error) {
 	_, run := f.Run(name)
 	if run == nil || !run.Active {
 		return p, fmt.Errorf("no run %.80q is active", name)
+	}
+	if err := elsewhere(run.Cluster); err != nil {
+		return p, err
 	}
 	p.Unit, p.Run = run.Unit, run.Name
 	p.Lead = "Its tasks are stopped, and its finally tasks run. What was deployed stays, nothing is rolled back, and the commits count as acted upon."

@@ -50,7 +50,7 @@ type Reporter struct {
 	key  func(context.Context) (naming.Key, error)
 	past func(ctx context.Context, unit string) ([]result.Result, error)
 	to   deliver.Options
-	in   string // namespace of the runs
+	in   func(cluster string) string // namespace of the runs there
 	wake chan struct{}
 
 	mu      sync.Mutex
@@ -73,11 +73,19 @@ type sighting struct {
 	ended   *result.Result
 }
 
+// Engine is what is asked of the engine of all clusters. Runs are named as naming.At has it.
+type Engine interface {
+	History(ctx context.Context, unit string) ([]result.Result, error)
+	Namespace(cluster string) string
+	Annotate(ctx context.Context, at, annotation, text string) error
+	Report(to tekton.Reports) // has it told of runs
+}
+
 // Options are what a Reporter is made from.
 type Options struct {
 	Log       *slog.Logger
 	Version   string
-	Engine    *tekton.Engine
+	Engine    Engine
 	Key       func(context.Context) (naming.Key, error)
 	Reader    *poller.Reader
 	Transport http.RoundTripper // to receivers
@@ -86,17 +94,18 @@ type Options struct {
 // New returns a Reporter that follows the configuration.
 func New(cfg *config.Config, o Options) *Reporter {
 	r := &Reporter{
-		log: o.Log, key: o.Key, past: o.Engine.History, in: o.Engine.Namespace(), wake: make(chan struct{}, 1),
+		log: o.Log, key: o.Key, past: o.Engine.History, in: o.Engine.Namespace, wake: make(chan struct{}, 1),
 		cfg: cfg, wanted: Configured(cfg),
 	}
-	o.Engine.Reports = r
+	o.Engine.Report(r)
 	r.to = deliver.Options{
 		Log: o.Log, Version: o.Version, Transport: o.Transport,
 		Statuses: func(s config.Source) (githost.Statuses, error) {
 			return o.Reader.Statuses(config.Repository{Monitor: config.Monitor{Source: s}})
 		},
-		Mark: func(ctx context.Context, run string, p mark.Phase) error {
-			return o.Engine.Annotate(ctx, run, mark.Annotation, mark.Text(run, p))
+		Mark: func(ctx context.Context, at string, p mark.Phase) error {
+			_, run := naming.Place(at)
+			return o.Engine.Annotate(ctx, at, mark.Annotation, mark.Text(run, p))
 		},
 		Lasting: func(err error) bool { return !kube.IsTemporary(err) },
 	}
@@ -130,7 +139,8 @@ func (r *Reporter) Apply(cfg *config.Config) {
 }
 
 // Owes implements tekton.Reports.
-func (r *Reporter) Owes(name string, annotations map[string]string, over bool) bool {
+func (r *Reporter) Owes(at string, annotations map[string]string, over bool) bool {
+	_, name := naming.Place(at)
 	switch mark.Of(annotations, name) {
 	case mark.Due:
 	case mark.Pending:
@@ -142,13 +152,13 @@ func (r *Reporter) Owes(name string, annotations map[string]string, over bool) b
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.wanted && !r.knows(name, over)
+	return r.wanted && !r.knows(at, over)
 }
 
 // knows reports whether the run was handed in, over or not. It is called with r.mu held.
-func (r *Reporter) knows(name string, over bool) bool {
+func (r *Reporter) knows(at string, over bool) bool {
 	for _, seen := range []map[string]mark.Phase{r.seen[0], r.seen[1], r.strange} {
-		if p := seen[name]; p == mark.Ended || p != mark.None && !over {
+		if p := seen[at]; p == mark.Ended || p != mark.None && !over {
 			return true
 		}
 	}
@@ -167,7 +177,7 @@ func (r *Reporter) Seen(run engine.Run, annotations map[string]string, ended *re
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.knows(run.Name, ended != nil) {
+	if r.knows(run.At(), ended != nil) {
 		return
 	}
 	if len(r.waiting) >= maxWaiting || r.text+text > maxWaitingText {
@@ -182,7 +192,7 @@ func (r *Reporter) Seen(run engine.Run, annotations map[string]string, ended *re
 	if len(r.seen[0]) >= maxSeen {
 		r.seen = [2]map[string]mark.Phase{{}, r.seen[0]}
 	}
-	r.seen[0][run.Name] = p
+	r.seen[0][run.At()] = p
 	r.waiting = append(r.waiting, sighting{run, members, silent(ended)})
 	select {
 	case r.wake <- struct{}{}:
@@ -263,25 +273,25 @@ func (r *Reporter) look(ctx context.Context, d *deliver.Deliverer, s sighting, e
 	}) {
 		return
 	}
-	if !s.run.Ours(key, epoch) || !s.members.Signed(key, epoch, s.run.Name) {
+	if !s.run.Ours(key, epoch) || !s.members.Signed(key.In(s.run.Cluster), epoch, s.run.Name) {
 		r.log.Debug("not reported, as it lacks Sentry's signature", "run", s.run.Name, "unit", s.run.Unit)
-		r.forget(s.run.Name, true)
+		r.forget(s.run.At(), true)
 		return
 	}
 	ended := past()
 	if ctx.Err() != nil { // it may not be known how earlier runs ended; the next start looks again
 		return
 	}
-	if madeAgain(s.run.Name, s.run.Created, ended) {
+	if madeAgain(s.run, ended) {
 		r.log.Warn("not reported, as a run of its name has ended before: somebody made it again", "run", s.run.Name, "unit", s.run.Unit)
 		return
 	}
-	f := &report.Facts{Run: s.run.Name, Namespace: r.in, Unit: s.run.Unit, Created: s.run.Created, Members: s.members.List, Result: s.ended}
+	f := &report.Facts{Run: s.run.Name, Cluster: s.run.Cluster, Namespace: r.in(s.run.Cluster), Unit: s.run.Unit, Created: s.run.Created, Members: s.members.List, Result: s.ended}
 	f.Outdated = r.outdated(f, later(s.run, ended, key, epoch))
 	f.Recovered = d.AsksPast(f) && report.Recovered(ended, f)
 	switch err := d.Take(f); {
 	case err != nil:
-		r.forget(f.Run, false)
+		r.forget(s.run.At(), false)
 	case !d.Crowded():
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -341,13 +351,13 @@ func (r *Reporter) newer(unit, repository string, sha repo.SHA, created time.Tim
 func later(run engine.Run, past []result.Result, key naming.Key, epoch string) (runs []result.Result) {
 	first := map[string]time.Time{} // of each name: the others were made again
 	for _, p := range past {
-		if t, ok := first[p.Name]; p.Unit == run.Unit && (!ok || p.Created.Before(t)) {
+		if t, ok := first[p.Name]; p.Unit == run.Unit && p.Cluster == run.Cluster && (!ok || p.Created.Before(t)) {
 			first[p.Name] = p.Created
 		}
 	}
 	for _, p := range past {
-		if p.Unit == run.Unit && p.Created.After(run.Created) && p.Created.Equal(first[p.Name]) &&
-			strings.HasSuffix(p.Name, "-"+key.RunHash(epoch, p.Unit, p.Word, p.N)) {
+		if p.Unit == run.Unit && p.Cluster == run.Cluster && p.Created.After(run.Created) && p.Created.Equal(first[p.Name]) &&
+			strings.HasSuffix(p.Name, "-"+key.In(run.Cluster).RunHash(epoch, p.Unit, p.Word, p.N)) {
 			runs = append(runs, p)
 		}
 	}
@@ -356,8 +366,10 @@ func later(run engine.Run, past []result.Result, key naming.Key, epoch string) (
 
 // madeAgain reports whether the history has a run of the name from before it was created. Sentry uses none twice, and whoever kept a run that was deleted has
 // its signature, which holds for no time.
-func madeAgain(name string, created time.Time, past []result.Result) bool {
-	return slices.ContainsFunc(past, func(p result.Result) bool { return p.Name == name && p.Created.Before(created) })
+func madeAgain(run engine.Run, past []result.Result) bool {
+	return slices.ContainsFunc(past, func(p result.Result) bool {
+		return p.Name == run.Name && p.Cluster == run.Cluster && p.Created.Before(run.Created)
+	})
 }
 
 // silent returns the result without what commands printed, which is for the history alone.

@@ -147,7 +147,7 @@ func (w *world) start() (end func()) {
 	reader := &poller.Reader{Hosts: hosts.All, Log: log, Base: w}
 	w.reader = reader
 	r := reporting.New(w.cfg, reporting.Options{
-		Log: log, Engine: eng, Reader: reader, Transport: w,
+		Log: log, Engine: one{eng}, Reader: reader, Transport: w,
 		Key: func(context.Context) (naming.Key, error) {
 			time.Sleep(w.slow)
 			return key, nil
@@ -714,7 +714,7 @@ func TestStrangers(t *testing.T) {
 // Until it is known which runs are Sentry's, none is kept that has no room.
 func TestRoomOfStrangers(t *testing.T) {
 	w := newWorld(t)
-	w.report = reporting.New(w.cfg, reporting.Options{Log: slog.New(slog.DiscardHandler), Engine: tekton.New(w.cluster, "", instance.Instance{})})
+	w.report = reporting.New(w.cfg, reporting.Options{Log: slog.New(slog.DiscardHandler), Engine: one{tekton.New(w.cluster, "", instance.Instance{})}})
 	ctx, cancel := context.WithCancel(t.Context())
 	w.report.During(ctx, func() {
 		defer cancel()
@@ -750,3 +750,9 @@ func TestFullAgain(t *testing.T) {
 		}
 	})
 }
+
+// one is the engine of one cluster, as that of all.
+type one struct{ *tekton.Engine }
+
+func (e one) Namespace(string) string  { return e.Engine.Namespace() }
+func (e one) Report(to tekton.Reports) { e.Reports = to }

@@ -104,6 +104,9 @@ func (nowhere) Changed(context.Context) (bool, error)      { return false, nil }
 
 // flag returns the value of a flag of the command that runs; "" where it has none of that name.
 func (o *Options) flag(name string) string {
+	if o.Running == nil {
+		return ""
+	}
 	if f := o.Running.Flags().Lookup(name); f != nil {
 		return f.Value.String()
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/githost"
+	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -36,6 +37,9 @@ func (h *Hider) Use(cfg *config.Config) {
 				secrets = append(secrets, s)
 			}
 		}
+	}
+	for _, c := range cfg.Clusters {
+		secrets = append(secrets, kube.SecretsIn(c.Kubeconfig.Reveal())...)
 	}
 	seen := map[config.Auth]bool{}
 	hide := func(auths ...config.Auth) {

@@ -29,12 +29,12 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
 	"github.com/tekton-sentry/sentry/pkg/engine/local/journal"
 	"github.com/tekton-sentry/sentry/pkg/engine/local/sandbox"
-	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
+	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	past "github.com/tekton-sentry/sentry/pkg/result/file"
@@ -133,8 +133,34 @@ func (o *Options) place(cfg *config.Config) error {
 		return err
 	}
 	cfg.Global.Instance = of.Name
+	if o.flag("local") == "true" {
+		here(cfg)
+	}
 	cfg.Global.Namespace = cmp.Or(o.namespace, cfg.Global.Namespace)
 	cfg.Global.RunNamespace = cmp.Or(o.runs, cfg.Global.RunNamespace)
+	return nil
+}
+
+// here has all runs of a trial be on this machine.
+func here(cfg *config.Config) {
+	for name, g := range cfg.Groups {
+		g.Cluster = ""
+		cfg.Groups[name] = g
+	}
+	for i := range cfg.Repositories {
+		cfg.Repositories[i].Deploy.Cluster = ""
+	}
+}
+
+// Partly tells of the clusters that a list of runs lacks, and returns any other error.
+func (o *Options) Partly(err error) error {
+	unlisted, ok := errors.AsType[engine.Unlisted](err)
+	if !ok {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(unlisted)) {
+		fmt.Fprintf(o.Err, "The runs there are not known here: %s\n", oneline.Of(unlisted[name].Error(), 500))
+	}
 	return nil
 }
 
@@ -237,21 +263,14 @@ func (o *Options) Reader(log *slog.Logger, sweep time.Duration, network *transpo
 }
 
 // OnCluster connects to the cluster, and makes the engine of the runs there and the store of the state.
-func (o *Options) OnCluster(cfg *config.Config) (*kube.Cluster, *tekton.Engine, watch.Store, error) {
+func (o *Options) OnCluster(cfg *config.Config) (*kube.Cluster, *Engine, watch.Store, error) {
 	of := instance.Instance{Name: cfg.Global.Instance}
 	cluster, err := o.Connect(cfg.Global.Namespace)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	cfg.Global.Namespace = cluster.Namespace
-	return cluster, o.EngineOn(cluster, cfg.Global.RunsIn(), of), ClusterStore(cluster, of), nil
-}
-
-// EngineOn returns the engine of an instance's runs in a namespace of the cluster.
-func (o *Options) EngineOn(cluster *kube.Cluster, namespace string, of instance.Instance) *tekton.Engine {
-	eng := tekton.New(cluster, namespace, of)
-	eng.Hide = o.Hider.Hide
-	return eng
+	return cluster, o.EngineOn(cluster, cfg.Global.RunsIn(), of, cfg.Clusters), ClusterStore(cluster, of), nil
 }
 
 // ClusterStore returns the store of the state where runs happen on a cluster.
@@ -326,7 +345,7 @@ func (o *Options) LocalHistory(ctx context.Context, path string) ([]result.Resul
 }
 
 // History returns how the runs of an engine on a cluster ended, newest first.
-func (o *Options) History(ctx context.Context, eng *tekton.Engine) ([]result.Result, error) {
+func (o *Options) History(ctx context.Context, eng *Engine) ([]result.Result, error) {
 	results, err := eng.History(ctx, "")
 	return o.Hider.past(results), err
 }
@@ -355,6 +374,9 @@ func credentials(cfg *config.Config) []string {
 			names = append(names, v.Variables()...)
 		}
 		seen[v] = true
+	}
+	for _, c := range cfg.Clusters {
+		add(c.Kubeconfig)
 	}
 	for i := range cfg.Discover {
 		for _, v := range cfg.Discover[i].Auth.Values() {
@@ -387,6 +409,14 @@ func LogsCommand(name, namespace string) string {
 		return "tkn pipelinerun logs -f " + name
 	}
 	return "tkn pipelinerun logs -f " + name + " -n " + namespace
+}
+
+// LogsOf is the line that follows a run. The namespace is that of the cluster that Sentry runs in.
+func LogsOf(run plan.Run, namespace string) string {
+	if run.Group.Cluster != "" {
+		return "sentry logs " + run.Unit.Label + " -f --run " + run.Name
+	}
+	return LogsCommand(run.Name, namespace)
 }
 
 // Offer returns what a shell offers, of the configuration that the command line names.
@@ -465,7 +495,7 @@ func (o *Options) Where(global config.Global) (cluster *kube.Cluster, runsIn str
 type There struct {
 	Config  *config.Config // as of Glance
 	Cluster *kube.Cluster
-	Engine  *tekton.Engine
+	Engine  *Engine
 	Runs    []engine.Run // oldest first
 }
 
@@ -476,7 +506,7 @@ func (o *Options) Look(ctx context.Context) (There, error) {
 	if err != nil {
 		return t, err
 	}
-	t.Cluster, t.Engine = cluster, o.EngineOn(cluster, runsIn, of)
+	t.Cluster, t.Engine = cluster, o.EngineOn(cluster, runsIn, of, t.Config.Clusters)
 	t.Runs, err = t.Engine.Runs(ctx, nil)
-	return t, err
+	return t, o.Partly(err)
 }

@@ -50,7 +50,7 @@ func printCommands(out io.Writer, namespace string) event.Sink {
 	return func(_ context.Context, events []event.Event) {
 		for _, e := range events {
 			if created, ok := e.(event.RunCreated); ok {
-				fmt.Fprintln(out, setup.LogsCommand(created.Run.Name, namespace))
+				fmt.Fprintln(out, setup.LogsOf(created.Run, namespace))
 			}
 		}
 	}

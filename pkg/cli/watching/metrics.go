@@ -30,6 +30,9 @@ func (w *watching) measure() {
 	if w.hooks != nil {
 		from.Webhooks = w.hooks.Counts
 	}
+	if w.cluster != nil {
+		from.Clusters = w.cluster.Answers
+	}
 	w.metrics.Ask(from)
 	if w.replica != nil {
 		w.metrics.Hear(false)

@@ -67,7 +67,8 @@ func (w *watching) servePage(ctx context.Context) (ended func(), err error) {
 		if beside, err = w.ConnectBeside(w.cfg.Global.Namespace); err != nil {
 			return nil, fmt.Errorf("--page: %w", err)
 		}
-		runs := w.EngineOn(beside, w.cfg.Global.RunsIn(), w.which())
+		runs := w.EngineOn(beside, w.cfg.Global.RunsIn(), w.which(), w.cfg.Clusters)
+		w.seeing = runs
 		from.Runs, from.Follow = reading.RunsOf(runs), runs.Follow
 		from.History = func(ctx context.Context) ([]result.Result, error) { return w.History(ctx, runs) }
 	}
@@ -106,7 +107,7 @@ func (w *watching) bring(beside *kube.Cluster) func(token string) (act.Person, e
 				return audit.By{Cause: command, Who: oneline.Of(theirs.WhoAmI(ctx), maxName)}
 			},
 		}
-		h.On(theirs, w.EngineOn(theirs, runsIn, of), of)
+		h.On(theirs, w.EngineOn(theirs, runsIn, of, nil).Home(), of)
 		return h, nil
 	}
 }

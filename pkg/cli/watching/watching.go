@@ -22,7 +22,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/discover"
 	found "github.com/tekton-sentry/sentry/pkg/discover"
 	"github.com/tekton-sentry/sentry/pkg/engine/local"
-	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton/keys"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/githost/poller"
@@ -45,8 +44,8 @@ type watching struct {
 	cfg     *config.Config
 	network *transport.Network
 	reader  *poller.Reader
-	machine *local.Engine  // nil on a cluster
-	cluster *tekton.Engine // nil on this machine, and api too
+	machine *local.Engine // nil on a cluster
+	cluster *setup.Engine // nil on this machine, and api too
 	api     *kube.Cluster
 	watcher *watch.Watcher
 	hooks   *hook.Receiver      // nil without --listen
@@ -60,6 +59,7 @@ type watching struct {
 	again   *reload.Reloader // reads the configuration again
 	health  health.Health
 	shown   atomic.Pointer[config.Config] // by the page
+	seeing  *setup.Engine                 // of the page, on a cluster
 	text    *pages.Text                   // nil without --page
 }
 
@@ -71,6 +71,12 @@ func (w *watching) onCluster() error {
 	w.cluster, w.api = eng, cluster
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return eng.History(ctx, "") }
 	w.watcher.Result = eng.Result
+	eng.Changed = w.answered()
+	for _, name := range eng.Names() {
+		if err := eng.Down(name); err != nil { // nothing tells how it is reached
+			eng.Changed(name, err)
+		}
+	}
 	of := instance.Instance{Name: w.cfg.Global.Instance}
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = eng, store, keys.Of(cluster, of)
 	w.finder.Store = setup.FoundIn(cluster, of)
@@ -114,6 +120,12 @@ func (w *watching) apply(cfg *config.Config) error {
 	w.health.Use(len(cfg.Repositories), w.interval(cfg))
 	w.reader.SetSweep(cfg.Global.Sweep)
 	w.network.Use(cfg.Global)
+	if w.cluster != nil {
+		w.cluster.Use(cfg.Clusters)
+	}
+	if w.seeing != nil {
+		w.seeing.Use(cfg.Clusters)
+	}
 	if w.machine != nil {
 		w.machine.Use(w.Variables.Environ(), w.Hidden(cfg))
 	}

@@ -251,7 +251,7 @@ func TestExample(t *testing.T) {
 			hidden = append(hidden, strings.TrimLeft(line, " #"))
 		}
 	}
-	if want := []string{"resolver_params: {url: [hidden]", "workspaces: {kubeconfig: {secret: [hidden]", "headers: [hidden]"}; !slices.Equal(hidden, want) {
+	if want := []string{"resolver_params: {url: [hidden]", "workspaces: {kubeconfig: [hidden]", "headers: [hidden]"}; !slices.Equal(hidden, want) {
 		t.Errorf("hidden is %q, want %q", hidden, want)
 	}
 }

@@ -3,6 +3,7 @@ package timing
 
 import (
 	"regexp"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -59,4 +60,13 @@ func CheckTogether(d *schema.Decoder, path, group string) {
 func Shape() schema.Shape {
 	one := schema.OrVariable(schema.Pattern(windowText, 200))
 	return schema.Shape{"anyOf": []schema.Shape{one, {"type": "array", "minItems": 1, "maxItems": maxWindows, "items": one}}}
+}
+
+// Glances returns how often it is glanced at hosts, every glance, when a cycle begins every interval; 0 = never. Two in one would make
+// little sooner.
+func Glances(glance, interval time.Duration) time.Duration {
+	if 2*glance >= interval {
+		return 0
+	}
+	return glance
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
@@ -72,7 +73,7 @@ func (l *judging) look(r listed) {
 	case r.done():
 		l.judgeOne(r, owes, l.endOf)
 	case owes:
-		l.Reports.Seen(r.run(), r.Metadata.Annotations, nil)
+		l.Reports.Seen(l.run(&r), r.Metadata.Annotations, nil)
 	}
 }
 
@@ -118,10 +119,10 @@ func (l *judging) judgeOne(r listed, owes bool, endOf func(context.Context, list
 				l.fail(err)
 				return
 			}
-			e = &ended{key: key, uid: r.Metadata.UID, result: generated.Result(out, r.run().Existing, r.Metadata.Annotations)}
+			e = &ended{key: key, uid: r.Metadata.UID, result: generated.Result(out, l.run(&r).Existing, r.Metadata.Annotations)}
 		}
 		if owes {
-			e.report = func() { l.Reports.Seen(r.run(), r.Metadata.Annotations, &e.result) }
+			e.report = func() { l.Reports.Seen(l.run(&r), r.Metadata.Annotations, &e.result) }
 			l.wait(before) // whether a success mends a failure is asked of the history
 		}
 		if r.told() {
@@ -161,7 +162,7 @@ func (l *judging) wait(before <-chan struct{}) {
 
 // owes reports whether something is owed elsewhere about the run, which is over or goes on.
 func (x *ends) owes(r *listed, over bool) bool {
-	return x.Reports != nil && x.owns(r) && x.Reports.Owes(r.Metadata.Name, r.Metadata.Annotations, over)
+	return x.Reports != nil && x.owns(r) && x.Reports.Owes(naming.At(x.In, r.Metadata.Name), r.Metadata.Annotations, over)
 }
 
 // endOf returns how the run ended, once its tasks have, too.

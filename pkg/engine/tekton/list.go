@@ -88,11 +88,11 @@ func (r *listed) done() bool {
 func (r *listed) failed() bool { return r.end().Status == corev1.ConditionFalse }
 
 // run returns the run as the loop knows it. One that does not say why it exists may be active all the same.
-func (r *listed) run() engine.Run {
+func (e *Engine) run(r *listed) engine.Run {
 	end := r.end()
 	return engine.Run{
 		Existing: plan.Existing{
-			Name: r.Metadata.Name, Unit: r.unit(), Trigger: r.trigger(), Signature: r.Metadata.Annotations[pipelinerun.AnnotationSignature],
+			Cluster: e.In, Name: r.Metadata.Name, Unit: r.unit(), Trigger: r.trigger(), Signature: r.Metadata.Annotations[pipelinerun.AnnotationSignature],
 			Created: r.Metadata.CreationTimestamp, Active: !r.done(), Pending: r.pending(),
 		},
 		Succeeded: end.Status == corev1.ConditionTrue, Reason: end.Reason,

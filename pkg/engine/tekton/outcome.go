@@ -168,9 +168,9 @@ func (e *Engine) outcome(ctx context.Context, name string) (engine.Outcome, seen
 		return c == nil || c.IsUnknown() && c.Reason != string(v1.TaskRunReasonRunning)
 	})
 	out := outcomeOf(pr, children)
-	out.Message = e.hide(out.Message)
+	out.Message = e.Hide(out.Message)
 	for i := range out.Tasks {
-		out.Tasks[i].Message = e.hide(out.Tasks[i].Message)
+		out.Tasks[i].Message = e.Hide(out.Tasks[i].Message)
 	}
 	return out, seen{pr.ResourceVersion, starting, children, pr.Annotations}, nil
 }

@@ -72,7 +72,7 @@ func (e *Engine) LastLines(ctx context.Context, pod, container string) ([]string
 	}
 	lines := strings.Split(trimmed, "\n")
 	for i := range lines {
-		lines[i] = e.hide(lines[i])
+		lines[i] = e.Hide(lines[i])
 	}
 	return lines, nil
 }

@@ -63,7 +63,7 @@ func (e *Engine) Prune(ctx context.Context, unit string, keep int) (deleted []pl
 			errs = append(errs, err)
 			continue
 		}
-		deleted = append(deleted, r.run().Existing)
+		deleted = append(deleted, e.run(&r).Existing)
 	}
 	return deleted, errors.Join(errs...)
 }
@@ -121,7 +121,7 @@ func (e *Engine) remember(ctx context.Context, runs []listed) error {
 		case err != nil:
 			return err
 		default:
-			ended = append(ended, generated.Result(out, r.run().Existing, r.Metadata.Annotations))
+			ended = append(ended, generated.Result(out, e.run(&r).Existing, r.Metadata.Annotations))
 		}
 	}
 	if len(ended) == 0 {

@@ -42,7 +42,7 @@ const (
 // Engine works on the PipelineRuns of one instance in one namespace. What is known of deleted ones is in the namespace of the
 // connection, which may be another one that no run reaches.
 type Engine struct {
-	// Hide takes out what is secret of what commands print, and of what is said of why they failed; nil = nothing is.
+	// Hide takes out what is secret of what commands print, and of what is said of why they failed.
 	Hide func(text string) string
 
 	cluster   *kube.Cluster
@@ -50,13 +50,16 @@ type Engine struct {
 	of        instance.Instance
 	history   configmap.Store
 
+	// In is the name of the cluster; "" for the one that Sentry runs in.
+	In string
+
 	Reports Reports // takes part in Ends, before which it is set; may be nil
 }
 
 // Reports is told of the runs of which something is owed elsewhere, such as the status of a commit. Its calls never wait.
 type Reports interface {
-	// Owes reports whether that may be so of a run with the annotations, which is over or goes on.
-	Owes(name string, annotations map[string]string, over bool) bool
+	// Owes reports whether that may be so of a run with the annotations, which is over or goes on. at is as naming.At has it.
+	Owes(at string, annotations map[string]string, over bool) bool
 	// Seen takes such a run, and how it ended; nil while it goes on. Anybody may have made it.
 	Seen(run engine.Run, annotations map[string]string, ended *result.Result)
 }
@@ -64,16 +67,17 @@ type Reports interface {
 // New returns the engine for an instance's PipelineRuns in the namespace; "" is the cluster connection's. The
 // configuration that Create gets is the instance's, too.
 func New(c *kube.Cluster, namespace string, of instance.Instance) *Engine {
-	return &Engine{cluster: c, namespace: cmp.Or(namespace, c.Namespace), of: of, history: configmap.New(c, of)}
+	return &Engine{Hide: func(text string) string { return text }, cluster: c, namespace: cmp.Or(namespace, c.Namespace), of: of, history: configmap.New(c, of)}
 }
 
-// hide is Hide, where there is one.
-func (e *Engine) hide(text string) string {
-	if e.Hide == nil {
-		return text
-	}
-	return e.Hide(text)
+// Beside returns the engine for the instance's PipelineRuns in a namespace of another cluster, whose name that is. What is known of deleted ones is
+// where e has it.
+func (e *Engine) Beside(c *kube.Cluster, namespace, name string) *Engine {
+	return &Engine{Hide: e.Hide, cluster: c, namespace: namespace, of: e.of, history: e.history, In: name, Reports: e.Reports}
 }
+
+// Cluster is the connection.
+func (e *Engine) Cluster() *kube.Cluster { return e.cluster }
 
 // Namespace is where the engine's PipelineRuns live.
 func (e *Engine) Namespace() string { return e.namespace }
@@ -129,7 +133,7 @@ func (e *Engine) get(ctx context.Context, name string) (*v1.PipelineRun, error) 
 // Active returns how many runs have not finished, of those that are wanted. It holds one page of the list.
 func (e *Engine) Active(ctx context.Context, want func(plan.Existing) bool) (n int, err error) {
 	_, _, err = e.listAt(ctx, "", func(r *listed) bool {
-		if !r.done() && want(r.run().Existing) {
+		if !r.done() && want(e.run(r).Existing) {
 			n++
 		}
 		return false
@@ -153,7 +157,7 @@ func (e *Engine) Runs(ctx context.Context, units []string) ([]engine.Run, error)
 			return nil, err
 		}
 		for _, r := range list {
-			runs = append(runs, r.run())
+			runs = append(runs, e.run(&r))
 		}
 	}
 	return runs, nil

@@ -133,6 +133,9 @@ func tells(v audit.Verb, cause string, args ...any) []any {
 // Created tells of a run that was created, for whomever.
 func Created(log *slog.Logger, run plan.Run, by audit.By) {
 	args := []any{"unit", run.Unit.Label, "run", run.Name, "changes", changesOf(run)}
+	if run.Group.Cluster != "" {
+		args = append(args, "cluster", run.Group.Cluster)
+	}
 	if len(run.LeftOut) > 0 {
 		args = append(args, "left_out", run.LeftOut)
 	}
@@ -320,6 +323,9 @@ func (g *groups) log(write func(string, ...any), one, many string) {
 // ended names the deployments that did not succeed, by how each ended. What they printed is not told: that may be a secret.
 func ended(log *slog.Logger, r result.Result) {
 	args := append([]any{"unit", r.Unit, "run", r.Name}, r.By.Keys()...)
+	if r.Cluster != "" {
+		args = append(args, "cluster", r.Cluster)
+	}
 	if r.Verdict == result.Succeeded {
 		log.Info("the run succeeded", args...)
 		return

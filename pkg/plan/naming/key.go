@@ -22,6 +22,14 @@ type Key struct {
 	// Instance is the name of the Sentry, "" for none. It is in all that follows from the key, so that two Sentrys
 	// that have the same key make different runs.
 	Instance string
+	cluster  string // of In
+}
+
+// In returns the key of the runs of a cluster, "" for the one that Sentry runs in. All that follows from it is of that cluster alone: a run
+// that somebody copies from one to another proves nothing there.
+func (k Key) In(cluster string) Key {
+	k.cluster = cluster
+	return k
 }
 
 // String hides the secret from whoever prints a Key.
@@ -54,6 +62,9 @@ func (k Key) digest(n int, parts ...string) string {
 	}
 	if k.Instance != "" {
 		parts = append(parts, k.Instance)
+	}
+	if k.cluster != "" {
+		parts = append(parts, "in "+k.cluster) // no instance has a blank in its name
 	}
 	// Each part is preceded by its length: no two lists of parts give the same bytes.
 	for _, part := range parts {

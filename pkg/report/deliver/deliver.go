@@ -15,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/notify"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/report"
 	"github.com/tekton-sentry/sentry/pkg/report/mark"
 )
@@ -34,8 +35,8 @@ type Options struct {
 	Statuses  func(config.Source) (githost.Statuses, error)
 	Transport http.RoundTripper // to receivers; the context alone bounds how long it waits for an answer
 	Version   string            // of Sentry
-	// Mark notes on a run what was reported of it. An error that is Lasting is not tried again.
-	Mark    func(ctx context.Context, run string, p mark.Phase) error
+	// Mark notes on a run what was reported of it; at is as naming.At has it. An error that is Lasting is not tried again.
+	Mark    func(ctx context.Context, at string, p mark.Phase) error
 	Lasting func(error) bool
 }
 
@@ -245,7 +246,7 @@ func (d *Deliverer) finish(r *run, owed bool) {
 	case !owed && r.phase() == mark.Pending:
 		d.drop(r)
 	default:
-		it := &item{run: r, key: "mark " + string(r.phase()), lane: markLane, target: "mark " + r.facts.Run, since: time.Now()}
+		it := &item{run: r, key: "mark " + string(r.phase()), lane: naming.At(r.facts.Cluster, markLane), target: "mark " + r.facts.Run, since: time.Now()}
 		if r.done[it.key] {
 			d.drop(r)
 			return

@@ -18,6 +18,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/notify"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/report"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 )
@@ -66,7 +67,7 @@ func (d *Deliverer) deliver(it *item) outcome {
 	defer cancel()
 	switch it.delivery.Kind {
 	case "":
-		err := d.Mark(ctx, it.run.facts.Run, it.run.phase())
+		err := d.Mark(ctx, naming.At(it.run.facts.Cluster, it.run.facts.Run), it.run.phase())
 		return outcome{err: err, again: err != nil && !d.Lasting(err)}
 	case report.CommitStatus:
 		return d.status(ctx, it.delivery)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/oneline"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
@@ -70,12 +71,12 @@ func Decode(data []byte) ([]result.Result, error) {
 
 // Identity tells runs apart: a name may come again.
 type Identity struct {
-	name    string
+	name    string // behind its cluster
 	created int64
 }
 
 // Of returns the identity of a run.
-func Of(r result.Result) Identity { return Identity{r.Name, r.Created.Unix()} }
+func Of(r result.Result) Identity { return Identity{naming.At(r.Cluster, r.Name), r.Created.Unix()} }
 
 // Add returns old with what is new in it, oldest first. A run is there once. What was known of it stays, unless only an older
 // Sentry knew it.

@@ -33,6 +33,7 @@ type Sources struct {
 	Found    func() *discover.Found
 	State    func() (state.Size, bool)
 	Webhooks func() map[hook.Outcome]int
+	Clusters func() map[string]bool // whether those beside Sentry's own answer
 }
 
 // Metrics are what is counted. New makes them.

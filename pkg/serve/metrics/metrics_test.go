@@ -426,6 +426,7 @@ func full(t *testing.T) *Metrics {
 		State: func() (state.Size, bool) {
 			return state.Size{Bytes: 1000, Most: 5000, Repositories: 3, Branches: 4, Units: 5}, true
 		},
+		Clusters: func() map[string]bool { return map[string]bool{"prod": true, "qa": false} },
 		Webhooks: func() map[hook.Outcome]int {
 			return map[hook.Outcome]int{hook.Accepted: 3, hook.TooLarge: 1}
 		},

@@ -20,6 +20,7 @@ type lookup struct {
 	asked, remaining, limit, reset *prometheus.Desc
 	stateBytes, stateMost, entries *prometheus.Desc
 	webhooks, failing, unfound     *prometheus.Desc
+	clusters                       *prometheus.Desc
 }
 
 func (m *Metrics) lookedUp() *lookup {
@@ -38,12 +39,13 @@ func (m *Metrics) lookedUp() *lookup {
 		webhooks:   describe("counter", "webhooks_total", "Webhooks that came, by what became of them.", "result"),
 		failing:    describe("gauge", "unit_failing_since_timestamp_seconds", "When the first of the failures of a unit ended that no success has followed.", "unit"),
 		unfound:    describe("gauge", "owner_failing_since_timestamp_seconds", "When a Git host began not to say which repositories an owner of discover has.", "host", "owner"),
+		clusters:   describe("gauge", "cluster_answers", "1 while a cluster beside the one that Sentry runs in answers, 0 while its units wait as it does not.", "cluster"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (l *lookup) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.asked, l.remaining, l.limit, l.reset, l.stateBytes, l.stateMost, l.entries, l.webhooks, l.failing, l.unfound} {
+	for _, d := range []*prometheus.Desc{l.asked, l.remaining, l.limit, l.reset, l.stateBytes, l.stateMost, l.entries, l.webhooks, l.failing, l.unfound, l.clusters} {
 		to <- d
 	}
 }
@@ -74,6 +76,15 @@ func (l *lookup) Collect(to chan<- prometheus.Metric) {
 			gauge(l.entries, float64(size.Repositories), "repository")
 			gauge(l.entries, float64(size.Branches), "branch")
 			gauge(l.entries, float64(size.Units), "unit")
+		}
+	}
+	if from.Clusters != nil {
+		for cluster, answers := range from.Clusters() {
+			value := 0.0
+			if answers {
+				value = 1
+			}
+			gauge(l.clusters, value, cluster)
 		}
 	}
 	if from.Webhooks != nil {

@@ -116,7 +116,7 @@ func Of(k Known) *Facts {
 	for i, r := range slices.Backward(k.Runs) {
 		f.run[r.Name] = i
 		runs = append(runs, overview.Run{
-			Name: r.Name, Unit: cmp.Or(r.Unit, "-"), Reason: cmp.Or(r.Reason, "Pending"), Created: r.Created, Refs: overview.RefsOf(r.Trigger),
+			Name: r.Name, Cluster: r.Cluster, Unit: cmp.Or(r.Unit, "-"), Reason: cmp.Or(r.Reason, "Pending"), Created: r.Created, Refs: overview.RefsOf(r.Trigger),
 		})
 	}
 	f.Status = overview.Of(k.Snapshot, runs)

@@ -87,10 +87,13 @@ func New(s Sources) *Reading {
 	return &Reading{Sources: s, turns: make(chan struct{}, maxAsking), outcomes: map[string]outcome{}}
 }
 
-// RunsOf returns the Runs of an engine that knows all of its runs.
+// RunsOf returns the Runs of an engine that knows all of its runs. Those of a cluster that does not answer are missing: its units say so.
 func RunsOf(e engine.Lister) func(context.Context) ([]engine.Run, []plan.Existing, error) {
 	return func(ctx context.Context) ([]engine.Run, []plan.Existing, error) {
 		runs, err := e.Runs(ctx, nil)
+		if _, partly := errors.AsType[engine.Unlisted](err); partly {
+			err = nil
+		}
 		return runs, nil, err
 	}
 }
