@@ -154,7 +154,7 @@ func TestPageActions(t *testing.T) {
 	if text := kubectl(t, "-n", p.ns, "get", "pipelinerun", name, "-o", "json"); !strings.Contains(text, who) {
 		t.Errorf("the run does not name who asked for it:\n%s", text)
 	}
-	if text, err := os.ReadFile(env.audit); err == nil && !audits(text, who, `"verb":"create"`, `"resource":"pipelineruns"`, name) {
+	if text := run(t, "", "sh", "-c", env.audit); !audits([]byte(text), who, `"verb":"create"`, `"resource":"pipelineruns"`, name) {
 		t.Errorf("the audit log of the API server has no creation of %s by %s", name, who)
 	}
 	_, stream := may.get("/log/" + name + "/events")

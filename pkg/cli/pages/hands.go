@@ -45,8 +45,9 @@ type Hands struct {
 	Cluster *kube.Cluster
 	Engine  *tekton.Engine
 	Store   func() (watch.Store, error)
-	Object  string // the ConfigMap of the state
-	Token   string // that they came with, which no message repeats; "" = none
+	Saved   func(state.Snapshot) // is told of what was saved there; nil = nobody has to be
+	Object  string               // the ConfigMap of the state
+	Token   string               // that they came with, which no message repeats; "" = none
 }
 
 // On has them work on a cluster, with an engine of the same connection.
@@ -262,9 +263,12 @@ func (h *Hands) pause(ctx context.Context, f *facts.Facts, o act.Order, by audit
 	if err != nil {
 		return err
 	}
-	_, done, err := deeds.Apply(ctx, store, f.Config, change, []string{o.Unit}, by)
+	s, done, err := deeds.Apply(ctx, store, f.Config, change, []string{o.Unit}, by)
 	if err != nil {
 		return err
+	}
+	if h.Saved != nil {
+		h.Saved(s)
 	}
 	if h.Cluster != nil {
 		deeds.Tell(h.Logger, verb, done, by)

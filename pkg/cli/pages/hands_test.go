@@ -24,6 +24,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/serve/page/act"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/pagetest"
+	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
 
@@ -133,6 +134,8 @@ func TestWhatFailed(t *testing.T) {
 // A unit is paused and resumed in the state that Sentry reads, in the name of the person.
 func TestPause(t *testing.T) {
 	c := newCluster(t)
+	var told state.Snapshot
+	c.hands.Saved = func(s state.Snapshot) { told = s }
 	if _, err := c.hands.Do(t.Context(), c.facts, act.Order{Ask: act.Ask{Verb: act.Pause, Unit: "shop"}, Unit: "shop", Reason: "the database moves"}); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +144,8 @@ func TestPause(t *testing.T) {
 	if p := s.Units["shop"].Paused; err != nil || p == nil || p.By != "ada" || p.Reason != "the database moves" {
 		t.Fatalf("the pause is %+v, %v", p, err)
 	}
-	c.facts.Snapshot = s
+	// A running Sentry reads it with its next cycle, and the page knows it at once.
+	c.facts.Snapshot = told
 	f := facts.Of(c.facts.Known)
 	plan, err := c.hands.Plan(t.Context(), f, act.Ask{Verb: act.Resume, Unit: "shop"})
 	if err != nil || !strings.Contains(strings.Join(plan.Notes, " "), "by ada: the database moves") {

@@ -77,7 +77,7 @@ func (w *watching) servePage(ctx context.Context) (ended func(), err error) {
 		Source: reading.New(from), Log: w.log, Hide: w.Hider.Hide, Link: pages.Link, Names: w.flags.names, Place: w.cfg.Global.Namespace,
 	}
 	if w.flags.tokens {
-		o.Act = &act.Options{Bring: w.bring(beside), Log: w.log, Hide: w.Hider.Hide}
+		o.Act = &act.Options{Bring: w.bring(beside, latest), Log: w.log, Hide: w.Hider.Hide}
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -92,7 +92,7 @@ func (w *watching) servePage(ctx context.Context) (ended func(), err error) {
 func (w *watching) which() instance.Instance { return instance.Instance{Name: w.cfg.Global.Instance} }
 
 // bring returns what takes a token for a person: whatever they do is asked of the API server by nothing else.
-func (w *watching) bring(beside *kube.Cluster) func(token string) (act.Person, error) {
+func (w *watching) bring(beside *kube.Cluster, latest *reading.Latest) func(token string) (act.Person, error) {
 	runsIn, of := w.cfg.Global.RunsIn(), w.which()
 	return func(token string) (act.Person, error) {
 		theirs, err := beside.As(token)
@@ -100,7 +100,7 @@ func (w *watching) bring(beside *kube.Cluster) func(token string) (act.Person, e
 			return nil, err
 		}
 		h := &pages.Hands{
-			Config: func() (*config.Config, error) { return w.shown.Load(), nil }, Logger: w.log, Token: token,
+			Config: func() (*config.Config, error) { return w.shown.Load(), nil }, Logger: w.log, Token: token, Saved: latest.Put,
 			// What a person asks of hosts takes no turn of the loop's.
 			Heads: func(cfg *config.Config) *poller.Reader { return w.Reader(w.log, 0, transport.NewNetwork(cfg.Global)) },
 			By: func(ctx context.Context, command string) audit.By {

@@ -248,6 +248,9 @@ func (l *Latest) Store(s store.Store) store.Store {
 	})
 }
 
+// Put tells of a snapshot that somebody else has saved: the loop reads it with its next cycle.
+func (l *Latest) Put(s state.Snapshot) { l.snapshot.Store(&s) }
+
 // State returns the snapshot. It asks nobody.
 func (l *Latest) State(context.Context) (state.Snapshot, error) {
 	s := l.snapshot.Load()
