@@ -1,6 +1,7 @@
 package githost
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -109,7 +110,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	if add(MaxRequests+1, repo.Request{Target: "main", Own: true}) {
 		t.Error("there is a use for more")
 	}
-	if e, ok := h.Observation().Err.(*Error); !ok || e.Kind != TooLarge || !strings.Contains(e.Error(), "narrow monitor.pull_requests") {
+	if e, ok := errors.AsType[*Error](h.Observation().Err); !ok || e.Kind != TooLarge || !strings.Contains(e.Error(), "narrow monitor.pull_requests") {
 		t.Errorf("one more: %v", e)
 	}
 }

@@ -29,10 +29,10 @@ func variables(run plan.Run, m plan.Member) [][2]string {
 	_, request := repo.RequestNumber(m.Branch)
 	tag = tag || len(m.Repository.Monitor.Branches.Tags()) > 0
 	return slices.DeleteFunc(facts, func(f [2]string) bool {
-		switch {
-		case f[0] == "SENTRY_REF":
+		switch f[0] {
+		case "SENTRY_REF":
 			return !tag && !request
-		case f[0] == "SENTRY_TAG":
+		case "SENTRY_TAG":
 			return !tag
 		}
 		return slices.Contains(ofRequests, f[0]) && !request

@@ -23,9 +23,9 @@ func open(args ...string) repo.Observation {
 	return o
 }
 
-// looked is what is remembered of a repository whose requests were looked for by these patterns.
-func looked(patterns string, s state.Repository) state.Repository {
-	s.Tags = patterns
+// looked is what is remembered of a repository whose requests to main were looked for, without those of forks.
+func looked(s state.Repository) state.Repository {
+	s.Tags = "requests to main"
 	return s
 }
 
@@ -44,13 +44,13 @@ func TestRequests(t *testing.T) {
 		"at first they are recorded":       {own, config.Record, nil, open(r7, "a", "own"), nil},
 		"unless the file says otherwise":   {own, config.DeployFirst, nil, open(r7, "a", "own"), []string{new7}},
 		"in a repository that is known":    {own, config.Record, new(known(t, "main", "a", "3")), open(r7, "a", "own"), nil},
-		"a later one":                      {own, config.Record, new(looked("requests to main", known(t, r7, "a", "0"))), open(r7, "a", "own", r8, "b", "own"), []string{new8}},
-		"the first one of all":             {own, config.Record, new(looked("requests to main", state.Repository{})), open(r7, "a", "own"), []string{new7}},
-		"one that is pushed to":            {own, config.Record, new(looked("requests to main", known(t, r7, "b", "2"))), open(r7, "a", "own"), []string{"rag.request-7..7b14becf: rag@refs/pull/7/head#3 b>a | rag=refs/pull/7/head@a<b*"}},
+		"a later one":                      {own, config.Record, new(looked(known(t, r7, "a", "0"))), open(r7, "a", "own", r8, "b", "own"), []string{new8}},
+		"the first one of all":             {own, config.Record, new(looked(state.Repository{})), open(r7, "a", "own"), []string{new7}},
+		"one that is pushed to":            {own, config.Record, new(looked(known(t, r7, "b", "2"))), open(r7, "a", "own"), []string{"rag.request-7..7b14becf: rag@refs/pull/7/head#3 b>a | rag=refs/pull/7/head@a<b*"}},
 		"none is no problem":               {own, config.Record, nil, open(), nil},
-		"forks from now on":                {all, config.Record, new(looked("requests to main", known(t, r7, "a", "1"))), open(r7, "a", "own", r8, "b", "fork"), nil},
-		"one that waits for its run":       {all, config.Record, new(looked("requests to main", known(t, r7, "a", "1"))), open(r7, "a", "own", r8, "b", "own"), []string{new8}},
-		"what cannot be read changes none": {own, config.Record, new(looked("requests to main", known(t, r7, "a", "1"))), failed("temporary", "it lists 0 open requests and says that there are 1"), nil},
+		"forks from now on":                {all, config.Record, new(looked(known(t, r7, "a", "1"))), open(r7, "a", "own", r8, "b", "fork"), nil},
+		"one that waits for its run":       {all, config.Record, new(looked(known(t, r7, "a", "1"))), open(r7, "a", "own", r8, "b", "own"), []string{new8}},
+		"what cannot be read changes none": {own, config.Record, new(looked(known(t, r7, "a", "1"))), failed("temporary", "it lists 0 open requests and says that there are 1"), nil},
 	} {
 		c := file(tt.repository)
 		c.Global.OnFirstSeen = tt.first
@@ -79,7 +79,7 @@ func TestRequests(t *testing.T) {
 func TestClosedRequests(t *testing.T) {
 	const r7 = "refs/pull/7/head"
 	rag := watched(t, "rag", "", "requests to main")
-	was := looked("requests to main", known(t, r7, "a", "4"))
+	was := looked(known(t, r7, "a", "4"))
 	down := failed("temporary", "the answer was cut short")
 	runs, last := answers(t, rag, was, open(), down, down, open(r7, "a", "own"))
 	if b, ok := last.Branch(r7); len(runs) > 0 || !ok || b.Missing != 0 {
