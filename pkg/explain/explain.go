@@ -139,7 +139,7 @@ func New(in Input) *Explainer {
 	}
 	existing := engine.Existing(in.Runs)
 	if in.Key != nil {
-		e.known, e.news = plan.Recover(in.Snapshot, *in.Key, existing)
+		e.known, e.news = plan.Recover(in.Snapshot, *in.Key, existing, true)
 	}
 	e.active = plan.ActiveOf(existing, e.ours)
 	for _, r := range in.Runs {

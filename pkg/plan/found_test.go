@@ -186,7 +186,7 @@ func TestRecoverOfAnotherOne(t *testing.T) {
 		"another one, new": {state.Repository{Unseen: true, Floor: 2, Of: theOther}, state.Repository{Unseen: true, Floor: 3, Of: theOther}},
 	} {
 		s := remembered(map[string]state.Repository{"rag": tt.was})
-		got, _ := Recover(s, in.Key, []Existing{run})
+		got, _ := Recover(s, in.Key, []Existing{run}, true)
 		for n, b := range tt.want.Branches.All() {
 			if b.N == 3 {
 				b.Time = noon
@@ -196,8 +196,18 @@ func TestRecoverOfAnotherOne(t *testing.T) {
 		if want := remembered(map[string]state.Repository{"rag": tt.want}); !got.Equal(want) {
 			t.Errorf("%s (-want +got):\n%s", name, cmp.Diff(want, got))
 		}
-		if again, news := Recover(got, in.Key, []Existing{run}); !again.Equal(got) || len(news) > 0 {
+		if again, news := Recover(got, in.Key, []Existing{run}, true); !again.Equal(got) || len(news) > 0 {
 			t.Errorf("%s: it is news again", name)
+		}
+	}
+	// Who must not decide what was found learns nothing of what the state forgot meanwhile, perhaps by a newer list.
+	for name, was := range map[string]state.Repository{"forgotten": {Unseen: true, Floor: 2}, "never known": {}} {
+		s := remembered(map[string]state.Repository{"rag": was})
+		if name == "never known" {
+			delete(s.Repositories, "rag")
+		}
+		if got, news := Recover(s, in.Key, []Existing{run}, false); !got.Equal(s) || len(news) > 0 {
+			t.Errorf("%s: by an older list it is known (-want +got):\n%s", name, cmp.Diff(s, got))
 		}
 	}
 	for _, forged := range []string{"", theOther, strings.Repeat("1", 1000)} {

@@ -117,7 +117,7 @@ func (w *world) observe() Input {
 // cycle is what watch does, with its accidents.
 func (w *world) cycle() {
 	existing := w.existing()
-	w.stored, _ = Recover(w.stored, naming.Key{}, existing) // what watch does after calls that failed
+	w.stored, _ = Recover(w.stored, naming.Key{}, existing, true) // what watch does after calls that failed
 	in := w.observe()
 	p := Make(in)
 	w.sameInOtherOrder(in, p)

@@ -72,7 +72,7 @@ func TestHonestEntriesSurvive(t *testing.T) {
 				Observed: []repo.Observation{heads("main", digit), hostileHeads(r), hostileHeads(r), heads("main", digit), heads("main", digit)},
 			}
 			existing := claims(r, in)
-			in.Snapshot, _ = Recover(s, naming.Key{}, existing)
+			in.Snapshot, _ = Recover(s, naming.Key{}, existing, true)
 			s = act(Make(in), existing, r)
 			text, err := state.Encode(s)
 			if err != nil {

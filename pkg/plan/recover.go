@@ -16,11 +16,14 @@ import (
 // Without it a change back to the SHA that s remembers would look like no change at all, while the cluster
 // deploys another commit.
 //
-// A run of a repository that was found, and whose name another one has by now, counts for the floor alone.
+// A run of a repository that was found, and whose name another one has by now, counts for the floor alone. One of a repository that was found
+// and that s does not have is left to who decides what was found: another Sentry may have forgotten the repository by a newer list.
 //
 // Only a run that is Ours counts: neither one that somebody else made, nor a copy under another name, nor a run
 // from before the state was deleted says anything about s.
-func Recover(s state.Snapshot, k naming.Key, runs []Existing) (state.Snapshot, map[string]bool) {
+//
+// decides is what Config.Decides says of s.
+func Recover(s state.Snapshot, k naming.Key, runs []Existing, decides bool) (state.Snapshot, map[string]bool) {
 	runs = slices.DeleteFunc(slices.Clone(runs), func(r Existing) bool { return r.Trigger.Manual != "" || !r.Ours(k, s.Epoch) })
 	slices.SortFunc(runs, func(a, b Existing) int {
 		return cmp.Or(cmp.Compare(a.number(), b.number()), cmp.Compare(a.Name, b.Name))
@@ -30,7 +33,7 @@ func Recover(s state.Snapshot, k naming.Key, runs []Existing) (state.Snapshot, m
 		for _, c := range r.Trigger.Refs {
 			was := s.Repositories[c.Repository]
 			another := c.Of != "" && was.Of != "" && c.Of != was.Of
-			if c.N <= counted(s, c.Ref) || another && c.N <= was.Floor || was.Damaged != nil {
+			if c.N <= counted(s, c.Ref) || another && c.N <= was.Floor || was.Damaged != nil || c.Of != "" && !decides && !s.Seen(c.Repository) {
 				continue
 			}
 			if news == nil {

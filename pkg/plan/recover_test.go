@@ -57,7 +57,7 @@ func TestRecover(t *testing.T) {
 	for name, tt := range tests {
 		s := remembered(map[string]state.Repository{"rag": tt.was})
 		before := s.Clone()
-		got, news := Recover(s, naming.Key{}, tt.runs)
+		got, news := Recover(s, naming.Key{}, tt.runs, true)
 		if want := remembered(map[string]state.Repository{"rag": tt.want}); !got.Equal(want) || !maps.Equal(news, map[string]bool{"rag": true}) && tt.news || len(news) > 0 && !tt.news {
 			t.Errorf("%s: Recover(%+v) = %+v, news of %v, want %+v, news %t", name, tt.runs, got, news, want, tt.news)
 		}
@@ -70,7 +70,7 @@ func TestRecover(t *testing.T) {
 // What is remembered of a repository and cannot be read is left as it is.
 func TestRecoverOfADamagedEntry(t *testing.T) {
 	s := remembered(map[string]state.Repository{"rag": {Damaged: []byte(`"?"`)}})
-	if got, news := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")}); len(news) > 0 || got.Repositories["rag"].Branches.Len() > 0 {
+	if got, news := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")}, true); len(news) > 0 || got.Repositories["rag"].Branches.Len() > 0 {
 		t.Errorf("Recover gives a damaged entry branches: %+v, news of %v", got, news)
 	}
 }
@@ -79,7 +79,7 @@ func TestRecoverOfADamagedEntry(t *testing.T) {
 func TestRecoverEndsTheProblem(t *testing.T) {
 	s := remembered(map[string]state.Repository{"rag": known(t, "main", "a", "1")})
 	s.Units = withProblem("create", "rag.main", "other")
-	got, _ := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")})
+	got, _ := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")}, true)
 	if names := slices.Collect(maps.Keys(got.Units)); !slices.Equal(names, []string{"other"}) {
 		t.Errorf("problems of %v are left, want only other's", names)
 	}
@@ -127,7 +127,7 @@ func TestReopenOfWhatIsRecovered(t *testing.T) {
 	r := ran("e1", 2, "b")
 	r.Trigger.Refs[0].Old = sha("a")
 	s := remembered(map[string]state.Repository{"rag": {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha("a"), N: 1, Time: noon}})}})
-	s, news := Recover(s, naming.Key{}, []Existing{r})
+	s, news := Recover(s, naming.Key{}, []Existing{r}, true)
 	s, changed := Reopen(s, []Existing{r})
 	p := Make(Input{Config: file(watched(t, "rag", "", "main")), Snapshot: s, Observed: []repo.Observation{heads("main", "a")}, Now: noon})
 	if len(news) != 1 || !changed || len(p.Runs) != 1 {

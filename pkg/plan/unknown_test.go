@@ -42,7 +42,7 @@ func TestWhatIsNotKnownIsKept(t *testing.T) {
 	kept("a branch that moved, and one that is missing", p.Snapshot, all...)
 	p.Runs[0].Remember(&p.Snapshot, noon)
 	kept("the run is remembered", p.Snapshot, all...)
-	recovered, news := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")})
+	recovered, news := Recover(s, naming.Key{}, []Existing{ran("e1", 2, "b")}, true)
 	if len(news) != 1 {
 		t.Errorf("news of %v, want of rag", news)
 	}

@@ -448,7 +448,7 @@ func (c *cycle) remember(ctx context.Context) error {
 			return err
 		}
 		c.noticed = nil
-		c.next, _ = plan.Recover(c.next, c.key, c.made)
+		c.next, _ = plan.Recover(c.next, c.key, c.made, c.Config.Decides(c.next.Found))
 		c.deployed()
 		c.noteRefused()
 	}

@@ -70,7 +70,7 @@ func (c *cycle) existing(ctx context.Context, units []string) ([]plan.Existing, 
 // learn adds to the state what the runs say was done beyond it, and returns the repositories of which that
 // is news.
 func (c *cycle) learn(existing []plan.Existing) map[string]bool {
-	next, news := plan.Recover(c.next, c.key, existing)
+	next, news := plan.Recover(c.next, c.key, existing, c.Config.Decides(c.next.Found))
 	c.next = next
 	if len(news) > 0 {
 		c.made = append(c.made, existing...)

@@ -142,23 +142,27 @@ func (w *world) create(p *process, pr *v1.PipelineRun) {
 		if !hasTask(pr, c) {
 			w.wrong("%s has no task for %s at %s, which triggers it", r.name, c.Ref, c.New.Short())
 		}
-		w.checkChange(p, r, c)
+		now := w.truth.now
+		if w.checkChange(p, r, c) {
+			now = w.truth.was // which whoever takes the repository up again does not know, unless it learns of the run
+		}
 		w.checkGood(pr, c)
 		w.checkSecrets(pr, c)
 		w.truth.ran[c.Ref] = append(w.truth.ran[c.Ref], change{c, r.unit})
-		w.truth.now[c.Ref] = c.New
+		now[c.Ref] = c.New
 		delete(w.truth.gone, c.Ref)
 	}
 	w.runs[r.name] = r
 }
 
-// checkChange checks that the change happened, and that no run was made for it before.
-func (w *world) checkChange(p *process, r *run, c plan.Change) {
+// checkChange checks that the change happened, and that no run was made for it before. late says that the repository was forgotten
+// since p read the state.
+func (w *world) checkChange(p *process, r *run, c plan.Change) (late bool) {
 	if !w.remote(url(c.Repository)).pushed[c.New] {
 		w.wrong("%s deploys %s, which nobody pushed to %s", r.name, c.New, c.Ref)
 	}
 	was, known := w.truth.now[c.Ref]
-	late := w.lists != nil && !known && p.rev < w.truth.dropped[c.Repository] // it read a state that had it
+	late = w.lists != nil && !known && p.rev < w.truth.dropped[c.Repository] // it read a state that had it
 	if late {
 		was = w.truth.was[c.Ref]
 	}
@@ -180,6 +184,7 @@ func (w *world) checkChange(p *process, r *run, c plan.Change) {
 			w.wrong("%s is run %d of its unit for %s, which had run %d", r.name, c.N, c.Ref, o.N)
 		}
 	}
+	return late
 }
 
 // had reports whether a branch or tag is remembered.
@@ -304,7 +309,11 @@ func (t *truth) saving(w *world, was, next state.Snapshot) {
 	}
 	for ref := range t.now {
 		before, had := was.Repositories[ref.Repository]
-		if entry, has := next.Repositories[ref.Repository]; had && !before.Unseen && (!has || entry.Unseen) {
+		entry, has := next.Repositories[ref.Repository]
+		// A run may be learned and forgotten in one write: its number alone is left.
+		ran := t.ran[ref]
+		both := len(ran) > 0 && before.Floor < ran[len(ran)-1].N && entry.Floor >= ran[len(ran)-1].N
+		if (had && !before.Unseen || both) && (!has || entry.Unseen) {
 			t.was[ref] = t.now[ref]
 			delete(t.now, ref)
 		}

@@ -202,7 +202,7 @@ var mutants = []mutant{
 	},
 	{
 		"a failed creation counts as not done", inCreate,
-		"c.unsure[run.Unit.Label] = true", "c.unsure[run.Unit.Label] = false; delete(c.unsure, run.Unit.Label)",
+		"c.unsure[run.At()] = true", "delete(c.unsure, run.At())",
 		"./pkg/watch", "TestScripts/reset-after-lost-answer",
 	},
 	{
@@ -684,12 +684,12 @@ var mutants = []mutant{
 	},
 	{
 		"a run that somebody made again by its name is reported", "pkg/cli/reporting/reporting.go",
-		"p.Name == name && p.Created.Before(created)", "p.Name == name && p.Created.After(created)",
+		"p.Cluster == run.Cluster && p.Created.Before(run.Created)", "p.Cluster == run.Cluster && p.Created.After(run.Created)",
 		"./pkg/cli/reporting", "TestMadeAgain",
 	},
 	{
 		"a run is reported again as long as its mark is not there", "pkg/cli/reporting/reporting.go",
-		"return r.wanted && !r.knows(name, over)", "r.seen[0] = map[string]mark.Phase{}; return r.wanted && !r.knows(name, over)",
+		"return r.wanted && !r.knows(at, over)", "r.seen[0] = map[string]mark.Phase{}; return r.wanted && !r.knows(at, over)",
 		"./pkg/cli/reporting", "TestOutage",
 	},
 	{
@@ -779,7 +779,7 @@ var mutants = []mutant{
 	},
 	{
 		"explain knows only what the state does", "pkg/explain/explain.go",
-		"e.known, e.news = plan.Recover(in.Snapshot, *in.Key, existing)", "e.known = in.Snapshot",
+		"e.known, e.news = plan.Recover(in.Snapshot, *in.Key, existing, true)", "e.known = in.Snapshot",
 		inModel, model,
 	},
 	{
@@ -846,5 +846,10 @@ var mutants = []mutant{
 		"a run elsewhere says what is deployed here", "pkg/watch/ended/ended.go",
 		"Cluster != of.Cluster", "Cluster == \"*\"",
 		"./pkg/watch/ended", "TestTheirs",
+	},
+	{
+		"what was forgotten by a newer list is learned from a run", "pkg/plan/recover.go",
+		`c.Of != "" && !decides`, `c.Of != "" && false`,
+		"./pkg/plan", "TestRecoverOfAnotherOne",
 	},
 }

@@ -29,7 +29,7 @@ func takeUp(ctx context.Context, eng *local.Engine, store *file.Store, log *slog
 		return fmt.Errorf("load the state: %w", err)
 	}
 	// A run that is cut off before the state knows it has begun all the same.
-	known, news := plan.Recover(s, naming.Key{}, cutOff)
+	known, news := plan.Recover(s, naming.Key{}, cutOff, true)
 	if next, changed := plan.Reopen(known, cutOff); changed || len(news) > 0 {
 		if err := store.Save(ctx, next); err != nil {
 			return fmt.Errorf("save what is to be deployed again: %w", err)
