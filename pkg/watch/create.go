@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
@@ -96,7 +98,13 @@ func (c *cycle) exists(made engine.Made, asked time.Time) {
 	run.Remember(&c.next, c.Now())
 	c.made = append(c.made, run.Existing())
 	delete(c.unsure, run.At())
-	c.pruning = append(c.pruning, run.At())
+	at := run.Unit.Label
+	if naming.Share(at, run.Unit.Ref) != at {
+		at = "" // it shares its room with other units
+	}
+	if at = naming.At(run.Group.Cluster, at); !slices.Contains(c.pruning, at) {
+		c.pruning = append(c.pruning, at)
+	}
 	if made.NoRoom != nil {
 		c.trouble(event.UnitFailing{Unit: run.Unit.Label, Name: run.Name, Kind: plan.NoRoom, Err: made.NoRoom, Made: true})
 	}

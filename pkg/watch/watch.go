@@ -61,8 +61,8 @@ type Engine interface {
 	// Cancel ends a run and lets its finally tasks run. superseded is the name of the run of a newer change that replaces it,
 	// and "" where a person wants it. A run that is gone or finished is no error.
 	Cancel(ctx context.Context, name, superseded string) error
-	// Prune deletes a unit's finished runs beyond the newest keep, but never its newest failed one; the
-	// runs of all units where unit is "".
+	// Prune deletes a unit's finished runs, or those of all units where unit is "", beyond the newest keep of each naming.Share, but
+	// never its newest failed one.
 	// What was deleted is returned also beside an error.
 	Prune(ctx context.Context, unit string, keep int) (deleted []plan.Existing, err error)
 }

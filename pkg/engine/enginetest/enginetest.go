@@ -52,6 +52,7 @@ func Test(t *testing.T, start func(t *testing.T) Subject) {
 		"a run that is cancelled ends, and failed": cancelled,
 		"the newest runs are kept":                 pruned,
 		"what is kept counts for each unit":        prunedAll,
+		"what is kept counts for all requests":     prunedRequests,
 	} {
 		t.Run(name, func(t *testing.T) { promise(&trial{Subject: start(t), T: t}) })
 	}
@@ -67,20 +68,26 @@ func sha(n int) repo.SHA { return repo.SHA(fmt.Sprintf("%040x", n+1)) }
 // planned returns the n-th run of the unit that is a repository's branch main, for this commit.
 func (t *trial) planned(repository string, n, commit int) (*config.Config, plan.Run) {
 	t.Helper()
+	return t.plannedOf(repository, "branches: [main], repo_type: git", "main", n, repo.Observation{Heads: map[string]repo.SHA{"main": sha(commit)}})
+}
+
+// plannedOf returns the n-th run of the unit that is a ref, which is observed. monitor is what is watched.
+func (t *trial) plannedOf(repository, monitor, ref string, n int, observed repo.Observation) (*config.Config, plan.Run) {
+	t.Helper()
 	cfg, err := config.Parse(fmt.Appendf(nil, `repositories:
   - name: %s
-    monitor: {repo_url: "https://host.example/app", branches: [main], repo_type: git}
+    monitor: {repo_url: "https://host.example/our/app", %s}
     deploy: {qa_repo_url: %q, repo_type: git, commands: [%q]}
-`, repository, t.QAURL, t.Command), hosts.Options(nil))
+`, repository, monitor, t.QAURL, t.Command), hosts.Options(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := plan.Input{
 		Config: cfg,
 		Snapshot: state.Snapshot{Epoch: "0", Repositories: map[string]state.Repository{
-			repository: {Branches: state.NewBranches(map[string]state.Branch{"main": {SHA: sha(0), N: n - 1}})},
+			repository: {Branches: state.NewBranches(map[string]state.Branch{ref: {SHA: sha(0), N: n - 1}})},
 		}},
-		Observed: []repo.Observation{{Heads: map[string]repo.SHA{"main": sha(commit)}}},
+		Observed: []repo.Observation{observed},
 		Now:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 	run, err := plan.Make(in).Runs[0].Pin([]repo.Observation{{Heads: map[string]repo.SHA{"main": t.QASHA}}})
@@ -92,7 +99,11 @@ func (t *trial) planned(repository string, n, commit int) (*config.Config, plan.
 
 func (t *trial) create(repository string, n int) plan.Run {
 	t.Helper()
-	cfg, run := t.planned(repository, n, n)
+	return t.make(t.planned(repository, n, n))
+}
+
+func (t *trial) make(cfg *config.Config, run plan.Run) plan.Run {
+	t.Helper()
 	made, err := t.Create(t.Context(), cfg, run)
 	if err != nil || made.Existed || made.NoRoom != nil || made.Run.Name != run.Name {
 		t.Fatalf("Create(%s) = %+v, %v, want that it is made", run.Name, made, err)
@@ -300,5 +311,30 @@ func prunedAll(t *trial) {
 	}
 	if got := t.names(); !slices.Equal(got, want) {
 		t.Errorf("left are %v, want the newest of each unit, %v", got, want)
+	}
+}
+
+// prunedRequests promises that whoever opens many requests has no more runs kept than a branch has, and that a branch's are no fewer for it.
+func prunedRequests(t *trial) {
+	branch := t.create("app", 1)
+	t.ended(branch, true)
+	want := []string{branch.Name}
+	for number := range 4 {
+		name, _ := repo.RequestName(repo.Pulls, int64(number+1))
+		run := t.make(t.plannedOf("app", "pull_requests: {}, repo_type: gitea", name, 2, repo.Observation{
+			Heads: map[string]repo.SHA{name: sha(number + 1)}, Requests: map[string]repo.Request{name: {Target: "main", Own: true}},
+		}))
+		well := number > 1
+		t.ended(run, well)
+		if number > 0 { // the newest two, and the newest failed one
+			want = append(want, run.Name)
+		}
+	}
+	if _, err := t.Prune(t.Context(), "", 2); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(want)
+	if got := slices.Sorted(slices.Values(t.names())); !slices.Equal(got, want) {
+		t.Errorf("left are %v, want %v", got, want)
 	}
 }

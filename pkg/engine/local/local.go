@@ -33,6 +33,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/local/sandbox"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
@@ -202,22 +203,26 @@ func (e *Engine) Cancel(_ context.Context, name, superseded string) error {
 	return nil
 }
 
-// Prune forgets the unit's finished runs beyond the newest keep, but never its newest failed one; those of all units
-// where unit is "".
+// Prune forgets the unit's finished runs, or those of all units where unit is "", beyond the newest keep of each naming.Share, but never its
+// newest failed one.
 func (e *Engine) Prune(_ context.Context, unit string, keep int) (deleted []plan.Existing, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	drop := map[*run]bool{}
-	kept, failedSeen := map[string]int{}, map[string]bool{} // by unit
+	kept, failedSeen := map[string]int{}, map[string]bool{} // by share
 	for _, r := range slices.Backward(e.runs) {
 		out, _ := r.now()
 		if unit != "" && r.unit != unit || !out.Done {
 			continue
 		}
-		newestFailed := !out.Succeeded && !failedSeen[r.unit]
-		failedSeen[r.unit] = failedSeen[r.unit] || newestFailed
-		if kept[r.unit] < keep {
-			kept[r.unit]++
+		of := r.unit
+		if refs := r.trigger.Refs; len(refs) > 0 {
+			of = naming.Share(r.unit, refs[0].Ref)
+		}
+		newestFailed := !out.Succeeded && !failedSeen[of]
+		failedSeen[of] = failedSeen[of] || newestFailed
+		if kept[of] < keep {
+			kept[of]++
 		} else if !newestFailed {
 			drop[r] = true
 			err = errors.Join(err, e.journal.Drop(out.Name))

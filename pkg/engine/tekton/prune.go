@@ -15,6 +15,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/result/history"
 )
@@ -27,7 +28,7 @@ const maxPruned = 200
 const readWithin = 10 * time.Minute
 
 // Prune deletes finished runs of the unit, or of every unit where unit is "", beyond the newest keep of each
-// unit, but never its newest failed one: that is the one whose logs somebody will ask for; nor, for a day, one of
+// naming.Share, but never its newest failed one: that is the one whose logs somebody will ask for; nor, for a day, one of
 // which something is owed elsewhere. Deleting a run
 // takes its pods and their logs with it. What is deleted is in the history before. A run that does not say why
 // it exists is not Sentry's, whatever its labels are, and stays.
@@ -40,15 +41,16 @@ func (e *Engine) Prune(ctx context.Context, unit string, keep int) (deleted []pl
 	if err != nil {
 		return nil, err
 	}
-	byUnit := map[string][]listed{}
+	shares := map[string][]listed{}
 	for _, r := range runs {
-		if len(r.trigger().Refs) > 0 {
-			byUnit[r.unit()] = append(byUnit[r.unit()], r)
+		if refs := r.trigger().Refs; len(refs) > 0 {
+			of := naming.Share(r.unit(), refs[0].Ref)
+			shares[of] = append(shares[of], r)
 		}
 	}
 	var old []listed
-	for _, unit := range slices.Sorted(maps.Keys(byUnit)) {
-		old = append(old, surplus(byUnit[unit], keep)...)
+	for _, of := range slices.Sorted(maps.Keys(shares)) {
+		old = append(old, surplus(shares[of], keep)...)
 	}
 	old = old[:min(len(old), maxPruned)]
 	if len(old) == 0 {
@@ -80,7 +82,7 @@ func (e *Engine) delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// surplus returns the finished runs of one unit that are to be deleted, oldest first, as runs is sorted.
+// surplus returns the finished runs of one share that are to be deleted, oldest first, as runs is sorted.
 func surplus(runs []listed, keep int) []listed {
 	var old []listed
 	kept, failedSeen := 0, false

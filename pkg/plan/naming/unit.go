@@ -97,6 +97,15 @@ func LabelStart(repository string) string {
 	return cut(repository, maxLabel-hashedEnd-len(".")-10) + "."
 }
 
+// Share returns what shares the room that is for the runs of one unit, by the label of a unit and a ref of its run: the unit, or all requests
+// of a repository, as whoever opens one makes a unit. A label has no slash.
+func Share(label string, of repo.Ref) string {
+	if _, request := repo.RequestNumber(of.Branch); request {
+		return of.Repository + "/requests"
+	}
+	return label
+}
+
 func fitEnd(s string) bool { return strings.Contains(alphanumeric, s[len(s)-1:]) }
 
 // shown returns what is to be seen of a branch, a tag or a request in names that a hash tells apart.

@@ -102,13 +102,25 @@ func Add(old, runs []result.Result) []result.Result {
 	return all
 }
 
+// share returns what shares the bounds for one unit with a run, and whether that is requests: whoever opens one makes a unit.
+func share(r result.Result) (of string, requests bool) {
+	of = r.Unit
+	if len(r.Refs) > 0 {
+		of = naming.Share(r.Unit, r.Refs[0].Ref)
+	}
+	return naming.At(r.Cluster, of), of != r.Unit
+}
+
 // Encode returns the runs, which are oldest first, without what is too old or too much. The newest have their deployments with
-// what these printed as long as there is room, then without that, and then the names of those alone that failed.
+// what these printed as long as there is room, then without that, and then the names of those alone that failed. Requests have at most
+// half of each bound, whoever opens how many.
 func Encode(runs []result.Result) ([]byte, error) {
 	var kept []entry // newest first
-	size, units := 0, map[string]int{}
+	var all, requests span
+	units, noMore := map[string]int{}, false // of requests
 	for _, r := range slices.Backward(runs) {
-		if units[r.Unit]++; units[r.Unit] > maxUnit {
+		of, request := share(r)
+		if units[of]++; units[of] > maxUnit || request && noMore {
 			continue
 		}
 		e := bare(r)
@@ -116,8 +128,15 @@ func Encode(runs []result.Result) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if size += n; len(kept) == maxRuns || size > maxBytes-spare {
+		if all.add(r, n); all.over(1) {
 			break
+		}
+		if request {
+			requests.add(r, n)
+			if noMore = requests.over(2); noMore {
+				all.runs, all.size = all.runs-1, all.size-n
+				continue
+			}
 		}
 		kept = append(kept, e)
 	}
@@ -125,9 +144,10 @@ func Encode(runs []result.Result) ([]byte, error) {
 	for _, r := range runs {
 		whole[Of(r)] = r
 	}
-	room := maxDetails
+	room, theirs := maxDetails, maxDetails/2
 	for i, e := range kept {
 		r := whole[Of(e.Result)]
+		_, request := share(e.Result)
 		for _, more := range []entry{withOutput(r), withMembers(r)} {
 			n, err := sizeOf(more)
 			if err != nil {
@@ -137,43 +157,65 @@ func Encode(runs []result.Result) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			if n-least <= room {
-				kept[i], room = more, room-(n-least)
-				break
+			if n -= least; n > room || request && n > theirs {
+				continue
 			}
+			kept[i], room = more, room-n
+			if request {
+				theirs -= n
+			}
+			break
 		}
 	}
 	slices.Reverse(kept)
 	return json.Marshal(document{version, kept})
 }
 
-// Forgets returns what reports whether a run of a unit, created then, may have been left out of a history that has these runs: one that is
-// older than all that a full one has, in all or of its unit.
-func Forgets(runs []result.Result) func(unit string, created time.Time) bool {
-	type span struct {
-		runs   int
-		oldest time.Time
+// span is a part of a history.
+type span struct {
+	runs, size, largest int
+	oldest              time.Time
+}
+
+func (s *span) add(r result.Result, size int) {
+	if s.runs++; s.runs == 1 || r.Created.Before(s.oldest) {
+		s.oldest = r.Created
 	}
-	var all span
-	size, largest, units := 0, 0, map[string]span{}
+	s.size, s.largest = s.size+size, max(s.largest, size)
+}
+
+// over reports whether it is more than that part of a history's bounds.
+func (s *span) over(part int) bool { return s.runs > maxRuns/part || s.size > (maxBytes-spare)/part }
+
+// forgets reports whether a run that was created then may have been left out, as it is older than all of what has no room for another one.
+func (s *span) forgets(part int, created time.Time) bool {
+	full := s.runs >= maxRuns/part || s.size+s.largest > (maxBytes-spare)/part
+	return full && created.Before(s.oldest)
+}
+
+// Forgets returns what reports whether a run may have been left out of a history that has these runs: one that is
+// older than all that a full one has, in all, of requests, or of its unit. Of the run, its cluster, its unit, its refs and when it was created count.
+func Forgets(runs []result.Result) func(result.Result) bool {
+	var all, requests span
+	units := map[string]*span{}
 	for _, r := range runs {
 		n, err := sizeOf(bare(r))
 		if err != nil {
 			n = maxBytes // it cannot be written again
 		}
-		size, largest = size+n, max(largest, n)
-		of := units[r.Unit]
-		for _, s := range []*span{&all, &of} {
-			if s.runs++; s.runs == 1 || r.Created.Before(s.oldest) {
-				s.oldest = r.Created
-			}
+		of, request := share(r)
+		if units[of] == nil {
+			units[of] = &span{}
 		}
-		units[r.Unit] = of
+		units[of].add(r, n)
+		if all.add(r, n); request {
+			requests.add(r, n)
+		}
 	}
-	full := all.runs >= maxRuns || size+largest > maxBytes-spare
-	return func(unit string, created time.Time) bool {
-		of := units[unit]
-		return full && created.Before(all.oldest) || of.runs >= maxUnit && created.Before(of.oldest)
+	return func(r result.Result) bool {
+		of, request := share(r)
+		s := units[of]
+		return all.forgets(1, r.Created) || request && requests.forgets(2, r.Created) || s != nil && s.runs >= maxUnit && r.Created.Before(s.oldest)
 	}
 }
 

@@ -164,8 +164,49 @@ func TestForgets(t *testing.T) {
 		if len(read) > 0 {
 			there = read[0].Created
 		}
-		if got := fmt.Sprint(forgets("u0", epoch), forgets("other", epoch), forgets("u0", there.Add(time.Second))); got != tt.want {
+		of := func(unit string, created time.Time) bool { return forgets(result.Result{Unit: unit, Created: created}) }
+		if got := fmt.Sprint(of("u0", epoch), of("other", epoch), of("u0", there.Add(time.Second))); got != tt.want {
 			t.Errorf("%s, of which %d are kept: %s, want %s", tt.what, len(read), got, tt.want)
+		}
+	}
+}
+
+// Whoever opens requests pushes no deployment out, of whatever repository: they have half of the history, and those of one repository
+// what a branch has.
+func TestRequestsPushNothingOut(t *testing.T) {
+	request := func(repository string, n, members int, text string) result.Result {
+		r := ran(fmt.Sprintf("%s.request-%d", repository, n), n, members)
+		r.Refs = []result.Ref{{Ref: repo.Ref{Repository: repository, Branch: fmt.Sprintf("refs/pull/%d/head", n)}}}
+		r.Why = text
+		return r
+	}
+	for name, tt := range map[string]struct {
+		repositories, requests, members int
+		text                            string
+		left                            int // at most
+	}{
+		"of one repository":   {1, 2500, 0, "", 200},
+		"of all repositories": {20, 150, 0, "", 1000},
+		"of large ones":       {20, 100, 0, strings.Repeat("x", 900), 400},
+		"that print much":     {2, 150, 40, "", 300},
+	} {
+		deployment := ran("web.main", 0, 3)
+		deployment.Refs = []result.Ref{{Ref: repo.Ref{Repository: "web", Branch: "main"}}}
+		runs := []result.Result{deployment}
+		for n := range tt.requests {
+			for i := range tt.repositories {
+				runs = append(runs, request(fmt.Sprintf("r%02d", i), n+1, tt.members, tt.text))
+			}
+		}
+		_, read := written(t, runs)
+		if len(read) < 200 || len(read) > tt.left+1 || read[0].Name != deployment.Name || len(read[0].Members) != 3 || len(read[0].Members[0].Output) == 0 {
+			t.Errorf("%s: of %d runs %d are left, the first %s with %d deployments, want the deployment whole and at most %d more",
+				name, len(runs), len(read), read[0].Name, len(read[0].Members), tt.left)
+		}
+		forgets := history.Forgets(read)
+		newest := request("r00", tt.requests+1, 0, "")
+		if !forgets(runs[1]) && len(read) < len(runs) || forgets(newest) || forgets(deployment) {
+			t.Errorf("%s: it forgets the oldest request %v, the next %v, the deployment %v, want true, false, false", name, forgets(runs[1]), forgets(newest), forgets(deployment))
 		}
 	}
 }

@@ -4,7 +4,6 @@ package ended
 import (
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
@@ -45,7 +44,7 @@ const (
 
 // Heard are the runs of which it is known how they ended.
 type Heard struct {
-	Forgets func(unit string, created time.Time) bool // reports whether the history was cut before a run, which was known once; may be nil
+	Forgets func(result.Result) bool // reports whether the history was cut before a run, which was known once; may be nil
 	runs    map[history.Identity]bool
 }
 
@@ -64,8 +63,11 @@ func (h Heard) Not(runs []engine.Run) []engine.Run {
 	var unheard []engine.Run
 	of := map[string]int{}
 	for _, r := range slices.Backward(runs) {
-		known := h.runs[history.Of(result.Result{Name: r.Name, Cluster: r.Cluster, Created: r.Created})]
-		if r.Active || known || h.Forgets != nil && h.Forgets(r.Unit, r.Created) || of[r.Unit] == maxUnheard {
+		ran := result.Result{Name: r.Name, Cluster: r.Cluster, Unit: r.Unit, Created: r.Created}
+		for _, c := range r.Trigger.Refs {
+			ran.Refs = append(ran.Refs, result.Ref{Ref: c.Ref, SHA: c.New})
+		}
+		if r.Active || h.runs[history.Of(ran)] || h.Forgets != nil && h.Forgets(ran) || of[r.Unit] == maxUnheard {
 			continue
 		}
 		of[r.Unit]++
