@@ -1,7 +1,9 @@
 package gitea
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,6 +49,50 @@ func TestRequestsCutShort(t *testing.T) {
 		if tt.want == "" {
 			if q := o.Requests["refs/pull/7/head"]; o.Err != nil || len(o.Heads) != 1 || !q.Own || q.TargetSHA != "" {
 				t.Errorf("%s: %+v, want one of the repository's own", name, o)
+			}
+			continue
+		}
+		if e := testhost.ErrorOf(t, o); e.Kind != tt.want {
+			t.Errorf("%s: %v, want %q", name, e, tt.want)
+		}
+	}
+}
+
+// A request that closes between two pages moves another one onto the page that was read, which must not count as closed.
+func TestRequestsThatMoveMeanwhile(t *testing.T) {
+	for name, tt := range map[string]struct {
+		first, then int // how many there are, as the server says beside either page
+		more        int // on the second page
+		want        githost.Kind
+	}{
+		"two pages":                {51, 51, 1, ""},
+		"one closed meanwhile":     {51, 50, 0, githost.Temporary},
+		"one opened meanwhile":     {51, 52, 2, githost.Temporary},
+		"the second page is short": {52, 52, 1, githost.Temporary},
+		"fewer, and as many":       {52, 51, 1, githost.Temporary},
+	} {
+		origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			from, total, n := 0, tt.first, mostListed
+			switch req.URL.Query().Get("page") {
+			case "1":
+			case "2":
+				from, total, n = mostListed, tt.then, tt.more
+			default:
+				n, total = 0, tt.then
+			}
+			var pulls []string
+			for i := range n {
+				pulls = append(pulls, fmt.Sprintf(`{"number":%d,"head":{"sha":"%040x"},"base":{"ref":"main"}}`, from+i+1, from+i+1))
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("X-Total-Count", strconv.Itoa(total))
+			_, _ = w.Write([]byte("[" + strings.Join(pulls, ",") + "]"))
+		}))
+		h := testhost.Open(t, Open, origin, "", testhost.Token)
+		o := h.Heads(t.Context(), []githost.Wanted{testhost.Wanted(t, origin, "o/r", "requests to main from anyone")})[0]
+		if tt.want == "" {
+			if o.Err != nil || len(o.Heads) != tt.first {
+				t.Errorf("%s: %d requests, %v, want %d", name, len(o.Heads), o.Err, tt.first)
 			}
 			continue
 		}

@@ -107,27 +107,29 @@ const (
 func (h *host) requests(ctx context.Context, w githost.Wanted) repo.Observation {
 	heads := githost.NewHeads(h.api.Host(), w)
 	path, err := pathOf(w.URL)
-	listed := 0
+	listed, total := 0, 0
 	for page := 1; err == nil; page++ {
-		var found, total int
+		var found, told int
 		if page > maxPullPages {
 			err = githost.NewError(githost.TooLarge, h.api.Host(), "its open requests do not end after %d pages", maxPullPages)
 			break
 		}
-		found, total, err = h.pulls(ctx, path, page, heads)
-		listed += found
-		if err == nil && (listed >= total || found == 0) {
-			if listed != total {
-				err = requests.CutShort(h.api.Host(), total, listed)
-			}
-			break
+		found, told, err = h.pulls(ctx, path, page, heads)
+		if listed += found; page == 1 {
+			total = told
+		}
+		switch {
+		case err != nil:
+		case told != total: // one that closed moves those behind it up a place, and one of them onto a page that was read before
+			err = rest.Moved(h.api.Host(), total, told)
+		case listed == total:
+			return heads.Observation()
+		case listed > total, found == 0:
+			err = rest.CutShort(h.api.Host(), total, listed)
 		}
 	}
-	if err != nil {
-		heads.Drop()
-		return githost.Failed(err)
-	}
-	return heads.Observation()
+	heads.Drop()
+	return githost.Failed(err)
 }
 
 // pulls reads a page, and returns how many requests it has, and how many there are.

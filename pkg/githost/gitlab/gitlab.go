@@ -29,7 +29,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/githost/breaker"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/graphql"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/jsonstream"
-	"github.com/tekton-sentry/sentry/pkg/githost/internal/requests"
 	"github.com/tekton-sentry/sentry/pkg/githost/internal/rest"
 	"github.com/tekton-sentry/sentry/pkg/githost/transport"
 	"github.com/tekton-sentry/sentry/pkg/repo"
@@ -183,20 +182,22 @@ func (h *host) page(ctx context.Context, path string, l list, number int, etag s
 			return add(rest.Head{Branch: l.called(name), Name: sha})
 		})
 	}))
-	switch {
-	case resp == nil:
+	if resp == nil {
 		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
+	}
+	var total *int // of open requests: strangers close these at any time
+	if _, told := resp.Header["X-Total"]; told && l.prefix == repo.Merges {
+		total = new(int(resp.TotalItems))
+	}
+	switch {
 	case resp.StatusCode == http.StatusNotModified: // err is that there was no body
-		return rest.Page{Unchanged: true}, nil
+		return rest.Page{Unchanged: true, Total: total}, nil
 	case resp.StatusCode != http.StatusOK:
 		return rest.Page{}, transport.StatusError(h.api.Host(), resp.Response, bodyOf(err))
 	case err != nil:
 		return rest.Page{}, rest.Failed(ctx, h.api.Host(), err)
 	}
-	page := rest.Page{ETag: resp.Header.Get("ETag"), Next: int(resp.NextPage)}
-	if _, told := resp.Header["X-Total"]; told && l.prefix == repo.Merges && number == 1 && page.Next == 0 && resp.TotalItems != int64(branches) {
-		return rest.Page{}, requests.CutShort(h.api.Host(), int(resp.TotalItems), branches)
-	}
+	page := rest.Page{ETag: resp.Header.Get("ETag"), Next: int(resp.NextPage), Total: total}
 	if _, told := resp.Header["X-Next-Page"]; !told && branches >= perPage {
 		page.Next = number + 1 // some proxy took the header away
 	}

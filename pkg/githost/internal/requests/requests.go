@@ -119,8 +119,3 @@ func Add(v *jsonstream.Reader, host, start string, number int64, head string, r 
 	}
 	return add(rest.Head{Branch: name, Name: head, Request: &r})
 }
-
-// CutShort is the error of a list that holds fewer or more than its host says that there are.
-func CutShort(host string, told, listed int) error {
-	return githost.NewError(githost.Temporary, host, "it lists %d open requests and says that there are %d", listed, told)
-}

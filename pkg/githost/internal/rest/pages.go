@@ -36,6 +36,7 @@ type Page struct {
 	Next      int    // number of the page that follows, 0 after the last
 	ETag      string // "" when the server sent none
 	Unchanged bool   // the server answered 304: what it told before under the same ETag still holds
+	Total     *int   // how many there are on all pages, as the server says beside this one; nil where it does not
 }
 
 // Fetch asks for one page, numbered from 1, and adds its heads. With an ETag it asks only for what changed since. An
@@ -115,17 +116,29 @@ type Request struct {
 //
 // An ETag is made of a page's body alone, so a full last page does not change when a page after it
 // appears: such a page is followed by another request.
+//
+// What closes while pages are read moves what follows up a place, and one of them onto a page that was read before. So it is an error when
+// the total is not the same beside each page, or is another number than was listed.
 func (p *Pages) Read(ctx context.Context, r Request, heads *githost.Heads, fetch Fetch) error {
 	number, branches := 1, 0
+	var total *int
 	for range maxPages {
 		page, err := p.page(ctx, r, number, heads, fetch)
 		if err != nil {
 			return err
 		}
 		branches += page.branches
+		if page.Total != nil {
+			if total != nil && *total != *page.Total {
+				return Moved(r.Host, *total, *page.Total)
+			}
+			total = page.Total
+		}
 		switch {
 		case branches > maxBranches:
 			return githost.NewError(githost.TooLarge, r.Host, "more than %d branches: narrow monitor.branches", maxBranches)
+		case page.Next == 0 && total != nil && *total != branches:
+			return CutShort(r.Host, *total, branches)
 		case page.Next == 0:
 			return nil
 		case page.Next <= number:
@@ -134,6 +147,16 @@ func (p *Pages) Read(ctx context.Context, r Request, heads *githost.Heads, fetch
 		number = page.Next
 	}
 	return githost.NewError(githost.Invalid, r.Host, "the branches do not end after %d pages", maxPages)
+}
+
+// CutShort is the error of a list of open requests that holds fewer or more than its host says that there are.
+func CutShort(host string, told, listed int) error {
+	return githost.NewError(githost.Temporary, host, "it lists %d open requests and says that there are %d", listed, told)
+}
+
+// Moved is the error of a list of open requests that is another one from page to page.
+func Moved(host string, was, is int) error {
+	return githost.NewError(githost.Temporary, host, "it says that there are %d open requests, and on a later page that there are %d", was, is)
 }
 
 // page reads a page into heads.
@@ -162,6 +185,7 @@ func (p *Pages) page(ctx context.Context, r Request, number int, heads *githost.
 	case before.ETag == "":
 		return known{}, githost.NewError(githost.Invalid, r.Host, "it answers \"unchanged\" to a first question: is a proxy in between?")
 	}
+	before.Total = now.Total // what it said before may be of other pages
 	p.now = append(p.now, before)
 	if before.Next == 0 && r.Size > 0 && before.branches >= r.Size {
 		before.Next = number + 1
