@@ -101,6 +101,8 @@ func TestUntrusted(t *testing.T) {
 	r := watched(t, "rag", "", "requests to main from anyone")
 	exposed := r
 	exposed.Monitor.Exposed = true
+	unwatched := watched(t, "rag", "", "requests to main")
+	unwatched.Monitor.Exposed = true
 	for _, tt := range []struct {
 		m    Member
 		want bool
@@ -109,6 +111,7 @@ func TestUntrusted(t *testing.T) {
 		{Member{Repository: &r, Branch: "refs/merge-requests/7/head", Request: repo.Request{Target: "main"}}, true},
 		{Member{Repository: &r, Branch: "refs/pull/7/head", Request: repo.Request{Own: true}}, false},
 		{Member{Repository: &exposed, Branch: "refs/pull/7/head"}, false},
+		{Member{Repository: &unwatched, Branch: "refs/pull/7/head"}, true}, // the setting means nothing there
 		{Member{Repository: &r, Branch: "main"}, false},
 	} {
 		if got := tt.m.Untrusted(); got != tt.want {

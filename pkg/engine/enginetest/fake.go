@@ -17,7 +17,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/generated"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 )
 
 // Fake is an engine in memory, for tests of what works with engines. It keeps PipelineRuns as a cluster does and runs
@@ -196,9 +195,7 @@ func (f *Fake) Prune(ctx context.Context, of string, keep int) (deleted []plan.E
 			if u == "" || r.Active || of != "" && u != of {
 				continue
 			}
-			if refs := r.Trigger.Refs; len(refs) > 0 {
-				u = naming.Share(u, refs[0].Ref)
-			}
+			u = r.Trigger.Share(u)
 			newestFailed := r.Failed() && !failed[u]
 			failed[u] = failed[u] || newestFailed
 			if kept[u]++; kept[u] > keep && !newestFailed {

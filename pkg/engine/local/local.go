@@ -33,7 +33,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/engine/local/sandbox"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/result"
 )
 
@@ -203,8 +202,7 @@ func (e *Engine) Cancel(_ context.Context, name, superseded string) error {
 	return nil
 }
 
-// Prune forgets the unit's finished runs, or those of all units where unit is "", beyond the newest keep of each naming.Share, but never its
-// newest failed one.
+// Prune implements watch.Engine: it forgets what that deletes.
 func (e *Engine) Prune(_ context.Context, unit string, keep int) (deleted []plan.Existing, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -215,10 +213,7 @@ func (e *Engine) Prune(_ context.Context, unit string, keep int) (deleted []plan
 		if unit != "" && r.unit != unit || !out.Done {
 			continue
 		}
-		of := r.unit
-		if refs := r.trigger.Refs; len(refs) > 0 {
-			of = naming.Share(r.unit, refs[0].Ref)
-		}
+		of := r.trigger.Share(r.unit)
 		newestFailed := !out.Succeeded && !failedSeen[of]
 		failedSeen[of] = failedSeen[of] || newestFailed
 		if kept[of] < keep {

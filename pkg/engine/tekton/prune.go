@@ -15,7 +15,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
-	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/result/history"
 )
@@ -43,8 +42,8 @@ func (e *Engine) Prune(ctx context.Context, unit string, keep int) (deleted []pl
 	}
 	shares := map[string][]listed{}
 	for _, r := range runs {
-		if refs := r.trigger().Refs; len(refs) > 0 {
-			of := naming.Share(r.unit(), refs[0].Ref)
+		if t := r.trigger(); len(t.Refs) > 0 {
+			of := t.Share(r.unit())
 			shares[of] = append(shares[of], r)
 		}
 	}
