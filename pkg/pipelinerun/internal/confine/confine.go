@@ -5,7 +5,9 @@ package confine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tektoncd/pipeline/pkg/apis/pipeline/pod"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -14,8 +16,11 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config"
 )
 
-// ServiceAccount is that of such runs, which every namespace has. Pods get no token of it.
+// ServiceAccount is that of such runs, which every namespace has. Pods get no token of it, but what Secrets it lists, which Tekton gives to steps.
 const ServiceAccount = "default"
+
+// ours begins the labels and annotations that Sentry gives to pods. A file cannot have others begin so.
+const ours = "tekton-sentry.dev/"
 
 // Deploy returns what of a deployment such a run has.
 func Deploy(d *config.Deploy) *config.Deploy {
@@ -24,19 +29,20 @@ func Deploy(d *config.Deploy) *config.Deploy {
 	return &confined
 }
 
-// Run takes their ServiceAccount from all pods of a run, and moves what all steps of a task read from a Secret, which is a proxy's
+// Run takes from all pods of a run their ServiceAccount, and the labels and annotations of the file, by which others in the cluster give pods identities
+// and secrets. It moves what all steps of a task read from a Secret, which is a proxy's
 // password, to those that clone: no code of strangers runs in these. It is an error when anything else would still get a secret.
 func Run(pr *v1.PipelineRun, cloning ...string) error {
 	template := &pr.Spec.TaskRunTemplate
 	template.ServiceAccountName, template.PodTemplate = ServiceAccount, withoutToken(template.PodTemplate)
 	for i := range pr.Spec.TaskRunSpecs {
 		own := &pr.Spec.TaskRunSpecs[i]
-		own.ServiceAccountName = ""
+		own.ServiceAccountName, own.Metadata = "", nil
 		if own.PodTemplate != nil {
 			own.PodTemplate = withoutToken(own.PodTemplate)
 		}
 	}
-	pr.Spec.TaskRunSpecs = slices.DeleteFunc(pr.Spec.TaskRunSpecs, func(own v1.PipelineTaskRunSpec) bool { return own.PodTemplate == nil && own.Metadata == nil })
+	pr.Spec.TaskRunSpecs = slices.DeleteFunc(pr.Spec.TaskRunSpecs, func(own v1.PipelineTaskRunSpec) bool { return own.PodTemplate == nil })
 	if len(pr.Spec.TaskRunSpecs) == 0 {
 		pr.Spec.TaskRunSpecs = nil
 	}
@@ -68,6 +74,9 @@ func withoutToken(t *pod.PodTemplate) *pod.PodTemplate {
 func task(t *v1.PipelineTask, cloning []string) error {
 	if t.TaskSpec == nil || len(t.Workspaces) > 0 || len(t.TaskSpec.Workspaces) > 0 {
 		return errors.New("a Task of the cluster, or one with workspaces, may have secrets of its own")
+	}
+	for _, all := range []map[string]string{t.TaskSpec.Metadata.Labels, t.TaskSpec.Metadata.Annotations} {
+		maps.DeleteFunc(all, func(name, _ string) bool { return !strings.HasPrefix(name, ours) })
 	}
 	spec := &t.TaskSpec.TaskSpec
 	var moved []corev1.EnvVar

@@ -41,6 +41,23 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRunIsAnonymous: what injects an identity into a pod goes by its labels and annotations.
+func TestRunIsAnonymous(t *testing.T) {
+	named := func() map[string]string {
+		return map[string]string{"vault.hashicorp.com/agent-inject": "true", "azure.workload.identity/use": "true", "tekton-sentry.dev/repository": "web"}
+	}
+	pr, _ := run()
+	meta := v1.PipelineTaskMetadata{Labels: named(), Annotations: named()}
+	pr.Spec.PipelineSpec.Tasks[0].TaskSpec.Metadata = meta
+	pr.Spec.TaskRunSpecs[0].Metadata = &v1.PipelineTaskMetadata{Labels: named()}
+	if err := confine.Run(pr, "clone"); err != nil {
+		t.Fatal(err)
+	}
+	if len(meta.Labels) != 1 || len(meta.Annotations) != 1 || meta.Labels["tekton-sentry.dev/repository"] != "web" || pr.Spec.TaskRunSpecs[0].Metadata != nil {
+		t.Errorf("the pod has %v, and %v, want what is Sentry's alone", meta, pr.Spec.TaskRunSpecs[0].Metadata)
+	}
+}
+
 // TestRunRefuses: each way to a secret that it knows nothing of makes no run.
 func TestRunRefuses(t *testing.T) {
 	for name, add := range map[string]func(*v1.PipelineRun, *v1.TaskSpec){
