@@ -125,19 +125,18 @@ func connect(cfg *rest.Config, namespace string, o Options) (*Cluster, error) {
 	core, tekton := rest.CopyConfig(cfg), rest.CopyConfig(cfg)
 	core.APIPath, core.GroupVersion = "/api", &corev1.SchemeGroupVersion
 	tekton.APIPath, tekton.GroupVersion = "/apis", &tektonv1.SchemeGroupVersion
-	hc, err := rest.HTTPClientFor(cfg)
+	// Not HTTPClientFor: where nothing is to be added to requests, its client has no transport that could be wrapped.
+	rt, err := rest.TransportFor(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
+	hc := &http.Client{Transport: rt, Timeout: cfg.Timeout}
 	c := &Cluster{Namespace: namespace, config: cfg}
 	if c.Core, err = rest.RESTClientForConfigAndClient(core, hc); err != nil {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	// The state is always tried: one call a cycle is no burden, and what was done must be remembered.
 	guarded := *hc
-	if guarded.Transport == nil { // nothing is to be added to requests
-		guarded.Transport = http.DefaultTransport
-	}
 	guarded.Transport = &breaker{next: guarded.Transport, now: time.Now}
 	if o.ReadWithin > 0 {
 		guarded.Transport = impatient{guarded.Transport, o.ReadWithin}
