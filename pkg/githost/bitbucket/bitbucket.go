@@ -78,29 +78,37 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 // Changed implements githost.Prefilter by the list of each workspace, from the last change that is known on. A repository counts as
 // unchanged when the list shows it with the time that it had when its heads were last read, and the server's clock had gone on
 // since. All others count as changed: those that the token does not see listed, renamed ones, those of workspaces with
-// few wanted repositories or far more than are wanted.
+// few wanted repositories or far more than are wanted, of those beyond the twelve largest, and of those whose list is none.
 //
-// An idle call is one request for each workspace. The first ones go through the list, a hundred repositories a page.
+// It is an error when no workspace has a list, and when the API fails. An idle call is one request for each workspace. The first ones go through the list, a hundred repositories a page.
 func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, error) {
 	deadline, limited := ctx.Deadline()
 	half := time.Until(deadline) / 2
 	more := func() bool { return !limited || time.Until(deadline) >= half }
 	spaces, now := h.index.seek(want), time.Now()
+	var looked []*space
+	var none error
 	for i, s := range spaces {
 		err := h.look(ctx, s, now, more)
 		switch e, _ := errors.AsType[*githost.Error](err); {
 		case err == nil:
+			looked = append(looked, s)
+		case errors.As(err, new(listError)): // which says nothing of the others
+			none = err
 		case e != nil && e.Status == http.StatusUnauthorized:
 			// It is not for the API, and Git may take it all the same. The others would refuse it as well, which is to count as one refusal.
 			h.index.refused(spaces[i:], now)
-			return h.index.changed(want), nil
+			return h.index.changed(want, looked), nil
 		case e != nil && (e.Kind == githost.Denied || e.Kind == githost.NotFound):
 			h.index.refused(spaces[i:i+1], now)
 		default:
 			return nil, err
 		}
 	}
-	return h.index.changed(want), nil
+	if len(looked) == 0 && none != nil {
+		return nil, none
+	}
+	return h.index.changed(want, looked), nil
 }
 
 // look brings what is known of a workspace up to date.

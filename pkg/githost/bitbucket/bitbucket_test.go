@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -160,12 +161,8 @@ func TestLookAtSome(t *testing.T) {
 func TestTokenForGitAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := watch(t, 5)
-		for i := range 25 {
-			path := fmt.Sprintf("p%d/r%d", i%5, i)
-			w.api.Push(path, "main", testhost.SHA1)
-			m := w.want[0]
-			m.URL = "http://bitbucket.example/" + path
-			w.want = append(w.want, m)
+		for i := range 5 {
+			w.more(fmt.Sprintf("p%d", i), 5)
 		}
 		w.api.Close(http.StatusUnauthorized)
 		for range 5 {
@@ -173,6 +170,90 @@ func TestTokenForGitAlone(t *testing.T) {
 				t.Errorf("%d lists, %d reads, want one list at most, and all read", lists, reads)
 			}
 		}
+	})
+}
+
+// more has n repositories of another workspace watched too.
+func (w *watched) more(workspace string, n int) {
+	for i := range n {
+		path := fmt.Sprintf("%s/r%d", workspace, i)
+		w.api.Push(path, "main", testhost.SHA1)
+		m := w.want[0]
+		m.URL = "http://bitbucket.example/" + path
+		w.want = append(w.want, m)
+	}
+}
+
+// pushed fails the test unless a push to a repository that is watched is seen in the next cycle.
+func (w *watched) pushed(path, sha string) {
+	w.Helper()
+	w.api.Push(path, "main", sha)
+	w.cycle()
+	i := slices.IndexFunc(w.want, func(m config.Monitor) bool { return strings.HasSuffix(m.URL, "/"+path) })
+	if got := w.head(i); got != repo.SHA(sha) {
+		w.Errorf("the head of %s is %s, want what was pushed", path, got)
+	}
+}
+
+// A workspace whose list is not asked for any more has its repositories read: one that twelve others outgrew, and one of which few
+// repositories are left.
+func TestWorkspaceThatIsNotAskedAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(t, 5)
+		for i := range 11 {
+			w.more(fmt.Sprintf("p%02d", i), 5)
+		}
+		for range 3 {
+			w.cycle()
+		}
+		if lists, reads := w.cycle(); lists != 12 || reads != 0 {
+			t.Errorf("twelve workspaces: %d lists, %d reads, want twelve lists", lists, reads)
+		}
+		w.more("a", 6)
+		for range 3 {
+			w.cycle()
+		}
+		if lists, reads := w.cycle(); lists != 12 || reads != 5 {
+			t.Errorf("thirteen workspaces: %d lists, %d reads, want twelve lists, and the thirteenth read", lists, reads)
+		}
+		w.pushed("p10/r2", sha3)
+
+		w.want = slices.DeleteFunc(w.want, func(m config.Monitor) bool {
+			return strings.HasSuffix(m.URL, "/a/r0") || strings.HasSuffix(m.URL, "/a/r1") || strings.HasSuffix(m.URL, "/a/r2")
+		})
+		w.cycle()
+		w.pushed("a/r4", sha3)
+		w.pushed("p10/r2", testhost.SHA2)
+	})
+}
+
+// A list that is none has its own workspace read, and no other.
+func TestListOfOneWorkspaceThatLies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(t, 20)
+		w.more("a", 4)
+		for range 3 {
+			w.cycle()
+		}
+		honest := w.r.Base
+		w.r.Base = testhost.RoundTrip(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Path != "/2.0/repositories/a" {
+				return honest.RoundTrip(req)
+			}
+			list := `{"values":[{"uuid":"{1}","full_name":"b/r1","updated_on":"2099-01-01T00:00:00Z"}]}`
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(list)), Request: req}, nil
+		})
+		w.r = &poller.Reader{Hosts: w.r.Hosts, Base: w.r.Base, Sweep: w.r.Sweep}
+		for range 3 {
+			w.cycle()
+		}
+		for range 10 {
+			if lists, reads := w.cycle(); lists != 1 || reads != 4 {
+				t.Errorf("%d lists, %d reads, want the list of one workspace, and the other read", lists, reads)
+			}
+		}
+		w.pushed("a/r2", sha3)
+		w.pushed("o/r2", sha3)
 	})
 }
 

@@ -2,6 +2,7 @@ package bitbucket
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -239,15 +240,16 @@ func (x *index) marks(want []githost.Wanted) []repo.Validator {
 	return marks
 }
 
-// changed compares what is known of repositories with what was known when they were read.
-func (x *index) changed(want []githost.Wanted) []bool {
+// changed compares what is known of repositories with what was known when they were read. What is known of workspaces other than those that
+// were looked at just now may be old.
+func (x *index) changed(want []githost.Wanted, looked []*space) []bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	changed := make([]bool, len(want))
 	for i, w := range want {
 		s, l := x.of(w)
 		m, ok := w.Validator.(*mark)
-		changed[i] = s == nil || !ok || m.reads != s.reads || !m.updated.Equal(l.updated)
+		changed[i] = s == nil || !slices.Contains(looked, s) || !ok || m.reads != s.reads || !m.updated.Equal(l.updated)
 	}
 	return changed
 }
