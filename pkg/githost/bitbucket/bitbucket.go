@@ -125,18 +125,14 @@ func (h *host) refresh(ctx context.Context, s *space, now time.Time, more func()
 	if !ok {
 		return nil
 	}
-	start, end := at.from, false
+	end := false
 	for page := 0; !end && page < mostPages && (page == 0 || more()); page++ {
 		var err error
 		if at, end, err = h.page(ctx, s, at, now); err != nil {
 			return err
 		}
 	}
-	var last time.Time
-	if at.from.After(start) {
-		last = at.from // which is that of a change
-	}
-	h.index.refreshed(s, last, end, now)
+	h.index.refreshed(s, end, now)
 	return nil
 }
 

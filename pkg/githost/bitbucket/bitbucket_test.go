@@ -36,8 +36,12 @@ type watched struct {
 	bytes int // of answers, since cycle was called
 }
 
-func watch(t *testing.T, n int) *watched {
+func watch(t *testing.T, n int) *watched { return watchAhead(t, n, 0) }
+
+// watchAhead is watch of a server whose clock is ahead of ours.
+func watchAhead(t *testing.T, n int, ahead time.Duration) *watched {
 	w := &watched{T: t, api: bitbuckettest.New()}
+	w.api.Advance(ahead)
 	testhost.Filled(w.api.API, n)
 	w.want = testhost.Monitors(t, bitbucket.Driver.Type, n)
 	w.r = &poller.Reader{Hosts: githost.Drivers{bitbucket.Driver}, Base: &testhost.Wire{Handler: w.api}, Sweep: 1e6 * time.Hour}
@@ -225,6 +229,55 @@ func TestWorkspaceThatIsNotAskedAnyMore(t *testing.T) {
 		w.pushed("a/r4", sha3)
 		w.pushed("p10/r2", testhost.SHA2)
 	})
+}
+
+// A change with a time in the future, of a clock that is ahead, hides no later ones, and is read once.
+func TestChangeInTheFuture(t *testing.T) {
+	const ahead = 3 * time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(t, 30)
+		w.api.Advance(ahead)
+		w.api.Push("o/r1", "main", sha3)
+		w.api.Advance(-ahead)
+		for range 3 {
+			w.cycle()
+		}
+		for hour := range 6 {
+			if lists, reads := w.cycle(); lists != 1 || reads != 0 {
+				t.Errorf("hour %d, an idle cycle: %d lists, %d reads, want one list", hour, lists, reads)
+			}
+			w.pushed("o/r7", fmt.Sprintf("%040x", hour+1))
+			<-time.After(time.Hour)
+			w.cycle()
+			w.cycle()
+		}
+		w.pushed("o/r1", testhost.SHA2)
+
+		// So it is while the list is gone through at first.
+		w.api.Advance(ahead)
+		w.api.Push("o/r2", "main", sha3)
+		w.api.Advance(-ahead)
+		w.r = &poller.Reader{Hosts: w.r.Hosts, Base: w.r.Base, Sweep: w.r.Sweep}
+		for range 3 {
+			w.cycle()
+		}
+		w.pushed("o/r7", sha3)
+		w.pushed("o/r2", testhost.SHA2)
+	})
+}
+
+// Where our clock is behind, or ahead, by days, all pushes are seen in the next cycle too.
+func TestClocksThatAreNotInStep(t *testing.T) {
+	for _, ahead := range []time.Duration{-72 * time.Hour, -5 * time.Minute, 5 * time.Minute, 72 * time.Hour} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := watchAhead(t, 30, ahead)
+				for minute := range 30 {
+					w.pushed(fmt.Sprintf("o/r%d", minute), fmt.Sprintf("%040x", minute+1))
+				}
+			})
+		})
+	}
 }
 
 // A list that is none has its own workspace read, and no other.

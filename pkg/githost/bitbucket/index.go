@@ -35,7 +35,8 @@ type space struct {
 	sought map[string]bool   // paths that are wanted
 	known  map[string]listed // by path
 	paths  map[string]string // of known, by UUID
-	newest time.Time         // the last change that is known, by the server's clock; zero = none is
+	last   time.Time         // the last change that was listed and was not in the future by ours, by the server's clock
+	newest time.Time         // last, up to where the list was read; zero = it was not gone through yet
 	shown  time.Time         // when the list had shown it first, by ours
 	asked  time.Time         // when the list was asked last for all that had changed, by ours
 	reads  int               // times that everything counted as changed
@@ -124,12 +125,12 @@ func (x *index) since(s *space) (at cursor, ok bool) {
 // since that was shown. So a Date of somebody in between says nothing.
 func (s *space) passed() time.Time { return s.newest.Add(max(0, s.asked.Sub(s.shown))) }
 
-// refreshed notes the last change that was listed, if any, and whether the list was read to its end. If not, everything counts as changed.
-func (x *index) refreshed(s *space, last time.Time, end bool, asked time.Time) {
+// refreshed notes that the list was read, and whether to its end. If not, everything counts as changed.
+func (x *index) refreshed(s *space, end bool, asked time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if last.After(s.newest) {
-		s.newest, s.shown = last, time.Now()
+	if s.last.After(s.newest) {
+		s.newest, s.shown = s.last, time.Now()
 	}
 	if !end {
 		s.reads++
@@ -169,9 +170,9 @@ func (x *index) learned(s *space, at cursor, end bool, now time.Time) {
 	s.cursor, s.over = at, end
 	if end && s.newest.IsZero() {
 		// What changed while the list was gone through is not missed: it moved to its end.
-		s.newest, s.shown, s.asked = at.from, time.Now(), s.begun
+		s.newest, s.shown, s.asked = s.last, time.Now(), s.begun
 	}
-	if end && s.newest.IsZero() { // it is empty
+	if end && s.newest.IsZero() { // it is empty, or all of it is in the future
 		s.forget(now.Add(relearn))
 	}
 }
@@ -188,14 +189,18 @@ func (x *index) refused(spaces []*space, now time.Time) {
 func (s *space) forget(until time.Time) {
 	clear(s.known)
 	clear(s.paths)
-	s.newest, s.cursor, s.pages, s.over, s.until = time.Time{}, cursor{}, 0, false, until
+	s.last, s.newest, s.cursor, s.pages, s.over, s.until = time.Time{}, time.Time{}, cursor{}, 0, false, until
 }
 
-// add takes over what a page shows of the sought repositories.
+// add takes over what a page shows of the sought repositories. A change in the future is of a clock that is ahead, or ours is behind: the
+// list goes on to be asked for from an earlier change on until that time has come, as it would hide later ones.
 func (x *index) add(s *space, entries []entry, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range entries {
+		if e.updated.After(s.last) && !e.updated.After(now) {
+			s.last = e.updated
+		}
 		if old, ok := s.paths[e.uuid]; ok && old != e.path { // renamed
 			delete(s.known, old)
 			delete(s.paths, e.uuid)
