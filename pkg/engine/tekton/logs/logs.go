@@ -56,16 +56,20 @@ type Reader struct {
 	// Every is how often it looks for the next task; 0 is a second.
 	Every time.Duration
 
-	mu   sync.Mutex // held while a line is written
-	told sync.Once
+	mu     sync.Mutex // held while a line is written
+	broken error      // why no line can be written any more
+	told   sync.Once
 }
 
 // Print writes what the steps print. Tasks that run at the same time take turns by the line, when they are followed; otherwise
-// one comes after the other.
+// one comes after the other. Nothing is written once it has returned.
 func (r *Reader) Print(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
 	r.Every = cmp.Or(r.Every, time.Second)
 	begun := map[string]bool{}
 	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel() // before it waits
 	var errs []error
 	note := func(err error) {
 		r.mu.Lock()
@@ -74,7 +78,7 @@ func (r *Reader) Print(ctx context.Context) error {
 	}
 	for {
 		done, list, err := r.look(ctx)
-		if err != nil {
+		if err = cmp.Or(r.unread(), err); err != nil {
 			return err
 		}
 		for _, tr := range list {
@@ -98,7 +102,7 @@ func (r *Reader) Print(ctx context.Context) error {
 	}
 	tasks.Wait()
 	if len(begun) == 0 {
-		r.line("no step has printed anything yet")
+		_ = r.line("no step has printed anything yet")
 	}
 	return errors.Join(errs...)
 }
@@ -124,7 +128,7 @@ func (r *Reader) persist(ctx context.Context, f func() (gotOn bool, err error)) 
 			failures = 0
 		}
 		failures++
-		if ctx.Err() != nil || !r.Follow || r.Tail > 0 && gotOn || !kube.IsTemporary(err) || failures >= followTries {
+		if ctx.Err() != nil || r.unread() != nil || !r.Follow || r.Tail > 0 && gotOn || !kube.IsTemporary(err) || failures >= followTries {
 			return err
 		}
 		r.told.Do(func() {
@@ -193,8 +197,7 @@ func (r *Reader) task(ctx context.Context, tr v1.TaskRun) error {
 		}
 		err := r.step(ctx, tr.Status.PodName, name, step.Name)
 		if apierrors.IsNotFound(err) || tr.Status.PodName == "" {
-			r.gone(name, tr.Status.GetCondition(apis.ConditionSucceeded))
-			return nil
+			return r.gone(name, tr.Status.GetCondition(apis.ConditionSucceeded))
 		}
 		if err != nil {
 			return fmt.Errorf("read the log of step %s of task %s: %w", step.Name, name, err)
@@ -204,22 +207,23 @@ func (r *Reader) task(ctx context.Context, tr v1.TaskRun) error {
 }
 
 // gone writes what is left of a task whose pod is gone, or never was.
-func (r *Reader) gone(task string, end *apis.Condition) {
+func (r *Reader) gone(task string, end *apis.Condition) error {
 	var kept []string
 	if r.Kept != nil {
 		kept = r.Kept(task)
 	}
 	switch {
 	case len(kept) > 0:
-		r.line("[%s] its pod is gone; these are the last lines, which the history keeps", task)
+		_ = r.line("[%s] its pod is gone; these are the last lines, which the history keeps", task)
 	case end.IsFalse():
-		r.line("[%s] its pod is gone, or never was: %s", task, end.GetMessage())
+		_ = r.line("[%s] its pod is gone, or never was: %s", task, end.GetMessage())
 	default:
-		r.line("[%s] its pod is gone, and with it what it printed", task)
+		_ = r.line("[%s] its pod is gone, and with it what it printed", task)
 	}
 	for _, line := range kept {
-		r.line("[%s] %s", task, line)
+		_ = r.line("[%s] %s", task, line)
 	}
+	return r.unread()
 }
 
 // step writes what a step prints. One that has not begun is waited for, where the run is followed. A log that breaks off is read
@@ -274,7 +278,10 @@ func (r *Reader) stream(ctx context.Context, pod, task, step string, written *in
 	} else if err != nil {
 		return false, kube.Explain(err)
 	}
-	return false, kube.Explain(r.lines(io.TeeReader(body, counter{written}), task, step))
+	if err := r.lines(io.TeeReader(body, counter{written}), task, step); err != nil {
+		return false, cmp.Or(r.unread(), kube.Explain(err))
+	}
+	return false, nil
 }
 
 // counter counts the bytes that are written to it.
@@ -295,12 +302,25 @@ func (r *Reader) lines(stream io.Reader, task, step string) error {
 		if err != nil {
 			return err
 		}
-		r.line("[%s : %s] %s", task, step, line)
+		if err := r.line("[%s : %s] %s", task, step, line); err != nil {
+			return err
+		}
 	}
 }
 
-func (r *Reader) line(format string, a ...any) {
+// line writes a line. Once one could not be written no other is, and whoever reads for it ends.
+func (r *Reader) line(format string, a ...any) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(r.Out, format+"\n", a...)
+	if r.broken == nil {
+		_, r.broken = fmt.Fprintf(r.Out, format+"\n", a...)
+	}
+	return r.broken
+}
+
+// unread returns why no line can be written any more.
+func (r *Reader) unread() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.broken
 }
