@@ -22,7 +22,6 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/result"
-	"github.com/tekton-sentry/sentry/pkg/serve"
 	"github.com/tekton-sentry/sentry/pkg/serve/page"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/act"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/reading"
@@ -84,16 +83,16 @@ func runPage(ctx context.Context, o *setup.Options, f pageFlags) error {
 	if err != nil {
 		return err
 	}
-	l, err := serve.Listen(ctx, f.address)
+	at, err := pages.Listen(ctx, f.address)
 	if err != nil {
 		return fmt.Errorf("--address: %w", err)
 	}
 	key := act.Word(32)
-	fmt.Fprintf(o.Out, "http://%s/\nTo act as well: http://%s/enter?key=%s\n", l.Addr(), pages.Own(l.Addr()), key)
-	return pages.Serve(ctx, l, page.Options{
+	fmt.Fprintf(o.Out, "http://%s/\nTo act as well: http://%s/enter?key=%s\n", at[0].Addr(), pages.Own(at[0].Addr()), key)
+	return pages.Serve(ctx, page.Options{
 		Source: source, Log: log, Hide: o.Hider.Hide, Link: pages.Link, Names: f.names, Place: where,
 		Act: &act.Options{Self: hands, Key: key, Log: log, Hide: o.Hider.Hide},
-	})
+	}, at...)
 }
 
 // source returns where the page is read, who does what its person asks for, and what it is called.

@@ -3,11 +3,13 @@ package pages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"regexp"
+	"sync"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/githost/hosts"
@@ -52,12 +54,23 @@ func Link(r *config.Repository, from, to repo.SHA) string {
 	return driver.Page(r.Monitor.URL, from, to)
 }
 
-// Serve serves a page until ctx ends.
-func Serve(ctx context.Context, l net.Listener, o page.Options) error {
+// Serve serves a page at all of the listeners until ctx ends, or one of them.
+func Serve(ctx context.Context, o page.Options, all ...net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	p := page.New(o)
 	defer context.AfterFunc(ctx, p.Close)()
 	defer p.Close()
-	return serve.Serve(ctx, l, map[string]http.Handler{"/": p}, o.Log)
+	errs := make([]error, len(all))
+	var serving sync.WaitGroup
+	for i, l := range all {
+		serving.Go(func() {
+			defer cancel() // at one alone it is not served
+			errs[i] = serve.Serve(ctx, l, map[string]http.Handler{"/": p}, o.Log)
+		})
+	}
+	serving.Wait()
+	return errors.Join(errs...)
 }
 
 // Hosts returns how the hosts stand that a reader asks.

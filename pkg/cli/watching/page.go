@@ -81,7 +81,7 @@ func (w *watching) servePage(ctx context.Context) (ended func(), err error) {
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := pages.Serve(ctx, l, o); err != nil {
+		if err := pages.Serve(ctx, o, l); err != nil {
 			w.log.Error("the page is not served any more, and polling goes on; restart Sentry", "err", err)
 		}
 	})
