@@ -144,8 +144,11 @@ func (h *Hands) plan(ctx context.Context, f *facts.Facts, ask act.Ask) (act.Plan
 		return act.Plan{}, err
 	}
 	p := act.Plan{Unit: run.Unit.Label, Members: pinned.Of(run).List}
-	p.Planned, err = shown(cfg, f, run)
+	if p.Planned, err = shown(cfg, f, run); err != nil {
+		return p, err
+	}
 	p.Lead = lead
+	p.Digest, err = digest(cfg, p.Unit, p.Members)
 	return p, err
 }
 
@@ -220,11 +223,7 @@ func (h *Hands) do(ctx context.Context, f *facts.Facts, o act.Order) (string, er
 	if err != nil {
 		return "", err
 	}
-	was := result.Result{Name: "what was shown", Unit: o.Unit}
-	for _, m := range o.Members {
-		was.Members = append(was.Members, result.Member{Task: m.Task, Ref: result.Ref{Ref: m.Ref, SHA: m.SHA}, QA: m.QA})
-	}
-	run, err := deeds.Again(plan.Input{Config: cfg, Snapshot: f.Snapshot, Now: time.Now()}, was, o.Word)
+	run, err := deeds.Again(plan.Input{Config: cfg, Snapshot: f.Snapshot, Now: time.Now()}, confirmed(cfg, o.Unit, o.Members), o.Word)
 	if err != nil {
 		return "", err
 	}
@@ -234,6 +233,9 @@ func (h *Hands) do(ctx context.Context, f *facts.Facts, o act.Order) (string, er
 	run.By = by
 	if h.made(ctx, run) {
 		return run.Name, nil
+	}
+	if now, err := digest(cfg, o.Unit, o.Members); err != nil || now != o.Digest {
+		return "", errors.Join(errors.New("nothing was done: the configuration changed since you were asked, and what would run is something else. Look again"), err)
 	}
 	err = deeds.Start(ctx, h.Engine, cfg, h.Logger, run)
 	switch {

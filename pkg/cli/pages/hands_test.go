@@ -98,7 +98,7 @@ func TestARunIsMadeOnce(t *testing.T) {
 		if p.Unit != "shop" || len(p.Commits) != len(p.Members) || len(p.Tasks) < len(p.Members) || !strings.Contains(p.Text, "kind: PipelineRun") {
 			t.Errorf("%s: the plan is %+v", ask.Verb, p)
 		}
-		order := act.Order{Ask: ask, Unit: p.Unit, Members: p.Members, Word: "0123abcd"}
+		order := act.Order{Ask: ask, Unit: p.Unit, Members: p.Members, Digest: p.Digest, Word: "0123abcd"}
 		first, err := c.hands.Do(t.Context(), c.facts, order)
 		if err != nil {
 			t.Fatal(err)
@@ -226,7 +226,7 @@ func TestBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := act.Order{Ask: ask, Unit: p.Unit, Members: p.Members, Word: "0123abcd"}
+	order := act.Order{Ask: ask, Unit: p.Unit, Members: p.Members, Digest: p.Digest, Word: "0123abcd"}
 	first, err := c.hands.Do(t.Context(), c.facts, order)
 	if err != nil {
 		t.Fatal(err)
@@ -254,5 +254,46 @@ func TestCancel(t *testing.T) {
 	}
 	if _, err := c.hands.Plan(t.Context(), c.facts, act.Ask{Verb: act.Cancel, Run: "shop-2"}); err == nil {
 		t.Error("what has ended can be cancelled")
+	}
+}
+
+// Of a configuration that changed since somebody was asked nothing is made: they were shown something else.
+func TestTheConfigurationChanged(t *testing.T) {
+	for name, change := range map[string]func(*config.Config){
+		"the commands": func(cfg *config.Config) {
+			for i := range cfg.Repositories {
+				cfg.Repositories[i].Deploy.Commands = []string{"make destroy"}
+			}
+		},
+		"on_busy": func(cfg *config.Config) {
+			shop := cfg.Groups["shop"]
+			shop.OnBusy = config.CancelOld
+			cfg.Groups["shop"] = shop
+		},
+	} {
+		c := newCluster(t)
+		ask := act.Ask{Verb: act.Rerun, Run: "shop-2"}
+		p, err := c.hands.Plan(t.Context(), c.facts, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What Sentry did meanwhile is no change of what was shown.
+		web := c.facts.Snapshot.Repositories["web"]
+		web.Branches = state.NewBranches(map[string]state.Branch{"main": {SHA: pagetest.SHA("e")}})
+		c.facts.Snapshot.Repositories["web"] = web
+		order := act.Order{Ask: ask, Unit: p.Unit, Members: p.Members, Digest: p.Digest, Word: "0123abcd"}
+		run, err := c.hands.Do(t.Context(), c.facts, order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, _ := c.hands.Config()
+		change(cfg)
+		if again, err := c.hands.Do(t.Context(), c.facts, order); err != nil || again != run {
+			t.Errorf("%s: what was made already is %q, %v", name, again, err)
+		}
+		c.Put(runsPath+"/"+run, nil)
+		if _, err := c.hands.Do(t.Context(), c.facts, order); err == nil || !strings.Contains(err.Error(), "the configuration changed") || len(c.Names(runsPath)) > 0 {
+			t.Errorf("%s changed: %v, there are %v", name, err, c.Names(runsPath))
+		}
 	}
 }

@@ -1,13 +1,18 @@
 package pages
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/tekton-sentry/sentry/pkg/cli/deeds"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/view"
 )
@@ -34,6 +39,39 @@ func shown(cfg *config.Config, f *facts.Facts, run plan.Run) (view.Planned, erro
 		p.Tasks = append(p.Tasks, view.Order{Task: t.Name, After: t.RunAfter})
 	}
 	return p, nil
+}
+
+// confirmed is a run of a unit that deployed these, to be made again where it would run now.
+func confirmed(cfg *config.Config, unit string, members []pinned.Member) result.Result {
+	r := result.Result{Name: "what was shown", Unit: unit}
+	for _, m := range members {
+		r.Members = append(r.Members, result.Member{Task: m.Task, Ref: result.Ref{Ref: m.Ref, SHA: m.SHA}, QA: m.QA, Request: m.Request})
+	}
+	if len(members) > 0 {
+		if of, known := cfg.Lookup(members[0].Repository); known {
+			r.Cluster = cfg.GroupOf(of).Cluster
+		}
+	}
+	return r
+}
+
+// digest tells apart what runs of these by one configuration and by another: the PipelineRun, and what becomes of a run that is active. What
+// was acted upon last is not in it, nor the name: these may change between what is shown and what is done.
+func digest(cfg *config.Config, unit string, members []pinned.Member) (string, error) {
+	run, err := deeds.Again(plan.Input{Config: cfg}, confirmed(cfg, unit, members), "digest")
+	if err != nil {
+		return "", err
+	}
+	pr, _, err := pipelinerun.Fit(cfg, run, pipelinerun.MaxMembers)
+	if err != nil {
+		return "", err
+	}
+	text, err := pipelinerun.Marshal(pr)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(fmt.Appendf(text, "%q %q", run.Group.OnBusy, run.Group.Cluster))
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // notes are what is good to know before a run is made.

@@ -67,6 +67,7 @@ type Plan struct {
 	view.Planned
 	Unit    string          // whose it is
 	Members []pinned.Member // the commits that a run would deploy
+	Digest  string          // of all else that was shown and has to be so still when it is done
 }
 
 // Order is what is to be done: what was shown as a Plan, and confirmed.
@@ -74,6 +75,7 @@ type Order struct {
 	Ask
 	Unit    string
 	Members []pinned.Member
+	Digest  string
 	Word    string // a random one, of which the name of the run follows: what is ordered twice is done once
 	Reason  string // of a pause
 }

@@ -550,3 +550,24 @@ func TestLog(t *testing.T) {
 		t.Errorf("without the right it says\n%s", text)
 	}
 }
+
+// The question names what is done, and nothing else can stand in its address.
+func TestTheQuestion(t *testing.T) {
+	s := newTrial(t, false)
+	cookie := s.enter(token)
+	for _, target := range []string{
+		"/act/pause?unit=shop&run=lib-main-7", "/act/cancel?run=lib-main-7&unit=shop", "/act/pause?run=lib-main-7", "/act/cancel?unit=shop", "/act/pause",
+		"/act/pause?unit=", "/act/pause?unit=shop&unit=web", "/act/trigger?unit=shop&reason=x",
+	} {
+		asked := s.source.Asked
+		if resp, text := s.get(target, "Cookie", cookie); resp.StatusCode != http.StatusBadRequest || sealed.MatchString(text) || s.source.Asked != asked {
+			t.Errorf("%s: status %d", target, resp.StatusCode)
+		}
+	}
+	for verb, query := range verbs {
+		_, name, _ := strings.Cut(query, "=")
+		if _, text := s.get("/act/"+string(verb)+"?"+query, "Cookie", cookie); !regexp.MustCompile(`<h1>[^<]*\b` + name + `\b`).MatchString(text) {
+			t.Errorf("%s %s asks\n%s", verb, name, text)
+		}
+	}
+}

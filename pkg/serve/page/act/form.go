@@ -1,6 +1,7 @@
 package act
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ type order struct {
 	Ask
 	Of      string          `json:"of"` // the unit
 	Members []pinned.Member `json:"members,omitempty"`
+	Digest  string          `json:"digest,omitempty"`
 	Word    string          `json:"word"`
 	Session string          `json:"session"`
 	Until   time.Time       `json:"until"`
@@ -76,8 +78,11 @@ func (g *Gate) confirm(w http.ResponseWriter, r *http.Request) {
 	if v == nil {
 		return
 	}
-	query := r.URL.Query()
-	ask := Ask{Verb: verb, Unit: query.Get("unit"), Run: query.Get("run")}
+	ask, err := asked(verb, r.URL.Query())
+	if err != nil {
+		g.refuse(w, r, http.StatusBadRequest, err.Error(), "/")
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), planTime)
 	defer cancel()
 	if !g.turn(ctx, w, r) {
@@ -94,13 +99,13 @@ func (g *Gate) confirm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text := words[verb]
-	form := g.seal("order", order{ask, plan.Unit, plan.Members, Word(8), v.id, g.Now().Add(fresh)})
+	form := g.seal("order", order{ask, plan.Unit, plan.Members, plan.Digest, Word(8), v.id, g.Now().Add(fresh)})
 	if len(form) > maxForm/2 {
 		g.refuse(w, r, http.StatusConflict, "That is too much for a form of this page: 'sentry "+string(verb)+"' does it.", back(ask))
 		return
 	}
 	c := view.Confirm{
-		Title: fmt.Sprintf(text.Title, name(ask)), Button: text.Button, Action: "/act/" + string(verb), Form: form, Back: back(ask),
+		Title: fmt.Sprintf(text.Title, cmp.Or(ask.Run, plan.Unit)), Button: text.Button, Action: "/act/" + string(verb), Form: form, Back: back(ask),
 		By: v.Name, Reason: verb == Pause, Planned: plan.Planned,
 	}
 	c.Text = g.hide(c.Text)
@@ -137,7 +142,7 @@ func (g *Gate) do(w http.ResponseWriter, r *http.Request) {
 	f, err := g.Look(ctx)
 	var run string
 	if err == nil {
-		run, err = v.Do(ctx, f, Order{Ask: o.Ask, Unit: o.Of, Members: o.Members, Word: o.Word, Reason: form["reason"]})
+		run, err = v.Do(ctx, f, Order{Ask: o.Ask, Unit: o.Of, Members: o.Members, Digest: o.Digest, Word: o.Word, Reason: form["reason"]})
 	}
 	g.Stale()
 	if err != nil {
@@ -159,11 +164,19 @@ func because(err error) string {
 	return err.Error()
 }
 
-func name(a Ask) string {
-	if a.Run != "" {
-		return a.Run
+// asked reads what is asked of a verb: of a run that is named, or of a unit, and of nothing else, so that the question names what is done.
+func asked(verb Verb, query url.Values) (Ask, error) {
+	ask, what, name := Ask{Verb: verb}, "unit", (*string)(nil)
+	switch verb {
+	case Rerun, Failed, Cancel:
+		what, name = "run", &ask.Run
+	default:
+		name = &ask.Unit
 	}
-	return a.Unit
+	if *name = query.Get(what); *name == "" || len(query) != 1 || len(query[what]) != 1 {
+		return ask, fmt.Errorf("%s is asked of one %s, /act/%[1]s?%[2]s=NAME", verb, what)
+	}
+	return ask, nil
 }
 
 // back is where an Ask comes from.
