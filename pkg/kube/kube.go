@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -104,13 +105,22 @@ func Contexts(kubeconfig string) []string {
 	return slices.Sorted(maps.Keys(cfg.Contexts))
 }
 
-func connect(cfg *rest.Config, namespace string, o Options) (*Cluster, error) {
+// types are those of the API. They are registered once: a page makes a connection for each request of a person.
+var types = sync.OnceValues(func() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, tektonv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("register the API's types: %w", err)
 		}
+	}
+	return scheme, nil
+})
+
+func connect(cfg *rest.Config, namespace string, o Options) (*Cluster, error) {
+	scheme, err := types()
+	if err != nil {
+		return nil, err
 	}
 	cfg.UserAgent = o.UserAgent
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()

@@ -28,8 +28,8 @@ const (
 	containerPrefix   = "step-"
 	// maxLine bounds what is held of a line; the rest of a longer one is a line of its own.
 	maxLine = 64 << 10
-	// maxTail bounds what is read of a step where its end is wanted alone.
-	maxTail = 256 << 10
+	// maxSecret is how much of a longer line is held back until the next part of it is there: a credential may stand across both.
+	maxSecret = 8 << 10
 	// callTimeout bounds what is not a stream.
 	callTimeout = 30 * time.Second
 	// followTries is how many times in a row the API server may fail while a run is followed: some minutes, as with the engine.
@@ -48,9 +48,11 @@ type Reader struct {
 	// Kept returns the last lines of a task that are known from elsewhere, for one whose pod is gone.
 	Kept func(task string) []string
 	Out  io.Writer
+	// Hide takes credentials out of what a step prints; nil = it stays as it is. What is hidden stays so when it is hidden again.
+	Hide func(string) string
 	// Trouble is told once that the API server failed, and that it is tried again; nil = nobody is. Only where the run is followed.
 	Trouble func(error)
-	// Tail is how many lines are read of the end of what each step has printed, and 256 KiB of them; 0 = all. A log that breaks off is not
+	// Tail is how many lines are read of the end of what each step has printed; 0 = all. A log that breaks off is not
 	// read again then.
 	Tail int
 	// Every is how often it looks for the next task; 0 is a second.
@@ -260,10 +262,8 @@ func (r *Reader) stream(ctx context.Context, pod, task, step string, written *in
 		req = req.Param("follow", "true")
 	}
 	if r.Tail > 0 {
+		// A limit of bytes would count from the first of these lines, and cut off the end.
 		req = req.Param("tailLines", strconv.Itoa(r.Tail))
-		if !r.Follow {
-			req = req.Param("limitBytes", strconv.Itoa(maxTail))
-		}
 	}
 	body, err := req.Stream(ctx)
 	if apierrors.IsBadRequest(err) { // the container waits: that is how the kubelet says so
@@ -294,18 +294,34 @@ func (c counter) Write(b []byte) (int, error) {
 
 func (r *Reader) lines(stream io.Reader, task, step string) error {
 	lines := bufio.NewReaderSize(stream, maxLine)
+	held := "" // the end of a part of a line
 	for {
-		line, _, err := lines.ReadLine()
-		if errors.Is(err, io.EOF) {
-			return nil
+		part, more, err := lines.ReadLine()
+		if err != nil && held == "" || err != nil && !errors.Is(err, io.EOF) {
+			return cause(err)
+		}
+		text := held + string(part)
+		if held = ""; r.Hide != nil {
+			text = r.Hide(text)
+			if keep := max(0, len(text)-maxSecret); more {
+				text, held = text[:keep], text[keep:]
+			}
+		}
+		if err := r.line("[%s : %s] %s", task, step, text); err != nil {
+			return err
 		}
 		if err != nil {
-			return err
-		}
-		if err := r.line("[%s : %s] %s", task, step, line); err != nil {
-			return err
+			return cause(err)
 		}
 	}
+}
+
+// cause returns why a stream broke off; nil = it has ended.
+func cause(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // line writes a line. Once one could not be written no other is, and whoever reads for it ends.

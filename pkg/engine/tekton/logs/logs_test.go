@@ -228,12 +228,27 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
-// Of the end of a log no more is asked for than is wanted.
+// A credential that stands across two parts of a long line is hidden.
+func TestLongLineWithACredential(t *testing.T) {
+	for _, before := range []int{maxLine - 3, maxLine - maxSecret - 3, 2*maxLine - 3, 0} {
+		var out bytes.Buffer
+		r := &Reader{Out: &out, Hide: func(text string) string { return strings.ReplaceAll(text, "hunter2", "[hidden]") }}
+		if err := r.lines(strings.NewReader(strings.Repeat("x", before)+"hunter2"+strings.Repeat("y", maxLine)), "web", "deploy"); err != nil {
+			t.Fatal(err)
+		}
+		all := strings.ReplaceAll(strings.ReplaceAll(out.String(), "[web : deploy] ", ""), "\n", "")
+		if want := strings.Repeat("x", before) + "[hidden]" + strings.Repeat("y", maxLine); all != want {
+			t.Errorf("after %d bytes it is %d bytes, want %d", before, len(all), len(want))
+		}
+	}
+}
+
+// Of the end of a log no more is asked for than is wanted, and nothing that would cut off the end itself.
 func TestTail(t *testing.T) {
 	server, r, out := cluster(t)
 	pods := server.Fault
 	server.Fault = func(w http.ResponseWriter, req *http.Request) bool {
-		if q := req.URL.Query(); strings.HasSuffix(req.URL.Path, "/log") && (q.Get("tailLines") != "5" || q.Get("limitBytes") != "262144") {
+		if q := req.URL.Query(); strings.HasSuffix(req.URL.Path, "/log") && (q.Get("tailLines") != "5" || q.Has("limitBytes")) {
 			t.Errorf("it asks for %q", req.URL.RawQuery)
 		}
 		return pods(w, req)
