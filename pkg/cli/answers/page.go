@@ -113,7 +113,7 @@ func (f *pageFlags) source(o *setup.Options, log *slog.Logger) (page.Source, *pa
 	}
 	heads := func(cfg *config.Config) *poller.Reader { return o.Reader(log, 0, transport.NewNetwork(cfg.Global)) }
 	from := reading.Sources{Config: glance, Text: text.Text, Now: time.Now}
-	hands := &pages.Hands{Config: load, Heads: heads, Logger: log}
+	hands := &pages.Hands{Config: load, Heads: heads, Logger: log, Hide: o.Hider.Hide}
 	if f.local {
 		from.State = func(ctx context.Context) (state.Snapshot, error) { return o.LocalState(ctx, f.state) }
 		from.History = func(ctx context.Context) ([]result.Result, error) { return o.LocalHistory(ctx, f.state) }

@@ -2,6 +2,8 @@ package deeds
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,6 +61,49 @@ func Tell(log *slog.Logger, verb audit.Verb, done []string, by audit.By) {
 	}
 }
 
+// ErrOtherPause says that what is paused is not paused as somebody saw it.
+var ErrOtherPause = errors.New("nothing was done: somebody paused or resumed it since you looked. Look again")
+
+// IfPaused does a change to a unit if it is paused as somebody saw it still: as PausesOf had it then.
+func IfPaused(as string, do Change) Change {
+	return func(cfg *config.Config, s *state.Snapshot, labels []string, by audit.By) ([]string, error) {
+		if PausesOf(*s, labels...) != as {
+			return nil, ErrOtherPause
+		}
+		return do(cfg, s, labels, by)
+	}
+}
+
+// PausesOf tells apart the pauses that ResumeUnit would end: since when, by whom and why; "" = there is none.
+func PausesOf(s state.Snapshot, labels ...string) string {
+	var all []any
+	for _, l := range slices.Sorted(maps.Keys(s.Units)) {
+		if p := s.Units[l].Paused; p != nil && ends(labels, l) {
+			all = append(all, l, p.Since.UTC().Format(time.RFC3339Nano), p.By, p.Reason)
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", all))
+	return hex.EncodeToString(sum[:])
+}
+
+// PausedBeside returns the units that are paused by themselves, beside all of their repository by that label.
+func PausedBeside(s state.Snapshot, all string) (units []string) {
+	for _, l := range slices.Sorted(maps.Keys(s.Units)) {
+		if s.Units[l].Paused != nil && isOf(l, all) {
+			units = append(units, l)
+		}
+	}
+	return units
+}
+
+// ends reports whether resuming the labels ends the pause of a unit.
+func ends(labels []string, unit string) bool {
+	return slices.ContainsFunc(labels, func(all string) bool { return unit == all || isOf(unit, all) })
+}
+
 // Pause pauses what is meant by the names, for a reason.
 func Pause(reason string) Change {
 	return func(cfg *config.Config, s *state.Snapshot, names []string, by audit.By) (done []string, err error) {
@@ -81,7 +126,7 @@ func PauseUnit(reason string) Change {
 // ResumeUnit ends the pauses of units by their labels, and of all of a repository by state.AllOf.
 func ResumeUnit(_ *config.Config, s *state.Snapshot, labels []string, _ audit.By) (done []string, err error) {
 	for _, l := range slices.Sorted(maps.Keys(s.Units)) {
-		if slices.ContainsFunc(labels, func(all string) bool { return l == all || isOf(l, all) }) && s.SetPause(l, nil) {
+		if ends(labels, l) && s.SetPause(l, nil) {
 			done = append(done, l+" resumed")
 		}
 	}

@@ -2,6 +2,7 @@ package deeds
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -68,14 +69,24 @@ func makeWay(ctx context.Context, eng watch.Engine, log *slog.Logger, run plan.R
 	}
 }
 
+// ErrEnded says that there is nothing to cancel.
+var ErrEnded = errors.New("it has ended by itself already, and was not cancelled")
+
 // Canceller is an engine whose runs can be cancelled by a person.
 type Canceller interface {
+	Ended(ctx context.Context, name string) (time.Time, error)
 	Annotate(ctx context.Context, name, key, value string) error
 	Cancel(ctx context.Context, name, superseded string) error
 }
 
-// Cancel ends an active run for a person.
+// Cancel ends an active run for a person. One that has ended is ErrEnded, so that nobody is noted on it.
 func Cancel(ctx context.Context, eng Canceller, r plan.Existing, by audit.By, log *slog.Logger) error {
+	switch ended, err := eng.Ended(ctx, r.At()); {
+	case err != nil:
+		return err
+	case !ended.IsZero():
+		return fmt.Errorf("%s: %w", r.Name, ErrEnded)
+	}
 	// Before it ends, as who tells of its end does so at once.
 	if err := eng.Annotate(ctx, r.At(), audit.AnnotationCancelled, by.Note(r.Name)); err != nil {
 		log.Warn("who cancels the run cannot be noted on it", "run", r.Name, "err", err)

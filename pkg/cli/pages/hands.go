@@ -48,6 +48,7 @@ type Hands struct {
 	Saved   func(state.Snapshot) // is told of what was saved there; nil = nobody has to be
 	Object  string               // the ConfigMap of the state
 	Token   string               // that they came with, which no message repeats; "" = none
+	Hide    func(string) string  // takes credentials out of what is printed; nil = it stays as it is
 }
 
 // On has them work on a cluster, with an engine of the same connection.
@@ -68,12 +69,8 @@ func Own(a net.Addr) string {
 
 // Who implements act.Person.
 func (h *Hands) Who(ctx context.Context) (string, act.Rights, error) {
-	name := h.By(ctx, "page").Person()
 	if h.Cluster == nil {
-		return name, act.Rights{Pause: true}, nil
-	}
-	if name == "" {
-		name = "somebody with a token"
+		return h.By(ctx, "page").Person(), act.Rights{Pause: true}, nil
 	}
 	var may act.Rights
 	runs := h.Engine.Namespace()
@@ -88,12 +85,23 @@ func (h *Hands) Who(ctx context.Context) (string, act.Rights, error) {
 	} {
 		allowed, err := h.Cluster.May(ctx, a.Access)
 		if err != nil {
-			return "", act.Rights{}, h.told(err)
+			err = h.told(err)
+			if e, ok := errors.AsType[*kube.Error](err); ok && e.Kind == kube.Denied {
+				err = fmt.Errorf("%w: %w", act.ErrNobody, err)
+			}
+			return "", act.Rights{}, err
 		}
 		*a.right = allowed
 	}
+	name := h.By(ctx, "page").Person()
+	if name == "" {
+		return "", act.Rights{}, errNameless
+	}
 	return name, may, nil
 }
+
+// errNameless says why nobody acts: a record of what was done names who did it.
+var errNameless = errors.New("the cluster does not say now who you are (SelfSubjectReview), and nothing is done in nobody's name")
 
 // told is an error as it is shown to the person.
 func (h *Hands) told(err error) error {
@@ -206,11 +214,17 @@ func (h *Hands) do(ctx context.Context, f *facts.Facts, o act.Order) (string, er
 		command = act.Rerun
 	}
 	by := h.By(ctx, string(command))
+	if h.Cluster != nil && by.Person() == "" {
+		return "", errNameless
+	}
 	switch o.Verb {
 	case act.Cancel:
 		_, run := f.Run(o.Run)
 		if run == nil {
 			return "", fmt.Errorf("there is no run %.80q any more", o.Run)
+		}
+		if !run.Active {
+			return "", fmt.Errorf("%s: %w", run.Name, deeds.ErrEnded)
 		}
 		if err := elsewhere(run.Cluster); err != nil {
 			return "", err
@@ -265,7 +279,7 @@ func (h *Hands) pause(ctx context.Context, f *facts.Facts, o act.Order, by audit
 	if err != nil {
 		return err
 	}
-	s, done, err := deeds.Apply(ctx, store, f.Config, change, []string{o.Unit}, by)
+	s, done, err := deeds.Apply(ctx, store, f.Config, deeds.IfPaused(o.Digest, change), []string{o.Unit}, by)
 	if err != nil {
 		return err
 	}
@@ -279,12 +293,19 @@ func (h *Hands) pause(ctx context.Context, f *facts.Facts, o act.Order, by audit
 }
 
 // Log implements act.Person.
-func (h *Hands) Log(ctx context.Context, run string, follow bool, out io.Writer) error {
+func (h *Hands) Log(ctx context.Context, f *facts.Facts, run string, follow bool, out io.Writer) error {
 	if h.Cluster == nil {
 		return errors.New("on this machine 'sentry watch --local' prints what the commands do, and keeps the last lines of what failed")
 	}
+	ended, known := f.Run(run)
+	switch {
+	case known != nil && known.Cluster != "":
+		return elsewhere(known.Cluster)
+	case known == nil && ended != nil && ended.Cluster != "":
+		return elsewhere(ended.Cluster)
+	}
 	const lines = 500 // of each step
-	r := &logs.Reader{Cluster: h.Cluster, Namespace: h.Engine.Namespace(), Run: run, Follow: follow, Tail: lines, Out: out}
+	r := &logs.Reader{Cluster: h.Cluster, Namespace: h.Engine.Namespace(), Run: run, Follow: follow, Tail: lines, Hide: h.Hide, Out: out}
 	return h.told(r.Print(ctx))
 }
 
@@ -318,6 +339,10 @@ func pauseOf(f *facts.Facts, ask act.Ask) (p act.Plan, err error) {
 		return p, fmt.Errorf("nothing is known of a unit %.80q", ask.Unit)
 	}
 	if ask.Verb == act.Pause {
+		if paused := f.Snapshot.Units[u.Unit].Paused; paused != nil {
+			p.Notes = append(p.Notes, words(paused)+" What you give as a reason takes the place of that; without one it stays.")
+		}
+		p.Digest = deeds.PausesOf(f.Snapshot, u.Unit)
 		p.Lead = "Nothing runs in it until it is resumed. A run that is active goes on. What is pushed meanwhile waits, and the newest commit runs then."
 		return p, nil
 	}
@@ -334,13 +359,25 @@ func pauseOf(f *facts.Facts, ask act.Ask) (p act.Plan, err error) {
 		p.Unit = state.AllOf(repository)
 		p.Notes = append(p.Notes, "All of "+repository+" is paused: all of its branches are resumed.")
 	}
-	because := "It is paused since " + pause.Since.UTC().Format(time.RFC3339)
-	if pause.By != "" {
-		because += ", by " + pause.By
+	p.Notes = append(p.Notes, words(pause))
+	if more := deeds.PausedBeside(f.Snapshot, p.Unit); len(more) > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("%d of them are paused by themselves, and are resumed, too: %s.", len(more), strings.Join(more[:min(len(more), maxNamed)], ", ")))
 	}
-	if pause.Reason != "" {
-		because += ": " + pause.Reason
-	}
-	p.Notes = append(p.Notes, strings.TrimSuffix(because, ".")+".")
+	p.Digest = deeds.PausesOf(f.Snapshot, p.Unit)
 	return p, nil
+}
+
+// maxNamed bounds what a note names.
+const maxNamed = 10
+
+// words say of a pause since when it is, whose, and why.
+func words(p *state.Pause) string {
+	because := "It is paused since " + p.Since.UTC().Format(time.RFC3339)
+	if p.By != "" {
+		because += ", by " + p.By
+	}
+	if p.Reason != "" {
+		because += ": " + p.Reason
+	}
+	return strings.TrimSuffix(because, ".") + "."
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,11 +16,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tekton-sentry/sentry/pkg/audit"
+	"github.com/tekton-sentry/sentry/pkg/cli/deeds"
 	"github.com/tekton-sentry/sentry/pkg/cli/pages"
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/act"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/facts"
@@ -151,7 +155,7 @@ func TestPause(t *testing.T) {
 	if err != nil || !strings.Contains(strings.Join(plan.Notes, " "), "by ada: the database moves") {
 		t.Errorf("resuming says %q, %v", plan.Notes, err)
 	}
-	if _, err := c.hands.Do(t.Context(), f, act.Order{Ask: act.Ask{Verb: act.Resume, Unit: "shop"}, Unit: plan.Unit}); err != nil {
+	if _, err := c.hands.Do(t.Context(), f, act.Order{Ask: act.Ask{Verb: act.Resume, Unit: "shop"}, Unit: plan.Unit, Digest: plan.Digest}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err = store.Load(t.Context()); err != nil || s.Units["shop"].Paused != nil {
@@ -178,7 +182,7 @@ func TestResumeOfARepository(t *testing.T) {
 	if err != nil || plan.Unit != "lib.*" || !strings.Contains(strings.Join(plan.Notes, " "), "All of lib is paused") {
 		t.Fatalf("the plan is %+v, %v", plan, err)
 	}
-	if _, err := c.hands.Do(t.Context(), f, act.Order{Ask: act.Ask{Verb: act.Resume, Unit: "lib.main"}, Unit: plan.Unit}); err != nil {
+	if _, err := c.hands.Do(t.Context(), f, act.Order{Ask: act.Ask{Verb: act.Resume, Unit: "lib.main"}, Unit: plan.Unit, Digest: plan.Digest}); err != nil {
 		t.Fatal(err)
 	}
 	if s, _ = store.Load(t.Context()); s.PausedAt("lib.main", "lib") != nil {
@@ -205,7 +209,10 @@ func TestRights(t *testing.T) {
 	if got := strings.Join(asked, "|"); got != want {
 		t.Errorf("asked\n%s, want\n%s", got, want)
 	}
-	c.Fault = func(w http.ResponseWriter, _ *http.Request) bool {
+	c.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/selfsubjectreviews") {
+			return false
+		}
 		kubetest.Refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, `User "ada" cannot do it with token-of-ada`)
 		return true
 	}
@@ -213,8 +220,15 @@ func TestRights(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the cluster does not let you do that") || strings.Contains(err.Error(), "token-of-ada") {
 		t.Errorf("refused, she is told %v", err)
 	}
-	if _, _, err := c.hands.Who(t.Context()); err == nil {
-		t.Error("who is refused everything is somebody")
+	if _, _, err := c.hands.Who(t.Context()); !errors.Is(err, act.ErrNobody) {
+		t.Errorf("who is refused everything is somebody: %v", err)
+	}
+	c.Fault = func(w http.ResponseWriter, _ *http.Request) bool {
+		kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcdserver: leader changed")
+		return true
+	}
+	if _, _, err := c.hands.Who(t.Context()); err == nil || errors.Is(err, act.ErrNobody) {
+		t.Errorf("of trouble it says %v", err)
 	}
 }
 
@@ -295,5 +309,126 @@ func TestTheConfigurationChanged(t *testing.T) {
 		if _, err := c.hands.Do(t.Context(), c.facts, order); err == nil || !strings.Contains(err.Error(), "the configuration changed") || len(c.Names(runsPath)) > 0 {
 			t.Errorf("%s changed: %v, there are %v", name, err, c.Names(runsPath))
 		}
+	}
+}
+
+// What nobody would be named for is not done.
+func TestNobodysName(t *testing.T) {
+	c := newCluster(t)
+	c.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/selfsubjectreviews") {
+			return false
+		}
+		kubetest.Refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcdserver: leader changed")
+		return true
+	}
+	store, _ := c.hands.Store()
+	_, err := c.hands.Do(t.Context(), c.facts, act.Order{Ask: act.Ask{Verb: act.Pause, Unit: "shop"}, Unit: "shop"})
+	s, loading := store.Load(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "who you are") || loading != nil || s.Units["shop"].Paused != nil {
+		t.Errorf("it says %v, and the unit is %+v, %v", err, s.Units["shop"], loading)
+	}
+	if _, _, err := c.hands.Who(t.Context()); err == nil || errors.Is(err, act.ErrNobody) {
+		t.Errorf("who acts is %v", err)
+	}
+}
+
+// A pause that somebody else made or ended meanwhile is not touched: it is another one than was shown.
+func TestOtherPauses(t *testing.T) {
+	c := newCluster(t)
+	store, _ := c.hands.Store()
+	plan := func(verb act.Verb) act.Order {
+		t.Helper()
+		s, err := store.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.facts.Snapshot = s
+		p, err := c.hands.Plan(t.Context(), facts.Of(c.facts.Known), act.Ask{Verb: verb, Unit: "shop"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return act.Order{Ask: act.Ask{Verb: verb, Unit: "shop"}, Unit: p.Unit, Digest: p.Digest}
+	}
+	do := func(o act.Order, reason string) error {
+		o.Reason = reason
+		_, err := c.hands.Do(t.Context(), c.facts, o)
+		return err
+	}
+	early := plan(act.Pause)
+	if err := do(early, "lunch"); err != nil {
+		t.Fatal(err)
+	}
+	if err := do(early, "nothing"); err == nil {
+		t.Error("a pause that was not shown is replaced")
+	}
+	resume := plan(act.Resume)
+	for _, err := range []error{do(resume, ""), do(plan(act.Pause), "the database is lost")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := do(resume, "")
+	s, _ := store.Load(t.Context())
+	if p := s.Units["shop"].Paused; p == nil || p.Reason != "the database is lost" || err == nil || !strings.Contains(err.Error(), "Look again") {
+		t.Errorf("the pause is %+v, %v", p, err)
+	}
+	if err := do(plan(act.Pause), "it is lost indeed"); err != nil { // shown, it may be replaced
+		t.Error(err)
+	}
+}
+
+// Who would cancel a run that has ended meanwhile is not noted on it, nor in the log.
+func TestCancelWhatHasEnded(t *testing.T) {
+	c := newCluster(t)
+	c.Put(runsPath+"/lib-main-7", kubetest.Object{
+		"metadata": kubetest.Object{"name": "lib-main-7"}, "spec": kubetest.Object{"pipelineSpec": kubetest.Object{}},
+		"status": kubetest.Object{"completionTime": "2026-11-27T12:00:00Z", "conditions": []kubetest.Object{{"type": "Succeeded", "status": "True"}}},
+	})
+	_, err := c.hands.Do(t.Context(), c.facts, act.Order{Ask: act.Ask{Verb: act.Cancel, Run: "lib-main-7"}})
+	text, _ := json.Marshal(c.Get(runsPath + "/lib-main-7"))
+	if !errors.Is(err, deeds.ErrEnded) || strings.Contains(string(text), "annotations") || strings.Contains(c.log.String(), "audit=cancelled") {
+		t.Errorf("it says %v, and the run is %s\n%s", err, text, c.log)
+	}
+}
+
+// A rerun keeps what the host said of a request: whose it is decides whether it gets secrets.
+func TestRerunOfARequest(t *testing.T) {
+	for _, request := range []repo.Request{{}, {Target: "main"}, {Target: "main", Own: true}} {
+		c := newCluster(t)
+		past := &c.facts.Past[0]
+		past.Members = past.Members[:1]
+		past.Members[0].Branch, past.Members[0].Request = "refs/pull/7/head", request
+		cfg, _ := c.hands.Config()
+		for i := range cfg.Repositories {
+			cfg.Repositories[i].Group = ""
+		}
+		of, _ := cfg.Lookup(past.Members[0].Repository)
+		past.Unit = naming.UnitOf(of, "refs/pull/7/head").Label
+		ask := act.Ask{Verb: act.Rerun, Run: "shop-2"}
+		p, err := c.hands.Plan(t.Context(), c.facts, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := c.hands.Do(t.Context(), c.facts, act.Order{Ask: ask, Unit: p.Unit, Members: p.Members, Digest: p.Digest, Word: "0123abcd"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := json.Marshal(c.Get(runsPath + "/" + run))
+		if own := strings.Contains(string(text), `\"own\":true`); own != request.Own || strings.Contains(p.Text, `"own":true`) != own {
+			t.Errorf("of %+v the run is %s", request, text)
+		}
+	}
+}
+
+// In another cluster nothing is read either: the person's rights are of this one.
+func TestLogElsewhere(t *testing.T) {
+	c := newCluster(t)
+	for i := range c.facts.Runs {
+		c.facts.Runs[i].Cluster = "edge"
+	}
+	var out bytes.Buffer
+	if err := c.hands.Log(t.Context(), c.facts, "lib-main-7", false, &out); err == nil || !strings.Contains(err.Error(), "in the cluster edge") {
+		t.Errorf("it says %v", err)
 	}
 }

@@ -100,7 +100,7 @@ func (w *watching) bring(beside *kube.Cluster, latest *reading.Latest) func(toke
 			return nil, err
 		}
 		h := &pages.Hands{
-			Config: func() (*config.Config, error) { return w.shown.Load(), nil }, Logger: w.log, Token: token, Saved: latest.Put,
+			Config: func() (*config.Config, error) { return w.shown.Load(), nil }, Logger: w.log, Token: token, Saved: latest.Put, Hide: w.Hider.Hide,
 			// What a person asks of hosts takes no turn of the loop's.
 			Heads: func(cfg *config.Config) *poller.Reader { return w.Reader(w.log, 0, transport.NewNetwork(cfg.Global)) },
 			By: func(ctx context.Context, command string) audit.By {

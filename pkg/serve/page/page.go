@@ -5,6 +5,7 @@ package page
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -182,11 +183,14 @@ func (p *Page) look(ctx context.Context) (*shown, error) {
 	return next, nil
 }
 
-// facts are what is known, for package act.
+// facts are what is known, for package act: nothing is done by what may be old.
 func (p *Page) facts(ctx context.Context) (*facts.Facts, error) {
 	s, err := p.look(ctx)
+	if err == nil {
+		err = s.err
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("how things are now cannot be read: %w", err)
 	}
 	return s.Facts, nil
 }

@@ -82,14 +82,15 @@ type Order struct {
 
 // Person does things by the rights of somebody. Any goroutine may use it.
 type Person interface {
-	// Who returns their name and what they may. An error says that they are nobody.
+	// Who returns their name and what they may. ErrNobody says that they are nobody, any other error that this cannot be told now.
 	Who(ctx context.Context) (name string, may Rights, err error)
 	// Plan works out what an Ask would do. It changes nothing.
 	Plan(ctx context.Context, f *facts.Facts, ask Ask) (Plan, error)
 	// Do does what was ordered, and returns the run that was made, "" for none.
 	Do(ctx context.Context, f *facts.Facts, o Order) (run string, err error)
-	// Log writes what the steps of a run print: the end of it as it is now, or, with follow, all that comes until it ends.
-	Log(ctx context.Context, run string, follow bool, out io.Writer) error
+	// Log writes what the steps of a run print: the end of it as it is now, or, with follow, all that comes until it ends. Nothing is
+	// written once it has returned.
+	Log(ctx context.Context, f *facts.Facts, run string, follow bool, out io.Writer) error
 }
 
 // Options are how a Gate is made.
@@ -116,10 +117,11 @@ type Site struct {
 const (
 	// planTime bounds how long a plan may take, which asks hosts.
 	planTime = 20 * time.Second
-	// doTime bounds what is done. The server gives an answer 30 s.
-	doTime = 25 * time.Second
-	// maxPlanning is how many are worked out or done at once.
-	maxPlanning = 4
+	// doTime bounds what is done, and waitTime how long it waits for its turn before.
+	doTime   = 25 * time.Second
+	waitTime = 10 * time.Second
+	// maxAtOnce is how many things of a kind are worked out or done at once.
+	maxAtOnce = 4
 )
 
 // Gate has the views of what can be done, and tells who visits.
@@ -128,8 +130,11 @@ type Gate struct {
 	Site
 	sealed  cipher.AEAD
 	foreign http.CrossOriginProtection
-	turns   chan struct{}
+	plans   *turns // of what makes runs, which asks hosts
+	brakes  *turns // of what stops them
+	reads   *turns // of logs
 	known   visitors
+	done    deeds
 	mux     *http.ServeMux
 	logs    sync.Mutex
 	open    map[string]int // logs that are followed, by visitor
@@ -137,8 +142,12 @@ type Gate struct {
 
 // New makes a gate of a site.
 func New(o Options, s Site) *Gate {
-	g := &Gate{Options: o, Site: s, sealed: newSeal(), turns: make(chan struct{}, maxPlanning), open: map[string]int{}}
-	g.known.turns = make(chan struct{}, maxPlanning)
+	g := &Gate{Options: o, Site: s, sealed: newSeal(), plans: newTurns(maxAtOnce), brakes: newTurns(maxAtOnce), reads: newTurns(maxAtOnce), open: map[string]int{}}
+	g.known = visitors{
+		now: s.Now, turns: make(chan struct{}, maxAtOnce), strangers: make(chan struct{}, maxAtOnce),
+		all: map[string]remember{}, others: map[string]remember{}, tries: map[string]tries{},
+	}
+	g.done.all = map[string]*deed{}
 	g.mux = http.NewServeMux()
 	g.mux.HandleFunc("GET /enter", g.enter)
 	g.mux.HandleFunc("POST /enter", g.come)
@@ -185,6 +194,15 @@ func (g *Gate) hide(text string) string {
 		return text
 	}
 	return g.Hide(text)
+}
+
+// trouble answers who cannot be told from nobody now.
+func (g *Gate) trouble(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Method == http.MethodPost {
+		w.Header().Set("Connection", "close") // the body may not have been read
+	}
+	w.Header().Set("Retry-After", "10")
+	g.refuse(w, r, http.StatusServiceUnavailable, "Nothing was done: the cluster does not answer who you are. Try again. "+err.Error(), "/")
 }
 
 // nobody answers who has no right to what they ask for: as if it were not there.

@@ -35,6 +35,8 @@ type trial struct {
 	now    time.Time
 	ada    *pagetest.Person
 	bob    *pagetest.Person
+
+	brought func(token string)
 }
 
 func newTrial(t *testing.T, own bool) *trial {
@@ -46,6 +48,9 @@ func newTrial(t *testing.T, own bool) *trial {
 		o.Self, o.Key = s.ada, key
 	} else {
 		o.Bring = func(given string) (act.Person, error) {
+			if s.brought != nil {
+				s.brought(given)
+			}
 			switch given {
 			case token:
 				return s.ada, nil

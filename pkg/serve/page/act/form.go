@@ -52,7 +52,11 @@ func (g *Gate) allowed(w http.ResponseWriter, r *http.Request) (*Visitor, Verb) 
 		g.nobody(w, r)
 		return nil, ""
 	}
-	v := g.Visitor(r)
+	v, err := g.visitor(r, true)
+	if err != nil {
+		g.trouble(w, r, err)
+		return nil, ""
+	}
 	if v == nil || !v.May.May(verb) {
 		g.nobody(w, r)
 		return nil, ""
@@ -60,16 +64,29 @@ func (g *Gate) allowed(w http.ResponseWriter, r *http.Request) (*Visitor, Verb) 
 	return v, verb
 }
 
-// turn waits for one of few turns. false: it was answered that there is none.
-func (g *Gate) turn(ctx context.Context, w http.ResponseWriter, r *http.Request) bool {
-	select {
-	case g.turns <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		w.Header().Set("Retry-After", "10")
-		g.refuse(w, r, http.StatusServiceUnavailable, "Others have something done at the moment, and it takes long. Nothing was done; try again.", "/")
-		return false
+// turnsOf are those of a verb: what stops something never waits for what starts something.
+func (g *Gate) turnsOf(v Verb) *turns {
+	switch v {
+	case Pause, Resume, Cancel:
+		return g.brakes
 	}
+	return g.plans
+}
+
+// turn waits for one of few turns, for what takes so long at most, and returns what gives it back; nil where it was answered that there is
+// none.
+func (g *Gate) turn(w http.ResponseWriter, r *http.Request, of *turns, v *Visitor, lasts time.Duration) func() {
+	ctx, cancel := context.WithTimeout(r.Context(), waitTime)
+	defer cancel()
+	give, ok := of.take(ctx, v.Name)
+	if !ok {
+		w.Header().Set("Retry-After", "10")
+		g.refuse(w, r, http.StatusServiceUnavailable, "Something else is done at the moment, and it takes long. Nothing was done; try again.", "/")
+		return nil
+	}
+	// The server's time began before the wait. Where it cannot be set anew there is none.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(lasts + slow))
+	return give
 }
 
 // confirm shows what would be done, with a form that has it done.
@@ -83,12 +100,13 @@ func (g *Gate) confirm(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, http.StatusBadRequest, err.Error(), "/")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), planTime)
-	defer cancel()
-	if !g.turn(ctx, w, r) {
+	give := g.turn(w, r, g.turnsOf(verb), v, planTime)
+	if give == nil {
 		return
 	}
-	defer func() { <-g.turns }()
+	defer give()
+	ctx, cancel := context.WithTimeout(r.Context(), planTime)
+	defer cancel()
 	f, err := g.Look(ctx)
 	var plan Plan
 	if err == nil {
@@ -132,19 +150,15 @@ func (g *Gate) do(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, http.StatusConflict, "Nothing was done: it is too long ago that you were asked, and what was shown may be old. Begin again.", back(o.Ask))
 		return
 	}
+	give := g.turn(w, r, g.turnsOf(verb), v, doTime)
+	if give == nil {
+		return
+	}
+	defer give()
 	// Who leaves meanwhile has it done all the same: half of it would be worse.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), doTime)
 	defer cancel()
-	if !g.turn(ctx, w, r) {
-		return
-	}
-	defer func() { <-g.turns }()
-	f, err := g.Look(ctx)
-	var run string
-	if err == nil {
-		run, err = v.Do(ctx, f, Order{Ask: o.Ask, Unit: o.Of, Members: o.Members, Digest: o.Digest, Word: o.Word, Reason: form["reason"]})
-	}
-	g.Stale()
+	run, err := g.once(ctx, v, o, form["reason"])
 	if err != nil {
 		g.refuse(w, r, http.StatusConflict, because(err), back(o.Ask))
 		return
@@ -154,6 +168,28 @@ func (g *Gate) do(w http.ResponseWriter, r *http.Request) {
 		to = "/run/" + url.PathEscape(run)
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// once does what was ordered, unless the same form had it done before. What failed may be tried again.
+func (g *Gate) once(ctx context.Context, v *Visitor, o order, reason string) (run string, err error) {
+	d := g.done.of(o.Word, o.Until, g.Now())
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if d.done {
+		return d.run, nil
+	}
+	f, err := g.Look(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer g.Stale()
+	run, err = v.Do(ctx, f, Order{Ask: o.Ask, Unit: o.Of, Members: o.Members, Digest: o.Digest, Word: o.Word, Reason: reason})
+	d.run, d.done = run, err == nil
+	return run, err
 }
 
 // because returns an error as people read it.

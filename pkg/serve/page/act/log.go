@@ -28,7 +28,7 @@ const (
 	beat = 15 * time.Second
 )
 
-// tail keeps the end of what is written to it, from the begin of a line.
+// tail keeps the end of what is written to it.
 type tail struct {
 	kept bytes.Buffer
 	cut  bool
@@ -37,28 +37,24 @@ type tail struct {
 // Write implements io.Writer.
 func (t *tail) Write(b []byte) (int, error) {
 	t.kept.Write(b)
-	if over := t.kept.Len() - MaxLog; over > MaxLog {
-		t.trim()
+	if t.kept.Len() > 4*MaxLog {
+		t.kept.Next(t.kept.Len() - 2*MaxLog) // where this cuts a credential the rest of it is not shown either
+		t.cut = true
 	}
 	return len(b), nil
 }
 
-func (t *tail) trim() {
-	over := t.kept.Len() - MaxLog
-	if over <= 0 {
-		return
-	}
-	t.cut = true
-	t.kept.Next(over)
-	if rest := t.kept.Bytes(); bytes.IndexByte(rest, '\n') >= 0 {
-		t.kept.Next(bytes.IndexByte(rest, '\n') + 1)
-	}
-}
-
-// lines returns them, hidden and without what moves a cursor.
+// lines returns the last ones, hidden and without what moves a cursor; of a line that is longer than all of them the end.
 func (t *tail) lines(hide func(string) string) []string {
-	t.trim()
 	text := strings.TrimSuffix(hide(strings.ToValidUTF8(t.kept.String(), "\uFFFD")), "\n")
+	if over := len(text) - MaxLog; over > 0 {
+		t.cut = true
+		text = text[over:]
+		if _, rest, found := strings.Cut(text, "\n"); found && rest != "" {
+			text = rest
+		}
+		text = strings.ToValidUTF8(text, "\uFFFD")
+	}
 	if text == "" {
 		return nil
 	}
@@ -67,7 +63,11 @@ func (t *tail) lines(hide func(string) string) []string {
 
 // reader returns who may read logs; nil where it was answered.
 func (g *Gate) reader(w http.ResponseWriter, r *http.Request) *Visitor {
-	v := g.Visitor(r)
+	v, err := g.visitor(r, true)
+	if err != nil {
+		g.trouble(w, r, err)
+		return nil
+	}
 	if v == nil || !v.May.Logs {
 		g.nobody(w, r)
 		return nil
@@ -82,12 +82,13 @@ func (g *Gate) log(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	run := r.PathValue("run")
-	ctx, cancel := context.WithTimeout(r.Context(), logTime)
-	defer cancel()
-	if !g.turn(ctx, w, r) {
+	give := g.turn(w, r, g.reads, v, logTime)
+	if give == nil {
 		return
 	}
-	defer func() { <-g.turns }()
+	defer give()
+	ctx, cancel := context.WithTimeout(r.Context(), logTime)
+	defer cancel()
 	f, err := g.Look(ctx)
 	if err != nil {
 		g.refuse(w, r, http.StatusServiceUnavailable, err.Error(), "/run/"+url.PathEscape(run))
@@ -99,7 +100,7 @@ func (g *Gate) log(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var t tail
-	err = v.Log(ctx, run, false, &t)
+	err = v.Log(ctx, f, run, false, &t)
 	shown := view.Log{Run: run, Lines: t.lines(g.hide), Cut: t.cut, Most: MaxLog >> 10}
 	if known != nil && known.Active {
 		shown.Events = "/log/" + url.PathEscape(run) + "/events"
@@ -139,12 +140,17 @@ func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
 	if v == nil {
 		return
 	}
-	if !g.enterLog(v.id) {
+	f, err := g.Look(r.Context())
+	if err != nil {
+		http.Error(w, g.hide(err.Error()), http.StatusServiceUnavailable)
+		return
+	}
+	if !g.enterLog(v.Name) {
 		w.Header().Set("Retry-After", "60")
 		http.Error(w, "Too many logs are followed. What is shown is brought up to date when it is loaded again.", http.StatusServiceUnavailable)
 		return
 	}
-	defer g.leaveLog(v.id)
+	defer g.leaveLog(v.Name)
 	ctx, cancel := context.WithTimeout(r.Context(), followTime)
 	defer cancel()
 	h := w.Header()
@@ -159,7 +165,7 @@ func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
 	ended := make(chan error, 1)
 	go func() {
 		defer close(lines)
-		ended <- v.Log(ctx, r.PathValue("run"), true, toChannel{ctx, lines})
+		ended <- v.Log(ctx, f, r.PathValue("run"), true, toChannel{ctx, lines})
 	}()
 	tick := time.NewTicker(beat)
 	defer tick.Stop()

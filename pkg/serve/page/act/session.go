@@ -1,7 +1,6 @@
 package act
 
 import (
-	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -11,14 +10,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/serve/page/view"
@@ -30,12 +27,6 @@ const (
 	maxHeader = 8 << 10
 	// stay is how long a session lasts at most.
 	stay = 12 * time.Hour
-	// remembered is how long it is remembered of a visitor what they may. What they do is decided by the API server each time.
-	remembered = 30 * time.Second
-	// maxRemembered bounds of how many.
-	maxRemembered = 200
-	// whoTime bounds the question.
-	whoTime = 10 * time.Second
 )
 
 // tokens are what may be one: RFC 6750.
@@ -121,49 +112,59 @@ func cookieName(r *http.Request, secure bool) string {
 	return "sentry-" + port
 }
 
-// Visitor returns who asks; nil for one who only reads.
+// sessionOf is what the seal of a session is for: a cookie of one name at one host, as others can plant there what they began elsewhere.
+func sessionOf(r *http.Request, secure bool) string {
+	return "session " + cookieName(r, secure) + " " + strings.ToLower(r.Host)
+}
+
+// Visitor returns who asks, for the views; nil for one who only reads, or as long as that cannot be told.
 func (g *Gate) Visitor(r *http.Request) *Visitor {
-	person, id := g.claim(r)
-	if person == nil {
-		return nil
-	}
-	v, err := g.known.of(r.Context(), id, g.Now, person)
-	if err != nil {
-		g.Log.Debug("somebody who visits the page cannot act", "err", g.hide(err.Error()))
-		return nil
-	}
+	v, _ := g.visitor(r, false)
 	return v
 }
 
-// claim returns as whom somebody comes, and by what. A token of a header goes before a cookie: a proxy adds it, that knows better.
-func (g *Gate) claim(r *http.Request) (Person, string) {
+// visitor returns who asks; nil for nobody. An error says that it cannot be told now. surely asks for that anew.
+func (g *Gate) visitor(r *http.Request, surely bool) (*Visitor, error) {
+	s, ok := g.claim(r)
+	if !ok {
+		return nil, nil
+	}
+	v, err := g.known.of(r.Context(), s, surely)
+	if err != nil {
+		g.Log.Debug("somebody who visits the page cannot act", "err", g.hide(err.Error()))
+	}
+	if errors.Is(err, ErrNobody) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// claim returns as whom somebody comes. A token of a header goes before a cookie: a proxy adds it, that knows better.
+func (g *Gate) claim(r *http.Request) (s someone, ok bool) {
+	s.from = source(r)
 	if given := r.Header.Values("Authorization"); g.Bring != nil && len(given) > 0 {
 		kind, token, _ := strings.Cut(given[0], " ")
 		if len(given) > 1 || !strings.EqualFold(kind, "Bearer") || len(token) > maxHeader || !tokens.MatchString(token) {
-			return nil, ""
-		}
-		person, err := g.Bring(token)
-		if err != nil {
-			return nil, ""
+			return s, false
 		}
 		sum := sha256.Sum256([]byte(token))
-		return person, "header " + hex.EncodeToString(sum[:])
+		s.id, s.is = "header "+hex.EncodeToString(sum[:]), g.bringing(token)
+		return s, true
 	}
-	s, ok := g.session(r)
-	if !ok {
-		return nil, ""
+	begun, ok := g.session(r)
+	if !ok || begun.Token != "" && g.Bring == nil {
+		return s, false
 	}
-	if s.Token == "" {
-		return g.Self, s.ID
+	s.id, s.known, s.is = begun.ID, true, g.bringing(begun.Token)
+	if begun.Token == "" {
+		s.is = func() (Person, error) { return g.Self, nil }
 	}
-	if g.Bring == nil {
-		return nil, ""
-	}
-	person, err := g.Bring(s.Token)
-	if err != nil {
-		return nil, ""
-	}
-	return person, s.ID
+	return s, true
+}
+
+// bringing returns what brings who has a token.
+func (g *Gate) bringing(token string) func() (Person, error) {
+	return func() (Person, error) { return g.Bring(token) }
 }
 
 // session returns that of the cookie. Two of one name are none: one of them was put there by somebody else.
@@ -174,7 +175,7 @@ func (g *Gate) session(r *http.Request) (s session, ok bool) {
 			return session{}, false
 		}
 		if len(found) == 1 {
-			err := g.opens("session", found[0].Value, &s)
+			err := g.opens(sessionOf(r, secure), found[0].Value, &s)
 			return s, err == nil && s.ID != "" && g.Now().Before(s.Until) && (s.Token != "" || g.Self != nil)
 		}
 	}
@@ -183,7 +184,7 @@ func (g *Gate) session(r *http.Request) (s session, ok bool) {
 
 // begin gives a session to a browser.
 func (g *Gate) begin(w http.ResponseWriter, r *http.Request, token string, secure bool) {
-	value := g.seal("session", session{ID: Word(32), Token: token, Until: g.Now().Add(stay)})
+	value := g.seal(sessionOf(r, secure), session{ID: Word(32), Token: token, Until: g.Now().Add(stay)})
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName(r, secure), Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: secure,
 	})
@@ -200,7 +201,11 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/", http.StatusSeeOther) // away from the key, which is in no address then
 		return
 	}
-	v := g.Visitor(r)
+	v, err := g.visitor(r, true)
+	if err != nil {
+		g.trouble(w, r, err)
+		return
+	}
 	if v == nil && g.Bring == nil {
 		g.nobody(w, r)
 		return
@@ -254,12 +259,12 @@ func (g *Gate) come(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, http.StatusBadRequest, "That token is too long for a cookie. A proxy can send it as a header, Authorization: Bearer.", "/enter")
 		return
 	}
-	person, err := g.Bring(token)
-	if err == nil {
-		_, err = g.known.ask(r.Context(), person)
-	}
-	if err != nil {
-		g.refuse(w, r, http.StatusForbidden, "The cluster does not know the token: "+err.Error(), "/enter")
+	switch err := g.known.enters(r.Context(), someone{from: source(r), is: g.bringing(token)}); {
+	case errors.Is(err, ErrNobody):
+		g.refuse(w, r, http.StatusForbidden, "No session was begun: "+err.Error(), "/enter")
+		return
+	case err != nil:
+		g.trouble(w, r, err)
 		return
 	}
 	g.begin(w, r, token, secure)
@@ -278,59 +283,4 @@ func (g *Gate) leave(w http.ResponseWriter, r *http.Request) {
 func isHere(name string) bool {
 	ip, err := netip.ParseAddr(name)
 	return name == "localhost" || strings.HasSuffix(name, ".localhost") || err == nil && ip.IsLoopback()
-}
-
-// visitors remembers for a moment what visitors may, without what they came with.
-type visitors struct {
-	turns chan struct{}
-	mu    sync.Mutex
-	all   map[string]remember
-}
-
-type remember struct {
-	name  string
-	may   Rights
-	err   error
-	until time.Time
-}
-
-// of returns a visitor.
-func (k *visitors) of(ctx context.Context, id string, now func() time.Time, p Person) (*Visitor, error) {
-	k.mu.Lock()
-	known, ok := k.all[id]
-	k.mu.Unlock()
-	if !ok || !now().Before(known.until) {
-		var err error
-		if known, err = k.ask(ctx, p); ctx.Err() != nil {
-			return nil, err // who asked has left, which says nothing
-		}
-		known.until = now().Add(remembered)
-		k.mu.Lock()
-		maps.DeleteFunc(k.all, func(_ string, r remember) bool { return !now().Before(r.until) })
-		if k.all == nil {
-			k.all = map[string]remember{}
-		}
-		if len(k.all) < maxRemembered {
-			k.all[id] = known
-		}
-		k.mu.Unlock()
-	}
-	if known.err != nil {
-		return nil, known.err
-	}
-	return &Visitor{Person: p, Name: known.name, May: known.may, id: id}, nil
-}
-
-// ask asks who somebody is, a few at a time.
-func (k *visitors) ask(ctx context.Context, p Person) (remember, error) {
-	ctx, cancel := context.WithTimeout(ctx, whoTime)
-	defer cancel()
-	select {
-	case k.turns <- struct{}{}:
-		defer func() { <-k.turns }()
-	case <-ctx.Done():
-		return remember{err: ctx.Err()}, ctx.Err()
-	}
-	name, may, err := p.Who(ctx)
-	return remember{name: name, may: may, err: err}, err
 }

@@ -23,6 +23,7 @@ type Person struct {
 	Name    string
 	May     act.Rights
 	Err     error    // of what they do
+	Trouble error    // of the question who they are
 	Printed []string // what a run prints
 
 	mu    sync.Mutex
@@ -36,8 +37,11 @@ var All = act.Rights{Run: true, Cancel: true, Pause: true, Logs: true}
 // Who implements act.Person.
 func (p *Person) Who(context.Context) (string, act.Rights, error) {
 	p.note()
+	if p.Trouble != nil {
+		return "", act.Rights{}, p.Trouble
+	}
 	if p.Name == "" {
-		return "", act.Rights{}, errors.New("the token is not known")
+		return "", act.Rights{}, act.ErrNobody
 	}
 	return p.Name, p.May, nil
 }
@@ -100,7 +104,7 @@ func (p *Person) Do(_ context.Context, _ *facts.Facts, o act.Order) (string, err
 }
 
 // Log implements act.Person.
-func (p *Person) Log(_ context.Context, _ string, _ bool, out io.Writer) error {
+func (p *Person) Log(_ context.Context, _ *facts.Facts, _ string, _ bool, out io.Writer) error {
 	p.note()
 	for _, line := range p.Printed {
 		if _, err := fmt.Fprintln(out, line); err != nil {
