@@ -202,12 +202,11 @@ func because(err error) string {
 
 // asked reads what is asked of a verb: of a run that is named, or of a unit, and of nothing else, so that the question names what is done.
 func asked(verb Verb, query url.Values) (Ask, error) {
-	ask, what, name := Ask{Verb: verb}, "unit", (*string)(nil)
+	ask := Ask{Verb: verb}
+	what, name := "unit", &ask.Unit
 	switch verb {
 	case Rerun, Failed, Cancel:
 		what, name = "run", &ask.Run
-	default:
-		name = &ask.Unit
 	}
 	if *name = query.Get(what); *name == "" || len(query) != 1 || len(query[what]) != 1 {
 		return ask, fmt.Errorf("%s is asked of one %s, /act/%[1]s?%[2]s=NAME", verb, what)

@@ -89,7 +89,7 @@ func (k *visitors) of(ctx context.Context, s someone, surely bool) (*Visitor, er
 		return nil, err
 	}
 	if again {
-		if was, err = k.ask(ctx, p, s.known); ctx.Err() != nil {
+		if was = k.ask(ctx, p, s.known); ctx.Err() != nil {
 			return nil, ctx.Err() // who asked has left, which says nothing
 		}
 		k.remember(s, was, now)
@@ -169,15 +169,11 @@ func (k *visitors) enters(ctx context.Context, s someone) error {
 	if err != nil {
 		return err
 	}
-	r, err := k.ask(ctx, p, false)
-	if err != nil {
-		return err
-	}
-	return r.err
+	return k.ask(ctx, p, false).err
 }
 
 // ask asks who somebody is, a few at a time.
-func (k *visitors) ask(ctx context.Context, p Person, known bool) (remember, error) {
+func (k *visitors) ask(ctx context.Context, p Person, known bool) (r remember) {
 	ctx, cancel := context.WithTimeout(ctx, whoTime)
 	defer cancel()
 	turns := k.strangers
@@ -188,11 +184,10 @@ func (k *visitors) ask(ctx context.Context, p Person, known bool) (remember, err
 	case turns <- struct{}{}:
 		defer func() { <-turns }()
 	case <-ctx.Done():
-		return remember{err: ctx.Err()}, nil
+		return remember{err: ctx.Err()}
 	}
-	var r remember
 	r.name, r.may, r.err = p.Who(ctx)
-	return r, nil
+	return r
 }
 
 // source is whose address a request comes from, as far as one person has it.
