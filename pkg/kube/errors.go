@@ -69,3 +69,6 @@ type BusyError struct {
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("not sent: the API server is in trouble (%s); it is left alone until %s", e.Why, e.Until.UTC().Format(time.TimeOnly+"Z"))
 }
+
+// NotSent tells it from what a server said.
+func (e *BusyError) NotSent() {}

@@ -1,18 +1,23 @@
 package watch
 
 import (
+	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine/clusters"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton/keys"
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
+	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
 
@@ -26,6 +31,86 @@ func (w *world) between(home, prod *kube.Cluster) {
 	both.Now, both.Try = w.watcher.Now, func(f func()) { f() }
 	both.Set(map[string]*tekton.Engine{"prod": in.Beside(prod, "test", "prod")}, nil)
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = both, configmap.New(home, of), keys.Of(home, of)
+}
+
+// together are Heads that answer all at once.
+type together struct{ Heads }
+
+func (h together) Each(ctx context.Context, want []config.Monitor, answered func(map[int]repo.Observation)) {
+	all := map[int]repo.Observation{}
+	var mu sync.Mutex
+	h.Heads.Each(ctx, want, func(some map[int]repo.Observation) {
+		mu.Lock()
+		defer mu.Unlock()
+		maps.Copy(all, some)
+	})
+	answered(all)
+}
+
+// TestClustersAtOnce asks clusters in which something is due at once: none of them waits for another one that hangs.
+func TestClustersAtOnce(t *testing.T) {
+	here, home := kubetest.New(t)
+	there, prod := kubetest.New(t)
+	asked := make(chan bool)
+	there.Fault = func(_ http.ResponseWriter, r *http.Request) bool { // each list is answered beside another one
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Query().Get("labelSelector"), " in (") {
+			select {
+			case asked <- true:
+			case <-asked:
+			case <-r.Context().Done():
+			}
+		}
+		return false
+	}
+	secret(here, "")
+	w := newWorld(t, "clusters: {prod: {context: prod, namespace: deploy}, test: {context: test, namespace: deploy}}\n"+
+		"groups: {shop: {clusters: [prod]}, try: {clusters: [test]}}\nrepositories:"+entry("a", "group: shop")+entry("b", "group: try"))
+	w.watcher.Heads = together{w}
+	of := instance.Instance{}
+	in := tekton.New(home, "", of)
+	both := clusters.New(in)
+	both.Set(map[string]*tekton.Engine{"prod": in.Beside(prod, "test", "prod"), "test": in.Beside(prod, "test", "test")}, nil)
+	w.watcher.Engine, w.watcher.Store, w.watcher.Key = both, configmap.New(home, of), keys.Of(home, of)
+	for _, digit := range []string{"1", "2"} {
+		w.set("a", "main", digit)
+		w.set("b", "main", digit)
+		w.cycle()
+	}
+	if got := runsIn(t, there); !slices.Equal(got, []string{" 2", " 2"}) {
+		t.Errorf("runs are %q, want one in each\n%s", got, &w.log)
+	}
+}
+
+// TestClusterOfMany begins nothing in a cluster before all of its runs are known, and holds nothing else while they are listed.
+func TestClusterOfMany(t *testing.T) {
+	here, home := kubetest.New(t)
+	there, prod := kubetest.New(t)
+	listed := make(chan bool)
+	there.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet && !strings.Contains(r.URL.Query().Get("labelSelector"), " in (") {
+			<-listed
+		}
+		return false
+	}
+	secret(here, "")
+	w := newWorld(t, twoClusters+entry("a", "")+entry("b", "group: shop"))
+	w.between(home, prod)
+	w.watcher.Engine.(*clusters.Engine[*tekton.Engine]).Patience = 1
+	for _, digit := range []string{"1", "2"} {
+		w.set("a", "main", digit)
+		w.set("b", "main", digit)
+		w.cycle()
+	}
+	if home, prod := runsIn(t, here), runsIn(t, there); !slices.Equal(home, []string{" 2"}) || len(prod) > 0 {
+		t.Errorf("while the runs in prod are listed there are %q and %q\n%s", home, prod, &w.log)
+	}
+	close(listed)
+	for len(runsIn(t, there)) == 0 && t.Context().Err() == nil {
+		w.cycle()
+	}
+	if s, _ := w.watcher.Store.Load(t.Context()); s.Units["shop"].Problem != nil {
+		t.Errorf("the problem stays: %+v", s.Units["shop"].Problem)
+	}
 }
 
 // TestClusters has a unit run in another API server, which goes down and comes back: what is owed there runs once, and nothing else waits.

@@ -383,14 +383,37 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 	c.notice(p.Events, answered)
 	// What an earlier answer of this cycle made due was started then.
 	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, answered) })
-	for _, part := range places.ByCluster(p) { // no unit waits for a cluster that is not its own
-		runs, err := c.hold(ctx, part)
-		if err != nil && ctx.Err() == nil {
-			c.errs = append(c.errs, err)
+	parts := places.ByCluster(p)
+	home := 0
+	if len(parts[0].Runs) > 0 && parts[0].Runs[0].Group.Cluster == "" {
+		home = 1
+	}
+	c.begin(ctx, parts[:home]) // whose units wait for no other cluster
+	c.begin(ctx, parts[home:])
+}
+
+// begin starts what is due and not held back in some clusters, which are asked at once.
+func (c *cycle) begin(ctx context.Context, parts []plan.Plan) {
+	var units []string
+	for i := range parts {
+		parts[i] = c.free(parts[i])
+		for _, r := range parts[i].Runs {
+			units = append(units, r.At())
 		}
-		if err == nil {
-			c.create(ctx, c.placed(ctx, c.inTurn(runs)))
+	}
+	if len(units) == 0 {
+		return
+	}
+	list, failed := c.Engine.Runs(ctx, units)
+	for _, part := range parts {
+		runs, err := c.hold(ctx, part, list, failed)
+		if err != nil {
+			if ctx.Err() == nil {
+				c.errs = append(c.errs, err)
+			}
+			return
 		}
+		c.create(ctx, c.placed(ctx, c.inTurn(runs)))
 	}
 }
 

@@ -14,40 +14,44 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan/places"
 )
 
-// hold returns the runs whose unit is not busy, and those that replace what keeps it busy. The engine is
-// asked only when something is due, so that an idle cycle sends it nothing.
-func (c *cycle) hold(ctx context.Context, p plan.Plan) ([]plan.Run, error) {
-	if len(p.Runs) == 0 {
-		return nil, nil
-	}
+// free returns the plan without what a pause or a window holds back.
+func (c *cycle) free(p plan.Plan) plan.Plan {
 	p, paused := p.Paused()
 	p, frozen := places.Frozen(p, c.Now())
 	for _, r := range slices.Concat(paused, frozen) {
 		c.wait(r)
 	}
+	return p
+}
+
+// hold returns those of a cluster's runs whose unit is not busy, and those that replace what keeps it busy. list has the runs of these units
+// and of others; err says why it has not. The engine is asked only when something is due, so that an idle cycle sends it nothing.
+func (c *cycle) hold(ctx context.Context, p plan.Plan, list []engine.Run, err error) ([]plan.Run, error) {
 	if len(p.Runs) == 0 {
 		return nil, nil
 	}
-	units := make([]string, len(p.Runs))
-	for i, r := range p.Runs {
-		units[i] = r.At()
+	cluster := p.Runs[0].Group.Cluster
+	unlisted, partly := errors.AsType[engine.Unlisted](err)
+	if err != nil && (!partly || ctx.Err() != nil) {
+		return nil, fmt.Errorf("find the runs of the units that are due: %w", err)
 	}
-	list, err := c.Engine.Runs(ctx, units)
-	if unlisted, ok := errors.AsType[engine.Unlisted](err); ok && ctx.Err() == nil {
-		for _, r := range p.Runs { // which are all in one cluster
+	why := unlisted[cluster]
+	if why == nil {
+		why = c.unlisted[cluster] // it is not known yet what else there is
+	}
+	if why != nil {
+		for _, r := range p.Runs {
 			c.due(r)
-			c.problem(r, engine.Unreachable, unlisted[r.Group.Cluster])
+			c.problem(r, engine.Unreachable, why)
 		}
 		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find the runs of the units that are due: %w", err)
 	}
 	for _, r := range p.Runs {
 		if was := c.next.Units[r.Unit.Label].Problem; was != nil && was.Kind == engine.Unreachable {
 			c.forget(r.Unit.Label)
 		}
 	}
+	list = slices.DeleteFunc(slices.Clone(list), func(r engine.Run) bool { return r.Cluster != cluster })
 	existing := engine.Existing(list)
 	if p.Runs = c.current(p.Runs, existing); len(p.Runs) == 0 {
 		return nil, nil

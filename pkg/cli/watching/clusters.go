@@ -1,8 +1,13 @@
 package watching
 
 import (
+	"time"
+
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
+
+// listedWithin is how long a cycle waits for all runs of another cluster, which are needed before anything begins there.
+const listedWithin = 5 * time.Second
 
 // answered returns what tells of other clusters that do not answer any more, and has what is owed looked for once one does.
 func (w *watching) answered() func(cluster string, err error) {

@@ -72,6 +72,9 @@ func (w *watching) onCluster() error {
 	w.watcher.Past = func(ctx context.Context) ([]result.Result, error) { return eng.History(ctx, "") }
 	w.watcher.Result = eng.Result
 	eng.Changed = w.answered()
+	if !w.flags.once {
+		eng.Patience = listedWithin
+	}
 	for _, name := range eng.Names() {
 		if err := eng.Down(name); err != nil { // nothing tells how it is reached
 			eng.Changed(name, err)

@@ -18,12 +18,22 @@ import (
 )
 
 const (
-	// listWithin bounds a list of another cluster's runs in all. One request has a bound of its own.
-	listWithin = 30 * time.Second
-	// tryEvery is how often a cluster that does not answer is tried again at most.
-	tryEvery = 10 * time.Second
-	// nothing is a label of which there is no unit.
-	nothing = "sentry..none"
+	// answerWithin bounds a call for some units' runs, or for one run. Each request of it has a bound of its own.
+	answerWithin = 15 * time.Second
+	// countWithin bounds a count of the runs that are active.
+	countWithin = 10 * time.Second
+	// recount is how long the runs of a cluster are not counted that did not make it within countWithin.
+	recount = 10 * time.Minute
+	// pruneWithin bounds a look for what is too old in a whole cluster.
+	pruneWithin = 30 * time.Second
+	// allWithin bounds a list of all runs of a cluster, and besideWithin one for which nobody waits.
+	allWithin    = time.Minute
+	besideWithin = 10 * time.Minute
+	// A cluster that does not answer is tried again after tryEvery, and then after twice as long each time, up to tryAtMost. One that answered
+	// for forgiven begins anew.
+	tryEvery  = 10 * time.Second
+	tryAtMost = 2 * time.Minute
+	forgiven  = 10 * time.Minute
 )
 
 // Member is the engine of one cluster. Its runs say in which they are.
@@ -43,6 +53,9 @@ type Engine[M Member] struct {
 	// Try has a cluster tried again, beside whatever goes on; nil = a goroutine of its own does.
 	Try func(func())
 	Now func() time.Time
+	// Patience is how long Runs waits for all runs of another cluster. What takes longer goes on beside, and a later Runs has it; 0 = it waits
+	// as long as a list may take.
+	Patience time.Duration
 
 	home M
 	mu   sync.Mutex
@@ -51,9 +64,29 @@ type Engine[M Member] struct {
 
 // other is a cluster beside the one that Sentry runs in.
 type other[M Member] struct {
-	engine M
-	down   error     // why it is not asked; nil = it is
-	tried  time.Time // when it was asked last while down
+	engine    M
+	down      error     // why it is not asked; nil = it is
+	again     read[M]   // what it did not answer, by which it is tried
+	tried     time.Time // when it was asked last while down
+	trying    bool
+	pause     time.Duration // until it is tried again
+	back      time.Time     // when it answered again last
+	uncounted time.Time     // until when its runs are not counted
+	all       *listing      // that nobody has taken yet; nil where there is none
+}
+
+// read asks a cluster for something, and changes nothing there.
+type read[M Member] struct {
+	within time.Duration
+	ask    func(context.Context, M) error
+}
+
+// listing is a list of all runs of a cluster, which is read beside the loop.
+type listing struct {
+	began time.Time
+	done  chan struct{} // closed when the rest is there
+	runs  []engine.Run
+	err   error
 }
 
 // New returns the engine of the cluster that Sentry runs in. Set adds others.
@@ -121,10 +154,10 @@ func (e *Engine[M]) Of(at string) (m M, name string, err error) {
 	return o.engine, name, nil
 }
 
-// ask has f ask a cluster, unless it does not answer. It notes whether it did.
-func (e *Engine[M]) ask(ctx context.Context, cluster string, f func(M) error) error {
+// ask has f ask a cluster for so long at most, unless it does not answer. The cluster that Sentry runs in has no bound here.
+func (e *Engine[M]) ask(ctx context.Context, cluster string, within time.Duration, f func(context.Context, M) error) error {
 	if cluster == "" {
-		return f(e.home)
+		return f(ctx, e.home)
 	}
 	m, _, err := e.Of(naming.At(cluster, ""))
 	if err != nil {
@@ -133,19 +166,39 @@ func (e *Engine[M]) ask(ctx context.Context, cluster string, f func(M) error) er
 	if down := e.refusal(ctx, cluster); down != nil {
 		return down
 	}
-	if err = f(m); err == nil || errors.Is(ctx.Err(), context.Canceled) || !unanswered(err) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return f(ctx, m)
+}
+
+// read is ask of what begins by a read, such as the one by which it is tried again. A cluster that fails, in a way that tells of more than of what was asked, is not asked any more. What
+// cannot be created says nothing of a cluster: that is a unit's own trouble, as in the one that Sentry runs in.
+func (e *Engine[M]) read(ctx context.Context, cluster string, again read[M], tells func(error) bool, f func(context.Context, M) error) error {
+	var of M
+	err := e.ask(ctx, cluster, again.within, func(ctx context.Context, m M) error {
+		of = m
+		return f(ctx, m)
+	})
+	_, known := errors.AsType[*engine.DownError](err)
+	_, busy := errors.AsType[interface { // Sentry itself leaves it alone for a moment, perhaps since a webhook hangs
+		error
+		NotSent()
+	}](err)
+	if err == nil || cluster == "" || known || busy || errors.Is(ctx.Err(), context.Canceled) || any(of) == any(*new(M)) || !tells(err) {
 		return err
 	}
 	err = &engine.DownError{Cluster: cluster, Err: err}
-	e.note(cluster, m, err)
+	e.note(cluster, of, again, err)
 	return err
+}
+
+// Read has f read something of a run in a cluster, unless that does not answer.
+func (e *Engine[M]) Read(ctx context.Context, cluster string, f func(context.Context, M) error) error {
+	return e.read(ctx, cluster, read[M]{answerWithin, f}, unanswered, f)
 }
 
 // unanswered reports whether an error says more of the cluster than of what was asked.
 func unanswered(err error) bool {
-	if errors.Is(err, engine.ErrNameTaken) {
-		return false
-	}
 	k, ok := errors.AsType[interface {
 		error
 		ProblemKind() string
@@ -153,7 +206,10 @@ func unanswered(err error) bool {
 	return !ok || k.ProblemKind() == "temporary"
 }
 
-// refusal returns why a cluster is not asked. Now and then it has it tried, beside.
+// always is of reads that any cluster has to answer: one that refuses them, such as for a token that has expired, is as good as away.
+func always(error) bool { return true }
+
+// refusal returns why a cluster is not asked. Now and then it has it tried, beside, by what it did not answer.
 func (e *Engine[M]) refusal(ctx context.Context, cluster string) error {
 	e.mu.Lock()
 	o := e.of[cluster]
@@ -161,18 +217,17 @@ func (e *Engine[M]) refusal(ctx context.Context, cluster string) error {
 		e.mu.Unlock()
 		return nil
 	}
-	down, again := o.down, e.Now().Sub(o.tried) >= tryEvery
-	if again {
-		o.tried = e.Now()
+	down, again := o.down, o.again
+	try := !o.trying && e.Now().Sub(o.tried) >= o.pause
+	if try {
+		o.tried, o.trying = e.Now(), true
 	}
 	e.mu.Unlock()
-	if again {
+	if try {
 		e.try(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listWithin)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), again.within)
 			defer cancel()
-			if _, err := o.engine.Runs(ctx, []string{nothing}); err == nil {
-				e.note(cluster, o.engine, nil)
-			}
+			e.noteTrial(cluster, o, again.ask(ctx, o.engine))
 		})
 	}
 	return down
@@ -186,24 +241,45 @@ func (e *Engine[M]) try(f func()) {
 	go f()
 }
 
-// note keeps whether a cluster answers.
-func (e *Engine[M]) note(cluster string, of M, err error) {
+// note keeps that a cluster does not answer.
+func (e *Engine[M]) note(cluster string, of M, r read[M], err error) {
 	e.mu.Lock()
 	o := e.of[cluster]
-	if o == nil || any(o.engine) != any(of) || (o.down == nil) == (err == nil) { // another kubeconfig, or known
+	if o == nil || any(o.engine) != any(of) || o.down != nil { // another kubeconfig, or known
 		e.mu.Unlock()
 		return
 	}
-	o.down, o.tried = err, e.Now()
+	if o.pause == 0 || e.Now().Sub(o.back) >= forgiven {
+		o.pause = tryEvery
+	} else {
+		o.pause = min(2*o.pause, tryAtMost)
+	}
+	o.down, o.again, o.tried = err, r, e.Now()
 	e.mu.Unlock()
 	if e.Changed != nil {
 		e.Changed(cluster, err)
 	}
 }
 
+// noteTrial keeps what became of a trial.
+func (e *Engine[M]) noteTrial(cluster string, o *other[M], err error) {
+	e.mu.Lock()
+	o.trying = false
+	if err != nil {
+		o.pause = min(2*o.pause, tryAtMost)
+	} else {
+		o.down, o.back = nil, e.Now()
+	}
+	current := e.of[cluster] == o
+	e.mu.Unlock()
+	if err == nil && current && e.Changed != nil {
+		e.Changed(cluster, nil)
+	}
+}
+
 // Create makes the run exist, in the cluster of its group.
 func (e *Engine[M]) Create(ctx context.Context, cfg *config.Config, run plan.Run) (made engine.Made, err error) {
-	err = e.ask(ctx, run.Group.Cluster, func(m M) (err error) {
+	err = e.ask(ctx, run.Group.Cluster, answerWithin, func(ctx context.Context, m M) (err error) {
 		made, err = m.Create(ctx, cfg, run)
 		return err
 	})
@@ -255,49 +331,147 @@ func (e *Engine[M]) Runs(ctx context.Context, units []string) ([]engine.Run, err
 
 // list returns the runs of units of another cluster.
 func (e *Engine[M]) list(ctx context.Context, cluster string, labels []string) (runs []engine.Run, err error) {
-	if slices.Contains(labels, "") {
-		labels = nil
-	}
 	if !slices.Contains(e.Names(), cluster) {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, listWithin)
-	defer cancel()
-	err = e.ask(ctx, cluster, func(m M) (err error) {
+	switch all := len(labels) == 0 || slices.Contains(labels, ""); {
+	case all && e.Patience > 0:
+		runs, err = e.beside(ctx, cluster)
+	case all:
+		runs, err = e.listed(ctx, cluster, nil, allWithin)
+	default:
+		runs, err = e.listed(ctx, cluster, labels, answerWithin)
+	}
+	if err == nil {
+		return runs, nil
+	}
+	if _, down := errors.AsType[*engine.DownError](err); !down {
+		err = &engine.DownError{Cluster: cluster, Err: err}
+	}
+	return nil, err
+}
+
+func (e *Engine[M]) listed(ctx context.Context, cluster string, labels []string, within time.Duration) (runs []engine.Run, err error) {
+	ask := func(ctx context.Context, m M) error {
+		_, err := m.Runs(ctx, labels)
+		return err
+	}
+	err = e.read(ctx, cluster, read[M]{within, ask}, always, func(ctx context.Context, m M) (err error) {
 		runs, err = m.Runs(ctx, labels)
 		return err
 	})
-	if err != nil && unlike(err) { // a right that is missing, say: what there is is not known either
-		err = &engine.DownError{Cluster: cluster, Err: err}
-	}
 	return runs, err
 }
 
-func unlike(err error) bool {
-	_, down := errors.AsType[*engine.DownError](err)
-	return !down
+// errListing says that a list takes longer than the loop waits.
+var errListing = errors.New("its runs are still being listed, and nothing begins there before they are known")
+
+// beside returns all runs of a cluster: those of a list that went on beside, or of one that begins now and is there in time.
+func (e *Engine[M]) beside(ctx context.Context, cluster string) ([]engine.Run, error) {
+	e.mu.Lock()
+	o := e.of[cluster]
+	if o == nil {
+		e.mu.Unlock()
+		return nil, nil
+	}
+	if o.all == nil || o.all.over() && o.all.err != nil {
+		l := &listing{began: e.Now(), done: make(chan struct{})}
+		o.all = l
+		go func() {
+			defer close(l.done)
+			l.runs, l.err = e.listed(context.WithoutCancel(ctx), cluster, nil, besideWithin)
+		}()
+	}
+	l := o.all
+	e.mu.Unlock()
+	patience := time.NewTimer(e.Patience - e.Now().Sub(l.began)) // a later look does not wait again
+	defer patience.Stop()
+	select {
+	case <-l.done:
+	case <-patience.C:
+		if !l.over() {
+			return nil, errListing
+		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if o.all == l {
+		o.all = nil
+	}
+	return l.runs, l.err
 }
 
-// Active returns how many runs have not finished, of those that are wanted, in the clusters that answer.
+// over reports whether it goes on no more.
+func (l *listing) over() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Active returns how many runs have not finished, of those that are wanted, in the clusters that answer in time.
 func (e *Engine[M]) Active(ctx context.Context, want func(plan.Existing) bool) (int, error) {
 	n, err := e.home.Active(ctx, want)
 	if err != nil {
 		return 0, err
 	}
-	for _, cluster := range e.Names() {
-		_ = e.ask(ctx, cluster, func(m M) error { // whose runs cannot be counted
-			more, err := m.Active(ctx, want)
-			n += more
-			return err
-		})
+	names := e.Names()
+	counts := make([]int, len(names))
+	var asking sync.WaitGroup
+	for i, cluster := range names {
+		if e.counts(cluster) {
+			asking.Go(func() { counts[i] = e.active(ctx, cluster, want) })
+		}
+	}
+	asking.Wait()
+	for _, more := range counts {
+		n += more
 	}
 	return n, nil
+}
+
+// active returns how many runs of another cluster are active; 0 where that cannot be known.
+func (e *Engine[M]) active(ctx context.Context, cluster string, want func(plan.Existing) bool) (n int) {
+	late := false
+	ask := func(ctx context.Context, m M) error {
+		some, err := m.Active(ctx, want)
+		if err == nil {
+			n = some
+		}
+		late = errors.Is(ctx.Err(), context.DeadlineExceeded)
+		return err
+	}
+	trial := func(ctx context.Context, m M) error {
+		_, err := m.Active(ctx, func(plan.Existing) bool { return false })
+		return err
+	}
+	_ = e.read(ctx, cluster, read[M]{countWithin, trial}, func(error) bool { return !late }, ask)
+	if late { // it may have many
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if o := e.of[cluster]; o != nil {
+			o.uncounted = e.Now().Add(recount)
+		}
+	}
+	return n
+}
+
+// counts reports whether the runs of another cluster are to be counted.
+func (e *Engine[M]) counts(cluster string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o := e.of[cluster]
+	return o != nil && !e.Now().Before(o.uncounted)
 }
 
 // Cancel ends a run.
 func (e *Engine[M]) Cancel(ctx context.Context, at, superseded string) error {
 	cluster, name := naming.Place(at)
-	return e.ask(ctx, cluster, func(m M) error { return m.Cancel(ctx, name, superseded) })
+	return e.ask(ctx, cluster, answerWithin, func(ctx context.Context, m M) error { return m.Cancel(ctx, name, superseded) })
 }
 
 // Prune deletes what is too old of a unit, or in all clusters that answer where unit is "".
@@ -305,20 +479,45 @@ func (e *Engine[M]) Prune(ctx context.Context, unit string, keep int) (deleted [
 	places := []string{unit}
 	if unit == "" {
 		for _, cluster := range e.Names() {
-			places = append(places, naming.At(cluster, ""))
+			if !e.listing(cluster) { // which takes long
+				places = append(places, naming.At(cluster, ""))
+			}
 		}
 	}
-	var errs []error
-	for _, at := range places {
-		cluster, label := naming.Place(at)
-		if e.Down(cluster) != nil {
-			continue // which is told elsewhere
+	some, errs := make([][]plan.Existing, len(places)), make([]error, len(places))
+	var asking sync.WaitGroup
+	for i, at := range places {
+		if cluster, label := naming.Place(at); e.Down(cluster) == nil { // which is told elsewhere
+			asking.Go(func() { some[i], errs[i] = e.prune(ctx, cluster, label, keep) })
 		}
-		errs = append(errs, e.ask(ctx, cluster, func(m M) error {
-			some, err := m.Prune(ctx, label, keep)
-			deleted = append(deleted, some...)
-			return err
-		}))
 	}
-	return deleted, errors.Join(errs...)
+	asking.Wait()
+	return slices.Concat(some...), errors.Join(errs...)
+}
+
+// listing reports whether all runs of another cluster are being listed.
+func (e *Engine[M]) listing(cluster string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o := e.of[cluster]
+	return o != nil && o.all != nil && !o.all.over()
+}
+
+// prune deletes what is too old in one cluster. One that cannot say in time what a single unit has is not asked any more.
+func (e *Engine[M]) prune(ctx context.Context, cluster, label string, keep int) (deleted []plan.Existing, err error) {
+	within, late := answerWithin, false
+	if label == "" {
+		within = pruneWithin
+	}
+	ask := func(ctx context.Context, m M) error {
+		deleted, err = m.Prune(ctx, label, keep)
+		late = label != "" && errors.Is(ctx.Err(), context.DeadlineExceeded)
+		return err
+	}
+	trial := func(ctx context.Context, m M) error {
+		_, err := m.Runs(ctx, []string{label})
+		return err
+	}
+	err = e.read(ctx, cluster, read[M]{within, trial}, func(error) bool { return late }, ask)
+	return deleted, err
 }

@@ -3,8 +3,12 @@ package clusters_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
@@ -18,41 +22,56 @@ import (
 type cluster struct {
 	in     string
 	fails  error
+	takes  map[string]time.Duration // the first words of calls that take so long, or until their caller has left
 	calls  []string
 	exists []string // names of runs, one a unit of that name
+	mu     sync.Mutex
 }
 
-func (c *cluster) call(what string) error {
+func (c *cluster) call(ctx context.Context, what string) error {
+	c.mu.Lock()
 	c.calls = append(c.calls, what)
-	return c.fails
+	fails := c.fails
+	c.mu.Unlock()
+	word, _, _ := strings.Cut(what, " ")
+	if c.takes[word] > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(c.takes[word]):
+		}
+	}
+	return fails
 }
 
-func (c *cluster) Create(_ context.Context, _ *config.Config, run plan.Run) (engine.Made, error) {
-	return engine.Made{Run: run}, c.call("create " + run.Name)
+func (c *cluster) Create(ctx context.Context, _ *config.Config, run plan.Run) (engine.Made, error) {
+	return engine.Made{Run: run}, c.call(ctx, "create "+run.Name)
 }
 
 func (c *cluster) Check(*config.Config, plan.Run) error { return nil }
 
-func (c *cluster) Runs(_ context.Context, units []string) (runs []engine.Run, err error) {
+func (c *cluster) Runs(ctx context.Context, units []string) (runs []engine.Run, err error) {
 	for _, name := range c.exists {
 		if len(units) == 0 || slices.Contains(units, name) {
 			runs = append(runs, engine.Run{Existing: plan.Existing{Cluster: c.in, Name: name, Unit: name, Active: true}})
 		}
 	}
-	if err := c.call("runs"); err != nil {
+	if err := c.call(ctx, "runs"); err != nil {
 		return nil, err
 	}
 	return runs, nil
 }
 
-func (c *cluster) Active(context.Context, func(plan.Existing) bool) (int, error) {
-	return len(c.exists), c.call("active")
+func (c *cluster) Active(ctx context.Context, _ func(plan.Existing) bool) (int, error) {
+	return len(c.exists), c.call(ctx, "active")
 }
 
-func (c *cluster) Cancel(_ context.Context, name, _ string) error { return c.call("cancel " + name) }
+func (c *cluster) Cancel(ctx context.Context, name, _ string) error {
+	return c.call(ctx, "cancel "+name)
+}
 
-func (c *cluster) Prune(_ context.Context, unit string, _ int) ([]plan.Existing, error) {
-	return nil, c.call("prune " + unit)
+func (c *cluster) Prune(ctx context.Context, unit string, _ int) ([]plan.Existing, error) {
+	return nil, c.call(ctx, "prune "+unit)
 }
 
 type world struct {
@@ -198,5 +217,131 @@ func TestReplaced(t *testing.T) {
 	}
 	if _, _, err := w.Of(naming.At("prod", "x")); err == nil {
 		t.Error("there is an engine of a cluster that cannot be reached")
+	}
+}
+
+func every(plan.Existing) bool { return true }
+
+// TestNoneHoldsTheLoop bounds what the loop waits for a cluster that goes on and on, and asks several at once.
+func TestNoneHoldsTheLoop(t *testing.T) {
+	for name, ask := range map[string]func(ctx context.Context, w *world) error{
+		"runs": func(ctx context.Context, w *world) error {
+			_, err := w.Runs(ctx, []string{"prod/shop", "test/shop", "far/shop"})
+			return err
+		},
+		"all": func(ctx context.Context, w *world) error {
+			w.Patience = 5 * time.Second
+			_, err := w.Runs(ctx, nil)
+			return err
+		},
+		"active": func(ctx context.Context, w *world) error { _, err := w.Active(ctx, every); return err },
+		"prune":  func(ctx context.Context, w *world) error { _, err := w.Prune(ctx, "", 1); return err },
+		"create": func(ctx context.Context, w *world) error {
+			_, err := w.Create(ctx, nil, plan.Run{Name: "a", Group: config.Group{Cluster: "prod"}})
+			return err
+		},
+		"cancel": func(ctx context.Context, w *world) error { return w.Cancel(ctx, "prod/a", "") },
+		"read": func(ctx context.Context, w *world) error {
+			return w.Read(ctx, "prod", func(ctx context.Context, c *cluster) error { return c.call(ctx, "runs") })
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.Now = time.Now
+			engines := map[string]*cluster{}
+			for _, in := range []string{"prod", "test", "far"} {
+				hour := time.Hour
+				engines[in] = &cluster{in: in, takes: map[string]time.Duration{"runs": hour, "active": hour, "prune": hour, "create": hour, "cancel": hour}}
+			}
+			w.Set(engines, nil)
+			began := time.Now()
+			err := ask(t.Context(), w)
+			if took := time.Since(began); took > 30*time.Second || (err == nil) != (name == "active") {
+				t.Errorf("%s: took %s and gave %v", name, took, err)
+			}
+			if n, err := w.Active(t.Context(), every); name == "active" && (n != 1 || err != nil || time.Since(began) > 10*time.Second) {
+				t.Errorf("a second count: %d, %v after %s, want those at home at once", n, err, time.Since(began))
+			}
+			time.Sleep(time.Hour) // what goes on beside ends by itself
+		})
+	}
+}
+
+// TestListedBeside has the runs of a cluster that has many, or is far away, once they are there, and nobody waits for them.
+func TestListedBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.Patience, w.Now = 5*time.Second, time.Now
+		w.prod.takes = map[string]time.Duration{"runs": time.Minute}
+		for i := range 3 {
+			began := time.Now()
+			runs, err := w.Runs(t.Context(), []string{"shop", "prod/"})
+			want := []string{"shop"}
+			if i == 2 {
+				want = []string{"shop", "prod/pay", "prod/shop"}
+			}
+			if !slices.Equal(names(runs), want) || (err == nil) != (i == 2) || time.Since(began) > 5*time.Second {
+				t.Errorf("look %d: %q, %v after %s, want %q", i, names(runs), err, time.Since(began), want)
+			}
+			time.Sleep(40 * time.Second)
+		}
+		if len(w.prod.calls) != 1 || w.Down("prod") != nil || len(w.told) > 0 {
+			t.Errorf("prod was asked %q, is %v, and was told of as %q", w.prod.calls, w.Down("prod"), w.told)
+		}
+	})
+}
+
+// TestWrites leaves a run that cannot be made, such as by a webhook that hangs, to its unit.
+func TestWrites(t *testing.T) {
+	w := newWorld()
+	w.prod.fails = errors.New("the webhook does not answer")
+	_, err := w.Create(t.Context(), nil, plan.Run{Name: "a", Group: config.Group{Cluster: "prod"}})
+	if err == nil || w.Cancel(t.Context(), "prod/a", "") == nil || w.Down("prod") != nil {
+		t.Errorf("create gave %v, and prod is %v", err, w.Down("prod"))
+	}
+	w.prod.fails = fmt.Errorf("list: %w", notSent{errors.New("left alone")})
+	if _, err := w.Runs(t.Context(), []string{"prod/shop"}); err == nil || w.Down("prod") != nil {
+		t.Errorf("runs gave %v, and prod is %v", err, w.Down("prod"))
+	}
+}
+
+type notSent struct{ error }
+
+func (notSent) NotSent() {}
+
+type denied struct{ error }
+
+func (denied) ProblemKind() string { return "denied" }
+
+// TestTried tries a cluster by what it did not answer, more and more seldom, and takes one for down that refuses what it is asked.
+func TestTried(t *testing.T) {
+	w := newWorld()
+	w.prod.fails = denied{errors.New("the token has expired")}
+	_, _ = w.Runs(t.Context(), []string{"prod/shop"})
+	if w.Down("prod") == nil {
+		t.Fatal("a cluster that refuses to tell its runs counts as one that answers")
+	}
+	tried := func(over time.Duration) (times int) {
+		for end := w.now.Add(over); w.now.Before(end); w.now = w.now.Add(time.Second) {
+			_, _ = w.Runs(t.Context(), []string{"prod/shop"})
+			for _, f := range w.beside {
+				f()
+			}
+			times += len(w.beside)
+			w.beside = nil
+		}
+		return times
+	}
+	if first, later := tried(10*time.Minute), tried(10*time.Minute); first > 9 || first < 7 || later != 5 {
+		t.Errorf("tried %d and %d times in ten minutes each, want 8 and 5", first, later)
+	}
+	w.prod.fails = nil
+	tried(3 * time.Minute)
+	w.prod.fails = errors.New("no answer")
+	if again := tried(2 * time.Minute); again > 1 {
+		t.Errorf("tried %d times right after it came back for a moment", again)
+	}
+	if want := []string{"prod is down", "prod", "prod is down"}; !slices.Equal(w.told, want) {
+		t.Errorf("told %q, want %q", w.told, want)
 	}
 }

@@ -157,12 +157,17 @@ func TestActive(t *testing.T) {
 
 // A list of which a page fails is no list: what is not in it would be taken for not there.
 func TestRunsAreAllOrNothing(t *testing.T) {
+	after := 0
 	for name, fault := range map[string]func(w http.ResponseWriter){
 		"an error":       func(w http.ResponseWriter) { http.Error(w, "no backend", http.StatusBadGateway) },
 		"cut short":      func(w http.ResponseWriter) { w.Header().Set("Content-Length", "999"); fmt.Fprint(w, `{"items":[`) },
 		"something else": func(w http.ResponseWriter) { fmt.Fprint(w, "<html>") },
 		"followed by itself": func(w http.ResponseWriter) {
 			fmt.Fprintf(w, `{"metadata":{"continue":"%d"},"items":[]}`, pageSize)
+		},
+		"followed by nothing for ever": func(w http.ResponseWriter) {
+			after++
+			fmt.Fprintf(w, `{"metadata":{"continue":"after-%d"},"items":[]}`, after)
 		},
 	} {
 		s, c := kubetest.New(t)

@@ -113,7 +113,7 @@ func (e *Engine) remember(ctx context.Context, runs []listed) error {
 	}
 	var ended []result.Result
 	for _, r := range runs {
-		if known[history.Of(result.Result{Name: r.Metadata.Name, Created: r.Metadata.CreationTimestamp})] {
+		if known[history.Of(result.Result{Cluster: e.In, Name: r.Metadata.Name, Created: r.Metadata.CreationTimestamp})] {
 			continue
 		}
 		out, _, err := e.outcome(ctx, r.Metadata.Name)
