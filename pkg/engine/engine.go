@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 )
 
 // ErrNameTaken says that a run's name belongs to something that another trigger made. Tekton adopts
@@ -108,4 +109,12 @@ func Existing(runs []Run) []plan.Existing {
 		existing[i] = r.Existing
 	}
 	return existing
+}
+
+// Share returns what shares the room that is for the runs of one unit with a run, by its unit's label and its trigger; see naming.Share.
+func Share(unit string, t plan.Trigger) string {
+	if len(t.Refs) == 0 {
+		return unit
+	}
+	return naming.Share(unit, t.Refs[0].Ref)
 }

@@ -89,14 +89,6 @@ type Trigger struct {
 	Waiting int       `json:"waiting,omitempty"` // changes of the unit that had no place in the run; see Run.Split
 }
 
-// Share returns what shares the room that is for the runs of one unit, which has this label.
-func (t Trigger) Share(unit string) string {
-	if len(t.Refs) == 0 {
-		return unit
-	}
-	return naming.Share(unit, t.Refs[0].Ref)
-}
-
 // Change is one ref that moved.
 type Change struct {
 	repo.Ref
@@ -119,10 +111,8 @@ type Member struct {
 	Request    repo.Request // what its host said of it, where Branch is a request
 }
 
-// Untrusted reports whether the member is a request of a fork, whose code is that of strangers, and gets no secrets. One that was made while forks
-// were watched is one still where the file does not watch them any more.
+// Untrusted reports whether the member is a request of a fork, whose code is that of strangers, and gets no secrets.
 func (m Member) Untrusted() bool {
 	_, request := repo.RequestNumber(m.Branch)
-	pattern, _ := m.Repository.Monitor.Branches.Requests()
-	return request && !m.Request.Own && !(m.Repository.Monitor.Exposed && pattern.Forks())
+	return request && !m.Request.Own && !(m.Repository.Monitor.Exposed && m.Repository.Monitor.Branches.Forks())
 }

@@ -70,6 +70,12 @@ func (ps Patterns) Requests() (Pattern, bool) {
 	return ps[0], true
 }
 
+// Forks reports whether requests of forks match.
+func (ps Patterns) Forks() bool {
+	p, _ := ps.Requests()
+	return p.forks
+}
+
 // OfRequests returns those that choose requests.
 func (ps Patterns) OfRequests() Patterns {
 	if _, requests := ps.Requests(); requests {

@@ -137,7 +137,7 @@ var mutants = []mutant{
 	},
 	{
 		"a request of a fork has secrets", "pkg/plan/plan.go",
-		"return request && !m.Request.Own && !m.Repository.Monitor.Exposed", "return request && m.Repository == nil",
+		"return request && !m.Request.Own && !(m.Repository.Monitor.Exposed && m.Repository.Monitor.Branches.Forks())", "return request && m.Repository == nil",
 		inModel, model,
 	},
 	{
@@ -152,7 +152,7 @@ var mutants = []mutant{
 	},
 	{
 		"a list of requests that is cut short counts", "pkg/githost/gitea/search.go",
-		"if listed != total {", "if false {",
+		"err = rest.CutShort(h.api.Host(), total, listed)", "return heads.Observation()",
 		"./pkg/githost/gitea", "TestRequestsCutShort",
 	},
 	{

@@ -195,7 +195,7 @@ func (f *Fake) Prune(ctx context.Context, of string, keep int) (deleted []plan.E
 			if u == "" || r.Active || of != "" && u != of {
 				continue
 			}
-			u = r.Trigger.Share(u)
+			u = engine.Share(u, r.Trigger)
 			newestFailed := r.Failed() && !failed[u]
 			failed[u] = failed[u] || newestFailed
 			if kept[u]++; kept[u] > keep && !newestFailed {

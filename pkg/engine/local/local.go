@@ -213,7 +213,7 @@ func (e *Engine) Prune(_ context.Context, unit string, keep int) (deleted []plan
 		if unit != "" && r.unit != unit || !out.Done {
 			continue
 		}
-		of := r.trigger.Share(r.unit)
+		of := engine.Share(r.unit, r.trigger)
 		newestFailed := !out.Succeeded && !failedSeen[of]
 		failedSeen[of] = failedSeen[of] || newestFailed
 		if kept[of] < keep {

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/generated"
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/pipelinerun"
@@ -43,7 +44,7 @@ func (e *Engine) Prune(ctx context.Context, unit string, keep int) (deleted []pl
 	shares := map[string][]listed{}
 	for _, r := range runs {
 		if t := r.trigger(); len(t.Refs) > 0 {
-			of := t.Share(r.unit())
+			of := engine.Share(r.unit(), t)
 			shares[of] = append(shares[of], r)
 		}
 	}
