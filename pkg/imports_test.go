@@ -154,6 +154,7 @@ var mustNotLink = map[string][]string{
 	"pkg/pipelinerun":                  {module + "pkg/githost", module + "pkg/engine", module + "pkg/kube"},
 	"pkg/engine":                       {kubernetes, tekton, "net/http", "os/exec"},
 	"pkg/watch/asked":                  {module, kubernetes, tekton, "net/http"},
+	"pkg/watch/stopping":               {module, kubernetes, tekton, "net/http"},
 	"pkg/watch":                        {kubernetes, tekton, module + "pkg/githost", module + "pkg/engine/", module + "pkg/pipelinerun", module + "pkg/kube", module + "pkg/state/configmap", module + "pkg/state/file"},
 	"pkg/engine/generated":             {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch", module + "pkg/engine/local", module + "pkg/engine/tekton"},
 	"pkg/engine/local":                 {module + "pkg/kube", module + "pkg/githost", module + "pkg/watch"},

@@ -3,6 +3,8 @@ package watch
 import (
 	"context"
 	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/watch/stopping"
 )
 
 // shutdownGrace is how long the call in hand may go on after the cycle's context ended, and after
@@ -13,20 +15,5 @@ const shutdownGrace = 10 * time.Second
 // outlasting returns a context that ends shutdownGrace after ctx: a call that is cut short leaves
 // it open whether it was done.
 func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
-	return Outlasting(ctx, shutdownGrace)
-}
-
-// Outlasting returns a context that ends so long after ctx, or after now where ctx has ended.
-func Outlasting(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-longer.Done():
-		}
-	})
-	return longer, func() { stop(); cancel() }
+	return stopping.Outlasting(ctx, shutdownGrace)
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state"
 	"github.com/tekton-sentry/sentry/pkg/watch"
+	"github.com/tekton-sentry/sentry/pkg/watch/stopping"
 )
 
 const (
@@ -213,7 +214,7 @@ const grace = 10 * time.Second
 
 // During reports what the engine tells while ends runs, until ctx ends. It begins with nothing: what is owed follows from the runs.
 func (r *Reporter) During(ctx context.Context, ends func()) {
-	ending, cancel := watch.Outlasting(ctx, grace)
+	ending, cancel := stopping.Outlasting(ctx, grace)
 	defer cancel()
 	r.mu.Lock()
 	d := deliver.New(r.cfg, r.to)

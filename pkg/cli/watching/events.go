@@ -13,7 +13,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/instance"
 	"github.com/tekton-sentry/sentry/pkg/notify"
 	"github.com/tekton-sentry/sentry/pkg/traces/otlp"
-	"github.com/tekton-sentry/sentry/pkg/watch"
+	"github.com/tekton-sentry/sentry/pkg/watch/stopping"
 )
 
 // sinks are where the loop's events go, by the names that the log has for them. They run beside the loop, which
@@ -62,7 +62,7 @@ const endGrace = 25 * time.Second
 
 // tellTheRest returns what ends the bus: it has ten seconds, but not beyond endGrace after the signal.
 func (w *watching) tellTheRest(signal context.Context, bus *event.Bus) func() {
-	ending, cancel := watch.Outlasting(signal, endGrace)
+	ending, cancel := stopping.Outlasting(signal, endGrace)
 	return func() {
 		defer cancel()
 		ctx, done := context.WithTimeout(ending, 10*time.Second)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -66,13 +65,5 @@ func (e *Engine) LastLines(ctx context.Context, pod, container string) ([]string
 	if err != nil {
 		return nil, fmt.Errorf("read what %s/%s printed: %w", e.namespace, pod, kube.Explain(answer.Error())) // which says more than that of Raw
 	}
-	trimmed := strings.TrimRight(string(text[:min(len(text), lastBytes)]), "\n")
-	if trimmed == "" {
-		return nil, nil
-	}
-	lines := strings.Split(trimmed, "\n")
-	for i := range lines {
-		lines[i] = e.Hide(lines[i])
-	}
-	return lines, nil
+	return why.Lines(string(text[:min(len(text), lastBytes)]), e.Hide), nil
 }

@@ -72,3 +72,16 @@ func Killed(step *v1.StepState) string {
 	}
 	return ""
 }
+
+// Lines returns the lines of what a step printed, each as hide leaves it; none where it printed nothing.
+func Lines(text string, hide func(string) string) []string {
+	trimmed := strings.TrimRight(text, "\n")
+	if trimmed == "" {
+		return nil
+	}
+	lines := strings.Split(trimmed, "\n")
+	for i := range lines {
+		lines[i] = hide(lines[i])
+	}
+	return lines
+}
