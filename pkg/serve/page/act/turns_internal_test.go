@@ -19,8 +19,10 @@ func TestTurns(t *testing.T) {
 		return give
 	}
 	first, second := take("eve"), take("eve")
-	if _, ok := all.take(over, "eve"); ok {
-		t.Error("eve got a third")
+	for range 100 { // where there is a turn, who has no time may get it or not
+		if _, ok := all.take(over, "eve"); ok {
+			t.Fatal("eve got a third")
+		}
 	}
 	ada := take("ada")
 	if _, ok := all.take(over, "bob"); ok {
