@@ -2,8 +2,10 @@ package kube
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -39,4 +41,34 @@ type bounded struct {
 func (b bounded) Close() error {
 	defer b.cancel()
 	return b.ReadCloser.Close()
+}
+
+// maxAnswer bounds an answer that is held as a whole, in bytes: fifty runs of the largest kind have half of it.
+const maxAnswer = 32 << 20
+
+// limited cuts off what a server answers, but for watches and logs, which are read as they come.
+type limited struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t limited) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	if err == nil && req.URL.Query().Get("watch") == "" && !strings.HasSuffix(req.URL.Path, "/log") {
+		resp.Body = &cut{resp.Body, maxAnswer}
+	}
+	return resp, err
+}
+
+// cut is a body that fails behind so many bytes.
+type cut struct {
+	io.ReadCloser
+	left int
+}
+
+// Read implements io.Reader.
+func (c *cut) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if c.left -= n; c.left < 0 {
+		return 0, fmt.Errorf("the answer has more than %d MiB", maxAnswer>>20)
+	}
+	return n, err
 }

@@ -41,6 +41,8 @@ type Options struct {
 	PerSecond float32
 	// ReadWithin is how long what is read of Tekton's objects may take to come, but for a watch; 0 = as long as the caller says.
 	ReadWithin time.Duration
+
+	stranger bool // the server is one that a configuration names
 }
 
 // whoTimeout bounds the question who one is, without whose answer all goes on.
@@ -141,6 +143,10 @@ func connect(cfg *rest.Config, namespace string, o Options) (*Cluster, error) {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)
 	}
 	hc := &http.Client{Transport: rt, Timeout: cfg.Timeout}
+	if o.stranger {
+		hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		hc.Transport = limited{hc.Transport}
+	}
 	c := &Cluster{Namespace: namespace, config: cfg}
 	if c.Core, err = rest.RESTClientForConfigAndClient(core, hc); err != nil {
 		return nil, fmt.Errorf("make the client of the cluster: %w", err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,5 +110,39 @@ func TestSilence(t *testing.T) {
 	}
 	if err := c.Tekton.Get().Resource("pipelineruns").Do(t.Context()).Error(); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want that the time was up", err)
+	}
+}
+
+// TestStranger follows an API server that a configuration names nowhere else, and reads only so much of what it says.
+func TestStranger(t *testing.T) {
+	followed := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed = true }))
+	defer other.Close()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/away") {
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		for range 40 {
+			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	c, err := kube.ConnectBy(strings.Replace(plain, "https://10.0.0.1:6443", server.URL, 1), kube.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"away": "", "large": "more than 32 MiB"} {
+		text, err := c.Tekton.Get().Namespace("test").Resource("pipelineruns").Name(name).Do(t.Context()).Raw()
+		if err == nil || !strings.Contains(err.Error(), want) || followed {
+			t.Errorf("%s: %d bytes, %v, another server was asked: %v", name, len(text), err, followed)
+		}
+	}
+	proxied := strings.Replace(plain, "10.0.0.1:6443\"", "10.0.0.1:6443\", proxy-url: \"http://u:pr0xy-secret@proxy.example\"", 1)
+	if got := kube.SecretsIn(proxied); !slices.Contains(got, "pr0xy-secret") {
+		t.Errorf("the secrets are %q, want the proxy's password among them", got)
 	}
 }

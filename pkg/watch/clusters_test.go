@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/engine/clusters"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton"
 	"github.com/tekton-sentry/sentry/pkg/engine/tekton/keys"
@@ -18,6 +20,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/kube"
 	"github.com/tekton-sentry/sentry/pkg/kube/kubetest"
 	"github.com/tekton-sentry/sentry/pkg/repo"
+	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/state/configmap"
 )
 
@@ -31,6 +34,32 @@ func (w *world) between(home, prod *kube.Cluster) {
 	both.Now, both.Try = w.watcher.Now, func(f func()) { f() }
 	both.Set(map[string]*tekton.Engine{"prod": in.Beside(prod, "test", "prod")}, nil)
 	w.watcher.Engine, w.watcher.Store, w.watcher.Key = both, configmap.New(home, of), keys.Of(home, of)
+}
+
+// TestEndsElsewhere reads only for so long how runs ended in another cluster that is slow to tell.
+func TestEndsElsewhere(t *testing.T) {
+	here, home := kubetest.New(t)
+	there, prod := kubetest.New(t)
+	secret(here, "")
+	w := newWorld(t, twoClusters+entry("b", "group: shop"))
+	w.between(home, prod)
+	looks := 0
+	w.watcher.Result = func(context.Context, engine.Run) (result.Result, error) {
+		for range 6 { // seconds
+			w.watcher.Now()
+		}
+		looks++
+		return result.Result{}, errors.New("not yet")
+	}
+	for _, digit := range []string{"1", "2", "3", "4", "5", "6"} {
+		w.set("b", "main", digit)
+		looks = 0
+		w.cycle()
+		finishRuns(there, "")
+	}
+	if n := len(runsIn(t, there)); looks != 2 || n != 5 {
+		t.Errorf("%d runs were looked at before the last of %d, want as many as take ten seconds", looks, n)
+	}
 }
 
 // together are Heads that answer all at once.

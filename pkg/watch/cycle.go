@@ -383,13 +383,9 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 	c.notice(p.Events, answered)
 	// What an earlier answer of this cycle made due was started then.
 	p.Runs = slices.DeleteFunc(p.Runs, func(r plan.Run) bool { return !c.concerns(r.Unit, answered) })
-	parts := places.ByCluster(p)
-	home := 0
-	if len(parts[0].Runs) > 0 && parts[0].Runs[0].Group.Cluster == "" {
-		home = 1
-	}
-	c.begin(ctx, parts[:home]) // whose units wait for no other cluster
-	c.begin(ctx, parts[home:])
+	here, elsewhere := places.ByCluster(p)
+	c.begin(ctx, here) // whose units wait for no other cluster
+	c.begin(ctx, elsewhere)
 }
 
 // begin starts what is due and not held back in some clusters, which are asked at once.

@@ -194,26 +194,22 @@ func (c *cycle) readPast(ctx context.Context) {
 // hearEnds finds out how those of the units' runs ended of which this Sentry was not told, before more runs are due in them: of
 // several replicas one is told, and a list may be ahead of a watch. What cannot be read is as it was known.
 func (c *cycle) hearEnds(ctx context.Context, due []plan.Run, runs []engine.Run) {
-	if len(c.heard.Not(runs)) == 0 && !slices.ContainsFunc(due, func(r plan.Run) bool { return lastIsGone(r, runs) }) {
+	if len(c.heard.Not(runs)) == 0 && !slices.ContainsFunc(due, func(r plan.Run) bool { return ended.LastIsGone(r, runs) }) {
 		return
 	}
 	c.readPast(ctx)
 	if c.Result != nil { // the history is written some seconds later than a run ends
+		began := c.Now()
 		for _, r := range c.heard.Not(runs) {
+			if r.Cluster != "" && c.Now().Sub(began) >= ended.ReadWithin {
+				break // the rest is told by whoever watches that cluster, or in the next cycle
+			}
 			if ended, err := c.Result(ctx, r); err == nil {
 				c.hear([]result.Result{ended})
 			}
 		}
 	}
 	c.deployed()
-}
-
-// lastIsGone reports whether the run before r in its unit was deleted, so that the history alone may say how it ended.
-func lastIsGone(r plan.Run, runs []engine.Run) bool {
-	last := r.Trigger.Refs[0].N - 1
-	return last > 0 && !slices.ContainsFunc(runs, func(e engine.Run) bool {
-		return e.Unit == r.Unit.Label && len(e.Trigger.Refs) > 0 && e.Trigger.Refs[0].N == last
-	})
 }
 
 // succeeded returns the runs with the commits that are known by now to have succeeded last.

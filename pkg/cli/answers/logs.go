@@ -65,10 +65,10 @@ func runLogs(ctx context.Context, o *setup.Options, f logsFlags, names []string)
 	}
 	choice := overview.Choose(names, overview.Members(at.Config))
 	past = overview.Results(past, nil)
-	name, there := f.run, false
+	name, exactly, there := f.run, "", false
 	for _, r := range slices.Backward(at.Runs) {
 		if f.run == "" && choice.Run(r.Name, r.Unit, overview.RefsOf(r.Trigger)) || r.Name == f.run {
-			name, there = r.Name, true
+			name, exactly, there = r.Name, r.At(), true
 			break
 		}
 	}
@@ -78,7 +78,7 @@ func runLogs(ctx context.Context, o *setup.Options, f logsFlags, names []string)
 	})
 	switch {
 	case there:
-		in, _, err := at.Engine.Find(name)
+		in, _, err := at.Engine.Find(exactly)
 		if err != nil {
 			return err
 		}

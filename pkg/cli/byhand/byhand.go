@@ -16,6 +16,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/event/logsink"
 	"github.com/tekton-sentry/sentry/pkg/oneline"
 	"github.com/tekton-sentry/sentry/pkg/plan"
+	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/result"
 	"github.com/tekton-sentry/sentry/pkg/watch"
 )
@@ -49,16 +50,17 @@ func Follow(ctx context.Context, o *setup.Options, at *Place, board *live.Board,
 	for _, run := range runs {
 		usual := live.Usual(run.Unit.Label, past)
 		show := func(out engine.Outcome) { board.Show(out, usual) }
-		errs = append(errs, follow(ctx, o, at.Engine, run.Name, setup.LogsOf(run, namespace), at.Local, board != nil, show))
+		errs = append(errs, follow(ctx, o, at.Engine, naming.At(run.Group.Cluster, run.Name), setup.LogsOf(run, namespace), at.Local, board != nil, show))
 	}
 	return errors.Join(errs...)
 }
 
 // follow prints each task's changes and the end of the run, and shows how it goes. On this machine the engine prints all
 // that itself. What works still is in what is shown, where that is seen.
-func follow(ctx context.Context, o *setup.Options, eng Engine, name, logs string, here, seen bool, show func(engine.Outcome)) error {
+func follow(ctx context.Context, o *setup.Options, eng Engine, at, logs string, here, seen bool, show func(engine.Outcome)) error {
 	last := map[string]string{}
-	out, err := eng.Follow(ctx, name, func(out engine.Outcome) {
+	_, name := naming.Place(at)
+	out, err := eng.Follow(ctx, at, func(out engine.Outcome) {
 		show(out)
 		for _, t := range out.Tasks {
 			if line := progress(t); !t.Idle() && line != last[t.Name] && !here && (!seen || t.Result != engine.Running) {

@@ -58,14 +58,14 @@ func runCancel(ctx context.Context, o *setup.Options, names []string, wait bool)
 			errs = append(errs, fmt.Errorf("no run of %.80q is active: 'sentry status' shows those that are", name))
 		}
 		for _, r := range active {
-			if slices.Contains(cancelled, r.Name) {
+			if slices.Contains(cancelled, r.At()) {
 				continue // by another of its names
 			}
 			if err := deeds.Cancel(ctx, there.Engine, r.Existing, by, log); err != nil {
 				errs = append(errs, err)
 				continue
 			}
-			cancelled = append(cancelled, r.Name)
+			cancelled = append(cancelled, r.At())
 			fmt.Fprintf(o.Out, "pipelinerun.tekton.dev/%s cancelled\n", r.Name)
 		}
 	}

@@ -27,7 +27,7 @@ import (
 const readWithin = 5 * time.Second
 
 // Engine is the engine of an instance's runs in the cluster that Sentry runs in, and in those of the configuration. Runs are named as naming.At has
-// it; one that it has listed or made may be named by its name alone.
+// it; Find and Follow take one that was listed or made by its name alone, too.
 type Engine struct {
 	*clusters.Engine[*tekton.Engine]
 	options *Options
@@ -36,7 +36,7 @@ type Engine struct {
 	used    map[string]config.Cluster
 	engines map[string]*tekton.Engine
 	reports tekton.Reports
-	where   map[string]string // the clusters of runs that are not in the one that Sentry runs in, by name
+	where   map[string]string // the clusters of runs by name; "" is the one that Sentry runs in, whose run of a name is meant before another one
 	changed chan struct{}     // closed when other engines are used
 }
 
@@ -129,9 +129,7 @@ func (e *Engine) Runs(ctx context.Context, units []string) ([]engine.Run, error)
 		e.where = map[string]string{}
 	}
 	for _, r := range runs {
-		if r.Cluster != "" {
-			e.where[r.Name] = r.Cluster
-		}
+		e.place(r.Name, r.Cluster)
 	}
 	return runs, err
 }
@@ -139,15 +137,22 @@ func (e *Engine) Runs(ctx context.Context, units []string) ([]engine.Run, error)
 // Create is as of the loop's engine.
 func (e *Engine) Create(ctx context.Context, cfg *config.Config, run plan.Run) (engine.Made, error) {
 	made, err := e.Engine.Create(ctx, cfg, run)
-	if err == nil && run.Group.Cluster != "" {
+	if err == nil {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.where[made.Run.Name] = run.Group.Cluster
+		e.place(made.Run.Name, run.Group.Cluster)
 	}
 	return made, err
 }
 
-// Find returns the engine that has a run, and its name there.
+// place keeps where a run is. Anybody who may make runs in another cluster can give one the name of a run here.
+func (e *Engine) place(name, cluster string) {
+	if was, known := e.where[name]; !known || was != "" {
+		e.where[name] = cluster
+	}
+}
+
+// Find returns the engine that has a run that a person may have named by its name alone, and its name there.
 func (e *Engine) Find(at string) (*tekton.Engine, string, error) {
 	cluster, name := naming.Place(at)
 	e.mu.Lock()
@@ -165,18 +170,18 @@ func (e *Engine) Follow(ctx context.Context, at string, progress func(engine.Out
 	return in.Follow(ctx, name, progress)
 }
 
-// Ended returns when a run ended; zero when it has not, or is gone.
+// Ended returns when a run ended; zero when it has not, or is gone. at is as naming.At has it.
 func (e *Engine) Ended(ctx context.Context, at string) (time.Time, error) {
-	in, name, err := e.Find(at)
+	in, name, err := e.Of(at)
 	if err != nil {
 		return time.Time{}, err
 	}
 	return in.Ended(ctx, name)
 }
 
-// Annotate notes on a run what was done about it.
+// Annotate notes on a run what was done about it. at is as naming.At has it.
 func (e *Engine) Annotate(ctx context.Context, at, annotation, text string) error {
-	in, name, err := e.Find(at)
+	in, name, err := e.Of(at)
 	if err != nil {
 		return err
 	}
@@ -184,15 +189,12 @@ func (e *Engine) Annotate(ctx context.Context, at, annotation, text string) erro
 }
 
 // Result reads how a run ended.
-func (e *Engine) Result(ctx context.Context, run engine.Run) (result.Result, error) {
-	in, _, err := e.Of(run.At())
-	if err == nil {
-		err = e.Down(run.Cluster)
-	}
-	if err != nil {
-		return result.Result{}, err
-	}
-	return in.Result(ctx, run)
+func (e *Engine) Result(ctx context.Context, run engine.Run) (r result.Result, err error) {
+	err = e.Read(ctx, run.Cluster, func(ctx context.Context, in *tekton.Engine) (err error) {
+		r, err = in.Result(ctx, run)
+		return err
+	})
+	return r, err
 }
 
 // History returns what is known of a unit's runs that have ended, or of all, newest first.

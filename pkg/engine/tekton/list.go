@@ -153,8 +153,7 @@ func (e *Engine) list(ctx context.Context, selector string) ([]listed, error) {
 // listAt is list of the runs that are wanted, and returns the resourceVersion of the list, from which a watch goes on. It holds one
 // page of the others.
 func (e *Engine) listAt(ctx context.Context, selector string, want func(*listed) bool) (runs []listed, version string, err error) {
-	options := metav1.ListOptions{LabelSelector: e.selector(selector), Limit: pageSize}
-	seen, pages, empty := 0, 0, 0
+	options, seen, empty := metav1.ListOptions{LabelSelector: e.selector(selector), Limit: pageSize}, 0, 0
 	for {
 		page, err := e.page(ctx, options, asTable)
 		if errors.Is(err, errColumns) { // somebody changed the CustomResourceDefinition
@@ -172,10 +171,10 @@ func (e *Engine) listAt(ctx context.Context, selector string, want func(*listed)
 		if page.next == "" {
 			break
 		}
-		if pages++; len(page.runs) == 0 {
+		if len(page.runs) == 0 {
 			empty++
 		}
-		if page.next == options.Continue || seen > maxListed || pages > maxPages || empty > maxEmpty {
+		if page.next == options.Continue || seen > maxListed || empty > maxEmpty {
 			return nil, "", fmt.Errorf("list PipelineRuns in %s: the list does not end after %d runs", e.namespace, seen)
 		}
 		options.Continue = page.next

@@ -35,8 +35,7 @@ const (
 	pageSize = 50
 	// maxListed bounds the runs of a list, whatever a server says of further pages. An etcd of 8 GiB holds fewer.
 	maxListed = 200_000
-	// maxPages and maxEmpty bound the pages of a list, and those without a run: an API server fills them.
-	maxPages = 3 * maxListed / pageSize
+	// maxEmpty bounds the pages of a list that have no run: an API server fills them.
 	maxEmpty = 3
 	// unitsPerList keeps a label selector's URL below the 8 KB that proxies commonly take.
 	unitsPerList = 50

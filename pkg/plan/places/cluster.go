@@ -7,20 +7,19 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/plan"
 )
 
-// ByCluster returns the plan in parts, each with the runs of one cluster: first those of the one that Sentry runs in.
-func ByCluster(p plan.Plan) []plan.Plan {
+// ByCluster returns the plan's runs by their cluster: those in the one that Sentry runs in, and a plan for each other one.
+func ByCluster(p plan.Plan) (here, elsewhere []plan.Plan) {
 	of := map[string][]plan.Run{}
 	for _, r := range p.Runs {
 		of[r.Group.Cluster] = append(of[r.Group.Cluster], r)
 	}
-	if len(of) < 2 {
-		return []plan.Plan{p}
-	}
-	var parts []plan.Plan
 	for _, cluster := range slices.Sorted(maps.Keys(of)) {
 		part := p
-		part.Runs = of[cluster]
-		parts = append(parts, part)
+		if part.Runs = of[cluster]; cluster == "" {
+			here = append(here, part)
+		} else {
+			elsewhere = append(elsewhere, part)
+		}
 	}
-	return parts
+	return here, elsewhere
 }

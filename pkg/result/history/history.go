@@ -102,25 +102,26 @@ func Add(old, runs []result.Result) []result.Result {
 	return all
 }
 
-// share returns what shares the bounds for one unit with a run, and whether that is requests: whoever opens one makes a unit.
-func share(r result.Result) (of string, requests bool) {
+// share returns what shares the bounds for one unit with a run, and whether it is a guest's: one of a request, as whoever opens one makes a
+// unit, or one in another cluster, as whoever may make runs there makes any number.
+func share(r result.Result) (of string, guest bool) {
 	of = r.Unit
 	if len(r.Refs) > 0 {
 		of = naming.Share(r.Unit, r.Refs[0].Ref)
 	}
-	return naming.At(r.Cluster, of), of != r.Unit
+	return naming.At(r.Cluster, of), of != r.Unit || r.Cluster != ""
 }
 
 // Encode returns the runs, which are oldest first, without what is too old or too much. The newest have their deployments with
-// what these printed as long as there is room, then without that, and then the names of those alone that failed. Requests have at most
-// half of each bound, whoever opens how many.
+// what these printed as long as there is room, then without that, and then the names of those alone that failed. Guests have at most
+// half of each bound, however many there are.
 func Encode(runs []result.Result) ([]byte, error) {
 	var kept []entry // newest first
-	var all, requests span
-	units, noMore := map[string]int{}, false // of requests
+	var all, guests span
+	units, noMore := map[string]int{}, false // of guests
 	for _, r := range slices.Backward(runs) {
-		of, request := share(r)
-		if units[of]++; units[of] > maxUnit || request && noMore {
+		of, guest := share(r)
+		if units[of]++; units[of] > maxUnit || guest && noMore {
 			continue
 		}
 		e := bare(r)
@@ -131,9 +132,9 @@ func Encode(runs []result.Result) ([]byte, error) {
 		if all.add(r, n); all.over(1) {
 			break
 		}
-		if request {
-			requests.add(r, n)
-			if noMore = requests.over(2); noMore {
+		if guest {
+			guests.add(r, n)
+			if noMore = guests.over(2); noMore {
 				all.runs, all.size = all.runs-1, all.size-n
 				continue
 			}
@@ -147,7 +148,7 @@ func Encode(runs []result.Result) ([]byte, error) {
 	room, theirs := maxDetails, maxDetails/2
 	for i, e := range kept {
 		r := whole[Of(e.Result)]
-		_, request := share(e.Result)
+		_, guest := share(e.Result)
 		for _, more := range []entry{withOutput(r), withMembers(r)} {
 			n, err := sizeOf(more)
 			if err != nil {
@@ -157,11 +158,11 @@ func Encode(runs []result.Result) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			if n -= least; n > room || request && n > theirs {
+			if n -= least; n > room || guest && n > theirs {
 				continue
 			}
 			kept[i], room = more, room-n
-			if request {
+			if guest {
 				theirs -= n
 			}
 			break
@@ -194,28 +195,28 @@ func (s *span) forgets(part int, created time.Time) bool {
 }
 
 // Forgets returns what reports whether a run may have been left out of a history that has these runs: one that is
-// older than all that a full one has, in all, of requests, or of its unit. Of the run, its cluster, its unit, its refs and when it was created count.
+// older than all that a full one has, in all, of guests, or of its unit. Of the run, its cluster, its unit, its refs and when it was created count.
 func Forgets(runs []result.Result) func(result.Result) bool {
-	var all, requests span
+	var all, guests span
 	units := map[string]*span{}
 	for _, r := range runs {
 		n, err := sizeOf(bare(r))
 		if err != nil {
 			n = maxBytes // it cannot be written again
 		}
-		of, request := share(r)
+		of, guest := share(r)
 		if units[of] == nil {
 			units[of] = &span{}
 		}
 		units[of].add(r, n)
-		if all.add(r, n); request {
-			requests.add(r, n)
+		if all.add(r, n); guest {
+			guests.add(r, n)
 		}
 	}
 	return func(r result.Result) bool {
-		of, request := share(r)
+		of, guest := share(r)
 		s := units[of]
-		return all.forgets(1, r.Created) || request && requests.forgets(2, r.Created) || s != nil && s.runs >= maxUnit && r.Created.Before(s.oldest)
+		return all.forgets(1, r.Created) || guest && guests.forgets(2, r.Created) || s != nil && s.runs >= maxUnit && r.Created.Before(s.oldest)
 	}
 }
 

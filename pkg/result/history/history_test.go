@@ -210,3 +210,21 @@ func TestRequestsPushNothingOut(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherClustersPushNothingOut leaves the history of this cluster to it, whatever runs there are elsewhere.
+func TestOtherClustersPushNothingOut(t *testing.T) {
+	for name, tt := range map[string]struct {
+		units int
+		why   string
+	}{"of many units": {50, ""}, "that are large": {50, strings.Repeat("x", 2000)}, "of the same unit": {1, ""}} {
+		runs := []result.Result{ran("u0", 0, 1)}
+		for n := range 60 * 50 {
+			r := ran(fmt.Sprint("u", n%tt.units), n+1, 0)
+			r.Cluster, r.Why = "prod", tt.why
+			runs = append(runs, r)
+		}
+		if _, read := written(t, runs); read[0].Name != runs[0].Name || read[0].Cluster != "" || len(read) < 100 {
+			t.Errorf("%s: %d runs are left, the first %s in %q", name, len(read), read[0].Name, read[0].Cluster)
+		}
+	}
+}

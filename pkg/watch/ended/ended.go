@@ -4,9 +4,11 @@ package ended
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
 	"github.com/tekton-sentry/sentry/pkg/engine"
+	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/plan/naming"
 	"github.com/tekton-sentry/sentry/pkg/repo"
 	"github.com/tekton-sentry/sentry/pkg/result"
@@ -41,6 +43,9 @@ const (
 	// maxHeard bounds those of which that is known while there is no history, which has 2,000 at most.
 	maxHeard = 20_000
 )
+
+// ReadWithin is how long a cycle goes on reading how runs in other clusters ended, before something is due there.
+const ReadWithin = 10 * time.Second
 
 // Heard are the runs of which it is known how they ended.
 type Heard struct {
@@ -98,4 +103,12 @@ func Theirs(cfg *config.Config, index *naming.Index, results []result.Result) []
 		theirs[i].Members = slices.DeleteFunc(slices.Clone(r.Members), elsewhere(r))
 	}
 	return theirs
+}
+
+// LastIsGone reports whether the run before r in its unit was deleted, so that the history alone may say how it ended.
+func LastIsGone(r plan.Run, runs []engine.Run) bool {
+	last := r.Trigger.Refs[0].N - 1
+	return last > 0 && !slices.ContainsFunc(runs, func(e engine.Run) bool {
+		return e.Unit == r.Unit.Label && len(e.Trigger.Refs) > 0 && e.Trigger.Refs[0].N == last
+	})
 }
