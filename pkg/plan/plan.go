@@ -114,5 +114,5 @@ type Member struct {
 // Untrusted reports whether the member is a request of a fork, whose code is that of strangers, and gets no secrets.
 func (m Member) Untrusted() bool {
 	_, request := repo.RequestNumber(m.Branch)
-	return request && !m.Request.Own && !(m.Repository.Monitor.Exposed && m.Repository.Monitor.Branches.Forks())
+	return request && !m.Request.Own && (!m.Repository.Monitor.Exposed || !m.Repository.Monitor.Branches.Forks())
 }

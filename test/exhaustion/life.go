@@ -304,7 +304,7 @@ func (l *life) stop() error {
 	case <-time.After(30 * time.Second):
 		_ = process.Kill()
 		<-gone
-		return errors.New("Sentry did not end within 30 s of SIGTERM")
+		return errors.New("it did not end within 30 s of SIGTERM")
 	}
 }
 

@@ -32,12 +32,12 @@ func main() {
 	verbose := flag.Bool("v", false, "print each case, and what Sentry printed in those that failed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	x := &exhaustion{ctx: ctx, side: *side, every: max(1, *every), verbose: *verbose}
 	var err error
 	if x.only, err = regexp.Compile(*only); err == nil {
 		err = x.run(*programs, *program)
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "exhaustion:", err)
 		os.Exit(1)

@@ -137,7 +137,7 @@ var mutants = []mutant{
 	},
 	{
 		"a request of a fork has secrets", "pkg/plan/plan.go",
-		"return request && !m.Request.Own && !(m.Repository.Monitor.Exposed && m.Repository.Monitor.Branches.Forks())", "return request && m.Repository == nil",
+		"return request && !m.Request.Own && (!m.Repository.Monitor.Exposed || !m.Repository.Monitor.Branches.Forks())", "return request && m.Repository == nil",
 		inModel, model,
 	},
 	{
