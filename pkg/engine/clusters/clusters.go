@@ -75,20 +75,6 @@ type other[M Member] struct {
 	all       *listing      // that nobody has taken yet; nil where there is none
 }
 
-// read asks a cluster for something, and changes nothing there.
-type read[M Member] struct {
-	within time.Duration
-	ask    func(context.Context, M) error
-}
-
-// listing is a list of all runs of a cluster, which is read beside the loop.
-type listing struct {
-	began time.Time
-	done  chan struct{} // closed when the rest is there
-	runs  []engine.Run
-	err   error
-}
-
 // New returns the engine of the cluster that Sentry runs in. Set adds others.
 func New[M Member](home M) *Engine[M] {
 	return &Engine[M]{home: home, of: map[string]*other[M]{}, Now: time.Now}
@@ -113,9 +99,6 @@ func (e *Engine[M]) Set(engines map[string]M, why map[string]error) {
 	e.of = now
 }
 
-// never is when one is tried that has no engine.
-var never = time.Unix(1<<40, 0)
-
 // Names returns the names of the others, sorted.
 func (e *Engine[M]) Names() []string {
 	e.mu.Lock()
@@ -125,16 +108,6 @@ func (e *Engine[M]) Names() []string {
 
 // Home returns the engine of the cluster that Sentry runs in.
 func (e *Engine[M]) Home() M { return e.home }
-
-// Down returns why a cluster is not asked now; nil where it is.
-func (e *Engine[M]) Down(cluster string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if o := e.of[cluster]; o != nil {
-		return o.down
-	}
-	return nil
-}
 
 // Of returns the engine that has what is meant, and what it is called there.
 func (e *Engine[M]) Of(at string) (m M, name string, err error) {
@@ -169,112 +142,6 @@ func (e *Engine[M]) ask(ctx context.Context, cluster string, within time.Duratio
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return f(ctx, m)
-}
-
-// read is ask of what begins by a read, such as the one by which it is tried again. A cluster that fails, in a way that tells of more than of what was asked, is not asked any more. What
-// cannot be created says nothing of a cluster: that is a unit's own trouble, as in the one that Sentry runs in.
-func (e *Engine[M]) read(ctx context.Context, cluster string, again read[M], tells func(error) bool, f func(context.Context, M) error) error {
-	var of M
-	err := e.ask(ctx, cluster, again.within, func(ctx context.Context, m M) error {
-		of = m
-		return f(ctx, m)
-	})
-	_, known := errors.AsType[*engine.DownError](err)
-	_, busy := errors.AsType[interface { // Sentry itself leaves it alone for a moment, perhaps since a webhook hangs
-		error
-		NotSent()
-	}](err)
-	if err == nil || cluster == "" || known || busy || errors.Is(ctx.Err(), context.Canceled) || any(of) == any(*new(M)) || !tells(err) {
-		return err
-	}
-	err = &engine.DownError{Cluster: cluster, Err: err}
-	e.note(cluster, of, again, err)
-	return err
-}
-
-// Read has f read something of a run in a cluster, unless that does not answer.
-func (e *Engine[M]) Read(ctx context.Context, cluster string, f func(context.Context, M) error) error {
-	return e.read(ctx, cluster, read[M]{answerWithin, f}, unanswered, f)
-}
-
-// unanswered reports whether an error says more of the cluster than of what was asked.
-func unanswered(err error) bool {
-	k, ok := errors.AsType[interface {
-		error
-		ProblemKind() string
-	}](err)
-	return !ok || k.ProblemKind() == "temporary"
-}
-
-// always is of reads that any cluster has to answer: one that refuses them, such as for a token that has expired, is as good as away.
-func always(error) bool { return true }
-
-// refusal returns why a cluster is not asked. Now and then it has it tried, beside, by what it did not answer.
-func (e *Engine[M]) refusal(ctx context.Context, cluster string) error {
-	e.mu.Lock()
-	o := e.of[cluster]
-	if o == nil || o.down == nil {
-		e.mu.Unlock()
-		return nil
-	}
-	down, again := o.down, o.again
-	try := !o.trying && e.Now().Sub(o.tried) >= o.pause
-	if try {
-		o.tried, o.trying = e.Now(), true
-	}
-	e.mu.Unlock()
-	if try {
-		e.try(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), again.within)
-			defer cancel()
-			e.noteTrial(cluster, o, again.ask(ctx, o.engine))
-		})
-	}
-	return down
-}
-
-func (e *Engine[M]) try(f func()) {
-	if e.Try != nil {
-		e.Try(f)
-		return
-	}
-	go f()
-}
-
-// note keeps that a cluster does not answer.
-func (e *Engine[M]) note(cluster string, of M, r read[M], err error) {
-	e.mu.Lock()
-	o := e.of[cluster]
-	if o == nil || any(o.engine) != any(of) || o.down != nil { // another kubeconfig, or known
-		e.mu.Unlock()
-		return
-	}
-	if o.pause == 0 || e.Now().Sub(o.back) >= forgiven {
-		o.pause = tryEvery
-	} else {
-		o.pause = min(2*o.pause, tryAtMost)
-	}
-	o.down, o.again, o.tried = err, r, e.Now()
-	e.mu.Unlock()
-	if e.Changed != nil {
-		e.Changed(cluster, err)
-	}
-}
-
-// noteTrial keeps what became of a trial.
-func (e *Engine[M]) noteTrial(cluster string, o *other[M], err error) {
-	e.mu.Lock()
-	o.trying = false
-	if err != nil {
-		o.pause = min(2*o.pause, tryAtMost)
-	} else {
-		o.down, o.back = nil, e.Now()
-	}
-	current := e.of[cluster] == o
-	e.mu.Unlock()
-	if err == nil && current && e.Changed != nil {
-		e.Changed(cluster, nil)
-	}
 }
 
 // Create makes the run exist, in the cluster of its group.
@@ -327,90 +194,6 @@ func (e *Engine[M]) Runs(ctx context.Context, units []string) ([]engine.Run, err
 		return runs, unlisted
 	}
 	return runs, nil
-}
-
-// list returns the runs of units of another cluster.
-func (e *Engine[M]) list(ctx context.Context, cluster string, labels []string) (runs []engine.Run, err error) {
-	if !slices.Contains(e.Names(), cluster) {
-		return nil, nil
-	}
-	switch all := len(labels) == 0 || slices.Contains(labels, ""); {
-	case all && e.Patience > 0:
-		runs, err = e.beside(ctx, cluster)
-	case all:
-		runs, err = e.listed(ctx, cluster, nil, allWithin)
-	default:
-		runs, err = e.listed(ctx, cluster, labels, answerWithin)
-	}
-	if err == nil {
-		return runs, nil
-	}
-	if _, down := errors.AsType[*engine.DownError](err); !down {
-		err = &engine.DownError{Cluster: cluster, Err: err}
-	}
-	return nil, err
-}
-
-func (e *Engine[M]) listed(ctx context.Context, cluster string, labels []string, within time.Duration) (runs []engine.Run, err error) {
-	ask := func(ctx context.Context, m M) error {
-		_, err := m.Runs(ctx, labels)
-		return err
-	}
-	err = e.read(ctx, cluster, read[M]{within, ask}, always, func(ctx context.Context, m M) (err error) {
-		runs, err = m.Runs(ctx, labels)
-		return err
-	})
-	return runs, err
-}
-
-// errListing says that a list takes longer than the loop waits.
-var errListing = errors.New("its runs are still being listed, and nothing begins there before they are known")
-
-// beside returns all runs of a cluster: those of a list that went on beside, or of one that begins now and is there in time.
-func (e *Engine[M]) beside(ctx context.Context, cluster string) ([]engine.Run, error) {
-	e.mu.Lock()
-	o := e.of[cluster]
-	if o == nil {
-		e.mu.Unlock()
-		return nil, nil
-	}
-	if o.all == nil || o.all.over() && o.all.err != nil {
-		l := &listing{began: e.Now(), done: make(chan struct{})}
-		o.all = l
-		go func() {
-			defer close(l.done)
-			l.runs, l.err = e.listed(context.WithoutCancel(ctx), cluster, nil, besideWithin)
-		}()
-	}
-	l := o.all
-	e.mu.Unlock()
-	patience := time.NewTimer(e.Patience - e.Now().Sub(l.began)) // a later look does not wait again
-	defer patience.Stop()
-	select {
-	case <-l.done:
-	case <-patience.C:
-		if !l.over() {
-			return nil, errListing
-		}
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if o.all == l {
-		o.all = nil
-	}
-	return l.runs, l.err
-}
-
-// over reports whether it goes on no more.
-func (l *listing) over() bool {
-	select {
-	case <-l.done:
-		return true
-	default:
-		return false
-	}
 }
 
 // Active returns how many runs have not finished, of those that are wanted, in the clusters that answer in time.
@@ -493,14 +276,6 @@ func (e *Engine[M]) Prune(ctx context.Context, unit string, keep int) (deleted [
 	}
 	asking.Wait()
 	return slices.Concat(some...), errors.Join(errs...)
-}
-
-// listing reports whether all runs of another cluster are being listed.
-func (e *Engine[M]) listing(cluster string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	o := e.of[cluster]
-	return o != nil && o.all != nil && !o.all.over()
 }
 
 // prune deletes what is too old in one cluster. One that cannot say in time what a single unit has is not asked any more.
