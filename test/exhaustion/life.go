@@ -266,24 +266,32 @@ func (l *life) exec() error {
 	return l.cmd.Start()
 }
 
+// keep waits for Sentry's end, and starts it again unless that was asked for.
 func (l *life) keep(gone chan struct{}) {
 	defer close(gone)
 	for {
-		_ = l.cmd.Wait() // it is only started again
-		l.mu.Lock()
-		if l.ending || l.ctx.Err() != nil {
-			l.mu.Unlock()
+		_ = l.cmd.Wait() // how it ended is in what it printed
+		if l.over() {
 			return
 		}
-		l.mu.Unlock()
 		time.Sleep(time.Second) // as a kubelet waits before it starts a container again
-		l.mu.Lock()
-		if l.ending || l.exec() != nil {
-			l.mu.Unlock()
+		if !l.restart() {
 			return
 		}
-		l.mu.Unlock()
 	}
+}
+
+// over reports whether Sentry is to end.
+func (l *life) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ending || l.ctx.Err() != nil
+}
+
+func (l *life) restart() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.ending && l.exec() == nil
 }
 
 // stop ends Sentry as Kubernetes does.

@@ -26,13 +26,13 @@ func main() {
 	cache, _ := os.UserCacheDir()
 	programs := flag.String("programs", filepath.Join(cmp.Or(os.Getenv("SENTRY_CLUSTER_CACHE"), filepath.Join(cache, "sentry-cluster")), "bin"), "where the test cluster's programs are")
 	program := flag.String("sentry", "bin/sentry", "the program to try")
-	side := flag.Int("parallel", 16, "how many lives are lived at a time")
+	parallel := flag.Int("parallel", 16, "how many lives are lived at a time")
 	every := flag.Int("every", 1, "live every nth case only")
 	only := flag.String("only", "", "live the cases alone whose name this regular expression matches")
 	verbose := flag.Bool("v", false, "print each case, and what Sentry printed in those that failed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	x := &exhaustion{ctx: ctx, side: *side, every: max(1, *every), verbose: *verbose}
+	x := &exhaustion{ctx: ctx, parallel: *parallel, every: max(1, *every), verbose: *verbose}
 	var err error
 	if x.only, err = regexp.Compile(*only); err == nil {
 		err = x.run(*programs, *program)
@@ -45,13 +45,14 @@ func main() {
 }
 
 type exhaustion struct {
-	ctx         context.Context
-	server      *server
-	program     string
-	dir         string
-	side, every int
-	only        *regexp.Regexp
-	verbose     bool
+	ctx      context.Context
+	server   *server
+	program  string
+	dir      string
+	parallel int
+	every    int
+	only     *regexp.Regexp
+	verbose  bool
 }
 
 // one is one case.
@@ -126,7 +127,7 @@ func (x *exhaustion) points() (all []point, err error) {
 func (x *exhaustion) live(cases []*one) {
 	waiting, done := make(chan *one), make(chan *one)
 	var workers sync.WaitGroup
-	for range x.side {
+	for range x.parallel {
 		workers.Go(func() {
 			for c := range waiting {
 				i := slices.Index(cases, c)
