@@ -1,20 +1,15 @@
 package page
 
 import (
-	"fmt"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/tekton-sentry/sentry/pkg/serve/page/wire"
 )
 
-const (
-	// MaxStreams bounds the tabs that are told of changes. The server takes 256 connections, and views need some.
-	MaxStreams = 200
-	// beat is how often a stream says that it is there, so that who is gone is noticed.
-	beat = 15 * time.Second
-	// writeTimeout is how long a tab may take to read an event. It is dropped then, and asks again.
-	writeTimeout = 5 * time.Second
-)
+// MaxStreams bounds the tabs that are told of changes. The server takes 256 connections, and views need some.
+const MaxStreams = 200
 
 // streams counts those that are open.
 type streams struct {
@@ -50,22 +45,8 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.streams.leave()
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // of proxies such as nginx
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Time{}) // the server's is for requests that end
-	send := func(format string, a ...any) bool {
-		if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-			return false
-		}
-		if _, err := fmt.Fprintf(w, format, a...); err != nil {
-			return false
-		}
-		return c.Flush() == nil
-	}
-	if !send("retry: 5000\n\n") {
+	stream := wire.Begin(w)
+	if !stream.Send("retry: 5000\n\n") {
 		return
 	}
 	tick := time.NewTicker(fresh)
@@ -76,12 +57,12 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case err == nil && s.number != told:
 			told, said = s.number, time.Now()
-			if !send("event: changed\ndata: %d\n\n", told) {
+			if !stream.Send("event: changed\ndata: %d\n\n", told) {
 				return
 			}
-		case time.Since(said) >= beat:
+		case time.Since(said) >= wire.Beat:
 			said = time.Now()
-			if !send(":\n\n") {
+			if !stream.Send(":\n\n") {
 				return
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/plan/pinned"
 	"github.com/tekton-sentry/sentry/pkg/serve/page/view"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/wire"
 )
 
 const (
@@ -85,7 +86,7 @@ func (g *Gate) turn(w http.ResponseWriter, r *http.Request, of *turns, v *Visito
 		return nil
 	}
 	// The server's time began before the wait. Where it cannot be set anew there is none.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(lasts + slow))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(lasts + wire.Slow))
 	return give
 }
 

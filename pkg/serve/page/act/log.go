@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/serve/page/view"
+	"github.com/tekton-sentry/sentry/pkg/serve/page/wire"
 )
 
 const (
@@ -22,10 +22,6 @@ const (
 	// logTime bounds a snapshot, and followTime what is followed: browsers begin again.
 	logTime    = 15 * time.Second
 	followTime = 30 * time.Minute
-	// slow is how long a browser may take to read what there is. It is dropped then.
-	slow = 5 * time.Second
-	// beat is how often a stream says that it is there, so that who is gone is noticed.
-	beat = 15 * time.Second
 )
 
 // tail keeps the end of what is written to it.
@@ -153,12 +149,8 @@ func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
 	defer g.leaveLog(v.Name)
 	ctx, cancel := context.WithTimeout(r.Context(), followTime)
 	defer cancel()
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("X-Accel-Buffering", "no") // of proxies such as nginx
-	s := &sender{w: w, c: http.NewResponseController(w), stop: cancel}
-	_ = s.c.SetReadDeadline(time.Time{}) // the server's is for requests that end
-	if !s.send("retry: 5000\nevent: begin\ndata:\n\n") {
+	s := wire.Begin(w)
+	if !s.Send("retry: 5000\nevent: begin\ndata:\n\n") {
 		return
 	}
 	lines := make(chan []byte, 16)
@@ -167,7 +159,7 @@ func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
 		defer close(lines)
 		ended <- v.Log(ctx, f, r.PathValue("run"), true, toChannel{ctx, lines})
 	}()
-	tick := time.NewTicker(beat)
+	tick := time.NewTicker(wire.Beat)
 	defer tick.Stop()
 	for {
 		select {
@@ -175,9 +167,9 @@ func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
 			if !more {
 				err := <-ended
 				if err == nil {
-					s.send("event: end\ndata:\n\n")
+					s.Send("event: end\ndata:\n\n")
 				} else if ctx.Err() == nil {
-					s.send("event: trouble\ndata: %s\n\n", view.Line(g.hide(err.Error())))
+					s.Send("event: trouble\ndata: %s\n\n", view.Line(g.hide(err.Error())))
 				}
 				return
 			}
@@ -186,12 +178,12 @@ func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
 			for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 				event.WriteString("data: " + view.Clean(line) + "\n")
 			}
-			if !s.send("%s\n", event.String()) {
+			if !s.Send("%s\n", event.String()) {
 				drain(cancel, lines)
 				return
 			}
 		case <-tick.C:
-			if !s.send(":\n\n") {
+			if !s.Send(":\n\n") {
 				drain(cancel, lines)
 				return
 			}
@@ -207,22 +199,6 @@ func drain(cancel func(), lines <-chan []byte) {
 	cancel()
 	for range lines { //nolint:revive // until they are closed
 	}
-}
-
-type sender struct {
-	w    http.ResponseWriter
-	c    *http.ResponseController
-	stop func()
-}
-
-func (s *sender) send(format string, a ...any) bool {
-	if err := s.c.SetWriteDeadline(time.Now().Add(slow)); err != nil {
-		return false
-	}
-	if _, err := fmt.Fprintf(s.w, format, a...); err != nil {
-		return false
-	}
-	return s.c.Flush() == nil
 }
 
 // toChannel hands lines over, until the context ends.
