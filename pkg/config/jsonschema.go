@@ -75,10 +75,10 @@ func (t *tables) inner(path string, f schema.Field) schema.Shape {
 	case f.Key == "pod":
 		return schema.Shape{"$ref": "#/definitions/pod"}
 	case path == "repositories[].deploy.auth.token" || path == "webhooks.secret":
-		return schema.Shape{"type": "string", "pattern": `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`}
+		return schema.Shape{"type": "string", "pattern": section.OneReference}
 	case path == "repositories[].deploy.auth.username":
 		return schema.Shape{"type": schema.Scalar()["type"], "anyOf": []schema.Shape{
-			{"pattern": `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`},
+			{"pattern": section.OneReference},
 			{"pattern": `^([^$\x00-\x1f\x7f]|\$+[^${\x00-\x1f\x7f]|\$\$\{)+\$*$`},
 		}}
 	case path == "repositories[].monitor.auth" || path == "repositories[].deploy.auth":

@@ -46,9 +46,12 @@ func (w settings) section(path string, fields []schema.Field, value any) {
 		sub := schema.JoinKey(path, f.Key)
 		switch v := values[f.Key]; {
 		case sub == "groups", sub == "clusters":
+			of := groupFields(&Group{})
+			if sub == "clusters" {
+				of = place.Fields(&Cluster{})
+			}
 			entries, _ := v.(map[string]any)
 			for name, entry := range entries {
-				of := map[string][]schema.Field{"groups": groupFields(&Group{}), "clusters": place.Fields(&Cluster{})}[sub]
 				w.section(schema.JoinKey(sub, name), of, entry)
 			}
 		case sub == "repositories":

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tekton-sentry/sentry/pkg/config/rule"
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
+	"github.com/tekton-sentry/sentry/pkg/config/section"
 	"github.com/tekton-sentry/sentry/pkg/secret"
 	"github.com/tekton-sentry/sentry/pkg/spelling"
 )
@@ -20,18 +21,18 @@ import (
 const Home = "local"
 
 const (
-	// MaxKubeconfig bounds a kubeconfig, in bytes.
-	MaxKubeconfig = 64 << 10
+	// maxKubeconfig bounds a kubeconfig, in bytes.
+	maxKubeconfig = 64 << 10
 	maxClusters   = 20
 	maxContext    = 253
 )
 
 // What messages ask for.
 const (
-	WantKubeconfig = "one ${NAME} whose variable holds a kubeconfig, of at most 64 KiB"
-	WantContext    = "the name of a context of a kubeconfig"
-	WantClusters   = "a list with the name of one cluster"
-	WantNamespace  = "a DNS label of at most 63 characters: a-z, 0-9 and - inside, which is a namespace of that cluster"
+	wantKubeconfig = "one ${NAME} whose variable holds a kubeconfig, of at most 64 KiB"
+	wantContext    = "the name of a context of a kubeconfig"
+	wantClusters   = "a list with the name of one cluster"
+	wantNamespace  = "a DNS label of at most 63 characters: a-z, 0-9 and - inside, which is a namespace of that cluster"
 	wantName       = "a DNS label of at most 40 characters: a-z, 0-9 and - inside, and not " + Home
 )
 
@@ -48,7 +49,7 @@ type Cluster struct {
 // Fields is the table of one.
 func Fields(c *Cluster) []schema.Field {
 	return []schema.Field{
-		{Key: "kubeconfig", Kind: "text", Want: WantKubeconfig, Hidden: true,
+		{Key: "kubeconfig", Kind: "text", Want: wantKubeconfig, Hidden: true,
 			Read: func(d *schema.Decoder, path string, n *yaml.Node) {
 				v, ok := d.Lines(path, n)
 				if !ok {
@@ -60,8 +61,8 @@ func Fields(c *Cluster) []schema.Field {
 				}
 				c.Kubeconfig = v
 			}},
-		schema.Text("context", &c.Context, WantContext, isContext),
-		schema.Text("namespace", &c.Namespace, WantNamespace, rule.IsLabel).Must(),
+		schema.Text("context", &c.Context, wantContext, isContext),
+		schema.Text("namespace", &c.Namespace, wantNamespace, rule.IsLabel).Must(),
 		schema.Text("service_account", &c.ServiceAccount, rule.WantDNS, rule.IsDNSName),
 		schema.Text("credentials_secret", &c.CredentialsSecret, rule.WantDNS, rule.IsDNSName),
 	}
@@ -74,17 +75,14 @@ func isContext(s string) bool {
 func (c *Cluster) check(v secret.Value, unset bool) error {
 	switch {
 	case v.Variable() == "":
-		return fmt.Errorf("is not one ${NAME}; want %s, as no credential stands in a configuration", WantKubeconfig)
+		return fmt.Errorf("is not one ${NAME}; want %s, as no credential stands in a configuration", wantKubeconfig)
 	case v.Reveal() == "" && !unset:
-		return fmt.Errorf("is empty; want %s", WantKubeconfig)
-	case len(v.Reveal()) > MaxKubeconfig:
-		return fmt.Errorf("holds %d bytes; want %s", len(v.Reveal()), WantKubeconfig)
+		return fmt.Errorf("is empty; want %s", wantKubeconfig)
+	case len(v.Reveal()) > maxKubeconfig:
+		return fmt.Errorf("holds %d bytes; want %s", len(v.Reveal()), wantKubeconfig)
 	}
 	return nil
 }
-
-// CheckRenewed says what is wrong with a kubeconfig that the variable holds since it was read.
-func (c *Cluster) CheckRenewed(v secret.Value) error { return c.check(v, false) }
 
 // Field is the clusters by their names.
 func Field(key string, p *map[string]Cluster) schema.Field {
@@ -104,7 +102,7 @@ func Field(key string, p *map[string]Cluster) schema.Field {
 				c := Cluster{Name: e.Key}
 				d.Section(sub, e.Value, Fields(&c))
 				if !d.Given(sub+".kubeconfig") && !d.Given(sub+".context") && !d.Failed(sub+".kubeconfig") && !d.Failed(sub) {
-					d.Fail(sub+".kubeconfig", "is missing, and so is context; want %s", WantKubeconfig)
+					d.Fail(sub+".kubeconfig", "is missing, and so is context; want %s", wantKubeconfig)
 				}
 				(*p)[e.Key] = c
 			}
@@ -113,13 +111,13 @@ func Field(key string, p *map[string]Cluster) schema.Field {
 
 // ListField says in which clusters something runs: in one.
 func ListField(key string, p *string) schema.Field {
-	return schema.Field{Key: key, Kind: "list", Want: WantClusters,
+	return schema.Field{Key: key, Kind: "list", Want: wantClusters,
 		Read: func(d *schema.Decoder, path string, n *yaml.Node) {
 			if n.Kind == yaml.SequenceNode && len(n.Content) > 1 {
-				d.Fail(path, "names %d clusters, and a unit runs in one; want %s", len(n.Content), WantClusters)
+				d.Fail(path, "names %d clusters, and a unit runs in one; want %s", len(n.Content), wantClusters)
 				return
 			}
-			d.Items(path, n, WantClusters, func(path string, n *yaml.Node) {
+			d.Items(path, n, wantClusters, func(path string, n *yaml.Node) {
 				v, ok := d.Value(path, n, "the name of a cluster")
 				switch {
 				case !ok:
@@ -153,36 +151,33 @@ func CheckTogether(d *schema.Decoder, path, group string) {
 
 // Renew returns the clusters with what their variables hold now. again expands one.
 func Renew(clusters map[string]Cluster, again func(v *secret.Value, check func(secret.Value) error)) map[string]Cluster {
-	if clusters == nil {
-		return nil
-	}
 	renewed := maps.Clone(clusters)
 	for name, c := range renewed {
 		if c.Kubeconfig.IsSet() {
-			again(&c.Kubeconfig, c.CheckRenewed)
+			again(&c.Kubeconfig, func(v secret.Value) error { return c.check(v, false) })
 		}
 		renewed[name] = c
 	}
 	return renewed
 }
 
-// ErrUnknown says that nothing tells here how a cluster is reached.
-var ErrUnknown = errors.New("how it is reached is not known here")
+// errUnknown says that nothing tells here how a cluster is reached.
+var errUnknown = errors.New("how it is reached is not known here")
 
 // Unknown returns that error with what would mend it.
 func (c Cluster) Unknown() error {
 	if name := c.Kubeconfig.Variable(); name != "" {
-		return fmt.Errorf("%w: the variable %s is not set, and clusters.%s has no context", ErrUnknown, name, c.Name)
+		return fmt.Errorf("%w: the variable %s is not set, and clusters.%s has no context", errUnknown, name, c.Name)
 	}
-	return ErrUnknown
+	return errUnknown
 }
 
 // Shapes are what JSON Schema can say of these keys.
 var Shapes = map[string]schema.Shape{
-	WantKubeconfig: {"type": "string", "pattern": `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`},
-	WantContext:    schema.OrVariable(schema.Item(schema.Shape{"minLength": 1, "maxLength": maxContext})),
-	WantNamespace:  schema.OrVariable(schema.Pattern(rule.DNSLabel, 63)),
-	WantClusters:   {"type": "array", "minItems": 1, "maxItems": 1, "items": schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName))},
+	wantKubeconfig: {"type": "string", "pattern": section.OneReference},
+	wantContext:    schema.OrVariable(schema.Item(schema.Shape{"minLength": 1, "maxLength": maxContext})),
+	wantNamespace:  schema.OrVariable(schema.Pattern(rule.DNSLabel, 63)),
+	wantClusters:   {"type": "array", "minItems": 1, "maxItems": 1, "items": schema.OrVariable(schema.Pattern(rule.DNSLabel, rule.MaxName))},
 }
 
 // Shape is the shape of what Field reads, of the shape of one cluster.

@@ -8,19 +8,19 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/config/schema"
 )
 
-// oneReference is a text that is one ${NAME}.
-const oneReference = `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`
+// OneReference is a pattern of texts that are one ${NAME}.
+const OneReference = `^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`
 
 // Shapes are what JSON Schema can say of the texts and lists that a message of these sections asks for.
 var Shapes = map[string]schema.Shape{
 	WantUsername:       {"type": schema.Scalar()["type"], "pattern": `^[^\x00-\x1f\x7f]+$`},
 	WantToken:          {"type": schema.Scalar()["type"], "minLength": 1},
-	WantSSHKey:         {"type": "string", "pattern": oneReference},
-	WantSSHCertificate: {"type": "string", "pattern": oneReference},
+	WantSSHKey:         {"type": "string", "pattern": OneReference},
+	WantSSHCertificate: {"type": "string", "pattern": OneReference},
 	WantApp:            schema.OrVariable(schema.Shape{"type": []string{"string", "integer"}, "pattern": `^([1-9][0-9]{0,18}|Iv[A-Za-z0-9.]{1,60})$`}),
 	WantInstallation:   schema.OrVariable(schema.Shape{"type": []string{"string", "integer"}, "pattern": `^[1-9][0-9]{0,18}$`}),
-	WantAppKey:         {"type": "string", "pattern": oneReference},
-	WantKnownHosts:     {"type": "string", "anyOf": []schema.Shape{{"pattern": oneReference}, {"pattern": `^([^$]|\$+[^${]|\$\$\{)*\$*$`, "minLength": 1}}},
+	WantAppKey:         {"type": "string", "pattern": OneReference},
+	WantKnownHosts:     {"type": "string", "anyOf": []schema.Shape{{"pattern": OneReference}, {"pattern": `^([^$]|\$+[^${]|\$\$\{)*\$*$`, "minLength": 1}}},
 	rule.WantDir:       schema.OrVariable(mountable()),
 	WantReference:      schema.OrVariable(schema.Pattern(rule.DNSName, 253)),
 	wantResolver:       schema.OrVariable(schema.Pattern(rule.DNSLabel, 63)),
