@@ -82,9 +82,7 @@ func (h *host) Heads(ctx context.Context, want []githost.Wanted) []repo.Observat
 //
 // It is an error when no workspace has a list, and when the API fails. An idle call is one request for each workspace. The first ones go through the list, a hundred repositories a page.
 func (h *host) Changed(ctx context.Context, want []githost.Wanted) ([]bool, error) {
-	deadline, limited := ctx.Deadline()
-	half := time.Until(deadline) / 2
-	more := func() bool { return !limited || time.Until(deadline) >= half }
+	more := rest.HalfTime(ctx)
 	spaces, now := h.index.seek(want), time.Now()
 	var looked []*space
 	var none error

@@ -114,10 +114,7 @@ func (h *host) Glance(ctx context.Context, want []githost.Wanted) ([]bool, error
 // look brings the index up to date.
 func (h *host) look(ctx context.Context, want []githost.Wanted) error {
 	h.index.seek(want)
-	deadline, limited := ctx.Deadline()
-	half := time.Until(deadline) / 2
-	// The other half is for the last page, where the server is slow.
-	more := func() bool { return !limited || time.Until(deadline) >= half }
+	more := rest.HalfTime(ctx)
 	if err := h.refresh(ctx, more); err != nil {
 		return err
 	}

@@ -259,7 +259,7 @@ func (g *Gate) said(resp *http.Response, err error) *githost.Error {
 	switch {
 	case err != nil:
 		return g.Redact(err)
-	case resp.StatusCode >= http.StatusBadRequest, SignIn(resp):
+	case resp.StatusCode >= http.StatusBadRequest, signIn(resp):
 		return StatusError(g.Host, resp, nil)
 	}
 	return nil

@@ -29,7 +29,7 @@ func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 	var until time.Time
 	resource, status := "", resp.StatusCode
 	switch s := resp.StatusCode; {
-	case SignIn(resp):
+	case signIn(resp):
 		kind, hint, status = githost.Denied, "it answers with a page to sign in: check auth, and whether the token has expired", http.StatusUnauthorized
 	case s == http.StatusTooManyRequests, s == http.StatusForbidden && (saysLimit(resp.Header) || LimitText(string(body))):
 		kind, hint = githost.RateLimited, "asked too often"
@@ -61,10 +61,13 @@ func StatusError(host string, resp *http.Response, body []byte) *githost.Error {
 	return e
 }
 
-// SignIn reports whether an answer is a page for people to sign in at, with a status that is no failure.
-func SignIn(resp *http.Response) bool {
+// signIn reports whether an answer is a page for people to sign in at, with a status that is no failure.
+func signIn(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusNonAuthoritativeInfo {
+		return false
+	}
 	t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return resp.StatusCode == http.StatusNonAuthoritativeInfo && t == "text/html"
+	return t == "text/html"
 }
 
 // quote returns what the server says for people, in brackets, or "".
