@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tekton-sentry/sentry/pkg/config"
+	"github.com/tekton-sentry/sentry/pkg/engine"
 	"github.com/tekton-sentry/sentry/pkg/event"
 	"github.com/tekton-sentry/sentry/pkg/filter"
 	"github.com/tekton-sentry/sentry/pkg/plan"
@@ -388,7 +389,8 @@ func (c *cycle) plan(ctx context.Context, answered []bool) {
 	c.begin(ctx, elsewhere)
 }
 
-// begin starts what is due and not held back in some clusters, which are asked at once.
+// begin starts what is due and not held back in some clusters, which are asked at once. They are asked only when something is due, so that an
+// idle cycle sends them nothing.
 func (c *cycle) begin(ctx context.Context, parts []plan.Plan) {
 	var units []string
 	for i := range parts {
@@ -400,16 +402,16 @@ func (c *cycle) begin(ctx context.Context, parts []plan.Plan) {
 	if len(units) == 0 {
 		return
 	}
-	list, failed := c.Engine.Runs(ctx, units)
-	for _, part := range parts {
-		runs, err := c.hold(ctx, part, list, failed)
-		if err != nil {
-			if ctx.Err() == nil {
-				c.errs = append(c.errs, err)
-			}
-			return
+	list, err := c.Engine.Runs(ctx, units)
+	unlisted, partly := errors.AsType[engine.Unlisted](err)
+	if err != nil && (!partly || ctx.Err() != nil) {
+		if ctx.Err() == nil {
+			c.errs = append(c.errs, fmt.Errorf("find the runs of the units that are due: %w", err))
 		}
-		c.create(ctx, c.placed(ctx, c.inTurn(runs)))
+		return
+	}
+	for _, part := range parts {
+		c.create(ctx, c.placed(ctx, c.inTurn(c.hold(ctx, part, list, unlisted))))
 	}
 }
 
@@ -467,7 +469,7 @@ func (c *cycle) remember(ctx context.Context) error {
 			return err
 		}
 		c.noticed = nil
-		c.next, _ = plan.Recover(c.next, c.key, c.made, c.Config.Decides(c.next.Found))
+		c.next, _ = c.recovered(c.next, c.made)
 		c.deployed()
 		c.noteRefused()
 	}
@@ -504,6 +506,12 @@ func (c *cycle) prune(ctx context.Context) {
 	units := c.pruning
 	if c.whole && c.cycles%pruneAll == 0 {
 		units = []string{""}
+	}
+	if slices.Contains(units, "") { // all, which begins with what is in this cluster
+		units = slices.DeleteFunc(slices.Clone(units), func(at string) bool {
+			cluster, label := naming.Place(at)
+			return cluster == "" && label != ""
+		})
 	}
 	for _, unit := range units {
 		deleted, err := c.Engine.Prune(ctx, unit, c.Config.Global.KeepRuns)

@@ -3,7 +3,6 @@ package watch
 import (
 	"context"
 
-	"github.com/tekton-sentry/sentry/pkg/plan"
 	"github.com/tekton-sentry/sentry/pkg/state"
 )
 
@@ -23,7 +22,7 @@ func (c *cycle) failing(i int) string {
 // them, and why nothing else is saved, for `sentry status`. Where not even the runs fit, that alone. The caller returns
 // the error: whether any of this is saved changes nothing about it.
 func (c *cycle) rememberRuns(ctx context.Context, why error) {
-	runs, _ := plan.Recover(c.stored, c.key, c.made, c.Config.Decides(c.stored.Found))
+	runs, _ := c.recovered(c.stored, c.made)
 	for i, next := range []state.Snapshot{runs, c.stored} {
 		next.SetProblem(state.Whole, "too large", why, c.Now())
 		if next.Equal(c.stored) {

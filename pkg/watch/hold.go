@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,16 +24,12 @@ func (c *cycle) free(p plan.Plan) plan.Plan {
 }
 
 // hold returns those of a cluster's runs whose unit is not busy, and those that replace what keeps it busy. list has the runs of these units
-// and of others; err says why it has not. The engine is asked only when something is due, so that an idle cycle sends it nothing.
-func (c *cycle) hold(ctx context.Context, p plan.Plan, list []engine.Run, err error) ([]plan.Run, error) {
+// and of others, but for those of unlisted clusters.
+func (c *cycle) hold(ctx context.Context, p plan.Plan, list []engine.Run, unlisted engine.Unlisted) []plan.Run {
 	if len(p.Runs) == 0 {
-		return nil, nil
+		return nil
 	}
 	cluster := p.Runs[0].Group.Cluster
-	unlisted, partly := errors.AsType[engine.Unlisted](err)
-	if err != nil && (!partly || ctx.Err() != nil) {
-		return nil, fmt.Errorf("find the runs of the units that are due: %w", err)
-	}
 	why := unlisted[cluster]
 	if why == nil {
 		why = c.unlisted[cluster] // it is not known yet what else there is
@@ -44,7 +39,7 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan, list []engine.Run, err er
 			c.due(r)
 			c.problem(r, engine.Unreachable, why)
 		}
-		return nil, nil
+		return nil
 	}
 	for _, r := range p.Runs {
 		if was := c.next.Units[r.Unit.Label].Problem; was != nil && was.Kind == engine.Unreachable {
@@ -54,7 +49,7 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan, list []engine.Run, err er
 	list = slices.DeleteFunc(slices.Clone(list), func(r engine.Run) bool { return r.Cluster != cluster })
 	existing := engine.Existing(list)
 	if p.Runs = c.current(p.Runs, existing); len(p.Runs) == 0 {
-		return nil, nil
+		return nil
 	}
 	c.hearEnds(ctx, p.Runs, list)
 	p.Runs = c.succeeded(p.Runs)
@@ -63,7 +58,7 @@ func (c *cycle) hold(ctx context.Context, p plan.Plan, list []engine.Run, err er
 		c.wait(r)
 		c.blame(r)
 	}
-	return p.Runs, nil
+	return p.Runs
 }
 
 // replace cancels the runs that r replaces, unless it cannot be made. It starts when they have ended, in a later cycle: two must

@@ -70,13 +70,18 @@ func (c *cycle) existing(ctx context.Context, units []string) ([]plan.Existing, 
 // learn adds to the state what the runs say was done beyond it, and returns the repositories of which that
 // is news.
 func (c *cycle) learn(existing []plan.Existing) map[string]bool {
-	next, news := plan.Recover(c.next, c.key, existing, c.Config.Decides(c.next.Found))
+	next, news := c.recovered(c.next, existing)
 	c.next = next
 	if len(news) > 0 {
 		c.made = append(c.made, existing...)
 		c.forgetHeads(func(name string) bool { return news[name] })
 	}
 	return news
+}
+
+// recovered returns a state with what the runs say was done beyond it, and the repositories of which that is news.
+func (c *cycle) recovered(s state.Snapshot, runs []plan.Existing) (state.Snapshot, map[string]bool) {
+	return plan.Recover(s, c.key, runs, c.Config.Decides(s.Found))
 }
 
 // forgetOthers has the heads forgotten of the repositories in which somebody else, such as another replica, acted since the

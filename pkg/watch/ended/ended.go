@@ -68,11 +68,14 @@ func (h Heard) Not(runs []engine.Run) []engine.Run {
 	var unheard []engine.Run
 	of := map[string]int{}
 	for _, r := range slices.Backward(runs) {
-		ran := result.Result{Name: r.Name, Cluster: r.Cluster, Unit: r.Unit, Created: r.Created}
-		for _, c := range r.Trigger.Refs {
-			ran.Refs = append(ran.Refs, result.Ref{Ref: c.Ref, SHA: c.New})
+		if r.Active || of[r.Unit] == maxUnheard {
+			continue
 		}
-		if r.Active || h.runs[history.Of(ran)] || h.Forgets != nil && h.Forgets(ran) || of[r.Unit] == maxUnheard {
+		ran := result.Result{Name: r.Name, Cluster: r.Cluster, Unit: r.Unit, Created: r.Created}
+		if refs := r.Trigger.Refs; len(refs) > 0 {
+			ran.Refs = []result.Ref{{Ref: refs[0].Ref}}
+		}
+		if h.runs[history.Of(ran)] || h.Forgets != nil && h.Forgets(ran) {
 			continue
 		}
 		of[r.Unit]++
@@ -84,23 +87,19 @@ func (h Heard) Not(runs []engine.Run) []engine.Run {
 // Theirs returns the results without what they say of repositories whose runs are in another cluster: whoever may make runs in one says
 // nothing of what is deployed in another.
 func Theirs(cfg *config.Config, index *naming.Index, results []result.Result) []result.Result {
-	elsewhere := func(of result.Result) func(result.Member) bool {
-		return func(m result.Member) bool {
-			for _, i := range index.Of(naming.Unit{Ref: repo.Ref{Repository: m.Repository}}) {
-				return cfg.GroupOf(&cfg.Repositories[i]).Cluster != of.Cluster
-			}
-			return false
-		}
-	}
 	theirs := results
-	for i, r := range results {
-		if len(cfg.Clusters) == 0 && r.Cluster == "" || !slices.ContainsFunc(r.Members, elsewhere(r)) {
+	for i, of := range results {
+		elsewhere := func(m result.Member) bool {
+			at := index.Of(naming.Unit{Ref: repo.Ref{Repository: m.Repository}})
+			return len(at) > 0 && cfg.GroupOf(&cfg.Repositories[at[0]]).Cluster != of.Cluster
+		}
+		if len(cfg.Clusters) == 0 && of.Cluster == "" || !slices.ContainsFunc(of.Members, elsewhere) {
 			continue
 		}
 		if &theirs[0] == &results[0] {
 			theirs = slices.Clone(results)
 		}
-		theirs[i].Members = slices.DeleteFunc(slices.Clone(r.Members), elsewhere(r))
+		theirs[i].Members = slices.DeleteFunc(slices.Clone(of.Members), elsewhere)
 	}
 	return theirs
 }
