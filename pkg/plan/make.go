@@ -275,13 +275,15 @@ func (p *planner) firstSight(r *config.Repository, was state.Repository, heads [
 		// From here on the repository is a known one, whether or not its first runs come about.
 		p.edit(r.Name, func(now *state.Repository) { now.Unseen, now.Tags, now.Tagged = false, memo, now.HasTags() })
 	}
+	if len(heads) == 0 && !was.Unseen {
+		return nil // as in nearly all looks
+	}
 	old := was.Old(r.Monitor.Branches, requests)
 	var record []Change
 	for _, c := range heads {
 		_, tag := repo.Tag(c.Branch)
 		// Of what is forgotten nothing counts but its N.
-		_, known := was.Branch(c.Branch)
-		if !known && old(c.Branch) && (tag || p.Config.Global.OnFirstSeen != config.DeployFirst) {
+		if _, known := was.Branch(c.Branch); !known && old(c.Branch) && (tag || p.Config.Global.OnFirstSeen != config.DeployFirst) {
 			record = append(record, c)
 		} else {
 			changes = append(changes, c)
@@ -304,8 +306,7 @@ func (p *planner) record(name string, heads []Change) {
 	p.notice(FirstSeen, repo.Ref{Repository: name}, "", "", someOf(heads))
 }
 
-// someOf returns the first few heads for people, and how many others there are: a pattern may match hundreds, and a
-// first cycle sees all repositories.
+// someOf returns the first few heads for people, and how many others there are, as a first cycle sees all repositories.
 func someOf(heads []Change) string {
 	const few = 5
 	var text strings.Builder

@@ -109,7 +109,10 @@ func (p Pattern) memo() string {
 // recallRequest returns the pattern that a Memo has; false for one of something else.
 func recallRequest(memo string) (Pattern, bool) {
 	text, is := strings.CutPrefix(memo, requestsMemo)
+	if !is {
+		return Pattern{}, false
+	}
 	text, forks := strings.CutSuffix(text, requestsOfAnyone)
 	p, err := ParsePattern(text)
-	return RequestPattern(p, forks), is && err == nil
+	return RequestPattern(p, forks), err == nil
 }

@@ -20,9 +20,13 @@ func (r Repository) NewTags(watched repo.Patterns) func(name string) bool {
 // Old returns what tells, of what is not remembered, whether it was there before somebody looked for it: a branch of a repository that
 // was never seen, a tag that is not one of NewTags, and a request by patterns by which nobody looked that it matches.
 func (r Repository) Old(watched repo.Patterns, requests map[string]repo.Request) func(name string) bool {
-	looked, ok := repo.Recall(r.Tags).Requests()
-	if now, is := watched.Requests(); is && watched.Memo() == r.Tags {
-		looked, ok = now, true
+	var looked repo.Pattern
+	ok := false
+	if len(requests) > 0 {
+		looked, ok = repo.Recall(r.Tags).Requests()
+		if now, is := watched.Requests(); is && watched.Memo() == r.Tags {
+			looked, ok = now, true
+		}
 	}
 	var isNew func(tag string) bool
 	return func(name string) bool {

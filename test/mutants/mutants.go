@@ -167,7 +167,7 @@ var mutants = []mutant{
 	},
 	{
 		"tags that a narrower file forgot are new", "pkg/plan/make.go",
-		"		_, known := was.Branch(c.Branch)", "		_, known := was.Branches.Lookup(c.Branch)",
+		"if _, known := was.Branch(c.Branch); !known", "if _, known := was.Branches.Lookup(c.Branch); !known",
 		"./pkg/plan", "TestTags",
 	},
 	{
