@@ -118,7 +118,8 @@ func share(r result.Result) (of string, guest bool) {
 func Encode(runs []result.Result) ([]byte, error) {
 	var kept []entry // newest first
 	var all, guests span
-	units, noMore := map[string]int{}, false // of guests
+	units := map[string]int{}
+	noMore := false // of guests
 	for _, r := range slices.Backward(runs) {
 		of, guest := share(r)
 		if units[of]++; units[of] > maxUnit || guest && noMore {
@@ -129,17 +130,17 @@ func Encode(runs []result.Result) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if all.add(r, n); all.over(1) {
+		with := all
+		if with.add(r, n); with.over(1) {
 			break
 		}
 		if guest {
-			guests.add(r, n)
-			if noMore = guests.over(2); noMore {
-				all.runs, all.size = all.runs-1, all.size-n
+			if guests.add(r, n); guests.over(2) {
+				noMore = true
 				continue
 			}
 		}
-		kept = append(kept, e)
+		all, kept = with, append(kept, e)
 	}
 	whole := map[Identity]result.Result{}
 	for _, r := range runs {
@@ -195,7 +196,7 @@ func (s *span) forgets(part int, created time.Time) bool {
 }
 
 // Forgets returns what reports whether a run may have been left out of a history that has these runs: one that is
-// older than all that a full one has, in all, of guests, or of its unit. Of the run, its cluster, its unit, its refs and when it was created count.
+// older than all that a full one has, in all, of guests, or of its unit. Of the run, its cluster, its unit, its first ref and when it was created count.
 func Forgets(runs []result.Result) func(result.Result) bool {
 	var all, guests span
 	units := map[string]*span{}
