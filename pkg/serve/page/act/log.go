@@ -154,10 +154,15 @@ func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	lines := make(chan []byte, 16)
-	ended := make(chan error, 1)
+	var ended error // is there once the lines are closed
 	go func() {
 		defer close(lines)
-		ended <- v.Log(ctx, f, r.PathValue("run"), true, toChannel{ctx, lines})
+		ended = v.Log(ctx, f, r.PathValue("run"), true, toChannel{ctx, lines})
+	}()
+	defer func() { // whoever writes to the lines ends, and is waited for
+		cancel()
+		for range lines { //nolint:revive // until they are closed
+		}
 	}()
 	tick := time.NewTicker(wire.Beat)
 	defer tick.Stop()
@@ -165,11 +170,10 @@ func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
 		select {
 		case b, more := <-lines:
 			if !more {
-				err := <-ended
-				if err == nil {
+				if ended == nil {
 					s.Send("event: end\ndata:\n\n")
 				} else if ctx.Err() == nil {
-					s.Send("event: trouble\ndata: %s\n\n", view.Line(g.hide(err.Error())))
+					s.Send("event: trouble\ndata: %s\n\n", view.Line(g.hide(ended.Error())))
 				}
 				return
 			}
@@ -179,25 +183,15 @@ func (g *Gate) follow(w http.ResponseWriter, r *http.Request) {
 				event.WriteString("data: " + view.Clean(line) + "\n")
 			}
 			if !s.Send("%s\n", event.String()) {
-				drain(cancel, lines)
 				return
 			}
 		case <-tick.C:
 			if !s.Send(":\n\n") {
-				drain(cancel, lines)
 				return
 			}
 		case <-g.Done:
-			drain(cancel, lines)
 			return
 		}
-	}
-}
-
-// drain ends who writes to the lines, and waits for that.
-func drain(cancel func(), lines <-chan []byte) {
-	cancel()
-	for range lines { //nolint:revive // until they are closed
 	}
 }
 
