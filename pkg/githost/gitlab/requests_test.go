@@ -69,3 +69,18 @@ func TestRequestsThatMoveMeanwhile(t *testing.T) {
 		}
 	}
 }
+
+// A request whose branch was deleted has no head, and counts for the total all the same.
+func TestRequestsWithoutAHead(t *testing.T) {
+	origin := testhost.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Total", "3")
+		w.Header().Set("X-Next-Page", "")
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `[{"iid":1,"sha":null,"target_branch":"main"},{"iid":2,"target_branch":"main"},{"iid":3,"sha":"%040x","target_branch":"main"}]`, 3)
+	}))
+	h := testhost.Open(t, gitlab.Open, origin, "", testhost.Token)
+	o := h.Heads(t.Context(), []githost.Wanted{testhost.Wanted(t, origin, "o/r", "requests to main from anyone")})[0]
+	if o.Err != nil || len(o.Heads) != 1 {
+		t.Errorf("%v, %v, want the head of the third one", o.Heads, o.Err)
+	}
+}

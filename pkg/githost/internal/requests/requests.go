@@ -12,8 +12,7 @@ import (
 	"github.com/tekton-sentry/sentry/pkg/repo"
 )
 
-// ReadPulls reads a list of requests as GitHub and Gitea write it, and adds those that have a head: one without has nothing to run. It
-// returns how many there are. own says which are of the repository itself.
+// ReadPulls reads a list of requests as GitHub and Gitea write it, and adds them. It returns how many there are. own says which are of the repository itself.
 func ReadPulls(v *jsonstream.Reader, host string, own func(Pull) bool, add func(rest.Head) error) (found int, err error) {
 	if v.IsNull() || errors.Is(v.Err(), jsonstream.ErrShort) {
 		return 0, githost.NewError(githost.Invalid, host, "its list of requests is empty: is this the right type of host?")
@@ -105,7 +104,7 @@ func (p Pull) Own() bool { return p.head.repository != "" && p.head.repository =
 // and says that their head is in the repository.
 func (p Pull) OfBranch() bool { return p.head.label != "" && p.head.ref == p.head.label }
 
-// Add adds the request that was just read.
+// Add adds the request that was just read. One without a head counts for the list, too.
 func Add(v *jsonstream.Reader, host, start string, number int64, head string, r repo.Request, add func(rest.Head) error) error {
 	name, ok := repo.RequestName(start, number)
 	if !ok || r.Target == "" {
@@ -113,9 +112,6 @@ func Add(v *jsonstream.Reader, host, start string, number int64, head string, r 
 	}
 	if err := rest.CheckItem(v, host, name); err != nil {
 		return err
-	}
-	if head == "" {
-		return nil
 	}
 	return add(rest.Head{Branch: name, Name: head, Request: &r})
 }

@@ -22,13 +22,14 @@ type Head struct {
 	Request      *repo.Request // nil for a branch
 }
 
-// AddTo adds it to heads.
+// AddTo adds it to heads, but for a request without a head, such as one whose branch was deleted: it has nothing to run.
 func (h Head) AddTo(heads *githost.Heads) {
-	if h.Request != nil {
+	switch {
+	case h.Request == nil:
+		heads.Add(h.Branch, h.Name)
+	case h.Name != "":
 		heads.AddRequest(h.Branch, h.Name, *h.Request)
-		return
 	}
-	heads.Add(h.Branch, h.Name)
 }
 
 // Page is one page of a server's answer, but for its heads.
