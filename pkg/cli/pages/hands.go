@@ -172,7 +172,9 @@ func (h *Hands) run(ctx context.Context, cfg *config.Config, f *facts.Facts, ask
 		} else if _, known := f.Unit(ask.Unit); !known {
 			return plan.Run{}, "", fmt.Errorf("nothing is known of a unit %.80q", ask.Unit)
 		}
-		runs, err := deeds.Runs(ctx, cfg, h.Heads(cfg), have{f.Snapshot}, h.Logger, deeds.Wanted{Names: names}, "")
+		hosts := h.Heads(cfg)
+		defer hosts.Close()
+		runs, err := deeds.Runs(ctx, cfg, hosts, have{f.Snapshot}, h.Logger, deeds.Wanted{Names: names}, "")
 		if err == nil && (len(runs) != 1 || runs[0].Unit.Label != ask.Unit) {
 			err = fmt.Errorf("the configuration has no unit %.80q any more", ask.Unit)
 		}

@@ -80,10 +80,10 @@ type session struct {
 
 // Visitor is somebody who may do something.
 type Visitor struct {
-	Person
-	Name string
-	May  Rights
-	id   string // of the session: a form is for it alone
+	Person // nil for one whom views are for
+	Name   string
+	May    Rights
+	id     string // of the session: a form is for it alone
 }
 
 // Key tells apart those who are shown different things.
@@ -117,7 +117,7 @@ func sessionOf(r *http.Request, secure bool) string {
 	return "session " + cookieName(r, secure) + " " + strings.ToLower(r.Host)
 }
 
-// Visitor returns who asks, for the views; nil for one who only reads, or as long as that cannot be told.
+// Visitor returns who asks, for the views, which have nothing done; nil for one who only reads, or as long as that cannot be told.
 func (g *Gate) Visitor(r *http.Request) *Visitor {
 	v, _ := g.visitor(r, false)
 	return v

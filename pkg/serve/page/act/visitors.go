@@ -66,7 +66,8 @@ type someone struct {
 	is    func() (Person, error)
 }
 
-// of returns a visitor. surely asks again where the cluster gave no answer a moment ago.
+// of returns a visitor. surely is for one who does something, who asks again where the cluster gave no answer a moment ago. Without it a
+// remembered one has no Person, which takes clients of the cluster to make.
 func (k *visitors) of(ctx context.Context, s someone, surely bool) (*Visitor, error) {
 	now := k.now()
 	k.mu.Lock()
@@ -84,9 +85,12 @@ func (k *visitors) of(ctx context.Context, s someone, surely bool) (*Visitor, er
 	if !again && was.err != nil {
 		return nil, was.err
 	}
-	p, err := s.is()
-	if err != nil {
-		return nil, err
+	var p Person
+	if again || surely {
+		var err error
+		if p, err = s.is(); err != nil {
+			return nil, err
+		}
 	}
 	if again {
 		if was = k.ask(ctx, p, s.known); ctx.Err() != nil {

@@ -56,11 +56,15 @@ func TestStrangers(t *testing.T) {
 	if strange == 0 || strange > 30 {
 		t.Errorf("2000 invented tokens were %d questions", strange)
 	}
-	asked := s.ada.Asked()
+	asked, made := s.ada.Asked(), 0
+	s.brought = func(string) { made++ }
 	for range 5 {
 		if _, text := s.get("/unit/shop", "Authorization", "Bearer "+token); !strings.Contains(text, "/act/trigger") {
 			t.Fatal("they pushed somebody out")
 		}
+	}
+	if made != 0 {
+		t.Errorf("views of one who is remembered made clients of the cluster %d times", made)
 	}
 	s.now = s.now.Add(31 * time.Second)
 	for i := range 1000 {
